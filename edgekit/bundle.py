@@ -1,0 +1,389 @@
+"""The bundle: what goes down to a device.
+
+A bundle is a directory, or the same files as one uncompressed zip (``NAME.edgekit``): ``manifest.json``,
+``variants/``, ``checks/`` and whatever else the manifest lists. Nothing is handed out before its size and
+SHA-256 were compared with the manifest, and the manifest was compared with this schema.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import io
+import json
+import os
+import stat
+import tempfile
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from edgekit.errors import BundleError, EdgekitError
+from edgekit.tensors import Signature
+
+SCHEMA_VERSION = 1
+MANIFEST = "manifest.json"
+SUFFIX = ".edgekit"
+
+#: A manifest larger than this is not read; a real one has a few kilobytes.
+_MAX_MANIFEST_BYTES = 4 << 20
+_ZIP_DATE = (1980, 1, 1, 0, 0, 0)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One deployable file: a format and a recipe, with what was measured of it.
+
+    ``accuracy`` is in percent of the evaluation samples and ``accuracy_drop`` in percentage points below the
+    float source model; both are None without labels. ``snr_db``, ``max_abs_diff`` and ``agreement`` (percent
+    of samples with the same largest output) compare with the float source model's outputs.
+    ``delegated_share`` is the percentage of operators that run inside the accelerated backend.
+    """
+
+    name: str
+    file: str
+    size_bytes: int
+    sha256: str
+    format: str
+    recipe: str
+    engines: tuple[str, ...]
+    minimum_runtime: Mapping[str, str]
+    producers: Mapping[str, str]
+    snr_db: float
+    max_abs_diff: float
+    agreement: float
+    delegated_share: float
+    undelegated_ops: Mapping[str, int]
+    accuracy: float | None = None
+    accuracy_drop: float | None = None
+    requires_features: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Everything a bundle says of itself.
+
+    Attributes:
+        name: The project's name.
+        target: The target's name.
+        signature: Names, shapes and dtypes of inputs and outputs, the same for every variant.
+        preprocessing: What turns a raw sample into the input tensor (see `edgekit.runtime.preprocess`), or None.
+        labels: The class names, in output order; empty without labels.
+        variants: The deployable files, in the order they were asked for.
+        recommended: Name of the variant to use on the target, and why.
+        source: Framework, parameter count and accuracy of the float source model, and how it was trained.
+        calibration: Where calibration samples came from, and how many; None when nothing was calibrated.
+        checks: Input and output files of the check vectors, their number, and whether inputs were random.
+        files: Size and SHA-256 of every file but the manifest.
+    """
+
+    name: str
+    target: str
+    signature: Signature
+    preprocessing: Mapping[str, Any] | None
+    labels: tuple[str, ...]
+    variants: tuple[Variant, ...]
+    recommended: Mapping[str, str]
+    source: Mapping[str, Any]
+    calibration: Mapping[str, Any] | None
+    checks: Mapping[str, Any]
+    producer: str
+    files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    schema_version: int = SCHEMA_VERSION
+
+    def variant(self, name: str) -> Variant:
+        """The variant called *name*; `BundleError` lists the others."""
+        for variant in self.variants:
+            if variant.name == name:
+                return variant
+        known = ", ".join(variant.name for variant in self.variants)
+        raise BundleError("EK-NO-VARIANT", f"the bundle has no variant {name!r}", f"it has: {known}")
+
+    def to_json(self) -> dict[str, Any]:
+        value = asdict(self)
+        value["signature"] = self.signature.to_json()
+        return value
+
+
+def canonical_json(value: object) -> bytes:
+    """One value, one byte string: sorted keys, two-space indent, no NaN, newline at the end."""
+    return (json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+class Bundle:
+    """An opened, verified bundle. Use `open`; close it, or use it as a context manager."""
+
+    def __init__(self, path: Path, manifest: Manifest, archive: zipfile.ZipFile | None):
+        self.path = path
+        self.manifest = manifest
+        self._archive = archive
+
+    @classmethod
+    def open(cls, path: str | Path) -> Bundle:
+        """Open the bundle at *path* and check its manifest and the size of every file.
+
+        Contents are hashed when they are read (`read`), or all at once (`verify`).
+
+        Raises:
+            BundleError: Not a bundle, damaged, or made for a newer edgekit.
+        """
+        path = Path(path)
+        if path.is_dir():
+            if not (path / MANIFEST).is_file():
+                raise BundleError("EK-BUNDLE", f"{path} has no {MANIFEST}", "edgekit build makes a bundle")
+            bundle = cls(path, _PENDING, None)
+        elif path.is_file():
+            try:
+                bundle = cls(path, _PENDING, zipfile.ZipFile(path))
+            except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError) as error:
+                raise _broken(path, f"is not a bundle ({error})") from error
+        else:
+            raise BundleError("EK-MISSING-FILE", f"there is no bundle at {path}", "edgekit build makes one")
+        try:
+            bundle.manifest = bundle._read_manifest()
+            bundle._check_listing()
+        except BaseException:
+            bundle.close()
+            raise
+        return bundle
+
+    def __enter__(self) -> Bundle:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self._archive is not None:
+            self._archive.close()
+
+    def read(self, file: str) -> bytes:
+        """The contents of *file*, after its size and SHA-256 were found right."""
+        expected = self.manifest.files.get(file)
+        if expected is None:
+            raise BundleError("EK-BUNDLE", f"{self.path}: the manifest does not list {file!r}")
+        data = self._raw(file, expected["size_bytes"])
+        if len(data) != expected["size_bytes"] or sha256(data) != expected["sha256"]:
+            raise _broken(self.path, f"is damaged: {file} does not match its hash")
+        return data
+
+    def array(self, file: str) -> np.ndarray:
+        """The numpy array stored in *file* (``.npy``, never pickled objects)."""
+        data = self.read(file)
+        try:
+            array: np.ndarray = np.load(io.BytesIO(data), allow_pickle=False)
+        except (ValueError, EOFError) as error:
+            raise _broken(self.path, f"is damaged: {file} holds no array ({error})") from error
+        return array
+
+    def check_vectors(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """Check inputs and the float reference's outputs by tensor name, samples first."""
+        checks = self.manifest.checks
+        inputs = {name: self.array(file) for name, file in checks["inputs"].items()}
+        return inputs, {name: self.array(file) for name, file in checks["outputs"].items()}
+
+    def verify(self) -> None:
+        """Hash every file. Raises `BundleError` for the first that differs."""
+        for file in self.manifest.files:
+            self.read(file)
+
+    def _raw(self, file: str, size_bytes: int) -> bytes:
+        """At most ``size_bytes + 1`` bytes of *file*: enough to see that it is too long."""
+        try:
+            if self._archive is not None:
+                with self._archive.open(file) as stream:
+                    return stream.read(size_bytes + 1)
+            with (self.path / file).open("rb") as stream:
+                return stream.read(size_bytes + 1)
+        except (OSError, KeyError, zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+            raise _broken(self.path, f"is damaged: {file} cannot be read ({error})") from error
+
+    def _read_manifest(self) -> Manifest:
+        data = self._raw(MANIFEST, _MAX_MANIFEST_BYTES)
+        if len(data) > _MAX_MANIFEST_BYTES:
+            raise _broken(self.path, "has a manifest of more than 4 MiB")
+        try:
+            return parse_manifest(data)
+        except EdgekitError:
+            raise
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise _broken(self.path, f"has a manifest that does not fit the schema ({_brief(error)})") from error
+
+    def _check_listing(self) -> None:
+        """Every listed file is there as a plain stored file of the listed size, and nothing else is there."""
+        expected = {file: int(facts["size_bytes"]) for file, facts in self.manifest.files.items()}
+        present = dict(self._listing())
+        if self._archive is not None and len(present) != len(self._archive.infolist()):
+            raise _broken(self.path, "has two files of one name")
+        present.pop(MANIFEST, None)
+        for file, size in expected.items():
+            found = present.get(file, "none")
+            if found != size:
+                raise _broken(self.path, f"is damaged: {file} should have {size} bytes, has {found}")
+        extra = sorted(present.keys() - expected.keys())
+        if extra:
+            raise _broken(self.path, f"holds a file that the manifest does not list: {extra[0]!r}")
+
+    def _listing(self) -> Iterator[tuple[str, int]]:
+        if self._archive is not None:
+            for info in self._archive.infolist():
+                if info.compress_type != zipfile.ZIP_STORED or stat.S_ISLNK(info.external_attr >> 16):
+                    raise _broken(self.path, f"holds {info.filename!r}, which is not a plain stored file")
+                yield info.filename, info.file_size
+            return
+        for path in sorted(self.path.rglob("*")):
+            name = path.relative_to(self.path).as_posix()
+            if path.is_symlink():
+                raise _broken(self.path, f"holds a link: {name!r}")
+            if path.is_file():
+                yield name, path.stat().st_size
+
+
+def parse_manifest(data: bytes) -> Manifest:
+    """The manifest in *data*; raises on anything that does not fit the schema."""
+    value = json.loads(data)
+    version = value["schema_version"]
+    if version != SCHEMA_VERSION:
+        raise BundleError(
+            "EK-BUNDLE",
+            f"the bundle has schema version {version}, this edgekit reads {SCHEMA_VERSION}",
+            "install the edgekit that built it, or build it again",
+        )
+    value["signature"] = Signature.from_json(value["signature"])
+    value["labels"] = tuple(_text(label) for label in value["labels"])
+    value["variants"] = tuple(_variant(entry) for entry in value["variants"])
+    for file, facts in value["files"].items():
+        _check_path(file)
+        if facts.keys() != {"size_bytes", "sha256"} or type(facts["size_bytes"]) is not int or facts["size_bytes"] < 0:
+            raise ValueError(f"files.{file}")
+    manifest = Manifest(**value)
+    listed = {file for key in ("inputs", "outputs") for file in manifest.checks[key].values()}
+    listed |= {variant.file for variant in manifest.variants}
+    missing = sorted(listed - manifest.files.keys())
+    if missing:
+        raise ValueError(f"{missing[0]} is not among the files")
+    for variant in manifest.variants:
+        if manifest.files[variant.file] != {"size_bytes": variant.size_bytes, "sha256": variant.sha256}:
+            raise ValueError(f"variants.{variant.name}: size or hash")
+    if len({variant.name for variant in manifest.variants}) != len(manifest.variants) or not manifest.variants:
+        raise ValueError("variants")
+    manifest.variant(manifest.recommended["variant"])
+    return manifest
+
+
+def write_bundle(manifest: Manifest, files: Mapping[str, bytes], destination: Path) -> Manifest:
+    """Write a bundle beside *destination* and rename it into place.
+
+    The manifest's ``files`` are filled in from *files*. A reader sees the old bundle or the new one,
+    never a part. The same contents give the same bytes: entries are sorted and carry one fixed date.
+
+    Raises:
+        EdgekitError: The disk is full (``EK-SPACE``) or the place cannot be written (``EK-WRITE``).
+    """
+    facts = {name: {"size_bytes": len(data), "sha256": sha256(data)} for name, data in sorted(files.items())}
+    manifest = Manifest(**{**vars(manifest), "files": facts})
+    entries = {MANIFEST: canonical_json(manifest.to_json()), **dict(sorted(files.items()))}
+    with replacing(destination) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
+        for name, data in entries.items():
+            info = zipfile.ZipInfo(name, _ZIP_DATE)
+            info.external_attr = 0o644 << 16
+            archive.writestr(info, data)
+    return manifest
+
+
+@contextlib.contextmanager
+def replacing(destination: Path) -> Iterator[Path]:
+    """A temporary path beside *destination* that takes its place when the block ends well.
+
+    Raises:
+        EdgekitError: ``EK-SPACE`` when the disk is full, ``EK-WRITE`` for any other operating system error.
+    """
+    temporary = None
+    try:
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{destination.name}.", suffix=".part", dir=destination.parent)
+        os.close(handle)
+        temporary = Path(name)
+        yield temporary
+        with temporary.open("rb+") as stream:
+            os.fsync(stream.fileno())
+        temporary.chmod(0o644)
+        os.replace(temporary, destination)
+    except OSError as error:
+        raise write_error(destination, error) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def write_error(destination: Path, error: OSError) -> EdgekitError:
+    """The `EdgekitError` for an operating system error while writing *destination*."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return EdgekitError("EK-SPACE", f"no space is left to write {destination}", "free some, or pass another --out")
+    reason = error.strerror or str(error)
+    return EdgekitError("EK-WRITE", f"cannot write {destination}: {reason}", "choose another --out, or mend its rights")
+
+
+def differences(first: Bundle, second: Bundle) -> list[str]:
+    """What differs between two bundles, one line each: manifest fields by path, then files by name."""
+    lines = list(_differences("", first.manifest.to_json(), second.manifest.to_json()))
+    return [line for line in lines if not line.startswith("files.")] + [
+        f"file {name} differs"
+        for name in sorted(first.manifest.files.keys() | second.manifest.files.keys())
+        if first.manifest.files.get(name) != second.manifest.files.get(name)
+    ]
+
+
+def _differences(path: str, first: Any, second: Any) -> Iterator[str]:
+    if isinstance(first, Mapping) and isinstance(second, Mapping):
+        for key in sorted(first.keys() | second.keys()):
+            yield from _differences(f"{path}.{key}".lstrip("."), first.get(key), second.get(key))
+    elif isinstance(first, (list, tuple)) and isinstance(second, (list, tuple)) and len(first) == len(second):
+        for index, (one, other) in enumerate(zip(first, second, strict=True)):
+            name = one["name"] if isinstance(one, Mapping) and "name" in one else index
+            yield from _differences(f"{path}[{name}]", one, other)
+    elif first != second:
+        yield f"{path}: {_brief(first)} against {_brief(second)}"
+
+
+def _variant(entry: dict[str, Any]) -> Variant:
+    for key in ("engines", "requires_features", "warnings"):
+        entry[key] = tuple(_text(item) for item in entry[key])
+    variant = Variant(**entry)
+    for text in (variant.name, variant.file, variant.sha256, variant.format, variant.recipe):
+        _text(text)
+    return variant
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{_brief(value)} is not a text")
+    return value
+
+
+def _check_path(name: str) -> None:
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name or path.as_posix() != name:
+        raise ValueError(f"{name!r} leaves the bundle")
+
+
+def _brief(value: object) -> str:
+    text = " ".join(str(value).split())
+    return text if len(text) <= 100 else text[:97] + "..."
+
+
+def _broken(path: Path, what: str) -> BundleError:
+    return BundleError("EK-BUNDLE", f"{path} {what}", "copy or build the bundle again")
+
+
+_PENDING: Any = None

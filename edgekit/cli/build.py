@@ -1,0 +1,191 @@
+"""``edgekit build``"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgekit.cli import console
+
+if TYPE_CHECKING:
+    from edgekit.pipeline.build import Result, Row
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  edgekit build --target rpi4                          the project in this folder
+  edgekit build examples/digits --target rpi4 --target rpi5
+  edgekit build examples/digits --target rpi4 --recipe int8 --format tflite
+  edgekit build model.keras --target rpi4 --calibration samples.npy
+  edgekit build net.py:make --target rpi4 --calibration samples.npy --max-drop 0.5
+
+\b
+Exit codes: 0 done, 2 wrong usage, 3 a limit was not met, 5 no variant could be made, 130 stopped."""
+)
+@click.argument("project", default=".", metavar="[PROJECT | MODEL FILE]")
+@click.option(
+    "-t",
+    "--target",
+    "targets",
+    multiple=True,
+    required=True,
+    help="What to build for; see edgekit targets. Repeatable.",
+)
+@click.option(
+    "-r",
+    "--recipe",
+    "recipes",
+    multiple=True,
+    help="fp32, fp16, int8 or int8-dynamic, instead of the target's choice. Repeatable.",
+)
+@click.option(
+    "-f", "--format", "formats", multiple=True, help="tflite, pte or ptl, instead of the target's choice. Repeatable."
+)
+@click.option(
+    "--max-drop",
+    type=click.FloatRange(min=0),
+    metavar="POINTS",
+    help="Percentage points of accuracy a variant may lose.",
+)
+@click.option("--calibration", metavar="FILE", help=".npy or .npz with real samples, for a bare model file.")
+@click.option(
+    "-o", "--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for the bundle.  [PROJECT/build]"
+)
+@click.option("-j", "--jobs", type=click.IntRange(min=1), help="Worker processes side by side.  [one per core]")
+@click.option("--fresh", is_flag=True, help="Ignore what earlier builds left in the cache.")
+@click.option("--strict", is_flag=True, help="Fail when any variant fails, not only when all do.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress; results and errors only.")
+def command(
+    project: str,
+    targets: tuple[str, ...],
+    recipes: tuple[str, ...],
+    formats: tuple[str, ...],
+    max_drop: float | None,
+    calibration: str | None,
+    out: Path | None,
+    jobs: int | None,
+    fresh: bool,
+    strict: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Build the bundle of a project, or of a bare model file, for one or more targets.
+
+    Trains if the project says so, exports every recipe in every format the target takes, runs each file with its
+    real engine and compares it with the float model. What was made before is taken from the cache.
+    """
+    from edgekit.cli.progress import Progress
+    from edgekit.pipeline.build import run_build
+    from edgekit.target import load_target
+
+    for name in targets:  # all of them are checked before the first one takes time
+        load_target(name)
+    results: list[Result] = []
+    for name in dict.fromkeys(targets):
+        with Progress(quiet) as progress:
+            result = run_build(
+                project,
+                target=name,
+                recipes=recipes,
+                formats=formats,
+                max_drop=max_drop,
+                out=out,
+                calibration=calibration,
+                jobs=jobs,
+                fresh=fresh,
+                listener=progress.hear,
+            )
+        results.append(result)
+        if not as_json:
+            click.echo(_summary(result))
+    if as_json:
+        documents = [_document(result) for result in results]
+        console.document(documents[0] if len(documents) == 1 else documents)
+    for result in results:
+        result.raise_for_failure(strict)
+
+
+def _summary(result: Result) -> str:
+    reference = result.reference
+    headers = ("variant", "size", "accuracy", "drop", "SNR dB", "agree %", "delegated %", "this host, 1 thread")
+    lines = [
+        "",
+        f"float model: {reference.parameter_count:,} parameters, accuracy {console.number(reference.accuracy)} %"
+        if reference.accuracy is not None
+        else f"float model: {reference.parameter_count:,} parameters, no labels to score it with",
+    ]
+    if reference.random:
+        lines.append("check inputs are random numbers: give --calibration FILE.npy for figures that mean something")
+    lines += ["", console.table(headers, [_row(row) for row in result.rows]), ""]
+    for row in result.rows:
+        if row.error is not None:
+            lines.append(f"{row.plan.name} failed: {row.error.message} [{row.error.code}]")
+            lines += [f"  hint: {row.error.hint}"] if row.error.hint else []
+            lines += [f"  log: {row.error.log}"] if row.error.log else []
+        elif row.made is not None:
+            undelegated = row.made.variant.undelegated_ops
+            if undelegated:
+                named = ", ".join(f"{count} x {op}" for op, count in undelegated.items())
+                lines.append(f"{row.plan.name}: outside the delegate: {named}")
+            lines += [f"{row.plan.name}: warning: {warning}" for warning in row.made.variant.warnings]
+    lines += [f"{item.name} not built: {item.reason}" for item in result.skipped]
+    lines += [f"limit not met: {line}" for line in result.unmet]
+    if result.manifest is not None:
+        recommended = result.manifest.recommended
+        failed = sum(row.error is not None for row in result.rows)
+        state = "unchanged" if result.unchanged else f"{len(result.rows) - failed} variants"
+        lines += [
+            f"recommended for {result.manifest.target}: {recommended['variant']} ({recommended['reason']})",
+            f"{result.path} ({state}{f', {failed} failed' if failed else ''}, {result.seconds:.1f} s)",
+        ]
+    return "\n".join(lines)
+
+
+def _row(row: Row) -> tuple[str, ...]:
+    if row.made is None:
+        return (row.plan.name, "failed", *("-" * 6))
+    variant, trial = row.made.variant, row.made.trial
+    return (
+        variant.name,
+        console.size(variant.size_bytes),
+        console.number(variant.accuracy),
+        console.number(variant.accuracy_drop),
+        console.number(variant.snr_db, 1),
+        console.number(variant.agreement, 1),
+        console.number(variant.delegated_share, 1),
+        f"{trial['latency_ms']['median']:.3f} ms",
+    )
+
+
+def _document(result: Result) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    rows = []
+    for row in result.rows:
+        entry: dict[str, Any] = {"name": row.plan.name, "format": row.plan.format, "recipe": row.plan.recipe.name}
+        if row.made is not None:
+            host = {
+                key: row.made.trial[key] for key in ("engine", "engine_version", "threads", "latency_ms", "load_ms")
+            }
+            entry |= {"status": "ok", **asdict(row.made.variant), "host": host}
+        elif row.error is not None:
+            entry |= {"status": "failed", "error": row.error.to_json()}
+        rows.append(entry)
+    manifest = result.manifest
+    return {
+        "bundle": str(result.path) if manifest is not None else None,
+        "target": manifest.target if manifest is not None else None,
+        "accuracy": result.reference.accuracy,
+        "parameter_count": result.reference.parameter_count,
+        "random_inputs": result.reference.random,
+        "variants": rows,
+        "skipped": [vars(item) for item in result.skipped],
+        "unmet_limits": list(result.unmet),
+        "recommended": dict(manifest.recommended) if manifest is not None else None,
+        "unchanged": result.unchanged,
+        "seconds": round(result.seconds, 3),
+    }

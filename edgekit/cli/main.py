@@ -1,0 +1,134 @@
+"""The ``edgekit`` command: a table of verbs, each imported when it is invoked."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import Any
+
+import click
+
+from edgekit import __version__
+from edgekit.errors import EdgekitError
+
+#: Verb -> what the list of verbs says of it. Its module ``edgekit.cli.VERB`` holds a click command named ``command``.
+VERBS = {
+    "init": "Write a commented project that builds.",
+    "build": "Train, quantize, export, check and bundle a model.",
+    "inspect": "Show what a bundle holds, or how two differ.",
+    "run": "Run a bundle's model on a file.",
+    "verify": "Check a bundle's files and outputs.",
+    "targets": "List the targets, or one target's facts.",
+    "doctor": "Say what this machine can build and run.",
+}
+
+
+class _Verbs(click.Group):
+    """Lists verbs from the table, so that ``--help`` imports none of them."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in VERBS:
+            return None
+        command: click.Command = import_module(f"edgekit.cli.{name}").command
+        return command
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Verbs"):
+            formatter.write_dl(list(VERBS.items()))
+
+    def resolve_command(
+        self, context: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in VERBS and not args[0].startswith("-"):
+            from edgekit.errors import UsageError, did_you_mean
+
+            raise UsageError("EK-ARGUMENT", f"unknown verb {args[0]!r}", did_you_mean(args[0], VERBS))
+        return super().resolve_command(context, args)
+
+
+@click.group(
+    cls=_Verbs,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog="""\b
+Examples:
+  edgekit init digits                          a project to start from
+  edgekit build digits --target rpi4           train, quantize, export, check
+  edgekit run digits/build/digits-rpi4.edgekit --input photo.png
+  edgekit VERB --help                          every verb has examples""",
+)
+@click.version_option(__version__, prog_name="edgekit")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.pass_context
+def cli(context: click.Context, debug: bool) -> None:
+    """Get a model from a desktop onto a Raspberry Pi or a phone, knowing what it will cost there."""
+    context.obj = {"debug": debug}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and end the process with its exit code."""
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def run(arguments: list[str]) -> int:
+    """Run the command line; the exit code (see design: 0, 1, 2, 3, 4, 5, 6, and 130 for Ctrl-C)."""
+    debug = "--debug" in arguments
+    try:
+        # A flag of the whole command is accepted after the verb too, where people type it.
+        rest = [argument for argument in arguments if argument != "--debug"]
+        cli.main(args=[*(["--debug"] if debug else []), *rest], prog_name="edgekit", standalone_mode=False)
+    except click.exceptions.Exit as ended:
+        return ended.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        _show({"code": "EK-INTERRUPTED", "message": "stopped", "hint": None, "log": None})
+        return 130
+    except click.ClickException as error:
+        context = getattr(error, "ctx", None)
+        hint = f"{context.command_path} --help has examples" if context else "edgekit --help has examples"
+        _show({"code": "EK-ARGUMENT", "message": error.format_message(), "hint": hint, "log": None})
+        return 2
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+    except EdgekitError as error:
+        if debug:
+            raise
+        _show(error.to_json())
+        return error.exit_code
+    except Exception as error:  # the outermost boundary: nothing foreseen reaches it
+        if debug:
+            raise
+        _show(
+            {
+                "code": "EK-UNEXPECTED",
+                "message": " ".join(f"{type(error).__name__}: {error}".split()),
+                "hint": "--debug shows the traceback",
+                "log": _keep_traceback(error),
+            }
+        )
+        return 1
+    return 0
+
+
+def _show(error: dict[str, Any]) -> None:
+    message = " ".join(str(error["message"]).split())
+    click.echo(f"{click.style('error', fg='red')}: {message} [{error['code']}]", err=True)
+    if error["hint"]:
+        click.echo(f" hint: {error['hint']}", err=True)
+    if error["log"]:
+        click.echo(f"  log: {error['log']}", err=True)
+
+
+def _keep_traceback(error: Exception) -> str:
+    import tempfile
+    import traceback
+
+    with tempfile.NamedTemporaryFile("w", prefix="edgekit-", suffix=".log", delete=False, encoding="utf-8") as log:
+        traceback.print_exception(error, file=log)
+    return log.name
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""Progress of a build on standard error: one line per finished stage, and one that moves on a terminal."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import threading
+from types import TracebackType
+from typing import Any
+
+import click
+
+_NAMES = {
+    "data": "data",
+    "train": "training",
+    "describe": "model",
+    "reference": "float reference",
+    "export": "export",
+    "check": "check",
+}
+
+
+class Progress:
+    """Shows the events of a build. Used as a context manager; safe to call from several threads."""
+
+    def __init__(self, quiet: bool):
+        self._quiet = quiet
+        self._moving = sys.stderr.isatty()
+        self._lock = threading.Lock()
+        self._at_work: dict[tuple[str, str], str] = {}
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._erase()
+
+    def hear(self, event: dict[str, Any]) -> None:
+        """Show one event of `edgekit.pipeline.stages.Listener`."""
+        if self._quiet:
+            return
+        with self._lock:
+            self._erase()
+            key = (event["stage"], event["label"])
+            name = f"{_NAMES.get(event['stage'], event['stage']):<16}{event['label']:<20}"
+            match event["kind"]:
+                case "start":
+                    self._at_work[key] = name.strip()
+                    if event["stage"] == "train":
+                        click.echo(f"{name}started (Ctrl-C keeps the best so far)", err=True)
+                case "done":
+                    self._at_work.pop(key, None)
+                    click.echo(f"{name}{'cached' if event['cached'] else _seconds(event['seconds'])}", err=True)
+                case "failed":
+                    self._at_work.pop(key, None)
+                    click.echo(f"{name}{click.style('failed', fg='red')}: {event['error'].message}", err=True)
+                case "epoch":
+                    click.echo(f"{name}{_epoch(event)}", err=True)
+                case "step":
+                    self._at_work[key] = f"{name.strip()} {event['step']} {event['done']}/{event['total']}"
+            self._draw()
+
+    def _draw(self) -> None:
+        if self._moving and self._at_work:
+            width = shutil.get_terminal_size().columns
+            text = "... " + " | ".join(" ".join(item.split()) for item in self._at_work.values())
+            click.echo(f"\r{text[: width - 1]}", err=True, nl=False)
+
+    def _erase(self) -> None:
+        if self._moving:
+            click.echo("\r\x1b[K", err=True, nl=False)
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.1f} s"
+
+
+def _epoch(event: dict[str, Any]) -> str:
+    metric = "" if event.get("metric") is None else f"  metric {event['metric']:.2f}  best {event['best']:.2f}"
+    return f"epoch {event['epoch']}/{event['epochs']}  loss {event['loss']:.4f}{metric}  {_seconds(event['seconds'])}"

@@ -1,0 +1,125 @@
+"""What edgekit says when something is wrong: one line, a hint, a code, and where the log is."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+
+#: Every code edgekit can report, with what it means. ``edgekit doctor --codes`` prints this table.
+CODES = {
+    "EK-ARGUMENT": "a command-line argument or function argument is wrong",
+    "EK-MISSING-FILE": "a file that was named does not exist or cannot be read",
+    "EK-MISSING-PACKAGE": "a Python package that this step needs is not installed",
+    "EK-PROJECT": "edgekit.toml is wrong; the message names the line",
+    "EK-CODE": "the project's own Python failed or returned something unusable",
+    "EK-DATA": "the project's data is empty, malformed, not finite or does not fit the model",
+    "EK-TARGET": "the target is unknown or its file is wrong",
+    "EK-SPACE": "there is not enough free disk space",
+    "EK-WRITE": "an output cannot be written",
+    "EK-DIVERGED": "training produced a loss that is not finite",
+    "EK-CHECKPOINT": "a checkpoint or weight file cannot be read or does not fit the model",
+    "EK-UNTRAINED": "the float model's outputs are (near) constant, so no comparison means anything",
+    "EK-SOURCE": "the source model cannot be loaded",
+    "EK-UNSUPPORTED": "this combination of framework, format, recipe or operator does not convert",
+    "EK-EXPORT": "a converter failed",
+    "EK-CRASHED": "a worker process died (a signal, or out of memory)",
+    "EK-RUN": "an exported file loads or runs with an error in its real engine",
+    "EK-QUALITY": "a variant was refused by a check on its outputs, weights or size",
+    "EK-LIMIT": "a quality limit of the project was not met",
+    "EK-NO-VARIANT": "no variant is left that could be built, loaded or run",
+    "EK-BUNDLE": "the bundle is damaged, incomplete or not a bundle",
+    "EK-INPUT": "an input does not fit the model's signature",
+    "EK-ENGINE": "an engine is unknown, not installed or cannot run this variant",
+    "EK-DEVICE": "the device is unknown, was not reached or failed",
+    "EK-VERIFY": "outputs differ from the bundle's check vectors",
+    "EK-INTERRUPTED": "the user stopped the run",
+    "EK-UNEXPECTED": "an error that edgekit did not foresee",
+}
+
+
+class EdgekitError(Exception):
+    """Anything edgekit refuses or fails to do.
+
+    Attributes:
+        message: What happened, in one line.
+        hint: What to do about it, in one line, or None.
+        code: A key of `CODES`.
+        log: The file that holds the full story, or None.
+    """
+
+    exit_code = 1
+
+    def __init__(self, code: str, message: str, hint: str | None = None, log: Path | str | None = None):
+        if code not in CODES:
+            raise ValueError(f"{code} is not registered in edgekit.errors.CODES")
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.hint = hint
+        self.log = None if log is None else str(log)
+
+    def to_json(self) -> dict[str, object]:
+        """Everything needed to raise the same error in another process (see `from_json`)."""
+        return {
+            "kind": type(self).__name__,
+            "code": self.code,
+            "message": self.message,
+            "hint": self.hint,
+            "log": self.log,
+        }
+
+
+class UsageError(EdgekitError):
+    """The command, project or data is wrong: refused before slow work starts."""
+
+    exit_code = 2
+
+
+class LimitError(EdgekitError):
+    """A quality or regression limit was not met."""
+
+    exit_code = 3
+
+
+class DeviceError(EdgekitError):
+    """A device was not reached, or failed."""
+
+    exit_code = 4
+
+
+class ConversionError(EdgekitError):
+    """A variant could not be exported, or did not pass the checks that follow."""
+
+    exit_code = 5
+
+
+class BundleError(EdgekitError):
+    """A bundle or model file is invalid."""
+
+    exit_code = 6
+
+
+class Interrupted(EdgekitError):
+    """The user pressed Ctrl-C; what was finished is kept."""
+
+    exit_code = 130
+
+
+_KINDS = {
+    kind.__name__: kind
+    for kind in (EdgekitError, UsageError, LimitError, DeviceError, ConversionError, BundleError, Interrupted)
+}
+
+
+def from_json(value: dict[str, str | None]) -> EdgekitError:
+    """The error that `EdgekitError.to_json` described."""
+    kind = _KINDS[value["kind"] or "EdgekitError"]
+    return kind(value["code"] or "EK-UNEXPECTED", value["message"] or "", value["hint"], value["log"])
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A hint that names the nearest known word, or lists them all."""
+    known = sorted(known)
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"

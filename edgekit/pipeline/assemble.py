@@ -1,0 +1,93 @@
+"""Putting a bundle together from what the stages made."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgekit import __version__
+from edgekit.bundle import Manifest, write_bundle
+from edgekit.pipeline.cache import file_digest
+from edgekit.pipeline.data import load_arrays
+from edgekit.pipeline.origin import Origin
+from edgekit.pipeline.recommend import recommend
+from edgekit.pipeline.stages import Made, Reference
+from edgekit.target import Target
+
+#: Check vectors: this many samples, fewer when they would be larger than this.
+_CHECK_SAMPLES = 16
+_CHECK_BYTES = 8 << 20
+
+
+def assemble(
+    origin: Origin,
+    target: Target,
+    reference: Reference,
+    made: Sequence[Made],
+    max_drop: float | None,
+    destination: Path,
+) -> tuple[Manifest, bool]:
+    """Write the bundle to *destination*.
+
+    Returns:
+        Its manifest, and whether the very same bytes were there before.
+    """
+    files = {item.variant.file: item.path.read_bytes() for item in made}
+    checks = _checks(reference, files)
+    if origin.labels:
+        files["labels.txt"] = "".join(f"{label}\n" for label in origin.labels).encode()
+    variants = tuple(item.variant for item in made)
+    manifest = Manifest(
+        name=origin.name,
+        target=target.name,
+        signature=reference.signature,
+        preprocessing=None if origin.preprocessing is None else origin.preprocessing.to_json(),
+        labels=origin.labels,
+        variants=variants,
+        recommended=recommend(variants, target, max_drop),
+        source=_source(origin, reference),
+        calibration=reference.calibration_origin,
+        checks=checks,
+        producer=f"edgekit {__version__}",
+    )
+    before = file_digest(destination) if destination.is_file() else None
+    manifest = write_bundle(manifest, files, destination)
+    return manifest, file_digest(destination) == before
+
+
+def _source(origin: Origin, reference: Reference) -> Mapping[str, Any]:
+    training = None
+    if reference.training is not None and origin.training is not None:
+        kept = ("epochs_done", "device", "framework_version", "mixed_precision")
+        training = {**origin.training.model_dump(), **{key: reference.training[key] for key in kept}}
+    return {
+        "framework": reference.framework,
+        "parameter_count": reference.parameter_count,
+        "metric": origin.metric,
+        "accuracy": reference.accuracy,
+        "samples": dict(reference.samples_by_set),
+        "training": training,
+    }
+
+
+def _checks(reference: Reference, files: dict[str, bytes]) -> Mapping[str, Any]:
+    """Add check vectors, spread evenly over the evaluation samples, to *files*."""
+    inputs, _ = load_arrays(reference.samples)
+    outputs, _ = load_arrays(reference.outputs)
+    available = len(next(iter(inputs.values())))
+    size = sum(array.nbytes // available for array in inputs.values())
+    count = max(1, min(available, _CHECK_SAMPLES, _CHECK_BYTES // max(size, 1)))
+    chosen = np.linspace(0, available - 1, count).round().astype(int)
+    named: dict[str, dict[str, str]] = {"inputs": {}, "outputs": {}}
+    for side, arrays in (("inputs", inputs), ("outputs", outputs)):
+        for index, (name, array) in enumerate(arrays.items()):
+            file = f"checks/{side[:-1]}_{index}.npy"
+            buffer = io.BytesIO()
+            np.save(buffer, array[chosen], allow_pickle=False)
+            files[file] = buffer.getvalue()
+            named[side][name] = file
+    return {**named, "samples": count, "random": reference.random}

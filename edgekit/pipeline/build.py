@@ -1,0 +1,245 @@
+"""``edgekit build``: from a project or model file to a bundle, with everything measured on the way."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import os
+import platform
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import TypeVar
+
+from edgekit.bundle import SUFFIX, Bundle, Manifest, Variant
+from edgekit.errors import ConversionError, EdgekitError, Interrupted, LimitError, UsageError
+from edgekit.pipeline.assemble import assemble
+from edgekit.pipeline.cache import Cache
+from edgekit.pipeline.origin import Origin, find_origin
+from edgekit.pipeline.plan import Plan, Skipped, plan_variants
+from edgekit.pipeline.pool import Pool
+from edgekit.pipeline.stages import Listener, Made, Reference, Stages
+from edgekit.target import Target, load_target
+
+T = TypeVar("T")
+
+#: Free disk that a build wants before it starts, for its cache and for the bundle.
+_NEEDED_BYTES = 500 << 20
+
+
+@dataclass(frozen=True)
+class Row:
+    """What came of one planned variant: what was made, or the error."""
+
+    plan: Plan
+    made: Made | None = None
+    error: EdgekitError | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a build gave.
+
+    Attributes:
+        path: The bundle.
+        manifest: Its manifest; None when none was written.
+        reference: The float source model.
+        rows: One per planned variant, the failed ones too.
+        skipped: What was not planned, and why.
+        unmet: Each missed limit as one line; empty when a bundle was written.
+        unchanged: The bundle was there already, byte for byte.
+    """
+
+    path: Path
+    manifest: Manifest | None
+    reference: Reference
+    rows: tuple[Row, ...]
+    skipped: tuple[Skipped, ...]
+    unmet: tuple[str, ...]
+    seconds: float
+    unchanged: bool = False
+
+    def raise_for_failure(self, strict: bool = False) -> None:
+        """Raise what the exit code is for: limits that were not met, or variants that failed.
+
+        Raises:
+            ConversionError: Every variant failed, or with *strict* any.
+            LimitError: A limit was not met.
+        """
+        failed = [row for row in self.rows if row.error is not None]
+        if failed and (strict or len(failed) == len(self.rows)):
+            first = failed[0]
+            assert first.error is not None
+            hint = first.error.hint
+            message = (
+                f"{len(failed)} of {len(self.rows)} variants failed, first {first.plan.name}: {first.error.message}"
+            )
+            raise ConversionError(first.error.code, message, hint, first.error.log)
+        if self.unmet:
+            more = f" (and {len(self.unmet) - 1} more)" if len(self.unmet) > 1 else ""
+            raise LimitError(
+                "EK-LIMIT",
+                f"{self.unmet[0]}{more}",
+                "no bundle was written; loosen the limit, or leave that variant out",
+            )
+
+
+def build(
+    project: str | Path,
+    *,
+    target: str = "desktop-x86_64",
+    recipes: Sequence[str] = (),
+    formats: Sequence[str] = (),
+    max_drop: float | None = None,
+    out: str | Path | None = None,
+    calibration: str | Path | None = None,
+    jobs: int | None = None,
+    fresh: bool = False,
+) -> Bundle:
+    """Build the bundle of *project* for *target* and open it.
+
+    Args:
+        project: A project folder, or a model file: ``.pt2``, ``.keras``, a SavedModel folder, ``model.py:factory``.
+        target: A name that ``edgekit targets`` lists, or the path of a target file.
+        recipes, formats: What to build instead of the target's own choice.
+        max_drop: Percentage points of accuracy that a variant may lose; overrides the project's limit.
+        out: Folder for the bundle; ``build/`` in the project when it is not given.
+        calibration: Array file with real samples, for a bare model file.
+        jobs: Worker processes at work side by side; by default one per core.
+        fresh: Ignore the cache.
+
+    Raises:
+        EdgekitError: With a code, a hint and the exit code that the command line would give.
+    """
+    result = run_build(
+        str(project),
+        target=target,
+        recipes=recipes,
+        formats=formats,
+        max_drop=max_drop,
+        out=None if out is None else Path(out),
+        calibration=None if calibration is None else str(calibration),
+        jobs=jobs,
+        fresh=fresh,
+    )
+    result.raise_for_failure()
+    return Bundle.open(result.path)
+
+
+def run_build(
+    project: str,
+    *,
+    target: str,
+    recipes: Sequence[str] = (),
+    formats: Sequence[str] = (),
+    max_drop: float | None = None,
+    out: Path | None = None,
+    calibration: str | None = None,
+    jobs: int | None = None,
+    fresh: bool = False,
+    listener: Listener = lambda event: None,
+) -> Result:
+    """`build`, giving every row instead of only the bundle, and telling *listener* what happens meanwhile."""
+    began = monotonic()
+    device = load_target(target)
+    origin = find_origin(project, calibration)
+    wanted = origin.project.build if origin.project is not None else None
+    plans, skipped = plan_variants(
+        device,
+        origin.source.kind,
+        recipes or (wanted.recipes if wanted else ()),
+        formats or (wanted.formats if wanted else ()),
+        calibrated=origin.project is not None or origin.calibration is not None,
+    )
+    if jobs is not None and jobs < 1:
+        raise UsageError("EK-ARGUMENT", f"--jobs is {jobs}", "it takes a number from 1")
+    _check_host()
+    origin.check_installed()
+    folder = out or origin.directory / "build"
+    cache = Cache.default(fresh)
+    _check_space(cache.root, folder)
+    destination = folder / f"{origin.name}-{device.name}{SUFFIX}"
+    with Pool(jobs or os.cpu_count() or 1) as pool:
+        stages = Stages(cache, pool, listener, origin)
+        reference, rows = _interruptible(pool, lambda: _make(stages, plans, device))
+        made = [row.made for row in rows if row.made is not None]
+        unmet = _unmet(origin, reference, [item.variant for item in made], max_drop)
+        manifest, unchanged = None, False
+        if made and not unmet:
+            manifest, unchanged = assemble(origin, device, reference, made, max_drop, destination)
+    cache.prune()
+    return Result(destination, manifest, reference, rows, skipped, unmet, monotonic() - began, unchanged)
+
+
+def _make(stages: Stages, plans: Sequence[Plan], target: Target) -> tuple[Reference, tuple[Row, ...]]:
+    """Everything that takes time: the float reference, then all variants side by side."""
+    reference = stages.reference()
+
+    def row(plan: Plan) -> Row:
+        try:
+            return Row(plan, stages.variant(reference, plan, target))
+        except Interrupted:
+            raise
+        except EdgekitError as error:
+            return Row(plan, error=error)
+
+    # One thread per variant; the pool holds back all but as many processes as there are jobs.
+    with concurrent.futures.ThreadPoolExecutor(len(plans)) as threads:
+        return reference, tuple(threads.map(row, plans))
+
+
+def _interruptible(pool: Pool, work: Callable[[], T]) -> T:
+    """Do *work* in a thread, so that Ctrl-C in this one can first let running tasks save what they have."""
+    with concurrent.futures.ThreadPoolExecutor(1) as threads:
+        future = threads.submit(work)
+        try:
+            return future.result()
+        except KeyboardInterrupt:
+            pool.interrupt()
+            try:
+                return future.result()
+            except KeyboardInterrupt:
+                pool.close()
+                raise
+
+
+def _unmet(
+    origin: Origin, reference: Reference, variants: Sequence[Variant], max_drop: float | None
+) -> tuple[str, ...]:
+    """Each limit that was missed, as one line."""
+    limits = origin.limits
+    allowed = limits.max_drop if max_drop is None else max_drop
+    lines = []
+    if limits.min_accuracy is not None and reference.accuracy is not None and reference.accuracy < limits.min_accuracy:
+        lines.append(
+            f"the float model reaches {reference.accuracy:.2f} %, limits.min_accuracy is {limits.min_accuracy:g} %"
+        )
+    for variant in variants:
+        if allowed is not None and variant.accuracy_drop is not None and variant.accuracy_drop > allowed:
+            drop = f"{variant.name} loses {variant.accuracy_drop:.2f} points of accuracy"
+            lines.append(f"{drop}, {variant.accuracy_drop - allowed:.2f} more than the {allowed:g} allowed")
+    return tuple(lines)
+
+
+def _check_host() -> None:
+    """Refuse to build where no converter runs."""
+    if platform.system() == "Linux" and platform.machine() not in ("x86_64", "AMD64"):
+        raise UsageError(
+            "EK-UNSUPPORTED",
+            f"edgekit build runs on a desktop (x86_64), this is {platform.machine()}: no converter exists for it",
+            "build there and copy the bundle here; edgekit run and edgekit.load work on this machine",
+        )
+
+
+def _check_space(*folders: Path) -> None:
+    for folder in folders:
+        place = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        free = shutil.disk_usage(place).free
+        if free < _NEEDED_BYTES:
+            needed = f"a build wants {_NEEDED_BYTES >> 20} MB"
+            raise UsageError(
+                "EK-SPACE",
+                f"only {free >> 20} MB are free at {place}, {needed}",
+                "free some, or set EDGEKIT_CACHE and --out",
+            )

@@ -1,0 +1,193 @@
+"""The project's data: read by its own functions, checked, preprocessed, and left as plain arrays.
+
+Every file this writes is an ``.npz`` with one array per model input, samples first, and ``labels`` where there
+are any.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgekit.errors import UsageError
+from edgekit.pipeline.project import split_reference
+from edgekit.pipeline.sources.python_file import load_callable
+from edgekit.runtime.preprocess import Preprocessing
+from edgekit.tensors import TensorSpec
+
+#: The name of a model's only input, unless the data names it.
+DEFAULT_INPUT = "input"
+
+#: How many calibration samples are drawn when the project does not say.
+_CALIBRATION_SAMPLES = 128
+
+Arrays = dict[str, np.ndarray]
+
+
+def prepare(
+    *,
+    project: str,
+    train: str | None,
+    evaluation: str,
+    calibration: str | Mapping[str, Any] | None,
+    preprocessing: Mapping[str, Any] | None,
+    classes: int,
+    seed: int,
+    directory: str,
+) -> dict[str, Any]:
+    """Write ``train.npz``, ``evaluation.npz`` and ``calibration.npz`` into *directory*; a task for a worker.
+
+    Args:
+        project: The project's folder; references are relative to it.
+        train, evaluation: ``file.py:function`` giving (inputs, labels), or an ``.npz`` with ``x`` and ``y``.
+        calibration: The same giving inputs, or ``{"from": ..., "samples": n}``, or None.
+        preprocessing: The manifest's ``preprocessing``, or None for data that is ready.
+        classes: Number of class labels the project names; 0 when it names none.
+        seed: For drawing calibration samples.
+
+    Returns:
+        ``inputs`` (tensor specs with batch size 1), the number of ``samples`` of each set, and where calibration
+        samples are from (``calibration_from``).
+
+    Raises:
+        UsageError: ``EK-DATA`` or ``EK-CODE``, saying which set and what is wrong with it.
+    """
+    root, out = Path(project), Path(directory)
+    process = None if preprocessing is None else Preprocessing.from_json(preprocessing)
+    sets: dict[str, tuple[Arrays, np.ndarray | None]] = {}
+    for name, reference in (("train", train), ("evaluation", evaluation)):
+        if reference is not None:
+            inputs, labels = _read(root, name, reference)
+            if labels is not None:
+                _check_labels(name, labels, len(next(iter(inputs.values()))), classes)
+            sets[name] = (_preprocess(name, inputs, process), labels)
+    if isinstance(calibration, str):
+        inputs, _ = _read(root, "calibration", calibration)
+        drawn = _preprocess("calibration", inputs, process)
+    else:
+        drawn = _draw(sets, calibration, seed)
+    counts = {"calibration": len(next(iter(drawn.values())))}
+    for name, (inputs, labels) in sets.items():
+        save_arrays(out / f"{name}.npz", inputs if labels is None else {**inputs, "labels": labels})
+        counts[name] = len(next(iter(inputs.values())))
+    save_arrays(out / "calibration.npz", drawn)
+    inputs, _ = sets["evaluation"]
+    specs = [TensorSpec(name, (1, *array.shape[1:]), array.dtype.name) for name, array in inputs.items()]
+    origin = calibration if isinstance(calibration, str) else _draws_from(calibration, sets)
+    return {"inputs": [spec.to_json() for spec in specs], "samples": counts, "calibration_from": origin}
+
+
+def save_arrays(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write *arrays* by name to an ``.npz``; the same arrays give the same bytes."""
+    np.savez(path, allow_pickle=False, **arrays)
+
+
+def load_arrays(path: str | Path) -> tuple[Arrays, np.ndarray | None]:
+    """Inputs by name, and labels or None, from a file that `prepare` wrote."""
+    with np.load(path, allow_pickle=False) as stored:
+        arrays = {name: stored[name] for name in stored.files}
+    labels = arrays.pop("labels", None)
+    return arrays, labels
+
+
+def read_array_file(path: Path) -> Arrays:
+    """Inputs by name from a ``.npy`` file, or from an ``.npz`` (its only array, or one per input name)."""
+    try:
+        stored = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise UsageError("EK-DATA", f"{path} holds no numpy arrays ({error})", "save it with numpy.save") from error
+    if isinstance(stored, np.ndarray):
+        return {DEFAULT_INPUT: stored}
+    arrays = {name: stored[name] for name in stored.files}
+    return {DEFAULT_INPUT: next(iter(arrays.values()))} if len(arrays) == 1 else arrays
+
+
+def check_inputs(name: str, inputs: Arrays) -> None:
+    """Raise `UsageError` unless *inputs* are numbers, finite, not empty and of one length."""
+    lengths = {key: len(array) if array.ndim else 0 for key, array in inputs.items()}
+    if not inputs or not all(lengths.values()):
+        raise UsageError("EK-DATA", f"the {name} data is empty", "it has to hold at least one sample")
+    if len(set(lengths.values())) > 1:
+        raise UsageError(
+            "EK-DATA", f"the {name} data's inputs differ in length: {lengths}", "one row per sample in each"
+        )
+    for key, array in inputs.items():
+        if array.dtype.kind not in "fiub":
+            raise UsageError(
+                "EK-DATA", f"the {name} data's {key!r} holds {array.dtype}, not numbers", "use numeric arrays"
+            )
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            bad = int(np.argmin(np.isfinite(array).reshape(len(array), -1).all(axis=1)))
+            raise UsageError(
+                "EK-DATA", f"the {name} data holds NaN or infinity, first in sample {bad}", "clean the data"
+            )
+
+
+def _read(root: Path, name: str, reference: str) -> tuple[Arrays, np.ndarray | None]:
+    file, function = split_reference(reference)
+    if function is not None:
+        value = load_callable(root / file, function)()
+        what = f"{file}:{function}()"
+    else:
+        arrays = read_array_file(root / file)
+        what = file
+        value = (arrays["x"], arrays["y"]) if {"x", "y"} <= arrays.keys() else arrays
+    inputs, labels = value if isinstance(value, tuple) and len(value) == 2 else (value, None)
+    if not isinstance(inputs, Mapping):
+        inputs = {DEFAULT_INPUT: inputs}
+    try:
+        arrays = {str(key): np.asarray(array) for key, array in inputs.items()}
+        labels = None if labels is None else np.asarray(labels)
+    except ValueError as error:
+        raise UsageError(
+            "EK-DATA", f"{what} gave samples of different shapes", "every sample needs one shape"
+        ) from error
+    check_inputs(name, arrays)
+    return arrays, labels
+
+
+def _check_labels(name: str, labels: np.ndarray, samples: int, classes: int) -> None:
+    if len(labels) != samples:
+        raise UsageError("EK-DATA", f"the {name} data has {samples} samples but {len(labels)} labels", "one label each")
+    if labels.dtype.kind == "f" and not np.isfinite(labels).all():
+        raise UsageError("EK-DATA", f"the {name} data's labels hold NaN or infinity", "clean the data")
+    if classes and labels.dtype.kind in "iu" and labels.ndim == 1 and not 0 <= labels.min() <= labels.max() < classes:
+        raise UsageError(
+            "EK-DATA",
+            f"the {name} data's labels run from {labels.min()} to {labels.max()}, but data.labels names {classes} classes",
+            "labels are indices from 0; name every class in data.labels",
+        )
+
+
+def _preprocess(name: str, inputs: Arrays, process: Preprocessing | None) -> Arrays:
+    if process is None:
+        return {key: array.astype(np.float32) if array.dtype == np.float64 else array for key, array in inputs.items()}
+    if len(inputs) != 1:
+        raise UsageError(
+            "EK-DATA", f"[preprocessing] needs one input, the {name} data has {len(inputs)}", "prepare it in data.py"
+        )
+    return {key: process.apply_batch(array) for key, array in inputs.items()}
+
+
+_Sets = Mapping[str, tuple[Arrays, np.ndarray | None]]
+
+
+def _draws_from(calibration: Mapping[str, Any] | None, sets: _Sets) -> str:
+    return str(calibration["from"]) if calibration else "train" if "train" in sets else "evaluation"
+
+
+def _draw(sets: _Sets, calibration: Mapping[str, Any] | None, seed: int) -> Arrays:
+    """Calibration samples from one of the data sets, chosen at random."""
+    name = _draws_from(calibration, sets)
+    if name not in sets:
+        raise UsageError(
+            "EK-DATA", f"data.calibration draws from {name!r}, which the project lacks", f"add data.{name}"
+        )
+    inputs, _ = sets[name]
+    available = len(next(iter(inputs.values())))
+    wanted = calibration["samples"] if calibration else _CALIBRATION_SAMPLES
+    chosen = np.sort(np.random.default_rng(seed).permutation(available)[:wanted])
+    return {key: array[chosen] for key, array in inputs.items()}

@@ -1,0 +1,89 @@
+"""What an exported file really holds: bytes by type, operators, and what its accelerated backend takes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+
+from edgekit.errors import BundleError
+
+#: Format -> the module with ``read(data: bytes) -> FileFacts``.
+_READERS = {
+    "tflite": "edgekit.pipeline.readers.tflite",
+    "pte": "edgekit.pipeline.readers.pte",
+    "ptl": "edgekit.pipeline.readers.ptl",
+}
+
+
+@dataclass(frozen=True)
+class Constant:
+    """One constant tensor of a file: numpy dtype name, number of dimensions and bytes."""
+
+    dtype: str
+    rank: int
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class FileFacts:
+    """What is in a model file.
+
+    Attributes:
+        weight_bytes: Bytes of constant matrices and kernels by numpy dtype name.
+        bias_bytes: The same of constant vectors and scalars: biases, mostly. Quantization scales count as neither.
+        operators: How often each operator occurs, under the format's own names.
+        kinds: The kinds of operator among them, of those that recipes and targets tell apart: ``convolution``,
+            ``linear``, ``recurrent``.
+        delegated_share: Percent of operators that run inside the accelerated backend.
+        undelegated_ops: How often each operator occurs outside of it.
+    """
+
+    weight_bytes: Mapping[str, int]
+    bias_bytes: Mapping[str, int]
+    operators: Mapping[str, int]
+    kinds: tuple[str, ...]
+    delegated_share: float
+    undelegated_ops: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls, constants: Iterable[Constant], inside: Mapping[str, int], outside: Mapping[str, int], kinds: Mapping[str, str]
+    ) -> FileFacts:
+        """Sum up what a reader found: *inside* and *outside* count operators by name, *kinds* maps names to kinds."""
+        weights: Counter[str] = Counter()
+        biases: Counter[str] = Counter()
+        for constant in constants:
+            (weights if constant.rank > 1 else biases)[constant.dtype] += constant.size_bytes
+        operators = Counter(inside) + Counter(outside)
+        delegated = 100.0 * sum(inside.values()) / operators.total() if operators else 0.0
+        return cls(
+            weight_bytes=dict(sorted(weights.items())),
+            bias_bytes=dict(sorted(biases.items())),
+            operators=dict(sorted(operators.items())),
+            kinds=tuple(sorted({kinds[name] for name in operators if name in kinds})),
+            delegated_share=delegated,
+            undelegated_ops=dict(sorted(outside.items())),
+        )
+
+
+def values_in(size_bytes: Mapping[str, int]) -> dict[str, int]:
+    """Number of values by dtype, from bytes by dtype."""
+    return {dtype: count // np.dtype(dtype).itemsize for dtype, count in size_bytes.items()}
+
+
+def inspect_file(path: Path, format: str) -> FileFacts:
+    """Read the file at *path*. Imports what reading its *format* takes.
+
+    Raises:
+        BundleError: ``EK-BUNDLE``: it is not a file of that format.
+    """
+    try:
+        facts: FileFacts = import_module(_READERS[format]).read(path.read_bytes())
+    except (ValueError, KeyError, IndexError, TypeError) as error:
+        raise BundleError("EK-BUNDLE", f"{path} is not a readable .{format} file ({error})", "export it again") from error
+    return facts

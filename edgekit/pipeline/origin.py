@@ -1,0 +1,187 @@
+"""What a build starts from: a project, or a bare model file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+
+from edgekit.errors import UsageError
+from edgekit.pipeline.cache import tree_digest
+from edgekit.pipeline.data import check_inputs, read_array_file
+from edgekit.pipeline.project import (
+    FILE_NAME,
+    DataSection,
+    LimitsSection,
+    Project,
+    TrainingSection,
+    load_project,
+    split_reference,
+)
+from edgekit.pipeline.sources import SourceSpec
+from edgekit.runtime.preprocess import Preprocessing
+from edgekit.tensors import TensorSpec
+
+#: What has to be installed to build from each kind of source.
+_PACKAGES = {
+    "torch": ("torch", "executorch", "torchao", "litert_torch", "ai_edge_litert", "ai_edge_quantizer"),
+    "keras": ("tensorflow", "keras", "ai_edge_litert"),
+    "saved-model": ("tensorflow", "ai_edge_litert"),
+}
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a build starts from.
+
+    Attributes:
+        name: The bundle's name.
+        path: What the user named, for messages.
+        source: The model, without the weights that training will make.
+        digest: SHA-256 over the code and files that make the model and the data.
+        project: The project it belongs to; None for a bare model file.
+        calibration: For a bare model file, an array file with real samples.
+    """
+
+    name: str
+    path: Path
+    source: SourceSpec
+    digest: str
+    project: Project | None = None
+    calibration: Path | None = None
+    labels: tuple[str, ...] = ()
+    limits: LimitsSection = field(default_factory=LimitsSection)
+
+    @property
+    def directory(self) -> Path:
+        return self.path if self.path.is_dir() else self.path.parent
+
+    @property
+    def data(self) -> DataSection | None:
+        return None if self.project is None else self.project.data
+
+    @property
+    def training(self) -> TrainingSection | None:
+        return None if self.project is None else self.project.training
+
+    @property
+    def preprocessing(self) -> Preprocessing | None:
+        section = None if self.project is None else self.project.preprocessing
+        return None if section is None else section.value()
+
+    @property
+    def metric(self) -> str:
+        return "accuracy" if self.project is None else self.project.metric.name
+
+    def check_installed(self) -> None:
+        """Raise `UsageError` when a package that this source needs is missing."""
+        kind = "torch" if self.source.kind == "pt2" else self.source.kind
+        missing = [package for package in _PACKAGES[kind] if find_spec(package) is None]
+        if missing:
+            extra = "build" if kind == "torch" else "build,keras"
+            raise UsageError("EK-MISSING-PACKAGE", f"{missing[0]} is not installed", f"pip install 'edgekit[{extra}]'")
+
+
+def find_origin(path: str, calibration: str | None = None) -> Origin:
+    """The origin at *path*: a project folder, an ``edgekit.toml``, or a model file.
+
+    Args:
+        path: A folder with ``edgekit.toml``, or ``.pt2``, ``.keras``, a SavedModel folder, ``file.py:factory``.
+        calibration: ``.npy`` or ``.npz`` of real, ready samples for a bare model file.
+
+    Raises:
+        UsageError: Nothing there that can be built, or it is wrong.
+    """
+    name, factory = split_reference(path)
+    place = Path(name)
+    if not place.exists():
+        raise UsageError(
+            "EK-MISSING-FILE",
+            f"there is no {place}",
+            "give a project folder or a model file; edgekit init makes a project",
+        )
+    if place.name == FILE_NAME or (place.is_dir() and (place / FILE_NAME).exists()):
+        if calibration is not None:
+            raise UsageError(
+                "EK-ARGUMENT", "--calibration is for bare model files", "name data.calibration in edgekit.toml"
+            )
+        return _of_project(load_project(place))
+    kind = _kind(place, factory)
+    if kind is None:
+        raise UsageError(
+            "EK-ARGUMENT",
+            f"{path} is neither a project nor a model file",
+            "a project folder has edgekit.toml; model files: .pt2, .keras, a SavedModel folder, model.py:factory",
+        )
+    place = place.resolve()
+    inputs: tuple[TensorSpec, ...] = ()
+    samples: Path | None = None
+    if calibration is not None:
+        samples = Path(calibration).resolve()
+        if not samples.is_file():
+            raise UsageError("EK-MISSING-FILE", f"there is no {samples}", "--calibration takes a .npy or .npz file")
+        arrays = read_array_file(samples)
+        check_inputs("calibration", arrays)
+        if factory is not None:  # a model file says itself what goes in
+            inputs = tuple(TensorSpec(key, (1, *array.shape[1:]), array.dtype.name) for key, array in arrays.items())
+    return Origin(
+        name=place.stem,
+        path=place,
+        source=SourceSpec(kind, str(place), factory, inputs=inputs),
+        digest=tree_digest([place] if factory is None else place.parent.glob("*.py")),
+        calibration=samples,
+    )
+
+
+def _kind(place: Path, factory: str | None) -> str | None:
+    if factory is not None:
+        return "torch"
+    if place.is_dir():
+        return "saved-model" if (place / "saved_model.pb").exists() else None
+    return {".pt2": "pt2", ".keras": "keras"}.get(place.suffix)
+
+
+def _of_project(project: Project) -> Origin:
+    directory, model = project.directory, project.model
+    if model.factory is not None:
+        file, factory = split_reference(model.factory)
+        kind: str = model.framework or "torch"
+    else:
+        assert model.file is not None
+        file, factory = model.file, None
+        found = _kind(directory / file, None)
+        if found is None:
+            raise UsageError(
+                "EK-PROJECT",
+                f"{project.file}: model.file {file!r} is no model file",
+                "use .pt2, .keras or a SavedModel folder",
+            )
+        kind = found
+    weights = None if model.weights is None else str(directory / model.weights)
+    outside = [directory / name for name in project.data.files]
+    return Origin(
+        name=project.name,
+        path=directory,
+        source=SourceSpec(kind, str(directory / file), factory, weights),
+        digest=tree_digest([*_own_files(directory), *outside]),
+        project=project,
+        labels=_labels(project),
+        limits=project.limits,
+    )
+
+
+def _own_files(directory: Path) -> list[Path]:
+    """The project's files that code or data can come from: not its toml, notes or anything hidden."""
+    return [
+        path
+        for path in directory.iterdir()
+        if path.name != FILE_NAME and not path.name.startswith((".", "__")) and path.suffix not in (".md", ".edgekit")
+    ]
+
+
+def _labels(project: Project) -> tuple[str, ...]:
+    labels = project.data.labels
+    if not isinstance(labels, str):
+        return labels
+    lines = (project.directory / labels).read_text(encoding="utf-8").splitlines()
+    return tuple(line.strip() for line in lines if line.strip())

@@ -1,0 +1,89 @@
+"""The plan: which variants a build makes for a target, and what speaks against them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edgekit.errors import UsageError, did_you_mean
+from edgekit.pipeline.project import FORMATS
+from edgekit.pipeline.recipes import RECIPES, Recipe, recipe
+from edgekit.target import Target
+
+#: Backends that this edgekit exports to.
+_EXPORTED_BACKENDS = frozenset({"xnnpack", "qnnpack"})
+
+
+_NO_CALIBRATION = "needs calibration samples: give --calibration FILE.npy with real, ready inputs"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One variant to make, and what the user should know before asking for it."""
+
+    format: str
+    recipe: Recipe
+    warning: str | None = None
+
+    @property
+    def name(self) -> str:
+        return f"{self.recipe.name}.{self.format}"
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A variant that is not made, and why."""
+
+    name: str
+    reason: str
+
+
+def plan_variants(
+    target: Target, kind: str, recipes: Sequence[str] = (), formats: Sequence[str] = (), calibrated: bool = True
+) -> tuple[tuple[Plan, ...], tuple[Skipped, ...]]:
+    """What to build of a source of *kind* for *target*: what was asked for, else the target's own choice.
+
+    Args:
+        calibrated: Whether there are calibration samples.
+
+    Variants that cannot run or are slower on the target are made only when their recipe was asked for.
+
+    Raises:
+        UsageError: An unknown recipe or format; ``EK-UNSUPPORTED`` when nothing can be built.
+    """
+    for name in formats:
+        if name not in FORMATS:
+            raise UsageError("EK-ARGUMENT", f"unknown format {name!r}", did_you_mean(name, FORMATS))
+    chosen = [recipe(name) for name in dict.fromkeys(recipes)]
+    plans: list[Plan] = []
+    skipped: list[Skipped] = []
+    for format in dict.fromkeys(formats or [entry.format for entry in target.formats if entry.recipes]):
+        support = target.support(format)
+        backend = "xnnpack" if support is None else support.backend
+        refusal = _refusal(kind, format, backend)
+        names = [used.name for used in chosen] or list((support and support.recipes) or ("fp32", "int8"))
+        for name in names:
+            used = RECIPES[name]
+            if refusal is not None or (used.calibrated and not calibrated):
+                skipped.append(Skipped(f"{name}.{format}", refusal or _NO_CALIBRATION))
+                continue
+            concern = target.why_not(format, name)
+            plans.append(Plan(format, used, None if concern is None else f"{concern.verdict}: {concern.reason}"))
+    if chosen and not calibrated and any(used.calibrated for used in chosen):
+        raise UsageError(
+            "EK-ARGUMENT",
+            f"recipe {next(used.name for used in chosen if used.calibrated)} {_NO_CALIBRATION}",
+            "50 to 200 typical samples are enough",
+        )
+    if not plans:
+        reason = skipped[0].reason if skipped else f"{target.title} takes no format that was asked for"
+        raise UsageError("EK-UNSUPPORTED", reason, "edgekit targets NAME lists what a target takes")
+    return tuple(plans), tuple(skipped)
+
+
+def _refusal(kind: str, format: str, backend: str) -> str | None:
+    if backend not in _EXPORTED_BACKENDS:
+        return f"this edgekit does not export to the {backend} backend"
+    if kind == "saved-model" and format != "tflite":
+        return f"a SavedModel gives .tflite only, not .{format}: save the Keras model as .keras, or use PyTorch"
+    return None

@@ -1,0 +1,67 @@
+"""Which variant to ship on a target, and why: from measured quality and the target's facts, never from host latency."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from edgekit.bundle import Variant
+from edgekit.pipeline.recipes import RECIPES
+from edgekit.target import Target
+
+#: Without a limit of the project's own, a recommended variant may lose this many percentage points of accuracy.
+_DEFAULT_MAX_DROP = 1.0
+#: ... or, without labels, must agree with the float model on this percentage of samples.
+_MIN_AGREEMENT = 95.0
+
+
+def recommend(variants: Sequence[Variant], target: Target, max_drop: float | None) -> Mapping[str, str]:
+    """Name of the variant to use on *target* and the reason, for the manifest.
+
+    The target's order of recipes decides, among variants it can run that keep their quality; then the target's
+    order of formats, with fully delegated files first.
+    """
+    allowed = _DEFAULT_MAX_DROP if max_drop is None else max_drop
+    formats = [entry.format for entry in target.formats]
+
+    def rank(variant: Variant) -> tuple[int, int, int, int]:
+        concern = target.why_not(variant.format, variant.recipe, requires=variant.requires_features)
+        trouble = {None: 0, "discouraged": 1, "slower": 2, "cannot": 3}[None if concern is None else concern.verdict]
+        keeps = _keeps_quality(variant, allowed)
+        return (
+            trouble + (0 if keeps else 10),
+            target.recipe_preference.index(variant.recipe),
+            1 if variant.undelegated_ops else 0,
+            formats.index(variant.format) if variant.format in formats else len(formats),
+        )
+
+    best = min(variants, key=rank)
+    return {"variant": best.name, "reason": _reason(best, variants, target, allowed)}
+
+
+def _keeps_quality(variant: Variant, allowed: float) -> bool:
+    if variant.accuracy_drop is not None:
+        return variant.accuracy_drop <= allowed
+    return variant.agreement >= _MIN_AGREEMENT
+
+
+def _reason(best: Variant, variants: Sequence[Variant], target: Target, allowed: float) -> str:
+    parts = []
+    if not _keeps_quality(best, allowed):
+        parts.append("no variant keeps the float model's quality; this one comes first in the target's order")
+    elif best.accuracy_drop is not None:
+        parts.append(f"accuracy {best.accuracy:.2f} %, {_drop(best.accuracy_drop)} the float model")
+    else:
+        parts.append(f"agrees with the float model on {best.agreement:.1f} % of the check samples")
+    largest = max(variants, key=lambda variant: variant.size_bytes)
+    if largest.size_bytes > 1.1 * best.size_bytes:
+        parts.append(f"{largest.size_bytes / best.size_bytes:.1f}x smaller than {largest.name}")
+    parts.append(f"{RECIPES[best.recipe].name} comes first for {target.title} among what keeps its quality")
+    if best.undelegated_ops:
+        parts.append(f"outside the delegate: {', '.join(best.undelegated_ops)}")
+    return "; ".join(parts)
+
+
+def _drop(points: float) -> str:
+    if points == 0:
+        return "as"
+    return f"{abs(points):.2f} points {'below' if points > 0 else 'above'}"

@@ -1,0 +1,96 @@
+"""Source models: what the user has, behind one interface.
+
+A `SourceSpec` is plain data and crosses process borders; `open_source` turns it into a `Source` inside a
+worker, where the framework may be imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from edgekit.tensors import Signature, TensorSpec
+
+if TYPE_CHECKING:
+    import torch
+
+#: Kind of source -> the module that opens it. Each has ``open_source(spec) -> Source``.
+_OPENERS = {
+    "torch": "edgekit.pipeline.sources.torch",
+    "pt2": "edgekit.pipeline.sources.torch",
+    "keras": "edgekit.pipeline.sources.keras",
+    "saved-model": "edgekit.pipeline.sources.saved_model",
+}
+
+
+@dataclass(frozen=True)
+class SourceSpec:
+    """Where a source model is.
+
+    Attributes:
+        kind: ``torch`` (a Python file and factory returning an ``nn.Module``), ``pt2`` (a saved
+            ``ExportedProgram``), ``keras`` (a ``.keras`` file, or a Python file and factory returning a Keras
+            model) or ``saved-model`` (a directory).
+        path: The file or directory.
+        factory: Name of the function in *path* that makes the model; None for model files.
+        weights: Trained weights: a ``state_dict`` for ``torch``, a ``.keras`` or ``.weights.h5`` file for ``keras``.
+        inputs: Specs of the inputs with batch size 1; empty when the model file says so itself.
+    """
+
+    kind: str
+    path: str
+    factory: str | None = None
+    weights: str | None = None
+    inputs: tuple[TensorSpec, ...] = ()
+
+    def with_weights(self, weights: str) -> SourceSpec:
+        return replace(self, weights=weights)
+
+    def to_json(self) -> dict[str, Any]:
+        return {**vars(self), "inputs": [spec.to_json() for spec in self.inputs]}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> SourceSpec:
+        return cls(**{**value, "inputs": tuple(TensorSpec.from_json(spec) for spec in value["inputs"])})
+
+
+class Source(Protocol):
+    """An opened source model, in evaluation mode and float32.
+
+    Attributes:
+        framework: ``torch``, ``keras`` or ``tensorflow``.
+        signature: Inputs and outputs with batch size 1.
+        parameter_count: Number of trained values that an exported file has to carry (weights and biases;
+            batch-norm statistics are folded away).
+    """
+
+    framework: str
+    signature: Signature
+    parameter_count: int
+
+    def predict(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Float outputs by name for *inputs* by name, any number of samples first. One sample at a time or in
+        batches: the result does not depend on it beyond float rounding."""
+        ...
+
+    def torch_module(self) -> torch.nn.Module:
+        """The model as an ``nn.Module`` taking the signature's inputs in order.
+
+        Raises:
+            ConversionError: ``EK-UNSUPPORTED``, naming the layer that has no equivalent.
+        """
+        ...
+
+
+def open_source(spec: SourceSpec) -> Source:
+    """Open the source model that *spec* describes. Imports its framework: call it in a worker.
+
+    Raises:
+        UsageError: ``EK-SOURCE``, ``EK-CODE`` or ``EK-CHECKPOINT``: it cannot be loaded.
+    """
+    source: Source = import_module(_OPENERS[spec.kind]).open_source(spec)
+    return source

@@ -1,0 +1,86 @@
+"""The worker process: runs tasks of one framework, one after the other, at the host's word.
+
+Started by `edgekit.pipeline.pool`. Requests come as JSON lines on standard input and answers leave as JSON
+lines on what was standard output; descriptors 1 and 2 point to the task's log file meanwhile, so that nothing a
+converter prints, from Python or from C, can reach the user's terminal or spoil a JSON document.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+import traceback
+from typing import Any
+
+from edgekit.errors import EdgekitError
+from edgekit.pipeline import progress
+
+
+def main() -> None:
+    # Ctrl-C is for the host to hear; it passes the signal on to the task that can make use of it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    requests: queue.SimpleQueue[str] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(requests,), daemon=True).start()
+
+    def answer(value: dict[str, Any]) -> None:
+        answers.write(json.dumps(value) + "\n")
+        answers.flush()
+
+    progress.listen(lambda event: answer({"event": event}))
+    while True:
+        request = json.loads(requests.get())
+        answer(_perform(request))
+
+
+def _listen(requests: queue.SimpleQueue[str]) -> None:
+    """Queue requests; end the process when the host is gone, whatever the main thread is busy with."""
+    for line in sys.stdin:
+        requests.put(line)
+    os._exit(0)
+
+
+def _perform(request: dict[str, Any]) -> dict[str, Any]:
+    log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.close(log)
+    module, _, function = request["function"].partition(":")
+    try:
+        if request["interruptible"]:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            return {"result": getattr(importlib.import_module(module), function)(**request["arguments"])}
+        finally:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+    except EdgekitError as error:
+        traceback.print_exc()
+        return {"error": error.to_json()}
+    except KeyboardInterrupt:
+        return {
+            "error": {"kind": "Interrupted", "code": "EK-INTERRUPTED", "message": "stopped", "hint": None, "log": None}
+        }
+    except MemoryError:
+        traceback.print_exc()
+        return {"error": _foreseen("EK-CRASHED", "ran out of memory", "close other programs, or try --jobs 1")}
+    except Exception as error:  # the one boundary where a converter may raise anything: it becomes one failed row
+        traceback.print_exc()
+        text = next(iter(str(error).strip().splitlines()), "")
+        return {"error": _foreseen(request["code"], f"{type(error).__name__}: {text}"[:300], request["hint"])}
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+
+
+def _foreseen(code: str, message: str, hint: str | None) -> dict[str, Any]:
+    return {"kind": "ConversionError", "code": code, "message": message, "hint": hint, "log": None}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,266 @@
+"""Targets: classes of device, as data.
+
+A target is one TOML file. Those that edgekit ships are called by name (``rpi4``); a user's own is called by its
+path (``boards/ours.toml``) and has the same keys. What a target states holds for every device of its class; what
+differs between them (memory beyond the least, the exact operating system) is read from the device itself.
+"""
+
+from __future__ import annotations
+
+import tomllib
+import types
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from edgekit.errors import UsageError, did_you_mean
+
+Kind = Literal["board", "phone", "desktop", "browser"]
+Format = Literal["tflite", "pte", "ptl"]
+Engine = Literal["litert", "tflite-runtime", "litert-web", "executorch", "pytorch-mobile"]
+Backend = Literal["xnnpack", "qnnpack", "gpu", "vulkan", "coreml"]
+Verdict = Literal["cannot", "slower", "discouraged"]
+#: CPU features that decide which files run, and which kernels; `edgekit.runtime.machine` reads them from a device.
+Feature = Literal["neon", "fp16", "dotprod", "i8mm", "bf16", "sve", "sve2", "avx2", "avx512", "vnni"]
+
+#: Backends that the Python packages of the engines have on a desktop. A file for any other is exported, not run.
+_HOST_BACKENDS = frozenset({"xnnpack", "qnnpack"})
+
+
+@dataclass(frozen=True)
+class Cpu:
+    """The processor: architecture of the userland, core (qemu's name for it), number of cores, and features."""
+
+    architecture: Literal["aarch64", "armv7l", "x86_64", "wasm32"]
+    core: str | None = None
+    cores: int | None = None
+    features: tuple[Feature, ...] = ()
+
+
+@dataclass(frozen=True)
+class System:
+    """What the operating system must bring: a Python for which the engines have wheels, and at least this glibc."""
+
+    python: tuple[str, ...]
+    glibc: str
+
+
+@dataclass(frozen=True)
+class Concern:
+    """Why a recipe is not built unless it is asked for.
+
+    Attributes:
+        verdict: ``cannot`` (does not run), ``slower`` (than fp32) or ``discouraged`` (there is a better way).
+        reason: One line.
+        recipe: The recipe; None stands for every recipe of the format.
+        operator: The concern holds only for models with this kind of operator; None stands for every model.
+    """
+
+    verdict: Verdict
+    reason: str
+    recipe: str | None = None
+    operator: Literal["convolution"] | None = None
+
+
+@dataclass(frozen=True)
+class FormatSupport:
+    """One file format on this target.
+
+    Attributes:
+        backend: What the operators are lowered to.
+        engines: What can run the file there, best first.
+        recipes: What is built unless the user chooses; empty when the format is built only on request.
+    """
+
+    format: Format
+    backend: Backend
+    engines: tuple[Engine, ...]
+    recipes: tuple[str, ...]
+    avoid: tuple[Concern, ...] = ()
+
+    @property
+    def runs_on_host(self) -> bool:
+        """Whether a desktop can run such a file; otherwise it is exported and its structure checked, no more."""
+        return self.backend in _HOST_BACKENDS
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When a measurement may start, and what difference is noise (percent of the median)."""
+
+    noise_floor_percent: float = 2.0
+    start_below_load_per_core: float = 0.25
+    start_below_celsius: float | None = None
+
+
+@dataclass(frozen=True)
+class Citation:
+    """A fact of the target file and where it is from."""
+
+    fact: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Target:
+    """A class of device. ``formats`` and ``recipe_preference`` are in order of preference.
+
+    Attributes:
+        name: The name of its file, without ``.toml``.
+        boards: How the device tree's model begins on such a board.
+        memory_bytes: The least that a device of this class has; None where the class promises nothing.
+        threads: Threads to run with; an engine takes no more than the device has cores.
+        recipe_preference: Which recipe to recommend first, among variants that meet the project's limits.
+    """
+
+    name: str
+    title: str
+    kind: Kind
+    cpu: Cpu
+    threads: int
+    recipe_preference: tuple[str, ...]
+    formats: tuple[FormatSupport, ...]
+    sources: tuple[Citation, ...]
+    memory_bytes: int | None = None
+    boards: tuple[str, ...] = ()
+    system: System | None = None
+    limits: Limits = field(default_factory=Limits)
+
+    def support(self, format: str, recipe: str | None = None) -> FormatSupport | None:
+        """How *format* is supported: where two backends share it, by the first that mentions *recipe*, else the first."""
+        entries = [entry for entry in self.formats if entry.format == format]
+        mentioned = (entry for entry in entries if recipe in (*entry.recipes, *(c.recipe for c in entry.avoid)))
+        return next(mentioned, entries[0] if entries else None)
+
+    def why_not(
+        self, format: str, recipe: str, *, operators: Iterable[str] | None = None, requires: Iterable[str] = ()
+    ) -> Concern | None:
+        """What speaks against *recipe* in *format* here; None when nothing does.
+
+        Args:
+            operators: Kinds of operator in the model (``convolution``); None when unknown: then it has them all.
+            requires: CPU features that the exported file needs.
+        """
+        entry = self.support(format, recipe)
+        if entry is None:
+            known = " and ".join(dict.fromkeys(f".{entry.format}" for entry in self.formats))
+            return Concern("cannot", f"{self.title}: no engine runs .{format} there, only {known}", recipe)
+        missing = sorted(set(requires) - set(self.cpu.features))
+        if missing:
+            core = self.cpu.core or self.cpu.architecture
+            return Concern("cannot", f"the file needs {', '.join(missing)}, which the {core} does not have", recipe)
+        present = None if operators is None else set(operators)
+        for concern in entry.avoid:
+            if concern.recipe in (None, recipe) and (
+                concern.operator is None or present is None or concern.operator in present
+            ):
+                return concern
+        return None
+
+    def is_machine(self, board: str | None, architecture: str) -> bool:
+        """Whether a machine with this device tree model and userland architecture is of this class."""
+        return architecture == self.cpu.architecture and (board or "").startswith(self.boards)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def target_names() -> tuple[str, ...]:
+    """The names of the targets that edgekit ships."""
+    return tuple(sorted(path.stem for path in _directory().glob("*.toml")))
+
+
+def load_target(name: str | Path) -> Target:
+    """The target called *name*, or described by the ``.toml`` file at the path *name*.
+
+    Raises:
+        UsageError: ``EK-TARGET``: unknown, or its file is wrong; ``EK-MISSING-FILE``: the file cannot be read.
+    """
+    path = Path(name)
+    if path.suffix != ".toml":
+        if name not in target_names():
+            hint = f"{did_you_mean(str(name), target_names())} (or the path of a .toml file of your own)"
+            raise UsageError("EK-TARGET", f"unknown target {str(name)!r}", hint)
+        path = _directory() / f"{name}.toml"
+    try:
+        value = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError("EK-MISSING-FILE", f"cannot read target file {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise UsageError("EK-TARGET", f"{path} is not a TOML file: {error}") from error
+    if "name" in value:
+        raise UsageError("EK-TARGET", f"{path}: unknown key 'name'", "the file's name is the target's; 'title' is free")
+    target: Target = _read(Target, {**value, "name": path.stem}, "", path)
+    _check(target, path)
+    return target
+
+
+def _directory() -> Path:
+    """``edgekit/targets`` in an installed wheel, ``targets`` beside the package in a checkout."""
+    package = Path(__file__).resolve().parent
+    inside = package / "targets"
+    return inside if inside.is_dir() else package.parent / "targets"
+
+
+def _check(target: Target, path: Path) -> None:
+    """What no type says: numbers in range, and recipes spelled alike everywhere."""
+    for key, number in {
+        "threads": target.threads,
+        "cpu.cores": target.cpu.cores,
+        "memory_bytes": target.memory_bytes,
+        "limits.noise_floor_percent": target.limits.noise_floor_percent,
+        "limits.start_below_load_per_core": target.limits.start_below_load_per_core,
+        "limits.start_below_celsius": target.limits.start_below_celsius,
+    }.items():
+        if number is not None and not 0 < number < float("inf"):
+            raise UsageError("EK-TARGET", f"{path}: {key!r} is {number}", "it takes a number above 0")
+    if not target.formats:
+        raise UsageError("EK-TARGET", f"{path}: 'formats' is empty", "name at least one format that runs there")
+    for index, entry in enumerate(target.formats):
+        for recipe in (*entry.recipes, *(concern.recipe for concern in entry.avoid)):
+            if recipe is not None and recipe not in target.recipe_preference:
+                where = f"formats[{index}] names the recipe {recipe!r}, which is not in 'recipe_preference'"
+                raise UsageError("EK-TARGET", f"{path}: {where}", did_you_mean(recipe, target.recipe_preference))
+
+
+def _read(kind: Any, value: object, key: str, path: Path) -> Any:
+    """*value*, found at *key* of the file, as a *kind*: a dataclass, tuple, Literal, optional or plain type."""
+    origin = get_origin(kind)
+    if origin in (Union, types.UnionType):  # only "X | None": TOML has no null, so None is just an absent key
+        return _read(get_args(kind)[0], value, key, path)
+    if is_dataclass(kind):
+        if not isinstance(value, Mapping):
+            raise _mistyped(path, key, "a table", value)
+        return _read_table(kind, value, key, path)
+    if origin is tuple:
+        if not isinstance(value, list):
+            raise _mistyped(path, key, "a list", value)
+        return tuple(_read(get_args(kind)[0], item, f"{key}[{index}]", path) for index, item in enumerate(value))
+    if origin is Literal:
+        if value not in get_args(kind):
+            raise UsageError("EK-TARGET", f"{path}: {key!r} is {value!r}", did_you_mean(str(value), get_args(kind)))
+        return value
+    if kind is float and type(value) is int:
+        return float(value)
+    if type(value) is not kind:
+        raise _mistyped(path, key, {str: "a text", int: "a whole number", float: "a number"}[kind], value)
+    return value
+
+
+def _read_table(kind: Any, table: Mapping[str, object], key: str, path: Path) -> Any:
+    known = {item.name: item for item in fields(kind)}
+    place = f" in {key!r}" if key else ""
+    for name in table.keys() - known.keys():
+        hint = did_you_mean(name, known.keys() - table.keys() or known)
+        raise UsageError("EK-TARGET", f"{path}: unknown key {name!r}{place}", hint)
+    for name, item in known.items():
+        if name not in table and item.default is MISSING and item.default_factory is MISSING:
+            raise UsageError("EK-TARGET", f"{path}: the key {name!r} is missing{place}", f"add: {name} = ...")
+    hints = get_type_hints(kind)
+    return kind(**{name: _read(hints[name], item, f"{key}.{name}".lstrip("."), path) for name, item in table.items()})
+
+
+def _mistyped(path: Path, key: str, wanted: str, value: object) -> UsageError:
+    found = {dict: "a table", list: "a list", str: "a text", bool: "true or false", int: "a whole number"}
+    return UsageError("EK-TARGET", f"{path}: {key!r} takes {wanted}", f"it has {found.get(type(value), repr(value))}")

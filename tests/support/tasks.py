@@ -1,0 +1,52 @@
+"""Tasks for the tests of the worker pool; they run in its processes."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import time
+from typing import Any
+
+from edgekit.errors import UsageError
+from edgekit.pipeline.progress import emit
+
+
+def echo(**arguments: Any) -> dict[str, Any]:
+    print("chatter from Python")
+    os.system("echo chatter from C")
+    emit(kind="step", step="echoing", done=1, total=1)
+    return {"arguments": arguments, "pid": os.getpid(), "backend": os.environ.get("KERAS_BACKEND")}
+
+
+def refuse() -> None:
+    raise UsageError("EK-DATA", "the data is empty", "fill it")
+
+
+def fail() -> None:
+    raise RuntimeError("inner\nworkings")
+
+
+def crash() -> None:
+    ctypes.string_at(0)
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def leave() -> None:
+    sys.stderr.flush()
+    os._exit(7)
+
+
+def wait(path: str) -> dict[str, Any]:
+    """Wait for a Ctrl-C, then tidy up."""
+    with open(path, "w") as started:
+        started.write(str(os.getpid()))
+    try:
+        time.sleep(60)
+    except KeyboardInterrupt:
+        return {"interrupted": True}
+    return {"interrupted": False}
