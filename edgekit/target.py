@@ -128,7 +128,7 @@ class Target:
     limits: Limits = field(default_factory=Limits)
 
     def support(self, format: str, recipe: str | None = None) -> FormatSupport | None:
-        """How *format* is supported: where two backends share it, by the first that mentions *recipe*, else the first."""
+        """How *format* is supported; where two backends share it, by the first that mentions *recipe*, or the first."""
         entries = [entry for entry in self.formats if entry.format == format]
         mentioned = (entry for entry in entries if recipe in (*entry.recipes, *(c.recipe for c in entry.avoid)))
         return next(mentioned, entries[0] if entries else None)

@@ -58,16 +58,13 @@ def plan_variants(
     plans: list[Plan] = []
     skipped: list[Skipped] = []
     for format in dict.fromkeys(formats or [entry.format for entry in target.formats if entry.recipes]):
-        support = target.support(format)
-        backend = "xnnpack" if support is None else support.backend
-        refusal = _refusal(kind, format, backend)
-        names = [used.name for used in chosen] or list((support and support.recipes) or ("fp32", "int8"))
-        for name in names:
-            used = RECIPES[name]
+        for used in chosen or _default_recipes(target, format):
+            support = target.support(format, used.name)
+            refusal = _refusal(kind, format, "xnnpack" if support is None else support.backend)
             if refusal is not None or (used.calibrated and not calibrated):
-                skipped.append(Skipped(f"{name}.{format}", refusal or _NO_CALIBRATION))
+                skipped.append(Skipped(f"{used.name}.{format}", refusal or _NO_CALIBRATION))
                 continue
-            concern = target.why_not(format, name)
+            concern = target.why_not(format, used.name)
             plans.append(Plan(format, used, None if concern is None else f"{concern.verdict}: {concern.reason}"))
     if chosen and not calibrated and any(used.calibrated for used in chosen):
         raise UsageError(
@@ -79,6 +76,12 @@ def plan_variants(
         reason = skipped[0].reason if skipped else f"{target.title} takes no format that was asked for"
         raise UsageError("EK-UNSUPPORTED", reason, "edgekit targets NAME lists what a target takes")
     return tuple(plans), tuple(skipped)
+
+
+def _default_recipes(target: Target, format: str) -> list[Recipe]:
+    """What *target* builds in *format* by itself; float and int8 for a format it builds only on request."""
+    names = [name for entry in target.formats if entry.format == format for name in entry.recipes]
+    return [RECIPES[name] for name in names or ("fp32", "int8")]
 
 
 def _refusal(kind: str, format: str, backend: str) -> str | None:

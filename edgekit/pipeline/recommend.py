@@ -21,7 +21,7 @@ def recommend(variants: Sequence[Variant], target: Target, max_drop: float | Non
     order of formats, with fully delegated files first.
     """
     allowed = _DEFAULT_MAX_DROP if max_drop is None else max_drop
-    formats = [entry.format for entry in target.formats]
+    formats: list[str] = [entry.format for entry in target.formats]
 
     def rank(variant: Variant) -> tuple[int, int, int, int]:
         concern = target.why_not(variant.format, variant.recipe, requires=variant.requires_features)
@@ -29,13 +29,17 @@ def recommend(variants: Sequence[Variant], target: Target, max_drop: float | Non
         keeps = _keeps_quality(variant, allowed)
         return (
             trouble + (0 if keeps else 10),
-            target.recipe_preference.index(variant.recipe),
+            _place(variant.recipe, target.recipe_preference),
             1 if variant.undelegated_ops else 0,
-            formats.index(variant.format) if variant.format in formats else len(formats),
+            _place(variant.format, formats),
         )
 
     best = min(variants, key=rank)
     return {"variant": best.name, "reason": _reason(best, variants, target, allowed)}
+
+
+def _place(name: str, order: Sequence[str]) -> int:
+    return order.index(name) if name in order else len(order)
 
 
 def _keeps_quality(variant: Variant, allowed: float) -> bool:

@@ -1,0 +1,169 @@
+"""What machine this is: board, processor and its features, memory, operating system. Runs on every device."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import platform
+import re
+import shutil
+import struct
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from edgekit.target import Feature
+
+#: Our name for a feature -> what /proc/cpuinfo calls it: every name of one of the sets must be there.
+_FEATURES: dict[Feature, tuple[frozenset[str], ...]] = {
+    "neon": (frozenset({"asimd"}), frozenset({"neon"})),
+    "fp16": (frozenset({"fphp", "asimdhp"}), frozenset({"avx512_fp16"})),
+    "dotprod": (frozenset({"asimddp"}),),
+    "i8mm": (frozenset({"i8mm"}),),
+    "bf16": (frozenset({"bf16"}), frozenset({"avx512_bf16"})),
+    "sve": (frozenset({"sve"}),),
+    "sve2": (frozenset({"sve2"}),),
+    "avx2": (frozenset({"avx2"}),),
+    "avx512": (frozenset({"avx512f", "avx512bw", "avx512vl"}),),
+    "vnni": (frozenset({"avx512_vnni"}), frozenset({"avx_vnni"})),
+}
+
+#: "CPU part" of Arm's own cores (implementer 0x41), from the MIDR_EL1 entry of each core's reference manual.
+_ARM_CORES = {
+    0xC07: "cortex-a7",
+    0xD03: "cortex-a53",
+    0xD04: "cortex-a35",
+    0xD05: "cortex-a55",
+    0xD07: "cortex-a57",
+    0xD08: "cortex-a72",
+    0xD09: "cortex-a73",
+    0xD0A: "cortex-a75",
+    0xD0B: "cortex-a76",
+    0xD0C: "neoverse-n1",
+    0xD0D: "cortex-a77",
+    0xD40: "neoverse-v1",
+    0xD41: "cortex-a78",
+    0xD44: "cortex-x1",
+    0xD46: "cortex-a510",
+    0xD47: "cortex-a710",
+    0xD48: "cortex-x2",
+    0xD49: "neoverse-n2",
+    0xD4D: "cortex-a715",
+    0xD4E: "cortex-x3",
+    0xD4F: "neoverse-v2",
+}
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A machine as a program on it sees it. What cannot be read is None.
+
+    Attributes:
+        board: Model from the device tree, as in ``Raspberry Pi 4 Model B Rev 1.4``; None on ordinary computers.
+        architecture: Of the userland, which decides what runs: ``aarch64``, ``armv7l``, ``x86_64``.
+        kernel_architecture: Differs where a 64-bit kernel carries a 32-bit userland, as on many a Raspberry Pi.
+        cpu: ``cortex-a72`` for Arm's cores (joined by ``+`` where they differ), else the name it gives itself.
+        features: Those that every core has, named as in target files.
+        memory_bytes: What the kernel manages: a little less than is soldered on.
+        glibc: None where the C library is another one.
+        page_bytes: 16384 on a Raspberry Pi 5's default kernel.
+    """
+
+    board: str | None
+    architecture: str
+    kernel_architecture: str
+    cpu: str | None
+    cores: int
+    features: tuple[Feature, ...]
+    memory_bytes: int | None
+    os: str
+    python: str
+    glibc: str | None
+    page_bytes: int
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def read_machine(root: Path = Path("/")) -> Machine:
+    """This machine. Files of the kernel and of the system are read below *root*."""
+    cpuinfo = _text(root / "proc/cpuinfo") or ""
+    release = re.search(r'^PRETTY_NAME="?([^"\n]+)', _text(root / "etc/os-release") or "", re.MULTILINE)
+    memory = re.search(r"^MemTotal:\s+(\d+) kB", _text(root / "proc/meminfo") or "", re.MULTILINE)
+    return Machine(
+        board=_board(root, cpuinfo),
+        architecture=userland(platform.machine(), struct.calcsize("P")),
+        kernel_architecture=platform.machine(),
+        cpu=_cpu(cpuinfo) or platform.processor() or None,
+        cores=len(_values(cpuinfo, "processor")) or os.cpu_count() or 1,
+        features=_features(cpuinfo),
+        memory_bytes=int(memory[1]) * 1024 if memory else None,
+        os=release[1] if release else platform.platform(terse=True),
+        python=platform.python_version(),
+        glibc=_glibc(),
+        page_bytes=mmap.PAGESIZE,
+    )
+
+
+def userland(machine: str, pointer_bytes: int) -> str:
+    """The architecture that programs are built for, from ``uname -m`` and the size of a pointer.
+
+    A 32-bit userland on a 64-bit kernel reads ``aarch64`` in ``uname -m``: only its pointers tell.
+    """
+    name = {"amd64": "x86_64", "arm64": "aarch64"}.get(machine.lower(), machine)
+    if pointer_bytes == 4:
+        name = {"aarch64": "armv7l", "armv8l": "armv7l", "x86_64": "i686"}.get(name, name)
+    return name
+
+
+def free_disk_bytes(path: Path) -> int:
+    """Free bytes for this user on the disk that holds *path*, or would hold it once it is made."""
+    path = path.absolute()
+    while not path.exists():
+        path = path.parent
+    return shutil.disk_usage(path).free
+
+
+def _board(root: Path, cpuinfo: str) -> str | None:
+    """The device tree has the name; /proc lacks it in some containers, and only Raspberry Pi's kernel repeats it."""
+    for file in ("sys/firmware/devicetree/base/model", "proc/device-tree/model"):
+        text = _text(root / file)
+        if text:
+            return text.rstrip("\0\n")
+    return next(iter(_values(cpuinfo, "Model")), None)
+
+
+def _cpu(cpuinfo: str) -> str | None:
+    names = _values(cpuinfo, "model name")
+    # 32-bit Arm kernels fill "model name" too ("ARMv7 Processor rev 4 (v7l)"): the part number says more.
+    makers, parts = _values(cpuinfo, "CPU implementer"), _values(cpuinfo, "CPU part")
+    if parts:
+        pairs = zip(makers, parts, strict=False)
+        names = [_ARM_CORES.get(int(part, 16), part) if int(maker, 16) == 0x41 else part for maker, part in pairs]
+    return " + ".join(dict.fromkeys(names)) or None
+
+
+def _features(cpuinfo: str) -> tuple[Feature, ...]:
+    per_core = [set(line.split()) for key in ("Features", "flags") for line in _values(cpuinfo, key)]
+    common = set.intersection(*per_core) if per_core else set()
+    return tuple(name for name, sets in _FEATURES.items() if any(needed <= common for needed in sets))
+
+
+def _values(cpuinfo: str, key: str) -> list[str]:
+    """What stands behind *key* in each block of /proc/cpuinfo; upper and lower case are different keys there."""
+    return re.findall(rf"^{key}[ \t]*:[ \t]*(.*\S)", cpuinfo, re.MULTILINE)
+
+
+def _glibc() -> str | None:
+    try:
+        version = os.confstr("CS_GNU_LIBC_VERSION") or ""
+    except (AttributeError, ValueError, OSError):  # not Linux; not glibc
+        return None
+    return version.removeprefix("glibc ") or None
+
+
+def _text(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None

@@ -1,0 +1,160 @@
+"""``edgekit doctor``."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from edgekit.cli.doctor import command
+from edgekit.errors import CODES, UsageError
+from edgekit.runtime import environments
+from edgekit.runtime.machine import Machine
+
+PI4 = Machine(
+    board="Raspberry Pi 4 Model B Rev 1.4",
+    architecture="aarch64",
+    kernel_architecture="aarch64",
+    cpu="cortex-a72",
+    cores=4,
+    features=("neon",),
+    memory_bytes=3884404 * 1024,
+    os="Debian GNU/Linux 12 (bookworm)",
+    python="3.11.2",
+    glibc="2.36",
+    page_bytes=4096,
+)
+DESKTOP = replace(PI4, board=None, architecture="x86_64", kernel_architecture="x86_64", cpu="AMD EPYC")
+
+
+def invoke(*arguments: str) -> Result:
+    return CliRunner().invoke(command, list(arguments), catch_exceptions=False, standalone_mode=False)
+
+
+@pytest.fixture
+def on(monkeypatch: pytest.MonkeyPatch) -> Callable[[Machine], None]:
+    """Makes doctor see another machine (simulated: the packages stay this one's)."""
+
+    def simulate(machine: Machine) -> None:
+        monkeypatch.setattr("edgekit.runtime.machine.read_machine", lambda: machine)
+
+    return simulate
+
+
+def test_on_a_pi_the_first_thing_said_is_to_build_on_the_desktop(on: Callable[[Machine], None]) -> None:
+    on(PI4)
+    lines = invoke().stdout.splitlines()
+    assert "build on a desktop" in lines[0] and "run here" in lines[0]
+    assert "Raspberry Pi 4 Model B Rev 1.4, target rpi4" in lines[1]
+    assert json.loads(invoke("--json").stdout)["can_build"] is False
+
+
+def test_on_a_32_bit_system_it_says_what_runs_and_what_to_do(on: Callable[[Machine], None]) -> None:
+    on(replace(PI4, board="Raspberry Pi 3 Model B Plus Rev 1.3", architecture="armv7l"))
+    text = invoke().stdout
+    assert "32-bit system under a 64-bit kernel: only tflite-runtime runs here" in text
+    assert "target rpi3-32bit" in text
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"glibc": "2.31"}, "glibc 2.31 is too old for LiteRT, which needs 2.34"),
+        ({"python": "3.14.1"}, "Python 3.14.1 has no packages of the engines; Python 3.11, 3.12, 3.13 has them"),
+        ({"architecture": "armv7l", "python": "3.13.5"}, "Python 3.13.5 has no packages of the engines; Python 3.11"),
+        ({"architecture": "armv6l"}, "no engine has a package for armv6l"),
+    ],
+)
+def test_a_system_that_cannot_run_the_engines_is_told(
+    on: Callable[[Machine], None], change: dict[str, str], said: str
+) -> None:
+    on(replace(PI4, **change))  # type: ignore[arg-type]
+    assert any(advice.startswith(said) for advice in json.loads(invoke("--json").stdout)["advice"])
+
+
+def test_on_a_desktop_there_is_nothing_to_warn_of(on: Callable[[Machine], None]) -> None:
+    on(DESKTOP)
+    assert invoke().stdout.startswith("machine")
+    findings = json.loads(invoke("--json").stdout)
+    assert findings["advice"] == [] and findings["can_build"] is True
+
+
+def test_a_missing_package_comes_with_its_cure(on: Callable[[Machine], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    on(DESKTOP)
+    version = metadata.version
+
+    def without_keras(name: str) -> str:
+        if name == "keras":
+            raise metadata.PackageNotFoundError(name)
+        return "2.14.0" if name == "torch" else version(name)
+
+    monkeypatch.setattr(metadata, "version", without_keras)
+    text = invoke().stdout
+    assert "missing: pip install 'edgekit[keras]' (for Keras models)" in text
+    assert "not proven: pip install 'torch>=2.13,<2.14'" in text
+
+
+def test_a_target_says_what_can_be_checked_here(on: Callable[[Machine], None]) -> None:
+    on(DESKTOP)
+    text = invoke("android-gpu").stdout
+    assert "building for Android phone (GPU) (android-gpu):" in text
+    assert ".pte (fp32, fp16): exported, not run: no engine on a desktop has the vulkan backend" in text
+    formats = json.loads(invoke("rpi4", "--json").stdout)["target"]["formats"]
+    assert [(entry["format"], entry["built"]) for entry in formats] == [
+        ("tflite", ["fp32", "fp16", "int8"]),
+        ("pte", ["fp32", "fp16", "int8"]),
+        ("ptl", []),
+    ]
+
+
+def test_an_unknown_target_is_a_usage_error() -> None:
+    with pytest.raises(UsageError, match="unknown target 'rpi44'"):
+        invoke("rpi44")
+
+
+def test_every_error_code_is_explained() -> None:
+    assert json.loads(invoke("--codes", "--json").stdout)["codes"] == CODES
+    text = invoke("--codes").stdout
+    assert all(code in text for code in CODES)
+
+
+def test_setup_makes_the_environment_and_says_so_on_standard_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def create(name: str, report: Callable[[str], None]) -> Path:
+        report(f"installing {name}")
+        return Path("/somewhere/bin/python")
+
+    monkeypatch.setattr(environments, "create", create)
+    result = invoke("--setup", "tflite-runtime")
+    assert result.stdout == "tflite-runtime is ready: /somewhere/bin/python\n"
+    assert result.stderr == "installing tflite-runtime\n"
+    result = invoke("--setup", "tflite-runtime", "--json", "--quiet")
+    assert json.loads(result.stdout) == {"environment": "tflite-runtime", "python": "/somewhere/bin/python"}
+    assert result.stderr == ""
+
+
+def test_setup_of_something_else_is_refused() -> None:
+    with pytest.raises(UsageError, match="litert"):
+        invoke("--setup", "litert")
+
+
+def test_no_framework_is_imported() -> None:
+    code = (
+        "import sys; from click.testing import CliRunner; from edgekit.cli.doctor import command;"
+        "assert CliRunner().invoke(command, ['rpi4', '--json']).exit_code == 0;"
+        "print([n for n in ('torch', 'tensorflow', 'keras', 'executorch', 'ai_edge_litert') if n in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+def test_the_verbs_import_nothing_but_click_before_they_run() -> None:
+    code = "import sys, edgekit.cli.doctor, edgekit.cli.targets; print('numpy' in sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "False"

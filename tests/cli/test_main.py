@@ -1,0 +1,94 @@
+"""The command line as a whole: fast help, no heavy imports, errors in one line, exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edgekit.cli import main as cli
+from edgekit.cli.main import VERBS
+from edgekit.errors import CODES, EdgekitError
+
+HEAVY = ("torch", "tensorflow", "keras", "executorch", "litert_torch", "ai_edge_litert", "pydantic", "PIL", "numpy")
+
+#: What ``import edgekit`` and ``--help`` may bring in, apart from the standard library.
+LIGHT = {"edgekit", "click"}
+
+
+def modules_after(program: str) -> set[str]:
+    code = f"import sys; before = set(sys.modules)\n{program}\nprint(*(set(sys.modules) - before))"
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return {name.split(".")[0] for name in process.stdout.splitlines()[-1].split()}
+
+
+@pytest.mark.parametrize("verb", [None, *VERBS])
+def test_help_imports_nothing_heavy_and_has_examples(verb: str | None) -> None:
+    arguments = [*([verb] if verb else []), "--help"]
+    program = f"from edgekit.cli.main import run\nassert run({arguments!r}) == 0"
+    brought = modules_after(program)
+    assert not brought & set(HEAVY)
+    third_party = {name for name in brought if not name.startswith("_")} - set(sys.stdlib_module_names) - LIGHT
+    assert not third_party, third_party
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_help_has_examples_and_every_verb_has_json(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run([verb, "--help"]) == 0
+    text = capsys.readouterr().out
+    assert "Examples:" in text and f"edgekit {verb}" in text
+    assert "--json" in text
+
+
+def test_importing_edgekit_imports_only_the_standard_library() -> None:
+    brought = {name for name in modules_after("import edgekit") if not name.startswith("_")}
+    assert brought <= set(sys.stdlib_module_names) | {"edgekit"}
+
+
+def test_an_unknown_verb_or_option_is_one_line_and_a_hint(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["biuld"]) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "error: unknown verb 'biuld' [EK-ARGUMENT]",
+        " hint: did you mean 'build'?",
+    ]
+    assert cli.run(["build", "--tarbet", "rpi4"]) == 2
+    error, hint = capsys.readouterr().err.splitlines()
+    assert "--tarbet" in error and "hint:" in hint
+
+
+def test_what_nobody_foresaw_leaves_its_traceback_in_a_file(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> None:
+        raise RuntimeError("odd")
+
+    monkeypatch.setattr("edgekit.target.target_names", fail)
+    assert cli.run(["targets"]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "error: RuntimeError: odd [EK-UNEXPECTED]"
+    log = Path(lines[-1].split("log: ")[1])
+    assert "Traceback" in log.read_text()
+    log.unlink()
+
+
+def test_debug_shows_the_traceback_wherever_it_is_typed() -> None:
+    for arguments in (["--debug", "targets", "nonsense"], ["targets", "nonsense", "--debug"]):
+        with pytest.raises(EdgekitError, match="unknown target"):
+            cli.run(arguments)
+
+
+def test_json_is_the_only_thing_on_standard_output() -> None:
+    command = [sys.executable, "-m", "edgekit.cli.main", "targets", "--json"]
+    process = subprocess.run(command, capture_output=True, text=True, check=True, env=dict(os.environ))
+    assert json.loads(process.stdout)
+
+
+def test_every_code_is_raised_somewhere_and_every_raised_code_is_known() -> None:
+    package = Path(cli.__file__).parent.parent
+    text = "\n".join(path.read_text(encoding="utf-8") for path in package.rglob("*.py") if path.name != "errors.py")
+    unused = {code for code in CODES if f'"{code}"' not in text}
+    assert not unused

@@ -1,0 +1,127 @@
+"""The project's data: what is made of it, and how each fault in it is said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgekit.errors import UsageError
+from edgekit.pipeline.data import load_arrays, prepare, save_arrays
+from edgekit.pipeline.metric import scorer
+
+
+def project(folder: Path, body: str) -> Path:
+    (folder / "data.py").write_text("import numpy as np\n" + body)
+    return folder
+
+
+def run(folder: Path, **changes: Any) -> dict[str, Any]:
+    out = folder / "out"
+    out.mkdir(exist_ok=True)
+    arguments: dict[str, Any] = {
+        "project": str(folder),
+        "train": "data.py:train",
+        "evaluation": "data.py:evaluation",
+        "calibration": {"from": "train", "samples": 4},
+        "preprocessing": None,
+        "classes": 3,
+        "seed": 0,
+        "directory": str(out),
+    }
+    return prepare(**{**arguments, **changes})
+
+
+GOOD = """
+def train():
+    return np.arange(60, dtype=np.uint8).reshape(10, 2, 3), np.arange(10) % 3
+def evaluation():
+    return np.arange(30, dtype=np.uint8).reshape(5, 2, 3), np.arange(5) % 3
+"""
+
+
+def test_raw_samples_are_preprocessed_and_calibration_is_drawn_from_training(tmp_path: Path) -> None:
+    process = {"scale": 0.5, "mean": [1.0], "std": [2.0], "layout": "channels-first", "resize": None}
+    record = run(project(tmp_path, GOOD), preprocessing=process)
+    assert record["samples"] == {"train": 10, "evaluation": 5, "calibration": 4}
+    assert record["calibration_from"] == "train"
+    assert record["inputs"] == [{"name": "input", "shape": [1, 1, 2, 3], "dtype": "float32"}]
+    inputs, labels = load_arrays(tmp_path / "out" / "evaluation.npz")
+    raw = np.arange(30).reshape(5, 1, 2, 3)
+    np.testing.assert_allclose(inputs["input"], (raw * 0.5 - 1.0) / 2.0, rtol=1e-6)
+    assert labels is not None and labels.tolist() == [0, 1, 2, 0, 1]
+    drawn, none = load_arrays(tmp_path / "out" / "calibration.npz")
+    assert drawn["input"].shape == (4, 1, 2, 3) and none is None
+
+
+def test_arrays_in_a_file_need_no_python(tmp_path: Path) -> None:
+    np.savez(tmp_path / "set.npz", x=np.ones((3, 4), np.float32), y=np.array([0, 1, 2]))
+    record = run(tmp_path, train=None, evaluation="set.npz", calibration=None)
+    assert record["samples"] == {"evaluation": 3, "calibration": 3}
+
+
+def test_several_inputs_are_named(tmp_path: Path) -> None:
+    body = "def evaluation():\n    return {'a': np.ones((3, 2)), 'b': np.ones((3, 5), np.int32)}\n"
+    record = run(project(tmp_path, body), train=None, calibration=None)
+    assert {spec["name"]: (spec["shape"], spec["dtype"]) for spec in record["inputs"]} == {
+        "a": ([1, 2], "float32"),
+        "b": ([1, 5], "int32"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ("return np.empty((0, 2)), np.empty(0)", "is empty"),
+        ("return np.full((3, 2), np.nan), np.arange(3)", "NaN or infinity, first in sample 0"),
+        ("return np.ones((3, 2)), np.arange(2)", "3 samples but 2 labels"),
+        ("return np.ones((4, 2)), np.arange(4)", "labels run from 0 to 3, but data.labels names 3 classes"),
+        ("return np.array(['a', 'b', 'c']), np.arange(3)", "not numbers"),
+        ("return [[1, 2], [3]], np.arange(2)", "different shapes"),
+        ("return {'a': np.ones(3), 'b': np.ones(2)}, np.arange(3)", "differ in length"),
+        ("raise ValueError('lost the disk')", "lost the disk"),
+    ],
+)
+def test_what_is_wrong_with_data_is_said_in_one_line(tmp_path: Path, body: str, says: str) -> None:
+    with pytest.raises(UsageError, match=says) as caught:
+        run(project(tmp_path, f"def evaluation():\n    {body}\n"), train=None, calibration=None)
+    assert "\n" not in caught.value.message and caught.value.hint
+
+
+def test_calibration_from_a_set_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="draws from 'train'"):
+        run(project(tmp_path, GOOD), train=None)
+
+
+def test_empty_calibration_is_refused(tmp_path: Path) -> None:
+    body = GOOD + "def calibration():\n    return np.empty((0, 2, 3))\n"
+    with pytest.raises(UsageError, match="the calibration data is empty"):
+        run(project(tmp_path, body), calibration="data.py:calibration")
+
+
+def test_the_same_arrays_give_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("a.npz", "b.npz"):
+        save_arrays(tmp_path / name, {"x": np.arange(5.0)})
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+
+
+def test_accuracy_is_the_share_of_right_classes(tmp_path: Path) -> None:
+    outputs = {"output": np.array([[0.1, 0.9], [0.8, 0.2], [0.3, 0.7], [0.6, 0.4]])}
+    assert scorer("accuracy", tmp_path, np.array([1, 0, 0, 0]))(outputs) == 75.0
+    assert scorer("accuracy", tmp_path, None)(outputs) is None
+    with pytest.raises(UsageError, match="needs class numbers"):
+        scorer("accuracy", tmp_path, np.array([0.5, 1.5]))
+
+
+def test_a_metric_of_the_project_gets_outputs_and_labels(tmp_path: Path) -> None:
+    (tmp_path / "metric.py").write_text(
+        "import numpy as np\n"
+        "def within_one(outputs, labels):\n    return 100 * np.mean(np.abs(outputs[:, 0] - labels) < 1)\n"
+        "def broken(outputs, labels):\n    return 'good'\n"
+    )
+    outputs, labels = {"output": np.array([[0.2], [5.0]])}, np.array([0.0, 1.0])
+    assert scorer("metric.py:within_one", tmp_path, labels)(outputs) == 50.0
+    with pytest.raises(UsageError, match="not a number"):
+        scorer("metric.py:broken", tmp_path, labels)(outputs)

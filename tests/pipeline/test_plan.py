@@ -1,0 +1,110 @@
+"""What a build plans for a target, and what it recommends of what it made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from edgekit.bundle import Variant
+from edgekit.errors import UsageError
+from edgekit.pipeline.plan import plan_variants
+from edgekit.pipeline.recommend import recommend
+from edgekit.target import load_target
+
+RPI4 = load_target("rpi4")
+
+
+def names(plans: Any) -> set[str]:
+    return {plan.name for plan in plans}
+
+
+def test_the_target_decides_what_is_built() -> None:
+    plans, skipped = plan_variants(RPI4, "torch")
+    assert {"fp32.tflite", "int8.tflite", "fp32.pte", "int8.pte"} <= names(plans)
+    assert not {plan.recipe.name for plan in plans} & {"int8-dynamic"}
+    assert not {plan.format for plan in plans} & {"ptl"}
+    assert not skipped and not any(plan.warning for plan in plans)
+
+
+def test_what_is_asked_for_is_built_with_a_warning_where_one_is_due() -> None:
+    plans, _ = plan_variants(RPI4, "torch", ["int8-dynamic"], ["tflite", "ptl"])
+    assert names(plans) == {"int8-dynamic.tflite", "int8-dynamic.ptl"}
+    assert all(plan.warning for plan in plans)
+
+
+def test_without_calibration_samples_int8_is_left_out_and_refused_when_asked_for() -> None:
+    plans, skipped = plan_variants(RPI4, "torch", calibrated=False)
+    assert "int8.tflite" not in names(plans) and "int8.tflite" in {item.name for item in skipped}
+    with pytest.raises(UsageError, match="needs calibration samples"):
+        plan_variants(RPI4, "torch", ["int8"], calibrated=False)
+
+
+def test_a_saved_model_gives_tflite_only() -> None:
+    plans, skipped = plan_variants(RPI4, "saved-model")
+    assert {plan.format for plan in plans} == {"tflite"}
+    assert all("SavedModel gives .tflite only" in item.reason for item in skipped) and skipped
+
+
+@pytest.mark.parametrize(("recipes", "formats", "meant"), [(["int9"], [], "int8"), ([], ["tflit"], "tflite")])
+def test_unknown_words_are_refused(recipes: list[str], formats: list[str], meant: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        plan_variants(RPI4, "torch", recipes, formats)
+    assert caught.value.hint == f"did you mean {meant!r}?"
+
+
+def test_backends_that_are_not_exported_to_are_refused() -> None:
+    with pytest.raises(UsageError, match="does not export to"):
+        plan_variants(load_target("ios"), "torch", ["fp16"], ["pte"])
+
+
+def variant(name: str, drop: float | None = 0.0, agreement: float = 100.0, **changes: Any) -> Variant:
+    recipe, format = name.split(".")
+    sizes = {"fp32": 4000, "fp16": 2000, "int8": 1000, "int8-dynamic": 1000}
+    facts: dict[str, Any] = {
+        "name": name,
+        "file": f"variants/{name}",
+        "size_bytes": sizes[recipe],
+        "sha256": "0" * 64,
+        "format": format,
+        "recipe": recipe,
+        "engines": ("litert",),
+        "minimum_runtime": {},
+        "producers": {},
+        "snr_db": 30.0,
+        "max_abs_diff": 0.1,
+        "agreement": agreement,
+        "delegated_share": 100.0,
+        "undelegated_ops": {},
+        "accuracy": None if drop is None else 98.0 - drop,
+        "accuracy_drop": drop,
+    }
+    return Variant(**{**facts, **changes})
+
+
+def test_int8_is_recommended_while_it_keeps_the_accuracy() -> None:
+    made = [variant("fp32.tflite"), variant("int8.tflite", 0.2), variant("int8.pte", 0.1)]
+    chosen = recommend(made, RPI4, None)
+    assert chosen["variant"] == "int8.tflite"
+    assert "4.0x smaller than fp32.tflite" in chosen["reason"] and "0.20 points below" in chosen["reason"]
+
+
+def test_a_variant_that_loses_too_much_is_not_recommended() -> None:
+    made = [variant("fp32.tflite"), variant("int8.tflite", 3.0)]
+    assert recommend(made, RPI4, None)["variant"] == "fp32.tflite"
+    assert recommend(made, RPI4, 5.0)["variant"] == "int8.tflite"
+
+
+def test_without_labels_agreement_decides() -> None:
+    made = [variant("fp32.tflite", None), variant("int8.tflite", None, agreement=80.0)]
+    assert recommend(made, RPI4, None)["variant"] == "fp32.tflite"
+
+
+def test_a_fully_delegated_file_goes_first() -> None:
+    made = [variant("int8.tflite", undelegated_ops={"PAD": 3}), variant("int8.pte")]
+    assert recommend(made, RPI4, None)["variant"] == "int8.pte"
+
+
+def test_a_recipe_that_is_slower_on_the_target_is_recommended_last() -> None:
+    made = [variant("int8-dynamic.tflite"), variant("fp32.tflite")]
+    assert recommend(made, RPI4, None)["variant"] == "fp32.tflite"

@@ -1,0 +1,35 @@
+"""The versions that doctor calls proven are those that pyproject.toml installs."""
+
+from __future__ import annotations
+
+import tomllib
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+from edgekit.runtime.packages import PACKAGES, Package, installed_packages
+
+PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.name)
+def test_bounds_are_those_of_the_project(package: Package) -> None:
+    listed = PROJECT["optional-dependencies"][package.extra] if package.extra else PROJECT["dependencies"]
+    wanted = f"{package.name}>={package.least}" + (f",<{package.below}" if package.below else "")
+    assert wanted in [entry.partition(";")[0].strip() for entry in listed]
+
+
+@pytest.mark.parametrize(
+    ("version", "status"),
+    [("2.13.0+cpu", "ok"), ("2.13.9", "ok"), ("2.14.0", "unproven"), ("2.9.1", "unproven"), (None, "missing")],
+)
+def test_a_version_is_judged(monkeypatch: pytest.MonkeyPatch, version: str | None, status: str) -> None:
+    def installed(name: str) -> str:
+        if name != "torch" or version is None:
+            raise metadata.PackageNotFoundError(name)
+        return version
+
+    monkeypatch.setattr(metadata, "version", installed)
+    torch = next(entry for entry in installed_packages() if entry.package.name == "torch")
+    assert (torch.version, torch.status) == (version, status)

@@ -1,0 +1,67 @@
+"""The code as a whole: style, types, and the floors that imports must respect."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "edgekit"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["ruff", "check", "."],
+        ["ruff", "format", "--check", "."],
+        ["mypy"],
+        ["importlinter.cli", "lint"],
+    ],
+    ids=" ".join,
+)
+def test_tool_finds_nothing(command: list[str]) -> None:
+    if command[0] == "importlinter.cli":
+        command = ["-c", "from importlinter.cli import lint_imports_command as run; run()"]
+    else:
+        command = ["-m", *command]
+    process = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stdout[-3000:] + process.stderr[-3000:]
+
+
+#: The engine libraries, which only their own adapters may import.
+ENGINE_LIBRARIES = {
+    "litert.py": {"ai_edge_litert"},
+    "executorch.py": {"executorch", "torch"},
+    "pytorch_mobile.py": {"torch"},
+    "tflite_runtime.py": {"tflite_runtime"},
+}
+
+
+def device_side() -> list[Path]:
+    ground = [PACKAGE / f"{name}.py" for name in ("__init__", "errors", "tensors", "target", "bundle")]
+    return [*ground, *sorted((PACKAGE / "runtime").rglob("*.py"))]
+
+
+@pytest.mark.parametrize("path", device_side(), ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_the_device_side_imports_the_standard_library_and_numpy_alone(path: Path) -> None:
+    allowed = set(sys.stdlib_module_names) | {"numpy", "edgekit"}
+    if path.parent.name == "engines":
+        allowed |= ENGINE_LIBRARIES.get(path.name, set())
+    if path.name in ("preprocess.py", "samples.py"):
+        allowed.add("PIL")  # to read photographs, and only then
+    imported = {
+        name.split(".")[0]
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for name in (
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module or "edgekit"]
+            if isinstance(node, ast.ImportFrom) and node.level == 0
+            else []
+        )
+    }
+    assert imported <= allowed, imported - allowed
