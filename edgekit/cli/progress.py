@@ -59,7 +59,8 @@ class Progress:
                 case "epoch":
                     click.echo(f"{name}{_epoch(event)}", err=True)
                 case "step":
-                    self._at_work[key] = f"{name.strip()} {event['step']} {event['done']}/{event['total']}"
+                    share = f" {event['done']}/{event['total']}" if "total" in event else ""
+                    self._at_work[key] = f"{name.strip()} {event['step']}{share}"
             self._draw()
 
     def _draw(self) -> None:

@@ -12,7 +12,7 @@ def emit(**event: Any) -> None:
     """Report progress, as plain values, to whoever listens; nobody does outside a worker.
 
     Training reports ``emit(kind="epoch", epoch=3, epochs=12, loss=0.12, metric=97.4, best=97.4, seconds=4.1)``;
-    long conversions ``emit(kind="step", step="calibrating", done=32, total=128)``.
+    anything else ``emit(kind="step", step="calibrating")``, with ``done=32, total=128`` where that is known.
     """
     for listener in _listeners:
         listener(event)

@@ -81,9 +81,7 @@ def test_ctrl_c_lets_a_task_that_can_save_finish_and_kills_the_others(pool: Pool
     def run(name: str, interruptible: bool) -> None:
         marker = tmp_path / name
         try:
-            ended[name] = pool.run(
-                task("wait", tmp_path, interruptible=interruptible, path=str(marker)), ignore
-            )
+            ended[name] = pool.run(task("wait", tmp_path, interruptible=interruptible, path=str(marker)), ignore)
         except EdgekitError as error:
             ended[name] = error.code
 

@@ -119,26 +119,18 @@ def words() -> keras.Model:
 
 
 def nested() -> keras.Model:
-    """A Sequential around another model, called twice, as transfer learning does; trained in mixed precision."""
+    """Models as layers of a model, one of them called twice; made for training in mixed precision."""
     before = keras.mixed_precision.dtype_policy()
     keras.mixed_precision.set_dtype_policy("mixed_float16")
     try:
         image = keras.Input((16, 16, 3))
         x = layers.BatchNormalization()(layers.Conv2D(8, 3, 2, padding="same")(image))
         base = keras.Model(image, layers.ReLU(max_value=4.0)(x), name="base")
-        return keras.Sequential(
-            [
-                keras.Input((16, 16, 3), name="image"),
-                layers.RandomFlip("horizontal"),
-                layers.Rescaling(2.0),
-                base,
-                layers.Conv2D(3, 1),
-                layers.UpSampling2D(2),
-                base,
-                layers.Flatten(),
-                layers.Dense(3, dtype="float32", name="out"),
-            ]
-        )
+        first = keras.Sequential([layers.RandomFlip("horizontal"), layers.Rescaling(2.0), layers.Conv2D(3, 1)], name="first")
+        image = keras.Input((16, 16, 3), name="image")
+        x = layers.UpSampling2D(2)(layers.Conv2D(3, 1)(base(first(image), training=False)))
+        x = layers.Flatten()(base(x))
+        return keras.Model(image, layers.Dense(3, dtype="float32", name="out")(x), name="nested")
     finally:
         keras.mixed_precision.set_dtype_policy(before)
 

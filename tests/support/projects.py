@@ -65,7 +65,8 @@ import numpy as np
 
 def load(part):
     digits = np.load(Path(__file__).parent / "digits.npz")
-    return digits["x"][part], digits["y"][part]
+    chosen = np.random.default_rng(0).permutation(len(digits["y"]))[part]
+    return digits["x"][chosen], digits["y"][chosen]
 
 
 def train():

@@ -1,0 +1,126 @@
+"""``edgekit run``: one input through one variant of a bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from edgekit.runtime.model import Model
+    from edgekit.tensors import TensorSpec
+
+_EPILOG = """\b
+Examples:
+  edgekit run digits.edgekit --input seven.png
+  edgekit run digits.edgekit --input sample.npy --variant int8.pte --engine executorch
+  edgekit run digits.edgekit --input sample.npy --output scores.npz --json
+"""
+
+
+@click.command("run", epilog=_EPILOG)
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.option(
+    "--input", "source", type=click.Path(path_type=Path), required=True, help="A .npy, .npz, .png, .jpg or .wav file."
+)
+@click.option("--on", "device", type=click.Choice(["local"]), default="local", show_default=True, help="Where to run.")
+@click.option("--variant", metavar="NAME", help="The variant; by default the best that runs here.")
+@click.option("--engine", metavar="NAME", help="The engine; by default the variant's first that is installed.")
+@click.option("--threads", type=click.IntRange(min=1), help="Threads to use; by default one per core, at most 4.")
+@click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, help="How many values to show.")
+@click.option("--output", type=click.Path(path_type=Path), help="Write the outputs by name to this .npz file.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+@click.option("--quiet", is_flag=True, help="Say nothing but the result.")
+def command(
+    bundle: Path,
+    source: Path,
+    device: str,
+    variant: str | None,
+    engine: str | None,
+    threads: int | None,
+    top: int,
+    output: Path | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Run one input through BUNDLE and print the largest outputs, with their labels.
+
+    A raw sample (an image, a recording, an array) goes through the bundle's preprocessing. An array that already
+    has the shape and dtype of the model's input is taken as it is.
+    """
+    import numpy as np
+
+    from edgekit.cli import console
+    from edgekit.errors import EdgekitError, UsageError
+    from edgekit.runtime.model import load
+
+    if output is not None and output.suffix != ".npz":
+        raise UsageError("EK-ARGUMENT", f"--output {output} is not an .npz file", "outputs are written as .npz")
+    with load(bundle, variant=variant, engine=engine, threads=threads) as model:
+        result = model(_inputs(model, source))
+    outputs = result if isinstance(result, dict) else {model.signature.outputs[0].name: result}
+    console.note(f"{model.variant} on {model.engine}, {model.threads} threads", quiet or as_json)
+    if output is not None:
+        try:
+            np.savez(output, allow_pickle=False, **outputs)
+        except OSError as error:
+            raise EdgekitError("EK-WRITE", f"cannot write {output}: {error.strerror}", "write elsewhere") from error
+    ranked = {name: _ranked(array, model.labels, top) for name, array in outputs.items()}
+    if as_json:
+        console.document(
+            {
+                "bundle": str(bundle),
+                "input": str(source),
+                "device": device,
+                "variant": model.variant,
+                "engine": model.engine,
+                "threads": model.threads,
+                "outputs": {
+                    name: {"shape": list(array.shape), "dtype": array.dtype.name, "top": ranked[name]}
+                    for name, array in outputs.items()
+                },
+                "output": None if output is None else str(output),
+            }
+        )
+        return
+    for name, rows in ranked.items():
+        label = "label" if any("label" in row for row in rows) else "index"
+        headers = [label, name if len(ranked) > 1 else "score"]
+        click.echo(console.table(headers, [[str(row[label]), f"{row['score']:.4f}"] for row in rows]))
+
+
+def _inputs(model: Model, source: Path) -> Any:
+    """What *model* takes, from the file *source*: ready tensors as they are, raw samples prepared."""
+    from edgekit.errors import UsageError
+    from edgekit.runtime.preprocess import read_arrays
+
+    specs = model.signature.inputs
+    if source.suffix.lower() not in (".npy", ".npz"):
+        return model.prepare(source)
+    if not source.is_file():
+        raise UsageError("EK-MISSING-FILE", f"there is no file {source}", "name an .npy, .npz, .png, .jpg or .wav file")
+    arrays = read_arrays(source)
+    if len(specs) == 1 and len(arrays) == 1:
+        arrays = {specs[0].name: next(iter(arrays.values()))}
+    if all(spec.name in arrays and _is_ready(arrays[spec.name], spec) for spec in specs):
+        ready = {spec.name: arrays[spec.name] for spec in specs}
+        return ready if len(specs) > 1 else ready[specs[0].name]
+    return model.prepare(arrays if len(specs) > 1 or len(arrays) > 1 else arrays[specs[0].name])
+
+
+def _is_ready(array: np.ndarray, spec: TensorSpec) -> bool:
+    return array.shape == spec.shape and array.dtype.name == spec.dtype
+
+
+def _ranked(array: np.ndarray, labels: tuple[str, ...], top: int) -> list[dict[str, Any]]:
+    """The largest values of an output: index, raw score, and label where there is one for each value."""
+    values = array.reshape(-1)
+    order = (-values.astype("float64")).argsort(kind="stable")[:top]
+    named = len(labels) == values.size
+    return [
+        {"index": int(index), "score": values[index].item(), **({"label": labels[index]} if named else {})}
+        for index in order
+    ]

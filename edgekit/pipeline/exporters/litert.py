@@ -1,0 +1,137 @@
+"""PyTorch -> ``.tflite`` for LiteRT, in two steps: litert-torch converts, ai-edge-quantizer quantizes.
+
+The steps are tasks of their own: one conversion serves every recipe, and quantizing needs no PyTorch, so that
+`convert` alone imports torch and litert-torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ai_edge_quantizer import algorithm_manager, calibrator, qtyping
+from ai_edge_quantizer.quantizer import Quantizer
+from ai_edge_quantizer.recipe_manager import RecipeManager
+from ai_edge_quantizer.utils import qsv_utils
+
+from edgekit.errors import ConversionError
+from edgekit.pipeline.exporters.record import record
+from edgekit.pipeline.exporters.samples import calibration_samples
+from edgekit.pipeline.progress import emit
+from edgekit.pipeline.sources import SourceSpec, open_source
+
+_Operation = qtyping.TFLOperationName
+_Algorithm = algorithm_manager.AlgorithmName
+_MINIMUM_RUNTIME = {"litert": "2.1"}
+_RECIPES = ("fp16", "int8", "int8-dynamic")
+
+
+def convert(*, source: Mapping[str, Any], output: str) -> dict[str, Any]:
+    """Convert a source model to a float32 ``.tflite``; shapes, order and layout of its tensors stay as they are.
+
+    Args:
+        source: A `SourceSpec` as JSON.
+        output: The file to write.
+
+    Returns:
+        The export record (see `edgekit.pipeline.exporters.record.record`).
+
+    Raises:
+        ConversionError: ``EK-UNSUPPORTED``: the source has no PyTorch form.
+    """
+    import litert_torch
+    import torch
+    from torch.utils import _pytree as pytree
+
+    opened = open_source(SourceSpec.from_json(source))
+    signature = opened.signature
+    emit(kind="step", step="exporting")
+    module = opened.torch_module().eval()
+
+    class Model(torch.nn.Module):
+        """Takes and returns tensors by name: litert-torch reads the names of the file's signature from there."""
+
+        # litert-torch writes the qualified name of the class into the name of every tensor.
+        __module__, __qualname__ = "edgekit", "Model"
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = module
+
+        def forward(self, **tensors: torch.Tensor) -> dict[str, torch.Tensor]:
+            results = self.model(*(tensors[spec.name] for spec in signature.inputs))
+            results = [results] if isinstance(results, torch.Tensor) else pytree.tree_leaves(results)
+            return {spec.name: result for spec, result in zip(signature.outputs, results, strict=True)}
+
+    examples = {spec.name: torch.zeros(spec.shape, dtype=getattr(torch, spec.dtype)) for spec in signature.inputs}
+    litert_torch.convert(Model().eval(), sample_kwargs=examples).export(output)
+    return record(
+        output,
+        "tflite",
+        packages=("torch", "litert-torch", "litert-converter"),
+        minimum_runtime=_MINIMUM_RUNTIME,
+    )
+
+
+def quantize(*, base: str, recipe: str, calibration: str | None, output: str) -> dict[str, Any]:
+    """Quantize the float32 ``.tflite`` that `convert` wrote. Input and output stay float32.
+
+    ``int8`` calibrates with the extremes over all samples. ai-edge-quantizer 0.10.0 takes a moving average of each
+    sample's extremes instead, which cuts off what most samples exceed. Symptom: EfficientNet-Lite0 falls
+    from 17.5 to 15.2 dB and loses 8 points of accuracy, a small digit classifier falls from 30.7 to 19.0 dB.
+
+    Args:
+        base: The float32 ``.tflite``.
+        recipe: ``fp16``, ``int8`` or ``int8-dynamic``.
+        calibration: An ``.npz`` of inputs by name, samples first; ``int8`` needs it.
+        output: The file to write.
+
+    Returns:
+        The export record (see `edgekit.pipeline.exporters.record.record`).
+
+    Raises:
+        ConversionError: ``EK-UNSUPPORTED``: there is no such recipe here.
+        UsageError: ``EK-DATA``: calibration samples are missing.
+    """
+    if recipe not in _RECIPES:
+        raise ConversionError("EK-UNSUPPORTED", f".tflite has no recipe {recipe}", f"it has {', '.join(_RECIPES)}")
+    rules = _rules(recipe)
+    quantizer = Quantizer(base, rules.get_quantization_recipe())
+    ranges = None
+    if quantizer.need_calibration:
+        emit(kind="step", step="calibrating")
+        observer = calibrator.Calibrator(base, num_threads=1, qsv_update_func=qsv_utils.min_max_update)
+        (signature,) = observer.get_signature_list().items()
+        samples = list(_named(calibration_samples(calibration, recipe), signature[1]["inputs"]))
+        observer.calibrate({signature[0]: samples}, rules)
+        ranges = observer.get_model_qsvs()
+    emit(kind="step", step="quantizing")
+    Path(output).write_bytes(bytes(quantizer.quantize(ranges).quantized_model))
+    return record(
+        output,
+        "tflite",
+        packages=("ai-edge-quantizer",),
+        minimum_runtime=_MINIMUM_RUNTIME,
+    )
+
+
+def _rules(recipe: str) -> RecipeManager:
+    """ai-edge-quantizer's rules for one of our recipes; a later rule wins."""
+    rules = RecipeManager()
+    if recipe == "fp16":
+        rules.add_weight_only_config(".*", _Operation.ALL_SUPPORTED, 16, algorithm_key=_Algorithm.FLOAT_CASTING)
+    elif recipe == "int8-dynamic":
+        rules.add_dynamic_config(".*", _Operation.ALL_SUPPORTED, 8)
+    else:
+        rules.add_static_config(".*", _Operation.ALL_SUPPORTED, 8, 8)
+        for border in (_Operation.INPUT, _Operation.OUTPUT):
+            rules.add_quantization_config(".*", border, algorithm_key=_Algorithm.NO_QUANTIZE)
+    return rules
+
+
+def _named(samples: Iterator[dict[str, np.ndarray]], names: list[str]) -> Iterator[dict[str, np.ndarray]]:
+    """*samples* under the names that the file has for its inputs."""
+    for sample in samples:
+        yield {name: sample[name] for name in names}

@@ -1,0 +1,113 @@
+"""Static int8 for ExecuTorch's XNNPACK delegate: where values are quantized, and over which range."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import XNNPACKQuantizer, get_symmetric_quantization_config
+from torch.fx import GraphModule, Node
+from torchao.quantization.pt2e import MinMaxObserver
+from torchao.quantization.pt2e.quantizer import QuantizationAnnotation, QuantizationConfig, SharedQuantizationSpec
+
+from edgekit.pipeline.recipes.fold_pads import zero_pad
+
+_ANNOTATION = "quantization_annotation"
+_ATEN = torch.ops.aten
+_RELU6 = (_ATEN.hardtanh.default, _ATEN.hardtanh_.default, _ATEN.relu6.default, _ATEN.relu6_.default)
+_CONVOLUTIONS = (_ATEN.conv1d.default, _ATEN.conv2d.default)
+_CLAMPED = (*_CONVOLUTIONS, _ATEN.linear.default)
+#: The smallest scale that XNNPACK's requantization is made for.
+_SMALLEST_SCALE = 2**-12
+
+
+class StaticQuantizer(XNNPACKQuantizer):
+    """ExecuTorch's XNNPACK quantizer: int8 per channel, min/max ranges, and two workarounds.
+
+    Ranges come from `MinMaxObserver`: as accurate as the stock ``HistogramObserver`` here, and calibration takes
+    a fraction of the time.
+
+    The workarounds, both for executorch 1.5.1:
+
+    - **ReLU6.** The stock patterns join a convolution with ReLU, but not with ReLU6 (hardtanh): a quantizer stays
+      between the two, and int8 has to span everything that ReLU6 is about to cut off. Symptom: EfficientNet-Lite0
+      falls from 17 to 5 dB. Here the quantizer moves behind the activation.
+    - **Pads.** The stock patterns quantize on both sides of a zero pad, which keeps XNNPACK from merging it into the
+      convolution that reads it. Symptom: one pad and two converts more per strided convolution, a quarter of
+      Lite0's time. Here the quantizer between pad and convolution goes; ExecuTorch then makes the pad int8 by itself.
+      A pad that is read by anything else gets the same quantizer on both sides: without it, a file with such a pad
+      behind an int8 operator does not load ("Failed to create StaticConstantPad node").
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.set_global(_configuration())
+
+    def transform_for_annotation(self, model: GraphModule) -> GraphModule:
+        """Give each reader of a zero pad its own, so that every convolution's can merge into it."""
+        model = super().transform_for_annotation(model)
+        for node in list(model.graph.nodes):
+            if zero_pad(node) is None:
+                continue
+            for user in list(node.users)[1:]:
+                with model.graph.inserting_after(node):
+                    copy = model.graph.node_copy(node)
+                user.replace_input_with(node, copy)
+        model.recompile()
+        return model
+
+    def annotate(self, model: GraphModule) -> GraphModule:
+        model = super().annotate(model)
+        for node in model.graph.nodes:
+            if node.target in _RELU6:
+                self._quantize_behind(node)
+            elif zero_pad(node) is not None:
+                self._quantize_before(node)
+        return model
+
+    def _quantize_behind(self, activation: Node) -> None:
+        """Move the output quantizer of a convolution or linear layer behind its ReLU6."""
+        producer = activation.args[0]
+        assert isinstance(producer, Node)
+        if producer.target in _CLAMPED and len(producer.users) == 1 and _ANNOTATION in producer.meta:
+            producer.meta[_ANNOTATION].output_qspec = None
+            activation.meta[_ANNOTATION] = QuantizationAnnotation(
+                output_qspec=self._config.output_activation, _annotated=True
+            )
+
+    def _quantize_before(self, pad: Node) -> None:
+        """Quantize what goes into a pad; what comes out too, unless a convolution reads it."""
+        source = pad.args[0]
+        (reader,) = pad.users
+        assert isinstance(source, Node)
+        annotation = reader.meta.get(_ANNOTATION)
+        rides = reader.target in _CONVOLUTIONS and annotation is not None and pad in annotation.input_qspec_map
+        if rides:
+            del annotation.input_qspec_map[pad]
+        pad.meta[_ANNOTATION] = QuantizationAnnotation(
+            input_qspec_map={source: self._config.input_activation},
+            output_qspec=None if rides else SharedQuantizationSpec((source, pad)),
+            _annotated=True,
+        )
+
+    @property
+    def _config(self) -> QuantizationConfig:
+        assert self.global_config is not None
+        return self.global_config
+
+
+def dynamic_quantizer() -> XNNPACKQuantizer:
+    """int8 weights per channel; activation ranges are found at run time.
+
+    For linear and recurrent layers. executorch 1.5.1 exports and loads dynamically quantized convolutions without
+    a word, but some fail at the first execution ("Propagating input shapes failed"): run what comes out once.
+    """
+    return XNNPACKQuantizer().set_global(get_symmetric_quantization_config(is_per_channel=True, is_dynamic=True))
+
+
+def _configuration() -> QuantizationConfig:
+    stock = get_symmetric_quantization_config(is_per_channel=True)
+    activation = replace(
+        stock.input_activation, observer_or_fake_quant_ctr=MinMaxObserver.with_args(eps=_SMALLEST_SCALE)
+    )
+    return replace(stock, input_activation=activation, output_activation=activation)

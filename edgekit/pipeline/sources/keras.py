@@ -1,0 +1,210 @@
+"""Keras models as source models: a ``.keras`` file, or a Python file and the function in it that makes the model.
+
+Works on whichever backend ``KERAS_BACKEND`` names: TensorFlow to predict and to write ``.tflite``, PyTorch to be
+rebuilt as an ``nn.Module`` (see `keras_to_torch`). Keras chooses its backend once per process, when imported.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+
+from edgekit.errors import UsageError
+from edgekit.pipeline.sources import SourceSpec
+from edgekit.pipeline.sources.python_file import load_callable
+from edgekit.tensors import Signature, TensorSpec
+
+if TYPE_CHECKING:
+    import torch
+
+#: What Keras 3.15 raises for a file that is cut short, is no archive, holds other shapes or unknown classes.
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile)
+
+_HALVES = ("float16", "bfloat16")
+
+_BATCH = 64
+
+
+class KerasSource:
+    """A Keras model in evaluation mode and float32; see `edgekit.pipeline.sources.Source`.
+
+    Attributes:
+        model: The model as a functional one that takes and returns flat lists, in signature order.
+    """
+
+    framework = "keras"
+
+    def __init__(self, model: keras.Model):
+        self.model = model
+        self.signature = Signature(
+            tuple(_spec(tensor.name, tensor) for tensor in model.inputs),
+            tuple(_spec(*pair) for pair in zip(_distinct(model.output_names), model.outputs, strict=True)),
+        )
+        self.parameter_count = _parameter_count(model)
+
+    def predict(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        arrays = [np.asarray(inputs[spec.name], spec.dtype) for spec in self.signature.inputs]
+        outputs = keras.tree.flatten(self.model.predict(arrays, batch_size=_BATCH, verbose=0))
+        return {spec.name: np.asarray(out) for spec, out in zip(self.signature.outputs, outputs, strict=True)}
+
+    def call(self, tensors: Sequence[Any]) -> list[Any]:
+        """Outputs for backend tensors (batch first), both in signature order."""
+        return list(keras.tree.flatten(self.model(list(tensors), training=False)))
+
+    def torch_module(self) -> torch.nn.Module:
+        from edgekit.pipeline.sources.keras_to_torch import rebuild
+
+        return rebuild(self.model)
+
+
+def open_source(spec: SourceSpec) -> KerasSource:
+    """Open a ``keras`` source.
+
+    Raises:
+        UsageError: ``EK-CODE`` (the project's Python failed), ``EK-SOURCE`` (no readable model, or one whose
+            input shape is open) or ``EK-CHECKPOINT`` (the weights cannot be read, do not fit or are not finite).
+    """
+    model = open_model(spec)
+    flat = keras.Model(list(model.inputs), list(model.outputs), name=model.name)
+    _compute_in_float32(flat)
+    for variable in flat.weights:
+        values = keras.ops.convert_to_numpy(variable)
+        if not np.isfinite(values).all():
+            raise UsageError(
+                "EK-CHECKPOINT", f"the model's weights {variable.path} hold NaN or infinity", "train it again"
+            )
+    return KerasSource(flat)
+
+
+def open_model(spec: SourceSpec) -> keras.Model:
+    """The model as it was made, ready to be trained; raises what `open_source` raises."""
+    path, weights = Path(spec.path), spec.weights
+    if weights is not None and weights.endswith(".keras"):
+        # The file holds the whole model, so the project's Python, which may import TensorFlow into a process that
+        # already holds PyTorch, runs only where it has to: to register layers of its own.
+        try:
+            return _with_inputs(_read(Path(weights), "EK-CHECKPOINT"), spec)
+        except UsageError:
+            if spec.factory is None:
+                raise
+            load_callable(path, spec.factory)
+            return _with_inputs(_read(Path(weights), "EK-CHECKPOINT"), spec)
+    if spec.factory is None:
+        model = _read(path, "EK-SOURCE")
+    else:
+        model = load_callable(path, spec.factory)()
+        if not isinstance(model, keras.Model):
+            raise UsageError(
+                "EK-CODE",
+                f"{path.name}:{spec.factory}() returned {type(model).__name__}, not a keras.Model",
+                "return the model; with a PyTorch model, set the framework to torch",
+            )
+    wrapped = _with_inputs(model, spec)
+    if weights is not None:
+        try:
+            model.load_weights(weights)
+        except _UNREADABLE as error:
+            raise UsageError(
+                "EK-CHECKPOINT",
+                f"weights {Path(weights).name} do not fit the model: {_first_line(error)}",
+                "save them from this very model, with model.save_weights() or model.save()",
+            ) from error
+    return wrapped
+
+
+def _read(path: Path, code: str) -> keras.Model:
+    if not path.is_file():
+        raise UsageError(code, f"{path} is not a file", "name a file that model.save('….keras') wrote")
+    try:
+        return keras.saving.load_model(path, compile=False)
+    except _UNREADABLE as error:
+        raise UsageError(
+            code,
+            f"{path.name} cannot be loaded: {_first_line(error)}",
+            "save it with model.save('….keras') of Keras 3; give own layers, and what a Lambda did, "
+            "as classes registered in the project's Python file",
+        ) from error
+
+
+def _with_inputs(model: keras.Model, spec: SourceSpec) -> keras.Model:
+    """The model itself where it knows its inputs, else called on inputs as *spec* describes them."""
+    if getattr(model, "inputs", None):
+        return model
+    if not spec.inputs:
+        raise UsageError(
+            "EK-SOURCE",
+            f"model {model.name!r} does not say what goes into it",
+            "start it with keras.Input(shape=…), or describe its inputs in the project",
+        )
+    inputs = [keras.Input(entry.shape[1:], dtype=entry.dtype, name=entry.name) for entry in spec.inputs]
+    try:
+        outputs = model(inputs if len(inputs) > 1 else inputs[0])
+    except (ValueError, TypeError) as error:
+        raise UsageError(
+            "EK-SOURCE",
+            f"model {model.name!r} does not take inputs of these shapes: {_first_line(error)}",
+            "correct the input shapes in the project",
+        ) from error
+    return keras.Model(inputs, outputs, name=f"{model.name}_with_inputs")
+
+
+def _compute_in_float32(model: keras.Model) -> None:
+    """Undo mixed precision: weights are float32 in any case, and so are the outputs from now on.
+
+    In place, because ``keras.models.clone_model`` leaves nested models alone, and imports TensorFlow on any backend.
+    """
+    for layer in model._flatten_layers():
+        if layer.compute_dtype in _HALVES:
+            layer.dtype_policy = "float32"
+        # A model within the model casts what it is given to the dtype that its inputs had when it was made.
+        for tensor in layer.inputs if isinstance(layer, (keras.Function, keras.Sequential)) else ():
+            if keras.backend.standardize_dtype(tensor.dtype) in _HALVES:
+                tensor._dtype = "float32"
+
+
+def _spec(name: str, tensor: Any) -> TensorSpec:
+    batch, *rest = tensor.shape
+    if batch not in (None, 1):
+        raise UsageError(
+            "EK-SOURCE",
+            f"{name!r} has a batch size of {batch}; exported files take one sample at a time",
+            "leave the batch size open: keras.Input(shape=…) without batch_size",
+        )
+    if None in rest:
+        raise UsageError(
+            "EK-SOURCE",
+            f"{name!r} has open dimensions {tuple(tensor.shape)}; an exported file has fixed shapes",
+            "give the whole shape, as in keras.Input(shape=(224, 224, 3)), and save the model again",
+        )
+    dtype = str(keras.backend.standardize_dtype(tensor.dtype))
+    return TensorSpec(name, (1, *rest), "float32" if dtype in _HALVES else dtype)
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    """*names* with ``_1``, ``_2``, … added where a layer gives several outputs under its one name."""
+    seen: Counter[str] = Counter()
+    distinct = []
+    for name in names:
+        distinct.append(f"{name}_{seen[name]}" if seen[name] else name)
+        seen[name] += 1
+    return distinct
+
+
+def _parameter_count(model: keras.Model) -> int:
+    statistics = {
+        id(variable)
+        for layer in model._flatten_layers()
+        if isinstance(layer, keras.layers.BatchNormalization)
+        for variable in (layer.moving_mean, layer.moving_variance)
+    }
+    return sum(int(np.prod(variable.shape)) for variable in model.weights if id(variable) not in statistics)
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]

@@ -1,0 +1,77 @@
+"""The project's own Python: functions loaded from its files, with errors that name the file and line."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.util
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from edgekit.errors import EdgekitError, UsageError, did_you_mean
+
+
+def load_callable(path: Path, name: str) -> Callable[..., Any]:
+    """The function *name* of the Python file *path*; what it raises when called becomes a `UsageError`.
+
+    The file's directory joins ``sys.path``, so that it can import its neighbours. A file is run once per process.
+
+    Raises:
+        UsageError: ``EK-MISSING-FILE``, or ``EK-CODE``: the file fails to run, or has no such function.
+    """
+    path = path.resolve()
+    module = _load(path)
+    function = getattr(module, name, None)
+    if not callable(function):
+        known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
+        raise UsageError("EK-CODE", f"{path.name} has no function {name!r}", did_you_mean(name, known))
+
+    @functools.wraps(function)
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except EdgekitError:
+            raise
+        except Exception as error:  # somebody else's code may raise anything
+            raise _fault(path, error) from error
+
+    return guarded
+
+
+def _load(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise UsageError("EK-MISSING-FILE", f"{path} does not exist", "check the path in edgekit.toml")
+    key = f"edgekit_project_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}_{path.stem}"
+    if key in sys.modules:
+        return sys.modules[key]
+    spec = importlib.util.spec_from_file_location(key, path)
+    if spec is None or spec.loader is None:
+        raise UsageError("EK-CODE", f"{path.name} is not a Python file", "name a file that ends in .py")
+    module = importlib.util.module_from_spec(spec)
+    if str(path.parent) not in sys.path:
+        sys.path.insert(0, str(path.parent))
+    sys.modules[key] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # somebody else's code may raise anything
+        del sys.modules[key]
+        raise _fault(path, error) from error
+    return module
+
+
+def _fault(path: Path, error: Exception) -> UsageError:
+    """One line for an error in the project's code, at the innermost line of it that lies beside *path*."""
+    file, line = path.name, getattr(error, "lineno", None) if isinstance(error, SyntaxError) else None
+    for frame in traceback.extract_tb(error.__traceback__):
+        if Path(frame.filename).is_relative_to(path.parent) and "site-packages" not in frame.filename:
+            file, line = str(Path(frame.filename).relative_to(path.parent)), frame.lineno
+    text = next(iter(str(error).strip().splitlines()), "")[:200]
+    return UsageError(
+        "EK-CODE",
+        f"{file}:{line}: {type(error).__name__}: {text}",
+        "correct the project's Python; --debug shows the whole traceback",
+    )

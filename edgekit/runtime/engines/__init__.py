@@ -1,0 +1,71 @@
+"""Inference engines, by name. An engine's library is imported when a model is opened, not before."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import entry_points
+
+from edgekit.errors import EdgekitError, UsageError, did_you_mean
+from edgekit.runtime.engines.base import Engine, Session
+from edgekit.tensors import Signature
+
+__all__ = ["ENGINES", "ENTRY_POINTS", "Engine", "Session", "available", "engine", "engine_names", "open_session"]
+
+#: Name -> the module whose ``ENGINE`` it is. Order is the order in which equals are preferred.
+ENGINES = {
+    "litert": "edgekit.runtime.engines.litert",
+    "executorch": "edgekit.runtime.engines.executorch",
+    "tflite-runtime": "edgekit.runtime.engines.tflite_runtime",
+    "pytorch-mobile": "edgekit.runtime.engines.pytorch_mobile",
+}
+
+#: Entry point group in which other packages register an `Engine` under its name.
+ENTRY_POINTS = "edgekit.engines"
+
+
+def engine_names() -> tuple[str, ...]:
+    """Every known engine: edgekit's own, then those of other packages."""
+    return (*ENGINES, *(point.name for point in entry_points(group=ENTRY_POINTS) if point.name not in ENGINES))
+
+
+def engine(name: str) -> Engine:
+    """The engine called *name*, whether or not its library is installed.
+
+    Raises:
+        UsageError: ``EK-ENGINE``: no such engine.
+    """
+    if name in ENGINES:
+        own: Engine = import_module(ENGINES[name]).ENGINE
+        return own
+    for point in entry_points(group=ENTRY_POINTS, name=name):
+        third_party: Engine = point.load()
+        return third_party
+    raise UsageError("EK-ENGINE", f"there is no engine {name!r}", did_you_mean(name, engine_names()))
+
+
+def available(format: str | None = None) -> dict[str, str]:
+    """Name -> version of each installed engine, optionally only of those that load *format*."""
+    versions = {}
+    for name in engine_names():
+        candidate = engine(name)
+        version = candidate.version()
+        if version is not None and (format is None or format in candidate.formats):
+            versions[name] = version
+    return versions
+
+
+def open_session(name: str, data: bytes, format: str, signature: Signature, threads: int) -> Session:
+    """Load a model file on the engine called *name* (see `Engine.open`).
+
+    Raises:
+        EdgekitError: ``EK-ENGINE`` when the engine is unknown, not installed or does not load *format*;
+            ``EK-ARGUMENT`` for a thread count below 1; ``EK-RUN`` when it refuses the file.
+    """
+    chosen = engine(name)
+    if format not in chosen.formats:
+        raise UsageError("EK-ENGINE", f"{name} loads {', '.join(chosen.formats)} files, not {format}")
+    if threads < 1:
+        raise UsageError("EK-ARGUMENT", f"threads must be at least 1, not {threads}")
+    if chosen.version() is None:
+        raise EdgekitError("EK-ENGINE", f"{name} is not installed", chosen.install_hint)
+    return chosen.open(data, signature, threads)

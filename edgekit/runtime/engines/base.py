@@ -1,0 +1,92 @@
+"""What an inference engine offers edgekit, and what all adapters share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import metadata
+from typing import Protocol
+
+import numpy as np
+
+from edgekit.errors import EdgekitError
+from edgekit.tensors import Signature
+
+
+class Session(Protocol):
+    """One loaded model file on one engine. Not thread-safe.
+
+    Attributes:
+        threads: Number of threads the engine really uses, which may differ from what was asked for.
+    """
+
+    threads: int
+
+    def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Run the model once.
+
+        Args:
+            inputs: One array per input of the signature, in its order, with its shape and dtype. They are set
+                before every execution, because planned input memory is reused for intermediate values
+                (ExecuTorch 1.5.1 gives wrong outputs from the second run on otherwise, without an error).
+
+        Returns:
+            One fresh array per output, in the signature's order, that no later run writes to.
+
+        Raises:
+            EdgekitError: ``EK-RUN``: the engine failed.
+        """
+        ...
+
+    def close(self) -> None:
+        """Release the model; the session cannot run after that. Closing twice is harmless."""
+        ...
+
+
+class Engine(Protocol):
+    """An inference runtime.
+
+    Attributes:
+        name: What users call it, for example ``litert``.
+        formats: File formats it loads, for example ``("tflite",)``.
+        install_hint: One line that says how to get it.
+    """
+
+    name: str
+    formats: tuple[str, ...]
+    install_hint: str
+
+    def version(self) -> str | None:
+        """The installed version, or None when it is not installed. Imports nothing."""
+        ...
+
+    def open(self, data: bytes, signature: Signature, threads: int) -> Session:
+        """Load a model file.
+
+        Args:
+            data: The file's contents.
+            signature: The names, shapes and dtypes to map the file's tensors to.
+            threads: Threads to use, at least 1.
+
+        Raises:
+            EdgekitError: ``EK-RUN``: the engine refuses the file, or the file does not fit the signature.
+        """
+        ...
+
+
+def package_version(package: str) -> str | None:
+    """The installed version of a distribution, or None."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def failure(engine: str, what: str, error: BaseException) -> EdgekitError:
+    """The one-line `EdgekitError` for an exception out of an engine."""
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return EdgekitError("EK-RUN", f"{engine} failed to {what}: {reason[:300]}")
+
+
+def misfit(engine: str, what: str) -> EdgekitError:
+    """The `EdgekitError` for a model file whose tensors are not those of the signature."""
+    return EdgekitError("EK-RUN", f"{engine}: the model file does not fit the bundle's signature: {what}")

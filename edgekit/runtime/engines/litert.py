@@ -1,0 +1,24 @@
+"""LiteRT: ``.tflite`` files on the ``ai-edge-litert`` package."""
+
+from __future__ import annotations
+
+from edgekit.runtime.engines.base import Session, package_version
+from edgekit.runtime.engines.interpreter import InterpreterSession
+from edgekit.tensors import Signature
+
+
+class LiteRT:
+    name = "litert"
+    formats: tuple[str, ...] = ("tflite",)
+    install_hint = "pip install ai-edge-litert"
+
+    def version(self) -> str | None:
+        return package_version("ai-edge-litert")
+
+    def open(self, data: bytes, signature: Signature, threads: int) -> Session:
+        from ai_edge_litert.interpreter import Interpreter
+
+        return InterpreterSession(self.name, Interpreter, data, signature, threads)
+
+
+ENGINE = LiteRT()

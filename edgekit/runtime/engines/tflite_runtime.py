@@ -1,0 +1,35 @@
+"""tflite-runtime: ``.tflite`` files on old systems and 32-bit boards.
+
+The package is at its end (2.14.0, Python 3.11) and fails with numpy 2 at the first model, which ExecuTorch
+needs. So it runs here when numpy is older, and otherwise in a process of its own environment
+(`edgekit.runtime.environments`).
+"""
+
+from __future__ import annotations
+
+from edgekit.runtime import environments
+from edgekit.runtime.engines.base import Session
+from edgekit.runtime.engines.interpreter import InterpreterSession
+from edgekit.tensors import Signature
+
+
+class TFLiteRuntime:
+    name = "tflite-runtime"
+    formats: tuple[str, ...] = ("tflite",)
+    install_hint = environments.install_hint("tflite-runtime")
+
+    def version(self) -> str | None:
+        return environments.installed_version(self.name)
+
+    def open(self, data: bytes, signature: Signature, threads: int) -> Session:
+        if environments.is_needed(self.name):
+            from edgekit.runtime.remote import Server
+
+            server = Server.start(self.name, environments.command(self.name, "edgekit.runtime.serve"))
+            return server.open(data, "tflite", signature, threads, owned=True)
+        from tflite_runtime.interpreter import Interpreter
+
+        return InterpreterSession(self.name, Interpreter, data, signature, threads)
+
+
+ENGINE = TFLiteRuntime()

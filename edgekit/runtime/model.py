@@ -1,0 +1,260 @@
+"""A model on a device: numpy in, numpy out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from threading import Lock
+from typing import Any, Literal, overload
+
+import numpy as np
+
+from edgekit.bundle import Bundle
+from edgekit.errors import UsageError
+from edgekit.runtime.engines import Session, open_session
+from edgekit.runtime.machine import read_machine
+from edgekit.runtime.preprocess import Preprocessing, read_sample
+from edgekit.runtime.selection import Choice, choices, choose
+from edgekit.tensors import Signature, TensorSpec
+
+_ndarray = np.ndarray
+
+#: More threads than this gain little on small models, and nothing on four-core boards.
+MAX_DEFAULT_THREADS = 4
+
+
+class Model:
+    """One variant of a bundle on one engine; `load` makes it.
+
+    Calls from several threads are safe; they take turns.
+
+    Attributes:
+        signature: Names, shapes and dtypes of inputs and outputs; the batch size is 1.
+        labels: Class names in output order; empty when the bundle has none.
+        variant, engine: Names of what was chosen.
+        threads: Threads the engine really uses.
+        preprocessing: What `prepare` does to a raw sample, or None.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        signature: Signature,
+        *,
+        variant: str,
+        engine: str,
+        labels: tuple[str, ...] = (),
+        preprocessing: Preprocessing | None = None,
+    ):
+        self.signature = signature
+        self.variant = variant
+        self.engine = engine
+        self.labels = labels
+        self.preprocessing = preprocessing
+        self.threads = session.threads
+        self._session = session
+        self._run: Callable[[list[np.ndarray]], list[np.ndarray]] = session.run
+        self._lock = Lock()
+        self._specs = signature.inputs
+        only = signature.inputs[0] if len(signature.inputs) == 1 else None
+        self._shape = None if only is None else only.shape
+        self._dtype = None if only is None else np.dtype(only.dtype)
+        self._output_names = tuple(spec.name for spec in signature.outputs)
+        self._one_output = len(signature.outputs) == 1
+
+    def __call__(self, inputs: np.ndarray | Mapping[str, np.ndarray]) -> Any:
+        """Run the model once.
+
+        Args:
+            inputs: The array, for a model of one input; else a mapping from input name to array. Shapes
+                (batch axis of size 1 included) and dtypes have to be those of `signature`.
+
+        Returns:
+            A fresh array, for a model of one output; else a dict from output name to array.
+
+        Raises:
+            UsageError: ``EK-INPUT``: what is wrong with the input.
+            EdgekitError: ``EK-RUN``: the engine failed.
+        """
+        # What this costs is added to every inference: one comparison decides the common case.
+        if isinstance(inputs, _ndarray) and inputs.shape == self._shape and inputs.dtype == self._dtype:
+            arrays = [inputs]
+        else:
+            arrays = self._ordered(inputs)
+        with self._lock:
+            outputs = self._run(arrays)
+        return outputs[0] if self._one_output else dict(zip(self._output_names, outputs, strict=True))
+
+    def prepare(self, sample: Any) -> Any:
+        """What the model takes, from a raw sample.
+
+        Args:
+            sample: An array, or the path of a file (see `edgekit.runtime.preprocess.read_sample`); for a model
+                of several inputs, a mapping from input name to either.
+
+        Returns:
+            The sample with the bundle's preprocessing applied and a batch axis of size 1; of the signature's
+            dtype where that loses no more than precision. For several inputs, a dict.
+
+        Raises:
+            UsageError: ``EK-INPUT``: the result does not fit the signature.
+        """
+        if len(self._specs) == 1 and not isinstance(sample, Mapping):
+            return self._prepared(self._specs[0], sample)
+        samples = self._by_name(sample)
+        return {spec.name: self._prepared(spec, samples[spec.name]) for spec in self._specs}
+
+    def close(self) -> None:
+        """Release the engine's memory; the model cannot be called after that."""
+        with self._lock:
+            self._run = _closed
+            self._session.close()
+
+    def __enter__(self) -> Model:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<edgekit model {self.variant} on {self.engine}, {self.threads} threads>"
+
+    def _ordered(self, inputs: Any) -> list[np.ndarray]:
+        """The arrays of *inputs* in the signature's order, after the full check."""
+        if len(self._specs) == 1 and not isinstance(inputs, Mapping):
+            inputs = {self._specs[0].name: inputs}
+        named = self._by_name(inputs)
+        arrays = []
+        for spec in self._specs:
+            array = named[spec.name]
+            if not isinstance(array, np.ndarray) or array.shape != spec.shape or array.dtype != np.dtype(spec.dtype):
+                raise _misfit(spec, array)
+            arrays.append(array)
+        return arrays
+
+    def _by_name(self, inputs: Any) -> Mapping[str, Any]:
+        names = [spec.name for spec in self._specs]
+        if not isinstance(inputs, Mapping):
+            raise UsageError("EK-INPUT", f"the model takes {len(names)} inputs", f"pass a dict with {', '.join(names)}")
+        if set(inputs) != set(names):
+            given = ", ".join(map(str, inputs)) or "none"
+            raise UsageError("EK-INPUT", f"inputs are named {given}", f"the model takes {', '.join(names)}")
+        return inputs
+
+    def _prepared(self, spec: TensorSpec, sample: Any) -> np.ndarray:
+        rank = len(spec.shape) - 1
+        if isinstance(sample, (str, Path)):
+            sample = read_sample(sample, self._channels(spec))
+        if self.preprocessing is not None:
+            array = self.preprocessing.apply(sample, rank)
+        else:
+            array = np.asarray(sample)
+            if np.can_cast(array.dtype, spec.dtype, "same_kind"):
+                array = array.astype(spec.dtype)
+        array = np.ascontiguousarray(array)[None]
+        if array.shape != spec.shape or array.dtype != np.dtype(spec.dtype):
+            raise UsageError(
+                "EK-INPUT",
+                f"the sample became {array.dtype}{list(array.shape)}, the model takes {spec.dtype}{list(spec.shape)}",
+                "a raw sample has no batch axis and the shape of the training data",
+            )
+        return array
+
+    def _channels(self, spec: TensorSpec) -> int | None:
+        """Channels of the images this input is made from, or None when it is no image."""
+        if len(spec.shape) != 4:
+            return None
+        first = self.preprocessing is not None and self.preprocessing.layout == "channels-first"
+        return spec.shape[1] if first else spec.shape[3]
+
+
+@overload
+def load(
+    bundle: str | Path | Bundle,
+    *,
+    variant: str | None = None,
+    engine: str | None = None,
+    threads: int | None = None,
+    explain: Literal[False] = False,
+) -> Model: ...
+@overload
+def load(
+    bundle: str | Path | Bundle,
+    *,
+    variant: str | None = None,
+    engine: str | None = None,
+    threads: int | None = None,
+    explain: Literal[True],
+) -> tuple[Choice, ...]: ...
+def load(
+    bundle: str | Path | Bundle,
+    *,
+    variant: str | None = None,
+    engine: str | None = None,
+    threads: int | None = None,
+    explain: bool = False,
+) -> Model | tuple[Choice, ...]:
+    """Load the best variant of a bundle that this machine can run.
+
+    Args:
+        bundle: Path of a bundle, or an open one, which stays open.
+        variant, engine: Names, to choose oneself.
+        threads: Threads to use; by default as many as this process may use cores, at most 4.
+        explain: Load nothing; return every variant on each of its engines, best first, with the reason why
+            it can or cannot run here.
+
+    Raises:
+        BundleError: The bundle is damaged or missing.
+        UsageError: There is no such variant or engine.
+        EdgekitError: ``EK-NO-VARIANT``: nothing in it can run here; ``EK-RUN``: the engine refuses the file.
+    """
+    if not isinstance(bundle, Bundle):
+        with Bundle.open(bundle) as opened:
+            return _load(opened, variant, engine, threads, explain)
+    return _load(bundle, variant, engine, threads, explain)
+
+
+def default_threads() -> int:
+    """As many as this process may use cores, at most 4."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(MAX_DEFAULT_THREADS, cores)
+
+
+def _load(
+    bundle: Bundle, variant: str | None, engine: str | None, threads: int | None, explain: bool
+) -> Model | tuple[Choice, ...]:
+    manifest = bundle.manifest
+    candidates = choices(manifest, read_machine().features, variant, engine)
+    if explain:
+        return candidates
+    chosen = choose(candidates)
+    entry = manifest.variant(chosen.variant)
+    data = bundle.read(entry.file)
+    preprocessing = None if manifest.preprocessing is None else Preprocessing.from_json(manifest.preprocessing)
+    threads = default_threads() if threads is None else threads
+    session = open_session(chosen.engine, data, entry.format, manifest.signature, threads)
+    return Model(
+        session,
+        manifest.signature,
+        variant=chosen.variant,
+        engine=chosen.engine,
+        labels=manifest.labels,
+        preprocessing=preprocessing,
+    )
+
+
+def _misfit(spec: TensorSpec, given: object) -> UsageError:
+    wanted = f"{spec.dtype}{list(spec.shape)}"
+    if not isinstance(given, np.ndarray):
+        message = f"input {spec.name!r} is a {type(given).__name__}, the model takes a numpy array {wanted}"
+        return UsageError("EK-INPUT", message, "model.prepare(sample) makes one")
+    hint = "model.prepare(sample) applies the preprocessing and adds the batch axis"
+    if given.shape == spec.shape[1:]:
+        hint = "the batch axis is missing: pass array[None], or use model.prepare(sample)"
+    shown = f"{given.dtype}{list(given.shape)}"
+    return UsageError("EK-INPUT", f"input {spec.name!r} is {shown}, the model takes {wanted}", hint)
+
+
+def _closed(_: list[np.ndarray]) -> list[np.ndarray]:
+    raise UsageError("EK-ARGUMENT", "the model is closed")

@@ -1,0 +1,227 @@
+"""From a raw sample to a model's input tensor, the same on the host and on the device."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgekit.errors import UsageError
+
+_LAYOUTS = (None, "channels-first", "channels-last")
+
+
+@dataclass(frozen=True)
+class Resize:
+    """Scale an image until it covers ``height/crop`` x ``width/crop`` pixels, then cut out its centre."""
+
+    height: int
+    width: int
+    crop: float = 1.0
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """What is done to one raw sample, in this order.
+
+    Attributes:
+        resize: For images, bicubic; None leaves the size.
+        scale: Factor for every value, such as 1/255.
+        mean, std: ``(value - mean) / std`` over the last axis: one value, or one per channel; empty for none.
+        layout: ``channels-first`` moves the last axis to the front; ``channels-last`` and None leave it. With a
+            layout, a grey image without a channel axis gets one.
+    """
+
+    scale: float = 1.0
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    layout: str | None = None
+    resize: Resize | None = None
+
+    def __post_init__(self) -> None:
+        if self.layout not in _LAYOUTS:
+            raise ValueError(f"layout is {self.layout!r}, not channels-first or channels-last")
+
+    def to_json(self) -> dict[str, Any]:
+        resize = None if self.resize is None else vars(self.resize)
+        return {**vars(self), "mean": list(self.mean), "std": list(self.std), "resize": resize}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Preprocessing:
+        """The preprocessing that `to_json` described. ValueError or TypeError when *value* is something else."""
+        fields = dict(value)
+        resize = fields.pop("resize", None)
+        if resize is not None:
+            resize = Resize(int(resize["height"]), int(resize["width"]), float(resize.get("crop", 1.0)))
+        for key in ("mean", "std"):
+            fields[key] = tuple(float(item) for item in fields.get(key, ()))
+        return cls(**fields, resize=resize)
+
+    def apply(self, sample: np.ndarray, rank: int | None = None) -> np.ndarray:
+        """The float32 input tensor of one raw sample, without a batch axis.
+
+        Args:
+            sample: An image (height, width[, channels]), a series (time, channels), or anything else, of any
+                numeric dtype.
+            rank: Number of axes of the tensor, where it is known: a sample with one axis fewer gets a channel
+                axis of size 1, and a series of one channel loses it where the model wants none. Where it is
+                not known, a two-dimensional sample is taken as a grey image when it is uint8 or is resized.
+
+        Raises:
+            UsageError: ``EK-INPUT``: the sample does not fit; ``EK-MISSING-PACKAGE``: resizing needs Pillow.
+        """
+        values = np.asarray(sample)
+        if values.dtype.kind not in "fiub":
+            raise UsageError("EK-INPUT", f"a sample holds {values.dtype}, not numbers", "pass a numeric array")
+        if self.resize is not None:
+            values = _resized(values, self.resize)
+        if self._lacks_channels(values, rank):
+            values = values[..., None]
+        elif rank is not None and values.ndim == rank + 1 and values.shape[-1] == 1:
+            values = values[..., 0]
+        values = values.astype(np.float32)
+        if self.scale != 1.0:
+            values *= np.float32(self.scale)
+        try:
+            if self.mean:
+                values -= np.asarray(self.mean, np.float32)
+            if self.std:
+                values /= np.asarray(self.std, np.float32)
+        except ValueError as error:
+            channels = max(len(self.mean), len(self.std))
+            raise UsageError(
+                "EK-INPUT", f"a sample of shape {list(values.shape)} does not have {channels} channels last"
+            ) from error
+        if self.layout == "channels-first" and values.ndim > 1:
+            values = np.moveaxis(values, -1, 0)
+        return np.ascontiguousarray(values)
+
+    def apply_batch(self, samples: Sequence[np.ndarray] | np.ndarray, rank: int | None = None) -> np.ndarray:
+        """`apply` for each of *samples* (first axis), stacked into one array."""
+        if len(samples) == 0:
+            raise UsageError("EK-INPUT", "there are no samples")
+        first = self.apply(samples[0], rank)
+        batch = np.empty((len(samples), *first.shape), np.float32)
+        batch[0] = first
+        for index in range(1, len(samples)):
+            batch[index] = self.apply(samples[index], rank)
+        return batch
+
+    def _lacks_channels(self, values: np.ndarray, rank: int | None) -> bool:
+        if rank is not None:
+            return values.ndim == rank - 1
+        return values.ndim == 2 and (self.resize is not None or (self.layout is not None and values.dtype == np.uint8))
+
+
+def read_sample(path: str | Path, channels: int | None = None) -> np.ndarray:
+    """One raw sample from a file.
+
+    Args:
+        path: ``.npy``, ``.npz`` with one array, an image (``.png``, ``.jpg``, ``.jpeg``), or a ``.wav``.
+        channels: For images: 1 for grey, 3 for colour; None for what the file has.
+
+    Returns:
+        The array; an image as uint8 (height, width) or (height, width, 3), or as 16-bit (height, width) where
+        the file has that; sound as float32 (time, channels) in -1..1.
+
+    Raises:
+        UsageError: ``EK-MISSING-FILE``, ``EK-INPUT``, or ``EK-MISSING-PACKAGE`` for an image without Pillow.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UsageError("EK-MISSING-FILE", f"there is no file {path}", "name an .npy, .npz, .png, .jpg or .wav file")
+    suffix = path.suffix.lower()
+    if suffix in (".npy", ".npz"):
+        arrays = read_arrays(path)
+        if len(arrays) != 1:
+            raise UsageError("EK-INPUT", f"{path} holds {len(arrays)} arrays, not one sample: {', '.join(arrays)}")
+        return next(iter(arrays.values()))
+    if suffix in (".png", ".jpg", ".jpeg"):
+        return _read_image(path, channels)
+    if suffix == ".wav":
+        return _read_sound(path)
+    raise UsageError("EK-INPUT", f"cannot read {path.name}", "inputs are .npy, .npz, .png, .jpg or .wav files")
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of an ``.npz`` by name, or that of an ``.npy`` under an empty name."""
+    import zipfile
+
+    try:
+        stored = np.load(path, allow_pickle=False)
+        if isinstance(stored, np.ndarray):
+            return {"": stored}
+        with stored:
+            return {name: stored[name] for name in stored.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UsageError("EK-INPUT", f"{path} holds no numpy arrays ({reason})", "save it with numpy.save") from error
+
+
+def _pillow() -> Any:
+    try:
+        from PIL import Image
+    except ImportError as error:
+        raise UsageError("EK-MISSING-PACKAGE", "images need Pillow", "pip install pillow") from error
+    return Image
+
+
+def _read_image(path: Path, channels: int | None) -> np.ndarray:
+    image_module = _pillow()
+    try:
+        with image_module.open(path) as image:
+            if channels is None:
+                channels = 1 if image.mode in ("1", "L", "LA", "I;16", "I", "F") else 3
+            if channels not in (1, 3):
+                raise UsageError("EK-INPUT", f"{path} is an image; the model takes {channels} channels", "pass an .npy")
+            if channels == 1 and image.mode.startswith("I"):
+                return np.asarray(image)  # 16-bit grey, which convert("L") would clip
+            return np.asarray(image.convert("L" if channels == 1 else "RGB"))
+    except (OSError, ValueError, SyntaxError, image_module.DecompressionBombError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UsageError("EK-INPUT", f"{path} is not an image that Pillow reads ({reason})") from error
+
+
+def _read_sound(path: Path) -> np.ndarray:
+    import wave
+
+    try:
+        with wave.open(str(path), "rb") as sound:
+            channels, width = sound.getnchannels(), sound.getsampwidth()
+            data = sound.readframes(sound.getnframes())
+    except (wave.Error, EOFError) as error:
+        raise UsageError("EK-INPUT", f"{path} is not a PCM sound file ({error})", "save it as 16-bit PCM") from error
+    raw = np.frombuffer(data[: len(data) - len(data) % (channels * width)], np.uint8).reshape(-1, width)
+    if width == 1:
+        values = raw[:, 0].astype(np.float32) - 128.0
+    else:
+        # Little-endian samples go into the high bytes of an int32, whose sign is then theirs.
+        wide = np.zeros((len(raw), 4), np.uint8)
+        wide[:, 4 - width :] = raw
+        values = (wide.view("<i4")[:, 0] >> 8 * (4 - width)).astype(np.float32)
+    return (values / np.float32(1 << (8 * width - 1))).reshape(-1, channels)
+
+
+def _resized(values: np.ndarray, resize: Resize) -> np.ndarray:
+    if values.ndim not in (2, 3):
+        raise UsageError("EK-INPUT", f"a sample of shape {list(values.shape)} is not an image to resize")
+    image_module = _pillow()
+    height, width = values.shape[:2]
+    factor = max(resize.height / resize.crop / height, resize.width / resize.crop / width)
+    size = (max(resize.width, round(width * factor)), max(resize.height, round(height * factor)))
+
+    def scaled(plane: np.ndarray) -> np.ndarray:
+        return np.asarray(image_module.fromarray(plane).resize(size, image_module.Resampling.BICUBIC))
+
+    if size != (width, height):
+        if values.dtype == np.uint8 and (values.ndim == 2 or values.shape[2] == 3):
+            values = scaled(np.ascontiguousarray(values))
+        else:
+            planes = np.atleast_3d(values).astype(np.float32)
+            scaled_planes = [scaled(np.ascontiguousarray(planes[..., index])) for index in range(planes.shape[2])]
+            values = np.stack(scaled_planes, axis=-1).reshape(size[1], size[0], *values.shape[2:])
+    top, left = (size[1] - resize.height) // 2, (size[0] - resize.width) // 2
+    return values[top : top + resize.height, left : left + resize.width]

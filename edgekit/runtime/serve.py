@@ -1,0 +1,59 @@
+"""The child half of `edgekit.runtime.remote`: opens and runs models at the host's word, over its own pipes.
+
+Run as ``python -m edgekit.runtime.serve``. What an engine prints on standard output goes to standard error.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import Any
+
+from edgekit.errors import EdgekitError
+from edgekit.runtime import frames
+from edgekit.runtime.engines import Session, open_session
+from edgekit.tensors import Signature
+
+
+def main() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the host, which then closes the pipe
+    requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    sys.stdin.close()
+    server = _Server()
+    while True:
+        try:
+            header, body = frames.receive(requests)
+        except EOFError:
+            return
+        try:
+            answer, result = server.perform(header, body)
+        except EdgekitError as error:
+            answer, result = {"error": error.to_json()}, b""
+        frames.send(answers, answer, result)
+
+
+class _Server:
+    """At most one open session."""
+
+    def __init__(self) -> None:
+        self._session: Session | None = None
+        self._signature: Signature | None = None
+
+    def perform(self, header: dict[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:
+        if header["do"] == "run":
+            assert self._session is not None and self._signature is not None
+            return {}, frames.pack(self._session.run(frames.unpack(body, self._signature.inputs)))
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+        if header["do"] == "close":
+            return {}, b""
+        self._signature = Signature.from_json(header["signature"])
+        self._session = open_session(header["engine"], body, header["format"], self._signature, header["threads"])
+        return {"threads": self._session.threads}, b""
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,170 @@
+"""One model file on one engine: does it run, what comes out, how fast, in how much memory."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from time import perf_counter_ns
+from typing import Any
+
+import numpy as np
+
+from edgekit.errors import EdgekitError, UsageError, from_json
+from edgekit.runtime import environments
+from edgekit.runtime.engines import engine as find_engine
+from edgekit.runtime.engines import open_session
+from edgekit.runtime.engines.base import Session
+from edgekit.runtime.measure import latency_ms, peak_rss_bytes, time_calls
+from edgekit.runtime.remote import death
+from edgekit.tensors import Signature, TensorSpec
+
+#: How often `run_trial` calls ``report(done, total)``.
+_REPORT_EVERY = 64
+
+
+def run_trial(
+    *,
+    file: str,
+    format: str,
+    engine: str,
+    signature: Mapping[str, Any],
+    inputs: str,
+    outputs: str,
+    threads: int,
+    samples: int,
+    report: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Run every sample of *inputs* once, keep the outputs, then time the model on the first sample.
+
+    An engine that needs an environment of its own is run there. Memory is that of the whole process: for a
+    figure worth keeping, run this one in a fresh process (``python -m edgekit.runtime.trial``).
+
+    Args:
+        file: The model file.
+        format, engine: See `edgekit.runtime.engines.open_session`.
+        signature: As JSON; batch size 1.
+        inputs: ``.npz`` of inputs by name, samples first; other arrays in it are ignored.
+        outputs: ``.npz`` to write, outputs by name, samples first.
+        threads: Threads to ask the engine for.
+        samples: Calls to time; 0 for no timing.
+        report: Called with the number of samples done and in all, now and then.
+
+    Returns:
+        ``engine``, ``engine_version``, ``threads`` (in use), ``samples`` (run), ``load_ms``, ``latency_ms``
+        (``median``, ``p90``, ``samples``; None without timing), ``peak_rss_bytes`` and ``not_finite`` (names of
+        outputs that hold NaN or infinity).
+
+    Raises:
+        EdgekitError: ``EK-RUN``: the engine fails, or gives another output for the same input later on;
+            ``EK-CRASHED``: the process of its environment died; ``EK-ENGINE``: not installed.
+    """
+    job = {
+        "file": file,
+        "format": format,
+        "engine": engine,
+        "signature": dict(signature),
+        "inputs": inputs,
+        "outputs": outputs,
+        "threads": threads,
+        "samples": samples,
+    }
+    if environments.is_needed(engine):
+        return _run_elsewhere(job)
+    specs = Signature.from_json(signature)
+    arrays = _read_inputs(inputs, specs.inputs)
+    data = Path(file).read_bytes()
+    before = perf_counter_ns()
+    session = open_session(engine, data, format, specs, threads)
+    load_ms = (perf_counter_ns() - before) / 1e6
+    try:
+        rows = _run_all(session, arrays, engine, report)
+        stacked = {
+            spec.name: np.concatenate([row[index] for row in rows]) for index, spec in enumerate(specs.outputs)
+        }
+        with Path(outputs).open("wb") as stream:
+            np.savez(stream, allow_pickle=False, **stacked)
+        first = arrays[0]
+        timing = latency_ms(time_calls(lambda: session.run(first), samples)) if samples else None
+    finally:
+        session.close()
+    return {
+        "engine": engine,
+        "engine_version": find_engine(engine).version(),
+        "threads": session.threads,
+        "samples": len(arrays),
+        "load_ms": round(load_ms, 3),
+        "latency_ms": timing,
+        "peak_rss_bytes": peak_rss_bytes(),
+        "not_finite": [name for name, array in stacked.items() if not np.isfinite(array).all()],
+    }
+
+
+def _read_inputs(path: str, specs: tuple[TensorSpec, ...]) -> list[list[np.ndarray]]:
+    """One list of arrays, with batch axis, per sample."""
+    with np.load(path, allow_pickle=False) as stored:
+        missing = [spec.name for spec in specs if spec.name not in stored.files]
+        if missing:
+            raise UsageError("EK-INPUT", f"{path} has no input {missing[0]!r}", f"it has: {', '.join(stored.files)}")
+        columns = [np.ascontiguousarray(stored[spec.name]) for spec in specs]
+    counts = {len(column) for column in columns}
+    if len(counts) != 1 or 0 in counts:
+        raise UsageError("EK-INPUT", f"{path} needs the same number of samples, at least one, for each input")
+    for spec, column in zip(specs, columns, strict=True):
+        spec.check(column[:1])
+    return [[column[index : index + 1] for column in columns] for index in range(counts.pop())]
+
+
+def _run_all(
+    session: Session, arrays: list[list[np.ndarray]], engine: str, report: Callable[[int, int], None] | None
+) -> list[list[np.ndarray]]:
+    """Outputs of each sample; the first runs twice at the start and once more at the end."""
+    again = session.run(arrays[0])
+    rows = []
+    for index, sample in enumerate(arrays):
+        rows.append(session.run(sample))
+        if report is not None and (index + 1) % _REPORT_EVERY == 0:
+            report(index + 1, len(arrays))
+    for repeated in (again, session.run(arrays[0])):
+        if any(a.tobytes() != b.tobytes() for a, b in zip(rows[0], repeated, strict=True)):
+            raise EdgekitError(
+                "EK-RUN",
+                f"{engine} gives different outputs for the same input from one run to the next",
+                "memory of an input may be reused for intermediate values; build the variant again",
+            )
+    return rows
+
+
+def _run_elsewhere(job: dict[str, Any]) -> dict[str, Any]:
+    """Run *job* in its engine's environment, as a process of its own."""
+    engine: str = job["engine"]
+    with tempfile.TemporaryDirectory(prefix="edgekit-trial-") as folder:
+        request, answer, log = Path(folder, "job.json"), Path(folder, "result.json"), Path(folder, "log")
+        request.write_text(json.dumps(job), encoding="utf-8")
+        command = environments.command(engine, "edgekit.runtime.trial", str(request), str(answer))
+        with log.open("wb") as stream:
+            status = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, check=False)
+        if status.returncode != 0:
+            last = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
+            error = death(engine, status.returncode, None)
+            raise EdgekitError(error.code, error.message, *last) if last else error
+        result: dict[str, Any] = json.loads(answer.read_text(encoding="utf-8"))
+    if "error" in result:
+        raise from_json(result["error"])
+    return result
+
+
+def main(job: str, result: str) -> None:
+    """Run the job in the JSON file *job*; leave its result, or ``{"error": ...}``, in the file *result*."""
+    try:
+        value = run_trial(**json.loads(Path(job).read_text(encoding="utf-8")))
+    except EdgekitError as error:
+        value = {"error": error.to_json()}
+    Path(result).write_text(json.dumps(value), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

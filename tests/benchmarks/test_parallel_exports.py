@@ -1,0 +1,45 @@
+"""Exports side by side against the same exports one after the other, interleaved in one run.
+
+Run with ``pytest -s tests/benchmarks/test_parallel_exports.py``; prints seconds and the ratio of medians.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from support.projects import TOML, write_project
+
+RECIPES, FORMATS, ROUNDS = ("fp32", "fp16", "int8"), ("tflite", "pte"), 5
+
+
+def seconds(project: Path, *arguments: str) -> float:
+    """One build of everything from an empty cache, but for the float reference, which both ways share."""
+    began = time.monotonic()
+    command = [sys.executable, "-m", "edgekit.cli.main", "build", str(project), "-t", "rpi5", "-q", *arguments]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return time.monotonic() - began
+
+
+def test_exports_side_by_side(tmp_path: Path) -> None:
+    project = write_project(tmp_path / "small", TOML)
+    side_by_side, in_turn, one_command_each = [], [], []
+    everything = [*(f"-r{name}" for name in RECIPES), *(f"-f{name}" for name in FORMATS)]
+    for round in range(ROUNDS):
+        os.environ["EDGEKIT_CACHE"] = str(tmp_path / f"a{round}")
+        side_by_side.append(seconds(project, *everything))
+        os.environ["EDGEKIT_CACHE"] = str(tmp_path / f"b{round}")
+        in_turn.append(seconds(project, *everything, "--jobs", "1"))
+        os.environ["EDGEKIT_CACHE"] = str(tmp_path / f"c{round}")
+        each = [seconds(project, f"-r{recipe}", f"-f{format}") for format in FORMATS for recipe in RECIPES]
+        one_command_each.append(sum(each))
+    middle = [statistics.median(times) for times in (side_by_side, in_turn, one_command_each)]
+    print(f"\nside by side      {middle[0]:.1f} s  {[round(t, 1) for t in side_by_side]}")
+    print(f"--jobs 1          {middle[1]:.1f} s  ratio {middle[0] / middle[1]:.2f}  {[round(t, 1) for t in in_turn]}")
+    print(
+        f"six commands      {middle[2]:.1f} s  ratio {middle[0] / middle[2]:.2f}  {[round(t, 1) for t in one_command_each]}"
+    )

@@ -1,0 +1,208 @@
+"""`edgekit.load`: numpy in, numpy out, on the best variant that runs here."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from small_models import IMAGE, LABELS, PAIR, SmallModels
+
+import edgekit
+from edgekit.bundle import Bundle, Manifest
+from edgekit.errors import BundleError, EdgekitError, UsageError
+from edgekit.runtime.engines import litert, open_session
+from edgekit.runtime.model import Model, load
+from edgekit.runtime.selection import choices, choose
+from edgekit.tensors import TensorSpec
+
+
+def test_array_in_array_out(small_bundle: Path, small_models: SmallModels) -> None:
+    with edgekit.load(small_bundle, threads=1) as model:
+        scores = model(small_models.images[:1])
+        np.testing.assert_allclose(scores, small_models.scores[:1], atol=1e-5)
+        assert (model.variant, model.engine, model.threads, model.labels) == ("fp32.tflite", "litert", 1, LABELS)
+        assert model.signature == IMAGE
+        np.testing.assert_array_equal(model({"image": small_models.images[:1]}), scores)
+
+
+@pytest.mark.parametrize("variant", ["fp32.tflite", "int8-dynamic.tflite", "fp32.pte"])
+def test_every_variant_loads_from_a_raw_sample(small_bundle: Path, small_models: SmallModels, variant: str) -> None:
+    with load(small_bundle, variant=variant) as model:
+        scores = model(model.prepare(small_models.samples[3]))
+        np.testing.assert_allclose(scores, small_models.scores[3:4], atol=0.05)
+        assert model.variant == variant
+
+
+def test_several_inputs_go_in_and_come_out_by_name(small_models: SmallModels) -> None:
+    session = open_session("litert", small_models.files["pair.tflite"], "tflite", PAIR, 1)
+    with Model(session, PAIR, variant="v", engine="litert") as model:
+        left, right = small_models.pair_inputs
+        outputs = model({"right": right, "left": left})
+        assert list(outputs) == ["output_0", "output_1"]
+        np.testing.assert_allclose(outputs["output_1"], small_models.pair_outputs[1], atol=1e-6)
+        prepared = model.prepare({"left": left[0].astype(np.float64), "right": right[0]})
+        np.testing.assert_array_equal(prepared["left"], left)
+        for wrong in (left, {"left": left}, {"left": left, "right": right, "x": left}, {"left": left, "right": left}):
+            with pytest.raises(UsageError) as caught:
+                model(wrong)
+            assert caught.value.code == "EK-INPUT"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "hint"),
+    [
+        (np.zeros((1, 12, 12), np.float32), "batch axis is missing"),
+        (np.zeros((2, 1, 12, 12), np.float32), "prepare"),
+        (np.zeros((1, 1, 12, 12), np.float64), "prepare"),
+        (np.zeros((1, 1, 12, 12), ">f4"), "prepare"),
+        (np.zeros((1, 1, 12, 12), np.uint8), "prepare"),
+        ([[0.0]], "prepare"),
+        (None, "prepare"),
+    ],
+)
+def test_an_input_that_does_not_fit_is_never_fixed_silently(small_bundle: Path, wrong: object, hint: str) -> None:
+    with load(small_bundle) as model, pytest.raises(UsageError, match="image") as caught:
+        model(wrong)  # type: ignore[arg-type]
+    assert caught.value.code == "EK-INPUT"
+    assert hint in str(caught.value.hint)
+
+
+def test_prepare_reads_files_and_refuses_what_does_not_fit(
+    small_bundle: Path, small_models: SmallModels, tmp_path: Path
+) -> None:
+    Image.fromarray(small_models.samples[0]).save(tmp_path / "a.png")
+    Image.fromarray(small_models.samples[0]).convert("RGB").save(tmp_path / "colour.png")
+    with load(small_bundle) as model:
+        for name in ("a.png", "colour.png"):
+            np.testing.assert_allclose(model.prepare(tmp_path / name), small_models.images[:1], atol=1e-6)
+        for wrong in (small_models.samples, small_models.samples[0][:5], np.zeros(3)):
+            with pytest.raises(UsageError) as caught:
+                model.prepare(wrong)
+            assert caught.value.code == "EK-INPUT"
+
+
+def test_a_closed_model_says_so(small_bundle: Path, small_models: SmallModels) -> None:
+    model = load(small_bundle)
+    model.close()
+    model.close()
+    with pytest.raises(UsageError, match="closed"):
+        model(small_models.images[:1])
+
+
+def test_threads_take_turns(small_bundle: Path, small_models: SmallModels) -> None:
+    with load(small_bundle, threads=1) as model:
+        expected = [model(image[None]) for image in small_models.images]
+        wrong: list[int] = []
+
+        def work(index: int) -> None:
+            for _ in range(200):
+                if not np.array_equal(model(small_models.images[index : index + 1]), expected[index]):
+                    wrong.append(index)
+
+        workers = [threading.Thread(target=work, args=(index,)) for index in range(4)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+    assert wrong == []
+
+
+def test_a_call_costs_at_most_two_microseconds_over_the_raw_interpreter(small_models: SmallModels) -> None:
+    from ai_edge_litert.interpreter import Interpreter
+
+    array = small_models.images[:1].copy()
+    session = open_session("litert", small_models.files["image.tflite"], "tflite", IMAGE, 1)
+    model = Model(session, IMAGE, variant="v", engine="litert")
+    raw = Interpreter(model_content=small_models.files["image.tflite"], num_threads=1)
+    raw.allocate_tensors()
+    inward, outward = raw.get_input_details()[0]["index"], raw.get_output_details()[0]["index"]
+
+    def bare() -> None:
+        raw.set_tensor(inward, array)
+        raw.invoke()
+        raw.get_tensor(outward)
+
+    def batch_us(call: object, count: int = 300) -> float:
+        before = time.perf_counter_ns()
+        for _ in range(count):
+            call()  # type: ignore[operator]
+        return (time.perf_counter_ns() - before) / count / 1000
+
+    # Interleaved, and the least of many: what is left is the calls' own cost, whoever shares the machine.
+    pairs = [(batch_us(bare), batch_us(lambda: model(array))) for _ in range(40)]
+    assert min(ours for _, ours in pairs) - min(theirs for theirs, _ in pairs) <= 2.0
+
+
+def test_the_choice_is_explained(small_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(litert.LiteRT, "version", lambda self: None)
+    explained = load(small_bundle, explain=True)
+    assert [(choice.variant, choice.usable, choice.reason) for choice in explained[:2]] == [
+        ("fp32.tflite", False, "not installed"),
+        ("int8-dynamic.tflite", False, "not installed"),
+    ]
+    assert explained[2].usable and "executorch" in explained[2].reason
+    with load(small_bundle) as model:
+        assert model.variant == "fp32.pte"
+    with pytest.raises(EdgekitError, match="not installed") as caught:
+        load(small_bundle, variant="fp32.tflite")
+    assert (caught.value.code, caught.value.hint) == ("EK-NO-VARIANT", "pip install ai-edge-litert")
+
+
+def _changed(manifest: Manifest, **changes: object) -> Manifest:
+    return replace(manifest, variants=(replace(manifest.variants[0], **changes), *manifest.variants[1:]))  # type: ignore[arg-type]
+
+
+def test_what_this_machine_lacks_is_named(small_bundle: Path) -> None:
+    with Bundle.open(small_bundle) as bundle:
+        manifest = bundle.manifest
+    changed = _changed(manifest, requires_features=("dotprod", "fp16"))
+    first, second, *_ = choices(changed, {"fp16"})
+    assert (first.usable, first.reason) == (False, "this CPU lacks dotprod")
+    assert choose([first, second]) == second
+    assert choices(changed, {"fp16", "dotprod"})[0].usable
+    newer = choices(_changed(manifest, minimum_runtime={"litert": "99.1"}), ())[0]
+    assert not newer.usable and "needs 99.1" in newer.reason
+    older = choices(_changed(manifest, minimum_runtime={"litert": "2"}), ())[0]
+    assert older.usable
+    unknown = choices(_changed(manifest, engines=("litert-web",)), ())[0]
+    assert (unknown.usable, unknown.reason) == (False, "this edgekit does not know the engine")
+    wrong = choices(manifest, (), variant="fp32.pte", engine="litert")
+    assert not wrong[0].usable and "does not load" in wrong[0].reason
+
+
+def test_wrong_names_get_a_hint(small_bundle: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        load(small_bundle, variant="fp32.tflit")
+    assert caught.value.hint == "did you mean 'fp32.tflite'?"
+    with pytest.raises(UsageError) as caught:
+        load(small_bundle, engine="executroch")
+    assert caught.value.hint == "did you mean 'executorch'?"
+    with pytest.raises(BundleError):
+        load(tmp_path / "none.edgekit")
+
+
+def test_a_spec_tells_byte_orders_apart() -> None:
+    with pytest.raises(UsageError):
+        TensorSpec("x", (1,), "float32").check(np.zeros(1, ">f4"))
+
+
+def test_the_device_side_imports_only_the_standard_library_and_numpy() -> None:
+    code = """
+import sys, sysconfig
+before = set(sys.modules)
+import edgekit, edgekit.runtime.model, edgekit.runtime.trial, edgekit.runtime.verification, edgekit.runtime.serve
+from edgekit.runtime.engines import ENGINES, engine
+for name in ENGINES: engine(name).version()
+allowed = {"edgekit", "numpy", *sys.stdlib_module_names}
+print(sorted({name.partition(".")[0] for name in set(sys.modules) - before} - allowed))
+"""
+    package = Path(edgekit.__file__).parent.parent
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=package, check=True)
+    assert result.stdout.strip() == "[]"

@@ -1,0 +1,460 @@
+"""Bundles: what is written comes back, and nothing that was changed is handed out."""
+
+from __future__ import annotations
+
+import errno
+import io
+import json
+import random
+import shutil
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from edgekit import bundle as bundle_module
+from edgekit.bundle import (
+    MANIFEST,
+    Bundle,
+    Manifest,
+    Variant,
+    canonical_json,
+    differences,
+    parse_manifest,
+    replacing,
+    sha256,
+    write_bundle,
+)
+from edgekit.errors import BundleError, EdgekitError
+from edgekit.runtime.preprocess import Preprocessing
+from edgekit.tensors import Signature, TensorSpec
+
+
+def npy(array: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()
+
+
+FILES = {
+    "variants/fp32.tflite": b"TFL3" + bytes(range(200)),
+    "variants/int8.pte": b"ET12" + bytes(range(100)),
+    "checks/input_0.npy": npy(np.arange(8, dtype=np.float32).reshape(2, 4)),
+    "checks/output_0.npy": npy(np.arange(4, dtype=np.float32).reshape(2, 2)),
+    "labels.txt": "eins\nzwölf\n".encode(),
+}
+
+
+def variant(file: str) -> Variant:
+    data, name = FILES[file], file.removeprefix("variants/")
+    return Variant(
+        name=name,
+        file=file,
+        size_bytes=len(data),
+        sha256=sha256(data),
+        format=name.rpartition(".")[2],
+        recipe=name.partition(".")[0],
+        engines=("litert",),
+        minimum_runtime={"litert": "2.3.0"},
+        producers={"torch": "2.13.0"},
+        snr_db=131.5,
+        max_abs_diff=1e-6,
+        agreement=100.0,
+        delegated_share=98.5,
+        undelegated_ops={"aten::mean": 1},
+        accuracy=98.3,
+        accuracy_drop=0.0,
+    )
+
+
+PLAIN = Manifest(
+    name="digits",
+    target="rpi4",
+    signature=Signature((TensorSpec("x", (1, 4), "float32"),), (TensorSpec("y", (1, 2), "float32"),)),
+    preprocessing=Preprocessing(scale=0.5).to_json(),
+    labels=("eins", "zwölf"),
+    variants=(variant("variants/fp32.tflite"), variant("variants/int8.pte")),
+    recommended={"variant": "fp32.tflite", "reason": "exact"},
+    source={"framework": "torch", "parameter_count": 10},
+    calibration=None,
+    checks={"inputs": {"x": "checks/input_0.npy"}, "outputs": {"y": "checks/output_0.npy"}, "samples": 2},
+    producer="edgekit 0.1.0",
+)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    write_bundle(PLAIN, FILES, tmp_path / "digits.edgekit")
+    return tmp_path / "digits.edgekit"
+
+
+@pytest.fixture
+def directory(path: Path, tmp_path: Path) -> Path:
+    with zipfile.ZipFile(path) as archive:
+        archive.extractall(tmp_path / "unpacked")
+    return tmp_path / "unpacked"
+
+
+def read_all(path: Path) -> dict[str, bytes]:
+    """Everything a bundle hands out, if it does."""
+    with Bundle.open(path) as opened:
+        opened.verify()
+        opened.check_vectors()
+        return {name: opened.read(name) for name in opened.manifest.files}
+
+
+def refused(path: Path, match: str | None = None) -> BundleError:
+    with pytest.raises(BundleError, match=match) as caught:
+        read_all(path)
+    assert caught.value.exit_code == 6
+    assert "\n" not in caught.value.message
+    return caught.value
+
+
+def rezip(path: Path, change: Callable[[dict[str, bytes]], Any], **options: Any) -> None:
+    """Write the zip again with changed entries, hashes and manifest left as they were."""
+    with zipfile.ZipFile(path) as archive:
+        entries = {info.filename: archive.read(info) for info in archive.infolist()}
+    change(entries)
+    with zipfile.ZipFile(path, "w", **options) as archive:
+        for name, data in entries.items():
+            archive.writestr(zipfile.ZipInfo(name), data, **options)
+
+
+def test_a_zip_and_its_directory_hold_the_same(path: Path, directory: Path) -> None:
+    assert read_all(path) == read_all(directory) == FILES
+    with Bundle.open(path) as zipped, Bundle.open(directory) as unpacked:
+        assert zipped.manifest == unpacked.manifest
+        assert replace(zipped.manifest, files={}) == PLAIN
+        assert differences(zipped, unpacked) == []
+        inputs, outputs = zipped.check_vectors()
+        assert inputs["x"].shape == (2, 4) and outputs["y"].shape == (2, 2)
+
+
+def test_the_same_contents_give_the_same_bytes(path: Path, tmp_path: Path) -> None:
+    shuffled = dict(reversed(FILES.items()))
+    write_bundle(PLAIN, shuffled, tmp_path / "again.edgekit")
+    assert path.read_bytes() == (tmp_path / "again.edgekit").read_bytes()
+    assert list(tmp_path.glob(".*")) == []
+
+
+def test_every_bit_flip_is_refused_or_changes_nothing(path: Path) -> None:
+    """A flip in the zip's own bookkeeping may be without effect; none may change what is handed out."""
+    data = path.read_bytes()
+    chance = random.Random(0)
+    harmless = 0
+    for position in range(0, len(data), 3):
+        flipped = bytearray(data)
+        flipped[position] ^= 1 << chance.randrange(8)
+        path.write_bytes(flipped)
+        try:
+            assert read_all(path) == FILES
+            harmless += 1
+        except BundleError as error:
+            assert error.exit_code == 6
+    assert harmless < len(data) / 3 / 5
+
+
+def test_every_bit_flip_in_a_directory_is_refused(directory: Path) -> None:
+    chance = random.Random(1)
+    for name, data in FILES.items():
+        for position in range(0, len(data), 7):
+            flipped = bytearray(data)
+            flipped[position] ^= 1 << chance.randrange(8)
+            (directory / name).write_bytes(flipped)
+            refused(directory, "does not match its hash")
+        (directory / name).write_bytes(data)
+
+
+def test_every_truncation_is_refused(path: Path, directory: Path) -> None:
+    data = path.read_bytes()
+    for length in [*range(0, len(data), 61), len(data) - 1]:
+        path.write_bytes(data[:length])
+        refused(path)
+    (directory / "labels.txt").write_bytes(b"ei")
+    refused(directory, "labels.txt should have")
+    (directory / "labels.txt").unlink()
+    refused(directory, "has none")
+
+
+@pytest.mark.parametrize("contents", [b"", b"PK", b"\x00" * 4096, b"{}", bytes(range(256)) * 20])
+def test_what_is_no_bundle_is_refused(tmp_path: Path, contents: bytes) -> None:
+    (tmp_path / "x.edgekit").write_bytes(contents)
+    refused(tmp_path / "x.edgekit", "is not a bundle")
+    (tmp_path / "folder").mkdir()
+    refused(tmp_path / "folder", "has no manifest")
+    refused(tmp_path / "none", "no bundle")
+
+
+@pytest.mark.parametrize("name", ["../evil", "/etc/evil", "variants/../../evil", "C:evil", "a\\..\\evil", "./x", "a//b", ""])
+def test_paths_that_leave_the_bundle_are_refused(path: Path, name: str) -> None:
+    def listed(entries: dict[str, bytes]) -> None:
+        manifest = json.loads(entries[MANIFEST])
+        manifest["files"][name] = {"size_bytes": 1, "sha256": sha256(b"x")}
+        entries[MANIFEST] = canonical_json(manifest)
+        entries[name] = b"x"
+
+    rezip(path, listed)
+    refused(path)
+
+
+def test_files_that_are_not_listed_are_refused(path: Path, directory: Path) -> None:
+    rezip(path, lambda entries: entries.update({"extra.bin": b""}))
+    refused(path, "does not list: 'extra.bin'")
+    (directory / "variants" / "extra.bin").touch()
+    refused(directory, "does not list: 'variants/extra.bin'")
+
+
+def test_links_are_refused(path: Path, directory: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.write_bytes(FILES["labels.txt"])
+    (directory / "labels.txt").unlink()
+    (directory / "labels.txt").symlink_to(outside)
+    refused(directory, "holds a link")
+    (directory / "labels.txt").unlink()
+    shutil.move(directory / "variants", tmp_path / "variants")
+    (directory / "variants").symlink_to(tmp_path / "variants")
+    refused(directory, "holds a link")
+    with zipfile.ZipFile(path, "a") as archive:
+        info = zipfile.ZipInfo("link")
+        info.external_attr = 0o120777 << 16
+        archive.writestr(info, "/etc/passwd")
+    refused(path, "not a plain stored file")
+
+
+def test_two_files_of_one_name_are_refused(path: Path) -> None:
+    with pytest.warns(UserWarning, match="Duplicate"), zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("labels.txt", FILES["labels.txt"])
+    refused(path, "two files of one name")
+
+
+def test_compressed_files_are_refused(path: Path) -> None:
+    rezip(path, lambda entries: None, compression=zipfile.ZIP_DEFLATED)
+    refused(path, "not a plain stored file")
+    with zipfile.ZipFile(path) as archive:
+        entries = {info.filename: archive.read(info) for info in archive.infolist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in entries.items():
+            kind = zipfile.ZIP_LZMA if name == MANIFEST else zipfile.ZIP_STORED
+            archive.writestr(zipfile.ZipInfo(name), data, compress_type=kind)
+    refused(path, "not a plain stored file")
+
+
+def test_sizes_that_lie_are_refused_before_anything_is_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def enormous(entries: dict[str, bytes]) -> None:
+        manifest = json.loads(entries[MANIFEST])
+        manifest["files"]["labels.txt"]["size_bytes"] = 1 << 50
+        entries[MANIFEST] = canonical_json(manifest)
+
+    rezip(path, enormous)
+    refused(path, "should have 1125899906842624 bytes")
+    monkeypatch.setattr(bundle_module, "_MAX_MANIFEST_BYTES", 100)
+    refused(path, "has a manifest of more than")
+
+
+def test_a_newer_schema_says_what_to_do(path: Path) -> None:
+    def newer(entries: dict[str, bytes]) -> None:
+        entries[MANIFEST] = canonical_json({**json.loads(entries[MANIFEST]), "schema_version": 2, "new": 1})
+
+    rezip(path, newer)
+    assert "install the edgekit" in str(refused(path, "schema version 2").hint)
+
+
+def manifest_json(path: Path) -> Any:
+    with zipfile.ZipFile(path) as archive:
+        return json.loads(archive.read(MANIFEST))
+
+
+def places(value: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    yield place
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        yield from places(item, (*place, key))
+
+
+OTHER_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_a_manifest_with_any_other_value_anywhere_is_refused_or_usable(path: Path, data: st.DataObject) -> None:
+    """What passes holds values of the declared types, so that no later step stumbles over them."""
+    value = manifest_json(path)
+    place = data.draw(st.sampled_from(list(places(value))))
+    what = data.draw(st.sampled_from(["replace", "remove", "add"]))
+    if not place:
+        value = data.draw(OTHER_VALUES)
+    else:
+        parent = value
+        for key in place[:-1]:
+            parent = parent[key]
+        if what == "remove":
+            del parent[place[-1]]
+        elif what == "add" and isinstance(parent, dict):
+            parent[data.draw(st.text(max_size=5))] = data.draw(OTHER_VALUES)
+        else:
+            parent[place[-1]] = data.draw(OTHER_VALUES)
+    check_usable(path, json.dumps(value).encode())
+
+
+def check_usable(path: Path, text: bytes) -> None:
+    changed = path.with_name("changed.edgekit")
+    shutil.copy(path, changed)
+    rezip(changed, lambda entries: entries.update({MANIFEST: text}))
+    try:
+        contents = read_all(changed)
+    except BundleError as error:
+        assert error.exit_code == 6
+        return
+    assert contents == FILES
+    with Bundle.open(changed) as opened:
+        manifest = opened.manifest
+    canonical_json(manifest.to_json())
+    assert parse_manifest(canonical_json(manifest.to_json())) == manifest
+    if manifest.preprocessing is not None:
+        Preprocessing.from_json(manifest.preprocessing)
+    for entry in manifest.variants:
+        assert f"{entry.snr_db:.1f}{entry.agreement:.1f}{entry.delegated_share:.0f}{entry.max_abs_diff:.1f}"
+        assert entry.accuracy is None or f"{entry.accuracy:.2f}"
+        assert all(isinstance(text, str) for text in (*entry.engines, *entry.warnings, *entry.requires_features))
+        assert all(isinstance(version, str) for version in entry.minimum_runtime.values())
+        assert all(isinstance(count, int) for count in entry.undelegated_ops.values())
+    assert f"{manifest.name} {manifest.recommended['variant']}".strip()
+    for spec in (*manifest.signature.inputs, *manifest.signature.outputs):
+        np.zeros((0, *spec.shape[1:]), spec.dtype)
+
+
+@pytest.mark.parametrize(
+    ("place", "wrong"),
+    [
+        (("signature", "inputs", 0, "dtype"), "floaty"),
+        (("signature", "inputs", 0, "dtype"), "object"),
+        (("signature", "inputs", 0, "shape"), [1, -4]),
+        (("signature", "inputs", 0, "shape"), "14"),
+        (("signature", "inputs"), []),
+        (("variants", 0, "snr_db"), "high"),
+        (("variants", 0, "snr_db"), True),
+        (("variants", 0, "accuracy"), [1]),
+        (("variants", 0, "minimum_runtime"), ["litert"]),
+        (("variants", 0, "undelegated_ops"), {"conv": "one"}),
+        (("variants", 0, "engines"), "litert"),
+        (("variants", 0, "name"), "int8.pte"),
+        (("variants", 0, "file"), "labels.txt"),
+        (("variants",), []),
+        (("preprocessing",), {"scale": "half"}),
+        (("preprocessing",), {"layout": "sideways"}),
+        (("preprocessing",), []),
+        (("recommended",), {"variant": "none"}),
+        (("recommended", "variant"), ["fp32.tflite"]),
+        (("checks", "inputs"), {"x": "none.npy"}),
+        (("checks", "inputs"), ["checks/input_0.npy"]),
+        (("labels",), "ab"),
+        (("name",), 7),
+        (("source",), None),
+        (("schema_version",), True),
+        (("files", "labels.txt"), {"size_bytes": True, "sha256": "x"}),
+    ],
+)
+def test_a_manifest_field_of_another_type_is_refused(path: Path, place: tuple[Any, ...], wrong: Any) -> None:
+    value = manifest_json(path)
+    parent = value
+    for key in place[:-1]:
+        parent = parent[key]
+    parent[place[-1]] = wrong
+    rezip(path, lambda entries: entries.update({MANIFEST: json.dumps(value).encode()}))
+    refused(path)
+
+
+@pytest.mark.parametrize("text", [b"", b"\xff\xfe", b"[" * 100_000, b'{"a": 1e999}', b"null", b"NaN", b"1" * 5000])
+def test_a_manifest_that_is_no_json_object_is_refused(path: Path, text: bytes) -> None:
+    rezip(path, lambda entries: entries.update({MANIFEST: text}))
+    refused(path)
+
+
+def test_arrays_are_never_pickles(path: Path) -> None:
+    buffer = io.BytesIO()
+    np.save(buffer, np.array([{}], dtype=object), allow_pickle=True)
+    write_bundle(PLAIN, {**FILES, "checks/input_0.npy": buffer.getvalue()}, path)
+    refused(path, "holds no array")
+
+
+def test_a_file_that_is_not_listed_is_not_read(directory: Path) -> None:
+    with Bundle.open(directory) as opened:
+        for name in (MANIFEST, "../outside", "/etc/passwd", "none"):
+            with pytest.raises(BundleError):
+                opened.read(name)
+
+
+def test_a_file_that_changes_after_opening_is_refused(directory: Path) -> None:
+    with Bundle.open(directory) as opened:
+        (directory / "labels.txt").write_bytes(FILES["labels.txt"] + b"x" * 1000)
+        with pytest.raises(BundleError):
+            opened.read("labels.txt")
+
+
+@pytest.mark.parametrize(("number", "code"), [(errno.ENOSPC, "EK-SPACE"), (errno.EACCES, "EK-WRITE")])
+def test_a_write_that_fails_leaves_the_old_bundle(
+    path: Path, monkeypatch: pytest.MonkeyPatch, number: int, code: str
+) -> None:
+    before = path.read_bytes()
+
+    def fail(self: object, info: zipfile.ZipInfo, data: bytes) -> None:
+        if info.filename == "variants/int8.pte":
+            raise OSError(number, "simulated")
+        real(self, info, data)  # type: ignore[arg-type]
+
+    real = zipfile.ZipFile.writestr
+    monkeypatch.setattr(zipfile.ZipFile, "writestr", fail)
+    with pytest.raises(EdgekitError) as caught:
+        write_bundle(PLAIN, FILES, path)
+    assert caught.value.code == code
+    assert path.read_bytes() == before
+    assert [item.name for item in path.parent.iterdir()] == [path.name]
+
+
+def test_a_really_full_disk_is_said() -> None:
+    """/dev/full answers every write with "no space left"."""
+    with pytest.raises(OSError) as caught, open("/dev/full", "wb", buffering=0) as full:
+        full.write(b"x")
+    assert bundle_module.write_error(Path("x"), caught.value).code == "EK-SPACE"
+
+
+def test_an_interrupt_leaves_the_old_bundle(path: Path) -> None:
+    before = path.read_bytes()
+    with pytest.raises(KeyboardInterrupt), replacing(path) as temporary:
+        temporary.write_bytes(b"half")
+        raise KeyboardInterrupt
+    assert path.read_bytes() == before
+    assert [item.name for item in path.parent.iterdir()] == [path.name]
+
+
+def test_a_place_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for destination in (tmp_path / "file" / "x.edgekit", tmp_path):
+        with pytest.raises(EdgekitError) as caught:
+            write_bundle(PLAIN, FILES, destination)
+        assert caught.value.code == "EK-WRITE"
+    assert [item.name for item in tmp_path.iterdir()] == ["file"]
+
+
+def test_differences_are_named_by_field_and_file(path: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.edgekit"
+    data = b"TFL3 other"
+    changed = replace(PLAIN.variants[0], size_bytes=len(data), sha256=sha256(data), snr_db=120.0)
+    manifest = replace(PLAIN, variants=(changed, PLAIN.variants[1]), labels=("eins",))
+    write_bundle(manifest, {**FILES, "variants/fp32.tflite": data}, other)
+    with Bundle.open(path) as one, Bundle.open(other) as two:
+        lines = differences(one, two)
+    assert "variants[fp32.tflite].snr_db: 131.5 against 120.0" in lines
+    assert lines[-1] == "file variants/fp32.tflite differs"
+    assert any(line.startswith("labels: ") for line in lines)
