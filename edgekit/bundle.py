@@ -14,7 +14,6 @@ import io
 import json
 import os
 import stat
-import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -24,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from edgekit.errors import BundleError, EdgekitError
+from edgekit.schema import conform
 from edgekit.tensors import Signature
 
 SCHEMA_VERSION = 1
@@ -32,6 +32,11 @@ SUFFIX = ".edgekit"
 
 #: A manifest larger than this is not read; a real one has a few kilobytes.
 _MAX_MANIFEST_BYTES = 4 << 20
+#: Element types and axes that a tensor may have.
+_DTYPES = frozenset(
+    {"bool", "float16", "float32", "float64"} | {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)}
+)
+_MAX_AXIS = 1 << 31
 _ZIP_DATE = (1980, 1, 1, 0, 0, 0)
 
 
@@ -150,8 +155,9 @@ class Bundle:
         else:
             raise BundleError("EK-MISSING-FILE", f"there is no bundle at {path}", "edgekit build makes one")
         try:
+            present = bundle._listing()
             bundle.manifest = bundle._read_manifest()
-            bundle._check_listing()
+            bundle._check_listing(present)
         except BaseException:
             bundle.close()
             raise
@@ -205,7 +211,7 @@ class Bundle:
                     return stream.read(size_bytes + 1)
             with (self.path / file).open("rb") as stream:
                 return stream.read(size_bytes + 1)
-        except (OSError, KeyError, zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+        except (OSError, KeyError, ValueError, zipfile.BadZipFile, RuntimeError, EOFError) as error:
             raise _broken(self.path, f"is damaged: {file} cannot be read ({error})") from error
 
     def _read_manifest(self) -> Manifest:
@@ -216,15 +222,12 @@ class Bundle:
             return parse_manifest(data)
         except EdgekitError:
             raise
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise _broken(self.path, f"has a manifest that does not fit the schema ({_brief(error)})") from error
 
-    def _check_listing(self) -> None:
-        """Every listed file is there as a plain stored file of the listed size, and nothing else is there."""
+    def _check_listing(self, present: dict[str, int]) -> None:
+        """Every listed file is there in the listed size, and nothing else is there."""
         expected = {file: int(facts["size_bytes"]) for file, facts in self.manifest.files.items()}
-        present = dict(self._listing())
-        if self._archive is not None and len(present) != len(self._archive.infolist()):
-            raise _broken(self.path, "has two files of one name")
         present.pop(MANIFEST, None)
         for file, size in expected.items():
             found = present.get(file, "none")
@@ -234,41 +237,46 @@ class Bundle:
         if extra:
             raise _broken(self.path, f"holds a file that the manifest does not list: {extra[0]!r}")
 
-    def _listing(self) -> Iterator[tuple[str, int]]:
+    def _listing(self) -> dict[str, int]:
+        """Size of each file there. Links, compressed files and two files of one name are refused."""
+        present: dict[str, int] = {}
         if self._archive is not None:
             for info in self._archive.infolist():
                 if info.compress_type != zipfile.ZIP_STORED or stat.S_ISLNK(info.external_attr >> 16):
                     raise _broken(self.path, f"holds {info.filename!r}, which is not a plain stored file")
-                yield info.filename, info.file_size
-            return
+                if info.filename in present:
+                    raise _broken(self.path, f"has two files of one name: {info.filename!r}")
+                present[info.filename] = info.file_size
+            return present
         for path in sorted(self.path.rglob("*")):
             name = path.relative_to(self.path).as_posix()
             if path.is_symlink():
                 raise _broken(self.path, f"holds a link: {name!r}")
             if path.is_file():
-                yield name, path.stat().st_size
+                present[name] = path.stat().st_size
+        return present
 
 
 def parse_manifest(data: bytes) -> Manifest:
     """The manifest in *data*; raises on anything that does not fit the schema."""
     value = json.loads(data)
+    canonical_json(value)  # refuses NaN, infinity and broken Unicode wherever they are
     version = value["schema_version"]
-    if version != SCHEMA_VERSION:
+    if type(version) is not int or version != SCHEMA_VERSION:
         raise BundleError(
             "EK-BUNDLE",
-            f"the bundle has schema version {version}, this edgekit reads {SCHEMA_VERSION}",
+            f"the bundle has schema version {_brief(version)}, this edgekit reads {SCHEMA_VERSION}",
             "install the edgekit that built it, or build it again",
         )
-    value["signature"] = Signature.from_json(value["signature"])
-    value["labels"] = tuple(_text(label) for label in value["labels"])
-    value["variants"] = tuple(_variant(entry) for entry in value["variants"])
-    for file, facts in value["files"].items():
+    manifest: Manifest = conform(Manifest, value)
+    _check_signature(manifest.signature)
+    for file, facts in manifest.files.items():
         _check_path(file)
         if facts.keys() != {"size_bytes", "sha256"} or type(facts["size_bytes"]) is not int or facts["size_bytes"] < 0:
             raise ValueError(f"files.{file}")
-    manifest = Manifest(**value)
-    listed = {file for key in ("inputs", "outputs") for file in manifest.checks[key].values()}
-    listed |= {variant.file for variant in manifest.variants}
+    listed = {variant.file for variant in manifest.variants}
+    for key in ("inputs", "outputs"):
+        listed |= set(conform(Mapping[str, str], manifest.checks[key], f"checks.{key}").values())
     missing = sorted(listed - manifest.files.keys())
     if missing:
         raise ValueError(f"{missing[0]} is not among the files")
@@ -308,6 +316,8 @@ def replacing(destination: Path) -> Iterator[Path]:
     Raises:
         EdgekitError: ``EK-SPACE`` when the disk is full, ``EK-WRITE`` for any other operating system error.
     """
+    import tempfile  # only those who build need it
+
     temporary = None
     try:
         destination.parent.mkdir(parents=True, exist_ok=True)
@@ -356,24 +366,19 @@ def _differences(path: str, first: Any, second: Any) -> Iterator[str]:
         yield f"{path}: {_brief(first)} against {_brief(second)}"
 
 
-def _variant(entry: dict[str, Any]) -> Variant:
-    for key in ("engines", "requires_features", "warnings"):
-        entry[key] = tuple(_text(item) for item in entry[key])
-    variant = Variant(**entry)
-    for text in (variant.name, variant.file, variant.sha256, variant.format, variant.recipe):
-        _text(text)
-    return variant
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{_brief(value)} is not a text")
-    return value
+def _check_signature(signature: Signature) -> None:
+    for specs in (signature.inputs, signature.outputs):
+        if not specs or len({spec.name for spec in specs}) != len(specs):
+            raise ValueError("signature: names")
+        for spec in specs:
+            if spec.dtype not in _DTYPES or not all(0 < size < _MAX_AXIS for size in spec.shape):
+                raise ValueError(f"signature.{spec.name}")
 
 
 def _check_path(name: str) -> None:
     path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name or path.as_posix() != name:
+    inside = path.parts and ".." not in path.parts and not path.is_absolute() and path.as_posix() == name
+    if not inside or "\\" in name or ":" in name or "\0" in name:
         raise ValueError(f"{name!r} leaves the bundle")
 
 

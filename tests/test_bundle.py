@@ -88,6 +88,14 @@ PLAIN = Manifest(
 )
 
 
+VALID_MANIFEST = canonical_json(
+    replace(
+        PLAIN,
+        files={name: {"size_bytes": len(data), "sha256": sha256(data)} for name, data in FILES.items()},
+    ).to_json()
+)
+
+
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     write_bundle(PLAIN, FILES, tmp_path / "digits.edgekit")
@@ -122,7 +130,7 @@ def rezip(path: Path, change: Callable[[dict[str, bytes]], Any], **options: Any)
     with zipfile.ZipFile(path) as archive:
         entries = {info.filename: archive.read(info) for info in archive.infolist()}
     change(entries)
-    with zipfile.ZipFile(path, "w", **options) as archive:
+    with zipfile.ZipFile(path, "w") as archive:
         for name, data in entries.items():
             archive.writestr(zipfile.ZipInfo(name), data, **options)
 
@@ -192,7 +200,9 @@ def test_what_is_no_bundle_is_refused(tmp_path: Path, contents: bytes) -> None:
     refused(tmp_path / "none", "no bundle")
 
 
-@pytest.mark.parametrize("name", ["../evil", "/etc/evil", "variants/../../evil", "C:evil", "a\\..\\evil", "./x", "a//b", ""])
+@pytest.mark.parametrize(
+    "name", ["../evil", "/etc/evil", "variants/../../evil", "C:evil", "a\\..\\evil", "./x", "a//b", "a/", ".", ""]
+)
 def test_paths_that_leave_the_bundle_are_refused(path: Path, name: str) -> None:
     def listed(entries: dict[str, bytes]) -> None:
         manifest = json.loads(entries[MANIFEST])
@@ -235,7 +245,7 @@ def test_two_files_of_one_name_are_refused(path: Path) -> None:
 
 
 def test_compressed_files_are_refused(path: Path) -> None:
-    rezip(path, lambda entries: None, compression=zipfile.ZIP_DEFLATED)
+    rezip(path, lambda entries: None, compress_type=zipfile.ZIP_DEFLATED)
     refused(path, "not a plain stored file")
     with zipfile.ZipFile(path) as archive:
         entries = {info.filename: archive.read(info) for info in archive.infolist()}
@@ -285,11 +295,11 @@ OTHER_VALUES = st.recursive(
 )
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
-def test_a_manifest_with_any_other_value_anywhere_is_refused_or_usable(path: Path, data: st.DataObject) -> None:
+def test_a_manifest_with_any_other_value_anywhere_is_refused_or_usable(directory: Path, data: st.DataObject) -> None:
     """What passes holds values of the declared types, so that no later step stumbles over them."""
-    value = manifest_json(path)
+    value = json.loads(VALID_MANIFEST)
     place = data.draw(st.sampled_from(list(places(value))))
     what = data.draw(st.sampled_from(["replace", "remove", "add"]))
     if not place:
@@ -304,25 +314,17 @@ def test_a_manifest_with_any_other_value_anywhere_is_refused_or_usable(path: Pat
             parent[data.draw(st.text(max_size=5))] = data.draw(OTHER_VALUES)
         else:
             parent[place[-1]] = data.draw(OTHER_VALUES)
-    check_usable(path, json.dumps(value).encode())
-
-
-def check_usable(path: Path, text: bytes) -> None:
-    changed = path.with_name("changed.edgekit")
-    shutil.copy(path, changed)
-    rezip(changed, lambda entries: entries.update({MANIFEST: text}))
+    (directory / MANIFEST).write_text(json.dumps(value))
     try:
-        contents = read_all(changed)
+        contents = read_all(directory)
     except BundleError as error:
         assert error.exit_code == 6
         return
-    assert contents == FILES
-    with Bundle.open(changed) as opened:
+    with Bundle.open(directory) as opened:
         manifest = opened.manifest
+    assert contents == FILES
     canonical_json(manifest.to_json())
     assert parse_manifest(canonical_json(manifest.to_json())) == manifest
-    if manifest.preprocessing is not None:
-        Preprocessing.from_json(manifest.preprocessing)
     for entry in manifest.variants:
         assert f"{entry.snr_db:.1f}{entry.agreement:.1f}{entry.delegated_share:.0f}{entry.max_abs_diff:.1f}"
         assert entry.accuracy is None or f"{entry.accuracy:.2f}"
@@ -351,8 +353,6 @@ def check_usable(path: Path, text: bytes) -> None:
         (("variants", 0, "name"), "int8.pte"),
         (("variants", 0, "file"), "labels.txt"),
         (("variants",), []),
-        (("preprocessing",), {"scale": "half"}),
-        (("preprocessing",), {"layout": "sideways"}),
         (("preprocessing",), []),
         (("recommended",), {"variant": "none"}),
         (("recommended", "variant"), ["fp32.tflite"]),

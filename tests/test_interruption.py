@@ -15,7 +15,7 @@ from support.projects import TOML, TRAINING, write_project
 from edgekit.bundle import Bundle, differences
 
 MOMENTS = 10
-EPOCHS = 30  # long enough that many of the moments fall into training
+EPOCHS = 20  # long enough that many of the moments fall into training
 
 
 def build(project: Path, cache: Path) -> subprocess.Popen[str]:
@@ -36,6 +36,7 @@ def bundles(project: Path) -> list[Path]:
 
 def test_a_build_stopped_ten_times_ends_as_one_never_stopped(tmp_path: Path) -> None:
     toml = TOML.replace("[metric]", TRAINING.replace("epochs = 3", f"epochs = {EPOCHS}") + "[metric]")
+    toml = toml.replace('formats = ["tflite", "pte"]', 'formats = ["tflite"]')
     calm = write_project(tmp_path / "calm" / "small", toml)
     began = time.monotonic()
     process = build(calm, tmp_path / "calm-cache")

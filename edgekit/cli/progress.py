@@ -28,6 +28,7 @@ class Progress:
         self._moving = sys.stderr.isatty()
         self._lock = threading.Lock()
         self._at_work: dict[tuple[str, str], str] = {}
+        self._done: set[tuple[str, str]] = set()
 
     def __enter__(self) -> Progress:
         return self
@@ -52,6 +53,9 @@ class Progress:
                         click.echo(f"{name}started (Ctrl-C keeps the best so far)", err=True)
                 case "done":
                     self._at_work.pop(key, None)
+                    if key in self._done:  # one conversion serves several variants
+                        return
+                    self._done.add(key)
                     click.echo(f"{name}{'cached' if event['cached'] else _seconds(event['seconds'])}", err=True)
                 case "failed":
                     self._at_work.pop(key, None)

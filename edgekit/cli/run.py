@@ -65,7 +65,7 @@ def command(
     console.note(f"{model.variant} on {model.engine}, {model.threads} threads", quiet or as_json)
     if output is not None:
         try:
-            np.savez(output, allow_pickle=False, **outputs)
+            np.savez(output, **outputs)
         except OSError as error:
             raise EdgekitError("EK-WRITE", f"cannot write {output}: {error.strerror}", "write elsewhere") from error
     ranked = {name: _ranked(array, model.labels, top) for name, array in outputs.items()}

@@ -157,7 +157,7 @@ def _check_labels(name: str, labels: np.ndarray, samples: int, classes: int) -> 
     if classes and labels.dtype.kind in "iu" and labels.ndim == 1 and not 0 <= labels.min() <= labels.max() < classes:
         raise UsageError(
             "EK-DATA",
-            f"the {name} data's labels run from {labels.min()} to {labels.max()}, but data.labels names {classes} classes",
+            f"the {name} labels run from {labels.min()} to {labels.max()}, but data.labels names {classes} classes",
             "labels are indices from 0; name every class in data.labels",
         )
 

@@ -73,13 +73,14 @@ class Pool:
         self.close()
 
     def run(self, task: Task, listener: Listener) -> dict[str, Any]:
-        """The task's result. Waits for a free place first.
+        """The task's result. Waits for a free place first, and tells *listener* ``{"kind": "start"}`` when it has one.
 
         Raises:
             EdgekitError: What the task raised; ``EK-CRASHED`` when its process died.
         """
         with self._slots:
             worker = self._lease(task)
+            listener({"kind": "start"})
             try:
                 result = worker.perform(task, listener)
             except EdgekitError:

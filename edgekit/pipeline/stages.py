@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from edgekit.bundle import Variant, write_error
+from edgekit.bundle import Variant
 from edgekit.errors import EdgekitError, Interrupted
 from edgekit.pipeline.cache import Cache, Entry, code_digest, file_digest, versions
 from edgekit.pipeline.check import CHECKING_ENGINES, judge
@@ -37,6 +37,14 @@ _EXPORTERS: dict[tuple[str, str], tuple[str, str, tuple[str, ...]]] = {
     ("tensorflow", "tflite"): ("tensorflow:export", "tensorflow", _TENSORFLOW),
     ("tensorflow", "pte"): ("executorch:export", "torch", (*_TORCH, "executorch", "torchao", "keras")),
     ("tensorflow", "ptl"): ("torch_mobile:export", "torch", (*_TORCH, "keras")),
+}
+
+#: What to do about an exception that edgekit did not foresee, by the code it gets.
+_HINTS = {
+    "EK-CODE": "the log has the traceback",
+    "EK-SOURCE": "the log has the traceback",
+    "EK-EXPORT": "the log says where; try another format or recipe, or write that part of the model differently",
+    "EK-RUN": "the log says where; try another format or recipe",
 }
 
 #: Samples that stand in for data that a bare model file comes without.
@@ -409,19 +417,25 @@ class Stages:
         resumable: bool = False,
         finished: Callable[[Mapping[str, Any]], None] = lambda record: None,
     ) -> Entry:
-        began = monotonic()
         where = {"stage": stage, "label": label}
         log = self._cache.root / "logs" / f"{self._origin.name}-{stage}-{label}.log"
-        try:
-            log.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise write_error(log, error) from error
+        seconds = 0.0
 
         def make(directory: Path) -> Mapping[str, Any]:
-            self._listener({"kind": "start", **where})
+            nonlocal seconds
+            log.parent.mkdir(parents=True, exist_ok=True)
             log.unlink(missing_ok=True)
-            task = Task(function, arguments(directory), family, log, code=failure, interruptible=resumable)
-            record = self._pool.run(task, lambda event: self._listener({**event, **where}))
+            task = Task(function, arguments(directory), family, log, failure, _HINTS[failure], resumable)
+            began = monotonic()
+
+            def hear(event: dict[str, Any]) -> None:
+                nonlocal began
+                if event["kind"] == "start":  # waiting for a free worker is not this stage's time
+                    began = monotonic()
+                self._listener({**event, **where})
+
+            record = self._pool.run(task, hear)
+            seconds = monotonic() - began
             finished(record)
             return record
 
@@ -431,7 +445,7 @@ class Stages:
         except EdgekitError as error:
             self._listener({"kind": "failed", "error": error, **where})
             raise
-        self._listener({"kind": "done", "cached": entry.cached, "seconds": monotonic() - began, **where})
+        self._listener({"kind": "done", "cached": entry.cached, "seconds": seconds, **where})
         return entry
 
 

@@ -11,9 +11,8 @@ from typing import Any, Literal, overload
 import numpy as np
 
 from edgekit.bundle import Bundle
-from edgekit.errors import UsageError
+from edgekit.errors import BundleError, UsageError
 from edgekit.runtime.engines import Session, open_session
-from edgekit.runtime.machine import read_machine
 from edgekit.runtime.preprocess import Preprocessing, read_sample
 from edgekit.runtime.selection import Choice, choices, choose
 from edgekit.tensors import Signature, TensorSpec
@@ -224,6 +223,8 @@ def default_threads() -> int:
 def _load(
     bundle: Bundle, variant: str | None, engine: str | None, threads: int | None, explain: bool
 ) -> Model | tuple[Choice, ...]:
+    from edgekit.runtime.machine import read_machine
+
     manifest = bundle.manifest
     candidates = choices(manifest, read_machine().features, variant, engine)
     if explain:
@@ -231,7 +232,10 @@ def _load(
     chosen = choose(candidates)
     entry = manifest.variant(chosen.variant)
     data = bundle.read(entry.file)
-    preprocessing = None if manifest.preprocessing is None else Preprocessing.from_json(manifest.preprocessing)
+    try:
+        preprocessing = None if manifest.preprocessing is None else Preprocessing.from_json(manifest.preprocessing)
+    except ValueError as error:
+        raise BundleError("EK-BUNDLE", f"{bundle.path}: the manifest does not fit the schema: {error}") from error
     threads = default_threads() if threads is None else threads
     session = open_session(chosen.engine, data, entry.format, manifest.signature, threads)
     return Model(

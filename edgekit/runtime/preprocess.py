@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from edgekit.errors import UsageError
+from edgekit.schema import conform
 
 _LAYOUTS = (None, "channels-first", "channels-last")
 
@@ -21,6 +22,10 @@ class Resize:
     height: int
     width: int
     crop: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.height < 1 or self.width < 1 or not 0 < self.crop <= 1:
+            raise ValueError(f"resize to {self.height} x {self.width}, crop {self.crop}")
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,8 @@ class Preprocessing:
     def __post_init__(self) -> None:
         if self.layout not in _LAYOUTS:
             raise ValueError(f"layout is {self.layout!r}, not channels-first or channels-last")
+        if 0 in self.std:
+            raise ValueError("std holds a zero")
 
     def to_json(self) -> dict[str, Any]:
         resize = None if self.resize is None else vars(self.resize)
@@ -51,14 +58,9 @@ class Preprocessing:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Preprocessing:
-        """The preprocessing that `to_json` described. ValueError or TypeError when *value* is something else."""
-        fields = dict(value)
-        resize = fields.pop("resize", None)
-        if resize is not None:
-            resize = Resize(int(resize["height"]), int(resize["width"]), float(resize.get("crop", 1.0)))
-        for key in ("mean", "std"):
-            fields[key] = tuple(float(item) for item in fields.get(key, ()))
-        return cls(**fields, resize=resize)
+        """The preprocessing that `to_json` described. ValueError when *value* is something else."""
+        preprocessing: Preprocessing = conform(cls, dict(value), "preprocessing")
+        return preprocessing
 
     def apply(self, sample: np.ndarray, rank: int | None = None) -> np.ndarray:
         """The float32 input tensor of one raw sample, without a batch axis.

@@ -86,7 +86,7 @@ def run_trial(
             spec.name: np.concatenate([row[index] for row in rows]) for index, spec in enumerate(specs.outputs)
         }
         with Path(outputs).open("wb") as stream:
-            np.savez(stream, allow_pickle=False, **stacked)
+            np.savez(stream, **stacked)  # type: ignore[arg-type]
         first = arrays[0]
         timing = latency_ms(time_calls(lambda: session.run(first), samples)) if samples else None
     finally:

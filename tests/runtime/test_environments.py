@@ -80,6 +80,7 @@ def test_a_trial_runs_inside_the_environment(home: Path, small_models: SmallMode
     assert result["engine_version"] == "2.14.0"
     assert result["peak_rss_bytes"] < 150e6
     with np.load(tmp_path / "outputs.npz") as outputs:
+        assert outputs.files == ["output"]
         np.testing.assert_allclose(outputs["output"], small_models.scores, atol=1e-5)
 
 

@@ -177,6 +177,14 @@ def test_what_this_machine_lacks_is_named(small_bundle: Path) -> None:
     assert not wrong[0].usable and "does not load" in wrong[0].reason
 
 
+@pytest.mark.parametrize("wrong", [{"scale": "half"}, {"layout": "sideways"}, {"std": [0.0]}, {"blur": 1}])
+def test_a_bundle_with_wrong_preprocessing_is_refused(small_bundle: Path, wrong: dict[str, object]) -> None:
+    with Bundle.open(small_bundle) as bundle:
+        bundle.manifest = replace(bundle.manifest, preprocessing=wrong)
+        with pytest.raises(BundleError):
+            load(bundle)
+
+
 def test_wrong_names_get_a_hint(small_bundle: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         load(small_bundle, variant="fp32.tflit")

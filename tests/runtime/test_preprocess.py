@@ -20,9 +20,20 @@ def test_json_round_trip() -> None:
     assert Preprocessing.from_json(Preprocessing().to_json()) == Preprocessing()
 
 
-@pytest.mark.parametrize("wrong", [{"layout": "sideways"}, {"skale": 2}, {"mean": 3}, {"resize": {"height": 1}}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"layout": "sideways"},
+        {"skale": 2},
+        {"scale": "half"},
+        {"mean": 3},
+        {"std": [1, 0]},
+        {"resize": {"height": 1}},
+        {"resize": {"height": 1, "width": 0}},
+    ],
+)
 def test_wrong_json_is_refused(wrong: dict[str, object]) -> None:
-    with pytest.raises((ValueError, TypeError, KeyError)):
+    with pytest.raises(ValueError):
         Preprocessing.from_json(wrong)
 
 

@@ -29,6 +29,19 @@ def opened(kind: str, path: Path | str, **more: Any) -> Any:
     return open_source(SourceSpec(kind, str(path), **more))
 
 
+def tensorflow_facts(directory: str) -> dict[str, Any]:
+    """Everything the tests want from TensorFlow; the models and files are left in *directory*."""
+    folder = Path(directory)
+    models = save_models(directory)
+    return {
+        "models": models,
+        "refusals": refuse_sources(folder),
+        "python_file": open_python_file(folder),
+        "saved_model": open_saved_model(folder),
+        "exports": {**export_models(folder), "refusal": refuse_export(folder)},
+    }
+
+
 def save_models(directory: str) -> dict[str, Any]:
     """Write every model of the zoo with samples and the outputs that TensorFlow computes, and describe them."""
     import keras
@@ -61,6 +74,176 @@ def save_models(directory: str) -> dict[str, Any]:
     return facts
 
 
+def refuse_sources(folder: Path) -> dict[str, Any]:
+    import keras
+    import tensorflow as tf
+
+    good = folder / "mobile.keras"
+    (folder / "cut.keras").write_bytes(good.read_bytes()[:2000])
+    (folder / "text.keras").write_text("not a model")
+    open_shape = keras.Sequential([keras.Input((None, None, 3), name="photo"), keras.layers.GlobalAveragePooling2D()])
+    open_shape.save(folder / "open.keras")
+    batched = keras.Input((4,), batch_size=8, name="rows")
+    keras.Model(batched, keras.layers.Dense(2)(batched)).save(folder / "batched.keras")
+    model = keras.saving.load_model(good)
+    model.layers[1].kernel.assign(model.layers[1].kernel * np.nan)
+    model.save(folder / "nan.keras")
+    (folder / "project.py").write_text("def none():\n    return 3\n\ndef bad():\n    return 1 / 0\n")
+    (folder / "empty").mkdir()
+    (folder / "damaged").mkdir()
+    (folder / "damaged" / "saved_model.pb").write_bytes(b"\x01\x02")
+    tf.saved_model.save(tf.Module(), str(folder / "unsigned"))
+    cases = {
+        "missing file": ("keras", "absent.keras", {}),
+        "cut short": ("keras", "cut.keras", {}),
+        "no archive": ("keras", "text.keras", {}),
+        "open dimensions": ("keras", "open.keras", {}),
+        "fixed batch": ("keras", "batched.keras", {}),
+        "not finite": ("keras", "nan.keras", {}),
+        "weights cut short": ("keras", "mobile.keras", {"weights": str(folder / "cut.keras")}),
+        "no model returned": ("keras", "project.py", {"factory": "none"}),
+        "factory fails": ("keras", "project.py", {"factory": "bad"}),
+        "no such factory": ("keras", "project.py", {"factory": "nome"}),
+        "no SavedModel": ("saved-model", "empty", {}),
+        "damaged SavedModel": ("saved-model", "damaged", {}),
+        "no signature": ("saved-model", "unsigned", {}),
+    }
+    return {
+        name: refusal(lambda kind=kind, path=path, more=more: opened(kind, folder / path, **more))
+        for name, (kind, path, more) in cases.items()
+    }
+
+
+def open_python_file(folder: Path) -> dict[str, Any]:
+    """A Python file with a factory, an own layer, and a model that says its inputs only by the project's word."""
+    from edgekit.tensors import TensorSpec
+
+    (folder / "own.py").write_text(
+        "import keras\n"
+        "@keras.saving.register_keras_serializable('own')\n"
+        "class Double(keras.layers.Layer):\n"
+        "    def call(self, x):\n"
+        "        return 2 * x\n"
+        "def build():\n"
+        "    keras.utils.set_random_seed(3)\n"
+        "    return keras.Sequential([keras.layers.Dense(4, activation='relu'), Double(), keras.layers.Dense(2)])\n"
+    )
+    inputs = (TensorSpec("row", (1, 6), "float32"),)
+    rows = np.random.default_rng(0).standard_normal((5, 6)).astype("float32")
+    first = opened("keras", folder / "own.py", factory="build", inputs=inputs)
+    expected = first.predict({"row": rows})
+    first.model.save(folder / "own.keras")
+    first.model.get_layer(index=1).save_weights(folder / "own.weights.h5")
+    for variable in first.model.weights:
+        variable.assign(0 * variable)
+    answers = {}
+    for weights in ("own.keras", "own.weights.h5"):
+        source = opened("keras", folder / "own.py", factory="build", weights=str(folder / weights), inputs=inputs)
+        (name,) = expected
+        answers[weights] = snr_db(expected[name], next(iter(source.predict({"row": rows}).values())))
+    return {
+        "signature": first.signature.to_json(),
+        "snr_db": answers,
+        "without inputs": refusal(lambda: opened("keras", folder / "own.py", factory="build")),
+    }
+
+
+def open_saved_model(folder: Path) -> dict[str, Any]:
+    import keras
+
+    model = keras.saving.load_model(folder / "mobile.keras")
+    model.export(folder / "exported", verbose=False)
+    source = opened("saved-model", folder / "exported")
+    (name,) = (spec.name for spec in source.signature.inputs)
+    inputs = dict(np.load(folder / "mobile.inputs.npz"))["image"]
+    expected = dict(np.load(folder / "mobile.outputs.npz"))["scores"]
+    outputs = source.predict({name: inputs})
+    np.savez(folder / "exported.inputs.npz", **{name: inputs})
+    np.savez(folder / "exported.outputs.npz", **outputs)
+    return {
+        "framework": source.framework,
+        "signature": source.signature.to_json(),
+        "parameter_count": source.parameter_count,
+        "snr_db": snr_db(expected, next(iter(outputs.values()))),
+        "torch_module": refusal(source.torch_module),
+    }
+
+
+EXPORTS = (
+    ("mobile", "fp32"),
+    ("mobile", "fp16"),
+    ("mobile", "int8"),
+    ("mobile", "int8-dynamic"),
+    ("squeeze", "fp32"),
+    ("sequence", "int8"),
+    ("exported", "fp32"),
+    ("exported", "int8"),
+)
+
+
+def export_models(folder: Path) -> dict[str, Any]:
+    from edgekit.pipeline.exporters.tensorflow import export
+
+    records = {}
+    for name, recipe in EXPORTS:
+        path = folder / (name if name == "exported" else f"{name}.keras")
+        source = SourceSpec("saved-model" if name == "exported" else "keras", str(path))
+        records[f"{name} {recipe}"] = export(
+            source=source.to_json(),
+            recipe=recipe,
+            calibration=str(folder / f"{name}.inputs.npz") if recipe == "int8" else None,
+            output=str(folder / f"{name}.{recipe}.tflite"),
+        )
+    return records
+
+
+def refuse_export(folder: Path) -> dict[str, Any]:
+    """A model with an operator that only TensorFlow itself can run."""
+    import tensorflow as tf
+
+    from edgekit.pipeline.exporters.tensorflow import export
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 4], tf.float32, name="x")])
+    def serve(x):
+        return {"y": tf.math.erfinv(x)}
+
+    tf.saved_model.save(tf.Module(), str(folder / "erfinv"), signatures={"serving_default": serve})
+    source = SourceSpec("saved-model", str(folder / "erfinv")).to_json()
+    output = folder / "erfinv.tflite"
+    error = refusal(lambda: export(source=source, recipe="fp32", calibration=None, output=str(output)))
+    return {"error": error, "file_left": output.exists()}
+
+
+def torch_facts(directory: str, names: list[str]) -> dict[str, Any]:
+    """Everything the tests want from PyTorch, about the models that `tensorflow_facts` left in *directory*."""
+    models = rebuild_models(directory, names)
+    return {
+        "models": models,
+        "own_layer": refusal(
+            lambda: opened("keras", Path(directory) / "own.py", factory="build", weights=f"{directory}/own.keras").torch_module()
+        ),
+        "tensorflow_imported": any(key.partition(".")[0] == "tensorflow" for key in sys.modules),
+        "outside_xnnpack": {name: outside_xnnpack(directory, name) for name in ("mobile", "sequence")},
+    }
+
+
+def outside_xnnpack(directory: str, name: str) -> dict[str, int]:
+    """Operators of the rebuilt model that XNNPACK leaves to others, and the number of its subgraphs."""
+    import torch
+    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+    from executorch.exir import to_edge_transform_and_lower
+
+    source = opened("keras", Path(directory) / f"{name}.keras")
+    example = tuple(torch.zeros(spec.shape) for spec in source.signature.inputs)
+    program = torch.export.export(source.torch_module(), example)
+    graph = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()]).exported_program().graph
+    counted: dict[str, int] = {}
+    for node in graph.nodes:
+        if node.op == "call_function" and "getitem" not in str(node.target):
+            counted[str(node.target)] = counted.get(str(node.target), 0) + 1
+    return counted
+
+
 def rebuild_models(directory: str, names: list[str]) -> dict[str, Any]:
     """Open the saved models on PyTorch, rebuild them, and compare with what TensorFlow computed."""
     import torch
@@ -85,5 +268,4 @@ def rebuild_models(directory: str, names: list[str]) -> dict[str, Any]:
             "permutes": sum(node.target == "permute" for node in module.graph.nodes),
             "modules": sorted({type(part).__name__ for part in module.children()}),
         }
-    facts["tensorflow_imported"] = any(key.partition(".")[0] == "tensorflow" for key in sys.modules)
     return facts

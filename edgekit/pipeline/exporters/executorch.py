@@ -18,13 +18,12 @@ from torchao.quantization.pt2e.quantizer import Quantizer
 
 from edgekit.errors import ConversionError
 from edgekit.pipeline.exporters.record import record
-from edgekit.pipeline.exporters.samples import calibration_samples
+from edgekit.pipeline.exporters.tracing import calibration_tensors, example_inputs
 from edgekit.pipeline.progress import emit
 from edgekit.pipeline.recipes.fold_pads import fold_pads
 from edgekit.pipeline.recipes.pool_means import pool_means
 from edgekit.pipeline.recipes.xnnpack import StaticQuantizer, dynamic_quantizer
 from edgekit.pipeline.sources import SourceSpec, open_source
-from edgekit.tensors import Signature
 
 _CONVOLUTION = "aten.convolution.default"
 _RECIPES = ("fp32", "fp16", "int8", "int8-dynamic")
@@ -51,17 +50,15 @@ def export(*, source: Mapping[str, Any], recipe: str, calibration: str | None, o
     opened = open_source(SourceSpec.from_json(source))
     examples = example_inputs(opened.signature)
     emit(kind="step", step="exporting")
-    module = opened.torch_module().eval()
+    module = opened.torch_module()
     if recipe == "fp16":
         module = HalfInside(module)
     graph_module = torch.export.export(module, examples).module()
     fold_pads(graph_module)
     pool_means(graph_module)
     if recipe == "int8":
-        names = [spec.name for spec in opened.signature.inputs]
-        samples = calibration_samples(calibration, recipe)
-        tensors = (tuple(torch.from_numpy(sample[name]) for name in names) for sample in samples)
-        graph_module = quantize(graph_module, StaticQuantizer(), tensors)
+        samples = calibration_tensors(calibration, recipe, opened.signature)
+        graph_module = quantize(graph_module, StaticQuantizer(), samples)
     elif recipe == "int8-dynamic":
         graph_module = quantize(graph_module, dynamic_quantizer(), [examples])
     Path(output).write_bytes(lower(graph_module, examples))
@@ -72,11 +69,6 @@ def export(*, source: Mapping[str, Any], recipe: str, calibration: str | None, o
         minimum_runtime={"executorch": "1.5"},
         requires_features=["fp16"] if recipe == "fp16" else [],
     )
-
-
-def example_inputs(signature: Signature) -> tuple[torch.Tensor, ...]:
-    """One zero tensor per input: tracing needs shapes and dtypes only."""
-    return tuple(torch.zeros(spec.shape, dtype=getattr(torch, spec.dtype)) for spec in signature.inputs)
 
 
 def quantize(graph_module: GraphModule, quantizer: Quantizer, samples: Iterable[tuple[torch.Tensor, ...]]) -> GraphModule:

@@ -48,7 +48,7 @@ def convert(*, source: Mapping[str, Any], output: str) -> dict[str, Any]:
     opened = open_source(SourceSpec.from_json(source))
     signature = opened.signature
     emit(kind="step", step="exporting")
-    module = opened.torch_module().eval()
+    module = opened.torch_module()
 
     class Model(torch.nn.Module):
         """Takes and returns tensors by name: litert-torch reads the names of the file's signature from there."""
@@ -59,6 +59,7 @@ def convert(*, source: Mapping[str, Any], output: str) -> dict[str, Any]:
         def __init__(self) -> None:
             super().__init__()
             self.model = module
+            self.training = False  # the source is in evaluation mode; exported modules refuse eval()
 
         def forward(self, **tensors: torch.Tensor) -> dict[str, torch.Tensor]:
             results = self.model(*(tensors[spec.name] for spec in signature.inputs))
@@ -66,7 +67,7 @@ def convert(*, source: Mapping[str, Any], output: str) -> dict[str, Any]:
             return {spec.name: result for spec, result in zip(signature.outputs, results, strict=True)}
 
     examples = {spec.name: torch.zeros(spec.shape, dtype=getattr(torch, spec.dtype)) for spec in signature.inputs}
-    litert_torch.convert(Model().eval(), sample_kwargs=examples).export(output)
+    litert_torch.convert(Model(), sample_kwargs=examples).export(output)
     return record(
         output,
         "tflite",

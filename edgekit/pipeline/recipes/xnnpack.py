@@ -97,12 +97,18 @@ class StaticQuantizer(XNNPACKQuantizer):
 
 
 def dynamic_quantizer() -> XNNPACKQuantizer:
-    """int8 weights per channel; activation ranges are found at run time.
+    """int8 weights per channel; activation ranges are found at run time. Depthwise convolutions stay in float.
 
-    For linear and recurrent layers. executorch 1.5.1 exports and loads dynamically quantized convolutions without
-    a word, but some fail at the first execution ("Propagating input shapes failed"): run what comes out once.
+    So do convolutions that read a pad. executorch 1.5.1 would quantize, export and load them without a word, and fail
+    at the first execution ("Propagating input shapes failed with code: xnn_status_invalid_parameter").
     """
-    return XNNPACKQuantizer().set_global(get_symmetric_quantization_config(is_per_channel=True, is_dynamic=True))
+    configuration = get_symmetric_quantization_config(is_per_channel=True, is_dynamic=True)
+    return XNNPACKQuantizer().set_global(configuration).set_filter_function(lambda node: not _reads_a_pad(node))
+
+
+def _reads_a_pad(node: Node) -> bool:
+    source = node.args[0] if node.args else None
+    return node.target in _CONVOLUTIONS and isinstance(source, Node) and zero_pad(source) is not None
 
 
 def _configuration() -> QuantizationConfig:

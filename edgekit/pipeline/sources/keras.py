@@ -162,10 +162,9 @@ def _compute_in_float32(model: keras.Model) -> None:
     for layer in model._flatten_layers():
         if layer.compute_dtype in _HALVES:
             layer.dtype_policy = "float32"
-        # A model within the model casts what it is given to the dtype that its inputs had when it was made.
-        for tensor in layer.inputs if isinstance(layer, (keras.Function, keras.Sequential)) else ():
-            if keras.backend.standardize_dtype(tensor.dtype) in _HALVES:
-                tensor._dtype = "float32"
+        # A model within the model casts what it is given to the dtype that it was made for, noted in two places.
+        if isinstance(layer, keras.layers.InputLayer) and layer.dtype in _HALVES:
+            layer._dtype = layer.output._dtype = "float32"
 
 
 def _spec(name: str, tensor: Any) -> TensorSpec:

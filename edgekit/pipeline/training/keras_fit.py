@@ -268,7 +268,7 @@ class _Run:
         )
 
 
-class _Watch(keras.callbacks.Callback):
+class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
     """Tells how far an epoch is, and ends it once the loss is not finite."""
 
     def __init__(self, steps: int):
@@ -288,7 +288,7 @@ class _Watch(keras.callbacks.Callback):
             self.model.stop_training = True
 
 
-class _Rates(keras.optimizers.schedules.LearningRateSchedule):
+class _Rates(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
     """A learning rate for each step, from a table."""
 
     def __init__(self, rates: np.ndarray):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import entry_points
+from typing import TYPE_CHECKING
 
 from edgekit.errors import EdgekitError, UsageError, did_you_mean
 from edgekit.runtime.engines.base import Engine, Session
 from edgekit.tensors import Signature
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoints
 
 __all__ = ["ENGINES", "ENTRY_POINTS", "Engine", "Session", "available", "engine", "engine_names", "open_session"]
 
@@ -25,7 +28,7 @@ ENTRY_POINTS = "edgekit.engines"
 
 def engine_names() -> tuple[str, ...]:
     """Every known engine: edgekit's own, then those of other packages."""
-    return (*ENGINES, *(point.name for point in entry_points(group=ENTRY_POINTS) if point.name not in ENGINES))
+    return (*ENGINES, *(point.name for point in _entry_points() if point.name not in ENGINES))
 
 
 def engine(name: str) -> Engine:
@@ -37,7 +40,7 @@ def engine(name: str) -> Engine:
     if name in ENGINES:
         own: Engine = import_module(ENGINES[name]).ENGINE
         return own
-    for point in entry_points(group=ENTRY_POINTS, name=name):
+    for point in _entry_points().select(name=name):
         third_party: Engine = point.load()
         return third_party
     raise UsageError("EK-ENGINE", f"there is no engine {name!r}", did_you_mean(name, engine_names()))
@@ -69,3 +72,9 @@ def open_session(name: str, data: bytes, format: str, signature: Signature, thre
     if chosen.version() is None:
         raise EdgekitError("EK-ENGINE", f"{name} is not installed", chosen.install_hint)
     return chosen.open(data, signature, threads)
+
+
+def _entry_points() -> EntryPoints:
+    from importlib.metadata import entry_points
+
+    return entry_points(group=ENTRY_POINTS)

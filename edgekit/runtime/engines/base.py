@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib import metadata
 from typing import Protocol
 
 import numpy as np
@@ -75,6 +74,8 @@ class Engine(Protocol):
 
 def package_version(package: str) -> str | None:
     """The installed version of a distribution, or None."""
+    from importlib import metadata  # 30 modules, which a program that only imports edgekit need not wait for
+
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:

@@ -1,0 +1,54 @@
+"""Plain JSON values into frozen dataclasses, with every type checked."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+
+def conform(kind: Any, value: object, place: str = "") -> Any:
+    """*value* as *kind*: a dataclass, ``tuple[X, ...]``, ``Mapping[str, X]``, ``X | None``, ``Any``, or a plain type.
+
+    Lists become tuples and whole numbers become floats where those are declared; nothing else is converted.
+
+    Args:
+        place: Where *value* stands, for the message.
+
+    Raises:
+        ValueError: Names the first place that does not fit.
+    """
+    origin = get_origin(kind)
+    if kind is Any:
+        return value
+    if origin in (Union, types.UnionType):
+        return None if value is None else conform(get_args(kind)[0], value, place)
+    if is_dataclass(kind):
+        return _dataclass(kind, _typed(dict, value, place), place)
+    if origin is tuple:
+        items = _typed(list, value, place)
+        return tuple(conform(get_args(kind)[0], item, f"{place}[{index}]") for index, item in enumerate(items))
+    if origin is Mapping:
+        inner = get_args(kind)[1]
+        return {key: conform(inner, item, f"{place}.{key}") for key, item in _typed(dict, value, place).items()}
+    if kind is float and type(value) is int:
+        return float(value)
+    return _typed(kind, value, place)
+
+
+def _dataclass(kind: Any, value: Mapping[str, object], place: str) -> Any:
+    known = {item.name: item for item in fields(kind)}
+    for name in value.keys() - known.keys():
+        raise ValueError(f"{place}.{name} is unknown".lstrip("."))
+    for name, item in known.items():
+        if name not in value and item.default is MISSING and item.default_factory is MISSING:
+            raise ValueError(f"{place}.{name} is missing".lstrip("."))
+    hints = get_type_hints(kind)
+    return kind(**{name: conform(hints[name], item, f"{place}.{name}".lstrip(".")) for name, item in value.items()})
+
+
+def _typed(kind: type, value: object, place: str) -> Any:
+    if type(value) is not kind:
+        raise ValueError(f"{place or 'it'} is of type {type(value).__name__}, not {kind.__name__}")
+    return value

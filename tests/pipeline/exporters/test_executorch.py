@@ -1,0 +1,71 @@
+"""``.pte`` files, loaded and run by ExecuTorch itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+from executorch.exir import to_edge_transform_and_lower
+from support.torch_nets import Nets
+
+from edgekit.errors import EdgekitError, UsageError
+from edgekit.pipeline.exporters.executorch import HalfInside, export
+from edgekit.pipeline.gates import check_weights
+from edgekit.pipeline.inspection import inspect_file
+from edgekit.pipeline.recipes import recipe
+
+
+@pytest.mark.parametrize(
+    ("net", "name", "least_snr_db"),
+    [
+        ("clamped", "fp32", 100), ("clamped", "fp16", 45), ("clamped", "int8", 25),
+        ("wave", "fp32", 100), ("wave", "int8", 25), ("dense", "int8-dynamic", 30),
+    ],
+)  # fmt: skip
+def test_an_export_runs_and_agrees_with_its_source(nets: Nets, tmp_path: Path, net: str, name: str, least_snr_db: float) -> None:
+    path = tmp_path / "model.pte"
+    calibration = nets.calibration(net) if name == "int8" else None
+    record = export(source=nets.spec(net), recipe=name, calibration=calibration, output=str(path))
+    assert nets.snr(net, path) >= least_snr_db
+    facts = inspect_file(path, "pte")
+    assert check_weights(facts, recipe(name), nets.source(net).parameter_count, path.stat().st_size) is None
+    assert record["requires_features"] == (["fp16"] if name == "fp16" else [])
+    assert record["producers"].keys() == {"torch", "torchao", "executorch"}
+    if net == "clamped":
+        outside = {"dim_order_ops::_to_dim_order_copy": 2} if name == "fp16" else {}  # the conversions at both ends
+        assert record["undelegated_ops"] == outside
+
+
+def test_dynamic_int8_of_a_convolutional_net_is_refused_by_a_check(nets: Nets, tmp_path: Path) -> None:
+    """executorch 1.5.1 exports it without a word; when this fails, dynamic int8 of convolutions has got well."""
+    path = tmp_path / "model.pte"
+    export(source=nets.spec("clamped"), recipe="int8-dynamic", calibration=None, output=str(path))
+    facts = inspect_file(path, "pte")
+    refusal = check_weights(facts, recipe("int8-dynamic"), nets.source("clamped").parameter_count, path.stat().st_size)
+    assert refusal is not None
+
+
+def test_static_int8_without_calibration_says_what_is_missing(nets: Nets, tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as raised:
+        export(source=nets.spec("clamped"), recipe="int8", calibration=None, output=str(tmp_path / "model.pte"))
+    assert raised.value.code == "EK-DATA"
+
+
+def test_an_unknown_recipe_is_refused(nets: Nets, tmp_path: Path) -> None:
+    with pytest.raises(EdgekitError) as raised:
+        export(source=nets.spec("clamped"), recipe="int4", calibration=None, output=str(tmp_path / "model.pte"))
+    assert raised.value.code == "EK-UNSUPPORTED"
+
+
+def test_stock_executorch_stores_half_precision_kernels_as_float32(nets: Nets, tmp_path: Path) -> None:
+    """When this fails, `half_constants` can go."""
+    module = HalfInside(nets.source("clamped").torch_module()).eval()
+    try:
+        program = torch.export.export(module, (torch.zeros(1, 3, 24, 24),))
+        path = tmp_path / "stock.pte"
+        path.write_bytes(to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()]).to_executorch().buffer)
+    finally:
+        module.float()
+    assert inspect_file(path, "pte").weight_bytes["float32"] > 0

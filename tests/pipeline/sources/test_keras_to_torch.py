@@ -1,0 +1,44 @@
+"""Keras models rebuilt in PyTorch: the same numbers, nothing TensorFlow, and layers that the exporters know."""
+
+from __future__ import annotations
+
+import pytest
+from support.keras_facts import MODELS, tensorflow_facts, torch_facts
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_rebuilt_model_computes_what_tensorflow_computed(name: str) -> None:
+    here, there = torch_facts()["models"][name], tensorflow_facts()["models"][name]
+    assert here["signature"] == there["signature"]
+    assert here["parameter_count"] == there["parameter_count"]
+    assert here["shapes"] == [spec["shape"][1:] for spec in here["signature"]["outputs"]]
+    assert min(here["snr_db"].values()) > 100
+
+
+def test_tensorflow_is_not_imported() -> None:
+    assert not torch_facts()["tensorflow_imported"]
+
+
+@pytest.mark.parametrize("name", ["mobile", "mobilenet_v2"])
+def test_images_are_permuted_once(name: str) -> None:
+    assert torch_facts()["models"][name]["permutes"] == 1
+
+
+def test_layers_are_those_that_fold_and_quantize() -> None:
+    modules = set(torch_facts()["models"]["mobilenet_v2"]["modules"])
+    assert modules == {"Conv2d", "BatchNorm2d", "ReLU6", "ZeroPad2d", "GlobalAverage", "Linear"}
+
+
+@pytest.mark.parametrize("name", ["mobile", "sequence"])
+def test_xnnpack_takes_all_of_it(name: str) -> None:
+    outside = torch_facts()["outside_xnnpack"][name]
+    assert not [operator for operator in outside if "convolution" in operator or "linear" in operator]
+    if name == "mobile":
+        assert outside == {"executorch_call_delegate": 1}
+
+
+def test_a_layer_without_equivalent_is_named() -> None:
+    error = torch_facts()["own_layer"]
+    assert (error["kind"], error["code"]) == ("ConversionError", "EK-UNSUPPORTED")
+    assert "Double" in error["message"]
+    assert "--format tflite" in error["hint"]

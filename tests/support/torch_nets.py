@@ -1,0 +1,141 @@
+"""Small PyTorch networks whose outputs depend on their input, as factories for `SourceSpec`, and what runs their exports.
+
+Weights are seeded; batch norm is calibrated on random data, without which deep random networks give constants.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from edgekit.pipeline.sources import SourceSpec
+from edgekit.pipeline.sources.torch import TorchSource, open_source
+from edgekit.runtime.engines import open_session
+from edgekit.tensors import TensorSpec, snr_db
+
+INPUTS = {
+    "clamped": TensorSpec("image", (1, 3, 24, 24), "float32"),
+    "padded": TensorSpec("image", (1, 3, 25, 25), "float32"),
+    "wave": TensorSpec("wave", (1, 6, 96), "float32"),
+    "dense": TensorSpec("x", (1, 32), "float32"),
+}
+_ENGINES = {"tflite": "litert", "pte": "executorch", "ptl": "pytorch-mobile"}
+
+
+def clamped() -> nn.Module:
+    """ReLU6 that cuts off most of what convolutions give: int8 that spans what is before the clamp is lost."""
+    net = nn.Sequential(*_block(3, 16, 3), *_block(16, 16, 3, groups=16), *_block(16, 24, 1), Head(24))
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.weight.data.mul_(12)
+    return _calibrated(net, "clamped")
+
+
+def padded() -> nn.Module:
+    """Explicit pads before strided depthwise convolutions, as in models ported from TensorFlow."""
+    return _calibrated(
+        nn.Sequential(
+            nn.ZeroPad2d(1), *_block(3, 16, 3, padding=0),
+            nn.ZeroPad2d((0, 1, 0, 1)), *_block(16, 16, 3, stride=2, groups=16, padding=0), *_block(16, 24, 1),
+            nn.ZeroPad2d((1, 2, 1, 2)), *_block(24, 24, 5, stride=2, groups=24, padding=0), Head(24),
+        ),
+        "padded",
+    )  # fmt: skip
+
+
+def wave() -> nn.Module:
+    """A 1-D network."""
+    net = nn.Sequential(
+        nn.Conv1d(6, 16, 5, stride=2, padding=2, bias=False), nn.BatchNorm1d(16), nn.ReLU(),
+        nn.Conv1d(16, 16, 3, padding=1, groups=16, bias=False), nn.BatchNorm1d(16), nn.ReLU(), nn.MaxPool1d(2),
+        nn.Conv1d(16, 32, 1, bias=False), nn.BatchNorm1d(32), nn.ReLU(), nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(32, 5),
+    )  # fmt: skip
+    return _calibrated(net, "wave")
+
+
+def dense() -> nn.Module:
+    """Linear layers only."""
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(32, 64), nn.ReLU(), nn.Linear(64, 10)).eval()
+
+
+class Head(nn.Module):
+    """Global average and a linear layer."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.fc = nn.Linear(channels, 10)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return self.fc(image.mean((2, 3)))
+
+
+def _block(inputs: int, outputs: int, kernel: int, *, stride: int = 1, groups: int = 1, padding: int | None = None) -> list[nn.Module]:
+    padding = kernel // 2 if padding is None else padding
+    convolution = nn.Conv2d(inputs, outputs, kernel, stride, padding, groups=groups, bias=False)
+    return [convolution, nn.BatchNorm2d(outputs), nn.ReLU6()]
+
+
+def _calibrated(net: nn.Module, name: str) -> nn.Module:
+    generator = torch.Generator().manual_seed(0)
+    for parameter in net.parameters():
+        if parameter.dim() > 1:
+            parameter.data.normal_(0, parameter[0].numel() ** -0.5, generator=generator)
+    for module in net.modules():
+        if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
+            module.momentum = None
+    with torch.no_grad():
+        net.train()(torch.randn(64, *INPUTS[name].shape[1:], generator=generator))
+    return net.eval()
+
+
+def samples(name: str, count: int = 16, seed: int = 1) -> np.ndarray:
+    """Random inputs, each of its own brightness, so that outputs differ from sample to sample."""
+    generator = np.random.default_rng(seed)
+    shape = (count, *INPUTS[name].shape[1:])
+    level = generator.uniform(-1, 1, (count, *[1] * (len(shape) - 1)))
+    return (generator.standard_normal(shape) + level).astype(np.float32)
+
+
+@dataclass
+class Nets:
+    """The networks as source specs, with calibration files in *directory*, and runs of what is exported from them."""
+
+    directory: Path
+    _sources: dict[str, TorchSource] = field(default_factory=dict)
+
+    def spec(self, name: str) -> dict[str, Any]:
+        return SourceSpec("torch", __file__, name, inputs=(INPUTS[name],)).to_json()
+
+    def source(self, name: str) -> TorchSource:
+        if name not in self._sources:
+            self._sources[name] = open_source(SourceSpec.from_json(self.spec(name)))
+        return self._sources[name]
+
+    def calibration(self, name: str) -> str:
+        path = self.directory / f"{name}.npz"
+        np.savez(path, **{INPUTS[name].name: samples(name, 32, seed=2)})
+        return str(path)
+
+    def run(self, name: str, path: Path | str) -> np.ndarray:
+        """Outputs of the exported file at *path* on `samples`, by its real engine."""
+        path = Path(path)
+        format = path.suffix[1:]
+        session = open_session(_ENGINES[format], path.read_bytes(), format, self.source(name).signature, 1)
+        try:
+            return np.concatenate([session.run([sample[None]])[0].copy() for sample in samples(name)])
+        finally:
+            session.close()
+
+    def reference(self, name: str) -> np.ndarray:
+        (output,) = self.source(name).predict({INPUTS[name].name: samples(name)}).values()
+        assert output.std(axis=0).min() > 0.01 * np.abs(output).max(), "the reference must depend on its input"
+        return output
+
+    def snr(self, name: str, path: Path | str) -> float:
+        return snr_db(self.reference(name), self.run(name, path))
