@@ -9,7 +9,18 @@ from typing import Any
 
 from support.subprocesses import call
 
-MODELS = ("mobile", "windows", "sequence", "segmentation", "squeeze", "perceptron", "words", "nested", "mobilenet_v2")
+MODELS = (
+    "mobile",
+    "windows",
+    "sequence",
+    "series",
+    "segmentation",
+    "squeeze",
+    "perceptron",
+    "words",
+    "nested",
+    "mobilenet_v2",
+)
 
 
 @functools.cache

@@ -55,7 +55,8 @@ def save_models(directory: str) -> dict[str, Any]:
         path = Path(directory) / f"{make.__name__}.keras"
         model.save(path)
         source = opened("keras", path)
-        inputs = dict(zip([spec.name for spec in source.signature.inputs], keras_zoo.samples(model, SAMPLES, 2), strict=True))
+        drawn = keras_zoo.samples(model, SAMPLES, 2)
+        inputs = {spec.name: array for spec, array in zip(source.signature.inputs, drawn, strict=True)}
         outputs = source.predict(inputs)
         np.savez(path.with_suffix(".inputs.npz"), **inputs)
         np.savez(path.with_suffix(".outputs.npz"), **outputs)
@@ -217,13 +218,12 @@ def refuse_export(folder: Path) -> dict[str, Any]:
 def torch_facts(directory: str, names: list[str]) -> dict[str, Any]:
     """Everything the tests want from PyTorch, about the models that `tensorflow_facts` left in *directory*."""
     models = rebuild_models(directory, names)
+    own = Path(directory) / "own.py"
     return {
         "models": models,
-        "own_layer": refusal(
-            lambda: opened("keras", Path(directory) / "own.py", factory="build", weights=f"{directory}/own.keras").torch_module()
-        ),
+        "own_layer": refusal(opened("keras", own, factory="build", weights=f"{directory}/own.keras").torch_module),
         "tensorflow_imported": any(key.partition(".")[0] == "tensorflow" for key in sys.modules),
-        "outside_xnnpack": {name: outside_xnnpack(directory, name) for name in ("mobile", "sequence")},
+        "outside_xnnpack": {name: outside_xnnpack(directory, name) for name in ("mobile", "series")},
     }
 
 

@@ -64,6 +64,16 @@ def sequence() -> keras.Model:
     return keras.Model(series, layers.Dense(7)(x), name="sequence")
 
 
+def series() -> keras.Model:
+    """What people train on sensor data."""
+    series = keras.Input((64, 6), name="series")
+    x = layers.Conv1D(16, 5, padding="same", use_bias=False)(series)
+    x = layers.MaxPooling1D(2)(layers.ReLU()(layers.BatchNormalization()(x)))
+    x = layers.Conv1D(24, 3, 2, padding="same", activation="relu")(x)
+    x = layers.Dense(16, activation="relu")(x)
+    return keras.Model(series, layers.Dense(7)(layers.GlobalAveragePooling1D()(x)), name="series")
+
+
 def segmentation() -> keras.Model:
     """Down, up again by every kind of upsampling, and a softmax over each pixel's channels."""
     image = keras.Input((12, 16, 3), name="image")
@@ -126,7 +136,8 @@ def nested() -> keras.Model:
         image = keras.Input((16, 16, 3))
         x = layers.BatchNormalization()(layers.Conv2D(8, 3, 2, padding="same")(image))
         base = keras.Model(image, layers.ReLU(max_value=4.0)(x), name="base")
-        first = keras.Sequential([layers.RandomFlip("horizontal"), layers.Rescaling(2.0), layers.Conv2D(3, 1)], name="first")
+        adapter = [layers.RandomFlip("horizontal"), layers.Rescaling(2.0), layers.Conv2D(3, 1)]
+        first = keras.Sequential(adapter, name="first")
         image = keras.Input((16, 16, 3), name="image")
         x = layers.UpSampling2D(2)(layers.Conv2D(3, 1)(base(first(image), training=False)))
         x = layers.Flatten()(base(x))
@@ -139,7 +150,7 @@ def mobilenet_v2() -> keras.Model:
     return keras.applications.MobileNetV2((64, 64, 3), alpha=0.35, weights=None, classes=10, classifier_activation=None)
 
 
-MODELS = (mobile, windows, sequence, segmentation, squeeze, perceptron, words, nested, mobilenet_v2)
+MODELS = (mobile, windows, sequence, series, segmentation, squeeze, perceptron, words, nested, mobilenet_v2)
 
 
 def samples(model: keras.Model, count: int, seed: int = 1) -> list[np.ndarray]:

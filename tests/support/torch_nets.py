@@ -29,6 +29,7 @@ _ENGINES = {"tflite": "litert", "pte": "executorch", "ptl": "pytorch-mobile"}
 
 def clamped() -> nn.Module:
     """ReLU6 that cuts off most of what convolutions give: int8 that spans what is before the clamp is lost."""
+    torch.manual_seed(0)
     net = nn.Sequential(*_block(3, 16, 3), *_block(16, 16, 3, groups=16), *_block(16, 24, 1), Head(24))
     for module in net.modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -38,6 +39,7 @@ def clamped() -> nn.Module:
 
 def padded() -> nn.Module:
     """Explicit pads before strided depthwise convolutions, as in models ported from TensorFlow."""
+    torch.manual_seed(0)
     return _calibrated(
         nn.Sequential(
             nn.ZeroPad2d(1), *_block(3, 16, 3, padding=0),
@@ -50,6 +52,7 @@ def padded() -> nn.Module:
 
 def wave() -> nn.Module:
     """A 1-D network."""
+    torch.manual_seed(0)
     net = nn.Sequential(
         nn.Conv1d(6, 16, 5, stride=2, padding=2, bias=False), nn.BatchNorm1d(16), nn.ReLU(),
         nn.Conv1d(16, 16, 3, padding=1, groups=16, bias=False), nn.BatchNorm1d(16), nn.ReLU(), nn.MaxPool1d(2),

@@ -32,7 +32,8 @@ TORCH = """\
 from torch import nn
 
 def build():
-    return nn.Sequential(nn.Conv2d(1, 8, 3, 2), nn.BatchNorm2d(8, momentum=0.2), nn.ReLU6(), nn.Conv2d(8, 16, 3, 2), nn.ReLU6(),
+    return nn.Sequential(nn.Conv2d(1, 8, 3, 2), nn.BatchNorm2d(8, momentum=0.2), nn.ReLU6(),
+                         nn.Conv2d(8, 16, 3, 2), nn.ReLU6(),
                          nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Dropout(0.1), nn.Linear(64, 10))
 
 def one():

@@ -121,6 +121,10 @@ def open_model(spec: SourceSpec) -> keras.Model:
 def _read(path: Path, code: str) -> keras.Model:
     if not path.is_file():
         raise UsageError(code, f"{path} is not a file", "name a file that model.save('….keras') wrote")
+    if not zipfile.is_zipfile(path):
+        raise UsageError(
+            code, f"{path.name} is cut short, or no .keras file at all", "save it again, with model.save('….keras')"
+        )
     try:
         return keras.saving.load_model(path, compile=False)
     except _UNREADABLE as error:

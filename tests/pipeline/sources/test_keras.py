@@ -7,12 +7,12 @@ from support.keras_facts import MODELS, tensorflow_facts
 
 REFUSED = {
     "missing file": ("EK-SOURCE", "absent.keras"),
-    "cut short": ("EK-SOURCE", "cut.keras cannot be loaded"),
-    "no archive": ("EK-SOURCE", "text.keras cannot be loaded"),
+    "cut short": ("EK-SOURCE", "cut.keras is cut short"),
+    "no archive": ("EK-SOURCE", "text.keras is cut short, or no .keras file"),
     "open dimensions": ("EK-SOURCE", "'photo' has open dimensions (None, None, None, 3)"),
     "fixed batch": ("EK-SOURCE", "'rows' has a batch size of 8"),
     "not finite": ("EK-CHECKPOINT", "hold NaN or infinity"),
-    "weights cut short": ("EK-CHECKPOINT", "cut.keras cannot be loaded"),
+    "weights cut short": ("EK-CHECKPOINT", "cut.keras is cut short"),
     "no model returned": ("EK-CODE", "project.py:none() returned int, not a keras.Model"),
     "factory fails": ("EK-CODE", "project.py:5: ZeroDivisionError: division by zero"),
     "no such factory": ("EK-CODE", "project.py has no function 'nome'"),

@@ -109,7 +109,7 @@ class Builder:
         module = self.root.get_submodule(self._names[key])
         return Value(self.graph.call_module(self._names[key], (x.node,)), module(x.sample), x.rank, x.channels_first)
 
-    def function(self, function: Callable[..., torch.Tensor], *args: Any, like: Value) -> Value:
+    def function(self, function: Callable[..., Any], *args: Any, like: Value) -> Value:
         """*function* of torch applied to values and constants; the result lies as *like* does."""
         node = self.graph.call_function(function, _each(args, "node"))
         sample = function(*_each(args, "sample"))
@@ -128,11 +128,12 @@ class Builder:
         if x.rank not in (3, 4):
             raise self.unsupported(layer, f"an input of rank {x.rank}")
         if x.node not in self._relaid:
-            lifted = [("unsqueeze", (1,))] if x.rank == 3 else []
-            height = 1 if x.rank == 3 else x.sample.shape[1]
-            target = (-1, x.sample.shape[-1], height, x.sample.shape[-2])
-            still = x.sample.shape[1:-1].numel() == 1
-            moves = [("reshape", (target,))] if still else [*lifted, ("permute", (0, 3, 1, 2))]
+            *extent, channels = x.sample.shape[1:]
+            height, width = extent if x.rank == 4 else (1, extent[0])
+            lifted = [("reshape", ((-1, height, width, channels),))] if x.rank == 3 else []
+            still = height * width == 1  # nothing has to move
+            flat = ("reshape", ((-1, channels, 1, 1),))
+            moves = [flat] if still else [*lifted, ("permute", (0, 3, 1, 2))]
             self._relay(x, moves)
         return self._relaid[x.node]
 
@@ -141,10 +142,10 @@ class Builder:
         if not x.channels_first:
             return x
         if x.node not in self._relaid:
-            target = (-1, *x.extent[4 - x.rank :], x.sample.shape[1])
-            lowered = [("squeeze", (1,))] if x.rank == 3 else []
-            still = x.sample.shape[2:].numel() == 1
-            moves = [("reshape", (target,))] if still else [("permute", (0, 2, 3, 1)), *lowered]
+            shaped = ("reshape", ((-1, *x.extent[4 - x.rank :], x.sample.shape[1]),))
+            lowered = [shaped] if x.rank == 3 else []
+            still = x.extent == (1, 1)
+            moves = [shaped] if still else [("permute", (0, 2, 3, 1)), *lowered]
             self._relay(x, moves)
         return self._relaid[x.node]
 

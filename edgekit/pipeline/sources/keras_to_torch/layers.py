@@ -38,7 +38,7 @@ def _embedding(build: Builder, layer: Any, x: Value) -> Value:
     if layer.mask_zero:
         raise build.unsupported(layer, "mask_zero")
     table = numbers(layer.embeddings)
-    looked_up = build.module(layer, "", lambda: nn.Embedding.from_pretrained(table, freeze=False), x)
+    looked_up = build.module(layer, "", lambda: nn.Embedding(len(table), table.shape[1], _weight=table), x)
     return Value(looked_up.node, looked_up.sample, x.rank + 1)
 
 

@@ -112,11 +112,13 @@ def _transposed_convolution(build: Builder, layer: Any, x: Value) -> Value:
     kernel = _kernel(layer.kernel, x).permute(3, 2, 0, 1)
     size: Pair = (kernel.shape[2], kernel.shape[3])
     # Between windows narrower than the stride, and after the last one, there is the bias alone.
-    bare = tuple(max(stride - width, 0) for stride, width in zip(strides, size, strict=True))
+    bare = (max(strides[0] - size[0], 0), max(strides[1] - size[1], 0))
     extent = x.extent
 
     def make() -> nn.Module:
-        module = nn.ConvTranspose2d(*kernel.shape[:2], size, strides, 0, bare, bias=layer.bias is not None)
+        module = nn.ConvTranspose2d(
+            kernel.shape[0], kernel.shape[1], size, strides, output_padding=bare, bias=layer.bias is not None
+        )
         return _fill(module, kernel, layer.bias)
 
     x = build.module(layer, "", make, x)
