@@ -1,7 +1,7 @@
 """Shoulder exercises recorded by a smartwatch, cut into windows of two seconds and split by person.
 
-The recordings come in the package seglearn (BSD): 140 series of six channels (acceleration and rotation) at 50 Hz, seven
-exercises, ten people; see D. Burns et al., arXiv:1802.01489. seglearn itself is not imported.
+The recordings come in the package seglearn (BSD): 140 series of six channels (acceleration and rotation) at 50 Hz,
+seven exercises, ten people; see D. Burns et al., arXiv:1802.01489. seglearn itself is not imported.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Twenty photographs with ImageNet labels, which the package foolbox carries; foolbox itself is not imported.
 
-Twenty photographs tell a wrong preprocessing or a broken export from a sound one. They measure no accuracy: one of them is
-five percentage points.
+Twenty photographs tell a wrong preprocessing or a broken export from a sound one. They measure no accuracy: one of them
+is five percentage points.
 """
 
 from __future__ import annotations

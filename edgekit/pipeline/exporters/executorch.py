@@ -18,7 +18,7 @@ from torchao.quantization.pt2e.quantizer import Quantizer
 
 from edgekit.errors import ConversionError
 from edgekit.pipeline.exporters.record import record
-from edgekit.pipeline.exporters.tracing import calibration_tensors, example_inputs
+from edgekit.pipeline.exporters.tracing import calibration_tensors, example_inputs, observe
 from edgekit.pipeline.progress import emit
 from edgekit.pipeline.recipes.fold_pads import fold_pads
 from edgekit.pipeline.recipes.pool_means import pool_means
@@ -75,9 +75,7 @@ def quantize(graph_module: GraphModule, quantizer: Quantizer, samples: Iterable[
     """*graph_module* with quantize and dequantize operators where *quantizer* wants them, calibrated on *samples*."""
     emit(kind="step", step="calibrating")
     prepared = prepare_pt2e(graph_module, quantizer)
-    with torch.no_grad():
-        for sample in samples:
-            prepared(*sample)
+    observe(prepared, samples)
     return convert_pt2e(prepared)
 
 

@@ -13,7 +13,7 @@ from torch.ao.quantization.quantize_fx import convert_fx, prepare_fx
 
 from edgekit.errors import ConversionError
 from edgekit.pipeline.exporters.record import record
-from edgekit.pipeline.exporters.tracing import calibration_tensors, example_inputs
+from edgekit.pipeline.exporters.tracing import calibration_tensors, example_inputs, observe
 from edgekit.pipeline.progress import emit
 from edgekit.pipeline.sources import SourceSpec, open_source
 
@@ -71,9 +71,7 @@ def quantize(
     module = _with_float_clamps(copy.deepcopy(module))
     custom = PrepareCustomConfig().set_non_traceable_module_classes([FloatClamp])
     prepared = prepare_fx(module, get_default_qconfig_mapping(_ENGINE), examples, prepare_custom_config=custom)
-    with torch.no_grad():
-        for sample in samples:
-            prepared(*sample)
+    observe(prepared, samples)
     return convert_fx(prepared)
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import pickle
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,11 +12,9 @@ import torch
 
 from edgekit.errors import UsageError
 from edgekit.pipeline.sources import SourceSpec
+from edgekit.pipeline.sources.exported_program import UNREADABLE, dtype_name, first_line, load_exported
 from edgekit.pipeline.sources.python_file import load_callable
 from edgekit.tensors import Signature, TensorSpec
-
-#: What torch 2.13 raises for a file that is cut short, is no archive, or holds other things than tensors.
-UNREADABLE = (OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError, zipfile.BadZipFile)
 
 _BATCH = 64
 
@@ -125,7 +121,7 @@ def open_source(spec: SourceSpec) -> TorchSource:
     """
     name = Path(spec.path).name
     if spec.kind == "pt2":
-        module, inputs = _open_exported(Path(spec.path))
+        module, inputs = load_exported(Path(spec.path))
         return TorchSource(module, spec.inputs or inputs, name)
     if not spec.inputs:
         raise UsageError(
@@ -185,41 +181,6 @@ def _load_weights(module: torch.nn.Module, path: Path) -> None:
     module.load_state_dict(state)
 
 
-def _open_exported(path: Path) -> tuple[torch.nn.Module, list[TensorSpec]]:
-    if not path.is_file():
-        raise UsageError("EK-SOURCE", f"{path} is not a file", "name a file that torch.export.save() wrote")
-    try:
-        program = torch.export.load(path)
-    except (*UNREADABLE, AttributeError, TypeError) as error:
-        raise UsageError(
-            "EK-SOURCE",
-            f"{path.name} cannot be loaded: {first_line(error)}",
-            f"write it with torch.export.save() of torch {torch.__version__.partition('+')[0]}",
-        ) from error
-    module = program.module()
-    odd = {str(value.dtype) for value in module.parameters() if value.is_floating_point()} - {"torch.float32"}
-    if odd:
-        raise UsageError("EK-SOURCE", f"{path.name} holds {', '.join(odd)} weights", "export it in float32")
-    placeholders = {node.name: node for node in program.graph.nodes if node.op == "placeholder"}
-    inputs = []
-    for name in program.graph_signature.user_inputs:
-        value = placeholders[name].meta["val"] if isinstance(name, str) else None
-        if not isinstance(value, torch.Tensor):
-            raise UsageError(
-                "EK-SOURCE", f"{path.name} takes inputs that are not tensors", "export it with tensors only"
-            )
-        batch, *rest = value.shape if value.ndim else (1,)
-        fixed = all(isinstance(size, int) for size in rest)
-        if not fixed or (isinstance(batch, int) and batch != 1):
-            raise UsageError(
-                "EK-SOURCE",
-                f"{path.name}'s input {name!r} has the shape {[str(size) for size in value.shape]}",
-                "export it for one sample: a first dimension of 1 or dynamic, the others fixed",
-            )
-        inputs.append(TensorSpec(str(name), (1, *(int(size) for size in rest)), _dtype_name(value)))
-    return module, inputs
-
-
 def _in_order(module: torch.nn.Module, inputs: Sequence[TensorSpec]) -> tuple[torch.nn.Module, tuple[TensorSpec, ...]]:
     """The module and inputs such that ``module(*inputs)`` gives each parameter of forward() its own input."""
     parameters = list(inspect.signature(module.forward).parameters)
@@ -263,17 +224,8 @@ def named_tensors(value: Any, name: str = "output") -> Iterator[tuple[str, torch
 
 
 def _spec(name: str, value: torch.Tensor) -> TensorSpec:
-    return TensorSpec(name, tuple(value.shape), _dtype_name(value))
-
-
-def _dtype_name(value: torch.Tensor) -> str:
-    return str(value.dtype).removeprefix("torch.")
+    return TensorSpec(name, tuple(value.shape), dtype_name(value))
 
 
 def _tensor(array: np.ndarray, dtype: str) -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(array, dtype))
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of what *error* says, short enough for a message."""
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
-import zipfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -16,11 +14,12 @@ import numpy as np
 import tensorflow as tf
 
 from edgekit.bundle import write_error
-from edgekit.errors import EdgekitError, UsageError
+from edgekit.errors import UsageError
 from edgekit.pipeline.progress import emit
 from edgekit.pipeline.sources import SourceSpec
 from edgekit.pipeline.sources.keras import open_model
-from edgekit.pipeline.training.samples import Samples, check_classes, epoch_of, load_samples
+from edgekit.pipeline.training.keras_checkpoint import KerasCheckpoint, read_checkpoint, write_checkpoint
+from edgekit.pipeline.training.samples import Samples, check_labels, diverged, epoch_of, holds_classes, load_samples
 from edgekit.pipeline.training.schedule import learning_rates
 
 _SECONDS_BETWEEN_EVENTS = 0.2
@@ -67,16 +66,6 @@ def train(
     }
 
 
-@dataclass(frozen=True)
-class _Reached:
-    """The state after an epoch; arrays are in the order of the model's and the optimizer's variables."""
-
-    epoch: int
-    best: Sequence[np.ndarray]
-    best_metric: float | None
-    history: tuple[Mapping[str, Any], ...]
-
-
 class _Run:
     def __init__(
         self, spec: SourceSpec, training: Mapping[str, Any], train: str, evaluation: str | None, directory: Path
@@ -93,7 +82,7 @@ class _Run:
         if not self._model.trainable_variables:
             raise UsageError("EK-CODE", "the model has no weights to train", "remove [training] to use it as it is")
         self._output = tuple(self._model.outputs[0].shape[1:])
-        self._classes = training["loss"] == "cross-entropy" and self._samples.labels.dtype.kind in "iub"
+        self._classes = holds_classes(self._samples, training)
         for samples in filter(None, (self._samples, self._evaluation)):
             self._check(samples)
         self._batch = min(training["batch_size"], len(self._samples))
@@ -103,7 +92,7 @@ class _Run:
             self._model.compile(_optimizer(training, learning_rates(training, steps)), self._loss, jit_compile=False)
         self._model.optimizer.build(self._model.trainable_variables)
 
-    def fit(self) -> tuple[_Reached, bool]:
+    def fit(self) -> tuple[KerasCheckpoint, bool]:
         """What was reached, and whether Ctrl-C ended it."""
         reached = self._resume()
         epochs = self._training["epochs"]
@@ -113,16 +102,17 @@ class _Run:
                 loss = self._epoch(epoch)
                 metric = None if self._evaluation is None else self._measure(self._evaluation)
                 if metric is not None and not np.isfinite(metric):
-                    raise self._diverged("evaluation loss", -metric, epoch)
+                    raise diverged("evaluation loss", -metric, epoch, self._training)
                 reached = replace(
                     reached,
                     epoch=epoch,
+                    state=[keras.ops.convert_to_numpy(value) for value in self._variables()],
                     history=(*reached.history, {"epoch": epoch, "loss": loss, "metric": metric}),
                 )
                 # The later of two equals, as its learning rate was lower; the last where nothing is measured.
                 if metric is None or reached.best_metric is None or metric >= reached.best_metric:
                     reached = replace(reached, best=self._model.get_weights(), best_metric=metric)
-                self._write(reached)
+                write_checkpoint(self._checkpoint, reached)
                 best = reached.best_metric
                 seconds = monotonic() - began
                 emit(kind="epoch", epoch=epoch, epochs=epochs, loss=loss, metric=metric, best=best, seconds=seconds)
@@ -130,7 +120,7 @@ class _Run:
             return reached, True
         return reached, False
 
-    def save(self, reached: _Reached) -> Path:
+    def save(self, reached: KerasCheckpoint) -> Path:
         """Write the best weights as a whole model."""
         self._model.set_weights(list(reached.best))
         part = self._weights.with_name("part.keras")
@@ -158,7 +148,7 @@ class _Run:
         )
         loss = watch.bad if watch.bad is not None else float(history.history["loss"][0])
         if not np.isfinite(loss):
-            raise self._diverged("loss", loss, epoch)
+            raise diverged("loss", loss, epoch, self._training)
         return loss
 
     def _measure(self, samples: Samples) -> float:
@@ -201,74 +191,19 @@ class _Run:
                     f"the data gives samples of shape {list(array.shape[1:])}",
                     "check preprocessing.layout (Keras: channels-last) and the shapes that data.py returns",
                 )
-        if self._classes:
-            check_classes(samples, self._output[-1])
-        elif samples.labels[0].size != np.prod(self._output, dtype=int):
-            raise UsageError(
-                "EK-DATA",
-                f"a label has the shape {list(samples.labels.shape[1:])}, the model's output {list(self._output)}",
-                "make them fit; class ids are integers, with the loss cross-entropy",
-            )
+        check_labels(samples, self._output, self._output[-1] if self._classes else None)
 
     def _variables(self) -> list[Any]:
         """Everything that training changes: weights, statistics, states of random numbers, and the optimizer's."""
         return [*self._model.variables, *self._model.optimizer.variables]
 
-    def _write(self, reached: _Reached) -> None:
-        head = {
-            "training": dict(self._training),
-            "epoch": reached.epoch,
-            "best_metric": reached.best_metric,
-            "history": list(reached.history),
-        }
-        arrays = {f"state_{i}": keras.ops.convert_to_numpy(value) for i, value in enumerate(self._variables())}
-        arrays |= {f"best_{i}": value for i, value in enumerate(reached.best)}
-        part = self._checkpoint.with_name("part.npz")
-        try:
-            np.savez(part, allow_pickle=False, head=np.array(json.dumps(head)), **arrays)
-            os.replace(part, self._checkpoint)
-        except OSError as error:
-            part.unlink(missing_ok=True)
-            raise write_error(self._checkpoint, error) from error
-
-    def _resume(self) -> _Reached:
+    def _resume(self) -> KerasCheckpoint:
         if not self._checkpoint.exists():
-            return _Reached(0, self._model.get_weights(), None, ())
-        hint = "delete it, or start again with --fresh"
-        try:
-            with np.load(self._checkpoint, allow_pickle=False) as stored:
-                arrays = {name: stored[name] for name in stored.files}
-            head = json.loads(str(arrays["head"]))
-            reached = _Reached(
-                head["epoch"],
-                [arrays[f"best_{i}"] for i in range(len(self._model.weights))],
-                head["best_metric"],
-                tuple(head["history"]),
-            )
-        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zipfile.LargeZipFile) as error:
-            raise UsageError("EK-CHECKPOINT", f"the checkpoint {self._checkpoint} cannot be read", hint) from error
-        if head["training"] != json.loads(json.dumps(dict(self._training))):
-            changed = sorted(key for key in self._training if head["training"].get(key) != self._training[key])
-            raise UsageError(
-                "EK-CHECKPOINT", f"the checkpoint {self._checkpoint} has another {', '.join(changed)}", hint
-            )
-        try:
-            for index, variable in enumerate(self._variables()):
-                variable.assign(arrays[f"state_{index}"])
-        except (ValueError, KeyError) as error:
-            raise UsageError("EK-CHECKPOINT", f"{self._checkpoint} belongs to another model", hint) from error
-        return reached
-
-    def _diverged(self, what: str, value: float, epoch: int) -> EdgekitError:
-        return EdgekitError(
-            "EK-DIVERGED",
-            f"the {what} became {value} in epoch {epoch} of {self._training['epochs']}",
-            f"lower training.learning_rate (it is {self._training['learning_rate']}), "
-            "and look for extreme values in the data",
-        )
+            return KerasCheckpoint(self._training, 0, (), self._model.get_weights(), None, ())
+        return read_checkpoint(self._checkpoint, self._training, self._variables(), self._model.weights)
 
 
-class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
+class _Watch(keras.callbacks.Callback):
     """Tells how far an epoch is, and ends it once the loss is not finite."""
 
     def __init__(self, steps: int):
@@ -288,7 +223,7 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
             self.model.stop_training = True
 
 
-class _Rates(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
+class _Rates(keras.optimizers.schedules.LearningRateSchedule):
     """A learning rate for each step, from a table."""
 
     def __init__(self, rates: np.ndarray):

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from edgekit.errors import UsageError
+from edgekit.errors import EdgekitError, UsageError
 from edgekit.pipeline.data import load_arrays
 
 
@@ -76,12 +76,39 @@ def shifted(images: np.ndarray, pixels: int, draw: np.random.Generator, channels
     return np.take_along_axis(moved, columns[:, None, None, :], axis=3)
 
 
-def check_classes(samples: Samples, scores: int) -> None:
-    """Raise `UsageError` (``EK-DATA``) unless class ids are below the number of *scores* the model gives."""
+def holds_classes(samples: Samples, training: Mapping[str, Any]) -> bool:
+    """Whether the labels are class ids, and the metric is thus the percentage that is met."""
+    return bool(training["loss"] == "cross-entropy" and samples.labels.dtype.kind in "iub")
+
+
+def check_labels(samples: Samples, output: tuple[int, ...], classes: int | None) -> None:
+    """Raise `UsageError` (``EK-DATA``) unless the labels fit a model.
+
+    Args:
+        output: Shape of the model's output for one sample.
+        classes: How many scores it gives, where labels are class ids.
+    """
+    if classes is None:
+        if samples.labels[0].size != np.prod(output, dtype=int):
+            raise UsageError(
+                "EK-DATA",
+                f"a label has the shape {list(samples.labels.shape[1:])}, the model's output {list(output)}",
+                "make them fit; class ids are integers, with the loss cross-entropy",
+            )
+        return
     low, high = int(samples.labels.min()), int(samples.labels.max())
-    if low < 0 or high >= scores:
+    if low < 0 or high >= classes:
         raise UsageError(
             "EK-DATA",
-            f"labels run from {low} to {high}, the model gives {scores} scores",
+            f"labels run from {low} to {high}, the model gives {classes} scores",
             "labels are indices from 0; give the model one output per class",
         )
+
+
+def diverged(what: str, value: float, epoch: int, training: Mapping[str, Any]) -> EdgekitError:
+    """The error for a loss that is not finite."""
+    return EdgekitError(
+        "EK-DIVERGED",
+        f"the {what} became {value} in epoch {epoch} of {training['epochs']}",
+        f"lower training.learning_rate (it is {training['learning_rate']}), and look for extreme values in the data",
+    )

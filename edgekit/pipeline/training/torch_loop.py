@@ -17,9 +17,9 @@ from edgekit.errors import EdgekitError, UsageError
 from edgekit.pipeline.progress import emit
 from edgekit.pipeline.sources import SourceSpec
 from edgekit.pipeline.sources.torch import TorchSource, build_module, named_tensors
-from edgekit.pipeline.training.checkpoint import Checkpoint, read_checkpoint, save_tensors, write_checkpoint
-from edgekit.pipeline.training.samples import Samples, check_classes, epoch_of, load_samples
+from edgekit.pipeline.training.samples import Samples, check_labels, diverged, epoch_of, holds_classes, load_samples
 from edgekit.pipeline.training.schedule import learning_rates
+from edgekit.pipeline.training.torch_checkpoint import Checkpoint, read_checkpoint, save_tensors, write_checkpoint
 
 _EVALUATION_BATCH = 256
 _SECONDS_BETWEEN_EVENTS = 0.2
@@ -92,10 +92,10 @@ class _Run:
             raise UsageError("EK-CODE", f"the model gives {count} outputs; training takes one", "train it yourself")
         self._names = [entry.name for entry in opened.signature.inputs]
         self._ordered = opened.module
-        self._classes = training["loss"] == "cross-entropy" and self._samples.labels.dtype.kind in "iub"
-        self._output = opened.signature.outputs[0].shape[1:]
+        self._classes = holds_classes(self._samples, training)
+        output = opened.signature.outputs[0].shape[1:]
         for samples in filter(None, (self._samples, self._evaluation)):
-            self._check_labels(samples)
+            check_labels(samples, output, output[0] if self._classes else None)
         if place.type == "cpu":
             torch.set_num_threads(self._threads())
         # Convolutions train twice as fast on the CPU in this layout, and much faster on GPUs in half precision.
@@ -117,7 +117,7 @@ class _Run:
                 loss = self._epoch(epoch)
                 metric = None if self._evaluation is None else self._measure(self._evaluation)
                 if metric is not None and not np.isfinite(metric):
-                    raise self._diverged("evaluation loss", -metric, epoch)
+                    raise diverged("evaluation loss", -metric, epoch, self._training)
                 # The later of two equals, as its learning rate was lower; the last where nothing is measured.
                 better = metric is None or reached.best_metric is None or metric >= reached.best_metric
                 reached = Checkpoint(
@@ -185,7 +185,7 @@ class _Run:
             with torch.autocast(self._place.type, torch.float16, enabled=self._mixed):
                 loss = self._loss(self._run(samples, part), samples.labels[part])
             self._optimizer.zero_grad()
-            self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+            self._scaler.scale(loss).backward()
             self._scaler.step(self._optimizer)
             self._scaler.update()
             total += loss.detach()
@@ -228,16 +228,8 @@ class _Run:
     def _finite(self, total: torch.Tensor, steps: int, epoch: int) -> float:
         loss = float(total) / steps
         if not np.isfinite(loss):
-            raise self._diverged("loss", loss, epoch)
+            raise diverged("loss", loss, epoch, self._training)
         return loss
-
-    def _diverged(self, what: str, value: float, epoch: int) -> EdgekitError:
-        rate = self._training["learning_rate"]
-        return EdgekitError(
-            "EK-DIVERGED",
-            f"the {what} became {value} in epoch {epoch} of {self._training['epochs']}",
-            f"lower training.learning_rate (it is {rate}), and look for extreme values in the data",
-        )
 
     def _weights(self) -> dict[str, torch.Tensor]:
         """A copy of the weights, on the CPU and in the usual layout."""
@@ -245,16 +237,6 @@ class _Run:
         return {
             name: value.detach().cpu().clone(memory_format=torch.contiguous_format) for name, value in state.items()
         }
-
-    def _check_labels(self, samples: Samples) -> None:
-        if self._classes:
-            check_classes(samples, self._output[0])
-        elif samples.labels[0].size != np.prod(self._output, dtype=int):
-            raise UsageError(
-                "EK-DATA",
-                f"a label has the shape {list(samples.labels.shape[1:])}, the model's output {list(self._output)}",
-                "make them fit; class ids are integers, with the loss cross-entropy",
-            )
 
     def _threads(self) -> int:
         batch = slice(0, self._training["batch_size"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Callable
 from functools import reduce
 from typing import Any
 
@@ -163,7 +164,7 @@ def _softmax(build: Builder, layer: Any, x: Value) -> Value:
 
 # Merging --------------------------------------------------------------------------------------------------------------
 
-_MERGES = {
+_MERGES: dict[type, Callable[..., Any]] = {
     keras.layers.Add: torch.add,
     keras.layers.Subtract: torch.sub,
     keras.layers.Multiply: torch.mul,

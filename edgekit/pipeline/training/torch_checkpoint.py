@@ -13,7 +13,7 @@ import torch
 
 from edgekit.bundle import write_error
 from edgekit.errors import UsageError
-from edgekit.pipeline.sources.torch import UNREADABLE
+from edgekit.pipeline.sources.exported_program import UNREADABLE
 
 
 @dataclass(frozen=True)
