@@ -15,7 +15,8 @@ from edgekit.pipeline.cache import file_digest
 from edgekit.pipeline.data import load_arrays
 from edgekit.pipeline.origin import Origin
 from edgekit.pipeline.recommend import recommend
-from edgekit.pipeline.stages import Made, Reference
+from edgekit.pipeline.references import Reference
+from edgekit.pipeline.variants import Made
 from edgekit.target import Target
 
 #: Check vectors: this many samples, fewer when they would be larger than this.

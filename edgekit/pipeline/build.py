@@ -19,7 +19,9 @@ from edgekit.pipeline.cache import Cache
 from edgekit.pipeline.origin import Origin, find_origin
 from edgekit.pipeline.plan import Plan, Skipped, plan_variants
 from edgekit.pipeline.pool import Pool
-from edgekit.pipeline.stages import Listener, Made, Reference, Stages
+from edgekit.pipeline.references import Reference, make_reference
+from edgekit.pipeline.stages import Listener, Stages
+from edgekit.pipeline.variants import Made, make_variant
 from edgekit.target import Target, load_target
 
 T = TypeVar("T")
@@ -161,8 +163,8 @@ def run_build(
     _check_space(cache.root, folder)
     destination = folder / f"{origin.name}-{device.name}{SUFFIX}"
     with Pool(jobs or os.cpu_count() or 1) as pool:
-        stages = Stages(cache, pool, listener, origin)
-        reference, rows = _interruptible(pool, lambda: _make(stages, plans, device))
+        stages = Stages(cache, pool, listener, origin.name)
+        reference, rows = _interruptible(pool, lambda: _make(stages, origin, plans, device))
         made = [row.made for row in rows if row.made is not None]
         unmet = _unmet(origin, reference, [item.variant for item in made], max_drop)
         manifest, unchanged = None, False
@@ -172,13 +174,13 @@ def run_build(
     return Result(destination, manifest, reference, rows, skipped, unmet, monotonic() - began, unchanged)
 
 
-def _make(stages: Stages, plans: Sequence[Plan], target: Target) -> tuple[Reference, tuple[Row, ...]]:
+def _make(stages: Stages, origin: Origin, plans: Sequence[Plan], target: Target) -> tuple[Reference, tuple[Row, ...]]:
     """Everything that takes time: the float reference, then all variants side by side."""
-    reference = stages.reference()
+    reference = make_reference(stages, origin)
 
     def row(plan: Plan) -> Row:
         try:
-            return Row(plan, stages.variant(reference, plan, target))
+            return Row(plan, make_variant(stages, origin, reference, plan, target))
         except Interrupted:
             raise
         except EdgekitError as error:

@@ -22,6 +22,10 @@ from edgekit.pipeline.sources import SourceSpec
 from edgekit.runtime.preprocess import Preprocessing
 from edgekit.tensors import TensorSpec
 
+#: Packages whose versions decide what a source model of each family computes.
+TORCH = ("torch", "numpy")
+TENSORFLOW = ("tensorflow-cpu", "tensorflow", "keras", "numpy")
+
 #: What has to be installed to build from each kind of source.
 _PACKAGES = {
     "torch": ("torch", "executorch", "torchao", "litert_torch", "ai_edge_litert", "ai_edge_quantizer"),
@@ -55,6 +59,16 @@ class Origin:
     @property
     def directory(self) -> Path:
         return self.path if self.path.is_dir() else self.path.parent
+
+    @property
+    def family(self) -> str:
+        """The family of worker (see `edgekit.pipeline.pool.FAMILIES`) that opens the source."""
+        return "torch" if self.source.kind in ("torch", "pt2") else "tensorflow"
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """Packages whose versions decide what the source model computes."""
+        return TORCH if self.family == "torch" else TENSORFLOW
 
     @property
     def data(self) -> DataSection | None:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from executorch.backends.xnnpack.operators import node_visitor
-from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
-from executorch.exir import to_edge_transform_and_lower
 from torch.fx import GraphModule
 from torch.utils import _pytree as pytree
 from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 from torchao.quantization.pt2e.quantizer import Quantizer
 
 from edgekit.errors import ConversionError
+from edgekit.pipeline.exporters.lowering import lower
 from edgekit.pipeline.exporters.record import record
 from edgekit.pipeline.exporters.tracing import calibration_tensors, example_inputs, observe
 from edgekit.pipeline.progress import emit
@@ -25,7 +22,6 @@ from edgekit.pipeline.recipes.pool_means import pool_means
 from edgekit.pipeline.recipes.xnnpack import StaticQuantizer, dynamic_quantizer
 from edgekit.pipeline.sources import SourceSpec, open_source
 
-_CONVOLUTION = "aten.convolution.default"
 _RECIPES = ("fp32", "fp16", "int8", "int8-dynamic")
 
 
@@ -79,15 +75,6 @@ def quantize(graph_module: GraphModule, quantizer: Quantizer, samples: Iterable[
     return convert_pt2e(prepared)
 
 
-def lower(graph_module: GraphModule, examples: tuple[torch.Tensor, ...]) -> bytes:
-    """The ``.pte`` of *graph_module*, as much of it as possible delegated to XNNPACK."""
-    emit(kind="step", step="lowering")
-    program = torch.export.export(graph_module, examples)
-    with half_constants():
-        manager = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()])
-    return manager.to_executorch().buffer
-
-
 class HalfInside(torch.nn.Module):
     """A module that computes in half precision between float32 inputs and outputs."""
 
@@ -98,27 +85,3 @@ class HalfInside(torch.nn.Module):
     def forward(self, *inputs: torch.Tensor) -> Any:
         halves = [tensor.half() if tensor.is_floating_point() else tensor for tensor in inputs]
         return pytree.tree_map(lambda tensor: tensor.float() if tensor.is_floating_point() else tensor, self.module(*halves))
-
-
-@contextmanager
-def half_constants() -> Iterator[None]:
-    """Store half-precision weights and biases of convolutions as such.
-
-    executorch 1.5.1 stores them as float32 whatever they are, which XNNPACK then converts while it packs them.
-    Symptom: EfficientNet-Lite0 in fp16 has 16.0 MB instead of 9.3 MB. XNNPACK takes half-precision weights just as
-    well, with the same outputs, so the flag that forces float32 is withheld from the serializer.
-    """
-    visitors = node_visitor._node_visitor_dict
-    stock = visitors[_CONVOLUTION]
-
-    class HalfConvolution(stock):  # type: ignore[valid-type, misc]
-        def define_tensor(self, tensor: torch.fx.Node, *arguments: Any, **options: Any) -> None:
-            if tensor.meta["val"].dtype == torch.float16:
-                options.pop("force_fp32", None)
-            super().define_tensor(tensor, *arguments, **options)
-
-    visitors[_CONVOLUTION] = HalfConvolution
-    try:
-        yield
-    finally:
-        visitors[_CONVOLUTION] = stock

@@ -36,14 +36,16 @@ class KerasSource:
 
     Attributes:
         model: The model as a functional one that takes and returns flat lists, in signature order.
+
+    *names* are the data's names for the inputs, in any order.
     """
 
     framework = "keras"
 
-    def __init__(self, model: keras.Model):
+    def __init__(self, model: keras.Model, names: Sequence[str] = ()):
         self.model = model
         self.signature = Signature(
-            tuple(_spec(tensor.name, tensor) for tensor in model.inputs),
+            tuple(_spec(*pair) for pair in zip(_input_names(model, names), model.inputs, strict=True)),
             tuple(_spec(*pair) for pair in zip(_distinct(model.output_names), model.outputs, strict=True)),
         )
         self.parameter_count = _parameter_count(model)
@@ -79,7 +81,22 @@ def open_source(spec: SourceSpec) -> KerasSource:
             raise UsageError(
                 "EK-CHECKPOINT", f"the model's weights {variable.path} hold NaN or infinity", "train it again"
             )
-    return KerasSource(flat)
+    return KerasSource(flat, [entry.name for entry in spec.inputs])
+
+
+def _input_names(model: keras.Model, given: Sequence[str]) -> list[str]:
+    """The model's own names for its inputs; the data's name for the only one.
+
+    Raises:
+        UsageError: ``EK-DATA``: the data names several inputs in another way than the model.
+    """
+    own = [tensor.name for tensor in model.inputs]
+    if not given or set(given) == set(own):
+        return own
+    if len(given) == len(own) == 1:
+        return list(given)
+    named = f"the data names its inputs {', '.join(given)}, the model {', '.join(own)}"
+    raise UsageError("EK-DATA", named, "return a dict with the model's names from data.py")
 
 
 def open_model(spec: SourceSpec) -> keras.Model:

@@ -13,7 +13,8 @@ from torch import nn
 from torch.fx import Node
 from torchao.quantization.pt2e.quantizer import Quantizer
 
-from edgekit.pipeline.exporters.executorch import lower, quantize
+from edgekit.pipeline.exporters.executorch import quantize
+from edgekit.pipeline.exporters.lowering import lower
 from edgekit.pipeline.readers.pte import node_names, xnnpack_graphs
 from edgekit.pipeline.recipes.pool_means import pool_means
 from edgekit.pipeline.recipes.xnnpack import StaticQuantizer, dynamic_quantizer

@@ -1,0 +1,273 @@
+"""The float source model of a build: its data, its training, and its own answers to the check samples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgekit.errors import Interrupted
+from edgekit.pipeline.cache import Entry, code_digest, file_digest, versions
+from edgekit.pipeline.data import DEFAULT_INPUT, load_arrays, read_array_file, save_arrays
+from edgekit.pipeline.metric import Score, scorer
+from edgekit.pipeline.origin import Origin
+from edgekit.pipeline.sources import SourceSpec
+from edgekit.pipeline.stages import Stages
+from edgekit.tensors import Signature, TensorSpec
+
+#: Samples that stand in for data that a bare model file comes without.
+_RANDOM_SAMPLES = 16
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The float source model with what it answers to the check samples.
+
+    Attributes:
+        source: The model with its trained weights.
+        digest: SHA-256 of everything that made the model and its signature.
+        samples: ``.npz`` with the evaluation inputs, and labels where there are any.
+        outputs: ``.npz`` with the model's outputs for them.
+        calibration: ``.npz`` with calibration inputs; None when there are none.
+        calibration_origin: Where those came from, for the manifest.
+        random: Whether the evaluation inputs are random numbers.
+        training: What training left in its record; None without training.
+        samples_by_set: Number of samples of each data set.
+        accuracy: The metric on the evaluation samples, in percent; None without labels.
+        score: The metric, for other outputs.
+    """
+
+    source: SourceSpec
+    digest: str
+    framework: str
+    signature: Signature
+    parameter_count: int
+    samples: Path
+    outputs: Path
+    calibration: Path | None
+    calibration_origin: Mapping[str, Any] | None
+    random: bool
+    training: Mapping[str, Any] | None
+    samples_by_set: Mapping[str, int]
+    accuracy: float | None
+    score: Score
+
+
+def make_reference(stages: Stages, origin: Origin) -> Reference:
+    """Read the data, train if the project says so, and run the float model over the evaluation samples.
+
+    Raises:
+        EdgekitError: Data, model or training are not usable; `Interrupted` when the user stopped training.
+    """
+    return _Maker(stages, origin).reference()
+
+
+class _Maker:
+    """The stages up to the reference, for one origin."""
+
+    def __init__(self, stages: Stages, origin: Origin):
+        self._stages = stages
+        self._origin = origin
+        self._versions = versions(origin.packages)
+
+    def reference(self) -> Reference:
+        origin = self._origin
+        if origin.data is None:
+            return self._bare()
+        data = self._data()
+        training = None if origin.training is None else self._training(data)
+        source = _with_inputs(origin.source, data.record["inputs"])
+        if training is not None:
+            source = source.with_weights(training.path(Path(training.record["weights"]).name))
+        model = [origin.digest, None if training is None else training.digest, origin.source.factory]
+        calibration = origin.data.calibration
+        return self._measure(
+            source,
+            model,
+            data,
+            calibration_origin={
+                "samples": data.record["samples"]["calibration"],
+                "from": calibration if isinstance(calibration, str) else data.record["calibration_from"],
+            },
+            random=False,
+            training=None if training is None else training.record,
+        )
+
+    def _data(self) -> Entry:
+        origin, section = self._origin, self._origin.data
+        assert section is not None and origin.project is not None
+        calibration = section.calibration
+        arguments = {
+            "train": section.train,
+            "evaluation": section.evaluation,
+            "calibration": calibration
+            if calibration is None or isinstance(calibration, str)
+            else calibration.model_dump(by_alias=True),
+            "preprocessing": None if origin.preprocessing is None else origin.preprocessing.to_json(),
+            "classes": len(origin.labels),
+            "seed": 0 if origin.training is None else origin.training.seed,
+        }
+        requires = [requirement.split("==")[0] for requirement in origin.project.project.requires]
+        return self._stages.run(
+            "data",
+            origin.name,
+            key={"origin": origin.digest, "arguments": arguments, "versions": versions(["numpy", "pillow", *requires])},
+            code=("pipeline/data.py", "pipeline/sources/python_file.py", "runtime/preprocess.py"),
+            function="edgekit.pipeline.data:prepare",
+            family=self._origin.family,
+            arguments=lambda directory: {**arguments, "project": str(origin.directory), "directory": str(directory)},
+            failure="EK-CODE",
+        )
+
+    def _training(self, data: Entry) -> Entry:
+        origin = self._origin
+        assert origin.training is not None
+        section = origin.training.model_dump()
+        module = "torch_loop" if self._origin.family == "torch" else "keras_fit"
+
+        def finished(record: Mapping[str, Any]) -> None:
+            if record["interrupted"]:
+                best = record["best_metric"]
+                done = f"stopped after epoch {record['epochs_done']} of {section['epochs']}"
+                kept = "" if best is None else f"; the best so far ({best:.2f}) is kept"
+                raise Interrupted("EK-INTERRUPTED", done + kept, "run the same command again to go on from there")
+
+        return self._stages.run(
+            "train",
+            origin.name,
+            key={
+                "origin": origin.digest,
+                "data": data.digest,
+                "training": section,
+                "source": [origin.source.kind, origin.source.factory],
+                "versions": self._versions,
+            },
+            code=("pipeline/training", "pipeline/sources"),
+            function=f"edgekit.pipeline.training.{module}:train",
+            family=self._origin.family,
+            arguments=lambda directory: {
+                "source": _with_inputs(origin.source, data.record["inputs"]).to_json(),
+                "training": section,
+                "train": data.path("train.npz"),
+                "evaluation": data.path("evaluation.npz"),
+                "directory": str(directory),
+                "device": "auto",
+            },
+            failure="EK-CODE",
+            resumable=True,
+            finished=finished,
+        )
+
+    def _bare(self) -> Reference:
+        origin = self._origin
+        described = self._stages.run(
+            "describe",
+            origin.name,
+            key={"origin": origin.digest, "source": origin.source.factory, "versions": self._versions}
+            | {"inputs": [spec.to_json() for spec in origin.source.inputs]},
+            code=("pipeline/sources", "pipeline/reference.py"),
+            function="edgekit.pipeline.reference:describe",
+            family=self._origin.family,
+            arguments=lambda directory: {"source": origin.source.to_json()},
+            failure="EK-SOURCE",
+        )
+        signature = Signature.from_json(described.record["signature"])
+        given = None if origin.calibration is None else file_digest(origin.calibration)
+
+        def samples(directory: Path) -> Mapping[str, Any]:
+            arrays = (
+                _random_inputs(signature)
+                if origin.calibration is None
+                else _named(read_array_file(origin.calibration), signature)
+            )
+            for name in ("evaluation", "calibration"):
+                save_arrays(directory / f"{name}.npz", arrays)
+            count = len(next(iter(arrays.values())))
+            specs = [spec.to_json() for spec in signature.inputs]
+            return {"inputs": specs, "samples": {"evaluation": count, "calibration": count}}
+
+        key = {"signature": signature.to_json(), "given": given, "code": code_digest("pipeline/references.py")}
+        data = self._stages.cache.stage("samples", key, samples)
+        return self._measure(
+            _with_inputs(origin.source, data.record["inputs"]),
+            [origin.digest, origin.source.factory],
+            data,
+            calibration_origin=None
+            if origin.calibration is None
+            else {"samples": data.record["samples"]["calibration"], "from": origin.calibration.name},
+            random=origin.calibration is None,
+            training=None,
+        )
+
+    def _measure(
+        self,
+        source: SourceSpec,
+        model: list[str | None],
+        data: Entry,
+        *,
+        calibration_origin: Mapping[str, Any] | None,
+        random: bool,
+        training: Mapping[str, Any] | None,
+    ) -> Reference:
+        origin = self._origin
+        entry = self._stages.run(
+            "reference",
+            origin.name,
+            key={"model": model, "data": data.digest, "versions": self._versions},
+            code=("pipeline/sources", "pipeline/reference.py"),
+            function="edgekit.pipeline.reference:measure",
+            family=self._origin.family,
+            arguments=lambda directory: {
+                "source": source.to_json(),
+                "samples": data.path("evaluation.npz"),
+                "outputs": str(directory / "outputs.npz"),
+            },
+            failure="EK-SOURCE",
+        )
+        samples, outputs = Path(data.path("evaluation.npz")), Path(entry.path("outputs.npz"))
+        _, labels = load_arrays(samples)
+        score = scorer(origin.metric, origin.directory, labels)
+        accuracy = score(load_arrays(outputs)[0])
+        return Reference(
+            source=source,
+            digest=entry.digest,
+            framework=entry.record["framework"],
+            signature=Signature.from_json(entry.record["signature"]),
+            parameter_count=entry.record["parameter_count"],
+            samples=samples,
+            outputs=outputs,
+            calibration=None if calibration_origin is None else Path(data.path("calibration.npz")),
+            calibration_origin=calibration_origin,
+            random=random,
+            training=training,
+            samples_by_set=data.record["samples"],
+            accuracy=None if accuracy is None else round(accuracy, 3),
+            score=score,
+        )
+
+
+def _random_inputs(signature: Signature) -> dict[str, np.ndarray]:
+    """Samples for a model that came without data: normal floats, small whole numbers, in the signature's shape."""
+    generator = np.random.default_rng(0)
+    arrays = {}
+    for spec in signature.inputs:
+        shape = (_RANDOM_SAMPLES, *spec.shape[1:])
+        numbers = (
+            generator.standard_normal(shape) if np.dtype(spec.dtype).kind == "f" else generator.integers(0, 2, shape)
+        )
+        arrays[spec.name] = numbers.astype(spec.dtype)
+    return arrays
+
+
+def _named(arrays: dict[str, np.ndarray], signature: Signature) -> dict[str, np.ndarray]:
+    """The only array of a file goes to the model's only input, whatever it is called."""
+    if arrays.keys() == {DEFAULT_INPUT} and len(signature.inputs) == 1:
+        return {signature.inputs[0].name: arrays[DEFAULT_INPUT]}
+    return arrays
+
+
+def _with_inputs(source: SourceSpec, inputs: Sequence[Mapping[str, Any]]) -> SourceSpec:
+    return replace(source, inputs=tuple(TensorSpec.from_json(spec) for spec in inputs))

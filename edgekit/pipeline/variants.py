@@ -1,0 +1,167 @@
+"""One variant of a bundle: exported, run by its real engine, and judged."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgekit.bundle import Variant
+from edgekit.pipeline.cache import Entry, file_digest, versions
+from edgekit.pipeline.check import CHECKING_ENGINES, judge
+from edgekit.pipeline.data import load_arrays
+from edgekit.pipeline.origin import TENSORFLOW, TORCH, Origin
+from edgekit.pipeline.plan import Plan
+from edgekit.pipeline.recipes import RECIPES, Recipe
+from edgekit.pipeline.references import Reference
+from edgekit.pipeline.stages import Stages
+from edgekit.runtime.machine import read_machine
+from edgekit.target import Target
+
+#: (framework family of the source, format) -> exporting task, the family it runs in, and what it depends on.
+_EXPORTERS: dict[tuple[str, str], tuple[str, str, tuple[str, ...]]] = {
+    ("torch", "tflite"): ("litert:export", "torch", (*TORCH, "litert-torch", "litert-converter")),
+    ("torch", "pte"): ("executorch:export", "torch", (*TORCH, "executorch", "torchao")),
+    ("torch", "ptl"): ("torch_mobile:export", "torch", TORCH),
+    ("tensorflow", "tflite"): ("tensorflow:export", "tensorflow", TENSORFLOW),
+    ("tensorflow", "pte"): ("executorch:export", "torch", (*TORCH, "executorch", "torchao", "keras")),
+    ("tensorflow", "ptl"): ("torch_mobile:export", "torch", (*TORCH, "keras")),
+}
+
+
+@dataclass(frozen=True)
+class Made:
+    """A variant, the file it is in, and how its quick run on this host went."""
+
+    variant: Variant
+    path: Path
+    trial: Mapping[str, Any]
+
+
+def make_variant(stages: Stages, origin: Origin, reference: Reference, plan: Plan, target: Target) -> Made:
+    """Export one variant, run it with its real engine, and judge it.
+
+    Raises:
+        EdgekitError: It could not be exported, does not run, or is refused.
+    """
+    path, record = _export(stages, origin, reference, plan)
+    examined = stages.run(
+        "check",
+        plan.name,
+        key={
+            "file": file_digest(path),
+            "reference": reference.digest,
+            "machine": [platform.machine(), read_machine().cpu],
+            "versions": versions(("ai-edge-litert", "executorch", "torch", "numpy")),
+        },
+        code=("pipeline/examine.py", "pipeline/gates.py", "pipeline/inspection.py", "pipeline/readers", "runtime"),
+        function="edgekit.pipeline.examine:examine",
+        family="plain" if plan.format == "tflite" else "torch",
+        arguments=lambda directory: {
+            "file": str(path),
+            "format": plan.format,
+            "recipe_name": plan.recipe.name,
+            "signature": reference.signature.to_json(),
+            "parameter_count": reference.parameter_count,
+            "samples": str(reference.samples),
+            "outputs": str(directory / "outputs.npz"),
+        },
+        failure="EK-RUN",
+    )
+    measured, _ = load_arrays(examined.path("outputs.npz"))
+    expected, _ = load_arrays(reference.outputs)
+    quality = judge(plan.recipe, expected, measured, reference.score, origin.limits.min_snr_db)
+    facts = examined.record["facts"]
+    support = target.support(plan.format, plan.recipe.name)
+    engines = dict.fromkeys([*(support.engines if support else ()), CHECKING_ENGINES[plan.format]])
+    requires = tuple(record["requires_features"])
+    concern = target.why_not(plan.format, plan.recipe.name, operators=facts["kinds"], requires=requires)
+    spoken = [] if concern is None else [f"{concern.verdict} on {target.title}: {concern.reason}"]
+    variant = Variant(
+        name=plan.name,
+        file=f"variants/{plan.name}",
+        size_bytes=path.stat().st_size,
+        sha256=file_digest(path),
+        format=plan.format,
+        recipe=plan.recipe.name,
+        engines=tuple(engines),
+        minimum_runtime=record["minimum_runtime"],
+        producers=record["producers"],
+        delegated_share=round(facts["delegated_share"], 2),
+        undelegated_ops=facts["undelegated_ops"],
+        requires_features=requires,
+        warnings=tuple(dict.fromkeys([*spoken, *record["warnings"]])),
+        **vars(quality),
+    )
+    return Made(variant, path, examined.record["trial"])
+
+
+def _export(stages: Stages, origin: Origin, reference: Reference, plan: Plan) -> tuple[Path, Mapping[str, Any]]:
+    """The exported file and what its exporter said of it."""
+    if plan.format == "tflite" and plan.recipe.name != "fp32" and _quantizes_tflite(origin, plan):
+        return _quantize(stages, origin, reference, plan)
+    entry = _convert(stages, origin, reference, plan.format, plan.recipe)
+    return Path(entry.path("model")), entry.record
+
+
+def _quantizes_tflite(origin: Origin, plan: Plan) -> bool:
+    """Whether the recipe is applied to the float ``.tflite``.
+
+    TensorFlow's converter has recipes of its own, but its ``int8-dynamic`` leaves weights of less than 1,024
+    values in float.
+    """
+    return origin.family == "torch" or plan.recipe.name == "int8-dynamic"
+
+
+def _convert(stages: Stages, origin: Origin, reference: Reference, format: str, used: Recipe) -> Entry:
+    task, family, packages = _EXPORTERS[origin.family, format]
+    calibration = str(reference.calibration) if used.calibrated else None
+    return stages.run(
+        "export",
+        f"{used.name}.{format}",
+        key={
+            "reference": reference.digest,
+            "format": format,
+            "recipe": vars(used),
+            "calibration": file_digest(Path(calibration)) if calibration else None,
+            "versions": versions(packages),
+        },
+        code=("pipeline/exporters", "pipeline/recipes", "pipeline/sources"),
+        function=f"edgekit.pipeline.exporters.{task}",
+        family=family,
+        arguments=lambda directory: {
+            "source": reference.source.to_json(),
+            "recipe": used.name,
+            "calibration": calibration,
+            "output": str(directory / "model"),
+        },
+    )
+
+
+def _quantize(stages: Stages, origin: Origin, reference: Reference, plan: Plan) -> tuple[Path, Mapping[str, Any]]:
+    """One conversion in float, shared by all recipes, and what the recipe makes of it."""
+    base = _convert(stages, origin, reference, "tflite", RECIPES["fp32"])
+    calibration = str(reference.calibration) if plan.recipe.calibrated else None
+    entry = stages.run(
+        "export",
+        plan.name,
+        key={
+            "base": base.digest,
+            "recipe": vars(plan.recipe),
+            "calibration": file_digest(Path(calibration)) if calibration else None,
+            "versions": versions(("ai-edge-quantizer", "ai-edge-litert")),
+        },
+        code=("pipeline/exporters", "pipeline/recipes"),
+        function="edgekit.pipeline.exporters.litert:quantize",
+        family="plain",
+        arguments=lambda directory: {
+            "base": base.path("model"),
+            "recipe": plan.recipe.name,
+            "calibration": calibration,
+            "output": str(directory / "model"),
+        },
+    )
+    producers = {**base.record["producers"], **entry.record["producers"]}
+    return Path(entry.path("model")), {**entry.record, "producers": producers}
