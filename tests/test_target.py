@@ -108,11 +108,6 @@ def test_dynamic_int8_is_warned_of_for_convolutions_only(name: str) -> None:
         assert "int8-dynamic" not in [recipe for entry in target.formats for recipe in entry.recipes]
 
 
-def test_dynamic_int8_convolutions_cannot_run_in_executorch() -> None:
-    concern = load_target("rpi5").why_not("pte", "int8-dynamic", operators={"convolution"})
-    assert concern is not None and concern.verdict == "cannot"
-
-
 @pytest.mark.parametrize("name", ["rpi-zero2w", "rpi3", "rpi4", "rpi5", "linux-arm64", "android-arm64"])
 def test_half_precision_halves_the_file_on_every_arm_core(name: str) -> None:
     # Without fp16 arithmetic (Pi 4 and older) LiteRT and XNNPACK compute these files in fp32, at its speed.

@@ -321,7 +321,13 @@ IN_A_WORKER: dict[str, tuple[Prepare, list[str], int, str, str]] = {
     "an unreadable checkpoint": (weights(b"garbage"), BUILD, 2, "EK-CHECKPOINT", "best.pt"),
     "another model's checkpoint": (weights("other.weight"), BUILD, 2, "EK-CHECKPOINT", "best.pt"),
     "a factory that gives no model": (lambda p: p.model("def build():\n    return 3\n"), BUILD, 2, "EK-CODE", "build"),
-    "a syntax error in the model": (lambda p: p.model("def build(:\n    def build"), BUILD, 2, "EK-CODE", "model.py:1: SyntaxError"),
+    "a syntax error in the model": (
+        lambda p: p.model("def build(:\n    def build"),
+        BUILD,
+        2,
+        "EK-CODE",
+        "model.py:1: SyntaxError",
+    ),
     "an operator that does not convert": (
         lambda p: p.model(MODEL.replace("nn.Flatten(),", "nn.Flatten(), Odd(),") + ODD),
         PTE,

@@ -52,9 +52,10 @@ class Progress:
                     if event["stage"] == "train":
                         click.echo(f"{name}started (Ctrl-C keeps the best so far)", err=True)
                 case "done":
-                    self._at_work.pop(key, None)
-                    if key in self._done:  # one conversion serves several variants
+                    # One conversion serves several variants; only the one that made it has something to say.
+                    if key in self._done or (event["cached"] and key in self._at_work):
                         return
+                    self._at_work.pop(key, None)
                     self._done.add(key)
                     click.echo(f"{name}{'cached' if event['cached'] else _seconds(event['seconds'])}", err=True)
                 case "failed":

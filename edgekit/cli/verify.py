@@ -21,9 +21,7 @@ Examples:
 @click.option("--threads", type=click.IntRange(min=1), help="Threads to use; by default one per core, at most 4.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 @click.option("--quiet", is_flag=True, help="Say nothing but the result.")
-def command(
-    bundle: Path, device: str, variant: str | None, threads: int | None, as_json: bool, quiet: bool
-) -> None:
+def command(bundle: Path, device: str, variant: str | None, threads: int | None, as_json: bool, quiet: bool) -> None:
     """Check BUNDLE: hash its files and compare every variant's outputs with the float model's.
 
     Each variant runs on each installed engine for its format, over the check vectors in the bundle. A variant

@@ -52,7 +52,11 @@ class FileFacts:
 
     @classmethod
     def of(
-        cls, constants: Iterable[Constant], inside: Mapping[str, int], outside: Mapping[str, int], kinds: Mapping[str, str]
+        cls,
+        constants: Iterable[Constant],
+        inside: Mapping[str, int],
+        outside: Mapping[str, int],
+        kinds: Mapping[str, str],
     ) -> FileFacts:
         """Sum up what a reader found: *inside* and *outside* count operators by name, *kinds* maps names to kinds."""
         weights: Counter[str] = Counter()
@@ -85,5 +89,7 @@ def inspect_file(path: Path, format: str) -> FileFacts:
     try:
         facts: FileFacts = import_module(_READERS[format]).read(path.read_bytes())
     except (ValueError, KeyError, IndexError, TypeError) as error:
-        raise BundleError("EK-BUNDLE", f"{path} is not a readable .{format} file ({error})", "export it again") from error
+        raise BundleError(
+            "EK-BUNDLE", f"{path} is not a readable .{format} file ({error})", "export it again"
+        ) from error
     return facts

@@ -19,11 +19,10 @@ _NO_CALIBRATION = "needs calibration samples: give --calibration FILE.npy with r
 
 @dataclass(frozen=True)
 class Plan:
-    """One variant to make, and what the user should know before asking for it."""
+    """One variant to make."""
 
     format: str
     recipe: Recipe
-    warning: str | None = None
 
     @property
     def name(self) -> str:
@@ -46,7 +45,8 @@ def plan_variants(
     Args:
         calibrated: Whether there are calibration samples.
 
-    Variants that cannot run or are slower on the target are made only when their recipe was asked for.
+    Variants that cannot run or are slower on the target are among its choice for no target: they are made when
+    their recipe is asked for, and then carry a warning.
 
     Raises:
         UsageError: An unknown recipe or format; ``EK-UNSUPPORTED`` when nothing can be built.
@@ -64,8 +64,7 @@ def plan_variants(
             if refusal is not None or (used.calibrated and not calibrated):
                 skipped.append(Skipped(f"{used.name}.{format}", refusal or _NO_CALIBRATION))
                 continue
-            concern = target.why_not(format, used.name)
-            plans.append(Plan(format, used, None if concern is None else f"{concern.verdict}: {concern.reason}"))
+            plans.append(Plan(format, used))
     if chosen and not calibrated and any(used.calibrated for used in chosen):
         raise UsageError(
             "EK-ARGUMENT",

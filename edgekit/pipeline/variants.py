@@ -22,13 +22,15 @@ from edgekit.target import Target
 
 #: (framework family of the source, format) -> exporting task, the family it runs in, and what it depends on.
 _EXPORTERS: dict[tuple[str, str], tuple[str, str, tuple[str, ...]]] = {
-    ("torch", "tflite"): ("litert:export", "torch", (*TORCH, "litert-torch", "litert-converter")),
+    ("torch", "tflite"): ("litert:convert", "torch", (*TORCH, "litert-torch", "litert-converter")),
     ("torch", "pte"): ("executorch:export", "torch", (*TORCH, "executorch", "torchao")),
     ("torch", "ptl"): ("torch_mobile:export", "torch", TORCH),
     ("tensorflow", "tflite"): ("tensorflow:export", "tensorflow", TENSORFLOW),
     ("tensorflow", "pte"): ("executorch:export", "torch", (*TORCH, "executorch", "torchao", "keras")),
     ("tensorflow", "ptl"): ("torch_mobile:export", "torch", (*TORCH, "keras")),
 }
+
+_VERDICTS = {"cannot": "does not run on", "slower": "slower than fp32 on", "discouraged": "not advised for"}
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ def make_variant(stages: Stages, origin: Origin, reference: Reference, plan: Pla
     engines = dict.fromkeys([*(support.engines if support else ()), CHECKING_ENGINES[plan.format]])
     requires = tuple(record["requires_features"])
     concern = target.why_not(plan.format, plan.recipe.name, operators=facts["kinds"], requires=requires)
-    spoken = [] if concern is None else [f"{concern.verdict} on {target.title}: {concern.reason}"]
+    spoken = [] if concern is None else [f"{_VERDICTS[concern.verdict]} {target.title}: {concern.reason}"]
     variant = Variant(
         name=plan.name,
         file=f"variants/{plan.name}",
@@ -117,24 +119,18 @@ def _quantizes_tflite(origin: Origin, plan: Plan) -> bool:
 
 def _convert(stages: Stages, origin: Origin, reference: Reference, format: str, used: Recipe) -> Entry:
     task, family, packages = _EXPORTERS[origin.family, format]
-    calibration = str(reference.calibration) if used.calibrated else None
+    # litert-torch converts in float only, and is not told of any recipe.
+    applied = {} if task == "litert:convert" else _applied(reference, used)
     return stages.run(
         "export",
         f"{used.name}.{format}",
-        key={
-            "reference": reference.digest,
-            "format": format,
-            "recipe": vars(used),
-            "calibration": file_digest(Path(calibration)) if calibration else None,
-            "versions": versions(packages),
-        },
+        key={"reference": reference.digest, "format": format, **_key(applied, used), "versions": versions(packages)},
         code=("pipeline/exporters", "pipeline/recipes", "pipeline/sources"),
         function=f"edgekit.pipeline.exporters.{task}",
         family=family,
         arguments=lambda directory: {
             "source": reference.source.to_json(),
-            "recipe": used.name,
-            "calibration": calibration,
+            **applied,
             "output": str(directory / "model"),
         },
     )
@@ -143,25 +139,31 @@ def _convert(stages: Stages, origin: Origin, reference: Reference, format: str, 
 def _quantize(stages: Stages, origin: Origin, reference: Reference, plan: Plan) -> tuple[Path, Mapping[str, Any]]:
     """One conversion in float, shared by all recipes, and what the recipe makes of it."""
     base = _convert(stages, origin, reference, "tflite", RECIPES["fp32"])
-    calibration = str(reference.calibration) if plan.recipe.calibrated else None
+    applied = _applied(reference, plan.recipe)
+    packages = ("ai-edge-quantizer", "ai-edge-litert")
     entry = stages.run(
         "export",
         plan.name,
-        key={
-            "base": base.digest,
-            "recipe": vars(plan.recipe),
-            "calibration": file_digest(Path(calibration)) if calibration else None,
-            "versions": versions(("ai-edge-quantizer", "ai-edge-litert")),
-        },
+        key={"base": base.digest, **_key(applied, plan.recipe), "versions": versions(packages)},
         code=("pipeline/exporters", "pipeline/recipes"),
         function="edgekit.pipeline.exporters.litert:quantize",
         family="plain",
         arguments=lambda directory: {
             "base": base.path("model"),
-            "recipe": plan.recipe.name,
-            "calibration": calibration,
+            **applied,
             "output": str(directory / "model"),
         },
     )
     producers = {**base.record["producers"], **entry.record["producers"]}
     return Path(entry.path("model")), {**entry.record, "producers": producers}
+
+
+def _applied(reference: Reference, used: Recipe) -> dict[str, Any]:
+    """How an exporter is told of a recipe."""
+    return {"recipe": used.name, "calibration": str(reference.calibration) if used.calibrated else None}
+
+
+def _key(applied: Mapping[str, Any], used: Recipe) -> dict[str, Any]:
+    """What a recipe adds to the key of an exported file."""
+    calibration = applied.get("calibration")
+    return {"recipe": vars(used), "calibration": file_digest(Path(calibration)) if calibration else None}

@@ -82,9 +82,7 @@ def run_trial(
     load_ms = (perf_counter_ns() - before) / 1e6
     try:
         rows = _run_all(session, arrays, engine, report)
-        stacked = {
-            spec.name: np.concatenate([row[index] for row in rows]) for index, spec in enumerate(specs.outputs)
-        }
+        stacked = {spec.name: np.concatenate([row[index] for row in rows]) for index, spec in enumerate(specs.outputs)}
         with Path(outputs).open("wb") as stream:
             np.savez(stream, **stacked)  # type: ignore[arg-type]
         first = arrays[0]

@@ -121,9 +121,7 @@ def test_a_file_that_is_no_model_is_one_line(name: str, format: str, data: bytes
 
 
 @pytest.mark.parametrize(("name", "format"), IN_PROCESS[:2])
-def test_a_file_that_does_not_fit_the_signature_is_refused(
-    small_models: SmallModels, name: str, format: str
-) -> None:
+def test_a_file_that_does_not_fit_the_signature_is_refused(small_models: SmallModels, name: str, format: str) -> None:
     other = Signature((TensorSpec("image", (1, 1, 12, 13), "float32"),), IMAGE.outputs)
     whole = Signature(IMAGE.inputs, (TensorSpec("output", (1, 4), "int8"),))
     for signature, word in ((other, "image"), (whole, "output"), (PAIR, "signature")):
@@ -159,9 +157,7 @@ def test_wrong_engine_format_or_threads_is_refused(name: str, format: str, threa
     assert caught.value.code == code
 
 
-def test_an_engine_that_is_not_installed_says_how_to_get_it(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: object
-) -> None:
+def test_an_engine_that_is_not_installed_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
     monkeypatch.setenv("EDGEKIT_HOME", str(tmp_path))
     with pytest.raises(EdgekitError) as caught:
         engines.open_session("tflite-runtime", b"", "tflite", IMAGE, 1)

@@ -1,4 +1,4 @@
-"""Small PyTorch networks whose outputs depend on their input, as factories for `SourceSpec`, and what runs their exports.
+"""Small PyTorch networks whose outputs depend on their input, as factories for `SourceSpec`, and runs of exports.
 
 Weights are seeded; batch norm is calibrated on random data, without which deep random networks give constants.
 """
@@ -56,7 +56,8 @@ def wave() -> nn.Module:
     net = nn.Sequential(
         nn.Conv1d(6, 16, 5, stride=2, padding=2, bias=False), nn.BatchNorm1d(16), nn.ReLU(),
         nn.Conv1d(16, 16, 3, padding=1, groups=16, bias=False), nn.BatchNorm1d(16), nn.ReLU(), nn.MaxPool1d(2),
-        nn.Conv1d(16, 32, 1, bias=False), nn.BatchNorm1d(32), nn.ReLU(), nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(32, 5),
+        nn.Conv1d(16, 32, 1, bias=False), nn.BatchNorm1d(32), nn.ReLU(),
+        nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(32, 5),
     )  # fmt: skip
     return _calibrated(net, "wave")
 
@@ -78,7 +79,9 @@ class Head(nn.Module):
         return self.fc(image.mean((2, 3)))
 
 
-def _block(inputs: int, outputs: int, kernel: int, *, stride: int = 1, groups: int = 1, padding: int | None = None) -> list[nn.Module]:
+def _block(
+    inputs: int, outputs: int, kernel: int, *, stride: int = 1, groups: int = 1, padding: int | None = None
+) -> list[nn.Module]:
     padding = kernel // 2 if padding is None else padding
     convolution = nn.Conv2d(inputs, outputs, kernel, stride, padding, groups=groups, bias=False)
     return [convolution, nn.BatchNorm2d(outputs), nn.ReLU6()]

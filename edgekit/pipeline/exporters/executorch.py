@@ -18,7 +18,7 @@ from edgekit.pipeline.exporters.record import record
 from edgekit.pipeline.exporters.tracing import calibration_tensors, example_inputs, observe
 from edgekit.pipeline.progress import emit
 from edgekit.pipeline.recipes.fold_pads import fold_pads
-from edgekit.pipeline.recipes.pool_means import pool_means
+from edgekit.pipeline.recipes.pooling import rewrite_pools
 from edgekit.pipeline.recipes.xnnpack import StaticQuantizer, dynamic_quantizer
 from edgekit.pipeline.sources import SourceSpec, open_source
 
@@ -51,7 +51,7 @@ def export(*, source: Mapping[str, Any], recipe: str, calibration: str | None, o
         module = HalfInside(module)
     graph_module = torch.export.export(module, examples).module()
     fold_pads(graph_module)
-    pool_means(graph_module)
+    rewrite_pools(graph_module)
     if recipe == "int8":
         samples = calibration_tensors(calibration, recipe, opened.signature)
         graph_module = quantize(graph_module, StaticQuantizer(), samples)
@@ -63,11 +63,12 @@ def export(*, source: Mapping[str, Any], recipe: str, calibration: str | None, o
         "pte",
         packages=("torch", "torchao", "executorch"),
         minimum_runtime={"executorch": "1.5"},
-        requires_features=["fp16"] if recipe == "fp16" else [],
     )
 
 
-def quantize(graph_module: GraphModule, quantizer: Quantizer, samples: Iterable[tuple[torch.Tensor, ...]]) -> GraphModule:
+def quantize(
+    graph_module: GraphModule, quantizer: Quantizer, samples: Iterable[tuple[torch.Tensor, ...]]
+) -> GraphModule:
     """*graph_module* with quantize and dequantize operators where *quantizer* wants them, calibrated on *samples*."""
     emit(kind="step", step="calibrating")
     prepared = prepare_pt2e(graph_module, quantizer)
@@ -84,4 +85,6 @@ class HalfInside(torch.nn.Module):
 
     def forward(self, *inputs: torch.Tensor) -> Any:
         halves = [tensor.half() if tensor.is_floating_point() else tensor for tensor in inputs]
-        return pytree.tree_map(lambda tensor: tensor.float() if tensor.is_floating_point() else tensor, self.module(*halves))
+        return pytree.tree_map(
+            lambda tensor: tensor.float() if tensor.is_floating_point() else tensor, self.module(*halves)
+        )

@@ -47,7 +47,9 @@ def export(*, source: Mapping[str, Any], recipe: str, calibration: str | None, o
     if recipe == "int8":
         module = quantize(module, examples, calibration_tensors(calibration, recipe, opened.signature))
     with torch.no_grad():
-        scripted = torch.jit.trace(module, examples, check_trace=False)  # dropout-free: the source is in evaluation mode
+        scripted = torch.jit.trace(
+            module, examples, check_trace=False
+        )  # dropout-free: the source is in evaluation mode
         scripted = scripted if recipe == "int8" else torch.jit.freeze(scripted.eval())
     scripted._save_for_lite_interpreter(output)
     return record(

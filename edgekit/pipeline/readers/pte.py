@@ -157,8 +157,10 @@ def _parse(flatbuffer: bytes, schema: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as directory:
         binary = Path(directory, "parsed.bin")
         binary.write_bytes(flatbuffer)
-        command = [home / "data/bin/flatc", "--json", "--strict-json", "--defaults-json", "--raw-binary"]
-        run = subprocess.run([*command, "-o", directory, home / schema, "--", binary], capture_output=True, text=True)
+        command = [str(home / "data/bin/flatc"), "--json", "--strict-json", "--defaults-json", "--raw-binary"]
+        run = subprocess.run(
+            [*command, "-o", directory, str(home / schema), "--", str(binary)], capture_output=True, text=True
+        )
         if run.returncode:
             raise ValueError(" ".join((run.stdout + run.stderr).split())[:200])
         text = binary.with_suffix(".json").read_text()

@@ -16,7 +16,13 @@ from edgekit.pipeline.inspection import Constant, FileFacts
 _KINDS = {
     name: kind
     for kind, names in {
-        "convolution": ("aten::conv1d", "aten::conv2d", "aten::_convolution", "quantized::conv2d", "quantized::conv2d_relu"),
+        "convolution": (
+            "aten::conv1d",
+            "aten::conv2d",
+            "aten::_convolution",
+            "quantized::conv2d",
+            "quantized::conv2d_relu",
+        ),
         "linear": ("aten::linear", "aten::addmm", "aten::matmul", "quantized::linear", "quantized::linear_relu"),
         "recurrent": ("aten::lstm", "aten::gru"),
     }.items()

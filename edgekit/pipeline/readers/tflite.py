@@ -52,7 +52,9 @@ def _constants(data: bytes) -> Iterator[Constant]:
     seen: set[int] = set()
     for graph in (model.Subgraphs(index) for index in range(model.SubgraphsLength())):
         for tensor in (graph.Tensors(index) for index in range(graph.TensorsLength())):
-            size = model.Buffers(tensor.Buffer()).DataLength()
+            buffer = model.Buffers(tensor.Buffer())
+            # ai-edge-quantizer writes the contents of larger models behind the flatbuffer, and their place into it.
+            size = buffer.DataLength() or (buffer.Size() if buffer.Offset() > 1 else 0)
             if size and tensor.Buffer() not in seen:
                 seen.add(tensor.Buffer())
                 yield Constant(_DTYPES[tensor.Type()], tensor.ShapeLength(), size)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from operator import attrgetter
+from typing import Any
 
 import torch
 from torch.fx import GraphModule, Node
@@ -83,7 +84,9 @@ def _folded_padding(
     if user.target not in _CONVOLUTIONS or _CONVOLUTIONS[user.target] != len(pads) or user.args[0] is not pad:
         return None
     _, weight, _, stride, own, dilation, _ = _arguments(user)
-    kernel = attrgetter(weight.target)(graph_module).shape[2:] if weight.op == "get_attr" else weight.meta["val"].shape[2:]
+    kernel = (
+        attrgetter(weight.target)(graph_module).shape[2:] if weight.op == "get_attr" else weight.meta["val"].shape[2:]
+    )
     sizes = _input(pad).meta["val"].shape[2:]
     expected = user.meta["val"].shape[2:]
     padding = [before + own[axis] for axis, (before, _) in enumerate(pads)]
@@ -94,10 +97,10 @@ def _folded_padding(
     return padding
 
 
-def _arguments(convolution: Node) -> tuple:
+def _arguments(convolution: Node) -> tuple[Any, ...]:
     """All seven arguments of an ``aten.conv1d`` or ``aten.conv2d``, defaults filled in and broadcast."""
-    rank = _CONVOLUTIONS[convolution.target]
-    given = list(convolution.args)
+    rank = _CONVOLUTIONS[convolution.target]  # type: ignore[index]
+    given: list[Any] = list(convolution.args)
     arguments = given + [None, [1], [0], [1], 1][len(given) - 2 :]
     for index in (3, 4, 5):
         values = list(arguments[index])

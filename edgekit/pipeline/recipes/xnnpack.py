@@ -83,10 +83,8 @@ class StaticQuantizer(XNNPACKQuantizer):
         source = pad.args[0]
         (reader,) = pad.users
         assert isinstance(source, Node)
-        annotation = reader.meta.get(_ANNOTATION)
-        rides = reader.target in _CONVOLUTIONS and annotation is not None and pad in annotation.input_qspec_map
-        if rides:
-            del annotation.input_qspec_map[pad]
+        annotation = reader.meta.get(_ANNOTATION) if reader.target in _CONVOLUTIONS else None
+        rides = annotation is not None and annotation.input_qspec_map.pop(pad, None) is not None
         pad.meta[_ANNOTATION] = QuantizationAnnotation(
             input_qspec_map={source: self._config.input_activation},
             output_qspec=None if rides else SharedQuantizationSpec((source, pad)),

@@ -85,7 +85,7 @@ def package_version(package: str) -> str | None:
 def failure(engine: str, what: str, error: BaseException) -> EdgekitError:
     """The one-line `EdgekitError` for an exception out of an engine."""
     reason = " ".join(str(error).split()) or type(error).__name__
-    return EdgekitError("EK-RUN", f"{engine} failed to {what}: {reason[:300]}")
+    return EdgekitError("EK-RUN", f"{engine} failed to {what}: {reason[:300]}", "use another recipe, format or engine")
 
 
 def misfit(engine: str, what: str) -> EdgekitError:

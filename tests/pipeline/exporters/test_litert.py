@@ -55,7 +55,9 @@ def test_a_quantized_file_runs_and_agrees_with_its_source(
     assert record["undelegated_ops"] == outside
 
 
-def test_stock_calibration_averages_extremes_away(nets: Nets, base: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+def test_stock_calibration_averages_extremes_away(
+    nets: Nets, base: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
     """When the stock figure rises, `quantize` can call ``Quantizer.calibrate``."""
     quantizer = Quantizer(str(base[0]), static_wi8_ai8())
     data = {"serving_default": [{"image": sample[None]} for sample in samples("clamped", 32, seed=2)]}
@@ -67,7 +69,7 @@ def test_stock_calibration_averages_extremes_away(nets: Nets, base: tuple[Path, 
 
 
 def test_quantizing_imports_no_framework() -> None:
-    code = "import sys, edgekit.pipeline.exporters.litert as litert; print({'torch', 'tensorflow', 'jax'} & set(sys.modules))"
+    code = "import sys, edgekit.pipeline.exporters.litert; print({'torch', 'tensorflow', 'jax'} & set(sys.modules))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "set()"
 

@@ -19,8 +19,12 @@ from edgekit.pipeline.recipes import recipe
 from edgekit.tensors import snr_db
 
 
-@pytest.mark.parametrize(("net", "name", "least_snr_db"), [("padded", "fp32", 100), ("padded", "int8", 15), ("wave", "fp32", 100)])
-def test_an_export_runs_and_agrees_with_its_source(nets: Nets, tmp_path: Path, net: str, name: str, least_snr_db: float) -> None:
+@pytest.mark.parametrize(
+    ("net", "name", "least_snr_db"), [("padded", "fp32", 100), ("padded", "int8", 15), ("wave", "fp32", 100)]
+)
+def test_an_export_runs_and_agrees_with_its_source(
+    nets: Nets, tmp_path: Path, net: str, name: str, least_snr_db: float
+) -> None:
     path = tmp_path / "model.ptl"
     calibration = nets.calibration(net) if name == "int8" else None
     record = export(source=nets.spec(net), recipe=name, calibration=calibration, output=str(path))

@@ -10,7 +10,7 @@ from support.torch_nets import Nets, samples
 from torch import nn
 
 from edgekit.pipeline.recipes.fold_pads import fold_pads, zero_pad
-from edgekit.pipeline.recipes.pool_means import pool_means
+from edgekit.pipeline.recipes.pooling import rewrite_pools
 
 
 def _exported(module: nn.Module, example: torch.Tensor) -> torch.fx.GraphModule:
@@ -28,7 +28,9 @@ def test_folding_is_exact(seed: int) -> None:
     rank = draw.choice((1, 2))
     pads = [draw.randint(0, 2) for _ in range(2 * rank)]
     options = {"stride": draw.randint(1, 3), "padding": draw.randint(0, 2), "dilation": draw.randint(1, 2)}
-    convolution = (nn.Conv1d if rank == 1 else nn.Conv2d)(4, 4, draw.randint(1, 5), groups=draw.choice((1, 4)), **options)
+    convolution = (nn.Conv1d if rank == 1 else nn.Conv2d)(
+        4, 4, draw.randint(1, 5), groups=draw.choice((1, 4)), **options
+    )
     module = nn.Sequential((nn.ConstantPad1d if rank == 1 else nn.ConstantPad2d)(pads, 0.0), convolution)
     example = torch.randn(1, 4, *[draw.randint(9, 14) for _ in range(rank)])
     graph_module = _exported(module, example)
@@ -41,7 +43,9 @@ def test_folding_is_exact(seed: int) -> None:
 
 
 def test_trailing_zeros_that_are_never_read_fold_away() -> None:
-    graph_module = _exported(nn.Sequential(nn.ZeroPad2d((1, 2, 1, 2)), nn.Conv2d(2, 3, 3, stride=2)), torch.randn(1, 2, 15, 15))
+    graph_module = _exported(
+        nn.Sequential(nn.ZeroPad2d((1, 2, 1, 2)), nn.Conv2d(2, 3, 3, stride=2)), torch.randn(1, 2, 15, 15)
+    )
     assert fold_pads(graph_module) == 1
 
 
@@ -69,7 +73,7 @@ def test_a_pad_that_something_else_reads_too_stays_for_it() -> None:
     example = torch.randn(1, 2, 8, 8)
     graph_module = _exported(Shared(), example)
     before = graph_module(example)
-    assert (fold_pads(graph_module), pool_means(graph_module), _pads(graph_module)) == (1, 1, 1)
+    assert (fold_pads(graph_module), rewrite_pools(graph_module), _pads(graph_module)) == (1, 1, 1)
     assert torch.allclose(graph_module(example), before, atol=1e-6)
 
 

@@ -1,0 +1,96 @@
+"""Pooling, in the one spelling that ExecuTorch's XNNPACK partitioner takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch.fx import Graph, GraphModule, Node
+
+_ATEN = torch.ops.aten
+
+
+def rewrite_pools(graph_module: GraphModule) -> int:
+    """Rewrite global averages and 1-D max pools so that XNNPACK takes them, in place and exactly.
+
+    executorch 1.5.1 delegates ``mean.dim`` of 4-D tensors with ``keepdim=True`` and ``max_pool2d`` only. Symptoms:
+    ``x.mean((2, 3))`` runs on a portable kernel between two delegates, so does the ``as_strided`` into which
+    ``adaptive_avg_pool2d(x, 1)`` of a channels-last tensor decomposes, and a 1-D network comes apart at every pool.
+    All become 4-D, between views where dimensions differ.
+
+    Args:
+        graph_module: ``torch.export.export(...).module()``; nodes carry ``meta["val"]``.
+
+    Returns:
+        The number of operators rewritten.
+    """
+    rewritten = 0
+    for node in list(graph_module.graph.nodes):
+        with graph_module.graph.inserting_before(node):
+            result = _global_mean(node) if _is_global_mean(node) else _max_pool(node)
+        if result is not None:
+            node.replace_all_uses_with(result)
+            graph_module.graph.erase_node(node)
+            rewritten += 1
+    graph_module.graph.lint()
+    graph_module.recompile()
+    return rewritten
+
+
+def _is_global_mean(node: Node) -> bool:
+    """Whether *node* averages over all spatial dimensions, in a way that XNNPACK does not take as it is."""
+    if node.target in (_ATEN.adaptive_avg_pool2d.default, _ATEN.adaptive_avg_pool1d.default):
+        return set(_list(node.args[1])) == {1} and _input(node).meta["val"].dim() in (3, 4)
+    if node.target is not _ATEN.mean.dim or node.kwargs:
+        return False
+    rank = _input(node).meta["val"].dim()
+    dims = sorted(dim % rank for dim in _list(node.args[1]))
+    keeps = len(node.args) > 2 and bool(node.args[2])
+    return (rank == 4 and dims == [2, 3] and not keeps) or (rank == 3 and dims == [2])
+
+
+def _global_mean(node: Node) -> Node:
+    source = _image(node.graph, _input(node))
+    result = _call(node.graph, _ATEN.mean.dim, source, [2, 3], True)
+    return _view(node.graph, result, node.meta["val"].shape)
+
+
+def _max_pool(node: Node) -> Node | None:
+    """A 1-D max pool as one over images of height 1; None for any other node."""
+    if node.target is not _ATEN.max_pool1d.default or _input(node).meta["val"].dim() != 3:
+        return None
+    given: list[Any] = [*node.args, *[[], [0], [1]][len(node.args) - 2 :]]
+    source, kernel, stride, padding, dilation, *ceil_mode = given
+    assert isinstance(source, Node)
+    window = [[1, *_list(kernel)], [1, *(_list(stride) or _list(kernel))], [0, *_list(padding)], [1, *_list(dilation)]]
+    result = _call(node.graph, _ATEN.max_pool2d.default, _image(node.graph, source), *window, *ceil_mode)
+    return _view(node.graph, result, node.meta["val"].shape)
+
+
+def _image(graph: Graph, source: Node) -> Node:
+    """*source* with a height of 1 if it has none."""
+    shape = source.meta["val"].shape
+    return source if len(shape) == 4 else _view(graph, source, (*shape[:2], 1, *shape[2:]))
+
+
+def _view(graph: Graph, source: Node, shape: Sequence[int]) -> Node:
+    return (
+        source if source.meta["val"].shape == tuple(shape) else _call(graph, _ATEN.reshape.default, source, list(shape))
+    )
+
+
+def _call(graph: Graph, target: Any, source: Node, *arguments: Any) -> Node:
+    node = graph.call_function(target, (source, *arguments))
+    node.meta["val"] = target(source.meta["val"], *arguments)
+    return node
+
+
+def _input(node: Node) -> Node:
+    value = node.args[0]
+    assert isinstance(value, Node)
+    return value
+
+
+def _list(value: Any) -> list[int]:
+    return list(value) if isinstance(value, (list, tuple)) else [value]

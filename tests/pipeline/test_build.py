@@ -1,0 +1,179 @@
+"""Builds of a small project and of bare model files, with real converters and engines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from support.projects import DATA, MODEL, TOML, TRAINING, write_project
+
+import edgekit
+from edgekit.bundle import Bundle, differences
+from edgekit.cli.main import run
+from edgekit.errors import LimitError
+from edgekit.pipeline.build import run_build
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a project, and a cache for what the tests of this file have in common."""
+    return tmp_path_factory.mktemp("build")
+
+
+@pytest.fixture(autouse=True)
+def cache(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGEKIT_CACHE", str(shared / "cache"))
+
+
+@pytest.fixture
+def project(shared: Path) -> Path:
+    return write_project(shared / "small")
+
+
+class Heard(list[dict[str, Any]]):
+    """The events of a build."""
+
+    def stages(self, cached: bool) -> set[str]:
+        return {event["stage"] for event in self if event["kind"] == "done" and event["cached"] == cached}
+
+
+def test_a_project_becomes_a_bundle_that_runs(project: Path) -> None:
+    with edgekit.build(project, target="rpi4") as bundle:
+        bundle.verify()
+        manifest = bundle.manifest
+    assert [variant.name for variant in manifest.variants] == ["fp32.tflite", "int8.tflite", "fp32.pte", "int8.pte"]
+    assert manifest.labels == tuple("0123456789") and manifest.target == "rpi4"
+    assert manifest.calibration == {"samples": 32, "from": "train"}
+    for variant in manifest.variants:
+        assert variant.snr_db > (100 if variant.recipe == "fp32" else 20)
+        assert variant.delegated_share == 100.0 and not variant.undelegated_ops and not variant.warnings
+    digits = np.load(project / "digits.npz")
+    for name in ("int8.tflite", "int8.pte"):
+        with edgekit.load(project / "build" / "small-rpi4.edgekit", variant=name) as model:
+            assert model(model.prepare(digits["x"][0])).shape == (1, 10)
+
+
+def test_nothing_is_made_twice_and_a_recipe_more_changes_only_itself(project: Path) -> None:
+    edgekit.build(project, target="rpi4", formats=["tflite"]).close()
+    again = Heard()
+    assert run_build(str(project), target="rpi4", formats=["tflite"], listener=again.append).unchanged
+    assert again.stages(cached=False) == set()
+    more = Heard()
+    run_build(str(project), target="rpi4", formats=["tflite"], recipes=["fp32", "fp16", "int8"], listener=more.append)
+    made = [(event["stage"], event["label"]) for event in more if event["kind"] == "done" and not event["cached"]]
+    assert sorted(made) == [("check", "fp16.tflite"), ("export", "fp16.tflite")]
+
+
+def test_training_is_kept_when_recipes_change_and_repeated_when_the_data_does(shared: Path) -> None:
+    project = write_project(shared / "trained", TOML.replace("[metric]", TRAINING + "[metric]"))
+    first, second, third = Heard(), Heard(), Heard()
+    build: Callable[..., Any] = run_build
+    build(str(project), target="rpi4", formats=["tflite"], recipes=["fp32"], listener=first.append)
+    assert "train" in first.stages(cached=False)
+    assert [event["epoch"] for event in first if event["kind"] == "epoch"] == [1, 2, 3]
+    build(str(project), target="rpi4", formats=["tflite"], recipes=["fp16"], listener=second.append)
+    assert "train" in second.stages(cached=True)
+    write_project(project, TOML.replace("[metric]", TRAINING + "[metric]"), data=DATA.replace("256)", "250)"))
+    build(str(project), target="rpi4", formats=["tflite"], recipes=["fp32"], listener=third.append)
+    assert "train" in third.stages(cached=False)
+
+
+def test_two_builds_from_nothing_give_the_same_bytes(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edgekit.build(project, target="rpi4", out=tmp_path / "one").close()
+    monkeypatch.setenv("EDGEKIT_CACHE", str(tmp_path / "cache"))
+    edgekit.build(project, target="rpi4", out=tmp_path / "two").close()
+    one, two = (tmp_path / name / "small-rpi4.edgekit" for name in ("one", "two"))
+    with Bundle.open(one) as first, Bundle.open(two) as second:
+        assert differences(first, second) == []
+    assert one.read_bytes() == two.read_bytes()
+
+
+def test_dynamic_int8_of_convolutions_is_made_on_request_and_warns(project: Path) -> None:
+    result = run_build(str(project), target="rpi4", recipes=["int8-dynamic"])
+    warnings = {row.plan.name: row.made.variant.warnings for row in result.rows if row.made is not None}
+    assert warnings["int8-dynamic.tflite"][0].startswith("slower than fp32 on Raspberry Pi 4: ")
+    assert warnings["int8-dynamic.pte"][0].startswith("not advised for Raspberry Pi 4: ")
+
+
+def test_a_file_that_loads_but_does_not_run_is_one_failed_row(shared: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """executorch 1.5.1 exports and loads a negative pad without a word; execution ends with error 0x12."""
+    project = write_project(
+        shared / "cropped", model=MODEL.replace("nn.Conv2d(8, 16", "nn.ZeroPad2d(-2), nn.Conv2d(8, 16")
+    )
+    arguments = ["build", str(project), "-t", "rpi4", "-r", "fp32", "--json", "-q"]
+    assert run(arguments) == 0
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)["variants"]}
+    assert rows["fp32.tflite"]["status"] == "ok"
+    assert rows["fp32.pte"]["status"] == "failed" and rows["fp32.pte"]["error"]["code"] == "EK-RUN"
+    assert rows["fp32.pte"]["error"]["hint"]
+    with Bundle.open(project / "build" / "small-rpi4.edgekit") as bundle:
+        assert [variant.name for variant in bundle.manifest.variants] == ["fp32.tflite"]
+    assert run([*arguments, "--strict"]) == 5
+
+
+def test_a_drop_beyond_the_limit_is_exit_code_3_and_says_by_how_much(
+    shared: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Calibrated on blank images, int8 cuts off everything that a digit adds to them."""
+    toml = TOML.replace('{ from = "train", samples = 32 }', '"data.py:blank"').replace(
+        "[metric]", TRAINING + "[metric]"
+    )
+    toml = toml.replace("[limits]", "[limits]\nmin_snr_db = -100")
+    data = DATA.replace("0, 256", "320, 2368") + "\n\ndef blank():\n    return np.zeros((4, 28, 28), np.uint8)\n"
+    project = write_project(shared / "blank", toml, data=data)
+    assert run(["build", str(project), "-t", "rpi4", "-f", "tflite", "--max-drop", "0.5", "-q"]) == 3
+    error, hint = capsys.readouterr().err.splitlines()[-2:]
+    assert error.startswith("error: int8.tflite loses ") and "more than the 0.5 allowed [EK-LIMIT]" in error
+    assert hint.startswith(" hint:")
+    assert not list((project / "build").glob("*")) if (project / "build").exists() else True
+    with pytest.raises(LimitError):
+        edgekit.build(project, target="rpi4", formats=["tflite"], max_drop=0.5)
+
+
+def test_the_legacy_format_is_made_on_request_with_a_warning(project: Path) -> None:
+    result = run_build(str(project), target="rpi4", formats=["ptl"])
+    made = {row.plan.name: row.made for row in result.rows}
+    for name in ("fp32.ptl", "int8.ptl"):
+        item = made[name]
+        assert item is not None
+        assert any("PyTorch Mobile is at its end" in warning for warning in item.variant.warnings)
+
+
+@pytest.fixture(scope="module")
+def calibration(shared: Path) -> Path:
+    project = write_project(shared / "small")
+    images = np.load(project / "digits.npz")["x"][::200, None].astype(np.float32) / 255
+    np.save(shared / "samples.npy", images)
+    return shared / "samples.npy"
+
+
+def test_a_python_factory_is_built_without_a_project(project: Path, calibration: Path) -> None:
+    with edgekit.build(f"{project}/model.py:build", target="rpi4", calibration=calibration) as bundle:
+        manifest = bundle.manifest
+    assert manifest.name == "model" and not manifest.checks["random"]
+    assert manifest.calibration == {"samples": 50, "from": "samples.npy"}
+    assert {variant.recipe for variant in manifest.variants} >= {"fp32", "int8"}
+    assert all(variant.accuracy is None for variant in manifest.variants)
+
+
+def test_an_exported_program_is_built_on_random_inputs_and_says_so(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import torch
+
+    namespace: dict[str, Any] = {}
+    exec(MODEL, namespace)
+    program = torch.export.export(namespace["build"]().eval(), (torch.zeros(1, 1, 28, 28),))
+    torch.export.save(program, tmp_path / "net.pt2")
+    assert run(["build", str(tmp_path / "net.pt2"), "-t", "rpi4", "-f", "tflite", "-q"]) == 0
+    said = capsys.readouterr().out
+    assert "check inputs are random numbers" in said
+    assert "int8.tflite not built: needs calibration samples" in said
+    with Bundle.open(tmp_path / "build" / "net-rpi4.edgekit") as bundle:
+        assert bundle.manifest.checks["random"] and bundle.manifest.calibration is None
