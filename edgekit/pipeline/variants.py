@@ -78,8 +78,7 @@ def make_variant(stages: Stages, origin: Origin, reference: Reference, plan: Pla
     facts = examined.record["facts"]
     support = target.support(plan.format, plan.recipe.name)
     engines = dict.fromkeys([*(support.engines if support else ()), CHECKING_ENGINES[plan.format]])
-    requires = tuple(record["requires_features"])
-    concern = target.why_not(plan.format, plan.recipe.name, operators=facts["kinds"], requires=requires)
+    concern = target.why_not(plan.format, plan.recipe.name, operators=facts["kinds"])
     spoken = [] if concern is None else [f"{_VERDICTS[concern.verdict]} {target.title}: {concern.reason}"]
     variant = Variant(
         name=plan.name,
@@ -93,7 +92,6 @@ def make_variant(stages: Stages, origin: Origin, reference: Reference, plan: Pla
         producers=record["producers"],
         delegated_share=round(facts["delegated_share"], 2),
         undelegated_ops=facts["undelegated_ops"],
-        requires_features=requires,
         warnings=tuple(dict.fromkeys([*spoken, *record["warnings"]])),
         **vars(quality),
     )

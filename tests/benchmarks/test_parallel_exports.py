@@ -37,9 +37,9 @@ def test_exports_side_by_side(tmp_path: Path) -> None:
         os.environ["EDGEKIT_CACHE"] = str(tmp_path / f"c{round}")
         each = [seconds(project, f"-r{recipe}", f"-f{format}") for format in FORMATS for recipe in RECIPES]
         one_command_each.append(sum(each))
-    middle = [statistics.median(times) for times in (side_by_side, in_turn, one_command_each)]
-    print(f"\nside by side      {middle[0]:.1f} s  {[round(t, 1) for t in side_by_side]}")
-    print(f"--jobs 1          {middle[1]:.1f} s  ratio {middle[0] / middle[1]:.2f}  {[round(t, 1) for t in in_turn]}")
-    print(
-        f"six commands      {middle[2]:.1f} s  ratio {middle[0] / middle[2]:.2f}  {[round(t, 1) for t in one_command_each]}"
-    )
+    base = statistics.median(side_by_side)
+    for name, times in (("side by side", side_by_side), ("--jobs 1", in_turn), ("six commands", one_command_each)):
+        middle = statistics.median(times)
+        print(
+            f"{name:<14}{middle:6.1f} s  side by side takes {base / middle:.2f} of it  {[round(t, 1) for t in times]}"
+        )

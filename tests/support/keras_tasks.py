@@ -174,7 +174,6 @@ EXPORTS = (
     ("mobile", "fp32"),
     ("mobile", "fp16"),
     ("mobile", "int8"),
-    ("mobile", "int8-dynamic"),
     ("squeeze", "fp32"),
     ("sequence", "int8"),
     ("exported", "fp32"),

@@ -58,12 +58,7 @@ def export(*, source: Mapping[str, Any], recipe: str, calibration: str | None, o
     elif recipe == "int8-dynamic":
         graph_module = quantize(graph_module, dynamic_quantizer(), [examples])
     Path(output).write_bytes(lower(graph_module, examples))
-    return record(
-        output,
-        "pte",
-        packages=("torch", "torchao", "executorch"),
-        minimum_runtime={"executorch": "1.5"},
-    )
+    return record(("torch", "torchao", "executorch"), {"executorch": "1.5"})
 
 
 def quantize(

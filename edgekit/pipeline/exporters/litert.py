@@ -68,12 +68,7 @@ def convert(*, source: Mapping[str, Any], output: str) -> dict[str, Any]:
 
     examples = {spec.name: torch.zeros(spec.shape, dtype=getattr(torch, spec.dtype)) for spec in signature.inputs}
     litert_torch.convert(Model(), sample_kwargs=examples).export(output)
-    return record(
-        output,
-        "tflite",
-        packages=("torch", "litert-torch", "litert-converter"),
-        minimum_runtime=_MINIMUM_RUNTIME,
-    )
+    return record(("torch", "litert-torch", "litert-converter"), _MINIMUM_RUNTIME)
 
 
 def quantize(*, base: str, recipe: str, calibration: str | None, output: str) -> dict[str, Any]:
@@ -110,12 +105,7 @@ def quantize(*, base: str, recipe: str, calibration: str | None, output: str) ->
         ranges = observer.get_model_qsvs()
     emit(kind="step", step="quantizing")
     Path(output).write_bytes(bytes(quantizer.quantize(ranges).quantized_model))
-    return record(
-        output,
-        "tflite",
-        packages=("ai-edge-quantizer",),
-        minimum_runtime=_MINIMUM_RUNTIME,
-    )
+    return record(("ai-edge-quantizer",), _MINIMUM_RUNTIME)
 
 
 def _rules(recipe: str) -> RecipeManager:

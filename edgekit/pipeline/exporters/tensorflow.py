@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 from tensorflow.lite.python import schema_py_generated as schema
@@ -20,6 +19,7 @@ from tensorflow.lite.python.convert_phase import ConverterError
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from edgekit.errors import ConversionError
+from edgekit.pipeline.exporters.record import record
 from edgekit.pipeline.exporters.samples import calibration_samples
 from edgekit.pipeline.progress import emit
 from edgekit.pipeline.sources import SourceSpec, open_source
@@ -38,8 +38,7 @@ def export(*, source: Mapping[str, Any], recipe: str, calibration: str | None, o
         calibration: ``.npz`` of float inputs by name, samples first; the recipe ``int8`` needs it.
 
     Returns:
-        ``producers``, ``minimum_runtime``, ``requires_features`` and ``warnings``; operators and weights are
-        read back from the file (see `edgekit.pipeline.inspection`).
+        The export record (see `edgekit.pipeline.exporters.record.record`).
 
     Raises:
         UsageError: ``EK-DATA``: the recipe needs calibration samples and there are none.
@@ -56,12 +55,9 @@ def export(*, source: Mapping[str, Any], recipe: str, calibration: str | None, o
         except ConverterError as error:
             raise _explained(error) from error
     Path(output).write_bytes(data)
-    return {
-        "producers": {"keras": keras.__version__, "tensorflow": tf.__version__},
-        "minimum_runtime": _minimum_runtime(data),
-        "requires_features": [],
-        "warnings": [],
-    }
+    made = record(("keras",), _minimum_runtime(data))
+    made["producers"]["tensorflow"] = tf.__version__  # whichever of its distributions is installed
+    return made
 
 
 def _freeze(opened: Any, directory: str) -> None:
@@ -98,10 +94,8 @@ def _configure(converter: Any, recipe: str, calibration: str | None, signature: 
         # The second set is for operators without an int8 kernel: they stay float between their neighbours.
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8, tf.lite.OpsSet.TFLITE_BUILTINS]
         converter.representative_dataset = _representative(calibration, signature)
-    elif recipe != "int8-dynamic":
-        raise ConversionError(
-            "EK-UNSUPPORTED", f"TensorFlow's converter has no recipe {recipe!r}", "use fp32, fp16, int8 or int8-dynamic"
-        )
+    else:
+        raise ConversionError("EK-UNSUPPORTED", f"no recipe {recipe!r} here", "use fp32, fp16 or int8")
 
 
 def _representative(calibration: str | None, signature: Signature) -> Callable[[], Iterator[dict[str, np.ndarray]]]:

@@ -53,11 +53,9 @@ def export(*, source: Mapping[str, Any], recipe: str, calibration: str | None, o
         scripted = scripted if recipe == "int8" else torch.jit.freeze(scripted.eval())
     scripted._save_for_lite_interpreter(output)
     return record(
-        output,
-        "ptl",
-        packages=("torch",),
-        minimum_runtime={"pytorch-mobile": "1.10"},
-        warnings=["PyTorch Mobile is at its end: torch 2.13 builds it without XNNPACK, so it is slow; prefer .pte"],
+        ("torch",),
+        {"pytorch-mobile": "1.10"},
+        ["PyTorch Mobile is at its end: torch 2.13 builds it without XNNPACK, so it is slow; prefer .pte"],
     )
 
 

@@ -44,7 +44,7 @@ class LiteInterpreterSession:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", DeprecationWarning)
-                self._module = _load_for_lite_interpreter(io.BytesIO(data))  # type: ignore[no-untyped-call]
+                self._module = _load_for_lite_interpreter(io.BytesIO(data))
         except RuntimeError as error:
             raise failure(PyTorchMobile.name, "load the model", error) from error
         self._tensors = [torch.from_numpy(np.zeros(spec.shape, spec.dtype)) for spec in signature.inputs]

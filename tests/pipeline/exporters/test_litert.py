@@ -30,7 +30,8 @@ def base(nets: Nets, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, di
 def test_the_float_file_is_the_source_model(nets: Nets, base: tuple[Path, dict[str, Any]]) -> None:
     path, record = base
     assert nets.snr("clamped", path) >= 100
-    assert (record["delegated_share"], record["undelegated_ops"]) == (100.0, {})
+    facts = inspect_file(path, "tflite")
+    assert (facts.delegated_share, facts.undelegated_ops) == (100.0, {})
     assert record["producers"].keys() == {"torch", "litert-torch", "litert-converter"}
 
 
@@ -47,12 +48,12 @@ def test_a_quantized_file_runs_and_agrees_with_its_source(
 ) -> None:
     path = tmp_path / "model.tflite"
     calibration = nets.calibration("clamped") if name == "int8" else None
-    record = quantize(base=str(base[0]), recipe=name, calibration=calibration, output=str(path))
+    quantize(base=str(base[0]), recipe=name, calibration=calibration, output=str(path))
     assert nets.snr("clamped", path) >= least_snr_db
     facts = inspect_file(path, "tflite")
     assert check_weights(facts, recipe(name), nets.source("clamped").parameter_count, path.stat().st_size) is None
     outside = {"DEPTHWISE_CONV_2D": 1} if name == "int8-dynamic" else {}
-    assert record["undelegated_ops"] == outside
+    assert facts.undelegated_ops == outside
 
 
 def test_stock_calibration_averages_extremes_away(

@@ -19,7 +19,6 @@ QUALITY = {
     "mobile fp32": 100,
     "mobile fp16": 50,
     "mobile int8": 28,
-    "mobile int8-dynamic": 35,
     "squeeze fp32": 100,
     "sequence int8": 25,
     "exported fp32": 100,
