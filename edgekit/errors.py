@@ -31,7 +31,6 @@ CODES = {
     "EK-BUNDLE": "the bundle is damaged, incomplete or not a bundle",
     "EK-INPUT": "an input does not fit the model's signature",
     "EK-ENGINE": "an engine is unknown, not installed or cannot run this variant",
-    "EK-DEVICE": "the device is unknown, was not reached or failed",
     "EK-VERIFY": "outputs differ from the bundle's check vectors",
     "EK-INTERRUPTED": "the user stopped the run",
     "EK-UNEXPECTED": "an error that edgekit did not foresee",
@@ -82,12 +81,6 @@ class LimitError(EdgekitError):
     exit_code = 3
 
 
-class DeviceError(EdgekitError):
-    """A device was not reached, or failed."""
-
-    exit_code = 4
-
-
 class ConversionError(EdgekitError):
     """A variant could not be exported, or did not pass the checks that follow."""
 
@@ -107,8 +100,7 @@ class Interrupted(EdgekitError):
 
 
 _KINDS = {
-    kind.__name__: kind
-    for kind in (EdgekitError, UsageError, LimitError, DeviceError, ConversionError, BundleError, Interrupted)
+    kind.__name__: kind for kind in (EdgekitError, UsageError, LimitError, ConversionError, BundleError, Interrupted)
 }
 
 

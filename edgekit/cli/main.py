@@ -73,7 +73,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def run(arguments: list[str]) -> int:
-    """Run the command line; the exit code (see design: 0, 1, 2, 3, 4, 5, 6, and 130 for Ctrl-C)."""
+    """Run the command line; the exit code (the README lists them)."""
     debug = "--debug" in arguments
     try:
         # A flag of the whole command is accepted after the verb too, where people type it.
@@ -82,7 +82,8 @@ def run(arguments: list[str]) -> int:
     except click.exceptions.Exit as ended:
         return ended.exit_code
     except (KeyboardInterrupt, click.Abort):
-        _show({"code": "EK-INTERRUPTED", "message": "stopped", "hint": None, "log": None})
+        hint = "run the same command again to go on"
+        _show({"code": "EK-INTERRUPTED", "message": "stopped", "hint": hint, "log": None})
         return 130
     except click.ClickException as error:
         context = getattr(error, "ctx", None)

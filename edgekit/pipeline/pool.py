@@ -113,7 +113,7 @@ class Pool:
         """An idle worker that fits, preferring one that already imported the task's module."""
         with self._lock:
             if self._stopping:
-                raise Interrupted("EK-INTERRUPTED", "stopped")
+                raise Interrupted("EK-INTERRUPTED", "stopped", "run the same command again to go on")
             fitting = [worker for worker in self._idle if worker.family == task.family]
             fitting.sort(key=lambda worker: task.function in worker.seen)
             worker = fitting[-1] if fitting else _Worker(task.family)
@@ -171,7 +171,8 @@ class _Worker:
                 listener(answer["event"])
             elif "error" in answer:
                 error = from_json(answer["error"])
-                error.log = error.log or str(task.log)
+                if not isinstance(error, Interrupted):
+                    error.log = error.log or str(task.log)
                 raise error
             else:
                 self.seen.add(task.function)

@@ -17,7 +17,7 @@ import threading
 import traceback
 from typing import Any
 
-from edgekit.errors import EdgekitError
+from edgekit.errors import ConversionError, EdgekitError, Interrupted
 from edgekit.pipeline import progress
 
 
@@ -63,23 +63,20 @@ def _perform(request: dict[str, Any]) -> dict[str, Any]:
         traceback.print_exc()
         return {"error": error.to_json()}
     except KeyboardInterrupt:
-        return {
-            "error": {"kind": "Interrupted", "code": "EK-INTERRUPTED", "message": "stopped", "hint": None, "log": None}
-        }
+        hint = "run the same command again to go on"
+        return {"error": Interrupted("EK-INTERRUPTED", "stopped", hint).to_json()}
     except MemoryError:
         traceback.print_exc()
-        return {"error": _foreseen("EK-CRASHED", "ran out of memory", "close other programs, or try --jobs 1")}
+        memory = ConversionError("EK-CRASHED", "ran out of memory", "close other programs, or try --jobs 1")
+        return {"error": memory.to_json()}
     except Exception as error:  # the one boundary where a converter may raise anything: it becomes one failed row
         traceback.print_exc()
         text = next(iter(str(error).strip().splitlines()), "")
-        return {"error": _foreseen(request["code"], f"{type(error).__name__}: {text}"[:300], request["hint"])}
+        message = f"{type(error).__name__}: {text}"[:300]
+        return {"error": ConversionError(request["code"], message, request["hint"]).to_json()}
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
-
-
-def _foreseen(code: str, message: str, hint: str | None) -> dict[str, Any]:
-    return {"kind": "ConversionError", "code": code, "message": message, "hint": hint, "log": None}
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What `edgekit.load`'s model adds to a call of the raw interpreter, interleaved.
 
-Run with ``pytest -s tests/benchmarks/test_call_overhead.py``; prints microseconds per call.
+Run with ``pytest -s -n 0 tests/benchmarks/test_call_overhead.py``; prints microseconds per call.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Exports side by side against the same exports one after the other, interleaved in one run.
 
-Run with ``pytest -s tests/benchmarks/test_parallel_exports.py``; prints seconds and the ratio of medians.
+Run with ``pytest -s -n 0 tests/benchmarks/test_parallel_exports.py``; prints seconds and the ratio of medians.
 """
 
 from __future__ import annotations

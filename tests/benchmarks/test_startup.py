@@ -1,4 +1,4 @@
-"""What ``--help`` costs above an empty Python, interleaved; run with ``pytest -s tests/benchmarks/test_startup.py``."""
+"""What ``--help`` costs above an empty Python, interleaved; run with ``pytest -s -n 0 tests/benchmarks/test_startup.py``."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def zero_pad(node: Node) -> tuple[tuple[int, int], ...] | None:
     """
     if node.op != "call_function" or node.target not in _PADS:
         return None
-    amounts = [int(amount) for amount in node.args[1]]  # type: ignore[union-attr, arg-type]
+    amounts = [int(amount) for amount in node.args[1]]
     if node.target is _ATEN.pad.default:
         mode = node.args[2] if len(node.args) > 2 else node.kwargs.get("mode", "constant")
         value = node.args[3] if len(node.args) > 3 else node.kwargs.get("value")
@@ -99,7 +99,7 @@ def _folded_padding(
 
 def _arguments(convolution: Node) -> tuple[Any, ...]:
     """All seven arguments of an ``aten.conv1d`` or ``aten.conv2d``, defaults filled in and broadcast."""
-    rank = _CONVOLUTIONS[convolution.target]  # type: ignore[index]
+    rank = _CONVOLUTIONS[convolution.target]
     given: list[Any] = list(convolution.args)
     arguments = given + [None, [1], [0], [1], 1][len(given) - 2 :]
     for index in (3, 4, 5):

@@ -99,7 +99,7 @@ class _Run:
         if place.type == "cpu":
             torch.set_num_threads(self._threads())
         # Convolutions train twice as fast on the CPU in this layout, and much faster on GPUs in half precision.
-        self._module.to(place).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._module.to(place).to(memory_format=torch.channels_last)
         self._optimizer = _optimizer(self._module, training)
         self._mixed = place.type == "cuda"
         self._scaler = torch.amp.GradScaler(place.type, enabled=self._mixed)
