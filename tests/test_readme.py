@@ -47,6 +47,13 @@ def test_command(command: str, digits_bundle: Path, tmp_path: Path) -> None:
     assert process.returncode == 0, process.stderr
 
 
+def test_the_project_that_init_writes_builds_as_it_is(digits_bundle: Path, tmp_path: Path) -> None:
+    for command in ("edgekit init mine", "edgekit build mine --target rpi4"):
+        subprocess.run(command, shell=True, cwd=tmp_path, env=environment(), capture_output=True, check=True)
+    built = tmp_path / "mine" / "build" / "digits-rpi4.edgekit"
+    assert built.read_bytes() == digits_bundle.read_bytes()
+
+
 @pytest.mark.parametrize("program", blocks("python"))
 def test_program(program: str, digits_bundle: Path) -> None:
     command = [sys.executable, "-c", program]

@@ -100,9 +100,14 @@ def read_array_file(path: Path) -> Arrays:
     except (OSError, ValueError, EOFError) as error:
         raise UsageError("EK-DATA", f"{path} holds no numpy arrays ({error})", "save it with numpy.save") from error
     if isinstance(stored, np.ndarray):
-        return {DEFAULT_INPUT: stored}
-    arrays = {name: stored[name] for name in stored.files}
+        return {DEFAULT_INPUT: _single(stored)}
+    arrays = {name: _single(stored[name]) for name in stored.files}
     return {DEFAULT_INPUT: next(iter(arrays.values()))} if len(arrays) == 1 else arrays
+
+
+def _single(array: np.ndarray) -> np.ndarray:
+    """*array*, in single precision if it is in double, which numpy makes by default and no device computes in."""
+    return array.astype(np.float32) if array.dtype == np.float64 else array
 
 
 def check_inputs(name: str, inputs: Arrays) -> None:
@@ -164,7 +169,7 @@ def _check_labels(name: str, labels: np.ndarray, samples: int, classes: int) -> 
 
 def _preprocess(name: str, inputs: Arrays, process: Preprocessing | None) -> Arrays:
     if process is None:
-        return {key: array.astype(np.float32) if array.dtype == np.float64 else array for key, array in inputs.items()}
+        return {key: _single(array) for key, array in inputs.items()}
     if len(inputs) != 1:
         raise UsageError(
             "EK-DATA", f"[preprocessing] needs one input, the {name} data has {len(inputs)}", "prepare it in data.py"

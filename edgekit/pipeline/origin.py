@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -67,8 +68,17 @@ class Origin:
 
     @property
     def packages(self) -> tuple[str, ...]:
-        """Packages whose versions decide what the source model computes."""
-        return TORCH if self.family == "torch" else TENSORFLOW
+        """Packages whose versions decide what the source model computes: its framework, and what its code requires."""
+        required = () if self.project is None else self.project.project.requires
+        own = (requirement.split("==")[0].strip() for requirement in required)
+        return (*(TORCH if self.family == "torch" else TENSORFLOW), *own)
+
+    @property
+    def model_key(self) -> dict[str, str | None]:
+        """What tells this model, before training, from any other; files by name, as their contents are in `digest`."""
+        weights = None if self.source.weights is None else os.path.relpath(self.source.weights, self.directory)
+        file = os.path.relpath(self.source.path, self.directory)
+        return {"files": self.digest, "file": file, "factory": self.source.factory, "weights": weights}
 
     @property
     def data(self) -> DataSection | None:
@@ -172,7 +182,8 @@ def _of_project(project: Project) -> Origin:
             )
         kind = found
     weights = None if model.weights is None else str(directory / model.weights)
-    outside = [directory / name for name in project.data.files]
+    named = [file, *(name for name in (model.weights, *project.data.files) if name is not None)]
+    outside = [directory / name for name in named if not (directory / name).resolve().is_relative_to(directory)]
     return Origin(
         name=project.name,
         path=directory,

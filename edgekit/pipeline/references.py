@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from edgekit.bundle import canonical_json
 from edgekit.errors import Interrupted
 from edgekit.pipeline.cache import Entry, code_digest, file_digest, versions
 from edgekit.pipeline.data import DEFAULT_INPUT, load_arrays, read_array_file, save_arrays
@@ -82,18 +84,16 @@ class _Maker:
         source = _with_inputs(origin.source, data.record["inputs"])
         if training is not None:
             source = source.with_weights(training.path(Path(training.record["weights"]).name))
-        model = [origin.digest, None if training is None else training.digest, origin.source.factory]
         calibration = origin.data.calibration
         return self._measure(
             source,
-            model,
             data,
             calibration_origin={
                 "samples": data.record["samples"]["calibration"],
                 "from": calibration if isinstance(calibration, str) else data.record["calibration_from"],
             },
             random=False,
-            training=None if training is None else training.record,
+            training=training,
         )
 
     def _data(self) -> Entry:
@@ -139,10 +139,9 @@ class _Maker:
             "train",
             origin.name,
             key={
-                "origin": origin.digest,
+                "model": origin.model_key,
                 "data": data.digest,
                 "training": section,
-                "source": [origin.source.kind, origin.source.factory],
                 "versions": self._versions,
             },
             code=("pipeline/training", "pipeline/sources"),
@@ -166,8 +165,11 @@ class _Maker:
         described = self._stages.run(
             "describe",
             origin.name,
-            key={"origin": origin.digest, "source": origin.source.factory, "versions": self._versions}
-            | {"inputs": [spec.to_json() for spec in origin.source.inputs]},
+            key={
+                "model": origin.model_key,
+                "inputs": [spec.to_json() for spec in origin.source.inputs],
+                "versions": self._versions,
+            },
             code=("pipeline/sources", "pipeline/reference.py"),
             function="edgekit.pipeline.reference:describe",
             family=self._origin.family,
@@ -193,7 +195,6 @@ class _Maker:
         data = self._stages.cache.stage("samples", key, samples)
         return self._measure(
             _with_inputs(origin.source, data.record["inputs"]),
-            [origin.digest, origin.source.factory],
             data,
             calibration_origin=None
             if origin.calibration is None
@@ -205,14 +206,14 @@ class _Maker:
     def _measure(
         self,
         source: SourceSpec,
-        model: list[str | None],
         data: Entry,
         *,
         calibration_origin: Mapping[str, Any] | None,
         random: bool,
-        training: Mapping[str, Any] | None,
+        training: Entry | None,
     ) -> Reference:
         origin = self._origin
+        model = {**origin.model_key, "training": None if training is None else training.digest}
         entry = self._stages.run(
             "reference",
             origin.name,
@@ -233,7 +234,7 @@ class _Maker:
         accuracy = score(load_arrays(outputs)[0])
         return Reference(
             source=source,
-            digest=entry.digest,
+            digest=hashlib.sha256(canonical_json({"model": model, "reference": entry.digest})).hexdigest(),
             framework=entry.record["framework"],
             signature=Signature.from_json(entry.record["signature"]),
             parameter_count=entry.record["parameter_count"],
@@ -242,7 +243,7 @@ class _Maker:
             calibration=None if calibration_origin is None else Path(data.path("calibration.npz")),
             calibration_origin=calibration_origin,
             random=random,
-            training=training,
+            training=None if training is None else training.record,
             samples_by_set=data.record["samples"],
             accuracy=None if accuracy is None else round(accuracy, 3),
             score=score,

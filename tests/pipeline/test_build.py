@@ -82,6 +82,25 @@ def test_training_is_kept_when_recipes_change_and_repeated_when_the_data_does(sh
     assert "train" in third.stages(cached=False)
 
 
+def test_other_weights_are_another_model(shared: Path) -> None:
+    import torch
+
+    toml = TOML.replace('framework = "torch"', 'framework = "torch"\nweights = "first.pt"')
+    project = write_project(shared / "weights", toml)
+    namespace: dict[str, Any] = {}
+    exec(MODEL, namespace)
+    net = namespace["build"]()
+    bundles = []
+    for name in ("first", "second"):
+        torch.save(net.state_dict(), project / f"{name}.pt")
+        torch.nn.init.normal_(net[-1].weight)
+    for name in ("first", "second"):
+        (project / "edgekit.toml").write_text(toml.replace("first.pt", f"{name}.pt"))
+        with edgekit.build(project, target="rpi4", formats=["tflite"], recipes=["fp32"]) as bundle:
+            bundles.append(bundle.manifest.variant("fp32.tflite").sha256)
+    assert bundles[0] != bundles[1]
+
+
 def test_two_builds_from_nothing_give_the_same_bytes(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
