@@ -14,7 +14,7 @@ import pytest
 
 from edgekit.bundle import Bundle, Manifest
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.fixture(scope="module")
