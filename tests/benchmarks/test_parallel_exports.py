@@ -14,7 +14,7 @@ from pathlib import Path
 
 from support.projects import TOML, write_project
 
-RECIPES, FORMATS, ROUNDS = ("fp32", "fp16", "int8"), ("tflite", "pte"), 5
+RECIPES, FORMATS, ROUNDS = ("fp32", "fp16", "int8"), ("tflite", "pte"), 3
 
 
 def seconds(project: Path, *arguments: str) -> float:
@@ -29,12 +29,12 @@ def test_exports_side_by_side(tmp_path: Path) -> None:
     project = write_project(tmp_path / "small", TOML)
     side_by_side, in_turn, one_command_each = [], [], []
     everything = [*(f"-r{name}" for name in RECIPES), *(f"-f{name}" for name in FORMATS)]
-    for round in range(ROUNDS):
-        os.environ["EDGEKIT_CACHE"] = str(tmp_path / f"a{round}")
+    for turn in range(ROUNDS):
+        os.environ["EDGEKIT_CACHE"] = str(tmp_path / f"a{turn}")
         side_by_side.append(seconds(project, *everything))
-        os.environ["EDGEKIT_CACHE"] = str(tmp_path / f"b{round}")
+        os.environ["EDGEKIT_CACHE"] = str(tmp_path / f"b{turn}")
         in_turn.append(seconds(project, *everything, "--jobs", "1"))
-        os.environ["EDGEKIT_CACHE"] = str(tmp_path / f"c{round}")
+        os.environ["EDGEKIT_CACHE"] = str(tmp_path / f"c{turn}")
         each = [seconds(project, f"-r{recipe}", f"-f{format}") for format in FORMATS for recipe in RECIPES]
         one_command_each.append(sum(each))
     base = statistics.median(side_by_side)
