@@ -28,10 +28,7 @@ def real_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     steps: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EDGEKIT_HOME", str(home))
-        try:
-            environments.create("tflite-runtime", steps.append)
-        except EdgekitError as error:
-            pytest.skip(f"cannot make the environment here: {error.message}")
+        environments.create("tflite-runtime", steps.append)
     assert [step.split()[0] for step in steps] == ["making", "installing"]
     return home
 
