@@ -83,8 +83,10 @@ class Pool:
             listener({"kind": "start"})
             try:
                 result = worker.perform(task, listener)
-            except EdgekitError:
+            except EdgekitError as error:
                 self._release(worker, alive=worker.process.poll() is None)
+                if self._stopping and error.code == "EK-CRASHED":  # by our own hand
+                    raise _stopped() from error
                 raise
             except BaseException:
                 self._release(worker, alive=False)
@@ -113,7 +115,7 @@ class Pool:
         """An idle worker that fits, preferring one that already imported the task's module."""
         with self._lock:
             if self._stopping:
-                raise Interrupted("EK-INTERRUPTED", "stopped", "run the same command again to go on")
+                raise _stopped()
             fitting = [worker for worker in self._idle if worker.family == task.family]
             fitting.sort(key=lambda worker: task.function in worker.seen)
             worker = fitting[-1] if fitting else _Worker(task.family)
@@ -130,6 +132,10 @@ class Pool:
                 return
         worker.process.kill()
         worker.process.wait()
+
+
+def _stopped() -> Interrupted:
+    return Interrupted("EK-INTERRUPTED", "stopped", "run the same command again to go on")
 
 
 @dataclass(eq=False)

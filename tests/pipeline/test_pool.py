@@ -95,7 +95,7 @@ def test_ctrl_c_lets_a_task_that_can_save_finish_and_kills_the_others(pool: Pool
     pool.interrupt()
     for thread in threads:
         thread.join()
-    assert ended == {"saver": {"interrupted": True}, "other": "EK-CRASHED"}
+    assert ended == {"saver": {"interrupted": True}, "other": "EK-INTERRUPTED"}
     with pytest.raises(EdgekitError, match="stopped"):
         pool.run(task("echo", tmp_path), ignore)
 
