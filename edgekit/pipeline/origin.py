@@ -59,7 +59,8 @@ class Origin:
 
     @property
     def directory(self) -> Path:
-        return self.path if self.path.is_dir() else self.path.parent
+        """The project's folder, or the one that a bare model lies in."""
+        return self.path if self.project is not None else self.path.parent
 
     @property
     def family(self) -> str:
