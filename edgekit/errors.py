@@ -32,6 +32,8 @@ CODES = {
     "EK-INPUT": "an input does not fit the model's signature",
     "EK-ENGINE": "an engine is unknown, not installed or cannot run this variant",
     "EK-VERIFY": "outputs differ from the bundle's check vectors",
+    "EK-CONNECT": "the device was not reached",
+    "EK-DEVICE": "the device was reached, and something failed or is missing there",
     "EK-INTERRUPTED": "the user stopped the run",
     "EK-UNEXPECTED": "an error that edgekit did not foresee",
 }
@@ -81,6 +83,12 @@ class LimitError(EdgekitError):
     exit_code = 3
 
 
+class DeviceError(EdgekitError):
+    """A device was not reached, or something failed there."""
+
+    exit_code = 4
+
+
 class ConversionError(EdgekitError):
     """A variant could not be exported, or did not pass the checks that follow."""
 
@@ -100,7 +108,8 @@ class Interrupted(EdgekitError):
 
 
 _KINDS = {
-    kind.__name__: kind for kind in (EdgekitError, UsageError, LimitError, ConversionError, BundleError, Interrupted)
+    kind.__name__: kind
+    for kind in (EdgekitError, UsageError, LimitError, DeviceError, ConversionError, BundleError, Interrupted)
 }
 
 

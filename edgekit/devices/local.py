@@ -1,0 +1,70 @@
+"""This machine as a device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from edgekit.bundle import Bundle
+from edgekit.devices.base import RunResult
+from edgekit.errors import UsageError
+from edgekit.runtime import verification
+from edgekit.runtime.machine import read_machine
+from edgekit.runtime.model import default_threads, load
+from edgekit.runtime.verification import Verification
+
+
+def open(name: str) -> LocalDevice:
+    """The device called ``local``.
+
+    Raises:
+        UsageError: ``EK-ARGUMENT``: something follows the name.
+    """
+    if name != "local":
+        raise UsageError("EK-ARGUMENT", f"there is no device {name!r}", "this machine is just 'local'")
+    return LocalDevice()
+
+
+class LocalDevice:
+    """Runs bundles in this process."""
+
+    name = "local"
+    emulated = False
+
+    def run(
+        self,
+        bundle: Path,
+        inputs: Mapping[str, np.ndarray],
+        *,
+        variant: str | None,
+        engine: str | None,
+        threads: int | None,
+        report: Callable[[str], None],
+    ) -> RunResult:
+        with load(bundle, variant=variant, engine=engine, threads=threads) as model:
+            result = model(inputs)
+            outputs = result if isinstance(result, dict) else {model.signature.outputs[0].name: result}
+            return RunResult(model.variant, model.engine, model.threads, outputs)
+
+    def verify(
+        self, bundle: Path, *, variant: str | None, threads: int | None, report: Callable[[str], None]
+    ) -> tuple[Verification, ...]:
+        with Bundle.open(bundle) as opened:
+            return verification.verify(
+                opened,
+                features=read_machine().features,
+                threads=threads or default_threads(),
+                variant=variant,
+                report=report,
+            )
+
+    def close(self) -> None:
+        """There is nothing to release."""
+
+    def __enter__(self) -> LocalDevice:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
