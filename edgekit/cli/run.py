@@ -10,14 +10,15 @@ import click
 if TYPE_CHECKING:
     import numpy as np
 
-    from edgekit.runtime.model import Model
-    from edgekit.tensors import TensorSpec
+    from edgekit.bundle import Bundle
+    from edgekit.runtime.preprocess import Preprocessing
 
 _EPILOG = """\b
 Examples:
   edgekit run digits.edgekit --input seven.png
   edgekit run digits.edgekit --input sample.npy --variant int8.pte --engine executorch
   edgekit run digits.edgekit --input sample.npy --output scores.npz --json
+  edgekit run digits.edgekit --input seven.png --on ssh://pi@raspberrypi.local
 """
 
 
@@ -26,7 +27,14 @@ Examples:
 @click.option(
     "--input", "source", type=click.Path(path_type=Path), required=True, help="A .npy, .npz, .png, .jpg or .wav file."
 )
-@click.option("--on", "device", type=click.Choice(["local"]), default="local", show_default=True, help="Where to run.")
+@click.option(
+    "--on",
+    "device",
+    metavar="DEVICE",
+    default="local",
+    show_default=True,
+    help="local, ssh://USER@HOST or emulator:BOARD.",
+)
 @click.option("--variant", metavar="NAME", help="The variant; by default the best that runs here.")
 @click.option("--engine", metavar="NAME", help="The engine; by default the variant's first that is installed.")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads to use; by default one per core, at most 4.")
@@ -53,31 +61,46 @@ def command(
     """
     import numpy as np
 
+    from edgekit.bundle import Bundle
     from edgekit.cli import console
+    from edgekit.devices import open_device
     from edgekit.errors import EdgekitError, UsageError
-    from edgekit.runtime.model import load
+    from edgekit.runtime.prepare import ready_inputs
+    from edgekit.runtime.selection import choices
 
     if output is not None and output.suffix != ".npz":
         raise UsageError("EK-ARGUMENT", f"--output {output} is not an .npz file", "outputs are written as .npz")
-    with load(bundle, variant=variant, engine=engine, threads=threads) as model:
-        result = model(_inputs(model, source))
-    outputs = result if isinstance(result, dict) else {model.signature.outputs[0].name: result}
-    console.note(f"{model.variant} on {model.engine}, {model.threads} threads", quiet or as_json)
+    with open_device(device) as place:
+        with Bundle.open(bundle) as opened:
+            labels = opened.manifest.labels
+            choices(opened.manifest, (), variant, engine)  # refuses misspelled names before anything is sent
+            inputs = ready_inputs(source, opened.manifest.signature, _preprocessing(opened))
+        result = place.run(
+            bundle,
+            inputs,
+            variant=variant,
+            engine=engine,
+            threads=threads,
+            report=lambda line: console.note(line, quiet or as_json),
+        )
+    outputs = dict(result.outputs)
+    console.note(f"{result.variant} on {result.engine}, {result.threads} threads", quiet or as_json)
     if output is not None:
         try:
-            np.savez(output, **outputs)
+            np.savez(output, allow_pickle=False, **outputs)
         except OSError as error:
             raise EdgekitError("EK-WRITE", f"cannot write {output}: {error.strerror}", "write elsewhere") from error
-    ranked = {name: _ranked(array, model.labels, top) for name, array in outputs.items()}
+    ranked = {name: _ranked(array, labels, top) for name, array in outputs.items()}
     if as_json:
         console.document(
             {
                 "bundle": str(bundle),
                 "input": str(source),
-                "device": device,
-                "variant": model.variant,
-                "engine": model.engine,
-                "threads": model.threads,
+                "device": place.name,
+                "emulated": place.emulated,
+                "variant": result.variant,
+                "engine": result.engine,
+                "threads": result.threads,
                 "outputs": {
                     name: {"shape": list(array.shape), "dtype": array.dtype.name, "top": ranked[name]}
                     for name, array in outputs.items()
@@ -92,27 +115,15 @@ def command(
         click.echo(console.table(headers, [[str(row[label]), f"{row['score']:.4f}"] for row in rows]))
 
 
-def _inputs(model: Model, source: Path) -> Any:
-    """What *model* takes, from the file *source*: ready tensors as they are, raw samples prepared."""
-    from edgekit.errors import UsageError
-    from edgekit.runtime.preprocess import read_arrays
+def _preprocessing(bundle: Bundle) -> Preprocessing | None:
+    from edgekit.errors import BundleError
+    from edgekit.runtime.preprocess import Preprocessing
 
-    specs = model.signature.inputs
-    if source.suffix.lower() not in (".npy", ".npz"):
-        return model.prepare(source)
-    if not source.is_file():
-        raise UsageError("EK-MISSING-FILE", f"there is no file {source}", "name an .npy, .npz, .png, .jpg or .wav file")
-    arrays = read_arrays(source)
-    if len(specs) == 1 and len(arrays) == 1:
-        arrays = {specs[0].name: next(iter(arrays.values()))}
-    if all(spec.name in arrays and _is_ready(arrays[spec.name], spec) for spec in specs):
-        ready = {spec.name: arrays[spec.name] for spec in specs}
-        return ready if len(specs) > 1 else ready[specs[0].name]
-    return model.prepare(arrays if len(specs) > 1 or len(arrays) > 1 else arrays[specs[0].name])
-
-
-def _is_ready(array: np.ndarray, spec: TensorSpec) -> bool:
-    return array.shape == spec.shape and array.dtype.name == spec.dtype
+    described = bundle.manifest.preprocessing
+    try:
+        return None if described is None else Preprocessing.from_json(described)
+    except ValueError as error:
+        raise BundleError("EK-BUNDLE", f"{bundle.path}: the manifest does not fit the schema: {error}") from error
 
 
 def _ranked(array: np.ndarray, labels: tuple[str, ...], top: int) -> list[dict[str, Any]]:
