@@ -86,6 +86,7 @@ class Manifest:
         calibration: Where calibration samples came from, and how many; None when nothing was calibrated.
         checks: Input and output files of the check vectors, their number, and whether inputs were random.
         files: Size and SHA-256 of every file but the manifest.
+        methods: Signatures of further methods by name; every variant's file has them.
     """
 
     name: str
@@ -100,6 +101,7 @@ class Manifest:
     checks: Mapping[str, Any]
     producer: str
     files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    methods: Mapping[str, Signature] = field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION
 
     def variant(self, name: str) -> Variant:
@@ -113,6 +115,7 @@ class Manifest:
     def to_json(self) -> dict[str, Any]:
         value = asdict(self)
         value["signature"] = self.signature.to_json()
+        value["methods"] = {name: signature.to_json() for name, signature in self.methods.items()}
         return value
 
 
@@ -269,7 +272,8 @@ def parse_manifest(data: bytes) -> Manifest:
             "install the edgekit that built it, or build it again",
         )
     manifest: Manifest = conform(Manifest, value)
-    _check_signature(manifest.signature)
+    for signature in (manifest.signature, *manifest.methods.values()):
+        _check_signature(signature)
     for file, facts in manifest.files.items():
         _check_path(file)
         if facts.keys() != {"size_bytes", "sha256"} or type(facts["size_bytes"]) is not int or facts["size_bytes"] < 0:

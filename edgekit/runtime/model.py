@@ -12,8 +12,9 @@ import numpy as np
 
 from edgekit.bundle import Bundle
 from edgekit.errors import BundleError, UsageError
+from edgekit.runtime import prepare
 from edgekit.runtime.engines import Session, open_session
-from edgekit.runtime.preprocess import Preprocessing, read_sample
+from edgekit.runtime.preprocess import Preprocessing
 from edgekit.runtime.selection import Choice, choices, choose
 from edgekit.tensors import Signature, TensorSpec
 
@@ -99,10 +100,8 @@ class Model:
         Raises:
             UsageError: ``EK-INPUT``: the result does not fit the signature.
         """
-        if len(self._specs) == 1 and not isinstance(sample, Mapping):
-            return self._prepared(self._specs[0], sample)
-        samples = self._by_name(sample)
-        return {spec.name: self._prepared(spec, samples[spec.name]) for spec in self._specs}
+        arrays = prepare.prepare(sample, self.signature, self.preprocessing)
+        return arrays if len(arrays) > 1 else next(iter(arrays.values()))
 
     def close(self) -> None:
         """Release the engine's memory; the model cannot be called after that."""
@@ -123,7 +122,7 @@ class Model:
         """The arrays of *inputs* in the signature's order, after the full check."""
         if len(self._specs) == 1 and not isinstance(inputs, Mapping):
             inputs = {self._specs[0].name: inputs}
-        named = self._by_name(inputs)
+        named = prepare.by_name(inputs, self.signature)
         arrays = []
         for spec in self._specs:
             array = named[spec.name]
@@ -131,41 +130,6 @@ class Model:
                 raise _misfit(spec, array)
             arrays.append(array)
         return arrays
-
-    def _by_name(self, inputs: Any) -> Mapping[str, Any]:
-        names = [spec.name for spec in self._specs]
-        if not isinstance(inputs, Mapping):
-            raise UsageError("EK-INPUT", f"the model takes {len(names)} inputs", f"pass a dict with {', '.join(names)}")
-        if set(inputs) != set(names):
-            given = ", ".join(map(str, inputs)) or "none"
-            raise UsageError("EK-INPUT", f"inputs are named {given}", f"the model takes {', '.join(names)}")
-        return inputs
-
-    def _prepared(self, spec: TensorSpec, sample: Any) -> np.ndarray:
-        rank = len(spec.shape) - 1
-        if isinstance(sample, (str, Path)):
-            sample = read_sample(sample, self._channels(spec))
-        if self.preprocessing is not None:
-            array = self.preprocessing.apply(sample, rank)
-        else:
-            array = np.asarray(sample)
-            if np.can_cast(array.dtype, spec.dtype, "same_kind"):
-                array = array.astype(spec.dtype)
-        array = np.ascontiguousarray(array)[None]
-        if array.shape != spec.shape or array.dtype != np.dtype(spec.dtype):
-            raise UsageError(
-                "EK-INPUT",
-                f"the sample became {array.dtype}{list(array.shape)}, the model takes {spec.dtype}{list(spec.shape)}",
-                "a raw sample has no batch axis and the shape of the training data",
-            )
-        return array
-
-    def _channels(self, spec: TensorSpec) -> int | None:
-        """Channels of the images this input is made from, or None when it is no image."""
-        if len(spec.shape) != 4:
-            return None
-        first = self.preprocessing is not None and self.preprocessing.layout == "channels-first"
-        return spec.shape[1] if first else spec.shape[3]
 
 
 @overload

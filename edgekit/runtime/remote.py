@@ -39,7 +39,14 @@ class Server:
         self.close()
 
     def open(
-        self, data: bytes, format: str, signature: Signature, threads: int, *, owned: bool = False
+        self,
+        data: bytes,
+        format: str,
+        signature: Signature,
+        threads: int,
+        method: str | None = None,
+        *,
+        owned: bool = False,
     ) -> RemoteSession:
         """Open a model file (see `edgekit.runtime.engines.open_session`); the session before it is closed.
 
@@ -49,7 +56,7 @@ class Server:
         Raises:
             EdgekitError: What the engine raised there, or ``EK-CRASHED`` with the signal that ended the process.
         """
-        header = {"do": "open", "engine": self._engine, "format": format, "threads": threads}
+        header = {"do": "open", "engine": self._engine, "format": format, "threads": threads, "method": method}
         try:
             answer, _ = self.call({**header, "signature": signature.to_json()}, data)
         except EdgekitError:

@@ -51,7 +51,9 @@ class _Server:
         if header["do"] == "close":
             return {}, b""
         self._signature = Signature.from_json(header["signature"])
-        self._session = open_session(header["engine"], body, header["format"], self._signature, header["threads"])
+        self._session = open_session(
+            header["engine"], body, header["format"], self._signature, header["threads"], header["method"]
+        )
         return {"threads": self._session.threads}, b""
 
 

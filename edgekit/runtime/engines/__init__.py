@@ -57,7 +57,9 @@ def available(format: str | None = None) -> dict[str, str]:
     return versions
 
 
-def open_session(name: str, data: bytes, format: str, signature: Signature, threads: int) -> Session:
+def open_session(
+    name: str, data: bytes, format: str, signature: Signature, threads: int, method: str | None = None
+) -> Session:
     """Load a model file on the engine called *name* (see `Engine.open`).
 
     Raises:
@@ -71,7 +73,7 @@ def open_session(name: str, data: bytes, format: str, signature: Signature, thre
         raise UsageError("EK-ARGUMENT", f"threads must be at least 1, not {threads}")
     if chosen.version() is None:
         raise EdgekitError("EK-ENGINE", f"{name} is not installed", chosen.install_hint)
-    return chosen.open(data, signature, threads)
+    return chosen.open(data, signature, threads, method)
 
 
 def _entry_points() -> EntryPoints:

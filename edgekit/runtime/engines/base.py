@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -58,16 +58,19 @@ class Engine(Protocol):
         """The installed version, or None when it is not installed. Imports nothing."""
         ...
 
-    def open(self, data: bytes, signature: Signature, threads: int) -> Session:
+    def open(self, data: bytes, signature: Signature, threads: int, method: str | None = None) -> Session:
         """Load a model file.
 
         Args:
             data: The file's contents.
             signature: The names, shapes and dtypes to map the file's tensors to.
             threads: Threads to use, at least 1.
+            method: Name of the method (``.pte``) or signature (``.tflite``) inside the file; None for ``forward``,
+                or the file's only one.
 
         Raises:
-            EdgekitError: ``EK-RUN``: the engine refuses the file, or the file does not fit the signature.
+            EdgekitError: ``EK-RUN``: the engine refuses the file, or the file has no such method or does not fit
+                the signature.
         """
         ...
 
@@ -91,3 +94,9 @@ def failure(engine: str, what: str, error: BaseException) -> EdgekitError:
 def misfit(engine: str, what: str) -> EdgekitError:
     """The `EdgekitError` for a model file whose tensors are not those of the signature."""
     return EdgekitError("EK-RUN", f"{engine}: the model file does not fit the bundle's signature: {what}")
+
+
+def missing_method(engine: str, method: str | None, known: Iterable[str]) -> EdgekitError:
+    """The `EdgekitError` for a model file that lacks the method asked for."""
+    what = f"{engine}: the model file has no method {method!r}" if method else f"{engine}: the model file has methods"
+    return EdgekitError("EK-RUN", what, f"it has: {', '.join(known) or 'none with a name'}")

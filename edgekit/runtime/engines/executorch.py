@@ -32,8 +32,8 @@ class ExecuTorch:
     def version(self) -> str | None:
         return package_version("executorch") if package_version("torch") else None
 
-    def open(self, data: bytes, signature: Signature, threads: int) -> Session:
-        return BindingSession(data, signature, threads)
+    def open(self, data: bytes, signature: Signature, threads: int, method: str | None = None) -> Session:
+        return BindingSession(data, signature, threads, method or "forward")
 
 
 class BindingSession:
@@ -46,7 +46,7 @@ class BindingSession:
     _open_sessions = 0
     threads: int
 
-    def __init__(self, data: bytes, signature: Signature, threads: int):
+    def __init__(self, data: bytes, signature: Signature, threads: int, method: str):
         import torch
         from executorch.extension.pybindings import portable_lib
         from executorch.runtime import Runtime
@@ -56,7 +56,7 @@ class BindingSession:
         self.threads = int(portable_lib._threadpool_get_thread_count())
         try:
             self._program = Runtime.get().load_program(data)
-            self._method = self._program.load_method("forward")
+            self._method = self._program.load_method(method)
             meta = self._method.metadata
         except (RuntimeError, KeyError, ValueError) as error:
             raise failure(ExecuTorch.name, "load the model", error) from error

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from edgekit.runtime.engines.base import failure, misfit
+from edgekit.runtime.engines.base import failure, misfit, missing_method
 from edgekit.tensors import Signature, TensorSpec
 
 _NUMBERED = re.compile(r"(?:args|output)_(\d+)")
@@ -17,76 +17,94 @@ _NUMBERED = re.compile(r"(?:args|output)_(\d+)")
 class InterpreterSession:
     """A `Session` on an ``Interpreter`` object of either library.
 
-    Inputs and outputs go through ``set_tensor`` and ``get_tensor``, which copy: a kept ``tensor()`` view or
-    signature runner makes ``invoke()`` raise ("There is at least 1 reference to internal data").
+    Inputs and outputs go through the wrapper's ``SetTensor`` and ``GetTensor``, which copy, with the number of
+    the signature's subgraph: the interpreter's own ``set_tensor`` and ``invoke`` know the first subgraph alone,
+    and its signature runner sizes and allocates all inputs anew for every call.
     """
 
-    def __init__(self, engine: str, interpreter_type: Any, data: bytes, signature: Signature, threads: int):
+    def __init__(
+        self, engine: str, interpreter_type: Any, data: bytes, signature: Signature, threads: int, method: str | None
+    ):
         self.threads = threads
         self._engine = engine
         try:
             interpreter = interpreter_type(model_content=data, num_threads=threads)
             interpreter.allocate_tensors()
-            inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
-            named_inputs, named_outputs = _names(interpreter)
+            inputs, outputs, subgraph = _tensors(engine, interpreter, method)
+            wrapper = interpreter._interpreter
+            if subgraph:
+                wrapper.AllocateTensors(subgraph)
         except (ValueError, RuntimeError) as error:
             raise failure(engine, "load the model", error) from error
-        self._inputs = _indices(engine, signature.inputs, named_inputs, inputs)
-        self._outputs = _indices(engine, signature.outputs, named_outputs, outputs)
+        self._inputs = _indices(engine, signature.inputs, inputs)
+        self._outputs = _indices(engine, signature.outputs, outputs)
+        self._subgraph = subgraph
+        self._interpreter = interpreter
         single = len(self._inputs) == len(self._outputs) == 1
         self._single = (self._inputs[0], self._outputs[0]) if single else None
-        self._set, self._invoke, self._get = interpreter.set_tensor, interpreter.invoke, interpreter.get_tensor
+        self._set, self._invoke, self._get = wrapper.SetTensor, wrapper.Invoke, wrapper.GetTensor
 
     def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+        subgraph = self._subgraph
         try:
             if self._single is not None:  # most models; the general loop costs half a microsecond more
                 inward, outward = self._single
                 (array,) = inputs
-                self._set(inward, array)
-                self._invoke()
-                return [self._get(outward)]
+                self._set(inward, array, subgraph)
+                self._invoke(subgraph)
+                return [self._get(outward, subgraph)]
             for index, array in zip(self._inputs, inputs, strict=True):
-                self._set(index, array)
-            self._invoke()
-            return [self._get(index) for index in self._outputs]
+                self._set(index, array, subgraph)
+            self._invoke(subgraph)
+            return [self._get(index, subgraph) for index in self._outputs]
         except (ValueError, RuntimeError) as error:
             raise failure(self._engine, "run the model", error) from error
 
     def close(self) -> None:
         self._set = self._invoke = self._get = _closed
+        self._interpreter = None
 
 
 def _closed(*_: object) -> Any:
     raise RuntimeError("the session is closed")
 
 
-def _names(interpreter: Any) -> tuple[dict[str, int], dict[str, int]]:
-    """Tensor indices by the names of the file's only signature; empty when it has none, or several."""
+#: Facts of an input or output, with its name in the signature, or without one.
+_Tensors = list[tuple[str | None, Mapping[str, Any]]]
+
+
+def _tensors(engine: str, interpreter: Any, method: str | None) -> tuple[_Tensors, _Tensors, int]:
+    """Inputs and outputs of the signature called *method*, and the number of its subgraph.
+
+    With None: of the file's only signature; or of its first subgraph, in file order and without names, when the
+    file has no signature or several.
+    """
     keys = list(interpreter.get_signature_list())
-    if len(keys) != 1:
-        return {}, {}
-    runner = interpreter.get_signature_runner(keys[0])
-    return (
-        {name: facts["index"] for name, facts in runner.get_input_details().items()},
-        {name: facts["index"] for name, facts in runner.get_output_details().items()},
-    )
+    if method is None and len(keys) != 1:
+        return (
+            [(None, facts) for facts in interpreter.get_input_details()],
+            [(None, facts) for facts in interpreter.get_output_details()],
+            0,
+        )
+    if method not in (None, *keys):
+        raise missing_method(engine, method, keys)
+    runner = interpreter.get_signature_runner(method or keys[0])
+    return list(runner.get_input_details().items()), list(runner.get_output_details().items()), runner._subgraph_index
 
 
-def _indices(
-    engine: str, specs: Sequence[TensorSpec], named: Mapping[str, int], details: Sequence[Mapping[str, Any]]
-) -> tuple[int, ...]:
+def _indices(engine: str, specs: Sequence[TensorSpec], tensors: _Tensors) -> tuple[int, ...]:
     """Tensor indices in the order of *specs*: by name, else by litert-torch's numbering, else by position."""
-    by_index = {facts["index"]: facts for facts in details}
+    named = {name: facts for name, facts in tensors if name is not None}
     if all(spec.name in named for spec in specs):
-        indices = [named[spec.name] for spec in specs]
+        found = [named[spec.name] for spec in specs]
     elif named and all(_NUMBERED.fullmatch(name) for name in named):
-        indices = [named[name] for name in sorted(named, key=lambda name: int(name.rsplit("_", 1)[1]))]
+        found = [named[name] for name in sorted(named, key=lambda name: int(name.rsplit("_", 1)[1]))]
     else:
-        indices = [facts["index"] for facts in details]
-    if len(indices) != len(specs):
-        raise misfit(engine, f"it has {len(indices)} tensors where the signature has {len(specs)}")
-    for spec, index in zip(specs, indices, strict=True):
-        shape, dtype = tuple(int(size) for size in by_index[index]["shape"]), np.dtype(by_index[index]["dtype"])
+        found = [facts for _, facts in tensors]
+    if len(found) != len(specs):
+        raise misfit(engine, f"it has {len(found)} tensors where the signature has {len(specs)}")
+    for spec, facts in zip(specs, found, strict=True):
+        shape, dtype = tuple(int(size) for size in facts["shape"]), np.dtype(facts["dtype"])
         if shape != spec.shape or dtype != np.dtype(spec.dtype):
             raise misfit(engine, f"{spec.name!r} is {dtype}{list(shape)}, not {spec.dtype}{list(spec.shape)}")
-    return tuple(indices)
+    return tuple(int(facts["index"]) for facts in found)

@@ -15,10 +15,10 @@ class LiteRT:
     def version(self) -> str | None:
         return package_version("ai-edge-litert")
 
-    def open(self, data: bytes, signature: Signature, threads: int) -> Session:
+    def open(self, data: bytes, signature: Signature, threads: int, method: str | None = None) -> Session:
         from ai_edge_litert.interpreter import Interpreter
 
-        return InterpreterSession(self.name, Interpreter, data, signature, threads)
+        return InterpreterSession(self.name, Interpreter, data, signature, threads, method)
 
 
 ENGINE = LiteRT()

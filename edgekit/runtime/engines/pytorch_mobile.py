@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from edgekit.errors import EdgekitError
-from edgekit.runtime.engines.base import Session, failure, misfit, package_version
+from edgekit.runtime.engines.base import Session, failure, misfit, missing_method, package_version
 from edgekit.tensors import Signature
 
 
@@ -21,7 +21,9 @@ class PyTorchMobile:
     def version(self) -> str | None:
         return package_version("torch")
 
-    def open(self, data: bytes, signature: Signature, threads: int) -> Session:
+    def open(self, data: bytes, signature: Signature, threads: int, method: str | None = None) -> Session:
+        if method not in (None, "forward"):
+            raise missing_method(self.name, method, ("forward",))
         return LiteInterpreterSession(data, signature, threads)
 
 

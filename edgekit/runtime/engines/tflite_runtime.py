@@ -21,15 +21,15 @@ class TFLiteRuntime:
     def version(self) -> str | None:
         return environments.installed_version(self.name)
 
-    def open(self, data: bytes, signature: Signature, threads: int) -> Session:
+    def open(self, data: bytes, signature: Signature, threads: int, method: str | None = None) -> Session:
         if environments.is_needed(self.name):
             from edgekit.runtime.remote import Server
 
             server = Server.start(self.name, environments.command(self.name, "edgekit.runtime.serve"))
-            return server.open(data, "tflite", signature, threads, owned=True)
+            return server.open(data, "tflite", signature, threads, method, owned=True)
         from tflite_runtime.interpreter import Interpreter
 
-        return InterpreterSession(self.name, Interpreter, data, signature, threads)
+        return InterpreterSession(self.name, Interpreter, data, signature, threads, method)
 
 
 ENGINE = TFLiteRuntime()

@@ -1,0 +1,102 @@
+"""A model's input tensors, from raw samples or files of ready arrays. Needs no engine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgekit.errors import UsageError
+from edgekit.runtime.preprocess import Preprocessing, read_arrays, read_sample
+from edgekit.tensors import Signature, TensorSpec
+
+
+def prepare(sample: Any, signature: Signature, preprocessing: Preprocessing | None) -> dict[str, np.ndarray]:
+    """The input tensors of one raw sample, by name.
+
+    Args:
+        sample: An array, or the path of a file (see `edgekit.runtime.preprocess.read_sample`); for a signature
+            of several inputs, a mapping from input name to either.
+        preprocessing: What is done to the sample; with None, only its dtype is brought to the signature's, where
+            that loses no more than precision.
+
+    Returns:
+        C-contiguous arrays of the signature's shapes and dtypes, batch axis of size 1 included.
+
+    Raises:
+        UsageError: ``EK-INPUT``: the result does not fit the signature.
+    """
+    specs = signature.inputs
+    if len(specs) == 1 and not isinstance(sample, Mapping):
+        sample = {specs[0].name: sample}
+    samples = by_name(sample, signature)
+    return {spec.name: _prepared(samples[spec.name], spec, preprocessing) for spec in specs}
+
+
+def ready_inputs(source: Path, signature: Signature, preprocessing: Preprocessing | None) -> dict[str, np.ndarray]:
+    """The input tensors, by name, from the file *source*.
+
+    Arrays in a ``.npy`` or ``.npz`` that already have the signature's shapes and dtypes are taken as they are;
+    everything else is a raw sample (see `prepare`).
+
+    Raises:
+        UsageError: ``EK-MISSING-FILE``, ``EK-INPUT``, or ``EK-MISSING-PACKAGE`` for an image without Pillow.
+    """
+    specs = signature.inputs
+    if source.suffix.lower() not in (".npy", ".npz"):
+        return prepare(source, signature, preprocessing)
+    if not source.is_file():
+        raise UsageError("EK-MISSING-FILE", f"there is no file {source}", "name an .npy, .npz, .png, .jpg or .wav file")
+    arrays = read_arrays(source)
+    if len(specs) == 1 and len(arrays) == 1:
+        arrays = {specs[0].name: next(iter(arrays.values()))}
+    if all(spec.name in arrays and _fits(arrays[spec.name], spec) for spec in specs):
+        return {spec.name: arrays[spec.name] for spec in specs}
+    return prepare(arrays, signature, preprocessing)
+
+
+def by_name(inputs: Any, signature: Signature) -> Mapping[str, Any]:
+    """*inputs*, when it is a mapping with exactly the names of the signature's inputs.
+
+    Raises:
+        UsageError: ``EK-INPUT``: it is not.
+    """
+    names = [spec.name for spec in signature.inputs]
+    if not isinstance(inputs, Mapping):
+        raise UsageError("EK-INPUT", f"the model takes {len(names)} inputs", f"pass a dict with {', '.join(names)}")
+    if set(inputs) != set(names):
+        given = ", ".join(map(str, inputs)) or "none"
+        raise UsageError("EK-INPUT", f"inputs are named {given}", f"the model takes {', '.join(names)}")
+    return inputs
+
+
+def _fits(array: np.ndarray, spec: TensorSpec) -> bool:
+    return array.shape == spec.shape and array.dtype == np.dtype(spec.dtype)
+
+
+def _prepared(sample: Any, spec: TensorSpec, preprocessing: Preprocessing | None) -> np.ndarray:
+    if isinstance(sample, (str, Path)):
+        sample = read_sample(sample, _channels(spec, preprocessing))
+    if preprocessing is not None:
+        array = preprocessing.apply(sample, len(spec.shape) - 1)
+    else:
+        array = np.asarray(sample)
+        if np.can_cast(array.dtype, spec.dtype, "same_kind"):
+            array = array.astype(spec.dtype)
+    array = np.ascontiguousarray(array)[None]
+    if not _fits(array, spec):
+        raise UsageError(
+            "EK-INPUT",
+            f"the sample became {array.dtype}{list(array.shape)}, the model takes {spec.dtype}{list(spec.shape)}",
+            "a raw sample has no batch axis and the shape of the training data",
+        )
+    return array
+
+
+def _channels(spec: TensorSpec, preprocessing: Preprocessing | None) -> int | None:
+    """Channels of the images this input is made from, or None when it is no image."""
+    if len(spec.shape) != 4:
+        return None
+    return spec.shape[1 if preprocessing is not None and preprocessing.layout == "channels-first" else 3]
