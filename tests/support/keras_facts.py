@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import functools
-import tempfile
+import json
 from pathlib import Path
 from typing import Any
 
+from support.shared import Shared
 from support.subprocesses import call
 
 MODELS = (
@@ -23,22 +24,14 @@ MODELS = (
 )
 
 
-@functools.cache
-def _directory() -> tempfile.TemporaryDirectory[str]:
-    return tempfile.TemporaryDirectory(prefix="edgekit-keras-")  # removed when the test process ends
-
-
 def folder() -> Path:
     """Where the models are, and the files exported from them."""
-    tensorflow_facts()
-    return Path(_directory().name)
+    return Shared.once("keras-models", _ask_tensorflow)
 
 
 @functools.cache
 def tensorflow_facts() -> dict[str, Any]:
-    facts: dict[str, Any] = call(
-        "support.keras_tasks:tensorflow_facts", backend="tensorflow", directory=_directory().name
-    )
+    facts: dict[str, Any] = json.loads((folder() / "facts.json").read_text())
     return facts
 
 
@@ -48,3 +41,8 @@ def torch_facts() -> dict[str, Any]:
         "support.keras_tasks:torch_facts", backend="torch", directory=str(folder()), names=list(MODELS)
     )
     return facts
+
+
+def _ask_tensorflow(directory: Path) -> None:
+    facts = call("support.keras_tasks:tensorflow_facts", backend="tensorflow", directory=str(directory))
+    (directory / "facts.json").write_text(json.dumps(facts))
