@@ -15,9 +15,10 @@ import sys
 import time
 from pathlib import Path
 
-from edgekit.target import load_target
 from support import board_facts, board_root
 from support.board_root import Layer
+
+from edgekit.target import load_target
 
 _POWER = Path(__file__).with_name("board_power.py")
 _USER, _HOST = "pi", "board"
@@ -32,6 +33,7 @@ class Board:
         url: What ``--on`` takes.
         ssh_config: File for ``ssh -F``: the key, the port and the board's own known_hosts.
         known_hosts, key: Those files.
+        disk: The disk's image, to be looked at or replaced while the board is off.
     """
 
     def __init__(
@@ -41,7 +43,7 @@ class Board:
         *,
         target: str = "rpi4",
         core: str | None = None,
-        layers: tuple[Layer, ...] = (board_root.PYTHON,),
+        layers: tuple[Layer, ...] = board_root.BOOKWORM,
         disk_mib: int = 1024,
         memory_mib: int | None = None,
     ):
@@ -52,7 +54,7 @@ class Board:
             cache: Where unpacked packages are kept between boards.
             target: Whose board facts it has.
             core: CPU that qemu gives it, where that shall differ from the target's.
-            layers: What is installed besides the SSH server and a shell; the last lies on top.
+            layers: What is installed; the last lies on top.
             disk_mib: Size of the disk that holds the user's home.
             memory_mib: Limit for all programs together, as real memory has.
         """
@@ -67,11 +69,12 @@ class Board:
         self._memory_mib = memory_mib
         self._power: subprocess.Popen[str] | None = None
         self._port = _free_port()
-        self._lower = [board_root.directory(layer, cache) for layer in (board_root.BASE, *layers)]
+        self._lower = [board_root.directory(layer, cache) for layer in layers]
         self.url = f"ssh://{_USER}@{_HOST}"
         self.ssh_config = folder / "ssh_config"
         self.known_hosts = folder / "known_hosts"
         self.key = folder / "key"
+        self.disk = folder / "disk"
         for name in ("root", "upper", "overlay"):
             (folder / name).mkdir()
         self._make_keys()
@@ -87,14 +90,19 @@ class Board:
         self.stop()
 
     @property
-    def home(self) -> Path:
-        """The user's home as the board sees it now, for a look from outside. The board must be on."""
+    def root(self) -> Path:
+        """The board's files as it sees them now, for looking and changing from outside. The board must be on."""
         assert self._power is not None
-        return Path(f"/proc/{self._power.pid}/root{self._folder}/root/home/{_USER}")
+        return Path(f"/proc/{self._power.pid}/root{self._folder}/root")
+
+    @property
+    def home(self) -> Path:
+        """The user's home directory, in the same way."""
+        return self.root / "home" / _USER
 
     def start(self) -> None:
         """Switch it on and wait until its SSH server answers."""
-        while subprocess.run(["losetup", "-j", self._folder / "disk"], capture_output=True, check=True).stdout:
+        while subprocess.run(["losetup", "-j", self.disk], capture_output=True, check=True).stdout:
             time.sleep(0.02)  # the kernel lets go of the disk a moment after the board is off
         plan = self._folder / "plan.json"
         plan.write_text(json.dumps(self._plan()))
@@ -176,19 +184,19 @@ class Board:
         (upper / "etc/ssh/host_key").chmod(0o600)
 
     def _make_disk(self, mib: int) -> None:
-        disk, home = self._folder / "disk", self._folder / "home"
+        home = self._folder / "home"
         (home / _USER).mkdir(parents=True)
         os.chown(home / _USER, 1000, 1000)
-        with disk.open("wb") as file:
+        with self.disk.open("wb") as file:
             file.truncate(mib * _MEBI)
-        subprocess.run(["mkfs.ext4", "-q", "-F", "-m", "0", "-d", home, disk], check=True)
+        subprocess.run(["mkfs.ext4", "-q", "-F", "-m", "0", "-d", home, self.disk], check=True)
 
     def _plan(self) -> dict[str, object]:
         lower = ":".join(str(path) for path in reversed(self._lower))
         return {
             "root": str(self._folder / "root"),
             "overlay": f"lowerdir={lower},upperdir={self._folder}/upper,workdir={self._folder}/overlay",
-            "disk": str(self._folder / "disk"),
+            "disk": str(self.disk),
             "sys": str(self._folder / "facts/sys"),
             "proc": {"cpuinfo": str(self._folder / "facts/proc/cpuinfo")},
             "memory_mib": self._memory_mib,

@@ -22,11 +22,17 @@ class Layer:
     suite: str = debian.SUITE
 
 
-#: An arm64 system that can be reached by SSH, with nothing to spare.
-BASE = Layer("aarch64", ("openssh-server", "procps", *_SHELL))
-PYTHON = Layer("aarch64", ("python3",))
-#: Laid over `BASE`, every program but the SSH server is a 32-bit one.
-SHELL_32_BIT = Layer("armv7l", _SHELL)
+_SERVER = ("openssh-server", "procps", *_SHELL)
+_BASE = Layer("aarch64", _SERVER)
+
+#: Raspberry Pi OS 12 as far as edgekit is concerned.
+BOOKWORM = (_BASE, Layer("aarch64", ("python3",)))
+#: The same without Python.
+NO_PYTHON = (_BASE,)
+#: Raspberry Pi OS 11: glibc 2.31 and Python 3.9.
+BULLSEYE = (Layer("aarch64", ("python3", *_SERVER), "bullseye"),)
+#: A 32-bit system: every program but the SSH server is one.
+BOOKWORM_32_BIT = (_BASE, Layer("armv7l", _SHELL))
 
 
 def directory(layer: Layer, cache: Path) -> Path:
