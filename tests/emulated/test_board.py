@@ -13,7 +13,7 @@ def test_it_is_an_arm64_raspberry_pi(board: Board) -> None:
     assert answer.stdout.replace("\0", "\n").split("\n")[:4] == [
         "aarch64",
         "glibc 2.36",
-        "Raspberry Pi 4 Model B Rev 1.4",
+        "Raspberry Pi 4 Model B Rev 1.0",
         "Python 3.11.2",
     ]
 

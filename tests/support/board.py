@@ -15,9 +15,10 @@ import sys
 import time
 from pathlib import Path
 
-from support import board_facts, board_root
+from support import board_root
 from support.board_root import Layer
 
+from edgekit.devices.emulator import board as board_facts
 from edgekit.target import load_target
 
 _POWER = Path(__file__).with_name("board_power.py")
@@ -64,8 +65,8 @@ class Board:
         if os.geteuid() != 0:
             raise AssertionError("an emulated board is started by root: run the tests as root")
         self._folder = folder
-        self._target = load_target(target)
-        self._core = core or self._target.cpu.core
+        facts = load_target(target)
+        self._core = core or board_facts.core_of(facts).name
         self._memory_mib = memory_mib
         self._power: subprocess.Popen[str] | None = None
         self._port = _free_port()
@@ -80,7 +81,7 @@ class Board:
         self._make_keys()
         self._make_system()
         self._make_disk(disk_mib)
-        board_facts.write(self._target, folder / "facts")
+        board_facts.write(facts, folder / "facts")
 
     def __enter__(self) -> Board:
         self.start()
@@ -198,7 +199,7 @@ class Board:
             "overlay": f"lowerdir={lower},upperdir={self._folder}/upper,workdir={self._folder}/overlay",
             "disk": str(self.disk),
             "sys": str(self._folder / "facts/sys"),
-            "proc": {"cpuinfo": str(self._folder / "facts/proc/cpuinfo")},
+            "proc": {name: str(self._folder / "facts/proc" / name) for name in ("cpuinfo", "meminfo")},
             "memory_mib": self._memory_mib,
             "command": ["/usr/sbin/sshd", "-D", "-e"],
             "environment": {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "QEMU_CPU": self._core},
