@@ -54,14 +54,14 @@ class Model:
         self.preprocessing = preprocessing
         self.threads = session.threads
         self._session = session
-        self._run: Callable[[list[np.ndarray]], list[np.ndarray]] = session.run
         self._lock = Lock()
-        self._specs = signature.inputs
-        only = signature.inputs[0] if len(signature.inputs) == 1 else None
-        self._shape = None if only is None else only.shape
-        self._dtype = None if only is None else np.dtype(only.dtype)
-        self._output_names = tuple(spec.name for spec in signature.outputs)
-        self._one_output = len(signature.outputs) == 1
+        self._run: Callable[[list[np.ndarray]], list[np.ndarray]] = session.run
+        self._run_one = session.run_one or _one(session.run)
+        single = len(signature.inputs) == len(signature.outputs) == 1
+        self._dtypes = tuple(np.dtype(spec.dtype) for spec in signature.inputs)
+        # Of the only input; where there are several, None, which no array's shape equals.
+        self._shape = signature.inputs[0].shape if single else None
+        self._dtype = self._dtypes[0]
 
     def __call__(self, inputs: np.ndarray | Mapping[str, np.ndarray]) -> Any:
         """Run the model once.
@@ -77,14 +77,16 @@ class Model:
             UsageError: ``EK-INPUT``: what is wrong with the input.
             EdgekitError: ``EK-RUN``: the engine failed.
         """
-        # What this costs is added to every inference: one comparison decides the common case.
-        if isinstance(inputs, _ndarray) and inputs.shape == self._shape and inputs.dtype == self._dtype:
-            arrays = [inputs]
-        else:
-            arrays = self._ordered(inputs)
+        # What this costs is added to every inference. What it misses, `_ordered` looks at again.
+        if type(inputs) is _ndarray and inputs.dtype == self._dtype and inputs.shape == self._shape:
+            with self._lock:
+                return self._run_one(inputs)
+        arrays = self._ordered(inputs)
         with self._lock:
             outputs = self._run(arrays)
-        return outputs[0] if self._one_output else dict(zip(self._output_names, outputs, strict=True))
+        if len(outputs) == 1:
+            return outputs[0]
+        return {spec.name: output for spec, output in zip(self.signature.outputs, outputs, strict=True)}
 
     def prepare(self, sample: Any) -> Any:
         """What the model takes, from a raw sample.
@@ -106,7 +108,7 @@ class Model:
     def close(self) -> None:
         """Release the engine's memory; the model cannot be called after that."""
         with self._lock:
-            self._run = _closed
+            self._run = self._run_one = _closed
             self._session.close()
 
     def __enter__(self) -> Model:
@@ -120,16 +122,11 @@ class Model:
 
     def _ordered(self, inputs: Any) -> list[np.ndarray]:
         """The arrays of *inputs* in the signature's order, after the full check."""
-        if len(self._specs) == 1 and not isinstance(inputs, Mapping):
-            inputs = {self._specs[0].name: inputs}
+        specs = self.signature.inputs
+        if len(specs) == 1 and not isinstance(inputs, Mapping):
+            inputs = {specs[0].name: inputs}
         named = prepare.by_name(inputs, self.signature)
-        arrays = []
-        for spec in self._specs:
-            array = named[spec.name]
-            if not isinstance(array, np.ndarray) or array.shape != spec.shape or array.dtype != np.dtype(spec.dtype):
-                raise _misfit(spec, array)
-            arrays.append(array)
-        return arrays
+        return [_checked(named[spec.name], spec, dtype) for spec, dtype in zip(specs, self._dtypes, strict=True)]
 
 
 @overload
@@ -212,9 +209,25 @@ def _load(
     )
 
 
+def _one(run: Callable[[list[np.ndarray]], list[np.ndarray]]) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda array: run([array])[0]
+
+
+def _checked(array: Any, spec: TensorSpec, dtype: np.dtype[Any]) -> np.ndarray:
+    """*array* as a plain one, when it has the shape and dtype of *spec*, byte order included."""
+    if not isinstance(array, _ndarray) or array.shape != spec.shape or array.dtype != dtype or _is_masked(array):
+        raise _misfit(spec, array)
+    return array.view(_ndarray)
+
+
+def _is_masked(array: np.ndarray) -> bool:
+    """Whether a mask would be lost without a word."""
+    return type(array) is not _ndarray and isinstance(array, np.ma.MaskedArray)
+
+
 def _misfit(spec: TensorSpec, given: object) -> UsageError:
     wanted = f"{spec.dtype}{list(spec.shape)}"
-    if not isinstance(given, np.ndarray):
+    if not isinstance(given, np.ndarray) or _is_masked(given):
         message = f"input {spec.name!r} is a {type(given).__name__}, the model takes a numpy array {wanted}"
         return UsageError("EK-INPUT", message, "model.prepare(sample) makes one")
     hint = "model.prepare(sample) applies the preprocessing and adds the batch axis"
@@ -224,5 +237,5 @@ def _misfit(spec: TensorSpec, given: object) -> UsageError:
     return UsageError("EK-INPUT", f"input {spec.name!r} is {shown}, the model takes {wanted}", hint)
 
 
-def _closed(_: list[np.ndarray]) -> list[np.ndarray]:
+def _closed(_: object) -> Any:
     raise UsageError("EK-ARGUMENT", "the model is closed")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -12,21 +12,25 @@ from edgekit.tensors import Signature
 
 
 class Session(Protocol):
-    """One loaded model file on one engine. Not thread-safe.
+    """One loaded method of a model file on one engine. Not thread-safe; not usable in a forked child.
 
     Attributes:
         threads: Number of threads the engine really uses, which may differ from what was asked for.
+        run_one: `run` without its lists, for a method of one input and one output: array in, fresh array out.
+            None where the engine has no quicker way than `run`. It must not be called after `close`.
     """
 
     threads: int
+    run_one: Callable[[np.ndarray], np.ndarray] | None
 
     def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Run the model once.
 
         Args:
-            inputs: One array per input of the signature, in its order, with its shape and dtype. They are set
-                before every execution, because planned input memory is reused for intermediate values
-                (ExecuTorch 1.5.1 gives wrong outputs from the second run on otherwise, without an error).
+            inputs: One array per input of the signature, in its order, with its shape and dtype, which the caller
+                has checked; they may be strided or read-only. They are set before every execution, because planned
+                input memory is reused for intermediate values (ExecuTorch 1.5.1 gives wrong outputs from the second
+                run on otherwise, without an error).
 
         Returns:
             One fresh array per output, in the signature's order, that no later run writes to.

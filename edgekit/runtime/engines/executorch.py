@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -45,6 +45,7 @@ class BindingSession:
 
     _open_sessions = 0
     threads: int
+    run_one: Callable[[np.ndarray], np.ndarray] | None = None
 
     def __init__(self, data: bytes, signature: Signature, threads: int, method: str):
         import torch

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from edgekit.errors import EdgekitError
 from edgekit.runtime.engines.base import failure, misfit, missing_method
 from edgekit.tensors import Signature, TensorSpec
 
@@ -22,6 +23,8 @@ class InterpreterSession:
     and its signature runner sizes and allocates all inputs anew for every call.
     """
 
+    run_one: Callable[[np.ndarray], np.ndarray] | None
+
     def __init__(
         self, engine: str, interpreter_type: Any, data: bytes, signature: Signature, threads: int, method: str | None
     ):
@@ -31,42 +34,47 @@ class InterpreterSession:
             interpreter = interpreter_type(model_content=data, num_threads=threads)
             interpreter.allocate_tensors()
             inputs, outputs, subgraph = _tensors(engine, interpreter, method)
-            wrapper = interpreter._interpreter
             if subgraph:
-                wrapper.AllocateTensors(subgraph)
+                interpreter._interpreter.AllocateTensors(subgraph)
         except (ValueError, RuntimeError) as error:
             raise failure(engine, "load the model", error) from error
         self._inputs = _indices(engine, signature.inputs, inputs)
         self._outputs = _indices(engine, signature.outputs, outputs)
         self._subgraph = subgraph
-        self._interpreter = interpreter
-        single = len(self._inputs) == len(self._outputs) == 1
-        self._single = (self._inputs[0], self._outputs[0]) if single else None
-        self._set, self._invoke, self._get = wrapper.SetTensor, wrapper.Invoke, wrapper.GetTensor
+        self._interpreter = interpreter  # owns the file's bytes, which the wrapper only points to
+        self._wrapper = interpreter._interpreter
+        self.run_one = self._run_one() if len(self._inputs) == len(self._outputs) == 1 else None
 
     def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
-        subgraph = self._subgraph
+        wrapper, subgraph = self._wrapper, self._subgraph
+        if wrapper is None:
+            raise EdgekitError("EK-RUN", f"{self._engine} failed to run the model: the session is closed")
         try:
-            if self._single is not None:  # most models; the general loop costs half a microsecond more
-                inward, outward = self._single
-                (array,) = inputs
-                self._set(inward, array, subgraph)
-                self._invoke(subgraph)
-                return [self._get(outward, subgraph)]
             for index, array in zip(self._inputs, inputs, strict=True):
-                self._set(index, array, subgraph)
-            self._invoke(subgraph)
-            return [self._get(index, subgraph) for index in self._outputs]
+                wrapper.SetTensor(index, array, subgraph)
+            wrapper.Invoke(subgraph)
+            return [wrapper.GetTensor(index, subgraph) for index in self._outputs]
         except (ValueError, RuntimeError) as error:
             raise failure(self._engine, "run the model", error) from error
 
     def close(self) -> None:
-        self._set = self._invoke = self._get = _closed
-        self._interpreter = None
+        self._interpreter = self._wrapper = self.run_one = None
 
+    def _run_one(self) -> Callable[[np.ndarray], np.ndarray]:
+        """`run` for one array, with everything it needs at hand: each look-up costs more than a small layer."""
+        set_tensor, invoke, get_tensor = self._wrapper.SetTensor, self._wrapper.Invoke, self._wrapper.GetTensor
+        inward, outward, subgraph, engine = self._inputs[0], self._outputs[0], self._subgraph, self._engine
 
-def _closed(*_: object) -> Any:
-    raise RuntimeError("the session is closed")
+        def run_one(array: np.ndarray) -> np.ndarray:
+            try:
+                set_tensor(inward, array, subgraph)
+                invoke(subgraph)
+                output: np.ndarray = get_tensor(outward, subgraph)
+                return output
+            except (ValueError, RuntimeError) as error:
+                raise failure(engine, "run the model", error) from error
+
+        return run_one
 
 
 #: Facts of an input or output, with its name in the signature, or without one.

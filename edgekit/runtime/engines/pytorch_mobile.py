@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -32,6 +32,8 @@ class LiteInterpreterSession:
 
     A ``.ptl`` does not say what goes in and out, so outputs are checked when they come.
     """
+
+    run_one: Callable[[np.ndarray], np.ndarray] | None = None
 
     def __init__(self, data: bytes, signature: Signature, threads: int):
         import torch
