@@ -137,7 +137,7 @@ def _advice(machine: Machine) -> list[str]:
             f"glibc {machine.glibc} is too old for LiteRT, which needs {systems[0].glibc}: pip installs it, and it "
             "fails when it is imported. Raspberry Pi OS 12 (Bookworm) and newer have it"
         )
-    if ".".join(machine.python.split(".")[:2]) not in systems[0].python:
+    if machine.python is not None and ".".join(machine.python.split(".")[:2]) not in systems[0].python:
         known = ", ".join(systems[0].python)
         lines.append(f"Python {machine.python} has no packages of the engines; Python {known} has them")
     return lines

@@ -65,6 +65,7 @@ class Machine:
         cpu: ``cortex-a72`` for Arm's cores (joined by ``+`` where they differ), else the name it gives itself.
         features: Those that every core has, named as in target files.
         memory_bytes: What the kernel manages: a little less than is soldered on.
+        python: Its version; None where there is none.
         glibc: None where the C library is another one.
         page_bytes: 16384 on a Raspberry Pi 5's default kernel.
     """
@@ -77,7 +78,7 @@ class Machine:
     features: tuple[Feature, ...]
     memory_bytes: int | None
     os: str
-    python: str
+    python: str | None
     glibc: str | None
     page_bytes: int
 
@@ -87,21 +88,63 @@ class Machine:
 
 def read_machine(root: Path = Path("/")) -> Machine:
     """This machine. Files of the kernel and of the system are read below *root*."""
-    cpuinfo = _text(root / "proc/cpuinfo") or ""
-    release = re.search(r'^PRETTY_NAME="?([^"\n]+)', _text(root / "etc/os-release") or "", re.MULTILINE)
-    memory = re.search(r"^MemTotal:\s+(\d+) kB", _text(root / "proc/meminfo") or "", re.MULTILINE)
-    return Machine(
-        board=_board(root, cpuinfo),
-        architecture=userland(platform.machine(), struct.calcsize("P")),
+    models = (_text(root / file) for file in ("sys/firmware/devicetree/base/model", "proc/device-tree/model"))
+    return describe_machine(
         kernel_architecture=platform.machine(),
-        cpu=_cpu(cpuinfo) or platform.processor() or None,
-        cores=len(_values(cpuinfo, "processor")) or os.cpu_count() or 1,
-        features=_features(cpuinfo),
-        memory_bytes=int(memory[1]) * 1024 if memory else None,
-        os=release[1] if release else platform.platform(terse=True),
+        pointer_bytes=struct.calcsize("P"),
+        model=next(filter(None, models), ""),
+        cpuinfo=_text(root / "proc/cpuinfo") or "",
+        meminfo=_text(root / "proc/meminfo") or "",
+        os_release=_text(root / "etc/os-release") or "",
         python=platform.python_version(),
         glibc=_glibc(),
         page_bytes=mmap.PAGESIZE,
+        cores=os.cpu_count(),
+        processor=platform.processor(),
+        system=platform.platform(terse=True),
+    )
+
+
+def describe_machine(
+    *,
+    kernel_architecture: str,
+    pointer_bytes: int,
+    model: str,
+    cpuinfo: str,
+    meminfo: str,
+    os_release: str,
+    python: str | None,
+    glibc: str | None,
+    page_bytes: int,
+    cores: int | None = None,
+    processor: str | None = None,
+    system: str = "Linux",
+) -> Machine:
+    """A machine, from texts that were read on it; an empty text stands for a file that cannot be read.
+
+    Args:
+        kernel_architecture: What ``uname -m`` says.
+        pointer_bytes: Size of a pointer in its programs: 4 or 8.
+        model: ``/sys/firmware/devicetree/base/model``, or ``/proc/device-tree/model``.
+        cpuinfo, meminfo: ``/proc/cpuinfo``, ``/proc/meminfo``.
+        os_release: ``/etc/os-release``.
+        cores, processor, system: What stands in where those files do not say.
+    """
+    release = re.search(r'^PRETTY_NAME="?([^"\n]+)', os_release, re.MULTILINE)
+    memory = re.search(r"^MemTotal:\s+(\d+) kB", meminfo, re.MULTILINE)
+    return Machine(
+        # /proc lacks the device tree in some containers, and only Raspberry Pi's kernel repeats it in cpuinfo.
+        board=model.rstrip("\0\n") or next(iter(_values(cpuinfo, "Model")), None),
+        architecture=userland(kernel_architecture, pointer_bytes),
+        kernel_architecture=kernel_architecture,
+        cpu=_cpu(cpuinfo) or processor or None,
+        cores=len(_values(cpuinfo, "processor")) or cores or 1,
+        features=_features(cpuinfo),
+        memory_bytes=int(memory[1]) * 1024 if memory else None,
+        os=release[1] if release else system,
+        python=python,
+        glibc=glibc,
+        page_bytes=page_bytes,
     )
 
 
@@ -122,15 +165,6 @@ def free_disk_bytes(path: Path) -> int:
     while not path.exists():
         path = path.parent
     return shutil.disk_usage(path).free
-
-
-def _board(root: Path, cpuinfo: str) -> str | None:
-    """The device tree has the name; /proc lacks it in some containers, and only Raspberry Pi's kernel repeats it."""
-    for file in ("sys/firmware/devicetree/base/model", "proc/device-tree/model"):
-        text = _text(root / file)
-        if text:
-            return text.rstrip("\0\n")
-    return next(iter(_values(cpuinfo, "Model")), None)
 
 
 def _cpu(cpuinfo: str) -> str | None:
