@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Collection
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from edgekit.bundle import Bundle, Variant
-from edgekit.errors import BundleError, EdgekitError, LimitError
-from edgekit.runtime import environments
+from edgekit.runtime.check_runs import CheckRun, CheckVectors, Place, check_vectors, run_checks
 from edgekit.runtime.engines import engine as find_engine
 from edgekit.runtime.engines import engine_names
-from edgekit.runtime.remote import Server
 from edgekit.runtime.selection import choices
-from edgekit.tensors import Signature, agreement, max_abs_diff, near_constant, snr_db
+from edgekit.tensors import agreement, max_abs_diff, snr_db
 
 #: An exact float copy of the model differs from it by rounding only, on any machine.
 FP32_MINIMUM_SNR_DB = 80.0
 
 #: How far below the SNR of the build a quantized variant may fall: other kernels round otherwise, no more.
 SNR_MARGIN_DB = 3.0
+
+#: What other kernels may change in floating point, relative to the largest output.
+HOST_TOLERANCE = 1e-5
+
+#: Recipes that compute in integers throughout: every right kernel gives the same bits.
+_EXACT_RECIPES = frozenset({"int8"})
 
 PASSED, FAILED, NOT_RUN = "passed", "failed", "not run"
 
@@ -36,6 +40,11 @@ class Verification:
         snr_db, max_abs_diff, agreement: Those of the worst output; None when it did not run to the end.
         required_snr_db: What `snr_db` has to reach.
         threads: Threads the engine used; None when it did not load.
+        host_rel_diff: The largest difference from what the same engine gives on the host, relative to the largest
+            output there; 0 means the same bits. None when only one of them ran (on the host itself, nothing else
+            is run).
+        matches_host: Whether that is no more than it should be: 0 for int8, `HOST_TOLERANCE` for other recipes.
+        guest_instructions: Instructions of one inference on an emulated board; None when they were not counted.
     """
 
     variant: str
@@ -47,6 +56,9 @@ class Verification:
     max_abs_diff: float | None = None
     agreement: float | None = None
     threads: int | None = None
+    host_rel_diff: float | None = None
+    matches_host: bool | None = None
+    guest_instructions: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -74,28 +86,22 @@ def verify(
         LimitError: ``EK-VERIFY``: the reference outputs are (near) constant and would prove nothing.
     """
     bundle.verify()
-    signature = bundle.manifest.signature
-    samples, reference = _check_vectors(bundle, signature)
-    pairs: list[tuple[str, str]] = []
-    rows: dict[tuple[str, str], Verification] = {}
-    usable: dict[str, list[Variant]] = {}
-    variants = [entry for entry in bundle.manifest.variants if variant in (None, entry.name)]
-    for entry in variants:
-        own = [name for name in engine_names() if entry.format in find_engine(name).formats]
-        for name in dict.fromkeys([*entry.engines, *own]):
-            pairs.append((entry.name, name))
-            if name in engine_names():
-                choice = choices(bundle.manifest, features, entry.name, name)[0]
-                if choice.usable:
-                    usable.setdefault(name, []).append(entry)
-                    continue
-                reason = choice.reason
-            else:
-                reason = "this edgekit does not know the engine"
-            rows[entry.name, name] = Verification(entry.name, name, NOT_RUN, reason, required_snr_db(entry))
-    for name, entries in usable.items():
-        rows.update(_run_engine(name, entries, bundle, samples, reference, threads, report))
-    return tuple(rows[pair] for pair in pairs)
+    vectors = check_vectors(bundle)
+    pairs = [
+        (entry, name)
+        for entry in bundle.manifest.variants
+        if variant in (None, entry.name)
+        for name in dict.fromkeys([*entry.engines, *_loading(entry.format)])
+    ]
+    refused = {(entry.name, name): _why_not(bundle, entry, name, features) for entry, name in pairs}
+    runnable = [(entry, name) for entry, name in pairs if not refused[entry.name, name]]
+    runs = run_checks(bundle, vectors, runnable, threads=threads, place=Place(), report=report)
+    return tuple(
+        judge(entry, name, vectors, runs[entry.name, name])
+        if (entry.name, name) in runs
+        else not_run(entry, name, refused[entry.name, name])
+        for entry, name in pairs
+    )
 
 
 def required_snr_db(variant: Variant) -> float:
@@ -103,86 +109,60 @@ def required_snr_db(variant: Variant) -> float:
     return FP32_MINIMUM_SNR_DB if variant.recipe == "fp32" else round(variant.snr_db - SNR_MARGIN_DB, 2)
 
 
-def _run_engine(
-    name: str,
-    entries: list[Variant],
-    bundle: Bundle,
-    samples: list[list[np.ndarray]],
-    reference: Mapping[str, np.ndarray],
-    threads: int,
-    report: Callable[[str], None] | None,
-) -> dict[tuple[str, str], Verification]:
-    """Run *entries* one after the other in one process of the engine; a new one after a crash."""
-    rows = {}
-    module = "edgekit.runtime.serve"
-    elsewhere = environments.is_needed(name)
-    command = environments.command(name, module) if elsewhere else environments.command_here(module)
-    server = Server.start(name, command)
-    try:
-        for entry in entries:
-            if report is not None:
-                report(f"{entry.name} on {name}")
-            if not server.alive:
-                server.close()
-                server = Server.start(name, command)
-            try:
-                rows[entry.name, name] = _run(server, entry, name, bundle, samples, reference, threads)
-            except EdgekitError as error:
-                reason = f"{error.code}: {error.message}"
-                rows[entry.name, name] = Verification(entry.name, name, FAILED, reason, required_snr_db(entry))
-    finally:
-        server.close()
-    return rows
+def not_run(variant: Variant, engine: str, reason: str) -> Verification:
+    return Verification(variant.name, engine, NOT_RUN, reason, required_snr_db(variant))
 
 
-def _run(
-    server: Server,
-    entry: Variant,
-    name: str,
-    bundle: Bundle,
-    samples: list[list[np.ndarray]],
-    reference: Mapping[str, np.ndarray],
-    threads: int,
-) -> Verification:
-    signature = bundle.manifest.signature
-    session = server.open(bundle.read(entry.file), entry.format, signature, threads)
-    outputs = [session.run(sample) for sample in samples]
-    session.close()
-    measured = {
-        spec.name: np.concatenate([row[index] for row in outputs]) for index, spec in enumerate(signature.outputs)
-    }
-    worst = round(min(snr_db(array, measured[key]) for key, array in reference.items()), 2)
-    required = required_snr_db(entry)
+def judge(variant: Variant, engine: str, vectors: CheckVectors, run: CheckRun) -> Verification:
+    """What a run of *variant* comes to, against the float reference."""
+    required = required_snr_db(variant)
+    if run.outputs is None:
+        return Verification(variant.name, engine, FAILED, run.failure, required)
+    pairs = [(reference, run.outputs[name]) for name, reference in vectors.reference.items()]
+    worst = round(min(snr_db(reference, measured) for reference, measured in pairs), 2)
+    finite = all(bool(np.isfinite(measured).all()) for _, measured in pairs)
     passed = worst >= required
-    finite = all(bool(np.isfinite(array).all()) for array in measured.values())
     return Verification(
-        entry.name,
-        name,
+        variant.name,
+        engine,
         PASSED if passed else FAILED,
         "" if passed else f"SNR {worst:.1f} dB, at least {required:.1f} dB are due" if finite else "outputs not finite",
         required,
         worst,
-        max(max_abs_diff(array, measured[key]) for key, array in reference.items()) if finite else None,
-        min(agreement(array, measured[key]) for key, array in reference.items()) if finite else None,
-        session.threads,
+        max(max_abs_diff(reference, measured) for reference, measured in pairs) if finite else None,
+        min(agreement(reference, measured) for reference, measured in pairs) if finite else None,
+        run.threads,
+        guest_instructions=run.guest_instructions,
     )
 
 
-def _check_vectors(bundle: Bundle, signature: Signature) -> tuple[list[list[np.ndarray]], dict[str, np.ndarray]]:
-    """The check inputs, one list of arrays per sample, and the reference outputs by name."""
-    inputs, reference = bundle.check_vectors()
-    count = len(next(iter(inputs.values()), ()))
-    for specs, arrays in ((signature.inputs, inputs), (signature.outputs, reference)):
-        for spec in specs:
-            array = arrays.get(spec.name)
-            if array is None or array.shape != (count, *spec.shape[1:]) or array.dtype != np.dtype(spec.dtype):
-                raise BundleError("EK-BUNDLE", f"{bundle.path}: the check vectors of {spec.name!r} do not fit")
-    if count == 0 or all(near_constant(reference[spec.name]) for spec in signature.outputs):
-        raise LimitError(
-            "EK-VERIFY",
-            "the bundle's reference outputs hardly depend on the input, so that they prove nothing",
-            "build it again from a trained model",
-        )
-    columns = [inputs[spec.name] for spec in signature.inputs]
-    samples = [[column[index : index + 1] for column in columns] for index in range(count)]
-    return samples, {spec.name: reference[spec.name] for spec in signature.outputs}
+def compared(row: Verification, variant: Variant, run: CheckRun, host: CheckRun | None) -> Verification:
+    """*row*, of *run* on a device, with what the *host*'s run of the same pair says of it."""
+    if run.outputs is None or host is None or host.outputs is None:
+        return row
+    differences = [_relative(host.outputs[name], measured) for name, measured in run.outputs.items()]
+    worst = max(differences)
+    tolerance = 0.0 if variant.recipe in _EXACT_RECIPES else HOST_TOLERANCE
+    return replace(row, host_rel_diff=worst, matches_host=worst <= tolerance)
+
+
+def _relative(host: np.ndarray, measured: np.ndarray) -> float:
+    """The largest difference relative to the largest value; 1 where one of them has values that are not finite."""
+    if host.tobytes() == measured.tobytes():
+        return 0.0
+    if not (np.isfinite(host).all() and np.isfinite(measured).all()):
+        return 1.0
+    largest = float(np.abs(np.asarray(host, np.float64)).max())
+    return max_abs_diff(host, measured) / largest if largest else 1.0
+
+
+def _loading(format: str) -> list[str]:
+    return [name for name in engine_names() if format in find_engine(name).formats]
+
+
+def _why_not(bundle: Bundle, variant: Variant, engine: str, features: Collection[str]) -> str:
+    """Why this machine cannot run *variant* on *engine*; empty when it can."""
+    if engine not in engine_names():
+        return "this edgekit does not know the engine"
+    choice = choices(bundle.manifest, features, variant.name, engine)[0]
+    return "" if choice.usable else choice.reason

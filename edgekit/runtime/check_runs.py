@@ -1,0 +1,141 @@
+"""A bundle's check inputs through its variants, each engine in a process of its own, wherever that runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgekit.bundle import Bundle, Variant
+from edgekit.errors import BundleError, EdgekitError, LimitError
+from edgekit.runtime import environments
+from edgekit.runtime.remote import RemoteSession, Server
+from edgekit.tensors import Signature, near_constant
+
+
+@dataclass(frozen=True)
+class CheckVectors:
+    """What goes into a model, and what has to come out.
+
+    Attributes:
+        samples: For each sample one array per input, in the signature's order, with a batch axis of size 1.
+        reference: The float reference's outputs by name, samples first.
+    """
+
+    signature: Signature
+    samples: tuple[list[np.ndarray], ...]
+    reference: Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class CheckRun:
+    """One variant on one engine over all samples.
+
+    Attributes:
+        outputs: By name, samples first; None when it failed.
+        failure: Why it failed, in one line; empty when it did not.
+        threads: Threads the engine used; None when it did not load.
+        guest_instructions: Of one inference; None where nobody counted.
+    """
+
+    outputs: Mapping[str, np.ndarray] | None
+    failure: str = ""
+    threads: int | None = None
+    guest_instructions: int | None = None
+
+
+def serve_here(engine: str) -> list[str]:
+    """The command line of *engine*'s process on this machine: in its own environment where it needs one."""
+    module = "edgekit.runtime.serve"
+    if environments.is_needed(engine):
+        return environments.command(engine, module)
+    return environments.command_here(module)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the engines' processes run.
+
+    Attributes:
+        command: The command line that runs `edgekit.runtime.serve` for an engine.
+        count: Counts the guest instructions of one inference, given the engine, its session and a sample.
+    """
+
+    command: Callable[[str], list[str]] = serve_here
+    count: Callable[[str, RemoteSession, Sequence[np.ndarray]], int] | None = None
+
+
+def check_vectors(bundle: Bundle) -> CheckVectors:
+    """The check vectors of *bundle*.
+
+    Raises:
+        BundleError: They do not fit the signature.
+        LimitError: ``EK-VERIFY``: the reference outputs are (near) constant and would prove nothing.
+    """
+    signature = bundle.manifest.signature
+    inputs, reference = bundle.check_vectors()
+    count = len(next(iter(inputs.values()), ()))
+    for specs, arrays in ((signature.inputs, inputs), (signature.outputs, reference)):
+        for spec in specs:
+            array = arrays.get(spec.name)
+            if array is None or array.shape != (count, *spec.shape[1:]) or array.dtype != np.dtype(spec.dtype):
+                raise BundleError("EK-BUNDLE", f"{bundle.path}: the check vectors of {spec.name!r} do not fit")
+    if count == 0 or all(near_constant(reference[spec.name]) for spec in signature.outputs):
+        raise LimitError(
+            "EK-VERIFY",
+            "the bundle's reference outputs hardly depend on the input, so that they prove nothing",
+            "build it again from a trained model",
+        )
+    columns = [inputs[spec.name] for spec in signature.inputs]
+    samples = tuple([column[index : index + 1] for column in columns] for index in range(count))
+    return CheckVectors(signature, samples, {spec.name: reference[spec.name] for spec in signature.outputs})
+
+
+def run_checks(
+    bundle: Bundle,
+    vectors: CheckVectors,
+    pairs: Sequence[tuple[Variant, str]],
+    *,
+    threads: int,
+    place: Place,
+    report: Callable[[str], None] | None = None,
+) -> dict[tuple[str, str], CheckRun]:
+    """Run each variant on the engine that it is paired with; by names of variant and engine.
+
+    An engine's variants run one after the other in one process, and in a new one after a crash, which is a
+    failed run.
+
+    Args:
+        report: Called with one line before each run.
+    """
+    runs = {}
+    for engine in dict.fromkeys(name for _, name in pairs):
+        command = place.command(engine)
+        server = Server.start(engine, command)
+        try:
+            for variant in (variant for variant, name in pairs if name == engine):
+                if report is not None:
+                    report(f"{variant.name} on {engine}")
+                if not server.alive:
+                    server.close()
+                    server = Server.start(engine, command)
+                try:
+                    runs[variant.name, engine] = _run(server, variant, engine, bundle, vectors, threads, place)
+                except EdgekitError as error:
+                    runs[variant.name, engine] = CheckRun(None, f"{error.code}: {error.message}")
+        finally:
+            server.close()
+    return runs
+
+
+def _run(
+    server: Server, variant: Variant, engine: str, bundle: Bundle, vectors: CheckVectors, threads: int, place: Place
+) -> CheckRun:
+    session = server.open(bundle.read(variant.file), variant.format, vectors.signature, threads)
+    rows = [session.run(sample) for sample in vectors.samples]
+    instructions = None if place.count is None else place.count(engine, session, vectors.samples[0])
+    session.close()
+    names = [spec.name for spec in vectors.signature.outputs]
+    outputs = {name: np.concatenate([row[index] for row in rows]) for index, name in enumerate(names)}
+    return CheckRun(outputs, "", session.threads, instructions)
