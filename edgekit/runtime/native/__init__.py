@@ -1,0 +1,156 @@
+"""The torch-free ExecuTorch core: where its library is, and what is missing where it is not.
+
+The core is a small C++ library over those of the ``executorch`` package, which carry XNNPACK and the operators and
+need no torch. A release brings it built for x86_64 and aarch64; elsewhere it is built at its first use, in seconds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import re
+import shutil
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+from edgekit.runtime.environments import home
+
+#: The only version of executorch the core works with: its libraries promise no stable binary interface.
+EXECUTORCH = "1.5.1"
+
+#: Number of the C interface in ``core.h``.
+INTERFACE = 1
+
+LIBRARY = "libedgekit_executorch.so"
+RUNNER = "edgekit-runner"
+
+#: What the core links to, in the order in which they can be loaded one by one.
+EXECUTORCH_LIBRARIES = (
+    "libexecutorch.so",
+    "libexecutorch_threadpool.so",
+    "libexecutorch_etdump.so",
+    "libexecutorch_backend_xnnpack.so",
+    "libexecutorch_kernels_optimized.so",
+    "libexecutorch_kernels_quantized.so",
+)
+
+#: Processor -> compilers to try for it. One that is named in ``$CXX`` comes first on a machine of that processor.
+COMPILERS = {
+    "x86_64": ("x86_64-linux-gnu-g++",),
+    "aarch64": ("aarch64-linux-gnu-g++",),
+}
+
+_HERE = Path(__file__).parent
+_SOURCES = ("core.h", "core.cpp", "runner.cpp", "build.py")
+
+
+def library() -> Path | None:
+    """The core's library, or None where it is not built.
+
+    Looked for in ``$EDGEKIT_NATIVE``, in this package, and among those that were built before.
+    """
+    return _built(LIBRARY)
+
+
+def runner() -> Path | None:
+    """The command-line runner, or None where it is not built. Looked for like `library`."""
+    return _built(RUNNER)
+
+
+def prebuilt(architecture: str) -> Path | None:
+    """The folder in this package that holds library and runner for *architecture*, or None.
+
+    What was built from other sources than those beside it is left alone.
+    """
+    folder = _HERE / "lib" / architecture
+    try:
+        fits = (folder / "key").read_text(encoding="ascii") == key(architecture)
+    except OSError:
+        return None
+    return folder if fits else None
+
+
+def local(architecture: str) -> Path:
+    """The folder for what is built on this machine; it is there once it is complete."""
+    return home() / "native" / key(architecture)
+
+
+@cache
+def key(architecture: str) -> str:
+    """What a build depends on, as a name for a folder."""
+    digest = hashlib.sha256(f"{EXECUTORCH} {architecture}".encode())
+    for name in _SOURCES:
+        source = _HERE / name
+        digest.update(source.read_bytes() if source.exists() else b"")
+    return f"{architecture}-{digest.hexdigest()[:16]}"
+
+
+def executorch_package() -> Path | None:
+    """The folder of the installed ``executorch`` package, or None. Imports nothing."""
+    spec = find_spec("executorch")
+    for folder in (spec.submodule_search_locations or ()) if spec is not None else ():
+        if (Path(folder) / "lib").is_dir():
+            return Path(folder)
+    return None
+
+
+def executorch_version(package: Path) -> str | None:
+    """The version of an unpacked ``executorch`` package without what follows a plus sign, or None."""
+    try:
+        text = (package / "version.py").read_text(encoding="utf-8")
+    except OSError:
+        return None
+    found = re.search(r"__version__ = \"([^\"+]+)", text)
+    return found[1] if found else None
+
+
+def executorch_libraries(core: Path) -> Path | None:
+    """The folder of the libraries that *core*, a path that `library` gave, needs; None where there are none.
+
+    Those beside it come first, then those of the installed package, in exactly the version it was built for.
+    """
+    if all((core.parent / name).exists() for name in EXECUTORCH_LIBRARIES):
+        return core.parent
+    package = executorch_package()
+    if package is None or executorch_version(package) != EXECUTORCH:
+        return None
+    return package / "lib"
+
+
+def compiler(architecture: str) -> str | None:
+    """A C++ compiler on ``PATH`` whose programs run on *architecture*, or None."""
+    names = COMPILERS.get(architecture, ())
+    if architecture == platform.machine():
+        names = (*filter(None, [os.environ.get("CXX")]), "g++", "c++", *names)
+    return next((found for name in names if (found := shutil.which(name))), None)
+
+
+def why_not() -> str | None:
+    """What keeps the core from running here, in one line; None when it runs, or will once it is built."""
+    core = library()
+    if core is not None and executorch_libraries(core) is not None:
+        return None
+    architecture = platform.machine()
+    if architecture not in COMPILERS:
+        return f"executorch has no libraries for {architecture}"
+    package = executorch_package()
+    if package is None:
+        return f"the executorch package is not installed: pip install --no-deps executorch=={EXECUTORCH}"
+    version = executorch_version(package)
+    if version != EXECUTORCH:
+        return f"executorch {version} is installed, edgekit's core needs exactly {EXECUTORCH}"
+    if core is None and compiler(architecture) is None:
+        return "this edgekit brings no built core, and there is no C++ compiler to build it: apt install g++"
+    return None
+
+
+def _built(name: str) -> Path | None:
+    given = os.environ.get("EDGEKIT_NATIVE")
+    architecture = platform.machine()
+    folders = [Path(given)] if given else []
+    if (inside := prebuilt(architecture)) is not None:
+        folders.append(inside)
+    folders.append(local(architecture))
+    return next((folder / name for folder in folders if (folder / name).exists()), None)
