@@ -168,7 +168,7 @@ class Target:
 
 def target_names() -> tuple[str, ...]:
     """The names of the targets that edgekit ships."""
-    return tuple(sorted(path.stem for path in _directory().glob("*.toml")))
+    return tuple(sorted(path.stem for path in target_directory().glob("*.toml")))
 
 
 def load_target(name: str | Path) -> Target:
@@ -182,7 +182,7 @@ def load_target(name: str | Path) -> Target:
         if name not in target_names():
             hint = f"{did_you_mean(str(name), target_names())} (or the path of a .toml file of your own)"
             raise UsageError("EK-TARGET", f"unknown target {str(name)!r}", hint)
-        path = _directory() / f"{name}.toml"
+        path = target_directory() / f"{name}.toml"
     try:
         value = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -196,8 +196,8 @@ def load_target(name: str | Path) -> Target:
     return target
 
 
-def _directory() -> Path:
-    """``edgekit/targets`` in an installed wheel, ``targets`` beside the package in a checkout."""
+def target_directory() -> Path:
+    """Where the shipped targets lie: ``edgekit/targets`` in a wheel, ``targets`` beside the package in a checkout."""
     package = Path(__file__).resolve().parent
     inside = package / "targets"
     return inside if inside.is_dir() else package.parent / "targets"

@@ -89,14 +89,14 @@ def requirement(package: str) -> str:
     return next(wheel.requirement for wheel in wheels() if wheel.package == package)
 
 
-def find(requirement: str, python: str, architecture: str, glibc: str) -> Wheel:
+def find(requirement: str, python: str | None, architecture: str, glibc: str | None) -> Wheel:
     """The wheel of *requirement* for a device.
 
     Args:
         requirement: ``NAME==VERSION``.
-        python: The device's version, ``3.11`` or ``3.11.2``.
+        python: The device's version, ``3.11`` or ``3.11.2``; None where Python is not what it is for.
         architecture: Of the device's userland, as `edgekit.runtime.machine.Machine` has it.
-        glibc: The device's version.
+        glibc: The device's version; None where a C library goes with it.
 
     Raises:
         UsageError: ``EK-ARGUMENT``: edgekit does not send that to devices.
@@ -111,14 +111,14 @@ def find(requirement: str, python: str, architecture: str, glibc: str) -> Wheel:
     if not candidates:
         hint = "a 64-bit system has it" if architecture == "armv7l" else "devices are aarch64, x86_64 or armv7l"
         raise DeviceError("EK-DEVICE", f"there is no {name} for {architecture}", hint)
-    wanted = ".".join(python.split(".")[:2])
+    wanted = None if python is None else ".".join(python.split(".")[:2])
     pythons = sorted({wheel.python for wheel in candidates if wheel.python}, key=_numbers)
     candidates = [wheel for wheel in candidates if wheel.python in (None, wanted)]
     if not candidates:
         versions = " or ".join(pythons)
         raise DeviceError("EK-DEVICE", f"there is no {name} for Python {wanted}", f"the device needs Python {versions}")
     wheel = candidates[0]
-    if _numbers(glibc) < wheel.least_glibc:
+    if glibc is not None and _numbers(glibc) < wheel.least_glibc:
         least = ".".join(map(str, wheel.least_glibc))
         hint = "Raspberry Pi OS 12 (Bookworm), Debian 12, Ubuntu 22.04 and newer have it"
         raise DeviceError("EK-DEVICE", f"{name} needs glibc {least}, the device has {glibc}", hint)

@@ -1,0 +1,153 @@
+"""A part: one immutable archive that is unpacked on a device under its digest."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import tarfile
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgekit.bundle import replacing, sha256
+from edgekit.runtime.environments import home
+
+#: Changes whenever the same entries would be written as other bytes.
+_LAYOUT = 1
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file of a part: its path in the archive, with ``/`` between folders, and its contents."""
+
+    path: str
+    data: bytes
+    executable: bool = False
+
+
+@dataclass(frozen=True)
+class Part:
+    """What is sent to a device as one file, once.
+
+    Attributes:
+        name: What is in it, as in ``numpy-2.4.6``.
+        digest: SHA-256 of the archive, in hexadecimal.
+        archive: A ``.tar.gz`` on this machine; the same entries give the same bytes.
+        size_bytes: Of the archive.
+        unpacked_bytes: Sum of the files in it.
+        python_paths: Folders in it for ``PYTHONPATH``; an empty text is its root.
+        native_path: The folder in it for ``EDGEKIT_NATIVE``: edgekit's core and the ExecuTorch libraries.
+        runner: The script in it that starts ``edgekit-runner`` on a device that has nothing else.
+    """
+
+    name: str
+    digest: str
+    archive: Path
+    size_bytes: int
+    unpacked_bytes: int
+    python_paths: tuple[str, ...]
+    native_path: str | None = None
+    runner: str | None = None
+
+
+def make_part(
+    name: str,
+    key: str,
+    entries: Callable[[], Iterable[Entry]],
+    *,
+    python_paths: tuple[str, ...] = (),
+    native_path: str | None = None,
+    runner: str | None = None,
+) -> Part:
+    """The part called *name*, packed unless it was packed before.
+
+    Args:
+        key: Names the entries: as long as it is the same, they are not asked for again.
+        entries: Gives the files.
+
+    Raises:
+        EdgekitError: ``EK-SPACE``, ``EK-WRITE``: the archive cannot be written.
+    """
+    short = sha256(f"{_LAYOUT} {name} {key}".encode())[:16]
+    archive = home() / "parts" / f"{name}-{short}.tar.gz"
+    known = _known(archive)
+    if known is None:
+        files = sorted(entries(), key=lambda entry: entry.path)
+        with replacing(archive) as temporary:
+            temporary.write_bytes(pack(files))
+        known = _digest(archive), sum(len(entry.data) for entry in files)
+        with replacing(_marker(archive)) as temporary:
+            temporary.write_text(json.dumps({"digest": known[0], "unpacked_bytes": known[1]}), encoding="utf-8")
+    digest, unpacked_bytes = known
+    return Part(
+        name=name,
+        digest=digest,
+        archive=archive,
+        size_bytes=archive.stat().st_size,
+        unpacked_bytes=unpacked_bytes,
+        python_paths=python_paths,
+        native_path=native_path,
+        runner=runner,
+    )
+
+
+def pack(entries: Iterable[Entry]) -> bytes:
+    """A ``.tar.gz`` with *entries* in their order: no dates, no owners, so nothing but the contents decides its bytes.
+
+    Folders have entries of their own, which a tar on a device may ask for.
+    """
+    buffer = io.BytesIO()
+    with (
+        gzip.GzipFile(filename="", mode="wb", fileobj=buffer, compresslevel=9, mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w", format=tarfile.GNU_FORMAT) as archive,
+    ):
+        folders: set[str] = set()
+        for entry in entries:
+            for folder in reversed(Path(entry.path).parents[:-1]):
+                if folder.as_posix() not in folders:
+                    folders.add(folder.as_posix())
+                    archive.addfile(_header(folder.as_posix(), tarfile.DIRTYPE, 0o755))
+            header = _header(entry.path, tarfile.REGTYPE, 0o755 if entry.executable else 0o644)
+            header.size = len(entry.data)
+            archive.addfile(header, io.BytesIO(entry.data))
+    return buffer.getvalue()
+
+
+def environment(parts: Iterable[Part], place: Callable[[Part], str]) -> Mapping[str, str]:
+    """The variables with which a Python on the device finds what is in *parts*.
+
+    Args:
+        place: Gives the folder into which a part was unpacked.
+    """
+    python, variables = [], {}
+    for part in parts:
+        python += [f"{place(part)}/{path}".rstrip("/") for path in part.python_paths]
+        if part.native_path is not None:
+            variables["EDGEKIT_NATIVE"] = f"{place(part)}/{part.native_path}".rstrip("/")
+    return {"PYTHONPATH": ":".join(python), **variables}
+
+
+def _header(name: str, kind: bytes, mode: int) -> tarfile.TarInfo:
+    header = tarfile.TarInfo(name)
+    header.type, header.mode = kind, mode
+    return header
+
+
+def _known(archive: Path) -> tuple[str, int] | None:
+    """Digest and unpacked size as noted when *archive* was packed; None when it is not there as it was."""
+    try:
+        facts = json.loads(_marker(archive).read_text(encoding="utf-8"))
+        return (facts["digest"], facts["unpacked_bytes"]) if facts["digest"] == _digest(archive) else None
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _marker(archive: Path) -> Path:
+    return archive.with_name(f"{archive.name}.json")
+
+
+def _digest(archive: Path) -> str:
+    with archive.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
