@@ -69,8 +69,8 @@ class Engine(Protocol):
             data: The file's contents.
             signature: The names, shapes and dtypes to map the file's tensors to.
             threads: Threads to use, at least 1.
-            method: Name of the method (``.pte``) or signature (``.tflite``) inside the file; None for ``forward``,
-                or the file's only one.
+            method: Name of the method (``.pte``) or signature (``.tflite``) inside the file; None for the
+                file's only one, or the one that bears the framework's own name for it (``forward``).
 
         Raises:
             EdgekitError: ``EK-RUN``: the engine refuses the file, or the file has no such method or does not fit
@@ -102,5 +102,5 @@ def misfit(engine: str, what: str) -> EdgekitError:
 
 def missing_method(engine: str, method: str | None, known: Iterable[str]) -> EdgekitError:
     """The `EdgekitError` for a model file that lacks the method asked for."""
-    what = f"{engine}: the model file has no method {method!r}" if method else f"{engine}: the model file has methods"
-    return EdgekitError("EK-RUN", what, f"it has: {', '.join(known) or 'none with a name'}")
+    what = f"has no method {method!r}" if method else "has several methods, and none was named"
+    return EdgekitError("EK-RUN", f"{engine}: the model file {what}", f"it has: {', '.join(known) or 'none'}")

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from edgekit.errors import EdgekitError
+from edgekit.errors import EdgekitError, UsageError
 from edgekit.runtime.engines.base import failure, misfit, missing_method
 from edgekit.tensors import Signature, TensorSpec
 
 _NUMBERED = re.compile(r"(?:args|output)_(\d+)")
+
+#: What a file's signature is called when nobody named it: by TensorFlow and litert-torch, and by PyTorch.
+_UNNAMED = ("serving_default", "forward")
 
 
 class InterpreterSession:
@@ -38,22 +42,25 @@ class InterpreterSession:
                 interpreter._interpreter.AllocateTensors(subgraph)
         except (ValueError, RuntimeError) as error:
             raise failure(engine, "load the model", error) from error
-        self._inputs = _indices(engine, signature.inputs, inputs)
-        self._outputs = _indices(engine, signature.outputs, outputs)
+        self._inputs = _places(engine, signature.inputs, inputs)
+        self._outputs = _places(engine, signature.outputs, outputs)
         self._subgraph = subgraph
         self._interpreter = interpreter  # owns the file's bytes, which the wrapper only points to
         self._wrapper = interpreter._interpreter
-        self.run_one = self._run_one() if len(self._inputs) == len(self._outputs) == 1 else None
+        places = (*self._inputs, *self._outputs)
+        plain = len(places) == 2 and not any(place.narrowed for place in places) and signature.outputs[0].shape != ()
+        self.run_one = self._run_one() if plain else None
 
     def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         wrapper, subgraph = self._wrapper, self._subgraph
         if wrapper is None:
             raise EdgekitError("EK-RUN", f"{self._engine} failed to run the model: the session is closed")
         try:
-            for index, array in zip(self._inputs, inputs, strict=True):
-                wrapper.SetTensor(index, array, subgraph)
+            for place, array in zip(self._inputs, inputs, strict=True):
+                wrapper.SetTensor(place.index, _narrow(array, place.spec) if place.narrowed else array, subgraph)
             wrapper.Invoke(subgraph)
-            return [wrapper.GetTensor(index, subgraph) for index in self._outputs]
+            # A tensor without axes comes as a number.
+            return [np.asarray(wrapper.GetTensor(place.index, subgraph), place.spec.dtype) for place in self._outputs]
         except (ValueError, RuntimeError) as error:
             raise failure(self._engine, "run the model", error) from error
 
@@ -63,7 +70,8 @@ class InterpreterSession:
     def _run_one(self) -> Callable[[np.ndarray], np.ndarray]:
         """`run` for one array, with everything it needs at hand: each look-up costs more than a small layer."""
         set_tensor, invoke, get_tensor = self._wrapper.SetTensor, self._wrapper.Invoke, self._wrapper.GetTensor
-        inward, outward, subgraph, engine = self._inputs[0], self._outputs[0], self._subgraph, self._engine
+        inward, outward = self._inputs[0].index, self._outputs[0].index
+        subgraph, engine = self._subgraph, self._engine
 
         def run_one(array: np.ndarray) -> np.ndarray:
             try:
@@ -77,6 +85,26 @@ class InterpreterSession:
         return run_one
 
 
+@dataclass(frozen=True)
+class _Place:
+    """Where an input or output of the signature is in the file.
+
+    Attributes:
+        narrowed: It is int32 there and int64 in the signature: litert-torch 0.10 writes every int64 as int32.
+    """
+
+    index: int
+    spec: TensorSpec
+    narrowed: bool
+
+
+def _narrow(array: np.ndarray, spec: TensorSpec) -> np.ndarray:
+    narrow = array.astype(np.int32)
+    if not np.array_equal(narrow, array):
+        raise UsageError("EK-INPUT", f"input {spec.name!r} holds values beyond int32, which the .tflite file takes")
+    return narrow
+
+
 #: Facts of an input or output, with its name in the signature, or without one.
 _Tensors = list[tuple[str | None, Mapping[str, Any]]]
 
@@ -84,24 +112,26 @@ _Tensors = list[tuple[str | None, Mapping[str, Any]]]
 def _tensors(engine: str, interpreter: Any, method: str | None) -> tuple[_Tensors, _Tensors, int]:
     """Inputs and outputs of the signature called *method*, and the number of its subgraph.
 
-    With None: of the file's only signature; or of its first subgraph, in file order and without names, when the
-    file has no signature or several.
+    With None: of the file's only or unnamed signature; or, in file order and without names, of a file that has
+    no signature.
     """
     keys = list(interpreter.get_signature_list())
-    if method is None and len(keys) != 1:
+    if method is None and not keys:
         return (
             [(None, facts) for facts in interpreter.get_input_details()],
             [(None, facts) for facts in interpreter.get_output_details()],
             0,
         )
-    if method not in (None, *keys):
+    if method is None:
+        method = keys[0] if len(keys) == 1 else next((key for key in _UNNAMED if key in keys), None)
+    if method not in keys:
         raise missing_method(engine, method, keys)
-    runner = interpreter.get_signature_runner(method or keys[0])
+    runner = interpreter.get_signature_runner(method)
     return list(runner.get_input_details().items()), list(runner.get_output_details().items()), runner._subgraph_index
 
 
-def _indices(engine: str, specs: Sequence[TensorSpec], tensors: _Tensors) -> tuple[int, ...]:
-    """Tensor indices in the order of *specs*: by name, else by litert-torch's numbering, else by position."""
+def _places(engine: str, specs: Sequence[TensorSpec], tensors: _Tensors) -> tuple[_Place, ...]:
+    """The tensors in the order of *specs*: by name, else by litert-torch's numbering, else by position."""
     named = {name: facts for name, facts in tensors if name is not None}
     if all(spec.name in named for spec in specs):
         found = [named[spec.name] for spec in specs]
@@ -111,8 +141,12 @@ def _indices(engine: str, specs: Sequence[TensorSpec], tensors: _Tensors) -> tup
         found = [facts for _, facts in tensors]
     if len(found) != len(specs):
         raise misfit(engine, f"it has {len(found)} tensors where the signature has {len(specs)}")
-    for spec, facts in zip(specs, found, strict=True):
-        shape, dtype = tuple(int(size) for size in facts["shape"]), np.dtype(facts["dtype"])
-        if shape != spec.shape or dtype != np.dtype(spec.dtype):
-            raise misfit(engine, f"{spec.name!r} is {dtype}{list(shape)}, not {spec.dtype}{list(spec.shape)}")
-    return tuple(int(facts["index"]) for facts in found)
+    return tuple(_place(engine, spec, facts) for spec, facts in zip(specs, found, strict=True))
+
+
+def _place(engine: str, spec: TensorSpec, facts: Mapping[str, Any]) -> _Place:
+    shape, dtype = tuple(int(size) for size in facts["shape"]), np.dtype(facts["dtype"]).name
+    narrowed = (spec.dtype, dtype) == ("int64", "int32")
+    if shape != spec.shape or not (dtype == spec.dtype or narrowed):
+        raise misfit(engine, f"{spec.name!r} is {dtype}{list(shape)}, not {spec.dtype}{list(spec.shape)}")
+    return _Place(int(facts["index"]), spec, narrowed)
