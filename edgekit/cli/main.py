@@ -101,16 +101,21 @@ def run(arguments: list[str]) -> int:
     except Exception as error:  # the outermost boundary: nothing foreseen reaches it
         if debug:
             raise
-        _show(
-            {
-                "code": "EK-UNEXPECTED",
-                "message": " ".join(f"{type(error).__name__}: {error}".split()),
-                "hint": "--debug shows the traceback",
-                "log": _keep_traceback(error),
-            }
-        )
+        _show(_unforeseen(error))
         return 1
     return 0
+
+
+def _unforeseen(error: Exception) -> dict[str, Any]:
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").startswith("edgekit."):
+        message = "this is edgekit as it is deployed to devices: it runs bundles, and no more"
+        return {"code": "EK-MISSING-PACKAGE", "message": message, "hint": "use this verb on a desktop", "log": None}
+    return {
+        "code": "EK-UNEXPECTED",
+        "message": f"{type(error).__name__}: {error}",
+        "hint": "--debug shows the traceback",
+        "log": _keep_traceback(error),
+    }
 
 
 def _show(error: dict[str, Any]) -> None:

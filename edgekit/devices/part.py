@@ -15,7 +15,7 @@ from edgekit.bundle import replacing, sha256
 from edgekit.runtime.environments import home
 
 #: Changes whenever the same entries would be written as other bytes.
-_LAYOUT = 1
+_LAYOUT = 2
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def pack(entries: Iterable[Entry]) -> bytes:
     """
     buffer = io.BytesIO()
     with (
-        gzip.GzipFile(filename="", mode="wb", fileobj=buffer, compresslevel=9, mtime=0) as packed,
+        gzip.GzipFile(filename="", mode="wb", fileobj=buffer, compresslevel=6, mtime=0) as packed,
         tarfile.open(fileobj=packed, mode="w", format=tarfile.GNU_FORMAT) as archive,
     ):
         folders: set[str] = set()

@@ -16,7 +16,7 @@ from edgekit.errors import DeviceError
 from edgekit.runtime.machine import Machine
 from edgekit.target import target_directory
 
-__all__ = ["Part", "environment", "parts"]
+__all__ = ["Part", "environment", "own_part", "package_part", "parts", "parts_for", "why_no_python"]
 
 #: What no device needs of any wheel. Licences stay, wherever they are.
 _NEVER = re.compile(r"__pycache__/|\.(pyi|pxd|h|a)$|\.dist-info/(RECORD|entry_points\.txt|top_level\.txt)$")
@@ -61,6 +61,18 @@ def parts(
         EdgekitError: ``EK-MISSING-PACKAGE``: this machine lacks what it would send, or the tools to make it.
     """
     formats = tuple(dict.fromkeys(variant.format for variant in bundle.manifest.variants))
+    return parts_for(machine, formats, system_numpy=system_numpy, report=report, download=download)
+
+
+def parts_for(
+    machine: Machine,
+    formats: Collection[str],
+    *,
+    system_numpy: str | None = None,
+    report: Callable[[str], None],
+    download: bool = True,
+) -> tuple[Part, ...]:
+    """The same for file formats (``tflite``, ``pte``), whatever bundle will come with them."""
     if why_no_python(machine) is not None:
         return (_runner(machine, formats, report, download),)
     wanted = [_find("click", machine)]
