@@ -18,6 +18,8 @@ VERBS = {
     "inspect": "Show what a bundle holds, or how two differ.",
     "run": "Run a bundle's model on a file.",
     "verify": "Check a bundle's files and outputs.",
+    "deploy": "Put a bundle on a device, ready to run.",
+    "rollback": "Go back to what a device ran before.",
     "targets": "List the targets, or one target's facts.",
     "doctor": "Say what this machine can build and run.",
 }

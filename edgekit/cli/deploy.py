@@ -1,0 +1,111 @@
+"""``edgekit deploy``: a bundle on a device, with everything it needs there."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from edgekit.devices.deployment import Deployment
+
+_EPILOG = """\b
+Examples:
+  edgekit deploy digits.edgekit --on ssh://pi@raspberrypi.local
+  edgekit deploy digits.edgekit --on ssh://pi@192.168.1.20:2222 --json
+
+\b
+The device needs no Internet, and nothing is installed on its system: everything lies in ~/edgekit there.
+ssh has to work without a password (ssh-copy-id). EDGEKIT_SSH_CONFIG names another file than ~/.ssh/config."""
+
+
+@click.command("deploy", epilog=_EPILOG)
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.option("--on", "device", metavar="ssh://USER@HOST", required=True, help="The device.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+@click.option("--quiet", is_flag=True, help="Say nothing but the result.")
+def command(bundle: Path, device: str, as_json: bool, quiet: bool) -> None:
+    """Put BUNDLE on a device and make it the current release there.
+
+    Sends what the device lacks (engines, numpy, the bundle), tries the new release there, then switches to it in
+    one step. Until then, and whatever happens, the release before it keeps working. What this machine lacks of
+    what it sends is downloaded once.
+    """
+    from edgekit.cli import console
+    from edgekit.cli.places import open_ssh
+
+    with open_ssh(device) as place:
+        progress = _Progress(quiet or as_json)
+        done = place.deploy(bundle, report=lambda line: console.note(line, quiet or as_json), progress=progress)
+    for warning in done.warnings:
+        console.note(f"warning: {warning}")
+    if as_json:
+        console.document(_document(device, done))
+        return
+    if done.changed:
+        click.echo(f"{done.app} {done.release} is current on {device} ({console.size(done.sent_bytes)} sent)")
+    elif done.sent_bytes:
+        click.echo(f"{done.app} {done.release} is whole again on {device} ({console.size(done.sent_bytes)} sent)")
+    else:
+        click.echo(f"{done.app} {done.release} is already current on {device}: nothing was sent")
+    if not quiet:
+        click.echo("\n".join(["", *_how_to_use(done)]))
+
+
+def _how_to_use(done: Deployment) -> list[str]:
+    if not done.has_python:
+        runner = f"{done.path}/bin/edgekit-runner --model {done.path}/{done.app}.edgekit/variants/FILE.pte"
+        return ["There, in a shell (raw files in and out):", f"  {runner} --input input.raw --output-dir ."]
+    return [
+        "There, in a shell:",
+        f"  {done.path}/bin/edgekit run {done.path}/{done.app}.edgekit --input {done.path}/sample.npz",
+        f"or in {done.path}/bin/python:",
+        "  import edgekit, numpy",
+        f'  model = edgekit.load("{done.path}/{done.app}.edgekit")',
+        f'  scores = model(dict(numpy.load("{done.path}/sample.npz")))',
+    ]
+
+
+def _document(device: str, done: Deployment) -> dict[str, Any]:
+    return {
+        "device": device,
+        "app": done.app,
+        "release": done.release,
+        "previous": done.previous,
+        "changed": done.changed,
+        "sent_bytes": done.sent_bytes,
+        "parts": [
+            {"name": part.name, "digest": part.digest, "size_bytes": part.size_bytes, "sent": sent}
+            for part, sent in done.parts
+        ],
+        "path": done.path,
+        "has_python": done.has_python,
+        "warnings": list(done.warnings),
+    }
+
+
+class _Progress:
+    """A line that moves, on a terminal; otherwise one line when each archive is there, and one each ten seconds."""
+
+    _EVERY_S = 10
+
+    def __init__(self, quiet: bool):
+        self._quiet = quiet
+        self._moving = sys.stderr.isatty()
+        self._said = time.monotonic()
+
+    def __call__(self, name: str, done: int, total: int) -> None:
+        from edgekit.cli.console import size
+
+        if self._quiet:
+            return
+        if self._moving:
+            click.echo(f"\r\x1b[Ksending {name}: {size(done)} of {size(total)}", err=True, nl=done == total)
+        elif done == total:
+            click.echo(f"sent {name}: {size(total)}", err=True)
+        elif time.monotonic() - self._said > self._EVERY_S:
+            click.echo(f"sending {name}: {size(done)} of {size(total)}", err=True)
+            self._said = time.monotonic()

@@ -1,0 +1,32 @@
+"""``edgekit rollback``: the release before the current one, on a device."""
+
+from __future__ import annotations
+
+import click
+
+_EPILOG = """\b
+Examples:
+  edgekit rollback --on ssh://pi@raspberrypi.local
+  edgekit rollback digits --on ssh://pi@raspberrypi.local       where several bundles are deployed
+"""
+
+
+@click.command("rollback", epilog=_EPILOG)
+@click.argument("name", required=False)
+@click.option("--on", "device", metavar="ssh://USER@HOST", required=True, help="The device.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+@click.option("--quiet", is_flag=True, help="Say nothing but the result.")
+def command(name: str | None, device: str, as_json: bool, quiet: bool) -> None:
+    """Make the release before the current one current again; a second time swaps them back.
+
+    NAME is that of the bundle, as edgekit deploy prints it.
+    """
+    from edgekit.cli import console
+    from edgekit.cli.places import open_ssh
+
+    with open_ssh(device) as place:
+        done = place.rollback(name)
+    if as_json:
+        console.document({"device": device, "app": done.app, "release": done.release, "previous": done.previous})
+    else:
+        click.echo(f"{done.app} {done.release} is current on {device}, {done.previous} is kept")
