@@ -56,16 +56,18 @@ def command(bundle: Path, device: str, as_json: bool, quiet: bool) -> None:
 
 
 def _how_to_use(done: Deployment) -> list[str]:
+    go = f"  cd ~/edgekit/apps/{done.app}/current"
     if not done.has_python:
-        runner = f"{done.path}/bin/edgekit-runner --model {done.path}/{done.app}.edgekit/variants/FILE.pte"
-        return ["There, in a shell (raw files in and out):", f"  {runner} --input input.raw --output-dir ."]
+        run = f"  bin/edgekit-runner --model {done.app}.edgekit/variants/FILE.pte --input input.raw --output-dir ."
+        return ["There (raw files in and out):", go, run]
     return [
-        "There, in a shell:",
-        f"  {done.path}/bin/edgekit run {done.path}/{done.app}.edgekit --input {done.path}/sample.npz",
-        f"or in {done.path}/bin/python:",
+        "There:",
+        go,
+        f"  bin/edgekit run {done.app}.edgekit --input sample.npz",
+        "or in bin/python:",
         "  import edgekit, numpy",
-        f'  model = edgekit.load("{done.path}/{done.app}.edgekit")',
-        f'  scores = model(dict(numpy.load("{done.path}/sample.npz")))',
+        f'  model = edgekit.load("{done.app}.edgekit")',
+        '  scores = model(dict(numpy.load("sample.npz")))',
     ]
 
 
