@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import getpass
+import os
 import secrets
 import shlex
 import signal
@@ -84,7 +85,13 @@ class Shell:
         command = [*connect, f"exec sh -c 'eval \"$(echo {packed} | base64 -d)\"'"]
         pipe = subprocess.PIPE
         # A session of its own: Ctrl-C is for edgekit, which then ends the connection in good order.
-        process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True)
+        try:
+            process = subprocess.Popen(
+                command, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True, env={**os.environ, "LC_ALL": "C"}
+            )
+        except OSError as error:
+            hint = f"install {connect[0]} on this machine"
+            raise DeviceError("EK-CONNECT", f"{connect[0]} is not installed ({error.strerror})", hint) from error
         try:
             return cls(device, process, token, timeout_s, explain)
         except BaseException:

@@ -1,0 +1,31 @@
+"""A device on this machine's loopback, reached by real SSH, and one home for what edgekit fetches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.shared import Shared
+from support.ssh_server import SshServer
+
+
+@pytest.fixture(scope="session")
+def fetched() -> Path:
+    """One ``$EDGEKIT_HOME`` for every test that sends real parts: wheels are fetched and packed once."""
+    folder = Shared.directory / "edgekit-home"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshServer]:
+    """Shared by the tests of a file."""
+    with SshServer(tmp_path_factory.mktemp("ssh")) as server:
+        yield server
+
+
+@pytest.fixture
+def ssh_config(server: SshServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """edgekit's ssh knows the server."""
+    monkeypatch.setenv("EDGEKIT_SSH_CONFIG", str(server.config))
