@@ -30,6 +30,8 @@ _UNUSED = {
     ),
 }
 _LICENCE = re.compile(r"licen[cs]e|copying|notice", re.IGNORECASE)
+#: Wheels that are under the Apache License, version 2.0, as their metadata says, and do not hold its text.
+_APACHE_WITHOUT_TEXT = frozenset({"tflite-runtime"})
 
 #: edgekit's own files on a device: ground floor, runtime, this machine as a device, command line, targets.
 _OWN_FILES = ("*.py", "runtime/**/*.py", "devices/__init__.py", "devices/base.py", "devices/local.py", "cli/*.py")
@@ -114,9 +116,8 @@ def package_part(wheel: Wheel, report: Callable[[str], None], *, download: bool 
     if wheel.package == "executorch":
         return core.core_part(str(wheel.architecture), report, download=download)
     path = wheels.obtain(wheel, report, download=download)
-    unused = _UNUSED.get(wheel.package)
-    key = f"{wheel.sha256} {_NEVER.pattern} {unused.pattern if unused else ''}"
-    return make_part(f"{wheel.package}-{wheel.version}", key, lambda: _entries(path, unused), python_paths=("",))
+    key = f"{wheel.sha256} {_NEVER.pattern} {_UNUSED.get(wheel.package, _NEVER).pattern}"
+    return make_part(f"{wheel.package}-{wheel.version}", key, lambda: _entries(path, wheel), python_paths=("",))
 
 
 def _runner(machine: Machine, formats: Collection[str], report: Callable[[str], None], download: bool) -> Part:
@@ -167,9 +168,13 @@ def _check_system_numpy(version: str | None) -> None:
         raise DeviceError("EK-DEVICE", reason, "it needs numpy 1, as Raspberry Pi OS 12 has, or a 64-bit system")
 
 
-def _entries(wheel: Path, unused: re.Pattern[str] | None) -> Iterator[Entry]:
-    with zipfile.ZipFile(wheel) as archive:
+def _entries(path: Path, wheel: Wheel) -> Iterator[Entry]:
+    unused = _UNUSED.get(wheel.package, _NEVER)
+    with zipfile.ZipFile(path) as archive:
         for info in archive.infolist():
-            drop = _NEVER.search(info.filename) or (unused is not None and unused.search(info.filename))
+            drop = _NEVER.search(info.filename) or unused.search(info.filename)
             if not info.is_dir() and (not drop or _LICENCE.search(info.filename)):
                 yield Entry(info.filename, archive.read(info))
+    if wheel.package in _APACHE_WITHOUT_TEXT:
+        folder = f"{wheel.package.replace('-', '_')}-{wheel.version}.dist-info"
+        yield Entry(f"{folder}/LICENSE.apache-2.0", (core.NOTICES / "apache-2.0.txt").read_bytes())

