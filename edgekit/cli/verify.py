@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,8 +17,12 @@ Examples:
   edgekit verify digits.edgekit
   edgekit verify digits.edgekit --variant int8.tflite --threads 1
   edgekit verify digits.edgekit --on local --on ssh://pi@raspberrypi.local
-  edgekit verify digits.edgekit --json
+  edgekit verify digits.edgekit --on emulator:rpi3 --on emulator:rpi4 --on emulator:rpi5
+  edgekit verify digits.edgekit --on emulator:rpi4 --instructions --json
 """
+
+#: Devices that are worked on at a time: each is a process that computes, or a connection that waits.
+_AT_A_TIME = 2
 
 
 @click.command("verify", epilog=_EPILOG)
@@ -33,38 +37,66 @@ Examples:
     help="local, ssh://USER@HOST or emulator:BOARD. Repeatable.",
 )
 @click.option("--variant", metavar="NAME", help="Only this variant.")
-@click.option("--threads", type=click.IntRange(min=1), help="Threads to use; by default one per core, at most 4.")
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    help="Threads to use; by default one per core, at most 4; on emulated boards 1.",
+)
+@click.option("--instructions", is_flag=True, help="Count guest instructions per inference (emulated boards only).")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 @click.option("--quiet", is_flag=True, help="Say nothing but the result.")
 def command(
-    bundle: Path, devices: tuple[str, ...], variant: str | None, threads: int | None, as_json: bool, quiet: bool
+    bundle: Path,
+    devices: tuple[str, ...],
+    variant: str | None,
+    threads: int | None,
+    instructions: bool,
+    as_json: bool,
+    quiet: bool,
 ) -> None:
     """Check BUNDLE: hash its files and compare every variant's outputs with the float model's.
 
     Each variant runs on each installed engine for its format, over the check vectors in the bundle. A variant
     passes when its SNR is at most 3 dB below that of the build; fp32 needs 80 dB.
+
+    Emulated boards are also compared with this machine. Their instruction counts are exact, and the same at every
+    run: a cost that two builds can be compared by, though no time.
     """
     from edgekit.bundle import Bundle
     from edgekit.cli import console
     from edgekit.devices import open_device
-    from edgekit.errors import DeviceError, EdgekitError, LimitError
-    from edgekit.runtime.selection import choices
+    from edgekit.devices.emulator import EmulatedDevice
+    from edgekit.errors import DeviceError, EdgekitError, LimitError, UsageError
+    from edgekit.runtime.selection import check_names
     from edgekit.runtime.verification import FAILED, NOT_RUN
 
     with Bundle.open(bundle) as opened:
-        choices(opened.manifest, (), variant)  # refuses a misspelled variant
+        check_names(opened.manifest, variant)
         random = bool(opened.manifest.checks.get("random"))
     places = [open_device(name) for name in dict.fromkeys(devices)]  # refuses misspelled devices
+    for place in places:
+        if instructions and not isinstance(place, EmulatedDevice):
+            hint = "emulator:rpi4, for example; leave out --instructions elsewhere"
+            raise UsageError("EK-ARGUMENT", f"instructions are counted on emulated boards, not on {place.name}", hint)
+
+    def work(place: Device) -> tuple[Verification, ...]:
+        def report(line: str) -> None:
+            console.note(f"{place.name}: {line}" if len(places) > 1 else line, quiet)
+
+        with place:
+            if isinstance(place, EmulatedDevice):
+                return place.verify(bundle, variant=variant, threads=threads, report=report, instructions=instructions)
+            return place.verify(bundle, variant=variant, threads=threads, report=report)
+
     rows: list[tuple[Device, Verification]] = []
     lost: list[tuple[Device, DeviceError]] = []
-    for place in places:
-        try:
-            with place:
-                report = partial(_report, place.name if len(places) > 1 else None, quiet)
-                found = place.verify(bundle, variant=variant, threads=threads, report=report)
-                rows += [(place, row) for row in found]
-        except DeviceError as error:  # it does not hide what the others found
-            lost.append((place, error))
+    for place, result in zip(places, _side_by_side(work, places), strict=True):
+        if isinstance(result, DeviceError):  # it does not hide what the others found
+            lost.append((place, result))
+        elif isinstance(result, BaseException):
+            raise result
+        else:
+            rows += [(place, row) for row in result]
     if as_json:
         console.document(
             {
@@ -74,12 +106,7 @@ def command(
             }
         )
     elif rows:
-        headers = ["variant", "engine", "SNR dB", "at least", "agreement %", "result"]
-        shown = [_cells(row) for _, row in rows]
-        if len(places) > 1:
-            headers.insert(0, "device")
-            shown = [[place.name, *cells] for (place, _), cells in zip(rows, shown, strict=True)]
-        click.echo(console.table(headers, shown))
+        click.echo(_table(rows))
         if random:
             console.note("the check inputs are random: they prove the export, not the model's accuracy", quiet)
     failed = [row for _, row in rows if row.status == FAILED]
@@ -98,20 +125,60 @@ def command(
         raise EdgekitError("EK-ENGINE", "no variant ran: no engine for them is installed", "pip install ai-edge-litert")
 
 
-def _report(device: str | None, quiet: bool, line: str) -> None:
+def _side_by_side(
+    work: Callable[[Device], tuple[Verification, ...]], places: Sequence[Device]
+) -> list[tuple[Verification, ...] | BaseException]:
+    """What *work* returns or raises for each of *places*, in their order.
+
+    Ctrl-C ends the program at once: the threads are daemons, and what they started ends with this process.
+    """
+    from threading import Thread
+
+    results: dict[int, tuple[Verification, ...] | BaseException] = {}
+    waiting = iter(enumerate(places))
+
+    def worker() -> None:
+        for index, place in waiting:
+            try:
+                results[index] = work(place)
+            except BaseException as error:
+                results[index] = error
+
+    workers = [Thread(target=worker, daemon=True) for _ in range(min(_AT_A_TIME, len(places)))]
+    for thread in workers:
+        thread.start()
+    for thread in workers:
+        thread.join()
+    return [results[index] for index in range(len(places))]
+
+
+def _table(rows: Sequence[tuple[Device, Verification]]) -> str:
+    """Only columns that say something: one device needs no name, and only emulated boards have a host."""
     from edgekit.cli import console
 
-    console.note(f"{device}: {line}" if device else line, quiet)
+    columns: dict[str, list[str]] = {}
+    if len({place.name for place, _ in rows}) > 1:
+        columns["device"] = [place.name for place, _ in rows]
+    found = [row for _, row in rows]
+    columns["variant"] = [row.variant for row in found]
+    columns["engine"] = [row.engine for row in found]
+    columns["SNR dB"] = ["-" if row.snr_db is None else console.number(row.snr_db, 1) for row in found]
+    columns["at least"] = [console.number(row.required_snr_db, 1) for row in found]
+    columns["agreement %"] = ["-" if row.agreement is None else f"{row.agreement:.1f}" for row in found]
+    if any(place.emulated for place, _ in rows):
+        columns["off host"] = [_difference(row) for row in found]
+    if any(row.guest_instructions is not None for row in found):
+        columns["instructions"] = [
+            "-" if row.guest_instructions is None else f"{row.guest_instructions:,}" for row in found
+        ]
+    columns["result"] = [row.status + (f": {row.reason}" if row.reason else "") for row in found]
+    return console.table(list(columns), [list(cells) for cells in zip(*columns.values(), strict=True)])
 
 
-def _cells(row: Verification) -> list[str]:
-    from edgekit.cli import console
-
-    return [
-        row.variant,
-        row.engine,
-        "-" if row.snr_db is None else console.number(row.snr_db, 1),
-        console.number(row.required_snr_db, 1),
-        "-" if row.agreement is None else f"{row.agreement:.1f}",
-        row.status + (f": {row.reason}" if row.reason else ""),
-    ]
+def _difference(row: Verification) -> str:
+    """How far a board's outputs are from what the same engine gives here."""
+    if row.host_rel_diff is None:
+        return "-"
+    if row.host_rel_diff == 0:
+        return "same bits"
+    return f"{row.host_rel_diff:.0e}" + (" (too far)" if row.matches_host is False else "")

@@ -54,7 +54,7 @@ class LocalDevice:
         with Bundle.open(bundle) as opened:
             return verification.verify(
                 opened,
-                features=read_machine().features,
+                machine=read_machine(),
                 threads=threads or default_threads(),
                 variant=variant,
                 report=report,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from edgekit.bundle import Bundle, Variant
 from edgekit.runtime.check_runs import CheckRun, CheckVectors, Place, check_vectors, run_checks
 from edgekit.runtime.engines import engine as find_engine
 from edgekit.runtime.engines import engine_names
+from edgekit.runtime.machine import Machine
 from edgekit.runtime.selection import choices
 from edgekit.tensors import agreement, max_abs_diff, snr_db
 
@@ -21,11 +22,9 @@ FP32_MINIMUM_SNR_DB = 80.0
 #: How far below the SNR of the build a quantized variant may fall: other kernels round otherwise, no more.
 SNR_MARGIN_DB = 3.0
 
-#: What other kernels may change in floating point, relative to the largest output.
-HOST_TOLERANCE = 1e-5
-
-#: Recipes that compute in integers throughout: every right kernel gives the same bits.
-_EXACT_RECIPES = frozenset({"int8"})
+#: How far a recipe's outputs may be from the host's, relative to the largest: other kernels sum in another order, but
+#: integers have no rounding to differ in. Of the other recipes only the bound against the reference is known.
+HOST_TOLERANCES = {"fp32": 1e-5, "int8": 0.0}
 
 PASSED, FAILED, NOT_RUN = "passed", "failed", "not run"
 
@@ -43,7 +42,7 @@ class Verification:
         host_rel_diff: The largest difference from what the same engine gives on the host, relative to the largest
             output there; 0 means the same bits. None when only one of them ran (on the host itself, nothing else
             is run).
-        matches_host: Whether that is no more than it should be: 0 for int8, `HOST_TOLERANCE` for other recipes.
+        matches_host: Whether that is no more than it may be; None where no bound is known (`HOST_TOLERANCES`).
         guest_instructions: Instructions of one inference on an emulated board; None when they were not counted.
     """
 
@@ -67,7 +66,7 @@ class Verification:
 def verify(
     bundle: Bundle,
     *,
-    features: Collection[str],
+    machine: Machine,
     threads: int,
     variant: str | None = None,
     report: Callable[[str], None] | None = None,
@@ -77,7 +76,7 @@ def verify(
     Engines run in processes of their own, so that one that crashes is a failed row.
 
     Args:
-        features: CPU features of this machine, as `edgekit.runtime.machine` names them.
+        machine: This one.
         variant: Name of the only one to run.
         report: Called with one line before each run.
 
@@ -93,7 +92,7 @@ def verify(
         if variant in (None, entry.name)
         for name in dict.fromkeys([*entry.engines, *_loading(entry.format)])
     ]
-    refused = {(entry.name, name): _why_not(bundle, entry, name, features) for entry, name in pairs}
+    refused = {(entry.name, name): _why_not(bundle, entry, name, machine) for entry, name in pairs}
     runnable = [(entry, name) for entry, name in pairs if not refused[entry.name, name]]
     runs = run_checks(bundle, vectors, runnable, threads=threads, place=Place(), report=report)
     return tuple(
@@ -142,8 +141,8 @@ def compared(row: Verification, variant: Variant, run: CheckRun, host: CheckRun 
         return row
     differences = [_relative(host.outputs[name], measured) for name, measured in run.outputs.items()]
     worst = max(differences)
-    tolerance = 0.0 if variant.recipe in _EXACT_RECIPES else HOST_TOLERANCE
-    return replace(row, host_rel_diff=worst, matches_host=worst <= tolerance)
+    tolerance = HOST_TOLERANCES.get(variant.recipe)
+    return replace(row, host_rel_diff=worst, matches_host=None if tolerance is None else worst <= tolerance)
 
 
 def _relative(host: np.ndarray, measured: np.ndarray) -> float:
@@ -160,9 +159,9 @@ def _loading(format: str) -> list[str]:
     return [name for name in engine_names() if format in find_engine(name).formats]
 
 
-def _why_not(bundle: Bundle, variant: Variant, engine: str, features: Collection[str]) -> str:
+def _why_not(bundle: Bundle, variant: Variant, engine: str, machine: Machine) -> str:
     """Why this machine cannot run *variant* on *engine*; empty when it can."""
     if engine not in engine_names():
         return "this edgekit does not know the engine"
-    choice = choices(bundle.manifest, features, variant.name, engine)[0]
+    choice = choices(bundle.manifest, machine, variant.name, engine)[0]
     return "" if choice.usable else choice.reason

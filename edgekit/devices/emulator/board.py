@@ -72,8 +72,8 @@ def core_of(target: Target) -> Core:
     return CORES[name]
 
 
-def write(target: Target, root: Path, core: Core | None = None) -> None:
-    """Write the files of a board of *target* below *root*: ``proc/cpuinfo``, ``proc/meminfo``, ``sys/…``.
+def files(target: Target, core: Core | None = None) -> dict[str, str]:
+    """What a board of *target* shows: texts by path (``proc/cpuinfo``, ``proc/meminfo``, ``sys/…``).
 
     Args:
         core: Instead of the target's.
@@ -81,14 +81,19 @@ def write(target: Target, root: Path, core: Core | None = None) -> None:
     core = core or core_of(target)
     model = f"{target.boards[0]} Rev 1.0" if target.boards else None
     cores = target.cpu.cores or target.threads
-    files = {"proc/cpuinfo": _cpuinfo(core, cores, model), **_cpu_tree(core, cores)}
+    shown = {"proc/cpuinfo": _cpuinfo(core, cores, model), **_cpu_tree(core, cores)}
     if target.memory_bytes is not None:
         kib = target.memory_bytes // 1024
-        shown = {"MemTotal": kib, "MemFree": kib // 2, "MemAvailable": kib * 3 // 4, "SwapTotal": 0, "SwapFree": 0}
-        files["proc/meminfo"] = "".join(f"{f'{key}:':<15}{value:>9} kB\n" for key, value in shown.items())
+        memory = {"MemTotal": kib, "MemFree": kib // 2, "MemAvailable": kib * 3 // 4, "SwapTotal": 0, "SwapFree": 0}
+        shown["proc/meminfo"] = "".join(f"{f'{key}:':<15}{value:>9} kB\n" for key, value in memory.items())
     if model is not None:  # the device tree ends its texts with NUL
-        files["sys/firmware/devicetree/base/model"] = files["proc/device-tree/model"] = f"{model}\0"
-    for path, text in files.items():
+        shown["sys/firmware/devicetree/base/model"] = shown["proc/device-tree/model"] = f"{model}\0"
+    return shown
+
+
+def write(target: Target, root: Path, core: Core | None = None) -> None:
+    """Write `files` below *root*."""
+    for path, text in files(target, core).items():
         file = root / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
@@ -107,19 +112,19 @@ def _cpu_tree(core: Core, cores: int) -> dict[str, str]:
     """``/sys/devices/system/cpu``: one cluster of equal cores."""
     top = "sys/devices/system/cpu"
     everyone = f"0-{cores - 1}\n" if cores > 1 else "0\n"
-    files = {f"{top}/{name}": everyone for name in ("possible", "present", "online")}
-    files[f"{top}/kernel_max"] = "255\n"
+    tree = {f"{top}/{name}": everyone for name in ("possible", "present", "online")}
+    tree[f"{top}/kernel_max"] = "255\n"
     for index in range(cores):
         own = f"{top}/cpu{index}"
         for name in ("cluster_cpus_list", "core_siblings_list", "package_cpus_list"):
-            files[f"{own}/topology/{name}"] = everyone
-        files[f"{own}/topology/physical_package_id"] = "0\n"
-        files[f"{own}/topology/core_id"] = f"{index}\n"
+            tree[f"{own}/topology/{name}"] = everyone
+        tree[f"{own}/topology/physical_package_id"] = "0\n"
+        tree[f"{own}/topology/core_id"] = f"{index}\n"
         for name in ("cpuinfo_max_freq", "scaling_max_freq", "scaling_cur_freq"):
-            files[f"{own}/cpufreq/{name}"] = f"{core.max_khz}\n"
+            tree[f"{own}/cpufreq/{name}"] = f"{core.max_khz}\n"
         for name in ("cpuinfo_min_freq", "scaling_min_freq"):
-            files[f"{own}/cpufreq/{name}"] = "600000\n"
-        files[f"{own}/cpufreq/scaling_governor"] = "ondemand\n"
+            tree[f"{own}/cpufreq/{name}"] = "600000\n"
+        tree[f"{own}/cpufreq/scaling_governor"] = "ondemand\n"
         cache = {"level": "2", "type": "Unified", "size": f"{core.level2_kib}K", "shared_cpu_list": everyone.strip()}
-        files.update({f"{own}/cache/index2/{name}": f"{value}\n" for name, value in cache.items()})
-    return files
+        tree.update({f"{own}/cache/index2/{name}": f"{value}\n" for name, value in cache.items()})
+    return tree

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO
 
-from edgekit.errors import DeviceError, UsageError
+from edgekit.errors import DeviceError
 from edgekit.runtime import environments
 
 #: Raspberry Pi OS 12 is this release: Python 3.11, glibc 2.36.
@@ -62,13 +62,13 @@ def unpack(
         suite: Release of Debian.
 
     Raises:
-        UsageError: ``EK-MISSING-PACKAGE``: apt, dpkg or Debian's keys are not on this machine.
-        DeviceError: ``EK-DEVICE``: apt, dpkg or tar failed; the message has its reason.
+        DeviceError: ``EK-MISSING-PACKAGE``: apt, dpkg or Debian's keys are not on this machine; ``EK-DEVICE``: one
+            of them failed; the message has its reason.
     """
     missing = missing_tools()
     if missing:
         what = f"fetching Debian packages needs {' and '.join(missing)}"
-        raise UsageError("EK-MISSING-PACKAGE", what, f"on Debian or Ubuntu: apt-get install {' '.join(missing)}")
+        raise DeviceError("EK-MISSING-PACKAGE", what, f"on Debian or Ubuntu: apt-get install {' '.join(missing)}")
     name = _ARCHITECTURES[architecture]
     cache = environments.home() / "debian" / f"{suite}-{name}"
     cache.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,171 @@
+"""An emulated board as a device: its engines in processes under qemu, this machine's beside them for comparison."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from edgekit.bundle import Bundle, Variant
+from edgekit.devices.base import RunResult
+from edgekit.devices.emulator import board, counter, guest, qemu
+from edgekit.errors import UsageError
+from edgekit.runtime.check_runs import Place, check_vectors, run_checks
+from edgekit.runtime.engines import available, engine_names
+from edgekit.runtime.remote import RemoteSession, Server
+from edgekit.runtime.selection import Choice, choices, choose
+from edgekit.runtime.verification import Verification, compared, judge, not_run
+from edgekit.target import Target
+
+#: Threads unless the user says otherwise. The files show four cores, but waiting threads are emulated as well.
+DEFAULT_THREADS = 1
+
+
+class EmulatedDevice:
+    """A board of *target* under emulation. Outputs and instruction counts are real; times would mean nothing."""
+
+    emulated = True
+
+    def __init__(self, name: str, target: Target, core: board.Core | None = None):
+        """Nothing is started. *core* stands in for what the board's files say of its core.
+
+        Raises:
+            UsageError: ``EK-TARGET``: *target* cannot be emulated.
+        """
+        self.name = name
+        self._target = target
+        self._system = guest.SYSTEMS[target.cpu.architecture]
+        self._emulated_core = board.core_of(target)
+        self._shown_core = core
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+
+    def run(
+        self,
+        bundle: Path,
+        inputs: Mapping[str, np.ndarray],
+        *,
+        variant: str | None,
+        engine: str | None,
+        threads: int | None,
+        report: Callable[[str], None],
+    ) -> RunResult:
+        self._start(report)
+        with Bundle.open(bundle) as opened:
+            choice = choose(self._choices(opened, variant, engine))
+            chosen, name = opened.manifest.variant(choice.variant), choice.engine
+            data = opened.read(chosen.file)
+            signature = opened.manifest.signature
+        report(f"{chosen.name} on {name}")
+        with Server.start(name, self._command()) as server:
+            session = server.open(data, chosen.format, signature, threads or DEFAULT_THREADS)
+            arrays = session.run([inputs[spec.name] for spec in signature.inputs])
+        outputs = {spec.name: array for spec, array in zip(signature.outputs, arrays, strict=True)}
+        return RunResult(chosen.name, name, session.threads, outputs)
+
+    def verify(
+        self,
+        bundle: Path,
+        *,
+        variant: str | None,
+        threads: int | None,
+        report: Callable[[str], None],
+        instructions: bool = False,
+    ) -> tuple[Verification, ...]:
+        """As `edgekit.devices.base.Device.verify`; every engine that has what it takes runs on this machine as well.
+
+        Args:
+            instructions: Count those of one inference; for one thread.
+        """
+        threads = threads or DEFAULT_THREADS
+        if instructions and threads != 1:
+            raise UsageError("EK-ARGUMENT", "instructions are counted with one thread", "leave out --threads")
+        self._start(report)
+        with Bundle.open(bundle) as opened:
+            opened.verify()
+            vectors = check_vectors(opened)
+            pairs = [
+                (entry, name)
+                for entry in opened.manifest.variants
+                if variant in (None, entry.name)
+                for name in self._engines_for(entry)
+            ]
+            refused = {(entry.name, name): self._why_not(opened, entry, name) for entry, name in pairs}
+            runnable = [(entry, name) for entry, name in pairs if not refused[entry.name, name]]
+            place = self._counting_place() if instructions else Place(lambda name: self._command())
+            runs = run_checks(opened, vectors, runnable, threads=threads, place=place, report=report)
+            here = [(entry, name) for entry, name in runnable if name in available(entry.format)]
+            host = run_checks(opened, vectors, here, threads=threads, place=Place())
+        rows = []
+        for entry, name in pairs:
+            key = entry.name, name
+            if key in runs:
+                row = judge(entry, name, vectors, runs[key])
+                rows.append(compared(row, entry, runs[key], host.get(key)))
+            else:
+                rows.append(not_run(entry, name, refused[key]))
+        return tuple(rows)
+
+    def close(self) -> None:
+        if self._folder is not None:
+            self._folder.cleanup()
+            self._folder = None
+
+    def __enter__(self) -> EmulatedDevice:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @cached_property
+    def _qemu(self) -> qemu.Qemu:
+        return qemu.require(self._system.architecture)
+
+    @cached_property
+    def _versions(self) -> dict[str, str]:
+        return guest.engines(self._system)
+
+    def _start(self, report: Callable[[str], None]) -> None:
+        """Lay out the board, after all that could be missing was looked for."""
+        if self._folder is None:
+            _ = self._qemu, self._versions
+            parts = guest.unpack(self._system, report)
+            self._folder = tempfile.TemporaryDirectory(prefix="edgekit-board-")
+            root = Path(self._folder.name, "root")
+            root.mkdir()
+            self._guest = guest.Guest(self._system, parts, self._target, root, self._shown_core)
+
+    def _command(self, *options: str) -> list[str]:
+        """The command line that runs `edgekit.runtime.serve` on the board."""
+        emulator = [self._qemu.program, "-cpu", self._emulated_core.name, *options]
+        return self._guest.command(emulator, "-m", "edgekit.runtime.serve")
+
+    def _counting_place(self) -> Place:
+        plugin = counter.plugin(self._qemu)
+        assert self._folder is not None
+        folder = Path(self._folder.name)
+
+        def command(engine: str) -> list[str]:
+            return self._command("-plugin", f"{plugin},out={folder / engine}.marks")
+
+        def count(engine: str, session: RemoteSession, sample: Sequence[np.ndarray]) -> int:
+            return counter.count(session, sample, folder / f"{engine}.marks")
+
+        return Place(command, count)
+
+    def _engines_for(self, variant: Variant) -> tuple[str, ...]:
+        """What such a board would run *variant* on; where it has nothing, what the bundle names."""
+        support = self._target.support(variant.format, variant.recipe)
+        return support.engines if support else tuple(variant.engines)
+
+    def _choices(self, bundle: Bundle, variant: str | None, engine: str | None) -> tuple[Choice, ...]:
+        return choices(bundle.manifest, self._guest.machine, variant, engine, installed=self._versions)
+
+    def _why_not(self, bundle: Bundle, variant: Variant, engine: str) -> str:
+        """Why *variant* cannot run on *engine* there; empty when it can."""
+        if engine not in engine_names():
+            return "this edgekit does not know the engine"
+        choice = self._choices(bundle, variant.name, engine)[0]
+        return "" if choice.usable else choice.reason

@@ -1,0 +1,239 @@
+"""The system of an emulated board: Debian's Python for its architecture, and the parts that a real board is sent.
+
+Everything lies in ``$EDGEKIT_HOME/emulator``; `set_up` makes it. A marker file, written last, says that it is
+complete.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgekit.bundle import replacing
+from edgekit.devices import payload, wheels
+from edgekit.devices.emulator import board, debian, qemu
+from edgekit.devices.payload import Part
+from edgekit.errors import DeviceError
+from edgekit.runtime.environments import home
+from edgekit.runtime.machine import Machine, describe_machine
+from edgekit.target import Target, load_target
+
+
+@dataclass(frozen=True)
+class System:
+    """What is installed for guests of one architecture.
+
+    Attributes:
+        target: The least of its boards.
+        packages: Debian's; all that they depend on comes along.
+        python, glibc: Versions in that release of Debian.
+        wheels: What such a device is sent, beside edgekit itself.
+        engines: Each engine there, with the module that has to load.
+    """
+
+    architecture: str
+    target: str
+    packages: tuple[str, ...]
+    python: str
+    glibc: str
+    wheels: tuple[str, ...]
+    engines: Mapping[str, str]
+
+
+SYSTEMS = {
+    system.architecture: system
+    for system in (
+        System(
+            "aarch64",
+            "linux-arm64",
+            ("python3.11-minimal", "libpython3.11-stdlib", "libstdc++6"),
+            "3.11.2",
+            "2.36",
+            ("click", "numpy", "ai-edge-litert", "executorch"),
+            {"litert": "ai_edge_litert.interpreter", "executorch": "edgekit.runtime.native"},
+        ),
+    )
+}
+
+#: Prints the engines that work, as JSON, and leaves compiled modules for the runs that follow.
+_PROOF = """\
+import importlib, json, sys
+import edgekit.runtime.serve
+from edgekit.runtime import engines
+for module in sys.argv[1:]:
+    importlib.import_module(module)
+print(json.dumps(engines.available()))
+"""
+
+
+class Guest:
+    """What one board's programs see: below a directory, which qemu shows them as ``/``, and in their environment.
+
+    Only a first process can be started: what it starts in turn would run on the host.
+    """
+
+    def __init__(
+        self, system: System, parts: Sequence[Part], target: Target, root: Path, core: board.Core | None = None
+    ):
+        """Lay out the board of *target* in the empty directory *root*.
+
+        Args:
+            parts: As `unpack` returned them.
+            core: Instead of the target's, in the files that describe it.
+        """
+        self.machine = _machine(system, target, core)
+        self._root = root
+        self._python = str(_directory(system) / "usr/bin/python3.11")
+        variables = payload.environment(parts, lambda part: str(_place(part)))
+        # Nothing of the host's environment: OpenBLAS, for one, believes a core name it finds there.
+        self._variables = {
+            **variables,
+            "PATH": "/usr/bin:/bin",
+            "HOME": "/tmp",
+            "LANG": "C.UTF-8",
+            "PYTHONHASHSEED": "0",
+            "PYTHONPYCACHEPREFIX": str(home() / "emulator" / "pycache"),
+        }
+        for entry in _directory(system).iterdir():
+            (root / entry.name).symlink_to(entry)
+        board.write(target, root, core)
+
+    def command(self, emulator: Sequence[str], *arguments: str) -> list[str]:
+        """The command line that runs the guest's Python with *arguments*, by qemu's program and options *emulator*."""
+        variables = [f"{name}={value}" for name, value in self._variables.items()]
+        return ["env", "-i", *variables, *emulator, "-L", str(self._root), self._python, "-s", *arguments]
+
+
+def engines(system: System) -> dict[str, str]:
+    """The engines in *system*, with their versions.
+
+    Raises:
+        DeviceError: ``EK-DEVICE``: it was not set up.
+    """
+    found = _installed(system)
+    if found is None:
+        hint = "edgekit doctor --setup emulator  makes it"
+        raise DeviceError("EK-DEVICE", "the system of emulated boards is not set up", hint)
+    return found
+
+
+def is_ready(system: System) -> bool:
+    """Whether `set_up` has made *system* to the end, as this edgekit wants it."""
+    return _installed(system) is not None
+
+
+def set_up(system: System, report: Callable[[str], None]) -> None:
+    """Fetch and unpack *system*, and prove that its engines load under emulation. What is there is kept.
+
+    Args:
+        report: Called with one line for each slow step.
+
+    Raises:
+        DeviceError: ``EK-MISSING-PACKAGE``: qemu, apt or Debian's keys are not on this machine; ``EK-DEVICE``: apt
+            failed, or an engine does not load.
+        EdgekitError: ``EK-MISSING-PACKAGE``: a wheel or a compiler is missing.
+    """
+    emulator = qemu.require(system.architecture)
+    parts = _parts(system, report, download=True)
+    if not _directory(system).is_dir():
+        debian.unpack(system.packages, system.architecture, _directory(system), report)
+    _unpack_all(parts, report)
+    report("starting the engines under emulation")
+    target = load_target(system.target)
+    with tempfile.TemporaryDirectory(prefix="edgekit-board-") as folder:
+        guest = Guest(system, parts, target, Path(folder))
+        start = [emulator.program, "-cpu", board.core_of(target).name]
+        command = guest.command(start, "-c", _PROOF, *system.engines.values())
+        result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    found = json.loads(result.stdout.splitlines()[-1]) if result.returncode == 0 else {}
+    lacking = [name for name in system.engines if name not in found]
+    if lacking:
+        reason = (result.stderr.strip().splitlines() or [f"exit code {result.returncode}"])[-1]
+        raise DeviceError("EK-DEVICE", f"{lacking[0]} does not load under emulation: {reason[:300]}")
+    with replacing(_marker(system)) as temporary:
+        temporary.write_text(json.dumps({**_recipe(system), "engines": found}), encoding="utf-8")
+
+
+def unpack(system: System, report: Callable[[str], None]) -> tuple[Part, ...]:
+    """The parts of *system*, those that changed since `set_up` (edgekit itself, most of all) unpacked; offline."""
+    parts = _parts(system, report, download=False)
+    _unpack_all(parts, report)
+    return parts
+
+
+def _installed(system: System) -> dict[str, str] | None:
+    """Engines and versions as `set_up` noted them; None when it did not get there, or made something else."""
+    try:
+        facts = json.loads(_marker(system).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    found: dict[str, str] = facts.pop("engines")
+    return found if facts == _recipe(system) else None
+
+
+def _recipe(system: System) -> dict[str, object]:
+    return {"packages": list(system.packages), "wheels": [wheels.requirement(name) for name in system.wheels]}
+
+
+def _parts(system: System, report: Callable[[str], None], *, download: bool) -> tuple[Part, ...]:
+    def part(package: str) -> Part:
+        wheel = wheels.find(wheels.requirement(package), system.python, system.architecture, system.glibc)
+        return payload.package_part(wheel, report, download=download)
+
+    return (payload.own_part(), *map(part, system.wheels))
+
+
+def _unpack_all(parts: Sequence[Part], report: Callable[[str], None]) -> None:
+    """Unpack those of *parts* that are not there; one is complete once its folder bears its digest."""
+    for part in parts:
+        if not _place(part).is_dir():
+            report(f"unpacking {part.name}")
+            _unpack(part, _place(part))
+
+
+def _unpack(part: Part, place: Path) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".unpacking-", dir=place.parent) as folder:
+        fresh = Path(folder, "part")
+        fresh.mkdir()
+        command = ["tar", "--extract", "--gzip", f"--file={part.archive}", "--directory", str(fresh)]
+        result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        if result.returncode != 0:
+            reason = (result.stderr.strip().splitlines() or ["no reason given"])[0]
+            raise DeviceError("EK-DEVICE", f"cannot unpack {part.name}: {reason[:300]}", "is the disk full?")
+        try:
+            fresh.rename(place)
+        except OSError:
+            if not place.is_dir():  # otherwise another process was faster
+                raise
+
+
+def _machine(system: System, target: Target, core: board.Core | None) -> Machine:
+    shown = board.files(target, core)
+    return describe_machine(
+        kernel_architecture="aarch64",
+        pointer_bytes=4 if system.architecture == "armv7l" else 8,
+        model=shown.get("sys/firmware/devicetree/base/model", ""),
+        cpuinfo=shown["proc/cpuinfo"],
+        meminfo=shown.get("proc/meminfo", ""),
+        os_release='PRETTY_NAME="Debian 12, emulated"',
+        python=system.python,
+        glibc=system.glibc,
+        page_bytes=4096,  # qemu's, whatever the board's kernel has
+    )
+
+
+def _directory(system: System) -> Path:
+    return home() / "emulator" / f"{debian.SUITE}-{system.architecture}"
+
+
+def _marker(system: System) -> Path:
+    return home() / "emulator" / f"{system.architecture}.json"
+
+
+def _place(part: Part) -> Path:
+    return home() / "emulator" / "parts" / part.digest
