@@ -46,8 +46,10 @@ class Variant:
 
     ``accuracy`` is in percent of the evaluation samples and ``accuracy_drop`` in percentage points below the
     float source model; both are None without labels. ``snr_db``, ``max_abs_diff`` and ``agreement`` (percent
-    of samples with the same largest output) compare with the float source model's outputs.
-    ``delegated_share`` is the percentage of operators that run inside the accelerated backend.
+    of samples with the same largest output) compare with the float source model's outputs. ``arena_bytes`` is
+    about what intermediate values take while it runs; None when unknown.
+    ``delegated_share`` is the percentage of operators that run inside the accelerated backend; None in a format that
+    knows no such backend.
     """
 
     name: str
@@ -62,10 +64,11 @@ class Variant:
     snr_db: float
     max_abs_diff: float
     agreement: float
-    delegated_share: float
+    delegated_share: float | None
     undelegated_ops: Mapping[str, int]
     accuracy: float | None = None
     accuracy_drop: float | None = None
+    arena_bytes: int | None = None
     requires_features: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 

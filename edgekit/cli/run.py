@@ -66,14 +66,14 @@ def command(
     from edgekit.devices import open_device
     from edgekit.errors import EdgekitError, UsageError
     from edgekit.runtime.prepare import ready_inputs
-    from edgekit.runtime.selection import choices
+    from edgekit.runtime.selection import check_names
 
     if output is not None and output.suffix != ".npz":
         raise UsageError("EK-ARGUMENT", f"--output {output} is not an .npz file", "outputs are written as .npz")
     with open_device(device) as place:
         with Bundle.open(bundle) as opened:
             labels = opened.manifest.labels
-            choices(opened.manifest, (), variant, engine)  # refuses misspelled names before anything is sent
+            check_names(opened.manifest, variant, engine)  # refuses misspelled names before anything is sent
             inputs = ready_inputs(source, opened.manifest.signature, _preprocessing(opened))
         result = place.run(
             bundle,

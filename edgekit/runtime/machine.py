@@ -65,6 +65,7 @@ class Machine:
         cpu: ``cortex-a72`` for Arm's cores (joined by ``+`` where they differ), else the name it gives itself.
         features: Those that every core has, named as in target files.
         memory_bytes: What the kernel manages: a little less than is soldered on.
+        free_memory_bytes: Of that, what a program could have when this was read, without swapping.
         python: Its version; None where there is none.
         glibc: None where the C library is another one.
         page_bytes: 16384 on a Raspberry Pi 5's default kernel.
@@ -81,6 +82,7 @@ class Machine:
     python: str | None
     glibc: str | None
     page_bytes: int
+    free_memory_bytes: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -131,7 +133,7 @@ def describe_machine(
         cores, processor, system: What stands in where those files do not say.
     """
     release = re.search(r'^PRETTY_NAME="?([^"\n]+)', os_release, re.MULTILINE)
-    memory = re.search(r"^MemTotal:\s+(\d+) kB", meminfo, re.MULTILINE)
+    memory = dict(re.findall(r"^(\w+):\s+(\d+) kB", meminfo, re.MULTILINE))
     return Machine(
         # /proc lacks the device tree in some containers, and only Raspberry Pi's kernel repeats it in cpuinfo.
         board=model.rstrip("\0\n") or next(iter(_values(cpuinfo, "Model")), None),
@@ -140,11 +142,12 @@ def describe_machine(
         cpu=_cpu(cpuinfo) or processor or None,
         cores=len(_values(cpuinfo, "processor")) or cores or 1,
         features=_features(cpuinfo),
-        memory_bytes=int(memory[1]) * 1024 if memory else None,
+        memory_bytes=int(memory["MemTotal"]) * 1024 if "MemTotal" in memory else None,
         os=release[1] if release else system,
         python=python,
         glibc=glibc,
         page_bytes=page_bytes,
+        free_memory_bytes=int(memory["MemAvailable"]) * 1024 if "MemAvailable" in memory else None,
     )
 
 

@@ -10,10 +10,11 @@ from typing import Any, Literal, overload
 
 import numpy as np
 
-from edgekit.bundle import Bundle
-from edgekit.errors import BundleError, UsageError
+from edgekit.bundle import Bundle, Manifest
+from edgekit.errors import BundleError, UsageError, did_you_mean
 from edgekit.runtime import prepare
 from edgekit.runtime.engines import Session, open_session
+from edgekit.runtime.machine import read_machine
 from edgekit.runtime.preprocess import Preprocessing
 from edgekit.runtime.selection import Choice, choices, choose
 from edgekit.tensors import Signature, TensorSpec
@@ -25,14 +26,16 @@ MAX_DEFAULT_THREADS = 4
 
 
 class Model:
-    """One variant of a bundle on one engine; `load` makes it.
+    """One method of one variant of a bundle on one engine; `load` makes it.
 
-    Calls from several threads are safe; they take turns.
+    Calls from several threads are safe; they take turns. A forked child may call it, unless a call was under way
+    when it was forked, or the engine runs in a process of its own.
 
     Attributes:
         signature: Names, shapes and dtypes of inputs and outputs; the batch size is 1.
         labels: Class names in output order; empty when the bundle has none.
         variant, engine: Names of what was chosen.
+        method: Name of the method inside the file; None for its main one.
         threads: Threads the engine really uses.
         preprocessing: What `prepare` does to a raw sample, or None.
     """
@@ -44,12 +47,14 @@ class Model:
         *,
         variant: str,
         engine: str,
+        method: str | None = None,
         labels: tuple[str, ...] = (),
         preprocessing: Preprocessing | None = None,
     ):
         self.signature = signature
         self.variant = variant
         self.engine = engine
+        self.method = method
         self.labels = labels
         self.preprocessing = preprocessing
         self.threads = session.threads
@@ -135,6 +140,7 @@ def load(
     *,
     variant: str | None = None,
     engine: str | None = None,
+    method: str | None = None,
     threads: int | None = None,
     explain: Literal[False] = False,
 ) -> Model: ...
@@ -144,6 +150,7 @@ def load(
     *,
     variant: str | None = None,
     engine: str | None = None,
+    method: str | None = None,
     threads: int | None = None,
     explain: Literal[True],
 ) -> tuple[Choice, ...]: ...
@@ -152,6 +159,7 @@ def load(
     *,
     variant: str | None = None,
     engine: str | None = None,
+    method: str | None = None,
     threads: int | None = None,
     explain: bool = False,
 ) -> Model | tuple[Choice, ...]:
@@ -160,19 +168,20 @@ def load(
     Args:
         bundle: Path of a bundle, or an open one, which stays open.
         variant, engine: Names, to choose oneself.
+        method: Name of one of the bundle's further methods; by default its main one.
         threads: Threads to use; by default as many as this process may use cores, at most 4.
         explain: Load nothing; return every variant on each of its engines, best first, with the reason why
             it can or cannot run here.
 
     Raises:
         BundleError: The bundle is damaged or missing.
-        UsageError: There is no such variant or engine.
+        UsageError: There is no such variant, engine or method.
         EdgekitError: ``EK-NO-VARIANT``: nothing in it can run here; ``EK-RUN``: the engine refuses the file.
     """
     if not isinstance(bundle, Bundle):
         with Bundle.open(bundle) as opened:
-            return _load(opened, variant, engine, threads, explain)
-    return _load(bundle, variant, engine, threads, explain)
+            return _load(opened, variant, engine, method, threads, explain)
+    return _load(bundle, variant, engine, method, threads, explain)
 
 
 def default_threads() -> int:
@@ -182,12 +191,11 @@ def default_threads() -> int:
 
 
 def _load(
-    bundle: Bundle, variant: str | None, engine: str | None, threads: int | None, explain: bool
+    bundle: Bundle, variant: str | None, engine: str | None, method: str | None, threads: int | None, explain: bool
 ) -> Model | tuple[Choice, ...]:
-    from edgekit.runtime.machine import read_machine
-
     manifest = bundle.manifest
-    candidates = choices(manifest, read_machine().features, variant, engine)
+    signature = _signature(manifest, method)
+    candidates = choices(manifest, read_machine(), variant, engine)
     if explain:
         return candidates
     chosen = choose(candidates)
@@ -198,15 +206,25 @@ def _load(
     except ValueError as error:
         raise BundleError("EK-BUNDLE", f"{bundle.path}: the manifest does not fit the schema: {error}") from error
     threads = default_threads() if threads is None else threads
-    session = open_session(chosen.engine, data, entry.format, manifest.signature, threads)
     return Model(
-        session,
-        manifest.signature,
+        open_session(chosen.engine, data, entry.format, signature, threads, method),
+        signature,
         variant=chosen.variant,
         engine=chosen.engine,
+        method=method,
         labels=manifest.labels,
-        preprocessing=preprocessing,
+        # It is for the main method's inputs.
+        preprocessing=preprocessing if method is None else None,
     )
+
+
+def _signature(manifest: Manifest, method: str | None) -> Signature:
+    if method is None:
+        return manifest.signature
+    if method not in manifest.methods:
+        hint = did_you_mean(method, manifest.methods) if manifest.methods else "it has its main method only"
+        raise UsageError("EK-ARGUMENT", f"the bundle has no method {method!r}", hint)
+    return manifest.methods[method]
 
 
 def _one(run: Callable[[list[np.ndarray]], list[np.ndarray]]) -> Callable[[np.ndarray], np.ndarray]:

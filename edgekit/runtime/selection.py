@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from edgekit.bundle import Manifest, Variant
 from edgekit.errors import EdgekitError, UsageError, did_you_mean
+from edgekit.runtime.engines import Engine, engine_names
 from edgekit.runtime.engines import engine as find_engine
-from edgekit.runtime.engines import engine_names
+from edgekit.runtime.machine import Machine
+
+_NOT_INSTALLED = "not installed"
 
 
 @dataclass(frozen=True)
@@ -22,31 +28,51 @@ class Choice:
     reason: str
 
 
-def choices(
-    manifest: Manifest, features: Collection[str], variant: str | None = None, engine: str | None = None
-) -> tuple[Choice, ...]:
-    """Every variant on each of its engines, best first: the recommended variant, then those in manifest order.
-
-    Args:
-        features: CPU features of this machine, as `edgekit.runtime.machine` names them.
-        variant, engine: Keep to these. An engine that the bundle was not checked with may be named, too.
+def check_names(manifest: Manifest, variant: str | None, engine: str | None = None) -> None:
+    """Refuse the name of a variant that *manifest* lacks, and that of an engine that edgekit does not know.
 
     Raises:
-        UsageError: ``EK-ARGUMENT`` or ``EK-ENGINE``: no such variant or engine.
+        UsageError: ``EK-ARGUMENT``: no such variant; ``EK-ENGINE``: no such engine.
     """
     names = [entry.name for entry in manifest.variants]
     if variant is not None and variant not in names:
         raise UsageError("EK-ARGUMENT", f"the bundle has no variant {variant!r}", did_you_mean(variant, names))
     if engine is not None:
         find_engine(engine)
+
+
+def choices(
+    manifest: Manifest,
+    machine: Machine,
+    variant: str | None = None,
+    engine: str | None = None,
+    *,
+    installed: Mapping[str, str] | None = None,
+) -> tuple[Choice, ...]:
+    """Every variant on each of its engines, best first: the recommended variant, then those in manifest order.
+
+    What counts is that the engine has a build for the architecture, glibc and CPU of *machine*, is installed, is
+    new enough for the file, and that there is memory for it.
+
+    Args:
+        machine: This machine (see `edgekit.runtime.machine.read_machine`).
+        variant, engine: Keep to these. An engine that the bundle was not checked with may be named, too.
+        installed: Versions of the engines on *machine* by name, when it is not this machine.
+
+    Raises:
+        UsageError: ``EK-ARGUMENT`` or ``EK-ENGINE``: no such variant or engine.
+    """
+    check_names(manifest, variant, engine)
     best = manifest.recommended["variant"]
-    ordered = sorted(manifest.variants, key=lambda entry: entry.name != best)
-    kept = [entry for entry in ordered if variant in (None, entry.name)]
-    return tuple(
-        _judge(entry, name, features, entry.name == best)
-        for entry in kept
-        for name in ((engine,) if engine is not None else entry.engines)
-    )
+    kept = [entry for entry in manifest.variants if variant in (None, entry.name)]
+    found = []
+    for entry in sorted(kept, key=lambda entry: entry.name != best):
+        for name in (engine,) if engine is not None else entry.engines:
+            version = _version(name) if installed is None else installed.get(name)
+            obstacle = _obstacle(manifest, entry, name, machine, version)
+            praise = "recommended for the bundle's target" if entry.name == best else "can run here"
+            found.append(Choice(entry.name, name, obstacle is None, obstacle or f"{praise} ({name} {version})"))
+    return tuple(found)
 
 
 def choose(candidates: Sequence[Choice]) -> Choice:
@@ -60,33 +86,61 @@ def choose(candidates: Sequence[Choice]) -> Choice:
             return candidate
     first = candidates[0] if candidates else Choice("", "", False, "no engine runs it")
     message = f"nothing in the bundle can run here: {first.variant} on {first.engine}: {first.reason}"
-    raise EdgekitError("EK-NO-VARIANT", message, _hint(first))
+    hint = find_engine(first.engine).install_hint if first.reason == _NOT_INSTALLED else None
+    raise EdgekitError("EK-NO-VARIANT", message, hint or "edgekit doctor BUNDLE has the reason for every variant")
 
 
-def _judge(variant: Variant, name: str, features: Collection[str], recommended: bool) -> Choice:
-    def refused(reason: str) -> Choice:
-        return Choice(variant.name, name, False, reason)
+def needed_memory_bytes(manifest: Manifest, variant: Variant) -> int:
+    """An estimate of the memory that *variant* takes once it is loaded, besides the engine's own.
 
+    Its file, the weights once more in the layout that the kernels want (XNNPACK packs them), intermediate values,
+    inputs and outputs.
+    """
+    specs = (*manifest.signature.inputs, *manifest.signature.outputs)
+    borders = sum(math.prod(spec.shape) * np.dtype(spec.dtype).itemsize for spec in specs)
+    return 2 * variant.size_bytes + (variant.arena_bytes or 0) + borders
+
+
+def _version(name: str) -> str | None:
+    return find_engine(name).version() if name in engine_names() else None
+
+
+def _obstacle(manifest: Manifest, variant: Variant, name: str, machine: Machine, version: str | None) -> str | None:
     if name not in engine_names():
-        return refused("this edgekit does not know the engine")
+        return "this edgekit does not know the engine"
     engine = find_engine(name)
     if variant.format not in engine.formats:
-        return refused(f"it does not load .{variant.format} files")
-    version = engine.version()
+        return f"it does not load .{variant.format} files"
+    misfit = _platform_misfit(engine, machine)
+    if misfit is not None:
+        return misfit
     if version is None:
-        return refused("not installed")
+        return _NOT_INSTALLED
     least = variant.minimum_runtime.get(name)
     if least is not None and _numbers(version) < _numbers(least):
-        return refused(f"version {version} is installed, the file needs {least}")
-    missing = sorted(set(variant.requires_features) - set(features))
-    if missing:
-        return refused(f"this CPU lacks {', '.join(missing)}")
-    why = "recommended for the bundle's target" if recommended else "can run here"
-    return Choice(variant.name, name, True, f"{why} ({name} {version})")
+        return f"version {version} is installed, the file needs {least}"
+    needed, free = needed_memory_bytes(manifest, variant), machine.free_memory_bytes
+    if free is not None and free < needed:
+        return f"it takes about {_mib(needed)} of memory, {_mib(free)} are free"
+    return None
 
 
-def _hint(choice: Choice) -> str | None:
-    return find_engine(choice.engine).install_hint if choice.reason == "not installed" else None
+def _platform_misfit(engine: Engine, machine: Machine) -> str | None:
+    """What the engine's library needs and *machine* does not have."""
+    if not engine.platforms:
+        return None
+    platform = next((each for each in engine.platforms if each.architecture == machine.architecture), None)
+    if platform is None:
+        known = " and ".join(each.architecture for each in engine.platforms)
+        return f"there is no build for {machine.architecture}, only for {known}"
+    if machine.glibc is not None and _numbers(machine.glibc) < _numbers(platform.glibc):
+        return f"it needs glibc {platform.glibc}, this system has {machine.glibc}"
+    missing = sorted(set(platform.features) - set(machine.features))
+    return f"this CPU lacks {', '.join(missing)}" if missing else None
+
+
+def _mib(size_bytes: int) -> str:
+    return f"{math.ceil(size_bytes / (1 << 20))} MiB"
 
 
 def _numbers(version: str) -> tuple[int, ...]:

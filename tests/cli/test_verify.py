@@ -15,6 +15,7 @@ from edgekit.bundle import Bundle, sha256, write_bundle
 from edgekit.cli.main import run
 from edgekit.runtime import environments
 from edgekit.runtime.engines import executorch
+from edgekit.runtime.machine import read_machine
 from edgekit.runtime.verification import verify
 
 
@@ -82,11 +83,12 @@ def test_outputs_that_are_off_are_named(
 def test_a_quantized_variant_may_lose_three_db(small_bundle: Path, tmp_path: Path) -> None:
     with Bundle.open(small_bundle) as opened:
         entry = opened.manifest.variants[1]
-        (row,) = (row for row in verify(opened, features=(), threads=1, variant=entry.name) if row.status == "passed")
+        rows = verify(opened, machine=read_machine(), threads=1, variant=entry.name)
+        (row,) = (row for row in rows if row.status == "passed")
         assert row.required_snr_db == pytest.approx(entry.snr_db - 3, abs=0.01)
     better = rewritten(small_bundle, tmp_path / "b.edgekit", {}, recipe="fp16", snr_db=150.0)
     with Bundle.open(better) as opened:
-        row = verify(opened, features=(), threads=1, variant="fp32.tflite")[0]
+        row = verify(opened, machine=read_machine(), threads=1, variant="fp32.tflite")[0]
     assert row.status == "failed" and "147.0 dB" in row.reason
 
 
@@ -133,7 +135,7 @@ def test_an_engine_that_crashes_is_one_failed_row(
         boot = real[2].replace("name = sys.argv[2]", f"exec({trap!r})\nsys.exit()\nname = sys.argv[2]")
         command = [*real[:2], boot, *real[3:]]
         monkeypatch.setattr(environments, "command_here", lambda *_: command)
-        rows = verify(opened, features=(), threads=1)
+        rows = verify(opened, machine=read_machine(), threads=1)
     status = {row.variant: (row.status, row.reason) for row in rows if row.status != "not run"}
     assert status["fp32.tflite"] == ("passed", "")
     assert status["int8-dynamic.tflite"][0] == "failed" and "SIGABRT" in status["int8-dynamic.tflite"][1]

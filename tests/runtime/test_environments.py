@@ -16,6 +16,7 @@ from small_models import IMAGE, PAIR, SmallModels
 from edgekit.bundle import Bundle
 from edgekit.errors import EdgekitError, UsageError
 from edgekit.runtime import engines, environments
+from edgekit.runtime.machine import read_machine
 from edgekit.runtime.remote import Server
 from edgekit.runtime.trial import run_trial
 from edgekit.runtime.verification import verify
@@ -83,7 +84,7 @@ def test_a_trial_runs_inside_the_environment(home: Path, small_models: SmallMode
 
 def test_verify_includes_the_environment(home: Path, small_bundle: Path) -> None:
     with Bundle.open(small_bundle) as bundle:
-        rows = verify(bundle, features=(), threads=1, variant="fp32.tflite")
+        rows = verify(bundle, machine=read_machine(), threads=1, variant="fp32.tflite")
     assert {(row.engine, row.status) for row in rows} == {("litert", "passed"), ("tflite-runtime", "passed")}
 
 

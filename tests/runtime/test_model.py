@@ -14,11 +14,10 @@ from PIL import Image
 from small_models import IMAGE, LABELS, PAIR, SmallModels
 
 import edgekit
-from edgekit.bundle import Bundle, Manifest
+from edgekit.bundle import Bundle
 from edgekit.errors import BundleError, EdgekitError, UsageError
 from edgekit.runtime.engines import litert, open_session
 from edgekit.runtime.model import Model, load
-from edgekit.runtime.selection import choices, choose
 from edgekit.tensors import TensorSpec
 
 
@@ -126,28 +125,6 @@ def test_the_choice_is_explained(small_bundle: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(EdgekitError, match="not installed") as caught:
         load(small_bundle, variant="fp32.tflite")
     assert (caught.value.code, caught.value.hint) == ("EK-NO-VARIANT", "pip install ai-edge-litert")
-
-
-def _changed(manifest: Manifest, **changes: object) -> Manifest:
-    return replace(manifest, variants=(replace(manifest.variants[0], **changes), *manifest.variants[1:]))  # type: ignore[arg-type]
-
-
-def test_what_this_machine_lacks_is_named(small_bundle: Path) -> None:
-    with Bundle.open(small_bundle) as bundle:
-        manifest = bundle.manifest
-    changed = _changed(manifest, requires_features=("dotprod", "fp16"))
-    first, second, *_ = choices(changed, {"fp16"})
-    assert (first.usable, first.reason) == (False, "this CPU lacks dotprod")
-    assert choose([first, second]) == second
-    assert choices(changed, {"fp16", "dotprod"})[0].usable
-    newer = choices(_changed(manifest, minimum_runtime={"litert": "99.1"}), ())[0]
-    assert not newer.usable and "needs 99.1" in newer.reason
-    older = choices(_changed(manifest, minimum_runtime={"litert": "2"}), ())[0]
-    assert older.usable
-    unknown = choices(_changed(manifest, engines=("litert-web",)), ())[0]
-    assert (unknown.usable, unknown.reason) == (False, "this edgekit does not know the engine")
-    wrong = choices(manifest, (), variant="fp32.pte", engine="litert")
-    assert not wrong[0].usable and "does not load" in wrong[0].reason
 
 
 @pytest.mark.parametrize("wrong", [{"scale": "half"}, {"layout": "sideways"}, {"std": [0.0]}, {"blur": 1}])

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
 from edgekit.errors import EdgekitError
+from edgekit.target import Feature
 from edgekit.tensors import Signature
 
 
@@ -45,17 +47,31 @@ class Session(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Platform:
+    """What an engine's library needs of machines of one architecture: at least this glibc, and these CPU features.
+
+    Measured: every exported file itself runs on every core, since XNNPACK picks its kernels when it loads one.
+    """
+
+    architecture: str
+    glibc: str
+    features: tuple[Feature, ...] = ()
+
+
 class Engine(Protocol):
     """An inference runtime.
 
     Attributes:
         name: What users call it, for example ``litert``.
         formats: File formats it loads, for example ``("tflite",)``.
+        platforms: Where its library runs; empty when that is wherever it can be installed.
         install_hint: One line that says how to get it.
     """
 
     name: str
     formats: tuple[str, ...]
+    platforms: tuple[Platform, ...]
     install_hint: str
 
     def version(self) -> str | None:

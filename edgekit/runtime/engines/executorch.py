@@ -13,13 +13,15 @@ import numpy as np
 
 from edgekit.errors import EdgekitError
 from edgekit.runtime import native
-from edgekit.runtime.engines.base import Session, failure, misfit, package_version
+from edgekit.runtime.engines.base import Platform, Session, failure, misfit, package_version
 from edgekit.tensors import Signature, TensorSpec
 
 
 class ExecuTorch:
     name = "executorch"
     formats: tuple[str, ...] = ("pte",)
+    #: Symbol versions in the libraries of executorch 1.5.1.
+    platforms: tuple[Platform, ...] = (Platform("x86_64", "2.27"), Platform("aarch64", "2.27"))
 
     @property
     def install_hint(self) -> str:

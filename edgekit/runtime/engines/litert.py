@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgekit.runtime.engines.base import Session, package_version
+from edgekit.runtime.engines.base import Platform, Session, package_version
 from edgekit.runtime.engines.interpreter import InterpreterSession
 from edgekit.tensors import Signature
 
@@ -10,6 +10,8 @@ from edgekit.tensors import Signature
 class LiteRT:
     name = "litert"
     formats: tuple[str, ...] = ("tflite",)
+    #: Symbol versions in the wheels of ai-edge-litert 2.3.0, whose tag says 2.27.
+    platforms: tuple[Platform, ...] = (Platform("x86_64", "2.34"), Platform("aarch64", "2.34"))
     install_hint = "pip install ai-edge-litert"
 
     def version(self) -> str | None:

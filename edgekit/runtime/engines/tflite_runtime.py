@@ -8,7 +8,7 @@ needs. So it runs here when numpy is older, and otherwise in a process of its ow
 from __future__ import annotations
 
 from edgekit.runtime import environments
-from edgekit.runtime.engines.base import Session
+from edgekit.runtime.engines.base import Platform, Session
 from edgekit.runtime.engines.interpreter import InterpreterSession
 from edgekit.tensors import Signature
 
@@ -16,6 +16,12 @@ from edgekit.tensors import Signature
 class TFLiteRuntime:
     name = "tflite-runtime"
     formats: tuple[str, ...] = ("tflite",)
+    #: Of the wheels of tflite-runtime 2.14.0: symbol versions for x86_64, tags for Arm, on which pip insists.
+    platforms: tuple[Platform, ...] = (
+        Platform("x86_64", "2.29"),
+        Platform("aarch64", "2.34"),
+        Platform("armv7l", "2.34", ("neon",)),
+    )
     install_hint = environments.install_hint("tflite-runtime")
 
     def version(self) -> str | None:

@@ -1,0 +1,49 @@
+"""MobileNetV2 (https://arxiv.org/abs/1801.04381, table 2) with random weights: the size of a real model, for timing.
+
+Imports torch; never import it where tensorflow is.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from edgekit.tensors import Signature, TensorSpec
+
+MOBILENET = Signature((TensorSpec("image", (1, 3, 224, 224), "float32"),), (TensorSpec("output", (1, 1000), "float32"),))
+
+#: Expansion, channels, repeats and first stride of each stage.
+_STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
+
+
+def _convolution(inward: int, outward: int, kernel: int, stride: int = 1, groups: int = 1) -> list[nn.Module]:
+    convolution = nn.Conv2d(inward, outward, kernel, stride, kernel // 2, groups=groups, bias=False)
+    return [convolution, nn.BatchNorm2d(outward), nn.ReLU6()]
+
+
+class _Block(nn.Module):
+    def __init__(self, inward: int, outward: int, expansion: int, stride: int):
+        super().__init__()
+        wide = inward * expansion
+        layers = _convolution(inward, wide, 1) if expansion > 1 else []
+        layers += [*_convolution(wide, wide, 3, stride, wide), *_convolution(wide, outward, 1)[:2]]
+        self.layers = nn.Sequential(*layers)
+        self.adds = stride == 1 and inward == outward
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        return values + self.layers(values) if self.adds else self.layers(values)
+
+
+def mobilenet_v2() -> nn.Module:
+    """3.5 million parameters; batch-norm statistics are those of random images, so that outputs differ."""
+    torch.manual_seed(0)
+    layers, channels = _convolution(3, 32, 3, 2), 32
+    for expansion, outward, repeats, first in _STAGES:
+        for index in range(repeats):
+            layers.append(_Block(channels, outward, expansion, first if index == 0 else 1))
+            channels = outward
+    layers += [*_convolution(channels, 1280, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(1280, 1000)]
+    model = nn.Sequential(*layers)
+    with torch.no_grad():
+        model(torch.randn(8, 3, 224, 224))
+    return model.eval()
