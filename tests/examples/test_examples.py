@@ -58,17 +58,20 @@ def test_digits(digits_bundle: Path) -> None:
     check(manifest(digits_bundle), accuracy=98.0, drop=0.3, snr_db=28.0)
 
 
+@pytest.mark.slow
 def test_digits_keras(built: Callable[[str], Path]) -> None:
     made = manifest(built("digits_keras"))
     check(made, accuracy=98.0, drop=0.3, snr_db=28.0)
     assert made.source["framework"] == "keras"
 
 
+@pytest.mark.slow
 def test_activity(built: Callable[[str], Path]) -> None:
     """Two people who are in no training window; a one-dimensional network."""
     check(manifest(built("activity")), accuracy=85.0, drop=1.0, snr_db=28.0)
 
 
+@pytest.mark.slow
 def test_imagenet(built: Callable[[str], Path]) -> None:
     """Pretrained weights and real photographs; preprocessing travels in the bundle."""
     path = built("imagenet")
