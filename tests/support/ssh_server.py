@@ -37,6 +37,7 @@ class SshServer:
         self._process: subprocess.Popen[bytes] | None = None
         for name in ("key", "host_key"):
             self.make_key(name)
+        shutil.copy(folder / "key.pub", folder / "authorized_keys")
         public = " ".join((folder / "host_key.pub").read_text().split()[:2])
         self.known_hosts.write_text(f"[127.0.0.1]:{self.port} {public}\n")
         self.config.write_text(
@@ -46,7 +47,7 @@ class SshServer:
         )
         (folder / "sshd_config").write_text(
             f"ListenAddress 127.0.0.1\nPort {self.port}\nHostKey {folder}/host_key\nPidFile none\n"
-            f"AuthorizedKeysFile {folder}/key.pub\nStrictModes no\nUsePAM no\nPasswordAuthentication no\n"
+            f"AuthorizedKeysFile {folder}/authorized_keys\nStrictModes no\nUsePAM no\nPasswordAuthentication no\n"
             f"KbdInteractiveAuthentication no\nMaxStartups 100\nSetEnv HOME={self.home}\n"
         )
 
@@ -61,6 +62,7 @@ class SshServer:
         """A new pair of keys, in place of those of that name."""
         path = self.folder / name
         path.unlink(missing_ok=True)
+        path.with_suffix(".pub").unlink(missing_ok=True)
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", path], check=True)
         return path
 
