@@ -76,6 +76,7 @@ void on_log(et_timestamp_t time, et_pal_log_level_t level, const char* file, con
     return;
   }
   if ((level != kError && level != kFatal) || log_lines.size() > kMaxLog) return;
+  if (log_lines.find(std::string(message, length)) != std::string::npos) return;
   if (!log_lines.empty()) log_lines += "; ";
   log_lines.append(message, length);
 }
@@ -314,7 +315,10 @@ struct ek_model {
 
   void load_method(const char* name, bool trace) {
     auto found = program->method_meta(name);
-    if (!found.ok()) fail("there is no method '" + std::string(name) + "' in the file, but " + method_names());
+    if (!found.ok()) {
+      log_lines.clear();  // which say less
+      fail("the file has no method '" + std::string(name) + "', it has " + method_names());
+    }
     const et::MethodMeta& meta = found.get();
     for (size_t i = 0; i < meta.num_memory_planned_buffers(); i++) {
       int64_t size = taken(meta.memory_planned_buffer_size(i));

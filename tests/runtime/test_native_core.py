@@ -1,0 +1,332 @@
+"""The ExecuTorch core on real files. `test_native_build.py` runs these once more with the sanitizers.
+
+Nothing here may import torch.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from support.native_models import (
+    CONV,
+    DECODE,
+    DTYPES_SIGNATURE,
+    ENCODE,
+    NONZERO,
+    ROLLED,
+    SCALARS_SIGNATURE,
+    SQUARE,
+    TINY,
+    NativeModels,
+    random_inputs,
+)
+
+from edgekit.errors import EdgekitError
+from edgekit.runtime import native
+from edgekit.runtime.engines.executorch import CoreSession
+from edgekit.runtime.native.binding import load
+from edgekit.runtime.native.build import build_here
+from edgekit.tensors import Signature, TensorSpec
+
+
+@dataclass
+class Opener:
+    """Opens sessions on the core and closes them after the test."""
+
+    core: Path
+    models: NativeModels
+    sessions: list[CoreSession]
+
+    def __call__(
+        self, file: str | bytes, signature: Signature, threads: int = 1, method: str = "forward", trace: bool = False
+    ) -> CoreSession:
+        data = self.models[file] if isinstance(file, str) else file
+        self.sessions.append(CoreSession(self.core, data, signature, threads, method, trace=trace))
+        return self.sessions[-1]
+
+
+@pytest.fixture
+def opened(native_models: NativeModels) -> Iterator[Opener]:
+    opener = Opener(build_here(), native_models, [])
+    yield opener
+    for session in opener.sessions:
+        session.close()
+
+
+@pytest.fixture
+def library() -> Any:
+    return load(build_here())
+
+
+ROW = np.arange(4, dtype=np.float32)[None]
+IMAGE = np.arange(24, dtype=np.float32).reshape(1, 3, 2, 4)
+
+
+def refused(opened: Opener, *arguments: Any, **more: Any) -> str:
+    with pytest.raises(EdgekitError) as caught:
+        opened(*arguments, **more)
+    assert caught.value.code == "EK-RUN"
+    assert "\n" not in caught.value.message
+    return caught.value.message
+
+
+def test_the_outputs_are_those_of_the_float_model(opened: Opener) -> None:
+    for file in ("conv", "delegated"):
+        session = opened(file, CONV)
+        outputs = np.concatenate([session.run([image[None]])[0] for image in opened.models.images])
+        np.testing.assert_allclose(outputs, opened.models.scores, atol=1e-6)
+        assert outputs.std(0).min() > 0.01
+
+
+@pytest.mark.parametrize("file", ["conv", "delegated"])
+def test_a_hundred_runs_give_the_first_output(opened: Opener, file: str) -> None:
+    """Planned inputs share memory with intermediate values: set once, they go wrong from the second run on."""
+    session = opened(file, CONV)
+    image = opened.models.images[2:3]
+    first = session.run([image])[0]
+    assert session.run_one is not None
+    for _ in range(50):
+        np.testing.assert_array_equal(session.run([image])[0], first)
+        np.testing.assert_array_equal(session.run_one(image), first)
+
+
+def test_every_element_type_goes_in_and_comes_out(opened: Opener) -> None:
+    inputs = random_inputs(DTYPES_SIGNATURE)
+    session = opened("dtypes", DTYPES_SIGNATURE)
+    assert session.run_one is None
+    for _ in range(2):
+        outputs = session.run(inputs)
+        for given, output, spec in zip(inputs, outputs, DTYPES_SIGNATURE.outputs, strict=True):
+            assert output.dtype == np.dtype(spec.dtype)
+            np.testing.assert_array_equal(output, ~given if given.dtype == np.bool_ else given + given)
+
+
+def test_scalars_are_arrays_without_dimensions(opened: Opener) -> None:
+    session = opened("scalars", SCALARS_SIGNATURE)
+    x = np.array([[2.0, 4.0]], np.float32)
+    result, number = session.run([x, np.array(3), np.array(0.5), np.array(True)])
+    np.testing.assert_allclose(result, [[2, 1]])
+    assert (number.shape, number.dtype, int(number)) == ((), np.int64, 3)
+
+
+def test_a_scalar_that_differs_from_the_exported_one_is_refused(opened: Opener) -> None:
+    session = opened("scalars", SCALARS_SIGNATURE)
+    x = np.array([[2.0, 4.0]], np.float32)
+    with pytest.raises(EdgekitError, match=r"should have the same value.* 3 and 4") as caught:
+        session.run([x, np.array(4), np.array(0.5), np.array(True)])
+    assert caught.value.code == "EK-RUN"
+    np.testing.assert_allclose(session.run([x, np.array(3), np.array(0.5), np.array(True)])[0], [[2, 1]])
+
+
+def test_a_number_is_a_tensor_without_dimensions(opened: Opener) -> None:
+    session = opened("zero_d", SQUARE)
+    assert session.run_one is not None
+    np.testing.assert_array_equal(session.run_one(np.array(5, np.float32)), np.array(25, np.float32))
+
+
+def test_each_method_of_a_file_is_a_model(opened: Opener) -> None:
+    encode = opened("methods", ENCODE, method="encode")
+    decode = opened("methods", DECODE, method="decode")
+    (code,) = encode.run([ROW])
+    np.testing.assert_array_equal(code, [[0, 0.5, 1]])
+    np.testing.assert_array_equal(decode.run([code])[0], [[0, 1, 2, 0]])
+
+
+def test_a_missing_method_is_refused_with_those_there_are(opened: Opener) -> None:
+    message = refused(opened, "methods", ENCODE)
+    assert message.endswith("the file has no method 'forward', it has decode, encode")
+
+
+@pytest.mark.parametrize("file", ["channels_last", "unplanned"])
+def test_layouts_of_memory_are_the_models_own_business(opened: Opener, file: str) -> None:
+    session = opened(file, ROLLED)
+    for image in (IMAGE, IMAGE[:, ::-1], np.asfortranarray(IMAGE)):
+        output = session.run([image])[0]
+        np.testing.assert_array_equal(output, np.roll(image, 1, 3) + 1)
+        assert output.flags.c_contiguous
+
+
+def test_an_output_that_changes_its_shape_is_refused_and_the_next_run_works(opened: Opener) -> None:
+    session = opened("nonzero", NONZERO)
+    full = np.ones(4, np.float32)
+    with pytest.raises(EdgekitError, match=r"output 0 is \[1, 1\] this time, not \[4, 1\]"):
+        session.run([np.array([0, 7, 0, 0], np.float32)])
+    np.testing.assert_array_equal(session.run([full])[0], [[0], [1], [2], [3]])
+
+
+def test_outputs_belong_to_the_caller(opened: Opener) -> None:
+    session = opened("conv", CONV)
+    first = session.run([opened.models.images[:1]])[0]
+    kept = first.copy()
+    session.run([opened.models.images[1:2]])
+    session.close()
+    np.testing.assert_array_equal(first, kept)
+
+
+def test_a_missing_operator_is_named(opened: Opener) -> None:
+    message = refused(opened, opened.models["zero_d"].replace(b"aten::mul", b"aten::xul"), SQUARE)
+    assert "Missing operator: [0] aten::xul.out" in message
+
+
+def test_where_executorch_gives_up_the_process_lives_on(opened: Opener) -> None:
+    session = opened("confused", SQUARE)
+    with pytest.raises(EdgekitError, match=r"ExecuTorch gave up.*not a Scalar"):
+        session.run([np.array(1, np.float32)])
+    with pytest.raises(EdgekitError, match="in an earlier run"):
+        session.run([np.array(1, np.float32)])
+    session.close()
+    assert opened("zero_d", SQUARE, threads=2).threads == 2
+
+
+@pytest.mark.parametrize("wrong", ["x", "y"])
+def test_a_file_that_does_not_fit_the_signature_is_refused(opened: Opener, wrong: str) -> None:
+    fitting = {spec.name: spec for spec in (*TINY.inputs, *TINY.outputs)}
+    fitting[wrong] = TensorSpec(wrong, (1, 99), "int8")
+    message = refused(opened, "tiny", Signature((fitting["x"],), (fitting["y"],)))
+    assert f"{wrong!r} is float32[1, {'16' if wrong == 'x' else '3'}], not int8[1, 99]" in message
+    assert "it has 1 inputs and 1 outputs" in refused(opened, "tiny", DTYPES_SIGNATURE)
+
+
+def test_a_truncated_file_is_refused_wherever_it_ends(opened: Opener) -> None:
+    whole = opened.models["conv"]
+    for length in (0, 1, 63, 64, 1000, len(whole) // 2, len(whole) - 1):
+        refused(opened, whole[:length], CONV)
+
+
+def test_a_file_may_lie_at_any_address(opened: Opener, library: Any) -> None:
+    whole = opened.models["conv"]
+    memory = ctypes.create_string_buffer(len(whole) + 64)
+    start = -ctypes.addressof(memory) % 16 + 1
+    ctypes.memmove(ctypes.addressof(memory) + start, whole, len(whole))
+    place = ctypes.cast(ctypes.addressof(memory) + start, ctypes.c_char_p)
+    handle = library.ek_open(place, len(whole), None, 1, 0)
+    assert handle
+    library.ek_close(handle)
+
+
+def test_the_pool_is_resized_only_while_no_model_is_open(opened: Opener) -> None:
+    first, second = opened("conv", CONV, threads=2), opened("delegated", CONV, threads=1)
+    assert (first.threads, second.threads) == (2, 2)
+    first.close()
+    first.close()
+    assert opened("tiny", TINY, threads=1).threads == 2
+    for session in opened.sessions:
+        session.close()
+    assert opened("tiny", TINY, threads=1).threads == 1
+
+
+def test_a_closed_session_says_so(opened: Opener) -> None:
+    session = opened("tiny", TINY)
+    session.close()
+    with pytest.raises(EdgekitError, match="closed"):
+        session.run([np.zeros((1, 16), np.float32)])
+
+
+def test_events_are_traced_for_each_run(opened: Opener) -> None:
+    session = opened("conv", CONV, trace=True)
+    sizes = []
+    for runs in (1, 1, 3):
+        for _ in range(runs):
+            session.run([opened.models.images[:1]])
+        trace = session.take_trace()
+        assert b"native_call_convolution.out" in trace
+        sizes.append(len(trace))
+    assert sizes[0] > sizes[1], "the first one has loading, too"
+    assert sizes[2] > 2 * sizes[1]
+
+
+def test_without_a_trace_there_is_none_to_take(opened: Opener) -> None:
+    with pytest.raises(EdgekitError, match="without a trace"):
+        opened("tiny", TINY).take_trace()
+
+
+class Raw:
+    """A model opened through the bare C interface."""
+
+    def __init__(self, library: Any, data: bytes):
+        self.library, self.data = library, data
+        self.handle = library.ek_open(data, len(data), None, 1, 0)
+        assert self.handle, library.ek_error()
+        self.buffer = (ctypes.c_float * 16)(*range(16))
+
+    def failure(self, failed: int) -> str:
+        assert failed == 1
+        return str(self.library.ek_error().decode())
+
+
+@pytest.fixture
+def raw(library: Any, native_models: NativeModels) -> Iterator[Raw]:
+    model = Raw(library, native_models["tiny"])
+    yield model
+    library.ek_close(model.handle)
+
+
+FLOAT, INT8 = 6, 1
+
+
+def test_the_c_interface_refuses_buffers_that_do_not_fit(raw: Raw) -> None:
+    set_input, get_output = raw.library.ek_set_input, raw.library.ek_get_output
+    handle, buffer = raw.handle, raw.buffer
+    assert raw.failure(set_input(handle, 0, buffer, 60, FLOAT)) == "60 bytes were given, the model's are 64"
+    assert raw.failure(set_input(handle, 0, buffer, 64, INT8)) == "element type 1 was given, the model's is 6"
+    assert raw.failure(set_input(handle, 0, None, 64, FLOAT)) == "no buffer was given"
+    assert raw.failure(get_output(handle, 0, buffer, 64, FLOAT)) == "64 bytes were given, the model's are 12"
+    for index in (-1, 1):
+        assert raw.failure(set_input(handle, index, buffer, 64, FLOAT)).startswith("there is no input or output")
+        assert raw.failure(get_output(handle, index, buffer, 12, FLOAT)).startswith("there is no input or output")
+
+
+def test_the_c_interface_wants_inputs_anew_for_every_run(raw: Raw) -> None:
+    assert raw.failure(raw.library.ek_run(raw.handle)) == "input 0 was not set since the last run"
+    for _ in range(2):
+        assert raw.library.ek_set_input(raw.handle, 0, raw.buffer, 64, FLOAT) == 0
+        assert raw.library.ek_run(raw.handle) == 0
+        assert raw.failure(raw.library.ek_run(raw.handle)) == "input 0 was not set since the last run"
+
+
+def test_both_ways_into_the_core_agree(raw: Raw, opened: Opener) -> None:
+    given = np.array(raw.buffer, np.float32)[None]
+    output = np.empty((1, 3), np.float32)
+    assert raw.library.ek_set_input(raw.handle, 0, raw.buffer, 64, FLOAT) == 0
+    assert raw.library.ek_run(raw.handle) == 0
+    assert raw.library.ek_get_output(raw.handle, 0, output.ctypes.data, 12, FLOAT) == 0
+    np.testing.assert_array_equal(opened("tiny", TINY).run([given])[0], output)
+
+
+def test_the_c_interface_converts_layouts(library: Any, native_models: NativeModels) -> None:
+    model = Raw(library, native_models["channels_last"])
+    image, output = IMAGE.copy(), np.empty_like(IMAGE)
+    assert library.ek_set_input(model.handle, 0, image.ctypes.data, image.nbytes, FLOAT) == 0
+    assert library.ek_run(model.handle) == 0
+    assert library.ek_get_output(model.handle, 0, output.ctypes.data, output.nbytes, FLOAT) == 0
+    np.testing.assert_array_equal(output, np.roll(IMAGE, 1, 3) + 1)
+    library.ek_close(model.handle)
+
+
+def test_a_model_that_is_not_there_is_an_error_not_a_crash(library: Any) -> None:
+    assert library.ek_run(None) == library.ek_run_in_place(None) == 1
+    assert library.ek_set_input(None, 0, None, 0, FLOAT) == library.ek_get_output(None, 0, None, 0, FLOAT) == 1
+    assert library.ek_describe_input(None, 0, None) == library.ek_describe_output(None, 0, None) == 1
+    assert library.ek_input_count(None) == library.ek_output_count(None) == library.ek_method_count(None) == 0
+    assert library.ek_method_name(None, 0) is None
+    assert library.ek_take_trace(None, None, None) == 1
+    library.ek_close(None)
+    assert not library.ek_open(None, 1000, None, 1, 0)
+    assert not library.ek_open_file(b"/no/such/file.pte", None, 1, 0)
+    assert library.ek_error() == b"/no/such/file.pte: No such file or directory"
+
+
+def test_fewer_than_one_thread_is_refused(library: Any, native_models: NativeModels) -> None:
+    data = native_models["tiny"]
+    assert not library.ek_open(data, len(data), None, 0, 0)
+    assert library.ek_error() == b"threads must be at least 1"
+
+
+def test_the_core_names_the_executorch_it_belongs_to(library: Any) -> None:
+    assert library.ek_executorch_version().decode() == native.EXECUTORCH
