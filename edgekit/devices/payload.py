@@ -151,8 +151,10 @@ def _engine(format: str, machine: Machine) -> Wheel:
         return _find("executorch", machine)
     if format == "tflite":
         return _find("tflite-runtime" if machine.architecture == "armv7l" else "ai-edge-litert", machine)
-    reason = f".{format} files need all of PyTorch on the device, 427 MB packed, which edgekit does not send"
-    raise DeviceError("EK-DEVICE", reason, "build .pte or .tflite files")
+    lacking = "they need all of PyTorch, 427 MB packed" if format == "ptl" else "it runs on desktops only"
+    raise DeviceError(
+        "EK-DEVICE", f"no engine for .{format} files is sent to devices: {lacking}", "build .pte or .tflite"
+    )
 
 
 def _find(package: str, machine: Machine) -> Wheel:
