@@ -17,15 +17,18 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from edgekit.errors import UsageError, did_you_mean
 
 Kind = Literal["board", "phone", "desktop", "browser"]
-Format = Literal["tflite", "pte", "ptl"]
-Engine = Literal["litert", "tflite-runtime", "litert-web", "executorch", "pytorch-mobile"]
-Backend = Literal["xnnpack", "qnnpack", "gpu", "vulkan", "coreml"]
+Format = Literal["tflite", "pte", "ptl", "pt2", "onnx"]
+Engine = Literal[
+    "litert", "tflite-runtime", "litert-web", "executorch", "pytorch-mobile", "onnxruntime", "torch", "torch-compile"
+]
+#: ``cpu`` stands for the engine's own kernels: nothing is delegated.
+Backend = Literal["xnnpack", "qnnpack", "cpu", "gpu", "vulkan", "coreml"]
 Verdict = Literal["cannot", "slower", "discouraged"]
 #: CPU features that decide which files run, and which kernels; `edgekit.runtime.machine` reads them from a device.
 Feature = Literal["neon", "fp16", "dotprod", "i8mm", "bf16", "sve", "sve2", "avx2", "avx512", "vnni"]
 
 #: Backends that the Python packages of the engines have on a desktop. A file for any other is exported, not run.
-_HOST_BACKENDS = frozenset({"xnnpack", "qnnpack"})
+_HOST_BACKENDS = frozenset({"xnnpack", "qnnpack", "cpu"})
 
 
 @dataclass(frozen=True)

@@ -326,7 +326,7 @@ def test_a_manifest_with_any_other_value_anywhere_is_refused_or_usable(directory
     canonical_json(manifest.to_json())
     assert parse_manifest(canonical_json(manifest.to_json())) == manifest
     for entry in manifest.variants:
-        assert f"{entry.snr_db:.1f}{entry.agreement:.1f}{entry.delegated_share:.0f}{entry.max_abs_diff:.1f}"
+        assert f"{entry.snr_db:.1f}{entry.agreement:.1f}{entry.delegated_share or 0:.0f}{entry.max_abs_diff:.1f}"
         assert entry.accuracy is None or f"{entry.accuracy:.2f}"
         assert all(isinstance(text, str) for text in (*entry.engines, *entry.warnings, *entry.requires_features))
         assert all(isinstance(version, str) for version in entry.minimum_runtime.values())

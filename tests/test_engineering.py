@@ -36,8 +36,12 @@ def test_tool_finds_nothing(command: list[str]) -> None:
 ENGINE_LIBRARIES = {
     "litert.py": {"ai_edge_litert"},
     "executorch.py": {"executorch", "torch"},
+    "onnxruntime.py": {"onnxruntime"},
     "pytorch_mobile.py": {"torch"},
     "tflite_runtime.py": {"tflite_runtime"},
+    "torch_compile.py": {"torch"},
+    "torch_eager.py": {"torch"},
+    "torch_session.py": {"torch"},
 }
 
 

@@ -42,7 +42,11 @@ Exit codes: 0 done, 2 wrong usage, 3 a limit was not met, 5 no variant could be 
     help="fp32, fp16, int8 or int8-dynamic, instead of the target's choice. Repeatable.",
 )
 @click.option(
-    "-f", "--format", "formats", multiple=True, help="tflite, pte or ptl, instead of the target's choice. Repeatable."
+    "-f",
+    "--format",
+    "formats",
+    multiple=True,
+    help="tflite, pte, ptl, onnx or pt2, instead of the target's choice. Repeatable.",
 )
 @click.option(
     "--max-drop",

@@ -106,7 +106,7 @@ def _row(variant: Variant) -> list[str]:
         "-" if variant.accuracy_drop is None else f"{variant.accuracy_drop:.2f}",
         console.number(variant.snr_db, 1),
         f"{variant.agreement:.1f} %",
-        f"{variant.delegated_share:.0f} %",
+        "-" if variant.delegated_share is None else f"{variant.delegated_share:.0f} %",
         ", ".join(variant.engines),
     ]
 

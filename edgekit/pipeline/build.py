@@ -157,7 +157,7 @@ def run_build(
     if jobs is not None and jobs < 1:
         raise UsageError("EK-ARGUMENT", f"--jobs is {jobs}", "it takes a number from 1")
     _check_host()
-    origin.check_installed()
+    origin.check_installed([plan.format for plan in plans])
     folder = out or origin.directory / "build"
     cache = Cache.default(fresh)
     _check_space(cache.root, folder)

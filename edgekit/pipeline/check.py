@@ -12,7 +12,13 @@ from edgekit.pipeline.recipes import Recipe
 from edgekit.tensors import agreement, max_abs_diff, snr_db
 
 #: The engine on this host that checks each format.
-CHECKING_ENGINES = {"tflite": "litert", "pte": "executorch", "ptl": "pytorch-mobile"}
+CHECKING_ENGINES = {
+    "tflite": "litert",
+    "pte": "executorch",
+    "ptl": "pytorch-mobile",
+    "onnx": "onnxruntime",
+    "pt2": "torch",
+}
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 
@@ -17,6 +17,8 @@ _READERS = {
     "tflite": "edgekit.pipeline.readers.tflite",
     "pte": "edgekit.pipeline.readers.pte",
     "ptl": "edgekit.pipeline.readers.ptl",
+    "onnx": "edgekit.pipeline.readers.onnx",
+    "pt2": "edgekit.pipeline.readers.pt2",
 }
 
 
@@ -39,7 +41,7 @@ class FileFacts:
         operators: How often each operator occurs, under the format's own names.
         kinds: The kinds of operator among them, of those that recipes and targets tell apart: ``convolution``,
             ``linear``, ``recurrent``.
-        delegated_share: Percent of operators that run inside the accelerated backend.
+        delegated_share: Percent of operators that run inside the accelerated backend; None in a format without one.
         undelegated_ops: How often each operator occurs outside of it.
     """
 
@@ -47,7 +49,7 @@ class FileFacts:
     bias_bytes: Mapping[str, int]
     operators: Mapping[str, int]
     kinds: tuple[str, ...]
-    delegated_share: float
+    delegated_share: float | None
     undelegated_ops: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
@@ -73,6 +75,13 @@ class FileFacts:
             delegated_share=delegated,
             undelegated_ops=dict(sorted(outside.items())),
         )
+
+    @classmethod
+    def undelegated(
+        cls, constants: Iterable[Constant], operators: Mapping[str, int], kinds: Mapping[str, str]
+    ) -> FileFacts:
+        """The same for a format that knows no delegate, so that none is missed."""
+        return replace(cls.of(constants, {}, operators, kinds), delegated_share=None, undelegated_ops={})
 
 
 def values_in(size_bytes: Mapping[str, int]) -> dict[str, int]:

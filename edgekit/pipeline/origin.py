@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -33,6 +34,8 @@ _PACKAGES = {
     "keras": ("tensorflow", "keras", "ai_edge_litert"),
     "saved-model": ("tensorflow", "ai_edge_litert"),
 }
+#: What .onnx files need besides.
+_ONNX_PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 
 
 @dataclass(frozen=True)
@@ -98,13 +101,16 @@ class Origin:
     def metric(self) -> str:
         return "accuracy" if self.project is None else self.project.metric.name
 
-    def check_installed(self) -> None:
-        """Raise `UsageError` when a package that this source needs is missing."""
+    def check_installed(self, formats: Iterable[str]) -> None:
+        """Raise `UsageError` when a package that this source or one of *formats* needs is missing."""
         kind = "torch" if self.source.kind == "pt2" else self.source.kind
         missing = [package for package in _PACKAGES[kind] if find_spec(package) is None]
         if missing:
             extra = "build" if kind == "torch" else "build,keras"
             raise UsageError("EK-MISSING-PACKAGE", f"{missing[0]} is not installed", f"pip install 'edgekit[{extra}]'")
+        if "onnx" in formats and (missing := [package for package in _ONNX_PACKAGES if find_spec(package) is None]):
+            hint = "pip install 'edgekit[baselines]'"
+            raise UsageError("EK-MISSING-PACKAGE", f".onnx needs {missing[0]}, which is not installed", hint)
 
 
 def find_origin(path: str, calibration: str | None = None) -> Origin:

@@ -11,8 +11,11 @@ from edgekit.pipeline.recipes import RECIPES, Recipe, recipe
 from edgekit.target import Target
 
 #: Backends that this edgekit exports to.
-_EXPORTED_BACKENDS = frozenset({"xnnpack", "qnnpack"})
+_EXPORTED_BACKENDS = frozenset({"xnnpack", "qnnpack", "cpu"})
 
+
+#: Formats that hold the float source model as it is, as a baseline to measure against.
+_FLOAT_FORMATS = frozenset({"onnx", "pt2"})
 
 _NO_CALIBRATION = "needs calibration samples: give --calibration FILE.npy with real, ready inputs"
 
@@ -60,7 +63,7 @@ def plan_variants(
     for format in dict.fromkeys(formats or [entry.format for entry in target.formats if entry.recipes]):
         for used in chosen or _default_recipes(target, format):
             support = target.support(format, used.name)
-            refusal = _refusal(kind, format, "xnnpack" if support is None else support.backend)
+            refusal = _refusal(kind, format, used, "xnnpack" if support is None else support.backend)
             if refusal is not None or (used.calibrated and not calibrated):
                 skipped.append(Skipped(f"{used.name}.{format}", refusal or _NO_CALIBRATION))
                 continue
@@ -78,12 +81,14 @@ def plan_variants(
 
 
 def _default_recipes(target: Target, format: str) -> list[Recipe]:
-    """What *target* builds in *format* by itself; float and int8 for a format it builds only on request."""
+    """What *target* builds in *format* by itself; in one built only on request: float, and int8 if there is such."""
     names = [name for entry in target.formats if entry.format == format for name in entry.recipes]
-    return [RECIPES[name] for name in names or ("fp32", "int8")]
+    return [RECIPES[name] for name in names or (("fp32",) if format in _FLOAT_FORMATS else ("fp32", "int8"))]
 
 
-def _refusal(kind: str, format: str, backend: str) -> str | None:
+def _refusal(kind: str, format: str, used: Recipe, backend: str) -> str | None:
+    if format in _FLOAT_FORMATS and used.name != "fp32":
+        return f".{format} is the float model as a baseline to measure against: it has no recipe but fp32"
     if backend not in _EXPORTED_BACKENDS:
         return f"this edgekit does not export to the {backend} backend"
     if kind == "saved-model" and format != "tflite":

@@ -25,9 +25,13 @@ _EXPORTERS: dict[tuple[str, str], tuple[str, str, tuple[str, ...]]] = {
     ("torch", "tflite"): ("litert:convert", "torch", (*TORCH, "litert-torch", "litert-converter")),
     ("torch", "pte"): ("executorch:export", "torch", (*TORCH, "executorch", "torchao")),
     ("torch", "ptl"): ("torch_mobile:export", "torch", TORCH),
+    ("torch", "onnx"): ("onnx:export", "torch", (*TORCH, "onnx", "onnxscript")),
+    ("torch", "pt2"): ("exported_program:export", "torch", TORCH),
     ("tensorflow", "tflite"): ("tensorflow:export", "tensorflow", TENSORFLOW),
     ("tensorflow", "pte"): ("executorch:export", "torch", (*TORCH, "executorch", "torchao", "keras")),
     ("tensorflow", "ptl"): ("torch_mobile:export", "torch", (*TORCH, "keras")),
+    ("tensorflow", "onnx"): ("onnx:export", "torch", (*TORCH, "onnx", "onnxscript", "keras")),
+    ("tensorflow", "pt2"): ("exported_program:export", "torch", (*TORCH, "keras")),
 }
 
 _VERDICTS = {"cannot": "does not run on", "slower": "slower than fp32 on", "discouraged": "not advised for"}
@@ -56,11 +60,11 @@ def make_variant(stages: Stages, origin: Origin, reference: Reference, plan: Pla
             "file": file_digest(path),
             "reference": reference.digest,
             "machine": [platform.machine(), read_machine().cpu],
-            "versions": versions(("ai-edge-litert", "executorch", "torch", "numpy")),
+            "versions": versions(("ai-edge-litert", "executorch", "onnxruntime", "torch", "numpy")),
         },
         code=("pipeline/examine.py", "pipeline/gates.py", "pipeline/inspection.py", "pipeline/readers", "runtime"),
         function="edgekit.pipeline.examine:examine",
-        family="plain" if plan.format == "tflite" else "torch",
+        family="plain" if plan.format in ("tflite", "onnx") else "torch",
         arguments=lambda directory: {
             "file": str(path),
             "format": plan.format,
@@ -90,7 +94,7 @@ def make_variant(stages: Stages, origin: Origin, reference: Reference, plan: Pla
         engines=tuple(engines),
         minimum_runtime=record["minimum_runtime"],
         producers=record["producers"],
-        delegated_share=round(facts["delegated_share"], 2),
+        delegated_share=None if facts["delegated_share"] is None else round(facts["delegated_share"], 2),
         undelegated_ops=facts["undelegated_ops"],
         warnings=tuple(dict.fromkeys([*spoken, *record["warnings"]])),
         **vars(quality),

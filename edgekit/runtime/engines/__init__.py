@@ -20,6 +20,9 @@ ENGINES = {
     "executorch": "edgekit.runtime.engines.executorch",
     "tflite-runtime": "edgekit.runtime.engines.tflite_runtime",
     "pytorch-mobile": "edgekit.runtime.engines.pytorch_mobile",
+    "onnxruntime": "edgekit.runtime.engines.onnxruntime",
+    "torch": "edgekit.runtime.engines.torch_eager",
+    "torch-compile": "edgekit.runtime.engines.torch_compile",
 }
 
 #: Entry point group in which other packages register an `Engine` under its name.

@@ -1,0 +1,64 @@
+"""PyTorch -> ``.pt2``: the float source program as it is, for eager torch and ``torch.compile`` on a desktop."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.export import ExportedProgram
+from torch.fx import GraphModule
+
+from edgekit.errors import ConversionError
+from edgekit.pipeline.exporters.record import record
+from edgekit.pipeline.exporters.tracing import example_inputs
+from edgekit.pipeline.progress import emit
+from edgekit.pipeline.sources import SourceSpec, open_source
+from edgekit.tensors import Signature
+
+
+def export(*, source: Mapping[str, Any], recipe: str, calibration: str | None, output: str) -> dict[str, Any]:
+    """Save a source model as a ``.pt2``.
+
+    Args:
+        source: A `SourceSpec` as JSON.
+        recipe: ``fp32``.
+        calibration: Not used.
+        output: The file to write.
+
+    Returns:
+        The export record (see `edgekit.pipeline.exporters.record.record`).
+
+    Raises:
+        ConversionError: ``EK-UNSUPPORTED``: the source has no PyTorch form, or another recipe is asked for.
+    """
+    program, _ = float_program("pt2", source, recipe)
+    program.example_inputs = None  # pickled otherwise, and as large as an input
+    buffer = io.BytesIO()
+    torch.export.save(program, buffer)
+    Path(output).write_bytes(buffer.getvalue())
+    least = ".".join(torch.__version__.split(".")[:2])
+    return record(("torch",), {"torch": least, "torch-compile": least})
+
+
+def float_program(format: str, source: Mapping[str, Any], recipe: str) -> tuple[ExportedProgram, Signature]:
+    """The source model as an exported program, and its signature.
+
+    Nothing in the program tells where on this machine its code was: the same model gives the same file anywhere.
+
+    Raises:
+        ConversionError: ``EK-UNSUPPORTED``.
+    """
+    if recipe != "fp32":
+        raise ConversionError("EK-UNSUPPORTED", f".{format} has no recipe {recipe}", "it is the float source model")
+    opened = open_source(SourceSpec.from_json(source))
+    emit(kind="step", step="exporting")
+    module = opened.torch_module()
+    with torch.no_grad():  # a module's own no_grad() is then no operator of the program
+        program = torch.export.export(module, example_inputs(opened.signature))
+    for part in program.graph_module.modules():
+        for node in part.graph.nodes if isinstance(part, GraphModule) else ():
+            node.meta = {"val": node.meta["val"]} if "val" in node.meta else {}
+    return program, opened.signature

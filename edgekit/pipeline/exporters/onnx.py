@@ -1,0 +1,49 @@
+"""PyTorch -> ``.onnx`` for ONNX Runtime on a desktop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from onnx_ir import to_proto
+from onnx_ir.passes.common import ClearMetadataAndDocStringPass
+
+from edgekit.pipeline.exporters.exported_program import float_program
+from edgekit.pipeline.exporters.record import record
+
+#: Operator set 20 in IR version 10, which ONNX Runtime reads from 1.18 on
+#: (https://onnxruntime.ai/docs/reference/compatibility.html).
+_OPSET = 20
+_MINIMUM_RUNTIME = {"onnxruntime": "1.18"}
+
+
+def export(*, source: Mapping[str, Any], recipe: str, calibration: str | None, output: str) -> dict[str, Any]:
+    """Convert a source model to a float32 ``.onnx`` whose inputs and outputs have the signature's names.
+
+    Args:
+        source: A `SourceSpec` as JSON.
+        recipe: ``fp32``.
+        calibration: Not used.
+        output: The file to write; with its weights it has to stay below 2 GB, protobuf's limit.
+
+    Returns:
+        The export record (see `edgekit.pipeline.exporters.record.record`).
+
+    Raises:
+        ConversionError: ``EK-UNSUPPORTED``: the source has no PyTorch form, or another recipe is asked for.
+    """
+    program, signature = float_program("onnx", source, recipe)
+    converted = torch.onnx.export(
+        program,
+        dynamo=True,
+        input_names=[spec.name for spec in signature.inputs],
+        output_names=[spec.name for spec in signature.outputs],
+        opset_version=_OPSET,
+        verbose=False,
+    )
+    assert converted is not None  # it is, with dynamo=True
+    model = ClearMetadataAndDocStringPass()(converted.model).model
+    Path(output).write_bytes(to_proto(model).SerializeToString(deterministic=True))
+    return record(("torch", "onnx", "onnxscript"), _MINIMUM_RUNTIME)

@@ -1,0 +1,91 @@
+"""ONNX Runtime: ``.onnx`` files on the ``onnxruntime`` package, on the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from edgekit.errors import EdgekitError
+from edgekit.runtime.engines.base import Platform, Session, failure, misfit, missing_method, package_version
+from edgekit.tensors import Signature, TensorSpec
+
+#: ONNX Runtime's names of element types that are not numpy's.
+_DTYPES = {"float": "float32", "double": "float64"}
+#: Log nothing but what ends the process: errors come as exceptions.
+_FATAL = 4
+
+
+class OnnxRuntime:
+    name = "onnxruntime"
+    formats: tuple[str, ...] = ("onnx",)
+    platforms: tuple[Platform, ...] = ()
+    install_hint = 'pip install "edgekit[baselines]"'
+
+    def version(self) -> str | None:
+        return package_version("onnxruntime")
+
+    def open(self, data: bytes, signature: Signature, threads: int, method: str | None = None) -> Session:
+        if method not in (None, "forward"):
+            raise missing_method(self.name, method, ("forward",))
+        return OnnxSession(data, signature, threads)
+
+
+class OnnxSession:
+    """A `Session` with a thread pool of its own: *threads* for one operator, one operator at a time.
+
+    All graph optimizations are on, and waiting threads spin: ONNX Runtime's own defaults. The model is handed over as
+    bytes, so that tensors in files beside it are refused (checked with 1.32.0).
+    """
+
+    run_one: Callable[[np.ndarray], np.ndarray] | None = None
+
+    def __init__(self, data: bytes, signature: Signature, threads: int):
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = _FATAL
+        options.add_session_config_entry("session.intra_op.allow_spinning", "1")
+        self.threads = threads
+        try:
+            session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # the only base that its exceptions have in common
+            raise failure(OnnxRuntime.name, "load the model", error) from error
+        _fit("inputs", signature.inputs, session.get_inputs())
+        _fit("outputs", signature.outputs, session.get_outputs())
+        self._inputs = [spec.name for spec in signature.inputs]
+        self._outputs = [spec.name for spec in signature.outputs]
+        self._session = session
+
+    def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+        if self._session is None:
+            raise EdgekitError("EK-RUN", f"{OnnxRuntime.name} failed to run the model: the session is closed")
+        try:
+            outputs: list[np.ndarray] = self._session.run(self._outputs, dict(zip(self._inputs, inputs, strict=True)))
+        except Exception as error:  # see above
+            raise failure(OnnxRuntime.name, "run the model", error) from error
+        return outputs
+
+    def close(self) -> None:
+        self._session = None
+
+
+def _fit(side: str, specs: tuple[TensorSpec, ...], found: Sequence[Any]) -> None:
+    """Compare the file's tensors with the signature's, by name."""
+    if len(found) != len(specs):
+        raise misfit(OnnxRuntime.name, f"it has {len(found)} {side} where the signature has {len(specs)}")
+    by_name = {tensor.name: tensor for tensor in found}
+    for spec in specs:
+        tensor = by_name.get(spec.name)
+        if tensor is None:
+            raise misfit(OnnxRuntime.name, f"it has no {spec.name!r} among its {side}")
+        kind = tensor.type.removeprefix("tensor(").removesuffix(")")
+        dtype, shape = _DTYPES.get(kind, kind), tuple(tensor.shape)
+        if (shape, dtype) != (spec.shape, spec.dtype):
+            raise misfit(OnnxRuntime.name, f"{spec.name!r} is {dtype}{list(shape)}, not {spec.dtype}{list(spec.shape)}")
+
+
+ENGINE = OnnxRuntime()

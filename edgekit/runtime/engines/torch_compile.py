@@ -1,0 +1,61 @@
+"""``torch.compile``: ``.pt2`` files through TorchInductor, which writes C++ and has it compiled when a model is opened.
+
+That takes seconds for a small network and a minute or more for a large one, the first time; what was compiled is kept
+under `edgekit.runtime.environments.home` unless ``TORCHINDUCTOR_CACHE_DIR`` names another place.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from typing import Any
+
+from edgekit.errors import EdgekitError
+from edgekit.runtime import environments
+from edgekit.runtime.engines.base import Platform, Session, failure, missing_method, package_version
+from edgekit.runtime.engines.torch_eager import load_program
+from edgekit.runtime.engines.torch_session import TorchSession
+from edgekit.tensors import Signature
+
+
+class TorchCompile:
+    name = "torch-compile"
+    formats: tuple[str, ...] = ("pt2",)
+    platforms: tuple[Platform, ...] = ()
+    install_hint = 'pip install "edgekit[build]", and a C++ compiler: apt install g++'
+
+    def version(self) -> str | None:
+        """The version of torch; None without a C++ compiler, too."""
+        return package_version("torch") if shutil.which(os.environ.get("CXX", "g++")) else None
+
+    def open(self, data: bytes, signature: Signature, threads: int, method: str | None = None) -> Session:
+        if method not in (None, "forward"):
+            raise missing_method(self.name, method, ("forward",))
+        return TorchSession(self.name, signature, threads, lambda: self._compiled(data, signature))
+
+    def _compiled(self, data: bytes, signature: Signature) -> Callable[..., Any]:
+        """The program, compiled for torch's present number of threads, and called once: that is when it is compiled."""
+        import torch
+
+        # Its own default is a folder of a known name under /tmp, from which it then loads libraries.
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(environments.home() / "torch-compile"))
+        function: Callable[..., Any] = torch.compile(
+            load_program(self.name, data, signature), fullgraph=True, dynamic=False
+        )
+        zeros = [torch.zeros(spec.shape, dtype=getattr(torch, spec.dtype)) for spec in signature.inputs]
+        try:
+            with torch.inference_mode():
+                function(*zeros)
+        except RuntimeError as error:
+            raise _explained(error) from error
+        return function
+
+
+def _explained(error: RuntimeError) -> EdgekitError:
+    """The compiler's own first complaint, where there is one among the pages that torch makes of it."""
+    complaint = next((line.strip() for line in str(error).splitlines() if "error:" in line), None)
+    return failure(TorchCompile.name, "compile the model", RuntimeError(complaint) if complaint else error)
+
+
+ENGINE = TorchCompile()
