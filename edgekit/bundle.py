@@ -2,7 +2,8 @@
 
 A bundle is a directory, or the same files as one uncompressed zip (``NAME.edgekit``): ``manifest.json``,
 ``variants/``, ``checks/`` and whatever else the manifest lists. Nothing is handed out before its size and
-SHA-256 were compared with the manifest, and the manifest was compared with this schema.
+SHA-256 were compared with the manifest, and the manifest with its own SHA-256 and this schema. So no byte of a
+bundle can change without being noticed. That is no signature: whoever makes a whole new bundle is not found out.
 """
 
 from __future__ import annotations
@@ -13,8 +14,6 @@ import hashlib
 import io
 import json
 import os
-import stat
-import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
@@ -22,6 +21,8 @@ from typing import Any
 
 import numpy as np
 
+from edgekit import archive
+from edgekit.archive import Archive, ArchiveError
 from edgekit.errors import BundleError, EdgekitError
 from edgekit.schema import conform
 from edgekit.tensors import Signature
@@ -37,7 +38,8 @@ _DTYPES = frozenset(
     {"bool", "float16", "float32", "float64"} | {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)}
 )
 _MAX_AXIS = 1 << 31
-_ZIP_DATE = (1980, 1, 1, 0, 0, 0)
+#: Where a manifest has the SHA-256 of what it is without it.
+_SEAL = "sha256"
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,7 @@ def sha256(data: bytes) -> str:
 class Bundle:
     """An opened, verified bundle. Use `open`; close it, or use it as a context manager."""
 
-    def __init__(self, path: Path, manifest: Manifest, archive: zipfile.ZipFile | None):
+    def __init__(self, path: Path, manifest: Manifest, archive: Archive | None):
         self.path = path
         self.manifest = manifest
         self._archive = archive
@@ -155,8 +157,8 @@ class Bundle:
             bundle = cls(path, _PENDING, None)
         elif path.is_file():
             try:
-                bundle = cls(path, _PENDING, zipfile.ZipFile(path))
-            except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError) as error:
+                bundle = cls(path, _PENDING, Archive(path))
+            except (ArchiveError, OSError) as error:
                 raise _broken(path, f"is not a bundle ({error})") from error
         else:
             raise BundleError("EK-MISSING-FILE", f"there is no bundle at {path}", "edgekit build makes one")
@@ -210,14 +212,15 @@ class Bundle:
             self.read(file)
 
     def _raw(self, file: str, size_bytes: int) -> bytes:
-        """At most ``size_bytes + 1`` bytes of *file*: enough to see that it is too long."""
+        """The contents of *file*, or so much of it that it is seen to have more than *size_bytes*."""
         try:
             if self._archive is not None:
-                with self._archive.open(file) as stream:
-                    return stream.read(size_bytes + 1)
+                if self._archive.entries[file].size_bytes > size_bytes:
+                    raise ArchiveError(f"it has more than {size_bytes} bytes")
+                return self._archive.read(file)
             with (self.path / file).open("rb") as stream:
                 return stream.read(size_bytes + 1)
-        except (OSError, KeyError, ValueError, zipfile.BadZipFile, RuntimeError, EOFError) as error:
+        except (OSError, KeyError, ValueError) as error:
             raise _broken(self.path, f"is damaged: {file} cannot be read ({error})") from error
 
     def _read_manifest(self) -> Manifest:
@@ -234,6 +237,7 @@ class Bundle:
     def _check_listing(self, present: dict[str, int]) -> None:
         """Every listed file is there in the listed size, and nothing else is there."""
         expected = {file: int(facts["size_bytes"]) for file, facts in self.manifest.files.items()}
+        order = list(present)
         present.pop(MANIFEST, None)
         for file, size in expected.items():
             found = present.get(file, "none")
@@ -242,31 +246,39 @@ class Bundle:
         extra = sorted(present.keys() - expected.keys())
         if extra:
             raise _broken(self.path, f"holds a file that the manifest does not list: {extra[0]!r}")
+        if self._archive is not None and order != [MANIFEST, *sorted(expected)]:
+            raise _broken(self.path, "has its files in another order than a bundle")
 
     def _listing(self) -> dict[str, int]:
-        """Size of each file there. Links, compressed files and two files of one name are refused."""
-        present: dict[str, int] = {}
+        """Size of each file there. In a directory, links and what is no file are refused."""
         if self._archive is not None:
-            for info in self._archive.infolist():
-                if info.compress_type != zipfile.ZIP_STORED or stat.S_ISLNK(info.external_attr >> 16):
-                    raise _broken(self.path, f"holds {info.filename!r}, which is not a plain stored file")
-                if info.filename in present:
-                    raise _broken(self.path, f"has two files of one name: {info.filename!r}")
-                present[info.filename] = info.file_size
-            return present
+            return {name: entry.size_bytes for name, entry in self._archive.entries.items()}
+        present: dict[str, int] = {}
         for path in sorted(self.path.rglob("*")):
             name = path.relative_to(self.path).as_posix()
             if path.is_symlink():
                 raise _broken(self.path, f"holds a link: {name!r}")
             if path.is_file():
                 present[name] = path.stat().st_size
+            elif not path.is_dir():
+                raise _broken(self.path, f"holds {name!r}, which is no file")
         return present
 
 
+def manifest_bytes(manifest: Manifest) -> bytes:
+    """The file ``manifest.json``: canonical JSON with the SHA-256 of what it is without it."""
+    return seal(manifest.to_json())
+
+
+def seal(value: Mapping[str, Any]) -> bytes:
+    """Canonical JSON of *value* with its own SHA-256 in it."""
+    return canonical_json({**value, _SEAL: sha256(canonical_json(value))})
+
+
 def parse_manifest(data: bytes) -> Manifest:
-    """The manifest in *data*; raises on anything that does not fit the schema."""
+    """The manifest in *data*; raises on anything that does not fit the schema, or not its own SHA-256."""
     value = json.loads(data)
-    canonical_json(value)  # refuses NaN, infinity and broken Unicode wherever they are
+    written = canonical_json(value)  # refuses NaN, infinity and broken Unicode wherever they are
     version = value["schema_version"]
     if type(version) is not int or version != SCHEMA_VERSION:
         raise BundleError(
@@ -274,6 +286,9 @@ def parse_manifest(data: bytes) -> Manifest:
             f"the bundle has schema version {_brief(version)}, this edgekit reads {SCHEMA_VERSION}",
             "install the edgekit that built it, or build it again",
         )
+    given = value.pop(_SEAL, None)
+    if written != data or given != sha256(canonical_json(value)):
+        raise ValueError("it was changed after it was written")
     manifest: Manifest = conform(Manifest, value)
     for signature in (manifest.signature, *manifest.methods.values()):
         _check_signature(signature)
@@ -300,19 +315,20 @@ def write_bundle(manifest: Manifest, files: Mapping[str, bytes], destination: Pa
     """Write a bundle beside *destination* and rename it into place.
 
     The manifest's ``files`` are filled in from *files*. A reader sees the old bundle or the new one,
-    never a part. The same contents give the same bytes: entries are sorted and carry one fixed date.
+    never a part. The same contents give the same bytes (see `edgekit.archive`).
 
     Raises:
-        EdgekitError: The disk is full (``EK-SPACE``) or the place cannot be written (``EK-WRITE``).
+        EdgekitError: The disk is full (``EK-SPACE``), or the place cannot be written, or *files* are too large
+            (``EK-WRITE``).
     """
     facts = {name: {"size_bytes": len(data), "sha256": sha256(data)} for name, data in sorted(files.items())}
     manifest = Manifest(**{**vars(manifest), "files": facts})
-    entries = {MANIFEST: canonical_json(manifest.to_json()), **dict(sorted(files.items()))}
-    with replacing(destination) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
-        for name, data in entries.items():
-            info = zipfile.ZipInfo(name, _ZIP_DATE)
-            info.external_attr = 0o644 << 16
-            archive.writestr(info, data)
+    entries = {MANIFEST: manifest_bytes(manifest), **dict(sorted(files.items()))}
+    with replacing(destination) as temporary, temporary.open("wb") as stream:
+        try:
+            archive.write(entries, stream)
+        except ValueError as error:
+            raise EdgekitError("EK-WRITE", f"cannot write {destination}: {error}", "build fewer variants") from error
     return manifest
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 import edgekit
-from edgekit.bundle import MANIFEST, SUFFIX, Bundle, canonical_json, sha256, write_bundle
+from edgekit.bundle import MANIFEST, SUFFIX, Bundle, canonical_json, manifest_bytes, sha256, write_bundle
 from edgekit.devices.part import Entry, Part, environment, pack
 
 #: Beside the bundle: one of its check inputs, to try it with.
@@ -81,7 +81,7 @@ def make_release(bundle: Bundle, parts: Sequence[Part], python: str | None) -> R
         ]
     else:
         assert runner is not None, "a device without Python gets a runner"
-        files[MANIFEST] = canonical_json(bundle.manifest.to_json())
+        files[MANIFEST] = manifest_bytes(bundle.manifest)
         entries = [Entry(f"{app}{SUFFIX}/{name}", data) for name, data in files.items()]
         entries.append(Entry("bin/edgekit-runner", f'{_HEAD}exec "{runner}" "$@"\n'.encode(), executable=True))
     described = {
