@@ -65,7 +65,6 @@ def command(
     from edgekit.bundle import Bundle
     from edgekit.cli import console
     from edgekit.devices import open_device
-    from edgekit.devices.emulator import EmulatedDevice
     from edgekit.errors import DeviceError, EdgekitError, LimitError, UsageError
     from edgekit.runtime.selection import check_names
     from edgekit.runtime.verification import FAILED, NOT_RUN
@@ -75,7 +74,7 @@ def command(
         random = bool(opened.manifest.checks.get("random"))
     places = [open_device(name) for name in dict.fromkeys(devices)]  # refuses misspelled devices
     for place in places:
-        if instructions and not isinstance(place, EmulatedDevice):
+        if instructions and not place.emulated:
             hint = "emulator:rpi4, for example; leave out --instructions elsewhere"
             raise UsageError("EK-ARGUMENT", f"instructions are counted on emulated boards, not on {place.name}", hint)
 
@@ -84,8 +83,11 @@ def command(
             console.note(f"{place.name}: {line}" if len(places) > 1 else line, quiet)
 
         with place:
-            if isinstance(place, EmulatedDevice):
-                return place.verify(bundle, variant=variant, threads=threads, report=report, instructions=instructions)
+            if instructions:
+                from edgekit.devices.emulator import EmulatedDevice  # which is not on devices
+
+                assert isinstance(place, EmulatedDevice)
+                return place.verify(bundle, variant=variant, threads=threads, report=report, instructions=True)
             return place.verify(bundle, variant=variant, threads=threads, report=report)
 
     rows: list[tuple[Device, Verification]] = []
