@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import subprocess
 import sys
@@ -10,14 +11,18 @@ import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from small_models import SmallModels
 
 from edgekit.bundle import Bundle, sha256
 from edgekit.devices import part, payload
+from edgekit.devices.emulator import guest, qemu
 from edgekit.devices.part import Entry, Part
 from edgekit.errors import DeviceError, EdgekitError
 from edgekit.runtime import native
 from edgekit.runtime.machine import Machine
+from edgekit.target import load_target
 
 #: A Raspberry Pi 4 with Raspberry Pi OS 12, as far as the payload is concerned.
 PI = Machine(
@@ -67,14 +72,22 @@ def test_a_raspberry_pi_4_is_sent_little(sent: dict[str, Part]) -> None:
         assert {member.mode for member in members} <= {0o644, 0o755}
 
 
-def test_a_second_time_nothing_is_made(sent: dict[str, Part], small_bundle: Path) -> None:
+def test_a_second_time_nothing_is_made(sent: dict[str, Part]) -> None:
     lines: list[str] = []
     before = {made.archive: made.archive.stat().st_mtime_ns for made in sent.values()}
-    with Bundle.open(small_bundle) as bundle:
-        again = payload.parts(PI, bundle, report=lines.append, download=False)
+    again = payload.parts_for(PI, ("tflite", "pte"), report=lines.append, download=False)
     assert again == tuple(sent.values())
     assert lines == []
     assert {made.archive: made.archive.stat().st_mtime_ns for made in again} == before
+
+
+def test_a_bundle_takes_the_parts_of_its_formats(sent: dict[str, Part], small_bundle: Path) -> None:
+    with Bundle.open(small_bundle) as bundle:
+        assert {entry.format for entry in bundle.manifest.variants} == {"tflite", "pte"}
+        parts = payload.parts(PI, bundle, report=quiet)
+    assert [made.name for made in parts] == [made.name for made in sent.values()]
+    alone = payload.parts_for(PI, ["pte"], report=quiet)
+    assert [made.name for made in alone] == [made.name for name, made in sent.items() if name != "ai-edge-litert"]
 
 
 def test_what_no_device_needs_stays_here(sent: dict[str, Part]) -> None:
@@ -142,6 +155,54 @@ def test_edgekit_alone_is_its_device_side(sent: dict[str, Part], small_bundle: P
     build = edgekit("build", "project", "--target", "rpi4")
     assert build.returncode == 1 and "use this verb on a desktop" in build.stderr
     assert "EK-MISSING-PACKAGE" in build.stderr and "Traceback" not in build.stderr
+
+
+@pytest.fixture(scope="module")
+def on_a_board(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
+    """Runs arm64 Python, with nothing installed for it, on an emulated Raspberry Pi 4 that has the parts."""
+    system = guest.SYSTEMS["aarch64"]
+    guest.set_up(system, quiet)
+    emulated = guest.Guest(system, guest.unpack(system, quiet), load_target("rpi4"), tmp_path_factory.mktemp("board"))
+    program = [qemu.require("aarch64").program, "-cpu", "cortex-a72"]
+
+    def run(*arguments: str) -> str:
+        command = emulated.command(program, *arguments)
+        result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        assert result.returncode == 0, result.stderr
+        return result.stdout
+
+    return run
+
+
+def test_what_was_left_out_of_numpy_is_not_missed(on_a_board: Callable[..., str]) -> None:
+    code = """
+import sys, numpy as np
+import numpy.fft, numpy.linalg, numpy.ma, numpy.polynomial, numpy.random, numpy.testing, numpy.typing
+a = np.random.default_rng(0).normal(size=(8, 8))
+np.testing.assert_allclose(np.linalg.inv(a) @ a, np.eye(8), atol=1e-9)
+np.testing.assert_allclose(np.fft.ifft(np.fft.fft(a)).real, a, atol=1e-12)
+print(sys.modules.keys() >= {"numpy.fft", "numpy.ma"}, np.__version__)
+"""
+    assert on_a_board("-c", code).split() == ["True", "2.4.6"]
+
+
+@pytest.mark.parametrize(("variant", "engine"), [("fp32.tflite", "litert"), ("fp32.pte", "executorch")])
+def test_a_board_runs_its_bundle(
+    variant: str,
+    engine: str,
+    on_a_board: Callable[..., str],
+    small_bundle: Path,
+    small_models: SmallModels,
+    tmp_path: Path,
+) -> None:
+    np.save(tmp_path / "image.npy", small_models.images[:1])
+    files = ("--input", str(tmp_path / "image.npy"), "--output", str(tmp_path / "outputs.npz"))
+    answer = json.loads(
+        on_a_board("-m", "edgekit.cli.main", "run", str(small_bundle), *files, "--variant", variant, "--json")
+    )
+    assert (answer["variant"], answer["engine"]) == (variant, engine)
+    with np.load(tmp_path / "outputs.npz") as outputs:
+        np.testing.assert_allclose(outputs["output"], small_models.scores[:1], atol=1e-5)
 
 
 def test_an_old_system_gets_what_runs_there() -> None:
