@@ -21,11 +21,15 @@ _WANTED_DISK_BYTES = 2_000_000_000
 Examples:
   edgekit doctor                          packages, engines and facts of this machine
   edgekit doctor rpi4                     what building for a Raspberry Pi 4 takes, and whether it is here
+  edgekit doctor emulator:rpi4            what emulating a Raspberry Pi 4 takes, and whether it is here
+  edgekit doctor --setup emulator         fetch what emulated boards run: Debian's Python, the engines
   edgekit doctor --setup tflite-runtime   make the separate environment that this engine needs
   edgekit doctor --codes                  every error code and what it means""",
 )
 @click.argument("target", required=False)
-@click.option("--setup", metavar="ENGINE", help="Make the separate environment of an engine (tflite-runtime).")
+@click.option(
+    "--setup", metavar="ENGINE", help="Make what an engine (tflite-runtime) or emulated boards (emulator) need."
+)
 @click.option("--codes", is_flag=True, help="Print every error code and what it means.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option("--quiet", is_flag=True, help="Print the result only.")
@@ -38,6 +42,12 @@ def command(target: str | None, setup: str | None, codes: bool, as_json: bool, q
 
     if codes:
         _codes(as_json)
+        return
+    if setup is not None and setup.partition(":")[0] == "emulator":
+        _set_up_emulator(setup, as_json, quiet)
+        return
+    if target is not None and target.partition(":")[0] == "emulator":
+        _emulator(target, as_json)
         return
     if setup is not None:
         from edgekit.runtime import environments
@@ -53,6 +63,39 @@ def command(target: str | None, setup: str | None, codes: bool, as_json: bool, q
         document(findings)
     else:
         click.echo("\n".join(_report(findings)))
+
+
+def _set_up_emulator(name: str, as_json: bool, quiet: bool) -> None:
+    from edgekit.cli.console import document, note
+    from edgekit.devices.emulator import guest, system_of
+
+    system = system_of(name)
+    guest.set_up(system, lambda line: note(line, quiet))
+    engines = guest.engines(system)
+    if as_json:
+        document({"system": system.name, "engines": engines})
+    else:
+        shown = ", ".join(f"{engine} {version}" for engine, version in engines.items())
+        click.echo(f"{system.name} is ready for emulated boards, with {shown}")
+
+
+def _emulator(name: str, as_json: bool) -> None:
+    """What emulating a board takes, and whether it is here."""
+    from edgekit.cli.console import document, table
+    from edgekit.devices import emulator
+    from edgekit.devices.emulator import condition
+
+    system = emulator.system_of(name)
+    items = condition.examine(system)
+    steps = condition.steps(items, "emulator" if system is emulator.system_of("emulator") else name)
+    if as_json:
+        ready = all(item.ok or item.optional for item in items)
+        shown = [item.to_json() for item in items]
+        document({"device": name, "ready": ready, "items": shown, "steps": list(steps)})
+        return
+    click.echo(table((name, "", ""), [(item.name, "ok" if item.ok else "missing", item.found) for item in items]))
+    for step in steps:
+        click.echo(f"to do: {step}")
 
 
 def _codes(as_json: bool) -> None:

@@ -55,8 +55,13 @@ def why_not(qemu: Qemu) -> tuple[str, str] | None:
         known = ", ".join(map(str, _INTERFACES))
         return f"qemu {qemu.shown_version} has a plugin interface that edgekit does not know", f"qemu {known} work"
     if _compiler() is None:
-        return "counting instructions needs a C compiler", "on Debian or Ubuntu: apt-get install gcc libc6-dev"
+        return "counting instructions needs a C compiler", f"apt-get install {' '.join(missing_packages())}"
     return None
+
+
+def missing_packages() -> tuple[str, ...]:
+    """Debian packages without which the plugin cannot be built here."""
+    return () if _compiler() else ("gcc", "libc6-dev")
 
 
 def count(session: RemoteSession, sample: Sequence[np.ndarray], marks: Path) -> int:

@@ -43,6 +43,10 @@ class System:
     wheels: tuple[str, ...]
     engines: Mapping[str, str]
 
+    @property
+    def name(self) -> str:
+        return f"Debian 12 ({debian.SUITE}) for {self.architecture}"
+
 
 SYSTEMS = {
     system.architecture: system
@@ -220,7 +224,7 @@ def _machine(system: System, target: Target, core: board.Core | None) -> Machine
         model=shown.get("sys/firmware/devicetree/base/model", ""),
         cpuinfo=shown["proc/cpuinfo"],
         meminfo=shown.get("proc/meminfo", ""),
-        os_release='PRETTY_NAME="Debian 12, emulated"',
+        os_release='PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"',
         python=system.python,
         glibc=system.glibc,
         page_bytes=4096,  # qemu's, whatever the board's kernel has
