@@ -64,7 +64,7 @@ def make_variant(stages: Stages, origin: Origin, reference: Reference, plan: Pla
         },
         code=("pipeline/examine.py", "pipeline/gates.py", "pipeline/inspection.py", "pipeline/readers", "runtime"),
         function="edgekit.pipeline.examine:examine",
-        family="plain" if plan.format in ("tflite", "onnx") else "torch",
+        family="torch" if plan.format in ("ptl", "pt2") else "plain",  # which may run ExecuTorch through torch, too
         arguments=lambda directory: {
             "file": str(path),
             "format": plan.format,
