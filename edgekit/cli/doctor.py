@@ -23,12 +23,15 @@ Examples:
   edgekit doctor rpi4                     what building for a Raspberry Pi 4 takes, and whether it is here
   edgekit doctor emulator:rpi4            what emulating a Raspberry Pi 4 takes, and whether it is here
   edgekit doctor --setup emulator         fetch what emulated boards run: Debian's Python, the engines
+  edgekit doctor --setup deploy:rpi4      fetch what deploying there takes, to do so later without a network
   edgekit doctor --setup tflite-runtime   make the separate environment that this engine needs
   edgekit doctor --codes                  every error code and what it means""",
 )
 @click.argument("target", required=False)
 @click.option(
-    "--setup", metavar="ENGINE", help="Make what an engine (tflite-runtime) or emulated boards (emulator) need."
+    "--setup",
+    metavar="WHAT",
+    help="Make what an engine (tflite-runtime), emulated boards (emulator) or deploying (deploy:TARGET) needs.",
 )
 @click.option("--codes", is_flag=True, help="Print every error code and what it means.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
@@ -45,6 +48,9 @@ def command(target: str | None, setup: str | None, codes: bool, as_json: bool, q
         return
     if setup is not None and setup.partition(":")[0] == "emulator":
         _set_up_emulator(setup, as_json, quiet)
+        return
+    if setup is not None and setup.partition(":")[0] == "deploy":
+        _set_up_deploying(setup.partition(":")[2], as_json, quiet)
         return
     if target is not None and target.partition(":")[0] == "emulator":
         _emulator(target, as_json)
@@ -63,6 +69,33 @@ def command(target: str | None, setup: str | None, codes: bool, as_json: bool, q
         document(findings)
     else:
         click.echo("\n".join(_report(findings)))
+
+
+def _set_up_deploying(name: str, as_json: bool, quiet: bool) -> None:
+    from edgekit.cli.console import document, note, size, table
+    from edgekit.devices.stock import lay_in
+    from edgekit.target import load_target
+
+    stocks = lay_in(load_target(name), lambda line: note(line, quiet))
+    if as_json:
+        parts = [
+            [{"part": part.name, "digest": part.digest, "size_bytes": part.size_bytes} for part in stock.parts]
+            for stock in stocks
+        ]
+        document(
+            {"target": name, "stocks": [{"python": s.python, "parts": p} for s, p in zip(stocks, parts, strict=True)]}
+        )
+        return
+    rows = [
+        (
+            stock.python or "none",
+            size(sum(part.size_bytes for part in stock.parts)),
+            " ".join(p.name for p in stock.parts),
+        )
+        for stock in stocks
+    ]
+    click.echo(table(("python there", "size", "what is sent"), rows))
+    click.echo(f"edgekit deploy needs no network now for {name}")
 
 
 def _set_up_emulator(name: str, as_json: bool, quiet: bool) -> None:

@@ -36,6 +36,8 @@ _APACHE_WITHOUT_TEXT = frozenset({"tflite-runtime"})
 #: edgekit's own files on a device: ground floor, runtime, this machine as a device, command line, targets.
 _OWN_FILES = ("*.py", "runtime/**/*.py", "devices/__init__.py", "devices/base.py", "devices/local.py", "cli/*.py")
 _PYTHONS = ("3.11", "3.12", "3.13")
+#: File formats for which an engine is sent.
+SENT_FORMATS = ("tflite", "pte")
 #: numpy from which on tflite-runtime fails at the first model (measured with 2.14.0).
 _NUMPY_TOO_NEW = 2
 
