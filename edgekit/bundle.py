@@ -38,8 +38,9 @@ _DTYPES = frozenset(
     {"bool", "float16", "float32", "float64"} | {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)}
 )
 _MAX_AXIS = 1 << 31
-#: Where a manifest has the SHA-256 of what it is without it.
-_SEAL = "sha256"
+#: How a manifest's own SHA-256 stands in it: of the file with zeros in this place. No text holds a bare line end.
+_SEAL = '\n  "sha256": "{}"'
+_BLANK = "0" * 64
 
 
 @dataclass(frozen=True)
@@ -266,19 +267,20 @@ class Bundle:
 
 
 def manifest_bytes(manifest: Manifest) -> bytes:
-    """The file ``manifest.json``: canonical JSON with the SHA-256 of what it is without it."""
+    """The file ``manifest.json``."""
     return seal(manifest.to_json())
 
 
 def seal(value: Mapping[str, Any]) -> bytes:
     """Canonical JSON of *value* with its own SHA-256 in it."""
-    return canonical_json({**value, _SEAL: sha256(canonical_json(value))})
+    blank = canonical_json({**value, "sha256": _BLANK})
+    return blank.replace(_SEAL.format(_BLANK).encode(), _SEAL.format(sha256(blank)).encode(), 1)
 
 
 def parse_manifest(data: bytes) -> Manifest:
     """The manifest in *data*; raises on anything that does not fit the schema, or not its own SHA-256."""
     value = json.loads(data)
-    written = canonical_json(value)  # refuses NaN, infinity and broken Unicode wherever they are
+    json.dumps(value, ensure_ascii=False, allow_nan=False).encode()  # refuses NaN, infinity and broken Unicode
     version = value["schema_version"]
     if type(version) is not int or version != SCHEMA_VERSION:
         raise BundleError(
@@ -286,8 +288,9 @@ def parse_manifest(data: bytes) -> Manifest:
             f"the bundle has schema version {_brief(version)}, this edgekit reads {SCHEMA_VERSION}",
             "install the edgekit that built it, or build it again",
         )
-    given = value.pop(_SEAL, None)
-    if written != data or given != sha256(canonical_json(value)):
+    given = str(value.pop("sha256", None))
+    blank = data.replace(_SEAL.format(given).encode(), _SEAL.format(_BLANK).encode(), 1)
+    if given != sha256(blank):
         raise ValueError("it was changed after it was written")
     manifest: Manifest = conform(Manifest, value)
     for signature in (manifest.signature, *manifest.methods.values()):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import types
 from collections.abc import Mapping
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass
+from functools import cache
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 
@@ -38,14 +39,19 @@ def conform(kind: Any, value: object, place: str = "") -> Any:
 
 
 def _dataclass(kind: Any, value: Mapping[str, object], place: str) -> Any:
-    known = {item.name: item for item in fields(kind)}
+    known, hints = _declared(kind)
     for name in value.keys() - known.keys():
         raise ValueError(f"{place}.{name} is unknown".lstrip("."))
     for name, item in known.items():
         if name not in value and item.default is MISSING and item.default_factory is MISSING:
             raise ValueError(f"{place}.{name} is missing".lstrip("."))
-    hints = get_type_hints(kind)
     return kind(**{name: conform(hints[name], item, f"{place}.{name}".lstrip(".")) for name, item in value.items()})
+
+
+@cache
+def _declared(kind: Any) -> tuple[dict[str, Field[Any]], dict[str, Any]]:
+    """Fields and types of a dataclass: looked up once, since it takes as long as all the rest."""
+    return {item.name: item for item in fields(kind)}, get_type_hints(kind)
 
 
 def _typed(kind: type, value: object, place: str) -> Any:

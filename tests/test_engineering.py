@@ -46,7 +46,8 @@ ENGINE_LIBRARIES = {
 
 
 def device_side() -> list[Path]:
-    ground = [PACKAGE / f"{name}.py" for name in ("__init__", "errors", "tensors", "target", "bundle")]
+    names = ("__init__", "errors", "schema", "archive", "tensors", "target", "bundle")
+    ground = [PACKAGE / f"{name}.py" for name in names]
     return [*ground, *sorted((PACKAGE / "runtime").rglob("*.py"))]
 
 

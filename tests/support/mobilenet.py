@@ -10,7 +10,9 @@ from torch import nn
 
 from edgekit.tensors import Signature, TensorSpec
 
-MOBILENET = Signature((TensorSpec("image", (1, 3, 224, 224), "float32"),), (TensorSpec("output", (1, 1000), "float32"),))
+MOBILENET = Signature(
+    (TensorSpec("image", (1, 3, 224, 224), "float32"),), (TensorSpec("output", (1, 1000), "float32"),)
+)
 
 #: Expansion, channels, repeats and first stride of each stage.
 _STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
