@@ -57,8 +57,8 @@ do_facts() {
     df -Pk "$place" | tail -n 1
     [ -w "$place" ] || echo "not writable"
     section missing_tools
-    for tool in base64 cat cut df find flock grep gzip head ln mkdir mktemp mv readlink rm sed sha256sum sync tail tar touch tr wc
-    do
+    for tool in base64 cat cut date df find flock grep gzip head ln ls mkdir mktemp mv od readlink rm sha256sum \
+        sleep sync tail tar touch tr uname wc; do
         command -v "$tool" >/dev/null || printf '%s\n' "$tool"
     done
     section python
@@ -102,18 +102,27 @@ lock() {
         return 1
     }
     exec 9>>"$root/lock"
-    if ! flock -w "$1" 9; then
+    if ! wait_for_lock "$1"; then
         # A holder that was heard of last so long ago has lost its host: its connection is dead, but not closed.
         if [ -n "$(find "$root/lock" -mmin +10)" ]; then
             kill "$(cut -d '|' -f 1 "$root/lock")" 2>/dev/null
         fi
-        if ! flock -w 1 9; then
+        if ! wait_for_lock 1; then
             out=$(cut -d '|' -f 2- "$root/lock")
             return 75
         fi
     fi
     printf '%s|%s|%s\n' $$ "$who" "$(date '+%Y-%m-%d %H:%M:%S')" >"$root/lock"
     out=
+}
+
+wait_for_lock() {
+    left=$1
+    until flock -n 9; do
+        [ "$left" -gt 0 ] || return 1
+        left=$((left - 1))
+        sleep 1
+    done
 }
 
 # unlock: lets others work here.

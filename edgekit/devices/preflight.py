@@ -51,7 +51,6 @@ class Facts:
         free_disk_bytes: For this user, where edgekit's files go.
         writable: Whether this user may write there.
         free_memory_bytes: Available, swap included; None when unknown.
-        missing_tools: Programs that the agent needs and the device lacks.
     """
 
     machine: Machine
@@ -62,7 +61,6 @@ class Facts:
     free_disk_bytes: int
     writable: bool
     free_memory_bytes: int | None
-    missing_tools: tuple[str, ...]
     inventory: Inventory
 
 
@@ -70,9 +68,13 @@ def read_facts(text: str) -> Facts:
     """The device that the agent's ``facts`` describe.
 
     Raises:
-        DeviceError: ``EK-DEVICE``: the text is not what the agent prints.
+        DeviceError: ``EK-DEVICE``: it lacks programs that the agent needs, or describes itself in no known way.
     """
     sections = _sections(text)
+    lacking = sections.get("missing_tools", "").split()
+    if lacking:
+        hint = "install coreutils, util-linux, findutils, grep, tar and gzip there"
+        raise DeviceError("EK-DEVICE", f"the device lacks {', '.join(lacking)}", hint)
     try:
         pythons = [line.split("|", 3) for line in sections["python"].splitlines()]
         best = next((words for words in pythons if words[0].startswith(_SUPPORTED)), pythons[0] if pythons else None)
@@ -100,7 +102,6 @@ def read_facts(text: str) -> Facts:
             free_disk_bytes=int(disk.split()[3]) * 1024,
             writable=not unwritable,
             free_memory_bytes=_free_memory(sections["meminfo"]),
-            missing_tools=tuple(sections["missing_tools"].split()),
             inventory=read_inventory(text),
         )
     except (KeyError, ValueError, IndexError) as error:
@@ -125,9 +126,6 @@ def refuse(device: str, facts: Facts, manifest: Manifest) -> None:
     """
     if facts.system != "Linux":
         raise DeviceError("EK-DEVICE", f"{device} runs {facts.system or 'an unknown system'}, not Linux")
-    if facts.missing_tools:
-        tools = ", ".join(facts.missing_tools)
-        raise DeviceError("EK-DEVICE", f"{device} lacks {tools}", "install coreutils, util-linux, tar and gzip there")
     if not facts.writable:
         raise DeviceError("EK-DEVICE", f"{device}: {facts.home} cannot be written", "connect as another user")
     features = facts.machine.features

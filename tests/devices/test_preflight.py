@@ -104,13 +104,17 @@ def test_glibc(text: str, version: str | None) -> None:
     ("changed", "words"),
     [
         ({"system": "Darwin"}, "board runs Darwin, not Linux"),
-        ({"missing_tools": "flock\nsha256sum"}, "board lacks flock, sha256sum"),
         ({"disk": f"{PI4['disk']}\nnot writable"}, "/home/pi cannot be written"),
         ({"meminfo": "MemTotal: 400000 kB\nMemAvailable: 30000 kB\nSwapFree: 0 kB"}, "29 MiB of memory free, 48 MiB"),
     ],
 )
 def test_what_cannot_work_is_refused_in_one_line(manifest: Manifest, changed: dict[str, str], words: str) -> None:
     assert words in refusal(facts(**changed), manifest).message
+
+
+def test_programs_that_are_missing_are_named() -> None:
+    with pytest.raises(DeviceError, match="lacks flock, od"):
+        facts(missing_tools="flock\nod", python="", elf_class="")
 
 
 def test_a_processor_that_lacks_what_every_variant_requires(manifest: Manifest) -> None:

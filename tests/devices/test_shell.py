@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import shutil
 import signal
 import tarfile
 import time
@@ -244,11 +243,3 @@ def test_a_home_that_cannot_be_written_is_named(home: Path, shell: Shell) -> Non
     (home / "edgekit").write_text("in the way")
     with pytest.raises(DeviceError, match="cannot write below"):
         deployment.lock("bench", shell)
-
-
-def test_the_agent_asks_for_every_program_it_uses() -> None:
-    """Each is on this machine, so that the list holds names of programs."""
-    text = Path(deployment.__file__).with_name("agent.sh").read_text()
-    (tools,) = (line for line in text.splitlines() if "for tool in" in line)
-    for tool in tools.split()[3:]:
-        assert shutil.which(tool), tool
