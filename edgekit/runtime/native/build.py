@@ -33,7 +33,7 @@ _DEFINITIONS = (
     "-DET_USE_THREADPOOL",
     f'-DEK_EXECUTORCH_VERSION="{native.EXECUTORCH}"',
 )
-_SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-g")
+_SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-O1", "-g")
 #: Backend and operators register themselves when they are loaded: the linker sees no use of them.
 _REGISTERING = ("executorch_backend_xnnpack", "executorch_kernels_optimized", "executorch_kernels_quantized")
 _USED = ("executorch", "executorch_threadpool", "executorch_etdump")

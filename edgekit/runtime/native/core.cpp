@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -436,8 +437,7 @@ struct ek_model {
     } else {
       const Tensor& tensor = value.toTensor();
       auto sizes = tensor.sizes();
-      if (sizes.size() != port.sizes.size() ||
-          std::memcmp(sizes.data(), port.sizes.data(), sizes.size() * sizeof(int32_t)) != 0) {
+      if (!std::equal(sizes.begin(), sizes.end(), port.sizes.begin(), port.sizes.end())) {
         fail("output " + std::to_string(index) + " is " + shown(sizes.data(), sizes.size()) + " this time, not " +
              shown(port.sizes.data(), port.sizes.size()));
       }
