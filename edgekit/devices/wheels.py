@@ -16,6 +16,7 @@ import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 from edgekit.errors import DeviceError, EdgekitError, UsageError, did_you_mean
@@ -163,6 +164,9 @@ def obtain(wheel: Wheel, report: Callable[[str], None], *, download: bool = True
     if not download:
         reason = f"{wheel.file} ({_megabytes(wheel)}) is needed for the device and was not fetched yet"
         raise EdgekitError("EK-MISSING-PACKAGE", reason, f"edgekit deploy fetches it; {by_hand}")
+    if find_spec("pip") is None:
+        reason = f"fetching {wheel.file} needs pip, which {sys.executable} does not have"
+        raise EdgekitError("EK-MISSING-PACKAGE", reason, f"{sys.executable} -m ensurepip, {by_hand}")
     report(f"fetching {wheel.file} ({_megabytes(wheel)})")
     destination.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".fetch-", dir=destination.parent) as name:
@@ -192,7 +196,7 @@ def _download(wheel: Wheel, folder: Path) -> str | None:
         return None
     if "Retrying (" in result.stderr:  # pip goes on to say that there is no such package
         return "the package index cannot be reached"
-    lines = [line for line in result.stderr.splitlines() if line.startswith("ERROR") or "No module named pip" in line]
+    lines = [line for line in result.stderr.splitlines() if line.startswith("ERROR")]
     return (lines[0].removeprefix("ERROR: ") if lines else f"pip ended with exit code {result.returncode}")[:300]
 
 

@@ -119,3 +119,10 @@ def test_nothing_is_downloaded_unasked(home: Path) -> None:
         wheels.fetch(wheels.requirement("numpy"), *BOOKWORM, lines.append, download=False)
     assert "edgekit deploy fetches it" in str(caught.value.hint)
     assert lines == [] and not (home / "wheels").exists()
+
+
+def test_a_python_without_pip_is_said(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wheels, "find_spec", lambda name: None)
+    with pytest.raises(EdgekitError, match="needs pip, which") as caught:
+        wheels.fetch(wheels.requirement("click"), *BOOKWORM, lambda line: None)
+    assert caught.value.code == "EK-MISSING-PACKAGE" and "-m ensurepip, or put" in str(caught.value.hint)
