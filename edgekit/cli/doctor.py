@@ -22,6 +22,7 @@ Examples:
   edgekit doctor                          packages, engines and facts of this machine
   edgekit doctor rpi4                     what building for a Raspberry Pi 4 takes, and whether it is here
   edgekit doctor emulator:rpi4            what emulating a Raspberry Pi 4 takes, and whether it is here
+  edgekit doctor ssh://pi@raspberrypi     what that device is, what runs there, and what is deployed
   edgekit doctor --setup emulator         fetch what emulated boards run: Debian's Python, the engines
   edgekit doctor --setup deploy:rpi4      fetch what deploying there takes, to do so later without a network
   edgekit doctor --setup tflite-runtime   make the separate environment that this engine needs
@@ -39,7 +40,8 @@ Examples:
 def command(target: str | None, setup: str | None, codes: bool, as_json: bool, quiet: bool) -> None:
     """Say what this machine can build and run, and what is missing.
 
-    TARGET is what you want to build for: a name that `edgekit targets` lists, or a target file of your own.
+    TARGET is what you want to build for: a name that `edgekit targets` lists, or a target file of your own; or a
+    device, as edgekit run names it.
     """
     from edgekit.cli.console import document, note
 
@@ -54,6 +56,9 @@ def command(target: str | None, setup: str | None, codes: bool, as_json: bool, q
         return
     if target is not None and target.partition(":")[0] == "emulator":
         _emulator(target, as_json)
+        return
+    if target is not None and target.startswith("ssh:"):
+        _device(target, as_json)
         return
     if setup is not None:
         from edgekit.runtime import environments
@@ -131,6 +136,44 @@ def _emulator(name: str, as_json: bool) -> None:
         click.echo(f"to do: {step}")
 
 
+def _device(name: str, as_json: bool) -> None:
+    """What a device behind SSH is, what could run there, and what is deployed."""
+    from dataclasses import asdict
+
+    from edgekit.cli.console import document, size
+    from edgekit.cli.places import open_ssh
+    from edgekit.devices.payload import why_not
+
+    with open_ssh(name) as place:
+        facts = place.facts()
+    formats = {format: why_not(format, facts.machine, facts.numpy) for format in ("tflite", "pte")}
+    machine = facts.machine.to_json()
+    findings = {
+        "device": name,
+        "machine": machine,
+        "matches_target": _matching(facts.machine),
+        "free_disk_bytes": facts.free_disk_bytes,
+        "free_memory_bytes": facts.free_memory_bytes,
+        "python_path": facts.python_path,
+        "formats": [{"format": format, "runs": reason is None, "reason": reason} for format, reason in formats.items()],
+        "apps": {app: asdict(known) for app, known in facts.inventory.apps.items()},
+    }
+    if as_json:
+        document(findings)
+        return
+    memory = facts.free_memory_bytes
+    lines = [
+        *_machine_lines(machine, _matching(facts.machine)),
+        f"free      {size(facts.free_disk_bytes)} of disk, {'unknown' if memory is None else size(memory)} of memory",
+        "",
+        *(f".{format:<8} {'runs there' if reason is None else reason}" for format, reason in formats.items()),
+        "",
+    ]
+    apps = facts.inventory.apps
+    deployed = [f"{name}: {app.current} is current" for name, app in sorted(apps.items()) if app.current]
+    click.echo("\n".join(lines + (deployed or ["nothing is deployed there"])))
+
+
 def _codes(as_json: bool) -> None:
     from edgekit.cli.console import document, table
     from edgekit.errors import CODES
@@ -145,7 +188,7 @@ def _examine(name: str | None) -> dict[str, Any]:
     """Everything doctor knows, as the document that ``--json`` prints."""
     from pathlib import Path
 
-    from edgekit.runtime import engines, packages
+    from edgekit.runtime import engines, native, packages
     from edgekit.runtime.machine import free_disk_bytes, read_machine
     from edgekit.target import load_target
 
@@ -179,6 +222,10 @@ def _examine(name: str | None) -> dict[str, Any]:
             }
             for engine in engines.engine_names()
         ],
+        "executorch_core": {
+            "library": None if (library := native.library()) is None else str(library),
+            "why_not": native.why_not(),
+        },
         "target": None if wanted is None else _outlook(wanted, machine),
     }
 
@@ -262,16 +309,11 @@ def _report(findings: dict[str, Any]) -> list[str]:
 
     machine = findings["machine"]
     lines = [f"! {advice}" for advice in findings["advice"]]
-    memory = "memory unknown" if machine["memory_bytes"] is None else f"{machine['memory_bytes'] >> 20} MiB memory"
     free = size(findings["free_disk_bytes"])
     if findings["free_disk_bytes"] < _WANTED_DISK_BYTES:
         free += f" (little: a build wants {size(_WANTED_DISK_BYTES)})"
-    matches = f", target {findings['matches_target']}" if findings["matches_target"] else ""
     lines += [
-        f"machine   {machine['board'] or machine['os']}{matches}",
-        f"          {machine['architecture']}, {machine['cores']} x {machine['cpu'] or 'unknown processor'}, {memory}",
-        f"features  {', '.join(machine['features']) or 'none that edgekit relies on'}",
-        f"python    {machine['python']}, glibc {machine['glibc'] or 'none'}",
+        *_machine_lines(machine, findings["matches_target"]),
         f"disk      {free} free here",
         "",
     ]
@@ -289,10 +331,28 @@ def _report(findings: dict[str, Any]) -> list[str]:
         )
         for row in findings["engines"]
     ]
-    lines.append(table(("engine", "version", "loads", ""), engine_rows))
+    lines += [table(("engine", "version", "loads", ""), engine_rows), _core_line(findings["executorch_core"])]
     if findings["target"] is not None:
         lines += ["", *_target_report(findings["target"])]
     return lines
+
+
+def _core_line(core: dict[str, str | None]) -> str:
+    """How ``.pte`` files run without torch."""
+    if core["why_not"] is not None:
+        return f"executorch without torch: no: {core['why_not']}"
+    return f"executorch without torch: {core['library'] or 'yes: its core is built at first use'}"
+
+
+def _machine_lines(machine: dict[str, Any], target: str | None) -> list[str]:
+    memory = "memory unknown" if machine["memory_bytes"] is None else f"{machine['memory_bytes'] >> 20} MiB memory"
+    matches = f", target {target}" if target else ""
+    return [
+        f"machine   {machine['board'] or machine['os']}{matches}",
+        f"          {machine['architecture']}, {machine['cores']} x {machine['cpu'] or 'unknown processor'}, {memory}",
+        f"features  {', '.join(machine['features']) or 'none that edgekit relies on'}",
+        f"python    {machine['python'] or 'none'}, glibc {machine['glibc'] or 'none'}",
+    ]
 
 
 def _target_report(target: dict[str, Any]) -> list[str]:

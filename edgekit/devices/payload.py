@@ -89,6 +89,20 @@ def parts_for(
     return (own, *(package_part(wheel, report, download=download) for wheel in wanted))
 
 
+def why_not(format: str, machine: Machine, system_numpy: str | None = None) -> str | None:
+    """Why files of *format* cannot run on *machine* with what it would be sent, in one line; None when they can."""
+    lacking = why_no_python(machine)
+    if lacking is not None:
+        return None if format == "pte" else f"the device has {lacking}"
+    try:
+        _engine(format, machine)
+        if machine.architecture == "armv7l":
+            _check_system_numpy(system_numpy)
+    except DeviceError as error:
+        return error.message
+    return None
+
+
 def why_no_python(machine: Machine) -> str | None:
     """What speaks against edgekit's Python side on *machine*, as in ``no Python``; None when nothing does."""
     if machine.python is None:
@@ -119,7 +133,9 @@ def package_part(wheel: Wheel, report: Callable[[str], None], *, download: bool 
         return core.core_part(str(wheel.architecture), report, download=download)
     path = wheels.obtain(wheel, report, download=download)
     key = f"{wheel.sha256} {_NEVER.pattern} {_UNUSED.get(wheel.package, _NEVER).pattern}"
-    return make_part(f"{wheel.package}-{wheel.version}", key, lambda: _entries(path, wheel), python_paths=("",))
+    return make_part(
+        f"{wheel.package}-{wheel.version}", key, lambda: _entries(path, wheel), report=report, python_paths=("",)
+    )
 
 
 def _runner(machine: Machine, formats: Collection[str], report: Callable[[str], None], download: bool) -> Part:

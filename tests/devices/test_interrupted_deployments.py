@@ -45,6 +45,7 @@ def test_killed_at_random_moments(server: SshServer, small_bundle: Path, tmp_pat
     )
     print(f"seed {SEED}: {dict(tally.outcomes)}, {dict(tally.releases)}")
     assert not tally.broken, tally.broken
+    assert not tally.outcomes["failed by itself"], log.read_text()[-500:]
     assert tally.outcomes["client killed"] and tally.outcomes["connection cut"], tally.outcomes
     # The next one that nobody disturbs cleans up.
     for seed in ("version-1", "version-2"):

@@ -132,6 +132,21 @@ def test_verify_there(server: SshServer, small_bundle: Path, capfd: pytest.Captu
     assert all(row["device"] == server.url for row in rows.values())
 
 
+def test_doctor_says_what_is_there(
+    server: SshServer, small_bundle: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployed = document(capfd, "deploy", str(small_bundle), "--on", server.url)
+    found = document(capfd, "doctor", server.url)
+    assert found["machine"]["architecture"] == "x86_64" and found["apps"]["small"]["current"] == deployed["release"]
+    assert [(row["format"], row["runs"]) for row in found["formats"]] == [("tflite", True), ("pte", True)]
+    assert run(["doctor", server.url]) == 0
+    assert f"small: {deployed['release']} is current" in capfd.readouterr().out
+    monkeypatch.setattr(preflight, "PYTHONS", ())
+    assert run(["doctor", server.url]) == 0
+    lines = capfd.readouterr().out.splitlines()
+    assert ".tflite   the device has no Python" in lines and ".pte      runs there" in lines
+
+
 def test_errors_there_are_errors_here(
     server: SshServer, small_bundle: Path, sample: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
