@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 
 from edgekit.cli.doctor import command
 from edgekit.errors import CODES, UsageError
-from edgekit.runtime import environments
+from edgekit.runtime import environments, native
 from edgekit.runtime.machine import Machine
 
 PI4 = Machine(
@@ -158,3 +158,12 @@ def test_the_verbs_import_nothing_but_click_before_they_run() -> None:
     code = "import sys, edgekit.cli.doctor, edgekit.cli.targets; print('numpy' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "False"
+
+
+def test_what_executorch_lacks_without_torch_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("EDGEKIT_HOME", str(tmp_path))
+    monkeypatch.setattr(native, "prebuilt", lambda architecture: None)
+    assert "executorch without torch: yes: its core is built at first use" in invoke().output
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("CXX", raising=False)
+    assert "executorch without torch: no: this edgekit brings no built core" in invoke().output
