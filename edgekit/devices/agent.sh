@@ -264,5 +264,9 @@ while IFS= read -r line; do
     lock | unlock | workspace) "$verb" "$@" ;;
     *) out=$("do_$verb" "$@" 2>&1) ;;
     esac
-    answer $? "$out"
+    status=$?
+    answer "$status" "$out"
+    if [ "$verb" = put ] && [ "$status" -ne 0 ]; then
+        exit 1 # what was sent may not be read to its end, and must not be taken for requests
+    fi
 done

@@ -109,6 +109,15 @@ def test_a_full_disk_is_named(shell: Shell) -> None:
     assert caught.value.code == "EK-DEVICE"
 
 
+def test_what_could_not_be_put_is_not_taken_for_requests(shell: Shell, tmp_path: Path) -> None:
+    trap = f"exec touch {tmp_path}/trap\n$(touch {tmp_path}/trap)\n".encode()
+    with pytest.raises(DeviceError, match="cannot write"):
+        shell.do("put", f"{tmp_path}/no/such/folder", "0", str(len(trap)), payload=trap)
+    with pytest.raises(DeviceError, match="lost"):
+        shell.do("inventory")
+    assert not (tmp_path / "trap").exists()
+
+
 def test_line_breaks_in_words_are_refused(shell: Shell) -> None:
     with pytest.raises(DeviceError, match="line break"):
         shell.ask("exec", "echo", "a\nb")
