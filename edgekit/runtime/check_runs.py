@@ -10,7 +10,7 @@ import numpy as np
 from edgekit.bundle import Bundle, Variant
 from edgekit.errors import BundleError, EdgekitError, LimitError
 from edgekit.runtime import environments
-from edgekit.runtime.remote import RemoteSession, Server
+from edgekit.runtime.remote import Server
 from edgekit.tensors import Signature, near_constant
 
 
@@ -36,13 +36,11 @@ class CheckRun:
         outputs: By name, samples first; None when it failed.
         failure: Why it failed, in one line; empty when it did not.
         threads: Threads the engine used; None when it did not load.
-        guest_instructions: Of one inference; None where nobody counted.
     """
 
     outputs: Mapping[str, np.ndarray] | None
     failure: str = ""
     threads: int | None = None
-    guest_instructions: int | None = None
 
 
 def serve_here(engine: str) -> list[str]:
@@ -51,19 +49,6 @@ def serve_here(engine: str) -> list[str]:
     if environments.is_needed(engine):
         return environments.command(engine, module)
     return environments.command_here(module)
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where the engines' processes run.
-
-    Attributes:
-        command: The command line that runs `edgekit.runtime.serve` for an engine.
-        count: Counts the guest instructions of one inference, given the engine, its session and a sample.
-    """
-
-    command: Callable[[str], list[str]] = serve_here
-    count: Callable[[str, RemoteSession, Sequence[np.ndarray]], int] | None = None
 
 
 def check_vectors(bundle: Bundle) -> CheckVectors:
@@ -98,7 +83,7 @@ def run_checks(
     pairs: Sequence[tuple[Variant, str]],
     *,
     threads: int,
-    place: Place,
+    command: Callable[[str], list[str]] = serve_here,
     report: Callable[[str], None] | None = None,
 ) -> dict[tuple[str, str], CheckRun]:
     """Run each variant on the engine that it is paired with; by names of variant and engine.
@@ -107,21 +92,21 @@ def run_checks(
     failed run.
 
     Args:
+        command: The command line that runs `edgekit.runtime.serve` for an engine.
         report: Called with one line before each run.
     """
     runs = {}
     for engine in dict.fromkeys(name for _, name in pairs):
-        command = place.command(engine)
-        server = Server.start(engine, command)
+        server = Server.start(engine, command(engine))
         try:
             for variant in (variant for variant, name in pairs if name == engine):
                 if report is not None:
                     report(f"{variant.name} on {engine}")
                 if not server.alive:
                     server.close()
-                    server = Server.start(engine, command)
+                    server = Server.start(engine, command(engine))
                 try:
-                    runs[variant.name, engine] = _run(server, variant, engine, bundle, vectors, threads, place)
+                    runs[variant.name, engine] = _run(server, variant, bundle, vectors, threads)
                 except EdgekitError as error:
                     runs[variant.name, engine] = CheckRun(None, f"{error.code}: {error.message}")
         finally:
@@ -129,13 +114,10 @@ def run_checks(
     return runs
 
 
-def _run(
-    server: Server, variant: Variant, engine: str, bundle: Bundle, vectors: CheckVectors, threads: int, place: Place
-) -> CheckRun:
+def _run(server: Server, variant: Variant, bundle: Bundle, vectors: CheckVectors, threads: int) -> CheckRun:
     session = server.open(bundle.read(variant.file), variant.format, vectors.signature, threads)
     rows = [session.run(sample) for sample in vectors.samples]
-    instructions = None if place.count is None else place.count(engine, session, vectors.samples[0])
     session.close()
     names = [spec.name for spec in vectors.signature.outputs]
     outputs = {name: np.concatenate([row[index] for row in rows]) for index, name in enumerate(names)}
-    return CheckRun(outputs, "", session.threads, instructions)
+    return CheckRun(outputs, "", session.threads)

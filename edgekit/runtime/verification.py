@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from edgekit.bundle import Bundle, Variant
-from edgekit.runtime.check_runs import CheckRun, CheckVectors, Place, check_vectors, run_checks
+from edgekit.runtime.check_runs import CheckRun, CheckVectors, check_vectors, run_checks
 from edgekit.runtime.engines import engine as find_engine
 from edgekit.runtime.engines import engine_names
 from edgekit.runtime.machine import Machine
@@ -94,7 +94,7 @@ def verify(
     ]
     refused = {(entry.name, name): _why_not(bundle, entry, name, machine) for entry, name in pairs}
     runnable = [(entry, name) for entry, name in pairs if not refused[entry.name, name]]
-    runs = run_checks(bundle, vectors, runnable, threads=threads, place=Place(), report=report)
+    runs = run_checks(bundle, vectors, runnable, threads=threads, report=report)
     return tuple(
         judge(entry, name, vectors, runs[entry.name, name])
         if (entry.name, name) in runs
@@ -131,7 +131,6 @@ def judge(variant: Variant, engine: str, vectors: CheckVectors, run: CheckRun) -
         max(max_abs_diff(reference, measured) for reference, measured in pairs) if finite else None,
         min(agreement(reference, measured) for reference, measured in pairs) if finite else None,
         run.threads,
-        guest_instructions=run.guest_instructions,
     )
 
 

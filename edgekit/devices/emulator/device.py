@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -13,9 +14,9 @@ from edgekit.bundle import Bundle, Variant
 from edgekit.devices.base import RunResult
 from edgekit.devices.emulator import board, counter, guest, qemu
 from edgekit.errors import UsageError
-from edgekit.runtime.check_runs import Place, check_vectors, run_checks
+from edgekit.runtime.check_runs import CheckVectors, check_vectors, run_checks
 from edgekit.runtime.engines import available, engine_names
-from edgekit.runtime.remote import RemoteSession, Server
+from edgekit.runtime.remote import Server
 from edgekit.runtime.selection import Choice, choices, choose
 from edgekit.runtime.verification import Verification, compared, judge, not_run
 from edgekit.target import Target
@@ -94,18 +95,21 @@ class EmulatedDevice:
             ]
             refused = {(entry.name, name): self._why_not(opened, entry, name) for entry, name in pairs}
             runnable = [(entry, name) for entry, name in pairs if not refused[entry.name, name]]
-            place = self._counting_place() if instructions else Place(lambda name: self._command())
-            runs = run_checks(opened, vectors, runnable, threads=threads, place=place, report=report)
+            command = self._command()
+            runs = run_checks(opened, vectors, runnable, threads=threads, command=lambda _: command, report=report)
             here = [(entry, name) for entry, name in runnable if name in available(entry.format)]
-            host = run_checks(opened, vectors, here, threads=threads, place=Place())
-        rows = []
-        for entry, name in pairs:
-            key = entry.name, name
-            if key in runs:
-                row = judge(entry, name, vectors, runs[key])
-                rows.append(compared(row, entry, runs[key], host.get(key)))
-            else:
-                rows.append(not_run(entry, name, refused[key]))
+            host = run_checks(opened, vectors, here, threads=threads)
+            rows = []
+            for entry, name in pairs:
+                key = entry.name, name
+                if key not in runs:
+                    rows.append(not_run(entry, name, refused[key]))
+                    continue
+                row = compared(judge(entry, name, vectors, runs[key]), entry, runs[key], host.get(key))
+                if instructions and runs[key].outputs is not None:
+                    report(f"{entry.name} on {name}: counting instructions")
+                    row = replace(row, guest_instructions=self._count(opened, entry, name, vectors))
+                rows.append(row)
         return tuple(rows)
 
     def close(self) -> None:
@@ -142,18 +146,16 @@ class EmulatedDevice:
         emulator = [self._qemu.program, "-cpu", self._emulated_core.name, *options]
         return self._guest.command(emulator, "-m", "edgekit.runtime.serve")
 
-    def _counting_place(self) -> Place:
-        plugin = counter.plugin(self._qemu)
+    def _count(self, bundle: Bundle, variant: Variant, engine: str, vectors: CheckVectors) -> int:
+        """Instructions of one inference, in a process that does nothing else: what ran before shifts the heap, and
+        a copy of memory costs more or less by its address."""
         assert self._folder is not None
-        folder = Path(self._folder.name)
-
-        def command(engine: str) -> list[str]:
-            return self._command("-plugin", f"{plugin},out={folder / engine}.marks")
-
-        def count(engine: str, session: RemoteSession, sample: Sequence[np.ndarray]) -> int:
-            return counter.count(session, sample, folder / f"{engine}.marks")
-
-        return Place(command, count)
+        marks = Path(self._folder.name, "marks")
+        marks.unlink(missing_ok=True)
+        command = self._command("-seed", "1", "-plugin", f"{counter.plugin(self._qemu)},out={marks}")
+        with Server.start(engine, command) as server:
+            session = server.open(bundle.read(variant.file), variant.format, vectors.signature, 1)
+            return counter.count(session, vectors.samples[0], marks)
 
     def _engines_for(self, variant: Variant) -> tuple[str, ...]:
         """What such a board would run *variant* on; where it has nothing, what the bundle names."""

@@ -6,12 +6,15 @@ complete.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from edgekit.bundle import replacing
 from edgekit.devices import payload, wheels
@@ -73,6 +76,9 @@ for module in sys.argv[1:]:
 print(json.dumps(engines.available()))
 """
 
+#: Where a board has its parts. No path of the host's is seen there: its length would shift what instructions count.
+_PARTS = "/opt/edgekit"
+
 
 class Guest:
     """What one board's programs see: below a directory, which qemu shows them as ``/``, and in their environment.
@@ -91,25 +97,37 @@ class Guest:
         """
         self.machine = _machine(system, target, core)
         self._root = root
-        self._python = str(_directory(system) / "usr/bin/python3.11")
-        variables = payload.environment(parts, lambda part: str(_place(part)))
+        self._program = _directory(system) / "usr/bin/python3.11"
         # Nothing of the host's environment: OpenBLAS, for one, believes a core name it finds there.
         self._variables = {
-            **variables,
+            **payload.environment(parts, lambda part: f"{_PARTS}/{part.digest[:16]}"),
             "PATH": "/usr/bin:/bin",
             "HOME": "/tmp",
             "LANG": "C.UTF-8",
             "PYTHONHASHSEED": "0",
-            "PYTHONPYCACHEPREFIX": str(home() / "emulator" / "pycache"),
+            "PYTHONDONTWRITEBYTECODE": "1",  # new files would appear on the host, at the paths that the guest sees
+            "PYTHONPYCACHEPREFIX": f"{_PARTS}/compiled",
         }
         for entry in _directory(system).iterdir():
             (root / entry.name).symlink_to(entry)
+        inside = root / _PARTS.lstrip("/")
+        inside.mkdir(parents=True)
+        for part in parts:
+            (inside / part.digest[:16]).symlink_to(_place(part))
+        _compiled().mkdir(exist_ok=True)
+        (inside / "compiled").symlink_to(_compiled())
         board.write(target, root, core)
 
-    def command(self, emulator: Sequence[str], *arguments: str) -> list[str]:
-        """The command line that runs the guest's Python with *arguments*, by qemu's program and options *emulator*."""
-        variables = [f"{name}={value}" for name, value in self._variables.items()]
-        return ["env", "-i", *variables, *emulator, "-L", str(self._root), self._python, "-s", *arguments]
+    def command(self, emulator: Sequence[str], *arguments: str, **variables: str) -> list[str]:
+        """The command line that runs the guest's Python with *arguments*, by qemu's program and options *emulator*.
+
+        Args:
+            variables: Of the environment, instead of the usual ones.
+        """
+        given = [f"{name}={value}" for name, value in {**self._variables, **variables}.items()]
+        name = f"/{self._program.relative_to(self._program.parents[2])}"
+        shown = ["-L", str(self._root), "-0", name, str(self._program)]
+        return ["env", "-i", *given, *emulator, *shown, "-s", *arguments]
 
 
 def engines(system: System) -> dict[str, str]:
@@ -118,16 +136,17 @@ def engines(system: System) -> dict[str, str]:
     Raises:
         DeviceError: ``EK-DEVICE``: it was not set up.
     """
-    found = _installed(system)
-    if found is None:
+    facts = _facts(system)
+    if facts is None:
         hint = "edgekit doctor --setup emulator  makes it"
         raise DeviceError("EK-DEVICE", "the system of emulated boards is not set up", hint)
+    found: dict[str, str] = facts["engines"]
     return found
 
 
 def is_ready(system: System) -> bool:
     """Whether `set_up` has made *system* to the end, as this edgekit wants it."""
-    return _installed(system) is not None
+    return _facts(system) is not None
 
 
 def set_up(system: System, report: Callable[[str], None]) -> None:
@@ -141,42 +160,61 @@ def set_up(system: System, report: Callable[[str], None]) -> None:
             failed, or an engine does not load.
         EdgekitError: ``EK-MISSING-PACKAGE``: a wheel or a compiler is missing.
     """
-    emulator = qemu.require(system.architecture)
+    qemu.require(system.architecture)
     parts = _parts(system, report, download=True)
-    if not _directory(system).is_dir():
-        debian.unpack(system.packages, system.architecture, _directory(system), report)
-    _unpack_all(parts, report)
+    with _lock():
+        if not _directory(system).is_dir():
+            debian.unpack(system.packages, system.architecture, _directory(system), report)
+        _renew(system, parts, report)
+
+
+def unpack(system: System, report: Callable[[str], None]) -> tuple[Part, ...]:
+    """The parts of *system*, all unpacked: edgekit itself may be another one since `set_up`. Needs no network."""
+    parts = _parts(system, report, download=False)
+    with _lock():
+        facts = _facts(system)
+        if facts is None or facts["parts"] != [part.digest for part in parts]:
+            _renew(system, parts, report)
+    return parts
+
+
+def _renew(system: System, parts: Sequence[Part], report: Callable[[str], None]) -> None:
+    """Unpack those of *parts* that are not there, prove that the engines load, and note it."""
+    for part in parts:
+        if not _place(part).is_dir():
+            report(f"unpacking {part.name}")
+            _unpack(part, _place(part))
     report("starting the engines under emulation")
+    found = _prove(system, parts)
+    facts = {**_recipe(system), "parts": [part.digest for part in parts], "engines": found}
+    with replacing(_marker(system)) as temporary:
+        temporary.write_text(json.dumps(facts), encoding="utf-8")
+
+
+def _prove(system: System, parts: Sequence[Part]) -> dict[str, str]:
+    """The engines that load under emulation, which have to be all of *system*'s, with their versions."""
     target = load_target(system.target)
     with tempfile.TemporaryDirectory(prefix="edgekit-board-") as folder:
         guest = Guest(system, parts, target, Path(folder))
-        start = [emulator.program, "-cpu", board.core_of(target).name]
-        command = guest.command(start, "-c", _PROOF, *system.engines.values())
+        emulator = [qemu.require(system.architecture).program, "-cpu", board.core_of(target).name]
+        writing = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(_compiled())}
+        command = guest.command(emulator, "-c", _PROOF, *system.engines.values(), **writing)
         result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-    found = json.loads(result.stdout.splitlines()[-1]) if result.returncode == 0 else {}
+    found: dict[str, str] = json.loads(result.stdout.splitlines()[-1]) if result.returncode == 0 else {}
     lacking = [name for name in system.engines if name not in found]
     if lacking:
         reason = (result.stderr.strip().splitlines() or [f"exit code {result.returncode}"])[-1]
         raise DeviceError("EK-DEVICE", f"{lacking[0]} does not load under emulation: {reason[:300]}")
-    with replacing(_marker(system)) as temporary:
-        temporary.write_text(json.dumps({**_recipe(system), "engines": found}), encoding="utf-8")
+    return found
 
 
-def unpack(system: System, report: Callable[[str], None]) -> tuple[Part, ...]:
-    """The parts of *system*, those that changed since `set_up` (edgekit itself, most of all) unpacked; offline."""
-    parts = _parts(system, report, download=False)
-    _unpack_all(parts, report)
-    return parts
-
-
-def _installed(system: System) -> dict[str, str] | None:
-    """Engines and versions as `set_up` noted them; None when it did not get there, or made something else."""
+def _facts(system: System) -> dict[str, Any] | None:
+    """What was noted when *system* was complete; None when it never was, or as another edgekit wanted it."""
     try:
-        facts = json.loads(_marker(system).read_text(encoding="utf-8"))
+        facts: dict[str, Any] = json.loads(_marker(system).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    found: dict[str, str] = facts.pop("engines")
-    return found if facts == _recipe(system) else None
+    return facts if _recipe(system).items() <= facts.items() else None
 
 
 def _recipe(system: System) -> dict[str, object]:
@@ -189,14 +227,6 @@ def _parts(system: System, report: Callable[[str], None], *, download: bool) -> 
         return payload.package_part(wheel, report, download=download)
 
     return (payload.own_part(), *map(part, system.wheels))
-
-
-def _unpack_all(parts: Sequence[Part], report: Callable[[str], None]) -> None:
-    """Unpack those of *parts* that are not there; one is complete once its folder bears its digest."""
-    for part in parts:
-        if not _place(part).is_dir():
-            report(f"unpacking {part.name}")
-            _unpack(part, _place(part))
 
 
 def _unpack(part: Part, place: Path) -> None:
@@ -233,6 +263,21 @@ def _machine(system: System, target: Target, core: board.Core | None) -> Machine
 
 def _directory(system: System) -> Path:
     return home() / "emulator" / f"{debian.SUITE}-{system.architecture}"
+
+
+def _compiled() -> Path:
+    """Compiled modules, by the paths that a guest sees."""
+    return home() / "emulator" / "compiled"
+
+
+@contextmanager
+def _lock() -> Iterator[None]:
+    """One process or thread at a time makes things here; the others wait."""
+    folder = home() / "emulator"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _marker(system: System) -> Path:

@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 from dataclasses import dataclass
-from functools import cache
 
 from edgekit.errors import DeviceError
 
@@ -38,7 +37,6 @@ class Qemu:
         return ".".join(map(str, self.version))
 
 
-@cache
 def installed(architecture: str) -> Qemu | None:
     """The qemu for guests of *architecture*, the one with plugins if there are two; None when there is none."""
     guest = _GUESTS[architecture]
