@@ -12,6 +12,7 @@ umask 022
 root=$HOME/edgekit
 incoming=$root/incoming
 workspace=
+locked=
 exec 3>&2
 
 fail() {
@@ -103,8 +104,8 @@ lock() {
     }
     exec 9>>"$root/lock"
     if ! wait_for_lock "$1"; then
-        # A holder that was heard of last so long ago has lost its host: its connection is dead, but not closed.
-        if [ -n "$(find "$root/lock" -mmin +10)" ]; then
+        # No request takes so long: the holder's connection is dead, though nobody has closed it.
+        if [ -n "$(find "$root/lock" -mmin +20)" ]; then
             kill "$(cut -d '|' -f 1 "$root/lock")" 2>/dev/null
         fi
         if ! wait_for_lock 1; then
@@ -113,6 +114,7 @@ lock() {
         fi
     fi
     printf '%s|%s|%s\n' $$ "$who" "$(date '+%Y-%m-%d %H:%M:%S')" >"$root/lock"
+    locked=yes
     out=
 }
 
@@ -128,6 +130,7 @@ wait_for_lock() {
 # unlock: lets others work here.
 unlock() {
     exec 9>&-
+    locked=
     out=
 }
 
@@ -149,7 +152,6 @@ do_size() {
 
 # put FILE OFFSET BYTES: appends so many bytes of standard input.
 do_put() {
-    touch "$root/lock" 2>/dev/null
     head -c "$3" >>"$1" || fail "cannot write $1"
     [ "$(wc -c <"$1")" -eq $(($2 + $3)) ] || fail "$1 did not come whole"
 }
@@ -260,6 +262,7 @@ while IFS= read -r line; do
     eval "set -- $line"
     verb=$1
     shift
+    [ -z "$locked" ] || touch "$root/lock" 2>/dev/null
     case $verb in
     lock | unlock | workspace) "$verb" "$@" ;;
     *) out=$("do_$verb" "$@" 2>&1) ;;
