@@ -33,6 +33,7 @@ class Board:
     Attributes:
         url: What ``--on`` takes.
         ssh_config: File for ``ssh -F``: the key, the port and the board's own known_hosts.
+        environment: What makes edgekit use it.
         known_hosts, key: Those files.
         disk: The disk's image, to be looked at or replaced while the board is off.
     """
@@ -73,6 +74,7 @@ class Board:
         self._lower = [board_root.directory(layer, cache) for layer in layers]
         self.url = f"ssh://{_USER}@{_HOST}"
         self.ssh_config = folder / "ssh_config"
+        self.environment = {"EDGEKIT_SSH_CONFIG": str(self.ssh_config)}
         self.known_hosts = folder / "known_hosts"
         self.key = folder / "key"
         self.disk = folder / "disk"

@@ -10,7 +10,20 @@ from pathlib import Path
 
 from edgekit.devices.emulator import debian
 
-_SHELL = ("bash", "dash", "coreutils", "tar", "gzip", "sed", "grep", "mawk", "findutils", "libc-bin", "hostname")
+_SHELL = (
+    "bash",
+    "dash",
+    "coreutils",
+    "tar",
+    "gzip",
+    "sed",
+    "grep",
+    "mawk",
+    "findutils",
+    "libc-bin",
+    "hostname",
+    "util-linux",
+)
 
 
 @dataclass(frozen=True)
@@ -26,11 +39,11 @@ _SERVER = ("openssh-server", "procps", *_SHELL)
 _BASE = Layer("aarch64", _SERVER)
 
 #: Raspberry Pi OS 12 as far as edgekit is concerned.
-BOOKWORM = (_BASE, Layer("aarch64", ("python3",)))
+BOOKWORM = (_BASE, Layer("aarch64", ("python3", "libstdc++6")))
 #: The same without Python.
 NO_PYTHON = (_BASE,)
 #: Raspberry Pi OS 11: glibc 2.31 and Python 3.9.
-BULLSEYE = (Layer("aarch64", ("python3", *_SERVER), "bullseye"),)
+BULLSEYE = (Layer("aarch64", ("python3", "libstdc++6", *_SERVER), "bullseye"),)
 #: A 32-bit system: every program but the SSH server is one.
 BOOKWORM_32_BIT = (_BASE, Layer("armv7l", _SHELL))
 

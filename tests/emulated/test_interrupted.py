@@ -1,0 +1,31 @@
+"""Deployments that are killed: the board has one complete, working release at every moment."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from support import board_root
+from support.board import Board
+from support.interruptions import KINDS, Interrupted, Kind
+
+SEED = 1
+
+
+@pytest.fixture(scope="module")
+def interrupted(make_board: Callable[..., Board], pte_bundle: Path) -> Interrupted:
+    return Interrupted(make_board(layers=board_root.NO_PYTHON, disk_mib=256), pte_bundle)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_old_release_or_the_new_one_is_complete_and_works(interrupted: Interrupted, kind: Kind) -> None:
+    moments = random.Random(f"{SEED} {kind}")
+    for _ in range(2):
+        interrupted.kill_one(kind, moments.random())
+
+
+def test_what_was_interrupted_goes_through_afterwards(interrupted: Interrupted) -> None:
+    interrupted.kill_one("connection", 0.5)
+    assert interrupted.finish().exit_code == 0

@@ -1,0 +1,19 @@
+"""Bundles made of others."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from edgekit.bundle import Bundle, write_bundle
+
+
+def only(bundle: Path, variants: tuple[str, ...], into: Path) -> Path:
+    """A bundle at *into* with these *variants* of *bundle* and all that belongs to them."""
+    with Bundle.open(bundle) as opened:
+        manifest = opened.manifest
+        left_out = {entry.file for entry in manifest.variants if entry.name not in variants}
+        files = {name: opened.read(name) for name in manifest.files if name not in left_out}
+    kept = tuple(entry for entry in manifest.variants if entry.name in variants)
+    write_bundle(replace(manifest, variants=kept, recommended={"variant": variants[0], "reason": "here"}), files, into)
+    return into
