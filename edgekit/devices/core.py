@@ -76,7 +76,9 @@ def core(architecture: str, report: Callable[[str], None], *, download: bool = T
 def core_part(architecture: str, report: Callable[[str], None], *, download: bool = True) -> Part:
     """The part with which a device's Python runs ``.pte`` files; arguments and errors as `core`."""
     made = core(architecture, report, download=download)
-    return make_part(f"executorch-{native.EXECUTORCH}", made.key, lambda: made.entries(native.LIBRARY), native_path="")
+    return make_part(
+        f"executorch-{native.EXECUTORCH}", made.key, lambda: made.entries(native.LIBRARY), report=report, native_path=""
+    )
 
 
 def _build(architecture: str, wheel: Path, folder: Path) -> None:

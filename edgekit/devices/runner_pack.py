@@ -50,7 +50,11 @@ def runner_part(architecture: str, report: Callable[[str], None], *, download: b
     libraries = _libraries(architecture, report)
     key = " ".join([made.key, sha256(_START.encode()), *(sha256(path.read_bytes()) for path in libraries)])
     return make_part(
-        f"edgekit-runner-{native.EXECUTORCH}", key, lambda: _entries(architecture, made, libraries), runner=SCRIPT
+        f"edgekit-runner-{native.EXECUTORCH}",
+        key,
+        lambda: _entries(architecture, made, libraries),
+        report=report,
+        runner=SCRIPT,
     )
 
 
