@@ -156,7 +156,7 @@ AT_ONCE: dict[str, tuple[Prepare, list[str], int, str, str]] = {
         "titel",
     ),
     "unknown recipe": (lambda p: None, [*BUILD, "-r", "int9"], 2, "EK-ARGUMENT", "unknown recipe 'int9'"),
-    "unknown format": (lambda p: None, [*BUILD, "-f", "onnx"], 2, "EK-ARGUMENT", "unknown format 'onnx'"),
+    "unknown format": (lambda p: None, [*BUILD, "-f", "onxx"], 2, "EK-ARGUMENT", "unknown format 'onxx'"),
     "negative drop": (lambda p: None, [*BUILD, "--max-drop", "-1"], 2, "EK-ARGUMENT", "--max-drop"),
     "no jobs": (lambda p: None, [*BUILD, "--jobs", "0"], 2, "EK-ARGUMENT", "--jobs"),
     "no target": (lambda p: None, ["build", "small"], 2, "EK-ARGUMENT", "--target"),

@@ -14,7 +14,8 @@ from support.projects import DATA, MODEL, TOML, TRAINING, write_project
 import edgekit
 from edgekit.bundle import Bundle, differences
 from edgekit.cli.main import run
-from edgekit.errors import LimitError
+from edgekit.errors import LimitError, UsageError
+from edgekit.pipeline import origin
 from edgekit.pipeline.build import run_build
 
 
@@ -196,3 +197,27 @@ def test_an_exported_program_is_built_on_random_inputs_and_says_so(
     assert "int8.tflite not built: needs calibration samples" in said
     with Bundle.open(tmp_path / "build" / "net-rpi4.edgekit") as bundle:
         assert bundle.manifest.checks["random"] and bundle.manifest.calibration is None
+
+
+def test_baselines_for_the_desktop_are_built_on_request(project: Path, tmp_path: Path) -> None:
+    with edgekit.build(project, target="desktop-x86_64", formats=["pt2", "onnx"], out=tmp_path) as bundle:
+        variants = bundle.manifest.variants
+        assert {variant.name: variant.engines for variant in variants} == {
+            "fp32.pt2": ("torch", "torch-compile"),
+            "fp32.onnx": ("onnxruntime",),
+        }
+        assert all(variant.snr_db > 100 and variant.delegated_share is None for variant in variants)
+        digit = np.load(project / "digits.npz")["x"][0]
+        scores = []
+        for engine in ("torch", "onnxruntime"):
+            with edgekit.load(bundle, engine=engine) as model:
+                scores.append(model(model.prepare(digit)))
+    np.testing.assert_allclose(*scores, atol=1e-4)
+
+
+def test_a_package_that_a_baseline_needs_is_looked_for_first(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(origin, "find_spec", lambda name: None if name == "onnxscript" else True)
+    with pytest.raises(UsageError) as caught:
+        edgekit.build(project, formats=["onnx"])
+    assert caught.value.code == "EK-MISSING-PACKAGE" and "onnxscript" in caught.value.message
+    assert caught.value.hint == "pip install 'edgekit[baselines]'"

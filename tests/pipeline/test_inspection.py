@@ -47,7 +47,7 @@ def test_one_format_holds_the_same_weights_as_another(small_models: SmallModels,
     assert first.weight_bytes["float32"] == second.weight_bytes["float32"]
 
 
-@pytest.mark.parametrize("format", ["tflite", "pte", "ptl"])
+@pytest.mark.parametrize("format", ["tflite", "pte", "ptl", "onnx", "pt2"])
 @pytest.mark.parametrize("data", [b"", b"nonsense" * 64])
 def test_other_files_are_refused(tmp_path: Path, format: str, data: bytes) -> None:
     path = tmp_path / "file"

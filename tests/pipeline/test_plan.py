@@ -40,6 +40,16 @@ def test_without_calibration_samples_int8_is_left_out_and_refused_when_asked_for
         plan_variants(RPI4, "torch", ["int8"], calibrated=False)
 
 
+def test_baselines_are_built_on_request_in_float_alone() -> None:
+    desktop = load_target("desktop-x86_64")
+    assert not {plan.format for plan in plan_variants(desktop, "torch")[0]} & {"onnx", "pt2"}
+    plans, skipped = plan_variants(desktop, "torch", formats=["pt2", "onnx"])
+    assert (names(plans), skipped) == ({"fp32.pt2", "fp32.onnx"}, ())
+    plans, skipped = plan_variants(desktop, "torch", ["fp32", "int8"], ["pt2", "tflite"])
+    assert names(plans) == {"fp32.pt2", "fp32.tflite", "int8.tflite"}
+    assert [item.name for item in skipped] == ["int8.pt2"] and "no recipe but fp32" in skipped[0].reason
+
+
 def test_a_saved_model_gives_tflite_only() -> None:
     plans, skipped = plan_variants(RPI4, "saved-model")
     assert {plan.format for plan in plans} == {"tflite"}
@@ -103,6 +113,12 @@ def test_without_labels_agreement_decides() -> None:
 def test_a_fully_delegated_file_goes_first() -> None:
     made = [variant("int8.tflite", undelegated_ops={"PAD": 3}), variant("int8.pte")]
     assert recommend(made, RPI4, None)["variant"] == "int8.pte"
+
+
+def test_a_baseline_is_recommended_last() -> None:
+    made = [variant("fp32.onnx", delegated_share=None), variant("int8.tflite", 0.5)]
+    assert recommend(made, load_target("desktop-x86_64"), None)["variant"] == "int8.tflite"
+    assert recommend(made[:1], load_target("desktop-x86_64"), None)["variant"] == "fp32.onnx"
 
 
 def test_a_recipe_that_is_slower_on_the_target_is_recommended_last() -> None:

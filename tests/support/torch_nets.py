@@ -24,7 +24,7 @@ INPUTS = {
     "wave": TensorSpec("wave", (1, 6, 96), "float32"),
     "dense": TensorSpec("x", (1, 32), "float32"),
 }
-_ENGINES = {"tflite": "litert", "pte": "executorch", "ptl": "pytorch-mobile"}
+_ENGINES = {"tflite": "litert", "pte": "executorch", "ptl": "pytorch-mobile", "onnx": "onnxruntime", "pt2": "torch"}
 
 
 def clamped() -> nn.Module:

@@ -1,0 +1,175 @@
+"""The desktop's baseline engines: the same answers as the float model, behind the same interface."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from support.baselines import SIGNATURE, expected, export, samples
+
+from edgekit.errors import EdgekitError
+from edgekit.runtime import engines
+from edgekit.runtime.engines.base import Session
+from edgekit.tensors import Signature, TensorSpec
+
+BASELINES = [("torch", "pt2"), ("onnxruntime", "onnx")]
+each_engine = pytest.mark.parametrize(("name", "format"), BASELINES)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The network of `support.baselines` by format."""
+    folder = tmp_path_factory.mktemp("baselines")
+    return {format: export(format, folder / f"model.{format}") for format in ("pt2", "onnx")}
+
+
+def check_answers(session: Session) -> None:
+    for inputs in samples():
+        for output, wanted in zip(session.run(inputs), expected(inputs), strict=True):
+            assert output.dtype == wanted.dtype
+            np.testing.assert_allclose(output, wanted, atol=1e-6)
+
+
+@each_engine
+def test_several_inputs_and_outputs_are_those_of_the_float_model(
+    files: dict[str, bytes], name: str, format: str
+) -> None:
+    session = engines.open_session(name, files[format], format, SIGNATURE, 1)
+    check_answers(session)
+    session.close()
+
+
+@each_engine
+def test_outputs_are_fresh_and_inputs_may_be_strided_or_read_only(
+    files: dict[str, bytes], name: str, format: str
+) -> None:
+    session = engines.open_session(name, files[format], format, SIGNATURE, 1)
+    (left, index), (other_left, other_index) = samples(2)
+    first = session.run([left, index])
+    kept = [output.copy() for output in first]
+    wide = np.zeros((1, 8), np.float32)
+    wide[:, ::2] = left
+    index.flags.writeable = False
+    for repeated in (session.run([wide[:, ::2], index]), session.run([np.asfortranarray(left), index])):
+        np.testing.assert_array_equal(repeated[0], kept[0])
+    assert not np.array_equal(session.run([other_left, other_index])[0], kept[0])
+    np.testing.assert_array_equal(first[0], kept[0])
+    first[0][:] = 7
+    np.testing.assert_array_equal(session.run([left, index])[0], kept[0])
+    session.close()
+
+
+@each_engine
+def test_a_closed_session_says_so(files: dict[str, bytes], name: str, format: str) -> None:
+    session = engines.open_session(name, files[format], format, SIGNATURE, 1)
+    session.close()
+    session.close()
+    with pytest.raises(EdgekitError, match="closed"):
+        session.run(samples(1)[0])
+
+
+@each_engine
+@pytest.mark.parametrize("data", [b"", b"rubbish" * 99], ids=["empty", "rubbish"])
+def test_a_file_that_is_no_model_is_one_line(name: str, format: str, data: bytes) -> None:
+    with pytest.raises(EdgekitError) as caught:
+        engines.open_session(name, data, format, SIGNATURE, 1)
+    assert caught.value.code == "EK-RUN"
+    assert "\n" not in caught.value.message
+
+
+@each_engine
+def test_a_file_that_does_not_fit_the_signature_is_refused(files: dict[str, bytes], name: str, format: str) -> None:
+    (left, index), outputs = SIGNATURE.inputs, SIGNATURE.outputs
+    for signature, word in (
+        (Signature((TensorSpec("left", (1, 5), "float32"), index), outputs), "left"),
+        (Signature((left, TensorSpec("index", (1, 3), "int32")), outputs), "index"),
+        (Signature((left,), outputs), "inputs"),
+        (Signature((left, index), outputs[:1]), "outputs"),
+        (Signature((left, index), (outputs[0], TensorSpec("output_1", (1, 1), "int64"))), "output_1"),
+    ):
+        with pytest.raises(EdgekitError, match=word) as caught:
+            engines.open_session(name, files[format], format, signature, 1)
+        assert caught.value.code == "EK-RUN"
+
+
+@each_engine
+def test_there_is_one_method(files: dict[str, bytes], name: str, format: str) -> None:
+    engines.open_session(name, files[format], format, SIGNATURE, 1, "forward").close()
+    with pytest.raises(EdgekitError, match="encode"):
+        engines.open_session(name, files[format], format, SIGNATURE, 1, "encode")
+
+
+def test_an_engine_of_torch_says_how_many_threads_torch_has(files: dict[str, bytes]) -> None:
+    """The number belongs to the process: a second session does not change it under the first."""
+    first = engines.open_session("torch", files["pt2"], "pt2", SIGNATURE, 2)
+    assert first.threads == torch.get_num_threads() == 2
+    second = engines.open_session("torch", files["pt2"], "pt2", SIGNATURE, 1)
+    assert second.threads == torch.get_num_threads() == 2
+    first.close()
+    second.close()
+    second.close()
+    third = engines.open_session("torch", files["pt2"], "pt2", SIGNATURE, 1)
+    assert third.threads == torch.get_num_threads() == 1
+    third.close()
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_onnxruntime_has_the_threads_that_were_asked_for(files: dict[str, bytes], threads: int) -> None:
+    before = len(os.listdir("/proc/self/task"))
+    session = engines.open_session("onnxruntime", files["onnx"], "onnx", SIGNATURE, threads)
+    assert session.threads == threads
+    assert len(os.listdir("/proc/self/task")) == before + threads - 1  # the caller is one of them
+    session.close()
+
+
+def test_onnxruntime_reads_no_file_besides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model may name files that hold its tensors; what comes out of a bundle may not reach for any."""
+    from onnx import TensorProto, helper
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "secret").write_bytes(np.arange(4, dtype=np.float32).tobytes())
+    tensor = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[4], data_location=TensorProto.EXTERNAL)
+    tensor.external_data.add(key="location", value="secret")
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [4]) for name in "xy")
+    graph = helper.make_graph([helper.make_node("Add", ["x", "w"], ["y"])], "graph", [x], [y], [tensor])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    signature = Signature((TensorSpec("x", (4,), "float32"),), (TensorSpec("y", (4,), "float32"),))
+    with pytest.raises(EdgekitError, match="failed to load"):
+        engines.open_session("onnxruntime", model.SerializeToString(), "onnx", signature, 1)
+
+
+def test_torch_compile_compiles_once_and_says_what_a_compiler_complains_of(
+    files: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from torch._inductor import config
+
+    monkeypatch.setattr(config, "compile_threads", 1)  # a pool of processes would not pay here
+    monkeypatch.setenv("EDGEKIT_HOME", str(tmp_path))
+    monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
+    session = engines.open_session("torch-compile", files["pt2"], "pt2", SIGNATURE, 1)
+    assert session.threads == torch.get_num_threads() == 1
+    assert list((tmp_path / "torch-compile").rglob("*.so"))
+    check_answers(session)
+    session.close()
+
+    broken = tmp_path / "broken-g++"
+    complaint = "x.cpp:3:10: fatal error: Python.h: No such file or directory"
+    broken.write_text(f"#!/bin/sh\n[ \"$1\" = --version ] && exec g++ --version\necho '{complaint}' >&2\nexit 1\n")
+    broken.chmod(0o755)
+    monkeypatch.setattr(config.cpp, "cxx", (str(broken),))
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "empty"))
+    torch.compiler.reset()
+    with pytest.raises(EdgekitError) as caught:
+        engines.open_session("torch-compile", files["pt2"], "pt2", SIGNATURE, 1)
+    assert caught.value.code == "EK-RUN" and "Python.h: No such file" in caught.value.message
+
+
+def test_torch_compile_needs_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXX", "/nowhere/g++")
+    assert "torch-compile" not in engines.available()
+    with pytest.raises(EdgekitError) as caught:
+        engines.open_session("torch-compile", b"", "pt2", SIGNATURE, 1)
+    assert caught.value.code == "EK-ENGINE" and "apt install g++" in str(caught.value.hint)
