@@ -23,7 +23,7 @@ def prepare(sample: Any, signature: Signature, preprocessing: Preprocessing | No
             that loses no more than precision.
 
     Returns:
-        C-contiguous arrays of the signature's shapes and dtypes, batch axis of size 1 included.
+        C-contiguous arrays of the signature's shapes and dtypes, batch axis of size 1 included; a number has none.
 
     Raises:
         UsageError: ``EK-INPUT``: the result does not fit the signature.
@@ -85,7 +85,8 @@ def _prepared(sample: Any, spec: TensorSpec, preprocessing: Preprocessing | None
         array = np.asarray(sample)
         if np.can_cast(array.dtype, spec.dtype, "same_kind"):
             array = array.astype(spec.dtype)
-    array = np.ascontiguousarray(array)[None]
+    if spec.shape != ():  # a number has no batch axis
+        array = np.ascontiguousarray(array)[None]
     if not _fits(array, spec):
         raise UsageError(
             "EK-INPUT",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import tempfile
@@ -24,6 +25,7 @@ class Server:
         self._process = process
         self._log = log
         self._current: object = None
+        self._owner = os.getpid()
 
     @classmethod
     def start(cls, engine: str, command: Sequence[str]) -> Server:
@@ -69,6 +71,9 @@ class Server:
 
     def call(self, header: dict[str, Any], body: bytes = b"") -> tuple[dict[str, Any], bytes]:
         """One request and its answer."""
+        if os.getpid() != self._owner:  # two processes would read each other's answers
+            message = f"{self._engine} runs in a process that belongs to this one's parent"
+            raise EdgekitError("EK-RUN", message, "load the model after the fork")
         requests, answers = self._process.stdin, self._process.stdout
         assert requests is not None and answers is not None
         try:
