@@ -17,8 +17,8 @@ from edgekit.errors import DeviceError, UsageError, did_you_mean
 #: How much goes with one request: small enough that the device is heard of often, and a cut loses little.
 CHUNK_BYTES = 1 << 20
 
-#: A deployment that was cut off has its device-side half end within this time, most likely.
-LOCK_WAIT_S = 5
+#: A deployment that was cut off has its half on the device end within this time, unless the disk there is very slow.
+LOCK_WAIT_S = 15
 #: A slow board with a slow card needs so long for the largest part, and more.
 INSTALL_S = 600
 #: Exit codes of the agent.

@@ -14,7 +14,6 @@ import numpy as np
 from edgekit.bundle import Bundle, Variant
 from edgekit.devices.base import RunResult
 from edgekit.devices.deployment import CHUNK_BYTES, Plan
-from edgekit.devices.preflight import missing_features
 from edgekit.devices.shell import Answer, Shell, death, failure
 from edgekit.errors import BundleError, DeviceError, EdgekitError, LimitError, UsageError
 from edgekit.runtime.check_runs import CheckRun, check_vectors
@@ -192,6 +191,8 @@ class WithRunner:
         if engine not in (None, self._ENGINE):
             reason = f"{self._device} has no Python that edgekit runs on, so only {self._ENGINE} runs there"
             raise DeviceError("EK-DEVICE", reason, "leave out --engine")
+        if variant is not None:
+            manifest.variant(variant)  # refuses a misspelled one
         best = manifest.recommended["variant"]
         ordered = sorted(manifest.variants, key=lambda entry: entry.name != best)
         candidates = [entry for entry in ordered if variant in (None, entry.name)]
@@ -202,10 +203,9 @@ class WithRunner:
         raise DeviceError("EK-DEVICE", f"{first.name} cannot run on {self._device}: {self._why_not(first)}")
 
     def _why_not(self, entry: Variant) -> str:
-        if entry.format != "pte":
-            return f"the device has no Python that edgekit runs on, which .{entry.format} files need"
-        missing = missing_features(entry.requires_features, self._facts.machine.features)
-        return f"its processor lacks {', '.join(missing)}" if missing else ""
+        if entry.format == "pte":
+            return ""
+        return f"the device has no Python that edgekit runs on, which .{entry.format} files need"
 
     def _run(
         self, entry: Variant, inputs: Sequence[np.ndarray], threads: int | None

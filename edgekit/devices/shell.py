@@ -78,8 +78,7 @@ class Shell:
             DeviceError: What *explain* made.
         """
         token = secrets.token_hex(8)
-        who = f"{getpass.getuser()}@{socket.gethostname()}"
-        script = f"token={token} who={shlex.quote(who)}\n{_AGENT.read_text(encoding='utf-8')}"
+        script = f"token={token} who={shlex.quote(_who())}\n{_AGENT.read_text(encoding='utf-8')}"
         # In base64, because it is the login shell that takes the words apart, which may be any shell.
         packed = base64.b64encode(script.encode()).decode()
         command = [*connect, f"exec sh -c 'eval \"$(echo {packed} | base64 -d)\"'"]
@@ -158,9 +157,9 @@ class Shell:
                 requests.write(request.encode() + payload)
                 requests.flush()
             # A login shell's own start-up files may print something first.
-            while (head := answers.readline()) and not head.startswith(self._token.encode()):
+            while (head := answers.readline()) and self._token.encode() not in head:
                 pass
-            words = head.split()
+            words = head[head.find(self._token.encode()) :].split()
             output = answers.read(int(words[2])) if len(words) == 3 else b""
             if len(words) != 3 or len(output) < int(words[2]):
                 raise self._loss(timeout_s)
@@ -219,6 +218,15 @@ def death(device: str, what: str, answer: Answer) -> DeviceError:
         "SIGBUS": "out of memory or disk, most likely",
     }.get(answer.signal or "", "its native code crashed: use another variant or engine")
     return DeviceError("EK-CRASHED", f"{device}: {what} was ended by a signal ({answer.signal})", hint)
+
+
+def _who() -> str:
+    """Who deploys, for those who find the device's lock taken."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"
 
 
 def _end(process: subprocess.Popen[bytes], wait_s: float = 0) -> None:

@@ -86,7 +86,7 @@ def test_a_death_by_signal_is_told_from_a_lost_connection(shell: Shell, name: st
 
 
 def test_what_a_login_shell_prints_is_passed_over(home: Path) -> None:
-    with start("sh", "-c", 'echo Welcome; echo "to the board"; eval "$0"') as shell:
+    with start("sh", "-c", 'echo Welcome; printf "to the board> "; eval "$0"') as shell:
         assert shell.do("exec", "echo", "alive") == "alive"
 
 
