@@ -8,12 +8,13 @@ import os
 import subprocess
 import sys
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from small_models import SmallModels
+from support.shared import Shared
 
 from edgekit.bundle import Bundle, sha256
 from edgekit.devices import part, payload
@@ -48,6 +49,14 @@ def quiet(line: str) -> None:
 def names(archive: Path) -> list[str]:
     with tarfile.open(archive) as opened:
         return [member.name for member in opened if member.isfile()]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def home(fetched: Path) -> Iterator[None]:
+    """What is fetched and packed here, other tests of devices find there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EDGEKIT_HOME", str(fetched))
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +170,7 @@ def test_edgekit_alone_is_its_device_side(sent: dict[str, Part], small_bundle: P
 def on_a_board(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
     """Runs arm64 Python, with nothing installed for it, on an emulated Raspberry Pi 4 that has the parts."""
     system = guest.SYSTEMS["aarch64"]
-    guest.set_up(system, quiet)
+    Shared.once("emulator", lambda _: guest.set_up(system, quiet))
     emulated = guest.Guest(system, guest.unpack(system, quiet), load_target("rpi4"), tmp_path_factory.mktemp("board"))
     program = [qemu.require("aarch64").program, "-cpu", "cortex-a72"]
 

@@ -8,7 +8,7 @@ import platform
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +63,14 @@ class Jail:
             np.fromfile(self.root / f"tmp/output_{index}.raw", facts["dtype"]).reshape(facts["shape"])
             for index, facts in enumerate(described)
         ]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def home(fetched: Path) -> Iterator[None]:
+    """What is fetched and packed here, other tests of devices find there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EDGEKIT_HOME", str(fetched))
+        yield
 
 
 @pytest.fixture(scope="module")

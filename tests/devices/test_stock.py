@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -21,6 +23,14 @@ def quiet(line: str) -> None:
 
 def doctor(*arguments: str) -> str:
     return CliRunner().invoke(command, list(arguments), catch_exceptions=False, standalone_mode=False).stdout
+
+
+@pytest.fixture(autouse=True, scope="module")
+def home(fetched: Path) -> Iterator[None]:
+    """What is fetched and packed here, other tests of devices find there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EDGEKIT_HOME", str(fetched))
+        yield
 
 
 def test_there_is_a_stock_for_each_python_and_for_none() -> None:
