@@ -72,7 +72,6 @@ class Variant:
     accuracy: float | None = None
     accuracy_drop: float | None = None
     arena_bytes: int | None = None
-    requires_features: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
 

@@ -136,23 +136,16 @@ class Target:
         mentioned = (entry for entry in entries if recipe in (*entry.recipes, *(c.recipe for c in entry.avoid)))
         return next(mentioned, entries[0] if entries else None)
 
-    def why_not(
-        self, format: str, recipe: str, *, operators: Iterable[str] | None = None, requires: Iterable[str] = ()
-    ) -> Concern | None:
+    def why_not(self, format: str, recipe: str, *, operators: Iterable[str] | None = None) -> Concern | None:
         """What speaks against *recipe* in *format* here; None when nothing does.
 
         Args:
             operators: Kinds of operator in the model (``convolution``); None when unknown: then it has them all.
-            requires: CPU features that the exported file needs.
         """
         entry = self.support(format, recipe)
         if entry is None:
             known = " and ".join(dict.fromkeys(f".{entry.format}" for entry in self.formats))
             return Concern("cannot", f"{self.title}: no engine runs .{format} there, only {known}", recipe)
-        missing = sorted(set(requires) - set(self.cpu.features))
-        if missing:
-            core = self.cpu.core or self.cpu.architecture
-            return Concern("cannot", f"the file needs {', '.join(missing)}, which the {core} does not have", recipe)
         present = None if operators is None else set(operators)
         for concern in entry.avoid:
             if concern.recipe in (None, recipe) and (

@@ -370,7 +370,7 @@ def test_a_manifest_with_any_other_value_anywhere_is_refused_or_usable(directory
     for entry in manifest.variants:
         assert f"{entry.snr_db:.1f}{entry.agreement:.1f}{entry.delegated_share or 0:.0f}{entry.max_abs_diff:.1f}"
         assert entry.accuracy is None or f"{entry.accuracy:.2f}"
-        assert all(isinstance(text, str) for text in (*entry.engines, *entry.warnings, *entry.requires_features))
+        assert all(isinstance(text, str) for text in (*entry.engines, *entry.warnings))
         assert all(isinstance(version, str) for version in entry.minimum_runtime.values())
         assert all(isinstance(count, int) for count in entry.undelegated_ops.values())
     assert f"{manifest.name} {manifest.recommended['variant']}".strip()

@@ -128,13 +128,6 @@ def test_pytorch_mobile_is_built_only_on_request_and_discouraged() -> None:
         assert concern is not None and concern.verdict == "discouraged"
 
 
-def test_a_file_that_needs_other_features_cannot_run() -> None:
-    concern = load_target("rpi4").why_not("tflite", "int8", requires=["dotprod"])
-    assert concern is not None
-    assert (concern.verdict, concern.reason) == ("cannot", "the file needs dotprod, which the cortex-a72 does not have")
-    assert load_target("rpi5").why_not("tflite", "int8", requires=["dotprod"]) is None
-
-
 def test_what_no_desktop_engine_runs_is_marked() -> None:
     marked = {
         (name, entry.format, entry.backend)

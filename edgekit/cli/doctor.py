@@ -21,6 +21,7 @@ _WANTED_DISK_BYTES = 2_000_000_000
 Examples:
   edgekit doctor                          packages, engines and facts of this machine
   edgekit doctor rpi4                     what building for a Raspberry Pi 4 takes, and whether it is here
+  edgekit doctor digits.edgekit           which variants of a bundle run here, and why the others do not
   edgekit doctor emulator:rpi4            what emulating a Raspberry Pi 4 takes, and whether it is here
   edgekit doctor ssh://pi@raspberrypi     what that device is, what runs there, and what is deployed
   edgekit doctor --setup emulator         fetch what emulated boards run: Debian's Python, the engines
@@ -41,7 +42,7 @@ def command(target: str | None, setup: str | None, codes: bool, as_json: bool, q
     """Say what this machine can build and run, and what is missing.
 
     TARGET is what you want to build for: a name that `edgekit targets` lists, or a target file of your own; or a
-    device, as edgekit run names it.
+    device, as edgekit run names it; or a bundle, to see which of its variants run here.
     """
     from edgekit.cli.console import document, note
 
@@ -60,6 +61,9 @@ def command(target: str | None, setup: str | None, codes: bool, as_json: bool, q
     if target is not None and target.startswith("ssh:"):
         _device(target, as_json)
         return
+    if target is not None and _is_bundle(target):
+        _bundle(target, as_json)
+        return
     if setup is not None:
         from edgekit.runtime import environments
 
@@ -74,6 +78,27 @@ def command(target: str | None, setup: str | None, codes: bool, as_json: bool, q
         document(findings)
     else:
         click.echo("\n".join(_report(findings)))
+
+
+def _is_bundle(name: str) -> bool:
+    from pathlib import Path
+
+    return name.endswith(".edgekit") or Path(name, "manifest.json").is_file()
+
+
+def _bundle(name: str, as_json: bool) -> None:
+    """Each variant of a bundle on each of its engines: whether it runs here, and why or why not."""
+    from edgekit.cli.console import document, table
+    from edgekit.runtime.model import load
+    from edgekit.runtime.selection import choose
+
+    choices = load(name, explain=True)
+    if as_json:
+        document({"bundle": name, "choices": [vars(choice) for choice in choices]})
+    else:
+        rows = [(choice.variant, choice.engine, "yes" if choice.usable else "no", choice.reason) for choice in choices]
+        click.echo(table(("variant", "engine", "runs here", "reason"), rows))
+    choose(choices)
 
 
 def _set_up_deploying(name: str, as_json: bool, quiet: bool) -> None:

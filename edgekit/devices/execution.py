@@ -7,6 +7,7 @@ import io
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,8 +17,10 @@ from edgekit.devices.base import RunResult
 from edgekit.devices.deployment import CHUNK_BYTES, Plan
 from edgekit.devices.shell import Answer, Shell, death, failure
 from edgekit.errors import BundleError, DeviceError, EdgekitError, LimitError, UsageError
+from edgekit.runtime import native
 from edgekit.runtime.check_runs import CheckRun, check_vectors
 from edgekit.runtime.model import MAX_DEFAULT_THREADS
+from edgekit.runtime.selection import check_names, choices
 from edgekit.runtime.verification import Verification, judge, not_run, required_snr_db
 from edgekit.tensors import TensorSpec, snr_db
 
@@ -191,8 +194,7 @@ class WithRunner:
         if engine not in (None, self._ENGINE):
             reason = f"{self._device} has no Python that edgekit runs on, so only {self._ENGINE} runs there"
             raise DeviceError("EK-DEVICE", reason, "leave out --engine")
-        if variant is not None:
-            manifest.variant(variant)  # refuses a misspelled one
+        check_names(manifest, variant)
         best = manifest.recommended["variant"]
         ordered = sorted(manifest.variants, key=lambda entry: entry.name != best)
         candidates = [entry for entry in ordered if variant in (None, entry.name)]
@@ -203,9 +205,12 @@ class WithRunner:
         raise DeviceError("EK-DEVICE", f"{first.name} cannot run on {self._device}: {self._why_not(first)}")
 
     def _why_not(self, entry: Variant) -> str:
-        if entry.format == "pte":
-            return ""
-        return f"the device has no Python that edgekit runs on, which .{entry.format} files need"
+        if entry.format != "pte":
+            return f"the device has no Python that edgekit runs on, which .{entry.format} files need"
+        machine = replace(self._facts.machine, glibc=None)  # the runner brings its own C library
+        installed = {self._ENGINE: native.EXECUTORCH}
+        choice = choices(self._bundle.manifest, machine, entry.name, self._ENGINE, installed=installed)[0]
+        return "" if choice.usable else choice.reason
 
     def _run(
         self, entry: Variant, inputs: Sequence[np.ndarray], threads: int | None

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from edgekit.bundle import Manifest
 from edgekit.devices.part import Part
 from edgekit.errors import DeviceError, EdgekitError
 from edgekit.runtime.machine import Machine, describe_machine
+from edgekit.runtime.selection import needed_memory_bytes
 from edgekit.target import load_target
 
 #: Tried in this order: the system's own, unless a better one is there.
@@ -128,13 +129,7 @@ def refuse(device: str, facts: Facts, manifest: Manifest) -> None:
         raise DeviceError("EK-DEVICE", f"{device} runs {facts.system or 'an unknown system'}, not Linux")
     if not facts.writable:
         raise DeviceError("EK-DEVICE", f"{device}: {facts.home} cannot be written", "connect as another user")
-    features = facts.machine.features
-    usable = [entry for entry in manifest.variants if not missing_features(entry.requires_features, features)]
-    if not usable:
-        lacking = missing_features(manifest.variants[0].requires_features, features)
-        reason = f"{device}: no variant can run on its processor, which lacks {', '.join(lacking)}"
-        raise DeviceError("EK-DEVICE", reason, "build the bundle for this device's target")
-    needed = min(entry.size_bytes for entry in usable) + _RUNTIME_MEMORY_BYTES
+    needed = min(needed_memory_bytes(manifest, entry) for entry in manifest.variants) + _RUNTIME_MEMORY_BYTES
     if facts.free_memory_bytes is not None and facts.free_memory_bytes < needed:
         free = f"{facts.free_memory_bytes >> 20} MiB of memory free, {needed >> 20} MiB are needed"
         raise DeviceError("EK-DEVICE", f"{device} has {free}", "stop other programs there, or add swap")
@@ -172,11 +167,6 @@ def warnings(facts: Facts, manifest: Manifest) -> list[str]:
         return []
     this = machine.board or f"{machine.os} on {machine.architecture}"
     return [f"the bundle was built for {target.title}, this is {this}"]
-
-
-def missing_features(required: Collection[str], features: Collection[str]) -> list[str]:
-    """CPU features that a variant requires and the device lacks."""
-    return sorted(set(required) - set(features))
 
 
 def _sections(text: str) -> dict[str, str]:

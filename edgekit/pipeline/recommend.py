@@ -24,7 +24,7 @@ def recommend(variants: Sequence[Variant], target: Target, max_drop: float | Non
     formats: list[str] = [entry.format for entry in target.formats]
 
     def rank(variant: Variant) -> tuple[int, int, int, int]:
-        concern = target.why_not(variant.format, variant.recipe, requires=variant.requires_features)
+        concern = target.why_not(variant.format, variant.recipe)
         trouble = {None: 0, "discouraged": 1, "slower": 2, "cannot": 3}[None if concern is None else concern.verdict]
         keeps = _keeps_quality(variant, allowed)
         return (

@@ -14,8 +14,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from edgekit.cli.doctor import command
+from edgekit.cli.main import run
 from edgekit.errors import CODES, UsageError
 from edgekit.runtime import environments, native
+from edgekit.runtime.engines.executorch import ExecuTorch
+from edgekit.runtime.engines.litert import LiteRT
 from edgekit.runtime.machine import Machine
 
 PI4 = Machine(
@@ -167,3 +170,35 @@ def test_what_executorch_lacks_without_torch_is_one_line(monkeypatch: pytest.Mon
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("CXX", raising=False)
     assert "executorch without torch: no: this edgekit brings no built core" in invoke().output
+
+
+def test_a_bundle_is_judged_variant_by_variant(
+    small_bundle: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run(["doctor", str(small_bundle)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["variant", "engine", "runs", "here", "reason"]
+    assert lines[1].split()[:3] == ["fp32.tflite", "litert", "yes"]
+    assert "recommended for the bundle's target" in lines[1]
+    monkeypatch.setattr(LiteRT, "version", lambda self: None)
+    assert run(["doctor", str(small_bundle), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["choices"][0] == {
+        "variant": "fp32.tflite",
+        "engine": "litert",
+        "usable": False,
+        "reason": "not installed",
+    }
+    assert document["choices"][2]["usable"]
+
+
+def test_a_bundle_with_nothing_that_runs_here_fails(
+    small_bundle: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LiteRT, "version", lambda self: None)
+    monkeypatch.setattr(ExecuTorch, "version", lambda self: None)
+    assert run(["doctor", str(small_bundle)]) == 1
+    shown = capsys.readouterr()
+    assert shown.out.count("not installed") == 3
+    assert "EK-NO-VARIANT" in shown.err
+    assert run(["doctor", str(small_bundle.parent / "none.edgekit")]) == 6

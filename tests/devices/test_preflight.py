@@ -117,14 +117,6 @@ def test_programs_that_are_missing_are_named() -> None:
         facts(missing_tools="flock\nod", python="", elf_class="")
 
 
-def test_a_processor_that_lacks_what_every_variant_requires(manifest: Manifest) -> None:
-    variants = tuple(replace(entry, requires_features=("dotprod",)) for entry in manifest.variants)
-    error = refusal(facts(), replace(manifest, variants=variants))
-    assert error.message == "board: no variant can run on its processor, which lacks dotprod"
-    one = (manifest.variants[0], *variants[1:])
-    preflight.refuse("board", facts(), replace(manifest, variants=one))
-
-
 def test_a_disk_that_cannot_hold_it_unpacked_is_refused_before_anything_is_sent() -> None:
     part = Part("numpy", "0" * 64, Path("numpy.tar.gz"), 14_000_000, 40_000_000, ("",))
     found = replace(facts(), free_disk_bytes=60_000_000)
