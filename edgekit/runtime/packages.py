@@ -39,6 +39,9 @@ PACKAGES = (
     Package("pillow", "build", "10", None, "pictures as data and as input"),
     Package("keras", "keras", "3.15", "3.16", "Keras models"),
     Package("tensorflow", "keras", "2.21", "2.22", ".tflite from Keras models and SavedModels"),
+    Package("onnx", "baselines", "1.23", "1.24", "reading .onnx"),
+    Package("onnxruntime", "baselines", "1.32", "1.33", "running .onnx"),
+    Package("onnxscript", "baselines", "0.7", "0.8", ".onnx from PyTorch and Keras models"),
 )
 
 #: Other distributions that bring the same package.
