@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
@@ -43,6 +43,7 @@ class FileFacts:
             ``linear``, ``recurrent``.
         delegated_share: Percent of operators that run inside the accelerated backend; None in a format without one.
         undelegated_ops: How often each operator occurs outside of it.
+        arena_bytes: The most that values between operators take at one time; None where the format does not say.
     """
 
     weight_bytes: Mapping[str, int]
@@ -51,6 +52,7 @@ class FileFacts:
     kinds: tuple[str, ...]
     delegated_share: float | None
     undelegated_ops: Mapping[str, int] = field(default_factory=dict)
+    arena_bytes: int | None = None
 
     @classmethod
     def of(
@@ -59,6 +61,7 @@ class FileFacts:
         inside: Mapping[str, int],
         outside: Mapping[str, int],
         kinds: Mapping[str, str],
+        arena_bytes: int | None = None,
     ) -> FileFacts:
         """Sum up what a reader found: *inside* and *outside* count operators by name, *kinds* maps names to kinds."""
         weights: Counter[str] = Counter()
@@ -74,6 +77,7 @@ class FileFacts:
             kinds=tuple(sorted({kinds[name] for name in operators if name in kinds})),
             delegated_share=delegated,
             undelegated_ops=dict(sorted(outside.items())),
+            arena_bytes=arena_bytes,
         )
 
     @classmethod
@@ -82,6 +86,23 @@ class FileFacts:
     ) -> FileFacts:
         """The same for a format that knows no delegate, so that none is missed."""
         return replace(cls.of(constants, {}, operators, kinds), delegated_share=None, undelegated_ops={})
+
+
+def peak_bytes(nodes: Sequence[Collection[int]], sizes: Mapping[int, int]) -> int:
+    """The most bytes that are alive at one time.
+
+    Args:
+        nodes: The tensors that each operator reads or writes, by number, in order of execution.
+        sizes: Bytes of each tensor; those not in it (constants) are not counted.
+    """
+    last = {tensor: step for step, node in enumerate(nodes) for tensor in node}
+    alive: set[int] = set()
+    peak = 0
+    for step, node in enumerate(nodes):
+        alive |= sizes.keys() & set(node)
+        peak = max(peak, sum(sizes[tensor] for tensor in alive))
+        alive -= {tensor for tensor in node if last[tensor] == step}
+    return peak
 
 
 def values_in(size_bytes: Mapping[str, int]) -> dict[str, int]:

@@ -96,6 +96,7 @@ def make_variant(stages: Stages, origin: Origin, reference: Reference, plan: Pla
         producers=record["producers"],
         delegated_share=None if facts["delegated_share"] is None else round(facts["delegated_share"], 2),
         undelegated_ops=facts["undelegated_ops"],
+        arena_bytes=facts["arena_bytes"],
         warnings=tuple(dict.fromkeys([*spoken, *record["warnings"]])),
         **vars(quality),
     )

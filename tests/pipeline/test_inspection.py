@@ -10,7 +10,7 @@ import pytest
 from small_models import SmallModels
 
 from edgekit.errors import BundleError
-from edgekit.pipeline.inspection import FileFacts, inspect_file, values_in
+from edgekit.pipeline.inspection import FileFacts, inspect_file, peak_bytes, values_in
 
 # The image net of `small_models`: two convolutions, their biases (batch norm folds into them), a linear layer.
 _KERNELS = 8 * 9 + 8 * 9
@@ -45,6 +45,17 @@ def test_a_delegated_file_says_so(small_models: SmallModels, tmp_path: Path) -> 
 def test_one_format_holds_the_same_weights_as_another(small_models: SmallModels, tmp_path: Path) -> None:
     first, second = (_facts(small_models, tmp_path, name) for name in ("image.tflite", "image.pte"))
     assert first.weight_bytes["float32"] == second.weight_bytes["float32"]
+
+
+def test_intermediate_values_are_counted_at_their_peak(small_models: SmallModels, tmp_path: Path) -> None:
+    feature_maps = 2 * 8 * 6 * 6 * 4  # in and out of the second convolution, in float32
+    for name in ("image.tflite", "plain.pte"):
+        assert _facts(small_models, tmp_path, name).arena_bytes == feature_maps
+    delegated = _facts(small_models, tmp_path, "image.pte").arena_bytes
+    assert delegated is not None and feature_maps <= delegated < 2 * feature_maps  # with its input and output
+    assert _facts(small_models, tmp_path, "image.ptl").arena_bytes is None
+    assert peak_bytes([(0, 1), (1, 9, 2), (0, 2, 3)], {0: 1, 1: 10, 2: 100, 3: 1000}) == 1101
+    assert peak_bytes([], {0: 1}) == 0
 
 
 @pytest.mark.parametrize("format", ["tflite", "pte", "ptl", "onnx", "pt2"])

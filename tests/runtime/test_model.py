@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
+import tempfile
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -16,8 +18,10 @@ from small_models import IMAGE, LABELS, PAIR, SmallModels
 import edgekit
 from edgekit.bundle import Bundle
 from edgekit.errors import BundleError, EdgekitError, UsageError
+from edgekit.runtime import environments
 from edgekit.runtime.engines import litert, open_session
 from edgekit.runtime.model import Model, load
+from edgekit.runtime.remote import Server
 from edgekit.tensors import TensorSpec
 
 
@@ -70,6 +74,73 @@ def test_an_input_that_does_not_fit_is_never_fixed_silently(small_bundle: Path, 
         model(wrong)  # type: ignore[arg-type]
     assert caught.value.code == "EK-INPUT"
     assert hint in str(caught.value.hint)
+
+
+def test_what_numpy_can_hold_in_other_ways_gives_the_same_or_is_refused(
+    small_bundle: Path, small_models: SmallModels, tmp_path: Path
+) -> None:
+    image = small_models.images[:1].copy()
+    wide = np.zeros((1, 1, 12, 24), np.float32)
+    wide[..., ::2] = image
+    frozen = image.copy()
+    frozen.flags.writeable = False
+    np.save(tmp_path / "image.npy", image)
+    mapped = np.load(tmp_path / "image.npy", mmap_mode="r")
+    assert type(mapped) is np.memmap
+    same = (wide[..., ::2], frozen, np.asfortranarray(image), mapped, pickle.loads(pickle.dumps(image)))
+    for variant in ("fp32.tflite", "fp32.pte"):
+        with load(small_bundle, variant=variant) as model:
+            expected = model(image)
+            for array in same:
+                np.testing.assert_array_equal(model(array), expected)
+            with pytest.raises(UsageError, match="is a MaskedArray"):
+                model(np.ma.masked_array(image, mask=image > 0))
+            assert type(model(mapped)) is np.ndarray
+
+
+@pytest.mark.parametrize("variant", ["fp32.tflite", "fp32.pte"])
+def test_outputs_belong_to_the_caller(small_bundle: Path, small_models: SmallModels, variant: str) -> None:
+    with load(small_bundle, variant=variant) as model:
+        first = model(small_models.images[:1])
+        kept = first.copy()
+        assert not np.array_equal(model(small_models.images[1:2]), kept)
+        np.testing.assert_array_equal(first, kept)
+        first[...] = 7
+        np.testing.assert_array_equal(model(small_models.images[:1]), kept)
+    np.testing.assert_array_equal(first, np.full_like(kept, 7))  # after the engine is gone, too
+
+
+@pytest.mark.parametrize("variant", ["fp32.tflite", "fp32.pte"])
+def test_a_forked_child_may_call_the_model(small_bundle: Path, small_models: SmallModels, variant: str) -> None:
+    """With several threads, of which a fork leaves one: then it takes longer."""
+    code = """
+import os, sys
+import numpy as np
+from edgekit.runtime.model import load
+with load(sys.argv[1], variant=sys.argv[2], threads=2) as model:
+    image = np.load(sys.argv[3])
+    expected = model(image)
+    child = os.fork()
+    if child == 0:
+        same = all(np.array_equal(model(image), expected) for _ in range(20))
+        os._exit(0 if same else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert np.array_equal(model(image), expected)
+"""
+    with tempfile.NamedTemporaryFile(suffix=".npy") as file:
+        np.save(file, small_models.images[:1])
+        file.flush()
+        subprocess.run([sys.executable, "-c", code, str(small_bundle), variant, file.name], check=True, timeout=60)
+
+
+def test_a_child_does_not_talk_to_its_parents_engine_process(small_models: SmallModels) -> None:
+    with Server.start("litert", environments.command_here("edgekit.runtime.serve")) as server:
+        session = server.open(small_models.files["image.tflite"], "tflite", IMAGE, 1)
+        server._owner += 1  # as it is after a fork
+        with pytest.raises(EdgekitError, match="belongs to this one's parent"):
+            session.run([small_models.images[:1]])
+        server._owner -= 1
+        np.testing.assert_allclose(session.run([small_models.images[:1]])[0], small_models.scores[:1], atol=1e-5)
 
 
 def test_prepare_reads_files_and_refuses_what_does_not_fit(

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from edgekit.pipeline.inspection import Constant, FileFacts
+from edgekit.pipeline.inspection import Constant, FileFacts, peak_bytes
 
 _KINDS = {
     "XNNConv2d": "convolution",
@@ -80,7 +80,10 @@ def read(data: bytes) -> FileFacts:
     for graph in graphs:
         constants.update(_xnnpack_constants(graph))
     inside = Counter(name for graph in graphs for name in node_names(graph) if name not in _PLUMBING)
-    return FileFacts.of(constants.values(), inside, outside, _KINDS)
+    # Memory that was planned at export, and what the delegates want besides, who share theirs.
+    planned = max((sum(plan["non_const_buffer_sizes"]) for plan in program["execution_plan"]), default=0)
+    arena_bytes = planned + max((_peak_bytes(graph) for graph in graphs), default=0)
+    return FileFacts.of(constants.values(), inside, outside, _KINDS, arena_bytes)
 
 
 def xnnpack_graphs(data: bytes) -> list[dict[str, Any]]:
@@ -146,6 +149,21 @@ def _xnnpack_constants(graph: Mapping[str, Any]) -> Iterator[tuple[str, Constant
         if tensor["constant_buffer_idx"]:
             stored = graph["constant_data"][tensor["constant_buffer_idx"]]
             yield stored["named_key"], Constant(_XNNPACK_DTYPES[tensor["datatype"]], tensor["num_dims"], stored["size"])
+
+
+def _peak_bytes(graph: Mapping[str, Any]) -> int:
+    """The most that values inside one XNNPACK graph take at one time."""
+    sizes = {}
+    for value in graph["xvalues"]:
+        tensor = value["xvalue_union"]
+        tensor = tensor.get("tensor_value", tensor)
+        if not tensor["constant_buffer_idx"]:
+            dtype = _XNNPACK_DTYPES.get(tensor["datatype"], "int8")  # the others are kinds of int8
+            sizes[tensor["id_out"]] = math.prod(tensor["dims"]) * np.dtype(dtype).itemsize
+    nodes = [
+        [number for name, number in node["xnode_union"].items() if name.endswith("_id")] for node in graph["xnodes"]
+    ]
+    return peak_bytes(nodes, sizes)
 
 
 def _parse(flatbuffer: bytes, schema: str) -> dict[str, Any]:

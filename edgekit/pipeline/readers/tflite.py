@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
-from edgekit.pipeline.inspection import Constant, FileFacts
+from edgekit.pipeline.inspection import Constant, FileFacts, peak_bytes
 
 _KINDS = {
     "CONV_2D": "convolution",
@@ -43,7 +45,40 @@ def read(data: bytes) -> FileFacts:
     for node in nodes:
         if node["op_name"] != _DELEGATE:
             (inside if node["index"] in delegated else outside)[node["op_name"]] += 1
-    return FileFacts.of(_constants(data), inside, outside, _KINDS)
+    return FileFacts.of(_constants(data), inside, outside, _KINDS, _arena_bytes(data))
+
+
+def _arena_bytes(data: bytes) -> int:
+    model = schema.Model.GetRootAs(data, 0)
+    peaks = []
+    for graph in (model.Subgraphs(index) for index in range(model.SubgraphsLength())):
+        sizes = {
+            index: math.prod(tensor.Shape(axis) for axis in range(tensor.ShapeLength())) * _width(tensor.Type())
+            for index, tensor in ((index, graph.Tensors(index)) for index in range(graph.TensorsLength()))
+            if not _stored_bytes(model.Buffers(tensor.Buffer()))
+        }
+        operators = (graph.Operators(index) for index in range(graph.OperatorsLength()))
+        peaks.append(peak_bytes([_tensors_of(operator) for operator in operators], sizes))
+    return max(peaks, default=0)
+
+
+def _tensors_of(operator: Any) -> list[int]:
+    inputs = [operator.Inputs(index) for index in range(operator.InputsLength())]
+    return inputs + [operator.Outputs(index) for index in range(operator.OutputsLength())]
+
+
+def _width(type_number: int) -> int:
+    """Bytes of one value; those of the widest type where numpy has no such type (four bits, texts)."""
+    try:
+        return np.dtype(_DTYPES[type_number]).itemsize
+    except TypeError:
+        return 8
+
+
+def _stored_bytes(buffer: Any) -> int:
+    """Bytes in a buffer of constants; 0 for the buffer of a tensor that is computed."""
+    # ai-edge-quantizer writes the contents of larger models behind the flatbuffer, and their place into it.
+    return int(buffer.DataLength() or (buffer.Size() if buffer.Offset() > 1 else 0))
 
 
 def _constants(data: bytes) -> Iterator[Constant]:
@@ -52,9 +87,7 @@ def _constants(data: bytes) -> Iterator[Constant]:
     seen: set[int] = set()
     for graph in (model.Subgraphs(index) for index in range(model.SubgraphsLength())):
         for tensor in (graph.Tensors(index) for index in range(graph.TensorsLength())):
-            buffer = model.Buffers(tensor.Buffer())
-            # ai-edge-quantizer writes the contents of larger models behind the flatbuffer, and their place into it.
-            size = buffer.DataLength() or (buffer.Size() if buffer.Offset() > 1 else 0)
+            size = _stored_bytes(model.Buffers(tensor.Buffer()))
             if size and tensor.Buffer() not in seen:
                 seen.add(tensor.Buffer())
                 yield Constant(_DTYPES[tensor.Type()], tensor.ShapeLength(), size)
