@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from support import board_root
 from support.board import Board
+from support.bundles import only, with_file
 from support.commands import Done, edgekit, finish, start
 
 MakeBoard = Callable[..., Board]
@@ -98,7 +99,7 @@ def test_glibc_too_old(make_board: MakeBoard, tflite_bundle: Path, pte_bundle: P
     getconf = board.root / "usr/local/bin/getconf"
     getconf.write_text('#!/bin/sh\n[ "$1" = GNU_LIBC_VERSION ] && echo glibc 2.31 || exec /usr/bin/getconf "$@"\n')
     getconf.chmod(0o755)
-    refused(deploy(tflite_bundle, board), "EK-DEVICE", "glibc 2.31", "2.34")
+    refused(deploy(tflite_bundle, board), "EK-DEVICE", "needs glibc 2.34, the device has 2.31")
     assert changed(board) == []
 
 
@@ -138,3 +139,31 @@ def _fill(file: Path) -> None:
             with contextlib.suppress(OSError):
                 while True:
                     stream.write(bytes(size))
+
+
+def test_illegal_instruction(make_board: MakeBoard, digits_bundle: Path, tmp_path: Path) -> None:
+    # Its files say Cortex-A76, and XNNPACK takes dot products for int8; the emulated Cortex-A72 has none.
+    board = make_board(target="rpi5", core="cortex-a72", layers=board_root.NO_PYTHON)
+    bundle = only(digits_bundle, ("int8.pte",), tmp_path / "digits.edgekit")
+    refused(deploy(bundle, board), "EK-CRASHED", "SIGILL", "instructions that this processor lacks")
+    assert not list(board.home.glob("edgekit/apps/*/current"))
+
+
+def test_out_of_memory(make_board: MakeBoard, small_bundle: Path, tmp_path: Path) -> None:
+    board = make_board(layers=board_root.NO_PYTHON, memory_mib=128)
+    bundle = with_file(small_bundle, "fp32.pte", _greedy(), tmp_path / "small.edgekit")
+    refused(deploy(bundle, board), "EK-CRASHED", "SIGKILL", "out of memory")
+    assert not list(board.home.glob("edgekit/apps/*/current"))
+
+
+def _greedy() -> bytes:
+    """A small file with the signature of the small bundle that needs 150 MB when it runs."""
+    import torch
+    from executorch.exir import to_edge
+
+    class Greedy(torch.nn.Module):
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            return image.reshape(1, 144).repeat(1, 1 << 18).reshape(1, 4, -1).amax(2)
+
+    exported = torch.export.export(Greedy(), (torch.zeros(1, 1, 12, 12),))
+    return bytes(to_edge(exported).to_executorch().buffer)

@@ -43,7 +43,7 @@ class Board:
         folder: Path,
         cache: Path,
         *,
-        target: str = "rpi4",
+        target: str | None = "rpi4",
         core: str | None = None,
         layers: tuple[Layer, ...] = board_root.BOOKWORM,
         disk_mib: int = 1024,
@@ -54,7 +54,7 @@ class Board:
         Args:
             folder: An empty directory for its disk and files.
             cache: Where unpacked packages are kept between boards.
-            target: Whose board facts it has.
+            target: Whose board facts it has; None for this machine's own, without emulation.
             core: CPU that qemu gives it, where that shall differ from the target's.
             layers: What is installed; the last lies on top.
             disk_mib: Size of the disk that holds the user's home.
@@ -66,8 +66,12 @@ class Board:
         if os.geteuid() != 0:
             raise AssertionError("an emulated board is started by root: run the tests as root")
         self._folder = folder
-        facts = load_target(target)
-        self._core = core or board_facts.core_of(facts).name
+        self._facts: Path | None = None
+        if target is not None:
+            self._facts, facts = folder / "facts", load_target(target)
+            core = core or board_facts.core_of(facts).name
+            board_facts.write(facts, self._facts)
+        self._core = core or ""
         self._memory_mib = memory_mib
         self._power: subprocess.Popen[str] | None = None
         self._port = _free_port()
@@ -83,7 +87,6 @@ class Board:
         self._make_keys()
         self._make_system()
         self._make_disk(disk_mib)
-        board_facts.write(facts, folder / "facts")
 
     def __enter__(self) -> Board:
         self.start()
@@ -200,8 +203,8 @@ class Board:
             "root": str(self._folder / "root"),
             "overlay": f"lowerdir={lower},upperdir={self._folder}/upper,workdir={self._folder}/overlay",
             "disk": str(self.disk),
-            "sys": str(self._folder / "facts/sys"),
-            "proc": {name: str(self._folder / "facts/proc" / name) for name in ("cpuinfo", "meminfo")},
+            "sys": self._facts and str(self._facts / "sys"),
+            "proc": {name: str(self._facts / "proc" / name) for name in ("cpuinfo", "meminfo")} if self._facts else {},
             "memory_mib": self._memory_mib,
             "command": ["/usr/sbin/sshd", "-D", "-e"],
             "environment": {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "QEMU_CPU": self._core},

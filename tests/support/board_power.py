@@ -45,14 +45,14 @@ def main(plan: dict[str, Any]) -> None:
     _mount("overlay", root, "overlay", options=plan["overlay"])
     subprocess.run(["mount", "-o", "loop", plan["disk"], str(root / "home")], check=True)
     _mount("tmpfs", root / "sys", "tmpfs")
-    shutil.copytree(plan["sys"], root / "sys", dirs_exist_ok=True)
+    if plan["sys"] is not None:
+        shutil.copytree(plan["sys"], root / "sys", dirs_exist_ok=True)
     _mount("tmpfs", root / "dev", "tmpfs")
     for name in ("null", "zero", "full", "random", "urandom", "tty"):
         (root / "dev" / name).touch()
         _mount(f"/dev/{name}", root / "dev" / name, "none", _MS_BIND)
     (root / "dev/shm").mkdir(mode=0o1777)
-    guest = _start(plan, root)
-    memory = None if plan["memory_mib"] is None else _limit_memory(guest, plan["memory_mib"])
+    guest, memory = _start(plan, root)
     command = sys.stdin.readline().strip()
     if command == "cut":
         disk = os.open(root / "home", os.O_RDONLY)
@@ -86,8 +86,8 @@ def _remove(group: Path) -> None:
         time.sleep(0.05)
 
 
-def _start(plan: dict[str, Any], root: Path) -> int:
-    """The process whose death ends everything on the board."""
+def _start(plan: dict[str, Any], root: Path) -> tuple[int, Path | None]:
+    """The process whose death ends everything on the board, and the control group it is in."""
     ready, mapped = os.pipe(), os.pipe()
     guest = os.fork()
     if guest == 0:
@@ -105,8 +105,9 @@ def _start(plan: dict[str, Any], root: Path) -> int:
     os.read(ready[0], 1)
     for file in ("uid_map", "gid_map"):
         Path(f"/proc/{guest}/{file}").write_text("0 0 65536")
+    memory = None if plan["memory_mib"] is None else _limit_memory(guest, plan["memory_mib"])
     os.write(mapped[1], b"x")
-    return guest
+    return guest, memory
 
 
 def _boot(plan: dict[str, Any], root: Path) -> NoReturn:

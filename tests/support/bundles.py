@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from edgekit.bundle import Bundle, write_bundle
+from edgekit.bundle import Bundle, sha256, write_bundle
 
 
 def only(bundle: Path, variants: tuple[str, ...], into: Path) -> Path:
@@ -16,4 +16,15 @@ def only(bundle: Path, variants: tuple[str, ...], into: Path) -> Path:
         files = {name: opened.read(name) for name in manifest.files if name not in left_out}
     kept = tuple(entry for entry in manifest.variants if entry.name in variants)
     write_bundle(replace(manifest, variants=kept, recommended={"variant": variants[0], "reason": "here"}), files, into)
+    return into
+
+
+def with_file(bundle: Path, variant: str, data: bytes, into: Path) -> Path:
+    """A bundle at *into* that has *data* as its only variant, under the name and with the facts of *variant*."""
+    with Bundle.open(bundle) as opened:
+        manifest = opened.manifest
+        entry = replace(manifest.variant(variant), size_bytes=len(data), sha256=sha256(data))
+        kept = {name: opened.read(name) for name in manifest.files if not name.startswith("variants/")}
+    recommended = {"variant": variant, "reason": "here"}
+    write_bundle(replace(manifest, variants=(entry,), recommended=recommended), {**kept, entry.file: data}, into)
     return into

@@ -6,6 +6,7 @@ has a part of its own, so that a deployment of the new one sends everything.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import signal
@@ -154,7 +155,8 @@ class Interrupted:
         elif kind == "connection":
             # The board hears of it as of a cable that is pulled out: its end of the connection closes.
             for pid in _children(process.pid):
-                os.kill(pid, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):  # it was just done
+                    os.kill(pid, signal.SIGKILL)
         else:
             self.board.kill()
             self.board.start()
