@@ -132,6 +132,16 @@ def test_verify_there(server: SshServer, small_bundle: Path, capfd: pytest.Captu
     assert all(row["device"] == server.url for row in rows.values())
 
 
+def test_a_device_out_of_reach_does_not_hide_what_others_found(
+    small_bundle: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    devices = ("--on", "ssh://pi@127.0.0.1:1", "--on", "local")
+    shown = document(capfd, "verify", str(small_bundle), *devices, "--variant", "fp32.tflite", exit_code=4)
+    assert ("local", "passed") in [(row["device"], row["status"]) for row in shown["rows"]]
+    (lost,) = shown["devices_failed"]
+    assert lost["device"] == "ssh://pi@127.0.0.1:1" and lost["error"]["code"] == "EK-CONNECT"
+
+
 def test_doctor_says_what_is_there(
     server: SshServer, small_bundle: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
