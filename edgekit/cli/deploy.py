@@ -108,6 +108,8 @@ class _Progress:
             click.echo(f"\r\x1b[Ksending {name}: {size(done)} of {size(total)}", err=True, nl=done == total)
         elif done == total:
             click.echo(f"sent {name}: {size(total)}", err=True)
+        elif done == 0:
+            self._said = time.monotonic()
         elif time.monotonic() - self._said > self._EVERY_S:
             click.echo(f"sending {name}: {size(done)} of {size(total)}", err=True)
             self._said = time.monotonic()
