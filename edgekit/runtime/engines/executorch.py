@@ -173,9 +173,12 @@ def _core() -> Path:
         EdgekitError: ``EK-ENGINE``: why that cannot be.
     """
     from edgekit.runtime.native.binding import load
-    from edgekit.runtime.native.build import build_here
 
-    core = build_here()
+    core = native.library()
+    if core is None or native.why_not() is not None:
+        from edgekit.runtime.native.build import build_here  # a dozen modules that most programs need not wait for
+
+        core = build_here()
     try:
         load(core)
     except OSError as error:

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,12 +74,16 @@ def build(architecture: str, executorch: Path, into: Path, *, sanitize: bool = F
     includes = ["-isystem", str(headers), "-isystem", str(headers / "executorch/runtime/core/portable_type/c10")]
     with tempfile.TemporaryDirectory(prefix="edgekit-native-") as folder:
         core, runner = f"{folder}/core.o", f"{folder}/runner.o"
-        _compile([compiler, *flags, *_DEFINITIONS, *includes, "-c", str(_HERE / "core.cpp"), "-o", core])
-        _compile([compiler, *flags, "-c", str(_HERE / "runner.cpp"), "-o", runner])
+        _compile(
+            [compiler, *flags, *_DEFINITIONS, *includes, "-c", str(_HERE / "core.cpp"), "-o", core],
+            [compiler, *flags, "-c", str(_HERE / "runner.cpp"), "-o", runner],
+        )
         linking = [*(_SANITIZERS if sanitize else ("-s",)), *_libraries(executorch / "lib")]
         built = Built(architecture, into / native.LIBRARY, into / native.RUNNER)
-        _compile([compiler, "-shared", core, f"-Wl,-soname,{native.LIBRARY}", "-o", str(built.library), *linking])
-        _compile([compiler, core, runner, "-o", str(built.runner), *linking])
+        _compile(
+            [compiler, "-shared", core, f"-Wl,-soname,{native.LIBRARY}", "-o", str(built.library), *linking],
+            [compiler, core, runner, "-o", str(built.runner), *linking],
+        )
     (into / "key").write_text(native.key(architecture), encoding="ascii")
     return built
 
@@ -118,7 +123,13 @@ def _libraries(folder: Path) -> list[str]:
     ]
 
 
-def _compile(command: Sequence[str]) -> None:
+def _compile(*commands: Sequence[str]) -> None:
+    """Run the compiler's *commands* side by side."""
+    with ThreadPoolExecutor(len(commands)) as workers:
+        list(workers.map(_call, commands))
+
+
+def _call(command: Sequence[str]) -> None:
     try:
         result = subprocess.run(command, capture_output=True, text=True, check=False)
     except OSError as error:
