@@ -88,7 +88,7 @@ def test_setting_up_again_fetches_nothing(emulator_home: Path, capsys: pytest.Ca
     assert run(["doctor", "--setup", "emulator"]) == 0
     captured = capsys.readouterr()
     assert "is ready for emulated boards, with litert 2.3.0, executorch 1.5.1" in captured.out
-    assert captured.err.splitlines() == ["starting the engines under emulation"]
+    assert "fetching" not in captured.err and "starting the engines under emulation" in captured.err
 
 
 def test_a_setup_that_was_cut_short_is_not_taken_for_one(
@@ -108,4 +108,5 @@ def test_a_setup_that_was_cut_short_is_not_taken_for_one(
     assert not guest.is_ready(SYSTEM)
     said: list[str] = []
     guest.set_up(SYSTEM, said.append)
-    assert guest.is_ready(SYSTEM) and said == ["unpacking click-8.5.1", "starting the engines under emulation"]
+    assert guest.is_ready(SYSTEM) and "unpacking click-8.5.1" in said
+    assert said[-1] == "starting the engines under emulation" and not any("fetching" in line for line in said)
