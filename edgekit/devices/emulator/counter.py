@@ -49,7 +49,7 @@ def plugin(qemu: Qemu) -> Path:
 def why_not(qemu: Qemu) -> tuple[str, str] | None:
     """What keeps *qemu* from counting instructions, and what to do about it; None when nothing does."""
     if not qemu.plugins:
-        hint = "qemu-user of Debian 12 and Ubuntu 22.04 or 24.04 does; static builds do not"
+        hint = "qemu-user of Debian 12 (7.2) does; static builds, as in Debian 13, do not"
         return f"this qemu ({qemu.program}, {qemu.shown_version}) does not load plugins", hint
     if qemu.version[0] not in _INTERFACES:
         known = ", ".join(map(str, _INTERFACES))
