@@ -70,6 +70,7 @@ def missing() -> str | None:
         "ssh-keygen": "openssh-client",
         "mkfs.ext4": "e2fsprogs",
         "mount": "mount",
+        "pgrep": "procps",
     }
     packages = [package for program, package in programs.items() if shutil.which(program) is None]
     packages += debian.missing_tools()

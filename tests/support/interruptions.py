@@ -43,7 +43,7 @@ class Trial:
 
     Attributes:
         kind: What was killed: edgekit, its ssh, or the board's power.
-        after_s: When, counted from the start of the command.
+        after_s: When, counted from the start of ssh.
         exit_code: Of the command; -9 when it was killed itself.
         release: ``old`` or ``new``: what is current afterwards.
         stage: How far it had come, as the board's disk shows: one of `STAGES`.
@@ -81,8 +81,9 @@ class Interrupted:
     def time_whole(self) -> None:
         """Measure a deployment that nobody interrupts: what `kill_one` takes moments of."""
         self._restore()
-        began = time.monotonic()
-        done = commands.finish(self.deploy())
+        process = self.deploy()
+        began = _connected(process)
+        done = commands.finish(process)
         assert done.exit_code == 0, done.errors
         self._whole_s = time.monotonic() - began
 
@@ -101,7 +102,7 @@ class Interrupted:
         """Deploy the new release onto a board that has the old one, kill it, and look.
 
         Args:
-            moment: 0 to 1, as a share of what `time_whole` found.
+            moment: 0 to 1, as a share of what `time_whole` found. It may be over by then: exit code 0.
 
         Raises:
             AssertionError: The board has no complete, working release.
@@ -109,6 +110,7 @@ class Interrupted:
         self._restore()
         process = self.deploy()
         after_s = moment * self._whole_s
+        _connected(process)
         try:
             process.wait(after_s)
         except subprocess.TimeoutExpired:
@@ -182,6 +184,13 @@ class Interrupted:
         parts = [root / "parts" / digest for digest in (release / "parts").read_text().split()]
         files = [file for folder in (release, *parts) for file in folder.rglob("*") if file.is_file()]
         return {str(file.relative_to(root)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+
+
+def _connected(process: subprocess.Popen[str]) -> float:
+    """Wait until *process* has started ssh: before that, nothing can happen to a board. The time it is then."""
+    while process.poll() is None and not _children(process.pid):
+        time.sleep(0.01)
+    return time.monotonic()
 
 
 def _children(pid: int) -> list[int]:
