@@ -1,0 +1,40 @@
+"""The README's commands and programs."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sysconfig
+from collections.abc import Mapping
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.S)
+
+
+def commands(on: str | None = None) -> list[str]:
+    """Those that name the device or setup *on*; by default those that name none."""
+    every = [line for block in blocks("sh") for line in block.splitlines() if line.strip()]
+    places = ("ssh://", "emulator")
+    return [line for line in every if (on in line if on else not any(place in line for place in places))]
+
+
+def call(command: str, folder: Path = ROOT, environment: Mapping[str, str] | None = None) -> str:
+    """Run *command* in a shell that finds this environment's programs; its standard output."""
+    path = os.pathsep.join([sysconfig.get_path("scripts"), os.environ["PATH"]])
+    process = subprocess.run(
+        command,
+        shell=True,
+        cwd=folder,
+        env={**os.environ, "PATH": path, **(environment or {})},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert process.returncode == 0, f"{command}\n{process.stderr}"
+    return process.stdout
