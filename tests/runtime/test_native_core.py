@@ -6,6 +6,9 @@ Nothing here may import torch.
 from __future__ import annotations
 
 import ctypes
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -219,6 +222,34 @@ def test_the_pool_is_resized_only_while_no_model_is_open(opened: Opener) -> None
     for session in opened.sessions:
         session.close()
     assert opened("tiny", TINY, threads=1).threads == 1
+
+
+_TWO_COPIES = """\
+import ctypes, sys
+from pathlib import Path
+from edgekit.runtime.engines.executorch import CoreSession
+from edgekit.tensors import Signature
+for path in sys.argv[1:] * 2:
+    try:
+        CoreSession(Path(path), bytes(100), Signature((), ()), 1, "forward")
+    except Exception as error:
+        print(error.code)
+log = ctypes.CDLL("libexecutorch.so")._ZN10executorch7runtime20pal_emit_log_messageEm18et_pal_log_level_tPKcS3_mS3_m
+text, number = ctypes.c_char_p, ctypes.c_uint64
+log.argtypes = [number, ctypes.c_int, text, text, number, text, number]
+log(0, ord("E"), b"file", b"function", 1, b"heard", 5)
+"""
+
+
+def test_two_copies_in_one_process_do_not_pass_messages_in_a_circle(library: Any, tmp_path: Path) -> None:
+    copies = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        copies.append(shutil.copy(build_here(), tmp_path / name))
+    command = [sys.executable, "-c", _TWO_COPIES, *copies]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.split() == ["EK-RUN"] * 4
+    assert done.stderr.count("heard") == 1
 
 
 def test_a_closed_session_says_so(opened: Opener) -> None:

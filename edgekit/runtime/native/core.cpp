@@ -89,19 +89,20 @@ void on_abort() {
 }
 
 // Puts our hooks before those of whoever else uses ExecuTorch in this process (torch's binding has its own). Done by
-// hand, because register_pal of executorch 1.5.1 prints a warning when somebody has been there before.
+// hand, because register_pal of executorch 1.5.1 prints a warning when somebody has been there before. Whoever was there
+// first is kept: two copies of this library that took each other for predecessors would pass a message in a circle.
 void take_over_hooks() {
   static std::mutex mutex;
+  static bool first = true;
   std::lock_guard<std::mutex> lock(mutex);
   auto* hooks = const_cast<et::PalImpl*>(et::get_pal_impl());
-  if (hooks->emit_log_message != on_log) {
+  if (first) {
     previous_log = hooks->emit_log_message;
-    hooks->emit_log_message = on_log;
-  }
-  if (hooks->abort != on_abort) {
     previous_abort = hooks->abort;
-    hooks->abort = on_abort;
+    first = false;
   }
+  hooks->emit_log_message = on_log;
+  hooks->abort = on_abort;
 }
 
 [[noreturn]] void fail(const std::string& message) { throw Failure(message); }
