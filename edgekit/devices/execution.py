@@ -64,7 +64,7 @@ def prove(device: str, shell: Shell, plan: Plan, bundle: Bundle) -> None:
     except DeviceError:
         raise
     except EdgekitError as error:
-        raise DeviceError("EK-DEVICE", f"it does not run on {device}: {error.message}", error.hint) from error
+        raise DeviceError("EK-DEVICE", f"it does not run there: {error.message}", error.hint) from error
     # One sample varies more than all of them together do, so half of what those must reach is asked of it.
     due = required_snr_db(bundle.manifest.variant(result.variant)) / 2
     found = min(snr_db(array[:1], result.outputs[name]) for name, array in reference.items())

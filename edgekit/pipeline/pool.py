@@ -101,7 +101,9 @@ class Pool:
             for worker, task in self._busy.items():
                 worker.process.send_signal(signal.SIGINT if task.interruptible else signal.SIGKILL)
                 if task.interruptible:
-                    threading.Timer(_GRACE_SECONDS, worker.process.kill).start()
+                    timer = threading.Timer(_GRACE_SECONDS, worker.process.kill)
+                    timer.daemon = True  # edgekit ends when the work is saved, not when the time is over
+                    timer.start()
 
     def close(self) -> None:
         with self._lock:

@@ -96,6 +96,7 @@ def test_ctrl_c_lets_a_task_that_can_save_finish_and_kills_the_others(pool: Pool
     for thread in threads:
         thread.join()
     assert ended == {"saver": {"interrupted": True}, "other": "EK-INTERRUPTED"}
+    assert all(thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread())
     with pytest.raises(EdgekitError, match="stopped"):
         pool.run(task("echo", tmp_path), ignore)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import setuptools  # noqa: F401  torch.compile imports it, which fails once something else has imported distutils
 import torch
 from support.baselines import SIGNATURE, expected, export, samples
 

@@ -6,6 +6,7 @@ Nothing here may import torch.
 from __future__ import annotations
 
 import ctypes
+import os
 import shutil
 import subprocess
 import sys
@@ -213,15 +214,36 @@ def test_a_file_may_lie_at_any_address(opened: Opener, library: Any) -> None:
     library.ek_close(handle)
 
 
-def test_the_pool_is_resized_only_while_no_model_is_open(opened: Opener) -> None:
-    first, second = opened("conv", CONV, threads=2), opened("delegated", CONV, threads=1)
-    assert (first.threads, second.threads) == (2, 2)
-    first.close()
-    first.close()
-    assert opened("tiny", TINY, threads=1).threads == 2
-    for session in opened.sessions:
-        session.close()
-    assert opened("tiny", TINY, threads=1).threads == 1
+_POOL = """\
+import sys
+from pathlib import Path
+from edgekit.runtime.engines.executorch import CoreSession
+from support.native_models import CONV, TINY
+core, conv, delegated, tiny = map(Path, sys.argv[1:])
+def opened(file, signature, threads):
+    return CoreSession(core, file.read_bytes(), signature, threads, "forward")
+first, second = opened(conv, CONV, 2), opened(delegated, CONV, 1)
+print(first.threads, second.threads)
+first.close()
+first.close()
+third = opened(tiny, TINY, 1)
+print(third.threads)
+second.close()
+third.close()
+print(opened(tiny, TINY, 1).threads)
+"""
+
+
+def test_the_pool_is_resized_only_while_no_model_is_open(native_models: NativeModels, tmp_path: Path) -> None:
+    """In a process of its own: other tests' models may be open in this one."""
+    files = [tmp_path / name for name in ("conv", "delegated", "tiny")]
+    for file in files:
+        file.write_bytes(native_models[file.name])
+    command = [sys.executable, "-c", _POOL, str(build_here()), *map(str, files)]
+    tests = str(Path(__file__).parent.parent)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([tests, str(Path(tests).parent)])}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True, env=environment)
+    assert done.stdout.split() == ["2", "2", "2", "1"]
 
 
 _TWO_COPIES = """\
