@@ -10,9 +10,12 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 from support.projects import TOML, TRAINING, write_project
 
 from edgekit.bundle import Bundle, differences
+
+pytestmark = pytest.mark.slow
 
 MOMENTS = 10
 EPOCHS = 20  # long enough that many of the moments fall into training

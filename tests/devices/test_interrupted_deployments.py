@@ -11,7 +11,7 @@ import pytest
 from support import deployer, kills
 from support.ssh_server import SshServer
 
-pytestmark = pytest.mark.usefixtures("ssh_config")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ssh_config")]
 
 #: A benchmark of its own runs 200 of them on an emulated board: tests/benchmarks.
 ROUNDS = 15

@@ -14,6 +14,8 @@ from support.board import Board
 from support.bundles import only, with_file
 from support.commands import Done, edgekit, finish, start
 
+pytestmark = pytest.mark.slow
+
 MakeBoard = Callable[..., Board]
 
 

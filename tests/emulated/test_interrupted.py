@@ -14,6 +14,8 @@ from support import board_root
 from support.board import Board
 from support.interruptions import KINDS, Interrupted, Kind
 
+pytestmark = pytest.mark.slow
+
 SEED = 5
 
 

@@ -17,6 +17,8 @@ from edgekit.cli.main import run
 #: TensorFlow never meets torch in one process, so the files are made in one of their own.
 MAKE = """
 import keras, sys
+
+pytestmark = pytest.mark.slow
 keras.utils.set_random_seed(0)
 layers = keras.layers
 model = keras.Sequential([

@@ -316,6 +316,8 @@ import sys
 import numpy
 from edgekit.runtime.engines import executorch
 from support.native_models import CONV
+
+pytestmark = pytest.mark.slow
 def core():
     session = executorch.ENGINE.open(data, CONV, 1)
     assert isinstance(session, executorch.CoreSession)
