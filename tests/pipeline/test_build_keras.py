@@ -14,11 +14,11 @@ from support.projects import DIGITS
 from edgekit.bundle import Bundle
 from edgekit.cli.main import run
 
+pytestmark = pytest.mark.slow
+
 #: TensorFlow never meets torch in one process, so the files are made in one of their own.
 MAKE = """
 import keras, sys
-
-pytestmark = pytest.mark.slow
 keras.utils.set_random_seed(0)
 layers = keras.layers
 model = keras.Sequential([

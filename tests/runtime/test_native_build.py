@@ -25,6 +25,8 @@ from edgekit.runtime.engines import executorch, open_session
 from edgekit.runtime.native import build
 from edgekit.target import load_target
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 ARCHITECTURES = tuple(native.COMPILERS)
 
@@ -316,8 +318,6 @@ import sys
 import numpy
 from edgekit.runtime.engines import executorch
 from support.native_models import CONV
-
-pytestmark = pytest.mark.slow
 def core():
     session = executorch.ENGINE.open(data, CONV, 1)
     assert isinstance(session, executorch.CoreSession)
