@@ -44,159 +44,28 @@ def command(target: str | None, setup: str | None, codes: bool, as_json: bool, q
     TARGET is what you want to build for: a name that `edgekit targets` lists, or a target file of your own; or a
     device, as edgekit run names it; or a bundle, to see which of its variants run here.
     """
-    from edgekit.cli.console import document, note
+    from edgekit.cli.console import document
 
     if codes:
         _codes(as_json)
         return
-    if setup is not None and setup.partition(":")[0] == "emulator":
-        _set_up_emulator(setup, as_json, quiet)
-        return
-    if setup is not None and setup.partition(":")[0] == "deploy":
-        _set_up_deploying(setup.partition(":")[2], as_json, quiet)
-        return
-    if target is not None and target.partition(":")[0] == "emulator":
-        _emulator(target, as_json)
-        return
-    if target is not None and target.startswith("ssh:"):
-        _device(target, as_json)
-        return
-    if target is not None and _is_bundle(target):
-        _bundle(target, as_json)
-        return
     if setup is not None:
-        from edgekit.runtime import environments
+        from edgekit.cli.setups import set_up
 
-        python = environments.create(setup, lambda line: note(line, quiet))
-        if as_json:
-            document({"environment": setup, "python": str(python)})
-        else:
-            click.echo(f"{setup} is ready: {python}")
+        set_up(setup, as_json, quiet)
         return
+    if target is not None:
+        from edgekit.cli import checkups
+
+        check = checkups.for_name(target)
+        if check is not None:
+            check(target, as_json)
+            return
     findings = _examine(target)
     if as_json:
         document(findings)
     else:
         click.echo("\n".join(_report(findings)))
-
-
-def _is_bundle(name: str) -> bool:
-    from pathlib import Path
-
-    return name.endswith(".edgekit") or Path(name, "manifest.json").is_file()
-
-
-def _bundle(name: str, as_json: bool) -> None:
-    """Each variant of a bundle on each of its engines: whether it runs here, and why or why not."""
-    from edgekit.cli.console import document, table
-    from edgekit.runtime.model import load
-    from edgekit.runtime.selection import choose
-
-    choices = load(name, explain=True)
-    if as_json:
-        document({"bundle": name, "choices": [vars(choice) for choice in choices]})
-    else:
-        rows = [(choice.variant, choice.engine, "yes" if choice.usable else "no", choice.reason) for choice in choices]
-        click.echo(table(("variant", "engine", "runs here", "reason"), rows))
-    choose(choices)
-
-
-def _set_up_deploying(name: str, as_json: bool, quiet: bool) -> None:
-    from edgekit.cli.console import document, note, size, table
-    from edgekit.devices.stock import lay_in
-    from edgekit.target import load_target
-
-    stocks = lay_in(load_target(name), lambda line: note(line, quiet))
-    if as_json:
-        parts = [
-            [{"part": part.name, "digest": part.digest, "size_bytes": part.size_bytes} for part in stock.parts]
-            for stock in stocks
-        ]
-        document(
-            {"target": name, "stocks": [{"python": s.python, "parts": p} for s, p in zip(stocks, parts, strict=True)]}
-        )
-        return
-    rows = [
-        (
-            stock.python or "none",
-            size(sum(part.size_bytes for part in stock.parts)),
-            " ".join(p.name for p in stock.parts),
-        )
-        for stock in stocks
-    ]
-    click.echo(table(("python there", "size", "what is sent"), rows))
-    click.echo(f"edgekit deploy needs no network now for {name}")
-
-
-def _set_up_emulator(name: str, as_json: bool, quiet: bool) -> None:
-    from edgekit.cli.console import document, note
-    from edgekit.devices.emulator import guest, system_of
-
-    system = system_of(name)
-    guest.set_up(system, lambda line: note(line, quiet))
-    engines = guest.engines(system)
-    if as_json:
-        document({"system": system.name, "engines": engines})
-    else:
-        shown = ", ".join(f"{engine} {version}" for engine, version in engines.items())
-        click.echo(f"{system.name} is ready for emulated boards, with {shown}")
-
-
-def _emulator(name: str, as_json: bool) -> None:
-    """What emulating a board takes, and whether it is here."""
-    from edgekit.cli.console import document, table
-    from edgekit.devices import emulator
-    from edgekit.devices.emulator import condition
-
-    system = emulator.system_of(name)
-    items = condition.examine(system)
-    steps = condition.steps(items, "emulator" if system is emulator.system_of("emulator") else name)
-    if as_json:
-        ready = all(item.ok or item.optional for item in items)
-        shown = [item.to_json() for item in items]
-        document({"device": name, "ready": ready, "items": shown, "steps": list(steps)})
-        return
-    click.echo(table((name, "", ""), [(item.name, "ok" if item.ok else "missing", item.found) for item in items]))
-    for step in steps:
-        click.echo(f"to do: {step}")
-
-
-def _device(name: str, as_json: bool) -> None:
-    """What a device behind SSH is, what could run there, and what is deployed."""
-    from dataclasses import asdict
-
-    from edgekit.cli.console import document, size
-    from edgekit.cli.places import open_ssh
-    from edgekit.devices.payload import why_not
-
-    with open_ssh(name) as place:
-        facts = place.facts()
-    formats = {format: why_not(format, facts.machine, facts.numpy) for format in ("tflite", "pte")}
-    machine = facts.machine.to_json()
-    findings = {
-        "device": name,
-        "machine": machine,
-        "matches_target": _matching(facts.machine),
-        "free_disk_bytes": facts.free_disk_bytes,
-        "free_memory_bytes": facts.free_memory_bytes,
-        "python_path": facts.python_path,
-        "formats": [{"format": format, "runs": reason is None, "reason": reason} for format, reason in formats.items()],
-        "apps": {app: asdict(known) for app, known in facts.inventory.apps.items()},
-    }
-    if as_json:
-        document(findings)
-        return
-    memory = facts.free_memory_bytes
-    lines = [
-        *_machine_lines(machine, _matching(facts.machine)),
-        f"free      {size(facts.free_disk_bytes)} of disk, {'unknown' if memory is None else size(memory)} of memory",
-        "",
-        *(f".{format:<8} {'runs there' if reason is None else reason}" for format, reason in formats.items()),
-        "",
-    ]
-    apps = facts.inventory.apps
-    deployed = [f"{name}: {app.current} is current" for name, app in sorted(apps.items()) if app.current]
-    click.echo("\n".join(lines + (deployed or ["nothing is deployed there"])))
 
 
 def _codes(as_json: bool) -> None:
@@ -213,6 +82,7 @@ def _examine(name: str | None) -> dict[str, Any]:
     """Everything doctor knows, as the document that ``--json`` prints."""
     from pathlib import Path
 
+    from edgekit.cli.checkups import matching
     from edgekit.runtime import engines, native, packages
     from edgekit.runtime.machine import free_disk_bytes, read_machine
     from edgekit.target import load_target
@@ -224,7 +94,7 @@ def _examine(name: str | None) -> dict[str, Any]:
     return {
         "advice": _advice(machine),
         "machine": machine.to_json(),
-        "matches_target": _matching(machine),
+        "matches_target": matching(machine),
         "can_build": _can_build(machine),
         "free_disk_bytes": free_disk_bytes(Path.cwd()),
         "packages": [
@@ -262,6 +132,7 @@ def _can_build(machine: Machine) -> bool:
 
 def _advice(machine: Machine) -> list[str]:
     """What somebody on this machine has to know before anything else."""
+    from edgekit.runtime.engines.base import version_numbers
     from edgekit.target import load_target, target_names
 
     lines = []
@@ -280,7 +151,7 @@ def _advice(machine: Machine) -> list[str]:
     systems = [target.system for target in targets if target.cpu.architecture == machine.architecture and target.system]
     if not systems:
         return [f"no engine has a package for {machine.architecture}: nothing can be built or run here"]
-    if machine.glibc is not None and _numbers(machine.glibc) < _numbers(systems[0].glibc):
+    if machine.glibc is not None and version_numbers(machine.glibc) < version_numbers(systems[0].glibc):
         lines.append(
             f"glibc {machine.glibc} is too old for LiteRT, which needs {systems[0].glibc}: pip installs it, and it "
             "fails when it is imported. Raspberry Pi OS 12 (Bookworm) and newer have it"
@@ -289,19 +160,6 @@ def _advice(machine: Machine) -> list[str]:
         known = ", ".join(systems[0].python)
         lines.append(f"Python {machine.python} has no packages of the engines; Python {known} has them")
     return lines
-
-
-def _numbers(version: str) -> list[int]:
-    return [int(number) for number in version.split(".")]
-
-
-def _matching(machine: Machine) -> str | None:
-    from edgekit.target import load_target, target_names
-
-    for name in target_names():
-        if load_target(name).is_machine(machine.board, machine.architecture):
-            return name
-    return None
 
 
 def _outlook(target: Target, machine: Machine) -> dict[str, Any]:
@@ -330,6 +188,7 @@ def _outlook(target: Target, machine: Machine) -> dict[str, Any]:
 
 
 def _report(findings: dict[str, Any]) -> list[str]:
+    from edgekit.cli.checkups import machine_lines
     from edgekit.cli.console import size, table
 
     machine = findings["machine"]
@@ -338,7 +197,7 @@ def _report(findings: dict[str, Any]) -> list[str]:
     if findings["free_disk_bytes"] < _WANTED_DISK_BYTES:
         free += f" (little: a build wants {size(_WANTED_DISK_BYTES)})"
     lines += [
-        *_machine_lines(machine, findings["matches_target"]),
+        *machine_lines(machine, findings["matches_target"]),
         f"disk      {free} free here",
         "",
     ]
@@ -367,17 +226,6 @@ def _core_line(core: dict[str, str | None]) -> str:
     if core["why_not"] is not None:
         return f"executorch without torch: no: {core['why_not']}"
     return f"executorch without torch: {core['library'] or 'yes: its core is built at first use'}"
-
-
-def _machine_lines(machine: dict[str, Any], target: str | None) -> list[str]:
-    memory = "memory unknown" if machine["memory_bytes"] is None else f"{machine['memory_bytes'] >> 20} MiB memory"
-    matches = f", target {target}" if target else ""
-    return [
-        f"machine   {machine['board'] or machine['os']}{matches}",
-        f"          {machine['architecture']}, {machine['cores']} x {machine['cpu'] or 'unknown processor'}, {memory}",
-        f"features  {', '.join(machine['features']) or 'none that edgekit relies on'}",
-        f"python    {machine['python'] or 'none'}, glibc {machine['glibc'] or 'none'}",
-    ]
 
 
 def _target_report(target: dict[str, Any]) -> list[str]:

@@ -10,9 +10,6 @@ import click
 if TYPE_CHECKING:
     import numpy as np
 
-    from edgekit.bundle import Bundle
-    from edgekit.runtime.preprocess import Preprocessing
-
 _EPILOG = """\b
 Examples:
   edgekit run digits.edgekit --input seven.png
@@ -65,7 +62,7 @@ def command(
     from edgekit.cli import console
     from edgekit.devices import open_device
     from edgekit.errors import EdgekitError, UsageError
-    from edgekit.runtime.prepare import ready_inputs
+    from edgekit.runtime.prepare import preprocessing_of, ready_inputs
     from edgekit.runtime.selection import check_names
 
     if output is not None and output.suffix != ".npz":
@@ -74,7 +71,7 @@ def command(
         with Bundle.open(bundle) as opened:
             labels = opened.manifest.labels
             check_names(opened.manifest, variant, engine)  # refuses misspelled names before anything is sent
-            inputs = ready_inputs(source, opened.manifest.signature, _preprocessing(opened))
+            inputs = ready_inputs(source, opened.manifest.signature, preprocessing_of(opened))
         result = place.run(
             bundle,
             inputs,
@@ -113,17 +110,6 @@ def command(
         label = "label" if any("label" in row for row in rows) else "index"
         headers = [label, name if len(ranked) > 1 else "score"]
         click.echo(console.table(headers, [[str(row[label]), f"{row['score']:.4f}"] for row in rows]))
-
-
-def _preprocessing(bundle: Bundle) -> Preprocessing | None:
-    from edgekit.errors import BundleError
-    from edgekit.runtime.preprocess import Preprocessing
-
-    described = bundle.manifest.preprocessing
-    try:
-        return None if described is None else Preprocessing.from_json(described)
-    except ValueError as error:
-        raise BundleError("EK-BUNDLE", f"{bundle.path}: the manifest does not fit the schema: {error}") from error
 
 
 def _ranked(array: np.ndarray, labels: tuple[str, ...], top: int) -> list[dict[str, Any]]:

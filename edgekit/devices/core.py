@@ -60,8 +60,7 @@ def core(architecture: str, report: Callable[[str], None], *, download: bool = T
             and no compiler for *architecture* on this machine.
     """
     found = wheels.find(f"executorch=={native.EXECUTORCH}", None, architecture, None)
-    prebuilt = native.prebuilt(architecture)
-    folder = prebuilt or native.local(architecture)
+    folder = native.prebuilt(architecture) or native.local(architecture)
     if not folder.is_dir() and native.compiler(architecture) is None:  # said before the download
         package = f"g++-{architecture.replace('_', '-')}-linux-gnu"
         reason = f"this edgekit brings no ExecuTorch core for {architecture}, and no compiler to build it is here"
@@ -69,7 +68,8 @@ def core(architecture: str, report: Callable[[str], None], *, download: bool = T
     wheel = wheels.obtain(found, report, download=download)
     if not folder.is_dir():
         report(f"building the ExecuTorch core for {architecture}")
-        _build(architecture, wheel, folder)
+        with tempfile.TemporaryDirectory(prefix="edgekit-executorch-") as scratch:
+            build.build_once(architecture, build.unpack(wheel, Path(scratch)))
     return Core(f"{native.key(architecture)} {found.sha256}", folder, wheel)
 
 
@@ -79,19 +79,3 @@ def core_part(architecture: str, report: Callable[[str], None], *, download: boo
     return make_part(
         f"executorch-{native.EXECUTORCH}", made.key, lambda: made.entries(native.LIBRARY), report=report, native_path=""
     )
-
-
-def _build(architecture: str, wheel: Path, folder: Path) -> None:
-    """Build the core into *folder*, which is there once it is complete."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".building-", dir=folder.parent) as name:
-        scratch = Path(name)
-        with zipfile.ZipFile(wheel) as archive:
-            wanted = ("executorch/include/", "executorch/lib/lib", "executorch/version.py")
-            archive.extractall(scratch, [file for file in archive.namelist() if file.startswith(wanted)])
-        build.build(architecture, scratch / "executorch", scratch / "done")
-        try:
-            (scratch / "done").rename(folder)
-        except OSError:
-            if not folder.is_dir():  # otherwise another process was faster
-                raise

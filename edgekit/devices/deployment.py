@@ -100,7 +100,7 @@ class Rollback:
 
 def read_facts(shell: Shell) -> Facts:
     """What the device is."""
-    return preflight.read_facts(shell.do("facts", *preflight.PYTHONS))
+    return preflight.read_facts(shell.do("facts", *preflight.PROGRAMS))
 
 
 def make_plan(device: str, facts: Facts, bundle: Bundle, report: Callable[[str], None]) -> Plan:

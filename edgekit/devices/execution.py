@@ -20,7 +20,7 @@ from edgekit.errors import BundleError, DeviceError, EdgekitError, LimitError, U
 from edgekit.runtime import native
 from edgekit.runtime.check_runs import CheckRun, check_vectors
 from edgekit.runtime.model import MAX_DEFAULT_THREADS
-from edgekit.runtime.selection import check_names, choices
+from edgekit.runtime.selection import check_names, why_not
 from edgekit.runtime.verification import Verification, judge, not_run, required_snr_db
 from edgekit.tensors import TensorSpec, snr_db
 
@@ -209,8 +209,7 @@ class WithRunner:
             return f"the device has no Python that edgekit runs on, which .{entry.format} files need"
         machine = replace(self._facts.machine, glibc=None)  # the runner brings its own C library
         installed = {self._ENGINE: native.EXECUTORCH}
-        choice = choices(self._bundle.manifest, machine, entry.name, self._ENGINE, installed=installed)[0]
-        return "" if choice.usable else choice.reason
+        return why_not(self._bundle.manifest, entry, self._ENGINE, machine, installed=installed)
 
     def _run(
         self, entry: Variant, inputs: Sequence[np.ndarray], threads: int | None

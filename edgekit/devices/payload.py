@@ -35,7 +35,8 @@ _APACHE_WITHOUT_TEXT = frozenset({"tflite-runtime"})
 
 #: edgekit's own files on a device: ground floor, runtime, this machine as a device, command line, targets.
 _OWN_FILES = ("*.py", "runtime/**/*.py", "devices/__init__.py", "devices/base.py", "devices/local.py", "cli/*.py")
-_PYTHONS = ("3.11", "3.12", "3.13")
+#: The Pythons that edgekit and its engines run on there.
+PYTHONS = ("3.11", "3.12", "3.13")
 #: File formats for which an engine is sent.
 SENT_FORMATS = ("tflite", "pte")
 #: numpy from which on tflite-runtime fails at the first model (measured with 2.14.0).
@@ -107,7 +108,7 @@ def why_no_python(machine: Machine) -> str | None:
     """What speaks against edgekit's Python side on *machine*, as in ``no Python``; None when nothing does."""
     if machine.python is None:
         return "no Python"
-    if ".".join(machine.python.split(".")[:2]) not in _PYTHONS:
+    if ".".join(machine.python.split(".")[:2]) not in PYTHONS:
         return f"Python {machine.python}"
     return None if machine.glibc else "no glibc"
 
@@ -141,7 +142,7 @@ def package_part(wheel: Wheel, report: Callable[[str], None], *, download: bool 
 def _runner(machine: Machine, formats: Collection[str], report: Callable[[str], None], download: bool) -> Part:
     lacking = why_no_python(machine)
     if "pte" not in formats:
-        known = ", ".join(_PYTHONS)
+        known = ", ".join(PYTHONS)
         hint = f"install one of Python {known} there, or build a .pte file: its runner needs no Python"
         raise DeviceError("EK-DEVICE", f"the device has {lacking}, and the bundle has no .pte file", hint)
     report(f"the device has {lacking}: it gets a runner of its own, for .pte files only")

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 from edgekit.bundle import Manifest
 from edgekit.devices.part import Part
+from edgekit.devices.payload import PYTHONS
 from edgekit.errors import DeviceError, EdgekitError
 from edgekit.runtime.machine import Machine, describe_machine
 from edgekit.runtime.selection import needed_memory_bytes
 from edgekit.target import load_target
 
 #: Tried in this order: the system's own, unless a better one is there.
-PYTHONS = ("python3", "python3.13", "python3.12", "python3.11")
-_SUPPORTED = ("3.11.", "3.12.", "3.13.")
+PROGRAMS = ("python3", *(f"python{version}" for version in reversed(PYTHONS)))
 
 #: Beside what is sent: room for logs and for what Python compiles.
 _SPARE_DISK_BYTES = 32 << 20
@@ -51,7 +51,6 @@ class Facts:
         numpy: Version of the numpy that Python has by itself, or None.
         free_disk_bytes: For this user, where edgekit's files go.
         writable: Whether this user may write there.
-        free_memory_bytes: Available, swap included; None when unknown.
     """
 
     machine: Machine
@@ -61,7 +60,6 @@ class Facts:
     numpy: str | None
     free_disk_bytes: int
     writable: bool
-    free_memory_bytes: int | None
     inventory: Inventory
 
 
@@ -78,7 +76,8 @@ def read_facts(text: str) -> Facts:
         raise DeviceError("EK-DEVICE", f"the device lacks {', '.join(lacking)}", hint)
     try:
         pythons = [line.split("|", 3) for line in sections["python"].splitlines()]
-        best = next((words for words in pythons if words[0].startswith(_SUPPORTED)), pythons[0] if pythons else None)
+        usable = (words for words in pythons if words[0].rpartition(".")[0] in PYTHONS)
+        best = next(usable, pythons[0] if pythons else None)
         version, pointer_bytes, numpy, path = best or (None, None, None, None)
         if pointer_bytes is None:
             pointer_bytes = {"1": "4", "2": "8"}[sections["elf_class"]]
@@ -102,7 +101,6 @@ def read_facts(text: str) -> Facts:
             numpy=numpy or None,
             free_disk_bytes=int(disk.split()[3]) * 1024,
             writable=not unwritable,
-            free_memory_bytes=_free_memory(sections["meminfo"]),
             inventory=read_inventory(text),
         )
     except (KeyError, ValueError, IndexError) as error:
@@ -130,9 +128,10 @@ def refuse(device: str, facts: Facts, manifest: Manifest) -> None:
     if not facts.writable:
         raise DeviceError("EK-DEVICE", f"{device}: {facts.home} cannot be written", "connect as another user")
     needed = min(needed_memory_bytes(manifest, entry) for entry in manifest.variants) + _RUNTIME_MEMORY_BYTES
-    if facts.free_memory_bytes is not None and facts.free_memory_bytes < needed:
-        free = f"{facts.free_memory_bytes >> 20} MiB of memory free, {needed >> 20} MiB are needed"
-        raise DeviceError("EK-DEVICE", f"{device} has {free}", "stop other programs there, or add swap")
+    free_bytes = facts.machine.free_memory_bytes
+    if free_bytes is not None and free_bytes < needed:
+        free = f"{free_bytes >> 20} MiB of memory free, {needed >> 20} MiB are needed"
+        raise DeviceError("EK-DEVICE", f"{device} has {free}", "stop other programs there")
 
 
 def check_space(device: str, facts: Facts, parts: Sequence[Part], release_bytes: int) -> None:
@@ -172,8 +171,3 @@ def warnings(facts: Facts, manifest: Manifest) -> list[str]:
 def _sections(text: str) -> dict[str, str]:
     parts = re.split(r"^== (\w+)$", text, flags=re.MULTILINE)
     return {name: body.strip() for name, body in zip(parts[1::2], parts[2::2], strict=True)}
-
-
-def _free_memory(meminfo: str) -> int | None:
-    found = dict(re.findall(r"^(MemAvailable|SwapFree):\s+(\d+) kB", meminfo, re.MULTILINE))
-    return sum(int(kib) * 1024 for kib in found.values()) if "MemAvailable" in found else None

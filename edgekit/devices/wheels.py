@@ -20,6 +20,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from edgekit.errors import DeviceError, EdgekitError, UsageError, did_you_mean
+from edgekit.runtime.engines.base import version_numbers
 from edgekit.runtime.environments import home
 
 _DATA = Path(__file__).with_suffix(".toml")
@@ -75,7 +76,7 @@ class Wheel:
     def least_glibc(self) -> tuple[int, ...]:
         """The least glibc it works with; ``(0,)`` for any."""
         tagged = [_tagged_glibc(platform) for platform in self.platforms]
-        return max(min(tagged), _numbers(self.glibc or "0"))
+        return max(min(tagged), version_numbers(self.glibc or "0"))
 
 
 @cache
@@ -113,13 +114,13 @@ def find(requirement: str, python: str | None, architecture: str, glibc: str | N
         hint = "a 64-bit system has it" if architecture == "armv7l" else "devices are aarch64, x86_64 or armv7l"
         raise DeviceError("EK-DEVICE", f"there is no {name} for {architecture}", hint)
     wanted = None if python is None else ".".join(python.split(".")[:2])
-    pythons = sorted({wheel.python for wheel in candidates if wheel.python}, key=_numbers)
+    pythons = sorted({wheel.python for wheel in candidates if wheel.python}, key=version_numbers)
     candidates = [wheel for wheel in candidates if wheel.python in (None, wanted)]
     if not candidates:
         versions = " or ".join(pythons)
         raise DeviceError("EK-DEVICE", f"there is no {name} for Python {wanted}", f"the device needs Python {versions}")
     wheel = candidates[0]
-    if glibc is not None and _numbers(glibc) < wheel.least_glibc:
+    if glibc is not None and version_numbers(glibc) < wheel.least_glibc:
         least = ".".join(map(str, wheel.least_glibc))
         hint = "Raspberry Pi OS 12 (Bookworm), Debian 12, Ubuntu 22.04 and newer have it"
         raise DeviceError("EK-DEVICE", f"{name} needs glibc {least}, the device has {glibc}", hint)
@@ -132,30 +133,16 @@ def cached(wheel: Wheel) -> Path | None:
     return path if _is_intact(path, wheel) else None
 
 
-def fetch(
-    requirement: str,
-    python: str,
-    architecture: str,
-    glibc: str,
-    report: Callable[[str], None],
-    *,
-    download: bool = True,
-) -> Path:
-    """The wheel that `find` finds, downloaded unless it is here already.
+def obtain(wheel: Wheel, report: Callable[[str], None], *, download: bool = True) -> Path:
+    """The file of *wheel*, downloaded unless it is here already.
 
     Args:
         report: Called with one line before a download.
         download: False never asks the network.
 
     Raises:
-        UsageError, DeviceError: As `find`.
         EdgekitError: ``EK-MISSING-PACKAGE``: it is not here and could not be downloaded.
     """
-    return obtain(find(requirement, python, architecture, glibc), report, download=download)
-
-
-def obtain(wheel: Wheel, report: Callable[[str], None], *, download: bool = True) -> Path:
-    """The file of *wheel*, downloaded unless it is here already; arguments and errors as `fetch`."""
     path = cached(wheel)
     if path is not None:
         return path
@@ -211,10 +198,6 @@ def _is_intact(path: Path, wheel: Wheel) -> bool:
 def _tagged_glibc(platform: str) -> tuple[int, ...]:
     numbered = re.match(r"manylinux_(\d+)_(\d+)_", platform)
     return (int(numbered[1]), int(numbered[2])) if numbered else _LEGACY.get(platform.partition("_")[0], (0,))
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(number) for number in re.findall(r"\d+", version)[:2])
 
 
 def _megabytes(wheel: Wheel) -> str:

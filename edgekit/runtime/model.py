@@ -11,7 +11,7 @@ from typing import Any, Literal, overload
 import numpy as np
 
 from edgekit.bundle import Bundle, Manifest
-from edgekit.errors import BundleError, UsageError, did_you_mean
+from edgekit.errors import UsageError, did_you_mean
 from edgekit.runtime import prepare
 from edgekit.runtime.engines import Session, open_session
 from edgekit.runtime.machine import read_machine
@@ -201,10 +201,7 @@ def _load(
     chosen = choose(candidates)
     entry = manifest.variant(chosen.variant)
     data = bundle.read(entry.file)
-    try:
-        preprocessing = None if manifest.preprocessing is None else Preprocessing.from_json(manifest.preprocessing)
-    except ValueError as error:
-        raise BundleError("EK-BUNDLE", f"{bundle.path}: the manifest does not fit the schema: {error}") from error
+    preprocessing = prepare.preprocessing_of(bundle)
     threads = default_threads() if threads is None else threads
     return Model(
         open_session(chosen.engine, data, entry.format, signature, threads, method),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from importlib import metadata
+
+from edgekit.runtime.engines.base import version_numbers
 
 
 @dataclass(frozen=True)
@@ -79,5 +80,5 @@ def _proven(package: Package, version: str) -> bool:
 
 def _release(version: str) -> tuple[int, ...]:
     """``2.13.0+cpu`` and ``2.13`` alike as (2, 13, 0)."""
-    numbers = [int(number) for number in re.findall(r"\d+", version.partition("+")[0])[:3]]
-    return tuple(numbers + [0] * (3 - len(numbers)))
+    numbers = version_numbers(version)
+    return numbers + (0,) * (3 - len(numbers))

@@ -8,9 +8,23 @@ from typing import Any
 
 import numpy as np
 
-from edgekit.errors import UsageError
+from edgekit.bundle import Bundle
+from edgekit.errors import BundleError, UsageError
 from edgekit.runtime.preprocess import Preprocessing, read_arrays, read_sample
 from edgekit.tensors import Signature, TensorSpec
+
+
+def preprocessing_of(bundle: Bundle) -> Preprocessing | None:
+    """What *bundle* does to a raw sample, or None.
+
+    Raises:
+        BundleError: ``EK-BUNDLE``: the manifest describes it in no way this edgekit knows.
+    """
+    described = bundle.manifest.preprocessing
+    try:
+        return None if described is None else Preprocessing.from_json(described)
+    except ValueError as error:
+        raise BundleError("EK-BUNDLE", f"{bundle.path}: the manifest does not fit the schema: {error}") from error
 
 
 def prepare(sample: Any, signature: Signature, preprocessing: Preprocessing | None) -> dict[str, np.ndarray]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +12,7 @@ from edgekit.bundle import Manifest, Variant
 from edgekit.errors import EdgekitError, UsageError, did_you_mean
 from edgekit.runtime.engines import Engine, engine_names
 from edgekit.runtime.engines import engine as find_engine
+from edgekit.runtime.engines.base import version_numbers
 from edgekit.runtime.machine import Machine
 
 _NOT_INSTALLED = "not installed"
@@ -75,6 +75,19 @@ def choices(
     return tuple(found)
 
 
+def why_not(
+    manifest: Manifest,
+    variant: Variant,
+    engine: str,
+    machine: Machine,
+    *,
+    installed: Mapping[str, str] | None = None,
+) -> str:
+    """Why *machine* cannot run *variant* on *engine*, in one line; empty when it can. Arguments as for `choices`."""
+    version = _version(engine) if installed is None else installed.get(engine)
+    return _obstacle(manifest, variant, engine, machine, version) or ""
+
+
 def choose(candidates: Sequence[Choice]) -> Choice:
     """The first usable one.
 
@@ -117,7 +130,7 @@ def _obstacle(manifest: Manifest, variant: Variant, name: str, machine: Machine,
     if version is None:
         return _NOT_INSTALLED
     least = variant.minimum_runtime.get(name)
-    if least is not None and _numbers(version) < _numbers(least):
+    if least is not None and version_numbers(version) < version_numbers(least):
         return f"version {version} is installed, the file needs {least}"
     needed, free = needed_memory_bytes(manifest, variant), machine.free_memory_bytes
     if free is not None and free < needed:
@@ -133,7 +146,7 @@ def _platform_misfit(engine: Engine, machine: Machine) -> str | None:
     if platform is None:
         known = " and ".join(each.architecture for each in engine.platforms)
         return f"there is no build for {machine.architecture}, only for {known}"
-    if machine.glibc is not None and _numbers(machine.glibc) < _numbers(platform.glibc):
+    if machine.glibc is not None and version_numbers(machine.glibc) < version_numbers(platform.glibc):
         return f"it needs glibc {platform.glibc}, this system has {machine.glibc}"
     missing = sorted(set(platform.features) - set(machine.features))
     return f"this CPU lacks {', '.join(missing)}" if missing else None
@@ -141,7 +154,3 @@ def _platform_misfit(engine: Engine, machine: Machine) -> str | None:
 
 def _mib(size_bytes: int) -> str:
     return f"{math.ceil(size_bytes / (1 << 20))} MiB"
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(number) for number in re.findall(r"\d+", version.split("+")[0])[:3])

@@ -13,7 +13,7 @@ from edgekit.runtime.check_runs import CheckRun, CheckVectors, check_vectors, ru
 from edgekit.runtime.engines import engine as find_engine
 from edgekit.runtime.engines import engine_names
 from edgekit.runtime.machine import Machine
-from edgekit.runtime.selection import choices
+from edgekit.runtime.selection import why_not
 from edgekit.tensors import agreement, max_abs_diff, snr_db
 
 #: An exact float copy of the model differs from it by rounding only, on any machine.
@@ -92,7 +92,7 @@ def verify(
         if variant in (None, entry.name)
         for name in dict.fromkeys([*entry.engines, *_loading(entry.format)])
     ]
-    refused = {(entry.name, name): _why_not(bundle, entry, name, machine) for entry, name in pairs}
+    refused = {(entry.name, name): why_not(bundle.manifest, entry, name, machine) for entry, name in pairs}
     runnable = [(entry, name) for entry, name in pairs if not refused[entry.name, name]]
     runs = run_checks(bundle, vectors, runnable, threads=threads, report=report)
     return tuple(
@@ -156,11 +156,3 @@ def _relative(host: np.ndarray, measured: np.ndarray) -> float:
 
 def _loading(format: str) -> list[str]:
     return [name for name in engine_names() if format in find_engine(name).formats]
-
-
-def _why_not(bundle: Bundle, variant: Variant, engine: str, machine: Machine) -> str:
-    """Why this machine cannot run *variant* on *engine*; empty when it can."""
-    if engine not in engine_names():
-        return "this edgekit does not know the engine"
-    choice = choices(bundle.manifest, machine, variant.name, engine)[0]
-    return "" if choice.usable else choice.reason

@@ -151,7 +151,7 @@ def test_doctor_says_what_is_there(
     assert [(row["format"], row["runs"]) for row in found["formats"]] == [("tflite", True), ("pte", True)]
     assert run(["doctor", server.url]) == 0
     assert f"small: {deployed['release']} is current" in capfd.readouterr().out
-    monkeypatch.setattr(preflight, "PYTHONS", ())
+    monkeypatch.setattr(preflight, "PROGRAMS", ())
     assert run(["doctor", server.url]) == 0
     lines = capfd.readouterr().out.splitlines()
     assert ".tflite   the device has no Python" in lines and ".pte      runs there" in lines
@@ -248,7 +248,7 @@ def test_a_device_without_python_gets_a_runner(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """This machine has Python; the deployment is told that it has not."""
-    monkeypatch.setattr(preflight, "PYTHONS", ())
+    monkeypatch.setattr(preflight, "PROGRAMS", ())
     shown = document(capfd, "deploy", str(small_bundle), "--on", server.url)
     assert not shown["has_python"] and [part["name"].split("-")[1] for part in shown["parts"]] == ["runner"]
     output = tmp_path / "scores.npz"
@@ -270,7 +270,7 @@ def test_a_device_without_python_gets_a_runner(
         ({"machine": {"glibc": "2.17"}}, "the device has 2.17"),
         ({"machine": {"architecture": "armv6l"}}, "armv6l"),
         ({"free_disk_bytes": 1_000_000}, "1 MB of disk free"),
-        ({"free_memory_bytes": 1_000_000}, "MiB of memory free"),
+        ({"machine": {"free_memory_bytes": 1_000_000}}, "MiB of memory free"),
     ],
 )
 def test_nothing_changes_on_a_device_that_is_refused(

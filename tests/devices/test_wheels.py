@@ -82,12 +82,12 @@ def test_another_version_is_refused() -> None:
 
 def test_a_wheel_is_fetched_once(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lines: list[str] = []
-    path = wheels.fetch(wheels.requirement("click"), *BOOKWORM, lines.append)
+    path = wheels.obtain(wheels.find(wheels.requirement("click"), *BOOKWORM), lines.append)
     assert path.parent == home / "wheels" and path.stat().st_size == 126_163
     assert lines == ["fetching click-8.5.1-py3-none-any.whl (0.1 MB)"]
     assert [entry.name for entry in path.parent.iterdir()] == [path.name]
     monkeypatch.setenv("PIP_NO_INDEX", "1")
-    assert wheels.fetch(wheels.requirement("click"), *BOOKWORM, lines.append, download=False) == path
+    assert wheels.obtain(wheels.find(wheels.requirement("click"), *BOOKWORM), lines.append, download=False) == path
     assert len(lines) == 1
 
 
@@ -116,7 +116,7 @@ def test_another_file_of_the_same_name_is_refused(home: Path) -> None:
 def test_nothing_is_downloaded_unasked(home: Path) -> None:
     lines: list[str] = []
     with pytest.raises(EdgekitError, match=r"numpy-2.4.6.*\(16.0 MB\) is needed") as caught:
-        wheels.fetch(wheels.requirement("numpy"), *BOOKWORM, lines.append, download=False)
+        wheels.obtain(wheels.find(wheels.requirement("numpy"), *BOOKWORM), lines.append, download=False)
     assert "edgekit deploy fetches it" in str(caught.value.hint)
     assert lines == [] and not (home / "wheels").exists()
 
@@ -124,5 +124,5 @@ def test_nothing_is_downloaded_unasked(home: Path) -> None:
 def test_a_python_without_pip_is_said(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wheels, "find_spec", lambda name: None)
     with pytest.raises(EdgekitError, match="needs pip, which") as caught:
-        wheels.fetch(wheels.requirement("click"), *BOOKWORM, lambda line: None)
+        wheels.obtain(wheels.find(wheels.requirement("click"), *BOOKWORM), lambda line: None)
     assert caught.value.code == "EK-MISSING-PACKAGE" and "-m ensurepip, or put" in str(caught.value.hint)

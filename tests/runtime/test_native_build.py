@@ -42,7 +42,7 @@ def arm_wheel() -> Path:
     """ExecuTorch's wheel for aarch64, fetched to where the tests of devices look for it, too."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("EDGEKIT_HOME", str(Shared.directory / "edgekit-home"))
-        return wheels.fetch(f"executorch=={native.EXECUTORCH}", "3.11", "aarch64", "2.36", print)
+        return wheels.obtain(wheels.find(f"executorch=={native.EXECUTORCH}", "3.11", "aarch64", "2.36"), print)
 
 
 @pytest.fixture(scope="session")

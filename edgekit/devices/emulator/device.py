@@ -15,9 +15,9 @@ from edgekit.devices.base import RunResult
 from edgekit.devices.emulator import board, counter, guest, qemu
 from edgekit.errors import UsageError
 from edgekit.runtime.check_runs import CheckVectors, check_vectors, run_checks
-from edgekit.runtime.engines import available, engine_names
+from edgekit.runtime.engines import available
 from edgekit.runtime.remote import Server
-from edgekit.runtime.selection import Choice, choices, choose
+from edgekit.runtime.selection import choices, choose, why_not
 from edgekit.runtime.verification import Verification, compared, judge, not_run
 from edgekit.target import Target
 
@@ -56,7 +56,8 @@ class EmulatedDevice:
     ) -> RunResult:
         self._start(report)
         with Bundle.open(bundle) as opened:
-            choice = choose(self._choices(opened, variant, engine))
+            machine = self._guest.machine
+            choice = choose(choices(opened.manifest, machine, variant, engine, installed=self._versions))
             chosen, name = opened.manifest.variant(choice.variant), choice.engine
             data = opened.read(chosen.file)
             signature = opened.manifest.signature
@@ -96,7 +97,10 @@ class EmulatedDevice:
                 if variant in (None, entry.name)
                 for name in self._engines_for(entry)
             ]
-            refused = {(entry.name, name): self._why_not(opened, entry, name) for entry, name in pairs}
+            refused = {
+                (entry.name, name): why_not(opened.manifest, entry, name, self._guest.machine, installed=self._versions)
+                for entry, name in pairs
+            }
             runnable = [(entry, name) for entry, name in pairs if not refused[entry.name, name]]
             command = self._command()
             runs = run_checks(opened, vectors, runnable, threads=threads, command=lambda _: command, report=report)
@@ -164,13 +168,3 @@ class EmulatedDevice:
         """What such a board would run *variant* on; where it has nothing, what the bundle names."""
         support = self._target.support(variant.format, variant.recipe)
         return support.engines if support else tuple(variant.engines)
-
-    def _choices(self, bundle: Bundle, variant: str | None, engine: str | None) -> tuple[Choice, ...]:
-        return choices(bundle.manifest, self._guest.machine, variant, engine, installed=self._versions)
-
-    def _why_not(self, bundle: Bundle, variant: Variant, engine: str) -> str:
-        """Why *variant* cannot run on *engine* there; empty when it can."""
-        if engine not in engine_names():
-            return "this edgekit does not know the engine"
-        choice = self._choices(bundle, variant.name, engine)[0]
-        return "" if choice.usable else choice.reason

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -103,6 +104,11 @@ def package_version(package: str) -> str | None:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return None
+
+
+def version_numbers(version: str) -> tuple[int, ...]:
+    """Up to three numbers to compare versions by: ``2.13.0+cpu`` is (2, 13, 0)."""
+    return tuple(int(number) for number in re.findall(r"\d+", version.split("+")[0])[:3])
 
 
 def failure(engine: str, what: str, error: BaseException) -> EdgekitError:

@@ -88,8 +88,16 @@ def build(architecture: str, executorch: Path, into: Path, *, sanitize: bool = F
     return built
 
 
+def unpack(wheel: Path, into: Path) -> Path:
+    """What `build` takes, from a wheel of executorch: its headers, libraries and version."""
+    wanted = ("executorch/include/", "executorch/lib/lib", "executorch/version.py")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(into, [name for name in archive.namelist() if name.startswith(wanted)])
+    return into / "executorch"
+
+
 def build_here() -> Path:
-    """The core's library for this machine, built unless it is there; two processes do not build it twice.
+    """The core's library for this machine, built unless it is there.
 
     Raises:
         EdgekitError: ``EK-ENGINE``, with what `edgekit.runtime.native.why_not` says, or the compiler's error.
@@ -100,16 +108,24 @@ def build_here() -> Path:
     found = native.library()
     if found is not None:
         return found
-    architecture = platform.machine()
-    target = native.local(architecture)
     package = native.executorch_package()
     assert package is not None  # why_not looked
+    return build_once(platform.machine(), package) / native.LIBRARY
+
+
+def build_once(architecture: str, executorch: Path) -> Path:
+    """The folder that keeps the core for *architecture*, built unless it is there; two processes do not build it twice.
+
+    Raises:
+        EdgekitError: As `build`.
+    """
+    target = native.local(architecture)
     with _locked(home() / "native" / "lock"):
         if not target.exists():
             with tempfile.TemporaryDirectory(dir=target.parent, prefix="building-") as folder:
-                build(architecture, package, Path(folder, "done"))
+                build(architecture, executorch, Path(folder, "done"))
                 Path(folder, "done").rename(target)
-    return target / native.LIBRARY
+    return target
 
 
 def _libraries(folder: Path) -> list[str]:
@@ -185,9 +201,7 @@ def _package(architecture: str, given: str | None, scratch: Path) -> Path:
         source = next(scratch.glob("*.whl"))
     if source.is_dir():
         return source
-    with zipfile.ZipFile(source) as wheel:
-        wheel.extractall(scratch, [name for name in wheel.namelist() if name.startswith("executorch/")])
-    return scratch / "executorch"
+    return unpack(source, scratch)
 
 
 def _download(architecture: str, into: Path) -> None:

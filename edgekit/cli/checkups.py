@@ -1,0 +1,114 @@
+"""What ``edgekit doctor`` says of a bundle, an emulated board or a device; and of any machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from edgekit.runtime.machine import Machine
+
+
+def for_name(name: str) -> Callable[[str, bool], None] | None:
+    """What examines *name* and prints its findings, as JSON or not; None where *name* is a target's."""
+    kind = name.partition(":")[0]
+    if kind == "emulator":
+        return _emulator
+    if kind == "ssh":
+        return _device
+    is_bundle = name.endswith(".edgekit") or Path(name, "manifest.json").is_file()
+    return _bundle if is_bundle else None
+
+
+def matching(machine: Machine) -> str | None:
+    from edgekit.target import load_target, target_names
+
+    for name in target_names():
+        if load_target(name).is_machine(machine.board, machine.architecture):
+            return name
+    return None
+
+
+def machine_lines(machine: dict[str, Any], target: str | None) -> list[str]:
+    memory = "memory unknown" if machine["memory_bytes"] is None else f"{machine['memory_bytes'] >> 20} MiB memory"
+    matches = f", target {target}" if target else ""
+    return [
+        f"machine   {machine['board'] or machine['os']}{matches}",
+        f"          {machine['architecture']}, {machine['cores']} x {machine['cpu'] or 'unknown processor'}, {memory}",
+        f"features  {', '.join(machine['features']) or 'none that edgekit relies on'}",
+        f"python    {machine['python'] or 'none'}, glibc {machine['glibc'] or 'none'}",
+    ]
+
+
+def _bundle(name: str, as_json: bool) -> None:
+    """Each variant of a bundle on each of its engines: whether it runs here, and why or why not."""
+    from edgekit.cli.console import document, table
+    from edgekit.runtime.model import load
+    from edgekit.runtime.selection import choose
+
+    choices = load(name, explain=True)
+    if as_json:
+        document({"bundle": name, "choices": [vars(choice) for choice in choices]})
+    else:
+        rows = [(choice.variant, choice.engine, "yes" if choice.usable else "no", choice.reason) for choice in choices]
+        click.echo(table(("variant", "engine", "runs here", "reason"), rows))
+    choose(choices)
+
+
+def _emulator(name: str, as_json: bool) -> None:
+    """What emulating a board takes, and whether it is here."""
+    from edgekit.cli.console import document, table
+    from edgekit.devices import emulator
+    from edgekit.devices.emulator import condition
+
+    system = emulator.system_of(name)
+    items = condition.examine(system)
+    steps = condition.steps(items, "emulator" if system is emulator.system_of("emulator") else name)
+    if as_json:
+        ready = all(item.ok or item.optional for item in items)
+        shown = [item.to_json() for item in items]
+        document({"device": name, "ready": ready, "items": shown, "steps": list(steps)})
+        return
+    click.echo(table((name, "", ""), [(item.name, "ok" if item.ok else "missing", item.found) for item in items]))
+    for step in steps:
+        click.echo(f"to do: {step}")
+
+
+def _device(name: str, as_json: bool) -> None:
+    """What a device behind SSH is, what could run there, and what is deployed."""
+    from dataclasses import asdict
+
+    from edgekit.cli.console import document, size
+    from edgekit.cli.places import open_ssh
+    from edgekit.devices.payload import why_not
+
+    with open_ssh(name) as place:
+        facts = place.facts()
+    formats = {format: why_not(format, facts.machine, facts.numpy) for format in ("tflite", "pte")}
+    machine = facts.machine.to_json()
+    findings = {
+        "device": name,
+        "machine": machine,
+        "matches_target": matching(facts.machine),
+        "free_disk_bytes": facts.free_disk_bytes,
+        "python_path": facts.python_path,
+        "formats": [{"format": format, "runs": reason is None, "reason": reason} for format, reason in formats.items()],
+        "apps": {app: asdict(known) for app, known in facts.inventory.apps.items()},
+    }
+    if as_json:
+        document(findings)
+        return
+    memory = facts.machine.free_memory_bytes
+    lines = [
+        *machine_lines(machine, matching(facts.machine)),
+        f"free      {size(facts.free_disk_bytes)} of disk, {'unknown' if memory is None else size(memory)} of memory",
+        "",
+        *(f".{format:<8} {'runs there' if reason is None else reason}" for format, reason in formats.items()),
+        "",
+    ]
+    apps = facts.inventory.apps
+    deployed = [f"{name}: {app.current} is current" for name, app in sorted(apps.items()) if app.current]
+    click.echo("\n".join(lines + (deployed or ["nothing is deployed there"])))
