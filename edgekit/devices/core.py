@@ -62,9 +62,9 @@ def core(architecture: str, report: Callable[[str], None], *, download: bool = T
     found = wheels.find(f"executorch=={native.EXECUTORCH}", None, architecture, None)
     folder = native.prebuilt(architecture) or native.local(architecture)
     if not folder.is_dir() and native.compiler(architecture) is None:  # said before the download
-        package = f"g++-{architecture.replace('_', '-')}-linux-gnu"
+        hint = f"on Debian or Ubuntu: apt-get install {native.compiler_package(architecture)}"
         reason = f"this edgekit brings no ExecuTorch core for {architecture}, and no compiler to build it is here"
-        raise EdgekitError("EK-MISSING-PACKAGE", reason, f"on Debian or Ubuntu: apt-get install {package}")
+        raise EdgekitError("EK-MISSING-PACKAGE", reason, hint)
     wheel = wheels.obtain(found, report, download=download)
     if not folder.is_dir():
         report(f"building the ExecuTorch core for {architecture}")

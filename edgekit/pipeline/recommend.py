@@ -56,7 +56,7 @@ def _reason(best: Variant, variants: Sequence[Variant], target: Target, allowed:
         parts.append(f"accuracy {best.accuracy:.2f} %, {_drop(best.accuracy_drop)} the float model")
     else:
         parts.append(f"agrees with the float model on {best.agreement:.1f} % of the check samples")
-    largest = max(variants, key=lambda variant: variant.size_bytes)
+    largest = max((each for each in variants if each.format == best.format), key=lambda variant: variant.size_bytes)
     if largest.size_bytes > 1.1 * best.size_bytes:
         parts.append(f"{largest.size_bytes / best.size_bytes:.1f}x smaller than {largest.name}")
     parts.append(f"{RECIPES[best.recipe].name} comes first for {target.title} among what keeps its quality")

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import platform
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from edgekit.devices.emulator import counter, debian, guest, qemu
 from edgekit.devices.emulator.guest import System
 from edgekit.runtime import native
-
-_CROSS_COMPILERS = {"aarch64": "g++-aarch64-linux-gnu"}
 
 
 @dataclass(frozen=True)
@@ -79,8 +76,7 @@ def _core(system: System) -> Item:
         return Item("ExecuTorch core", True, f"built for {architecture}")
     if native.compiler(architecture) is not None:
         return Item("ExecuTorch core", True, f"will be built for {architecture}")
-    package = "g++" if platform.machine() == architecture else _CROSS_COMPILERS[architecture]
-    return Item("ExecuTorch core", False, f"no compiler for {architecture}", (package,))
+    return Item("ExecuTorch core", False, f"no compiler for {architecture}", (native.compiler_package(architecture),))
 
 
 def _counting(system: System) -> Item:

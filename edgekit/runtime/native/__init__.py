@@ -127,6 +127,11 @@ def compiler(architecture: str) -> str | None:
     return next((found for name in names if (found := shutil.which(name))), None)
 
 
+def compiler_package(architecture: str) -> str:
+    """Debian's package with a `compiler` for *architecture*."""
+    return "g++" if architecture == platform.machine() else f"g++-{architecture.replace('_', '-')}-linux-gnu"
+
+
 def why_not() -> str | None:
     """What keeps the core from running here, in one line; None when it runs, or will once it is built."""
     core = library()

@@ -66,8 +66,8 @@ def build(architecture: str, executorch: Path, into: Path, *, sanitize: bool = F
         raise EdgekitError("EK-ENGINE", f"{executorch} is executorch {version}, the core needs {native.EXECUTORCH}")
     compiler = native.compiler(architecture)
     if compiler is None:
-        package = "g++" if architecture == platform.machine() else f"g++-{architecture.replace('_', '-')}-linux-gnu"
-        raise EdgekitError("EK-ENGINE", f"there is no C++ compiler for {architecture}", f"apt install {package}")
+        hint = f"apt install {native.compiler_package(architecture)}"
+        raise EdgekitError("EK-ENGINE", f"there is no C++ compiler for {architecture}", hint)
     into.mkdir(parents=True, exist_ok=True)
     flags = [*_FLAGS, *(_SANITIZERS if sanitize else ())]
     headers = executorch / "include"
