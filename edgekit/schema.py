@@ -6,11 +6,12 @@ import types
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import cache
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 
 def conform(kind: Any, value: object, place: str = "") -> Any:
-    """*value* as *kind*: a dataclass, ``tuple[X, ...]``, ``Mapping[str, X]``, ``X | None``, ``Any``, or a plain type.
+    """*value* as *kind*: a dataclass, ``tuple[X, ...]``, ``Mapping[str, X]``, ``X | None``, ``Literal``, ``Any``, or a
+    plain type.
 
     Lists become tuples and whole numbers become floats where those are declared; nothing else is converted.
 
@@ -27,6 +28,10 @@ def conform(kind: Any, value: object, place: str = "") -> Any:
         return None if value is None else conform(get_args(kind)[0], value, place)
     if is_dataclass(kind):
         return _dataclass(kind, _typed(dict, value, place), place)
+    if origin is Literal:
+        if value not in get_args(kind):
+            raise ValueError(f"{place or 'it'} is {value!r}, not one of {', '.join(map(repr, get_args(kind)))}")
+        return value
     if origin is tuple:
         items = _typed(list, value, place)
         return tuple(conform(get_args(kind)[0], item, f"{place}[{index}]") for index, item in enumerate(items))

@@ -14,6 +14,7 @@ import numpy as np
 
 from edgekit.errors import EdgekitError, from_json
 from edgekit.runtime import frames
+from edgekit.runtime.engines.base import Steps
 from edgekit.tensors import Signature
 
 
@@ -123,6 +124,7 @@ class RemoteSession:
     """A `Session` whose engine runs in a `Server`. A call costs two trips through a pipe, about 0.1 ms."""
 
     run_one: Callable[[np.ndarray], np.ndarray] | None = None
+    steps: Steps | None = None
 
     def __init__(self, server: Server, signature: Signature, threads: int, owned: bool):
         self.threads = threads

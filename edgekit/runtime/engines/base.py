@@ -5,13 +5,27 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from edgekit.errors import EdgekitError
 from edgekit.target import Feature
 from edgekit.tensors import Signature
+
+
+class Steps(NamedTuple):
+    """What `Session.run` does, in three functions: to be called in this order, each once, for every inference.
+
+    Attributes:
+        write: Copies the inputs in.
+        invoke: Runs the model. On an accelerator it waits for the result.
+        read: Copies the outputs out.
+    """
+
+    write: Callable[[Sequence[np.ndarray]], None]
+    invoke: Callable[[], None]
+    read: Callable[[], list[np.ndarray]]
 
 
 class Session(Protocol):
@@ -21,10 +35,12 @@ class Session(Protocol):
         threads: Number of threads the engine really uses, which may differ from what was asked for.
         run_one: `run` without its lists, for a method of one input and one output: array in, fresh array out.
             None where the engine has no quicker way than `run`. It must not be called after `close`.
+        steps: `run` taken apart, to be timed; None where the engine cannot. The same holds after `close`.
     """
 
     threads: int
     run_one: Callable[[np.ndarray], np.ndarray] | None
+    steps: Steps | None
 
     def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Run the model once.
@@ -77,6 +93,14 @@ class Engine(Protocol):
 
     def version(self) -> str | None:
         """The installed version, or None when it is not installed. Imports nothing."""
+        ...
+
+    def import_library(self) -> None:
+        """Import what `open` needs and nothing of the model's, so that the two can be timed apart.
+
+        Raises:
+            EdgekitError: ``EK-ENGINE``: it cannot be imported.
+        """
         ...
 
     def open(self, data: bytes, signature: Signature, threads: int, method: str | None = None) -> Session:

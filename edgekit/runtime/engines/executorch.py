@@ -13,7 +13,7 @@ import numpy as np
 
 from edgekit.errors import EdgekitError
 from edgekit.runtime import native
-from edgekit.runtime.engines.base import Platform, Session, failure, misfit, package_version
+from edgekit.runtime.engines.base import Platform, Session, Steps, failure, misfit, package_version
 from edgekit.tensors import Signature, TensorSpec
 
 
@@ -29,6 +29,14 @@ class ExecuTorch:
 
     def version(self) -> str | None:
         return native.EXECUTORCH if native.why_not() is None else _binding_version()
+
+    def import_library(self) -> None:
+        try:
+            _core()
+        except EdgekitError:
+            if _binding_version() is None:
+                raise
+            import executorch.runtime  # noqa: F401
 
     def open(self, data: bytes, signature: Signature, threads: int, method: str | None = None) -> Session:
         method = method or "forward"
@@ -52,6 +60,7 @@ class CoreSession:
     """
 
     run_one: Callable[[np.ndarray], np.ndarray] | None
+    steps: Steps | None
 
     def __init__(
         self, core: Path, data: bytes, signature: Signature, threads: int, method: str, *, trace: bool = False
@@ -69,17 +78,14 @@ class CoreSession:
         self._inputs: tuple[Any, ...] = opened.inputs
         self._outputs: tuple[Any, ...] = opened.outputs
         self.run_one = self._run_one() if len(opened.inputs) == len(opened.outputs) == 1 else None
+        self.steps = Steps(self._write, self._invoke, self._read)
 
     def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         if self._closed:
             raise EdgekitError("EK-RUN", f"{ExecuTorch.name} failed to run the model: the session is closed")
-        try:
-            for place, array in zip(self._inputs, inputs, strict=True):
-                place[...] = array
-            self._method.run()
-        except (RuntimeError, ValueError) as error:
-            raise failure(ExecuTorch.name, "run the model", error) from error
-        return [output.copy() for output in self._outputs]
+        self._write(inputs)
+        self._invoke()
+        return self._read()
 
     def take_trace(self) -> bytes:
         """The events since the model was loaded, or since the last call, as an ETDump file.
@@ -95,8 +101,24 @@ class CoreSession:
     def close(self) -> None:
         self._closed = True
         self._inputs = self._outputs = ()
-        self.run_one = None
+        self.run_one = self.steps = None
         self._method.close()
+
+    def _write(self, inputs: Sequence[np.ndarray]) -> None:
+        try:
+            for place, array in zip(self._inputs, inputs, strict=True):
+                place[...] = array
+        except ValueError as error:
+            raise failure(ExecuTorch.name, "run the model", error) from error
+
+    def _invoke(self) -> None:
+        try:
+            self._method.run()
+        except RuntimeError as error:
+            raise failure(ExecuTorch.name, "run the model", error) from error
+
+    def _read(self) -> list[np.ndarray]:
+        return [output.copy() for output in self._outputs]
 
     def _run_one(self) -> Callable[[np.ndarray], np.ndarray]:
         """`run` for one array, with everything it needs at hand: each look-up costs more than a small layer."""
@@ -122,6 +144,7 @@ class BindingSession:
     _open_sessions = 0
     threads: int
     run_one: Callable[[np.ndarray], np.ndarray] | None = None
+    steps: Steps | None
 
     def __init__(self, data: bytes, signature: Signature, threads: int, method: str):
         import torch
@@ -146,24 +169,37 @@ class BindingSession:
         self._tensors = [torch.from_numpy(np.zeros(spec.shape, spec.dtype)) for spec in signature.inputs]
         self._views = [tensor.numpy() for tensor in self._tensors]
         self._execute = self._method.execute
+        self._results: list[Any] = []
         self._closed = False
+        self.steps = Steps(self._write, self._invoke, self._read)
         BindingSession._open_sessions += 1
 
     def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
-        for view, array in zip(self._views, inputs, strict=True):
-            view[...] = array
-        try:
-            return [output.numpy() for output in self._execute(self._tensors)]  # the binding clones outputs
-        except RuntimeError as error:
-            raise failure(ExecuTorch.name, "run the model", error) from error
+        self._write(inputs)
+        self._invoke()
+        return self._read()
 
     def close(self) -> None:
         if self._closed:
             return
         self._closed = True
         self._execute = _closed
+        self.steps = None
         del self._method, self._program
         BindingSession._open_sessions -= 1
+
+    def _write(self, inputs: Sequence[np.ndarray]) -> None:
+        for view, array in zip(self._views, inputs, strict=True):
+            view[...] = array
+
+    def _invoke(self) -> None:
+        try:
+            self._results = self._execute(self._tensors)
+        except RuntimeError as error:
+            raise failure(ExecuTorch.name, "run the model", error) from error
+
+    def _read(self) -> list[np.ndarray]:
+        return [output.numpy() for output in self._results]  # the binding clones outputs
 
 
 def _core() -> Path:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from edgekit.errors import EdgekitError, UsageError
-from edgekit.runtime.engines.base import failure, misfit, missing_method
+from edgekit.runtime.engines.base import Steps, failure, misfit, missing_method
 from edgekit.tensors import Signature, TensorSpec
 
 _NUMBERED = re.compile(r"(?:args|output)_(\d+)")
@@ -28,6 +28,7 @@ class InterpreterSession:
     """
 
     run_one: Callable[[np.ndarray], np.ndarray] | None
+    steps: Steps | None
 
     def __init__(
         self, engine: str, interpreter_type: Any, data: bytes, signature: Signature, threads: int, method: str | None
@@ -50,22 +51,36 @@ class InterpreterSession:
         places = (*self._inputs, *self._outputs)
         plain = len(places) == 2 and not any(place.narrowed for place in places) and signature.outputs[0].shape != ()
         self.run_one = self._run_one() if plain else None
+        self.steps = Steps(self._write, self._invoke, self._read)
 
     def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
-        wrapper, subgraph = self._wrapper, self._subgraph
-        if wrapper is None:
+        if self._wrapper is None:
             raise EdgekitError("EK-RUN", f"{self._engine} failed to run the model: the session is closed")
+        self._write(inputs)
+        self._invoke()
+        return self._read()
+
+    def close(self) -> None:
+        self._interpreter = self._wrapper = self.run_one = self.steps = None
+
+    def _write(self, inputs: Sequence[np.ndarray]) -> None:
+        set_tensor, subgraph = self._wrapper.SetTensor, self._subgraph
         try:
             for place, array in zip(self._inputs, inputs, strict=True):
-                wrapper.SetTensor(place.index, _narrow(array, place.spec) if place.narrowed else array, subgraph)
-            wrapper.Invoke(subgraph)
-            # A tensor without axes comes as a number.
-            return [np.asarray(wrapper.GetTensor(place.index, subgraph), place.spec.dtype) for place in self._outputs]
+                set_tensor(place.index, _narrow(array, place.spec) if place.narrowed else array, subgraph)
         except (ValueError, RuntimeError) as error:
             raise failure(self._engine, "run the model", error) from error
 
-    def close(self) -> None:
-        self._interpreter = self._wrapper = self.run_one = None
+    def _invoke(self) -> None:
+        try:
+            self._wrapper.Invoke(self._subgraph)
+        except (ValueError, RuntimeError) as error:
+            raise failure(self._engine, "run the model", error) from error
+
+    def _read(self) -> list[np.ndarray]:
+        get_tensor, subgraph = self._wrapper.GetTensor, self._subgraph
+        # A tensor without axes comes as a number.
+        return [np.asarray(get_tensor(place.index, subgraph), place.spec.dtype) for place in self._outputs]
 
     def _run_one(self) -> Callable[[np.ndarray], np.ndarray]:
         """`run` for one array, with everything it needs at hand: each look-up costs more than a small layer."""

@@ -17,6 +17,9 @@ class LiteRT:
     def version(self) -> str | None:
         return package_version("ai-edge-litert")
 
+    def import_library(self) -> None:
+        import ai_edge_litert.interpreter  # noqa: F401
+
     def open(self, data: bytes, signature: Signature, threads: int, method: str | None = None) -> Session:
         from ai_edge_litert.interpreter import Interpreter
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from edgekit.errors import EdgekitError
-from edgekit.runtime.engines.base import Platform, Session, failure, misfit, missing_method, package_version
+from edgekit.runtime.engines.base import Platform, Session, Steps, failure, misfit, missing_method, package_version
 from edgekit.tensors import Signature, TensorSpec
 
 #: ONNX Runtime's names of element types that are not numpy's.
@@ -26,6 +26,9 @@ class OnnxRuntime:
     def version(self) -> str | None:
         return package_version("onnxruntime")
 
+    def import_library(self) -> None:
+        import onnxruntime  # noqa: F401
+
     def open(self, data: bytes, signature: Signature, threads: int, method: str | None = None) -> Session:
         if method not in (None, "forward"):
             raise missing_method(self.name, method, ("forward",))
@@ -40,6 +43,8 @@ class OnnxSession:
     """
 
     run_one: Callable[[np.ndarray], np.ndarray] | None = None
+    #: One call does it all: it takes the caller's arrays as they are, and returns fresh ones.
+    steps: Steps | None = None
 
     def __init__(self, data: bytes, signature: Signature, threads: int):
         import onnxruntime

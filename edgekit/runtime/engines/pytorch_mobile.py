@@ -21,6 +21,9 @@ class PyTorchMobile:
     def version(self) -> str | None:
         return package_version("torch")
 
+    def import_library(self) -> None:
+        import torch.jit.mobile  # noqa: F401
+
     def open(self, data: bytes, signature: Signature, threads: int, method: str | None = None) -> Session:
         if method not in (None, "forward"):
             raise missing_method(self.name, method, ("forward",))

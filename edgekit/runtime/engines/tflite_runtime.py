@@ -27,6 +27,10 @@ class TFLiteRuntime:
     def version(self) -> str | None:
         return environments.installed_version(self.name)
 
+    def import_library(self) -> None:
+        if not environments.is_needed(self.name):
+            import tflite_runtime.interpreter  # noqa: F401
+
     def open(self, data: bytes, signature: Signature, threads: int, method: str | None = None) -> Session:
         if environments.is_needed(self.name):
             from edgekit.runtime.remote import Server

@@ -29,6 +29,9 @@ class TorchCompile:
         """The version of torch; None without a C++ compiler, too."""
         return package_version("torch") if shutil.which(os.environ.get("CXX", "g++")) else None
 
+    def import_library(self) -> None:
+        import torch._inductor  # noqa: F401
+
     def open(self, data: bytes, signature: Signature, threads: int, method: str | None = None) -> Session:
         if method not in (None, "forward"):
             raise missing_method(self.name, method, ("forward",))

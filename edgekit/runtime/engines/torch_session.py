@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from edgekit.errors import EdgekitError
-from edgekit.runtime.engines.base import failure, misfit
+from edgekit.runtime.engines.base import Steps, failure, misfit
 from edgekit.tensors import Signature
 
 #: What torch raises for a file that it cannot use, by experience.
@@ -30,6 +30,7 @@ class TorchSession:
     """
 
     run_one: Callable[[np.ndarray], np.ndarray] | None = None
+    steps: Steps | None
     _open_sessions = 0
 
     def __init__(self, engine: str, signature: Signature, threads: int, load: Callable[[], Callable[..., Any]]):
@@ -48,28 +49,39 @@ class TorchSession:
         # Inputs are copied into tensors of our own: torch takes neither read-only nor every strided array.
         self._tensors = [torch.from_numpy(np.zeros(spec.shape, spec.dtype)) for spec in signature.inputs]
         self._views = [tensor.numpy() for tensor in self._tensors]
+        self._results: Any = ()
+        self.steps = Steps(self._write, self._invoke, self._read)
         TorchSession._open_sessions += 1
 
     def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         if self._function is None:
             raise EdgekitError("EK-RUN", f"{self._engine} failed to run the model: the session is closed")
+        self._write(inputs)
+        self._invoke()
+        return self._read()
+
+    def close(self) -> None:
+        if self._function is not None:
+            self._function = self.steps = None
+            TorchSession._open_sessions -= 1
+
+    def _write(self, inputs: Sequence[np.ndarray]) -> None:
         for view, array in zip(self._views, inputs, strict=True):
             view[...] = array
+
+    def _invoke(self) -> None:
+        assert self._function is not None
         try:
             with self._torch.inference_mode():
-                results = self._function(*self._tensors)
+                self._results = self._function(*self._tensors)
         except RuntimeError as error:
             raise failure(self._engine, "run the model", error) from error
-        if isinstance(results, self._torch.Tensor):
-            results = (results,)
+
+    def _read(self) -> list[np.ndarray]:
+        results = (self._results,) if isinstance(self._results, self._torch.Tensor) else self._results
         # A copy, because an output may be a view of an input or of a constant.
         outputs = [np.array(result.numpy()) for result in results]
         if [(array.shape, array.dtype) for array in outputs] != self._outputs:
             shown = ", ".join(f"{array.dtype}{list(array.shape)}" for array in outputs)
             raise misfit(self._engine, f"its outputs are {shown}")
         return outputs
-
-    def close(self) -> None:
-        if self._function is not None:
-            self._function = None
-            TorchSession._open_sessions -= 1

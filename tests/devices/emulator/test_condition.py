@@ -13,6 +13,8 @@ from edgekit.cli.main import run
 from edgekit.devices.emulator import guest, qemu
 from edgekit.errors import DeviceError
 
+pytestmark = pytest.mark.slow
+
 SYSTEM = guest.SYSTEMS["aarch64"]
 
 

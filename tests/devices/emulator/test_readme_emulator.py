@@ -8,6 +8,7 @@ import pytest
 from support.readme import call, commands
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", commands("emulator"))
 def test_command(command: str, digits_bundle: Path, emulator_home: Path) -> None:
     call(command, environment={"EDGEKIT_HOME": str(emulator_home)})

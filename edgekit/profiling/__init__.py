@@ -1,0 +1,1 @@
+"""From a bundle and devices to profiles, and from profiles to figures, verdicts and reports. Runs on the host."""
