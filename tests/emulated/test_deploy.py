@@ -14,11 +14,11 @@ from support.commands import edgekit, finish, start
 
 from edgekit.bundle import Bundle
 
+pytestmark = pytest.mark.slow
+
 VARIANTS = ("int8.tflite", "int8.pte")
 PROGRAM = """\
 import edgekit, numpy
-
-pytestmark = pytest.mark.slow
 with edgekit.load("edgekit/apps/digits/current/digits.edgekit", variant="int8.pte") as model:
     print(model(dict(numpy.load("edgekit/apps/digits/current/sample.npz"))).tolist())
 """
