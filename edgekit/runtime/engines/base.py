@@ -83,12 +83,14 @@ class Engine(Protocol):
         name: What users call it, for example ``litert``.
         formats: File formats it loads, for example ``("tflite",)``.
         platforms: Where its library runs; empty when that is wherever it can be installed.
+        accelerator: What it computes on: ``cpu`` or ``cuda``.
         install_hint: One line that says how to get it.
     """
 
     name: str
     formats: tuple[str, ...]
     platforms: tuple[Platform, ...]
+    accelerator: str
     install_hint: str
 
     def version(self) -> str | None:

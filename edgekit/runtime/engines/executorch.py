@@ -22,6 +22,7 @@ class ExecuTorch:
     formats: tuple[str, ...] = ("pte",)
     #: Symbol versions in the libraries of executorch 1.5.1.
     platforms: tuple[Platform, ...] = (Platform("x86_64", "2.27"), Platform("aarch64", "2.27"))
+    accelerator = "cpu"
 
     @property
     def install_hint(self) -> str:

@@ -12,6 +12,7 @@ class LiteRT:
     formats: tuple[str, ...] = ("tflite",)
     #: Symbol versions in the wheels of ai-edge-litert 2.3.0, whose tag says 2.27.
     platforms: tuple[Platform, ...] = (Platform("x86_64", "2.34"), Platform("aarch64", "2.34"))
+    accelerator = "cpu"
     install_hint = "pip install ai-edge-litert"
 
     def version(self) -> str | None:

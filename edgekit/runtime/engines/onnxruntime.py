@@ -21,6 +21,7 @@ class OnnxRuntime:
     name = "onnxruntime"
     formats: tuple[str, ...] = ("onnx",)
     platforms: tuple[Platform, ...] = ()
+    accelerator = "cpu"
     install_hint = 'pip install "edgekit[baselines]"'
 
     def version(self) -> str | None:

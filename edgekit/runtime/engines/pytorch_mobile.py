@@ -16,6 +16,7 @@ class PyTorchMobile:
     name = "pytorch-mobile"
     formats: tuple[str, ...] = ("ptl",)
     platforms: tuple[Platform, ...] = ()
+    accelerator = "cpu"
     install_hint = 'pip install "edgekit[build]" (it is part of torch)'
 
     def version(self) -> str | None:

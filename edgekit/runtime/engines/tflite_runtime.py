@@ -22,6 +22,7 @@ class TFLiteRuntime:
         Platform("aarch64", "2.34"),
         Platform("armv7l", "2.34", ("neon",)),
     )
+    accelerator = "cpu"
     install_hint = environments.install_hint("tflite-runtime")
 
     def version(self) -> str | None:

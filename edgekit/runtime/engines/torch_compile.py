@@ -23,6 +23,7 @@ class TorchCompile:
     name = "torch-compile"
     formats: tuple[str, ...] = ("pt2",)
     platforms: tuple[Platform, ...] = ()
+    accelerator = "cpu"
     install_hint = 'pip install "edgekit[build]", and a C++ compiler: apt install g++'
 
     def version(self) -> str | None:

@@ -15,6 +15,7 @@ class TorchEager:
     name = "torch"
     formats: tuple[str, ...] = ("pt2",)
     platforms: tuple[Platform, ...] = ()
+    accelerator = "cpu"
     install_hint = 'pip install "edgekit[build]"'
 
     def version(self) -> str | None:
