@@ -1,0 +1,222 @@
+"""Rows: a profile's cells with all their figures. Every table, chart and verdict is made from rows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from edgekit.profiling.comparison import Comparison, compare, throttled
+from edgekit.profiling.statistics import Summary, sound, summarise
+from edgekit.runtime.profiler.records import MEASURED, Cell, Process, Profile, Samples, Status
+
+#: The engine that others are compared with, where it was measured.
+REFERENCE_ENGINE = "litert"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One variant of a bundle on one engine of one device. What is not known is None.
+
+    Attributes:
+        bundle: Its name.
+        target: The target it was built for.
+        accelerator: ``cpu`` or ``cuda``.
+        batch: Samples in an inference.
+        status, reason: Whether it was measured, and why not.
+        marks: What speaks against the figures: ``degraded: REASON``, ``throttled: REASON``.
+        headline: Whether its latency counts: it was measured, and the machine was not throttled.
+        latency_ms: Of whole inferences, inputs copied in and outputs out.
+        reference: The engine of the row that it is compared with; None for that row itself.
+        comparison: With the reference, which has the same device, signature of the model, and precision.
+        import_ms, load_ms, load_cold_ms, load_warm_ms, first_ms: Importing the engine, loading the file (in all
+            processes; in those that found it outside and in the file cache), first inference. Medians over processes.
+        write_us, invoke_us, read_us: Parts of an inference, measured apart.
+        preprocess_ms: The bundle's preprocessing of one sample.
+        peak_rss_bytes: Of a process that only loads and runs the model, which includes the interpreter and numpy.
+        anonymous_bytes, file_bytes: Of what it held in the end: its own, and pages of files.
+        size_bytes, accuracy, accuracy_drop, snr_db, agreement, delegated_share: As in the bundle's manifest:
+            percent, and percentage points.
+        recommended: Whether the bundle recommends the variant for its target.
+        guest_instructions: Of one inference on an emulated board.
+        energy_mj: Of one inference, from the board's own meter; *energy_reason* says why there is none.
+        operators_headline: The operators in one line; *operators_reason* says why there are none though asked for.
+        operators_sum_us, operators_whole_us: All operators together, and the traced inference as a whole.
+        throughput: Samples per second, at the median.
+    """
+
+    device: str
+    emulated: bool
+    bundle: str
+    target: str
+    variant: str
+    engine: str
+    engine_version: str | None
+    format: str
+    recipe: str
+    accelerator: str | None
+    batch: int
+    threads: int | None
+    status: Status
+    reason: str
+    marks: tuple[str, ...]
+    headline: bool
+    latency_ms: Summary | None
+    reference: str | None
+    comparison: Comparison | None
+    import_ms: float | None
+    load_ms: float | None
+    load_cold_ms: float | None
+    load_warm_ms: float | None
+    first_ms: float | None
+    write_us: float | None
+    invoke_us: float | None
+    read_us: float | None
+    preprocess_ms: float | None
+    peak_rss_bytes: int | None
+    anonymous_bytes: int | None
+    file_bytes: int | None
+    size_bytes: int
+    accuracy: float | None
+    accuracy_drop: float | None
+    snr_db: float
+    agreement: float
+    delegated_share: float | None
+    recommended: bool
+    guest_instructions: int | None
+    energy_mj: float | None
+    energy_reason: str
+    operators_headline: str | None
+    operators_reason: str
+    operators_sum_us: float | None
+    operators_whole_us: float | None
+    throughput: float | None
+
+    @property
+    def name(self) -> str:
+        """``fp32.tflite on litert``."""
+        return f"{self.variant} on {self.engine}"
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def rows(profile: Profile) -> tuple[Row, ...]:
+    """A row for each cell of *profile*, in its order.
+
+    Raises:
+        ValueError: The samples of a process are damaged.
+    """
+    return tuple(_row(profile, cell, _reference(profile, cell)) for cell in profile.cells)
+
+
+def _reference(profile: Profile, cell: Cell) -> Cell | None:
+    """What *cell* is compared with: the first measured one of its device, signature and precision.
+
+    A cell that got the same input comes before one that did not, LiteRT before other engines. Bundles do not matter:
+    what a desktop's bundle holds is compared with the file for a board when they are of one signature.
+    """
+    if cell.status != MEASURED or cell.conditions is None:
+        return None
+    conditions = cell.conditions
+    peers = [each for each in profile.cells if _group(profile, each) == _group(profile, cell)]
+    peers = [each for each in peers if each.conditions is not None and sound(each.processes)]
+
+    def rank(peer: Cell) -> tuple[bool, bool]:
+        assert peer.conditions is not None
+        return peer.conditions.inputs_sha256 != conditions.inputs_sha256, peer.engine != REFERENCE_ENGINE
+
+    best = min(peers, key=rank, default=None)
+    return None if best is cell else best
+
+
+def _group(profile: Profile, cell: Cell) -> tuple[str, str, str]:
+    bundle = profile.bundle(cell)
+    return cell.device, json.dumps(bundle.signature, sort_keys=True), bundle.variant(cell.variant).recipe
+
+
+def _row(profile: Profile, cell: Cell, reference: Cell | None) -> Row:
+    device, bundle = profile.device(cell), profile.bundle(cell)
+    variant = bundle.variant(cell.variant)
+    processes = sound(cell.processes)
+    latency = summarise(processes, seed=profile.settings.seed)
+    memory, operators, conditions = cell.memory, cell.operators, cell.conditions
+    comparison = None
+    if reference is not None:
+        floor = device.noise_floor_percent
+        comparison = compare(reference, cell, noise_floor_percent=floor, seed=profile.settings.seed)
+    batch = 1 if conditions is None else conditions.batch
+    return Row(
+        device=cell.device,
+        emulated=device.emulated,
+        bundle=bundle.name,
+        target=bundle.target,
+        variant=cell.variant,
+        engine=cell.engine,
+        engine_version=cell.engine_version,
+        format=variant.format,
+        recipe=variant.recipe,
+        accelerator=None if conditions is None else conditions.accelerator,
+        batch=batch,
+        threads=None if conditions is None else conditions.threads,
+        status=cell.status,
+        reason=cell.reason,
+        marks=tuple(dict.fromkeys(mark for process in cell.processes for mark in process.marks)),
+        headline=cell.status == MEASURED and latency is not None and not throttled(cell),
+        latency_ms=latency,
+        reference=None if reference is None else reference.engine,
+        comparison=comparison,
+        import_ms=_median(process.import_ms for process in processes),
+        load_ms=_median(process.load_ms for process in processes),
+        load_cold_ms=_median(process.load_ms for process in processes if process.load_cache == "cold"),
+        load_warm_ms=_median(process.load_ms for process in processes if process.load_cache == "warm"),
+        first_ms=_median(process.first_ms for process in processes),
+        write_us=_microseconds(process.spans.write_ns for process in processes if process.spans),
+        invoke_us=_microseconds(process.spans.invoke_ns for process in processes if process.spans),
+        read_us=_microseconds(process.spans.read_ns for process in processes if process.spans),
+        preprocess_ms=_preprocess_ms(processes),
+        peak_rss_bytes=None if memory is None else memory.peak_rss_bytes,
+        anonymous_bytes=None if memory is None else memory.anonymous_bytes,
+        file_bytes=None if memory is None else memory.file_bytes,
+        size_bytes=variant.size_bytes,
+        accuracy=variant.accuracy,
+        accuracy_drop=variant.accuracy_drop,
+        snr_db=variant.snr_db,
+        agreement=variant.agreement,
+        delegated_share=variant.delegated_share,
+        recommended=bundle.recommended.get("variant") == cell.variant,
+        guest_instructions=cell.guest_instructions,
+        energy_mj=_energy_mj(processes, latency),
+        energy_reason=cell.energy,
+        operators_headline=None,
+        operators_reason=cell.operators_reason,
+        operators_sum_us=None if operators is None else sum(each.time_us for each in operators.operators),
+        operators_whole_us=None if operators is None else operators.whole_us,
+        throughput=None if latency is None else 1000 * batch / latency.median,
+    )
+
+
+def _median(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return median(known) if known else None
+
+
+def _microseconds(spans: Iterable[Samples]) -> float | None:
+    """The median over processes of each one's median."""
+    nanoseconds = _median(float(np.median(span.array())) for span in spans if span.count)
+    return None if nanoseconds is None else nanoseconds / 1e3
+
+
+def _preprocess_ms(processes: Sequence[Process]) -> float | None:
+    microseconds = _microseconds(process.preprocess_ns for process in processes if process.preprocess_ns)
+    return None if microseconds is None else microseconds / 1e3
+
+
+def _energy_mj(processes: Sequence[Process], latency: Summary | None) -> float | None:
+    """What the whole board takes while one inference runs: mean power of the steady state, times the mean duration."""
+    watts = [state.power_w for process in processes for state in process.during if state.power_w is not None]
+    return sum(watts) / len(watts) * latency.mean if watts and latency is not None else None
