@@ -43,8 +43,8 @@ class InterpreterSession:
                 interpreter._interpreter.AllocateTensors(subgraph)
         except (ValueError, RuntimeError) as error:
             raise failure(engine, "load the model", error) from error
-        self._inputs = _places(engine, signature.inputs, inputs)
-        self._outputs = _places(engine, signature.outputs, outputs)
+        self._inputs = locate(engine, signature.inputs, inputs)
+        self._outputs = locate(engine, signature.outputs, outputs)
         self._subgraph = subgraph
         self._interpreter = interpreter  # owns the file's bytes, which the wrapper only points to
         self._wrapper = interpreter._interpreter
@@ -67,7 +67,7 @@ class InterpreterSession:
         set_tensor, subgraph = self._wrapper.SetTensor, self._subgraph
         try:
             for place, array in zip(self._inputs, inputs, strict=True):
-                set_tensor(place.index, _narrow(array, place.spec) if place.narrowed else array, subgraph)
+                set_tensor(place.index, narrow(array, place.spec) if place.narrowed else array, subgraph)
         except (ValueError, RuntimeError) as error:
             raise failure(self._engine, "run the model", error) from error
 
@@ -101,7 +101,7 @@ class InterpreterSession:
 
 
 @dataclass(frozen=True)
-class _Place:
+class Place:
     """Where an input or output of the signature is in the file.
 
     Attributes:
@@ -113,18 +113,23 @@ class _Place:
     narrowed: bool
 
 
-def _narrow(array: np.ndarray, spec: TensorSpec) -> np.ndarray:
-    narrow = array.astype(np.int32)
-    if not np.array_equal(narrow, array):
+def narrow(array: np.ndarray, spec: TensorSpec) -> np.ndarray:
+    """*array* as int32.
+
+    Raises:
+        UsageError: ``EK-INPUT``: it holds values beyond that.
+    """
+    narrowed = array.astype(np.int32)
+    if not np.array_equal(narrowed, array):
         raise UsageError("EK-INPUT", f"input {spec.name!r} holds values beyond int32, which the .tflite file takes")
-    return narrow
+    return narrowed
 
 
 #: Facts of an input or output, with its name in the signature, or without one.
-_Tensors = list[tuple[str | None, Mapping[str, Any]]]
+Tensors = list[tuple[str | None, Mapping[str, Any]]]
 
 
-def _tensors(engine: str, interpreter: Any, method: str | None) -> tuple[_Tensors, _Tensors, int]:
+def _tensors(engine: str, interpreter: Any, method: str | None) -> tuple[Tensors, Tensors, int]:
     """Inputs and outputs of the signature called *method*, and the number of its subgraph.
 
     With None: of the file's only or unnamed signature; or, in file order and without names, of a file that has
@@ -137,15 +142,20 @@ def _tensors(engine: str, interpreter: Any, method: str | None) -> tuple[_Tensor
             [(None, facts) for facts in interpreter.get_output_details()],
             0,
         )
-    if method is None:
-        method = keys[0] if len(keys) == 1 else next((key for key in _UNNAMED if key in keys), None)
-    if method not in keys:
-        raise missing_method(engine, method, keys)
-    runner = interpreter.get_signature_runner(method)
+    runner = interpreter.get_signature_runner(signature_key(engine, keys, method))
     return list(runner.get_input_details().items()), list(runner.get_output_details().items()), runner._subgraph_index
 
 
-def _places(engine: str, specs: Sequence[TensorSpec], tensors: _Tensors) -> tuple[_Place, ...]:
+def signature_key(engine: str, keys: Sequence[str], method: str | None) -> str:
+    """Which of a file's signatures is *method*; with None, its only or unnamed one."""
+    if method is None:
+        method = keys[0] if len(keys) == 1 else next((key for key in _UNNAMED if key in keys), None)
+    if method is None or method not in keys:
+        raise missing_method(engine, method, keys)
+    return method
+
+
+def locate(engine: str, specs: Sequence[TensorSpec], tensors: Tensors) -> tuple[Place, ...]:
     """The tensors in the order of *specs*: by name, else by litert-torch's numbering, else by position."""
     named = {name: facts for name, facts in tensors if name is not None}
     if all(spec.name in named for spec in specs):
@@ -159,9 +169,9 @@ def _places(engine: str, specs: Sequence[TensorSpec], tensors: _Tensors) -> tupl
     return tuple(_place(engine, spec, facts) for spec, facts in zip(specs, found, strict=True))
 
 
-def _place(engine: str, spec: TensorSpec, facts: Mapping[str, Any]) -> _Place:
+def _place(engine: str, spec: TensorSpec, facts: Mapping[str, Any]) -> Place:
     shape, dtype = tuple(int(size) for size in facts["shape"]), np.dtype(facts["dtype"]).name
     narrowed = (spec.dtype, dtype) == ("int64", "int32")
     if shape != spec.shape or not (dtype == spec.dtype or narrowed):
         raise misfit(engine, f"{spec.name!r} is {dtype}{list(shape)}, not {spec.dtype}{list(spec.shape)}")
-    return _Place(int(facts["index"]), spec, narrowed)
+    return Place(int(facts["index"]), spec, narrowed)
