@@ -203,6 +203,15 @@ class BindingSession:
         return [output.numpy() for output in self._results]  # the binding clones outputs
 
 
+def traced_session(data: bytes, signature: Signature, threads: int, method: str | None = None) -> CoreSession:
+    """A session whose events are recorded, for `CoreSession.take_trace`.
+
+    Raises:
+        EdgekitError: ``EK-ENGINE``: there is no core here; torch's binding keeps no such record.
+    """
+    return CoreSession(_core(), data, signature, threads, method or "forward", trace=True)
+
+
 def _core() -> Path:
     """The core's library, built now if need be, with everything it needs loaded.
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from edgekit.bundle import Variant
+from edgekit.bundle import Bundle, Variant, manifest_bytes, sha256
 from edgekit.errors import UsageError
 from edgekit.runtime.machine import Machine
 from edgekit.schema import conform
@@ -71,6 +71,9 @@ class BoardState:
         free_memory_bytes: What a program could have without swapping.
         power_source: ``mains`` or ``battery``.
         power_w: What the board's own meter says it takes (Raspberry Pi 5).
+        others_load_per_core: What of the load was not the measurement's own doing.
+        throttle_count: How often cores and packages of an x86 processor were slowed down for their heat since the
+            machine was started.
     """
 
     at_s: float
@@ -82,6 +85,8 @@ class BoardState:
     free_memory_bytes: int | None = None
     power_source: str | None = None
     power_w: float | None = None
+    others_load_per_core: float | None = None
+    throttle_count: int | None = None
 
 
 @dataclass(frozen=True)
@@ -211,10 +216,25 @@ class Operators:
 @dataclass(frozen=True)
 class Trace:
     """What an engine recorded of traced inferences, before it is decoded: ``etdump`` or ``litert`` (see
-    `edgekit.profiling.operators`), in base64."""
+    `edgekit.profiling.operators`), deflated, in base64."""
 
     kind: Literal["etdump", "litert"]
     data: str
+
+    @classmethod
+    def pack(cls, kind: Literal["etdump", "litert"], recorded: bytes) -> Trace:
+        return cls(kind, base64.b64encode(zlib.compress(recorded, 6)).decode("ascii"))
+
+    def recorded(self) -> bytes:
+        """What was packed.
+
+        Raises:
+            ValueError: What is stored is damaged.
+        """
+        try:
+            return zlib.decompress(base64.b64decode(self.data, validate=True))
+        except zlib.error as error:
+            raise ValueError(f"the trace is damaged ({error})") from error
 
 
 @dataclass(frozen=True)
@@ -285,6 +305,20 @@ class BundleRecord:
     recommended: Mapping[str, str]
     source: Mapping[str, Any]
     random_checks: bool = False
+
+    @classmethod
+    def of(cls, bundle: Bundle) -> BundleRecord:
+        manifest = bundle.manifest
+        return cls(
+            name=manifest.name,
+            sha256=sha256(manifest_bytes(manifest)),
+            target=manifest.target,
+            signature=manifest.signature.to_json(),
+            variants=manifest.variants,
+            recommended=manifest.recommended,
+            source=manifest.source,
+            random_checks=bool(manifest.checks.get("random")),
+        )
 
     def variant(self, name: str) -> Variant:
         return next(variant for variant in self.variants if variant.name == name)

@@ -1,0 +1,98 @@
+"""Traces of operators: what an engine itself records of a few inferences, apart from the timing of whole ones."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import astuple
+from typing import Any
+
+import numpy as np
+
+from edgekit.errors import EdgekitError
+from edgekit.runtime.profiler.records import Trace
+from edgekit.tensors import Signature
+
+#: A trace of ExecuTorch grows by some 20 KB with each run.
+MAX_RUNS = 100
+
+_WARM_UP_RUNS = 3
+_WARM_UP_S = 0.3
+
+
+def trace(
+    engine: str,
+    data: bytes,
+    signature: Signature,
+    threads: int,
+    inputs: Sequence[np.ndarray],
+    *,
+    runs: int = MAX_RUNS,
+    method: str | None = None,
+) -> Trace:
+    """Run a model with its engine's tracer on, after a short warm-up without record.
+
+    Args:
+        engine: ``executorch`` or ``litert``.
+        data: The model file's contents.
+        signature: What goes in and out.
+        threads: Threads to use.
+        inputs: One array per input.
+        runs: Inferences to trace, at most `MAX_RUNS`.
+        method: As in `Engine.open`.
+
+    Returns:
+        What was recorded, for `edgekit.profiling.operators.decode`.
+
+    Raises:
+        EdgekitError: ``EK-ENGINE``: the engine has no tracer here; ``EK-RUN``: it failed.
+    """
+    if engine not in _TRACERS:
+        raise EdgekitError("EK-ENGINE", f"{engine} has no operator trace here", f"traced: {', '.join(_TRACERS)}")
+    return _TRACERS[engine](data, signature, threads, inputs, min(runs, MAX_RUNS), method)
+
+
+def _trace_executorch(
+    data: bytes, signature: Signature, threads: int, inputs: Sequence[np.ndarray], runs: int, method: str | None
+) -> Trace:
+    from edgekit.runtime.engines.executorch import traced_session
+
+    session = traced_session(data, signature, threads, method)
+    try:
+        _warm_up(lambda: session.run(inputs))
+        session.take_trace()
+        for _ in range(runs):
+            session.run(inputs)
+        return Trace.pack("etdump", session.take_trace())
+    finally:
+        session.close()
+
+
+def _trace_litert(
+    data: bytes, signature: Signature, threads: int, inputs: Sequence[np.ndarray], runs: int, method: str | None
+) -> Trace:
+    """A JSON document: the file's nodes, and of each run how long it took and the profiler's events."""
+    from edgekit.runtime.engines.litert_profiler import ProfiledModel
+
+    model = ProfiledModel(data, signature, threads, method)
+    try:
+        _warm_up(lambda: model.run(inputs))
+        recorded: list[dict[str, Any]] = []
+        for _ in range(runs):
+            _, events, elapsed_ns = model.run(inputs)
+            recorded.append({"elapsed_ns": elapsed_ns, "events": [astuple(event) for event in events]})
+        value = {"nodes": [astuple(node) for node in model.nodes], "runs": recorded}
+    finally:
+        model.close()
+    return Trace.pack("litert", json.dumps(value, separators=(",", ":")).encode())
+
+
+def _warm_up(run: Callable[[], object]) -> None:
+    began, done = time.monotonic(), 0
+    while done < _WARM_UP_RUNS or time.monotonic() - began < _WARM_UP_S:
+        run()
+        done += 1
+
+
+_TRACERS: dict[str, Callable[..., Trace]] = {"executorch": _trace_executorch, "litert": _trace_litert}
