@@ -1,0 +1,309 @@
+"""The state of the machine that measures: how fast, how hot, how busy. Standard library only."""
+
+from __future__ import annotations
+
+import os
+import re
+import statistics
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TypeVar
+
+from edgekit.runtime.profiler.records import BoardState
+
+#: Types of thermal zone that belong to the processor, best first: of boards, Intel's, and of phones.
+_CPU_ZONES = (r"cpu[-_]thermal", r"x86_pkg_temp", r"soc[-_]thermal", r"cpu.*", r"mtktscpu", r"soc.*")
+#: Names of hwmon sensors whose first temperature is the processor's: AMD's have no thermal zone.
+_CPU_SENSORS = ("k10temp", "zenpower", "coretemp", "cpu_thermal")
+
+#: Enough of any file that is read here: of /proc/stat only its first line is wanted.
+_MOST_BYTES = 4096
+#: Fewer clock ticks, of all cores together, say nothing of a load; then the next look looks further back.
+_LEAST_TICKS = 10
+_VCGENCMD_TIMEOUT_S = 2.0
+
+_NO_METER = "this machine has no power meter that edgekit can read (a Raspberry Pi 5 has one)"
+_SILENT_METER = "vcgencmd pmic_read_adc does not answer; it has to be installed, and the user in group video"
+_BOARDS_WITH_METER = ("Raspberry Pi 5", "Raspberry Pi Compute Module 5")
+
+_T = TypeVar("_T")
+
+
+def ask_firmware(command: str) -> str | None:
+    """What ``vcgencmd COMMAND`` prints on a Raspberry Pi; None where it is missing, or fails."""
+    try:
+        done = subprocess.run(
+            ["vcgencmd", command],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_VCGENCMD_TIMEOUT_S,
+            check=False,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout if done.returncode == 0 else None
+
+
+class Board:
+    """Looks at a machine. What it lacks, and what cannot be understood, is None or empty; nothing raises.
+
+    A look reads files that are kept open, in less than a millisecond. Only where a Raspberry Pi's kernel does not show
+    what its firmware throttles does each look run ``vcgencmd`` (some 10 ms).
+
+    Args:
+        root: Where the machine's files begin.
+        clock: Seconds that only go up.
+        vcgencmd: Asks a Raspberry Pi's firmware; see `ask_firmware`.
+    """
+
+    def __init__(
+        self,
+        root: Path = Path("/"),
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        vcgencmd: Callable[[str], str | None] = ask_firmware,
+    ) -> None:
+        self._root, self._clock, self._vcgencmd = root, clock, vcgencmd
+        cores = _numbered(root / "sys/devices/system/cpu", "cpu")
+        self._frequencies = _one_for_each(core / "cpufreq/scaling_cur_freq" for core in cores)
+        self._governors = _one_for_each(core / "cpufreq/scaling_governor" for core in cores)
+        self._throttle_counts = [_File(path) for path in _throttle_counts(cores) if path.is_file()]
+        self._temperatures = [_File(path) for path in _temperatures(root)]
+        self._firmware = next(map(_File, root.glob("sys/devices/platform/soc*/soc*:firmware/get_throttled")), None)
+        self._ask_for_bits = self._firmware is None
+        self._supplies = [_Supply(path) for path in sorted(root.glob("sys/class/power_supply/*"))]
+        self._stat, self._meminfo = _File(root / "proc/stat"), _File(root / "proc/meminfo")
+        self._last_ticks = self._ticks()
+
+    def look(self, *, meter: bool = False) -> BoardState:
+        """The machine now, its load since the look before (the first: since this object was made).
+
+        Args:
+            meter: Also read the power meter, where there is one: another 10 ms, and some work for the processor. What
+                it shows is the power of this moment: read it while inferences run.
+        """
+        load, others = self._loads()
+        return BoardState(
+            at_s=self._clock(),
+            frequencies_hz=_known([1000 * (_whole(text) or 0) for text in _texts(self._frequencies)]),
+            governors=_known([text.strip() for text in _texts(self._governors)]),
+            temperature_celsius=max(filter(None, (_celsius(file.text()) for file in self._temperatures)), default=None),
+            throttled=self._throttled(),
+            throttle_count=_sum(_whole(file.text()) for file in self._throttle_counts),
+            load_per_core=load,
+            others_load_per_core=others,
+            free_memory_bytes=_free_memory_bytes(self._meminfo.text()),
+            power_source=_power_source(self._supplies),
+            power_w=_watts(self._vcgencmd("pmic_read_adc")) if meter and not self.energy_reason else None,
+        )
+
+    @cached_property
+    def energy_reason(self) -> str:
+        """Why no look has a `BoardState.power_w`; empty where there is a meter. Asks it once."""
+        if _watts(self._vcgencmd("pmic_read_adc")) is not None:
+            return ""
+        model = _text(self._root / "sys/firmware/devicetree/base/model")
+        return _SILENT_METER if model.startswith(_BOARDS_WITH_METER) else _NO_METER
+
+    def _throttled(self) -> int | None:
+        if self._firmware is not None:
+            return _hexadecimal(self._firmware.text())
+        if not self._ask_for_bits:
+            return None
+        bits = _hexadecimal((self._vcgencmd("get_throttled") or "").strip().removeprefix("throttled=0x"))
+        # What does not answer once never will: no such tool, or not for this user.
+        self._ask_for_bits = bits is not None
+        return bits
+
+    def _loads(self) -> tuple[float | None, float | None]:
+        """Shares of the time since the look before: all that ran, and of that what is not this process's doing."""
+        busy, total, own = self._last_ticks
+        new_busy, new_total, new_own = ticks = self._ticks()
+        passed = new_total - total
+        if passed < _LEAST_TICKS:
+            return None, None
+        self._last_ticks = ticks
+        load = _share((new_busy - busy) / passed)
+        if own is None or new_own is None:
+            return load, None
+        return load, _share((new_busy - busy - (new_own - own)) / passed)
+
+    def _ticks(self) -> tuple[int, int, int | None]:
+        """Clock ticks of all cores since the start: busy, all, and those of this process and its children."""
+        # Time of guests is counted as the user's already; waiting for a disk is idle.
+        ticks = [int(number) for number in re.findall(r"\d+", self._stat.text().partition("\n")[0])[:8]]
+        return sum(ticks) - sum(ticks[3:5]), sum(ticks), _own_ticks(self._root / "proc")
+
+
+class _File:
+    """One file of the kernel, kept open: reading it again costs a fifth of what opening it does."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor: int | None = None
+
+    def text(self) -> str:
+        """How it begins now; empty when it cannot be read."""
+        try:
+            if self._descriptor is None:
+                self._descriptor = os.open(self._path, os.O_RDONLY)
+            return os.pread(self._descriptor, _MOST_BYTES, 0).decode("ascii", errors="replace")
+        except OSError:
+            # A core that was switched off and on has new files.
+            self._close()
+            return ""
+
+    def _close(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    __del__ = _close
+
+
+class _Supply:
+    """One entry of ``/sys/class/power_supply``."""
+
+    def __init__(self, folder: Path) -> None:
+        self.type = _text(folder / "type").strip()
+        #: Batteries of mice and pens are there too.
+        self.of_machine = _text(folder / "scope").strip() != "Device"
+        self._online, self._status = _File(folder / "online"), _File(folder / "status")
+
+    @property
+    def online(self) -> bool:
+        return self._online.text().strip() not in ("", "0")
+
+    @property
+    def status(self) -> str:
+        return self._status.text().strip()
+
+
+def energy_mj(looks: Iterable[BoardState], nanoseconds: float) -> float | None:
+    """Energy of an inference in millijoules: the mean of what the meter showed while inferences ran, times how long
+    one takes. All that the meter sees is in it, what the board takes when idle too. None without a meter."""
+    watts = [look.power_w for look in looks if look.power_w is not None]
+    return statistics.fmean(watts) * nanoseconds * 1e-6 if watts else None
+
+
+def _numbered(folder: Path, name: str) -> list[Path]:
+    """What is called *name* and a number in *folder*, by number."""
+    found = [path for path in folder.glob(f"{name}[0-9]*") if path.name.removeprefix(name).isdecimal()]
+    return sorted(found, key=lambda path: int(path.name.removeprefix(name)))
+
+
+def _one_for_each(paths: Iterable[Path]) -> list[_File]:
+    """A file for each of *paths* that is there; cores that change together share one."""
+    files: dict[Path, _File] = {}
+    return [files.setdefault(path.resolve(), _File(path)) for path in paths if path.is_file()]
+
+
+def _texts(files: list[_File]) -> Iterator[str]:
+    texts = {file: file.text() for file in dict.fromkeys(files)}
+    return (texts[file] for file in files)
+
+
+def _known(values: Sequence[_T]) -> tuple[_T, ...]:
+    """Of each core; the one that says nothing has 0, or nothing. Empty when all are like that."""
+    return tuple(values) if any(values) else ()
+
+
+def _throttle_counts(cores: list[Path]) -> Iterator[Path]:
+    """Counters of an x86 kernel: one of each core, and one of each package, which all its cores repeat."""
+    packages = set()
+    for core in cores:
+        yield core / "thermal_throttle/core_throttle_count"
+        package = _text(core / "topology/physical_package_id")
+        if package not in packages:
+            packages.add(package)
+            yield core / "thermal_throttle/package_throttle_count"
+
+
+def _temperatures(root: Path) -> list[Path]:
+    """Where the processor's temperatures are: those of the best kind that there is."""
+    zones = _numbered(root / "sys/class/thermal", "thermal_zone")
+    types = {zone: _text(zone / "type").strip().lower() for zone in zones}
+    for pattern in _CPU_ZONES:
+        if found := [zone / "temp" for zone in zones if re.fullmatch(pattern, types[zone])]:
+            return found
+    sensors = _numbered(root / "sys/class/hwmon", "hwmon")
+    return [sensor / "temp1_input" for sensor in sensors if _text(sensor / "name").strip() in _CPU_SENSORS]
+
+
+def _celsius(text: str) -> float | None:
+    """From millidegrees. Zones of some phones show whole degrees, or 0 for a sensor that is off: those say nothing."""
+    value = _whole(text)
+    return value / 1000 if value is not None and 1000 <= abs(value) <= 150_000 else None
+
+
+def _free_memory_bytes(meminfo: str) -> int | None:
+    found = re.search(r"^MemAvailable:\s+(\d+) kB", meminfo, re.MULTILINE)
+    return int(found[1]) * 1024 if found else None
+
+
+def _power_source(supplies: list[_Supply]) -> str | None:
+    batteries = [supply.status for supply in supplies if supply.type == "Battery" and supply.of_machine]
+    plugs = [supply.online for supply in supplies if supply.type == "Mains" or supply.type.startswith("USB")]
+    if any(plugs):
+        return "mains"
+    if "Discharging" in batteries:
+        return "battery"
+    if {"Charging", "Full", "Not charging"} & set(batteries):
+        return "mains"
+    return "battery" if plugs and batteries else None
+
+
+def _own_ticks(proc: Path) -> int | None:
+    """Processor time of this process, of its children, and of those that ended; None where children are not listed."""
+    try:
+        threads = os.listdir(proc / "self/task")
+    except OSError:
+        return None
+    listings = [proc / "self/task" / thread / "children" for thread in threads]
+    if not any(map(os.path.exists, listings)):  # a kernel without CONFIG_PROC_CHILDREN
+        return None
+    children = " ".join(_text(listing) for listing in listings).split()
+    return sum(_process_ticks(_text(proc / process / "stat")) for process in ("self", *children))
+
+
+def _process_ticks(stat: str) -> int:
+    """``utime``, ``stime``, ``cutime`` and ``cstime``; see proc_pid_stat(5). The name before may hold anything."""
+    return sum(int(number) for number in stat.rpartition(")")[2].split()[11:15] if number.isdecimal())
+
+
+def _text(path: Path) -> str:
+    return _File(path).text()
+
+
+def _watts(answer: str | None) -> float | None:
+    """From ``vcgencmd pmic_read_adc``: the sum over the rails whose current and voltage it knows."""
+    found = re.findall(r"(\S+)_([AV]) +(?:current|volt)\(\d+\)=(\d+(?:\.\d+)?)[AV]\b", answer or "")
+    amperes = {rail: float(value) for rail, unit, value in found if unit == "A"}
+    volts = {rail: float(value) for rail, unit, value in found if unit == "V"}
+    rails = amperes.keys() & volts.keys()
+    return sum(amperes[rail] * volts[rail] for rail in sorted(rails)) if rails else None
+
+
+def _whole(text: str) -> int | None:
+    found = re.fullmatch(r"-?[0-9]{1,18}", text.strip())
+    return int(found[0]) if found else None
+
+
+def _hexadecimal(text: str) -> int | None:
+    found = re.fullmatch(r"[0-9a-fA-F]{1,8}", text.strip())
+    return int(found[0], 16) if found else None
+
+
+def _sum(values: Iterable[int | None]) -> int | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
+
+
+def _share(value: float) -> float:
+    """Between 0 and 1: idle time is known to go back a little on some kernels."""
+    return min(max(value, 0.0), 1.0)

@@ -1,0 +1,162 @@
+"""Whether a machine is fit to measure on, before and while it does."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Protocol
+
+from edgekit.runtime.profiler.records import BoardState
+
+#: Load is that of so long a time just before: long enough for a hundred clock ticks, too short for what ran earlier.
+_WINDOW_S = 0.25
+
+#: The firmware's bits and what they say; see `BoardState`. Each has a second bit, 16 higher: since the board started.
+_BITS = {0: "under-voltage", 1: "frequency capped", 2: "throttled", 3: "soft temperature limit"}
+_SINCE_START = 16
+
+#: A frequency fell when no core came near it any more for so many looks on end. A single slow look, or some, is how
+#: governors and turbo work.
+_LOOKS = 4
+_FALLEN_BELOW = 0.85
+
+
+class Looks(Protocol):
+    """What is asked of a `edgekit.runtime.profiler.board.Board`."""
+
+    def look(self) -> BoardState: ...
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """How a machine was when measuring began.
+
+    Attributes:
+        waited_s: How long it was waited for, beyond the first look.
+        mark: ``degraded: REASON`` when it was not ready in the end; otherwise empty.
+    """
+
+    state: BoardState
+    waited_s: float
+    mark: str = ""
+
+
+def wait_until_ready(
+    board: Looks,
+    *,
+    load_below: float,
+    celsius_below: float | None,
+    wait_s: float,
+    window_s: float = _WINDOW_S,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Readiness:
+    """Wait until *board* is below both limits. What it does not know counts as below.
+
+    Args:
+        load_below: Load of each core, 0 to 1; this process sleeps meanwhile, so it is that of others.
+        celsius_below: None for no limit.
+        wait_s: The longest to wait; with 0 there is one look.
+        window_s: How long the load is taken over, and between two looks.
+    """
+    board.look()  # the load counts from here
+    sleep(window_s)
+    began = clock()
+    while True:
+        state = board.look()
+        waited_s = clock() - began
+        excesses = tuple(_excesses(state, load_below, celsius_below))
+        if not excesses:
+            return Readiness(state, waited_s)
+        if waited_s >= wait_s:
+            when = f"after {waited_s:.0f} s" if wait_s > 0 else "at the start"
+            return Readiness(state, waited_s, f"degraded: {', '.join(excesses)} {when}")
+        sleep(min(window_s, wait_s - waited_s))
+
+
+def marks_of(
+    before: BoardState, during: Sequence[BoardState], after: BoardState, *, load_below: float = 0.25
+) -> tuple[str, ...]:
+    """What speaks against figures that were taken between *before* and *after*: ``throttled: REASON`` and ``degraded:
+    REASON``, each kind of reason once.
+
+    Args:
+        load_below: What the programs of others may take of each core.
+    """
+    looks = (before, *during, after)
+    throttled = (*_firmware(before, looks), *_heat(looks), *_fall(looks))
+    degraded = (*_changes(looks), *_others(looks, load_below))
+    return (*(f"throttled: {reason}" for reason in throttled), *(f"degraded: {reason}" for reason in degraded))
+
+
+def _excesses(state: BoardState, load_below: float, celsius_below: float | None) -> Iterator[str]:
+    if state.load_per_core is not None and state.load_per_core >= load_below:
+        yield f"load {state.load_per_core:.2f} per core (the limit is {load_below:g})"
+    if (
+        celsius_below is not None
+        and state.temperature_celsius is not None
+        and state.temperature_celsius >= celsius_below
+    ):
+        yield f"{state.temperature_celsius:.1f} °C (the limit is {celsius_below:g})"
+
+
+def _firmware(before: BoardState, looks: Sequence[BoardState]) -> Iterator[str]:
+    bits = [look.throttled for look in looks if look.throttled is not None]
+    for bit, meaning in _BITS.items():
+        if seen := sum(value >> bit & 1 for value in bits):
+            yield f"{meaning} in {seen} of {len(bits)} looks"
+        elif not _has(before.throttled or 0, bit) and any(_has(value, bit) for value in bits):
+            yield f"{meaning} between two looks"
+
+
+def _has(bits: int, bit: int) -> bool:
+    """Whether it happened since the board was started."""
+    return bool(bits >> (bit + _SINCE_START) & 1)
+
+
+def _heat(looks: Sequence[BoardState]) -> Iterator[str]:
+    counts = [look.throttle_count for look in looks if look.throttle_count is not None]
+    if len(counts) > 1 and counts[-1] > counts[0]:
+        yield f"slowed down for its heat {counts[-1] - counts[0]} times"
+
+
+def _fall(looks: Sequence[BoardState]) -> Iterator[str]:
+    """Of the fastest core's frequency: others may idle."""
+    fastest = [max(look.frequencies_hz) for look in looks if look.frequencies_hz]
+    held = [min(some) for some in _runs(fastest)]
+    reached = [max(some) for some in _runs(fastest)]
+    high = 0
+    falls = []
+    for earlier, later in zip(held, reached[_LOOKS:], strict=False):
+        high = max(high, earlier)
+        falls.append((later / high if high else 1.0, high, later))
+    share, high, low = min(falls, default=(1.0, 0, 0))
+    if share < _FALLEN_BELOW:
+        yield f"frequency fell from {high / 1e6:.0f} to {low / 1e6:.0f} MHz"
+
+
+def _runs(values: Sequence[int]) -> Iterator[Sequence[int]]:
+    return (values[i : i + _LOOKS] for i in range(len(values) - _LOOKS + 1))
+
+
+def _changes(looks: Sequence[BoardState]) -> Iterator[str]:
+    for name, values in (
+        ("governor", [" + ".join(dict.fromkeys(look.governors)) for look in looks]),
+        ("power source", [look.power_source or "" for look in looks]),
+    ):
+        known = list(dict.fromkeys(filter(None, values)))
+        if len(known) > 1:
+            yield f"{name} changed from {known[0]} to {known[1]}"
+
+
+def _others(looks: Sequence[BoardState], load_below: float) -> Iterator[str]:
+    """Each look tells of the time since the one before."""
+    seconds = work = 0.0
+    for earlier, look in pairwise(looks):
+        if look.others_load_per_core is not None:
+            seconds += look.at_s - earlier.at_s
+            work += look.others_load_per_core * (look.at_s - earlier.at_s)
+    if seconds > 0 and work / seconds >= load_below:
+        yield f"other programs took {work / seconds:.2f} of each core (the limit is {load_below:g})"
