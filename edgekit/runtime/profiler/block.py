@@ -1,0 +1,373 @@
+"""One repeat: a fresh process for each cell, and rounds in which they take turns."""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from edgekit.runtime.profiler import gate
+from edgekit.runtime.profiler.board import Board
+from edgekit.runtime.profiler.records import BoardState, Process, Request, Samples, Spans
+from edgekit.runtime.profiler.worker import MemoryLimit, ProcessFailure, Worker
+
+#: Of a turn, when that suffices for the samples; and what goes before and does not count.
+TURN_S = 0.1
+_DISCARD_NS = 10_000_000
+#: The least of rounds, so that processes are compared in more than one.
+_LEAST_ROUNDS = 5
+#: A block that is a little short of time would need another round.
+_MARGIN = 1.02
+#: The least time between two looks at the machine.
+_LOOK_S = 0.5
+#: Of the passes for spans and for preprocessing, and of the one in which the power meter is read.
+_SPANS_S = 0.25
+_METER_S = 1.0
+#: A turn hangs when it takes this many times as long as it is meant to, and 10 s more.
+_HANG_FACTOR, _HANG_S = 20, 10.0
+
+
+@dataclass(frozen=True)
+class Task:
+    """One cell, ready to be measured.
+
+    Attributes:
+        key: Of the cell.
+        file, inputs: The model file; the bytes of its inputs, one after the other.
+        signature: As JSON.
+        preprocessing: As in the manifest.
+        needed_bytes: An estimate of the memory that it takes.
+        slow_to_import: Whether its engine takes seconds to import.
+    """
+
+    key: int
+    variant: str
+    engine: str
+    file: Path
+    inputs: Path
+    signature: dict[str, Any]
+    preprocessing: dict[str, Any] | None
+    needed_bytes: int
+    slow_to_import: bool
+
+    @property
+    def name(self) -> str:
+        return f"{self.variant} on {self.engine}"
+
+    @property
+    def start_s(self) -> float:
+        """About how long it takes from nothing to a settled model."""
+        return 6.0 if self.slow_to_import else 1.5
+
+
+@dataclass
+class Site:
+    """What all blocks of a session share.
+
+    Attributes:
+        threads: What engines are asked for.
+        least_warm_up_s, most_warm_up_s: Of each warm-up.
+        wait_s: How long it may still wait for the machine.
+        needed_bytes: What processes were seen to take, by task.
+        hear_text: Called with a line for people.
+        hear_work: Called with the seconds that what was just done was planned to take.
+        hear_first: Called with the first record of a process that has settled.
+    """
+
+    request: Request
+    threads: int
+    least_warm_up_s: float
+    most_warm_up_s: float
+    board: Board
+    limit: MemoryLimit
+    wait_s: float
+    hear_text: Callable[[str], None]
+    hear_work: Callable[[float], None]
+    hear_first: Callable[[Task, Process], None]
+    needed_bytes: dict[int, int] = field(default_factory=dict)
+    last_look: BoardState | None = None
+
+    def needs(self, task: Task) -> int:
+        return self.needed_bytes.get(task.key, task.needed_bytes)
+
+    def open_worker(self, task: Task) -> Worker:
+        """A fresh process that knows the task's engine, signature and inputs, and has imported nothing yet."""
+        worker = Worker(task.engine, self.limit, self.request.cell_timeout_s)
+        try:
+            cpus = self.request.settings.cpus
+            worker.ask(
+                "start",
+                "starting",
+                engine=task.engine,
+                signature=task.signature,
+                inputs=str(task.inputs),
+                cpus=None if cpus is None else list(cpus),
+            )
+        except BaseException:
+            worker.close()
+            raise
+        return worker
+
+    def wait_until_ready(self) -> gate.Readiness:
+        """Hold the gate before a process starts."""
+        ready = gate.wait_until_ready(
+            self.board,
+            load_below=self.request.start_below_load_per_core,
+            celsius_below=self.request.start_below_celsius,
+            wait_s=self.wait_s,
+            clock=time.monotonic,
+            sleep=time.sleep,
+        )
+        self.wait_s = max(0.0, self.wait_s - ready.waited_s)
+        return ready
+
+
+class Run:
+    """One process of one task, as far as it has come."""
+
+    def __init__(self, site: Site, task: Task, repeat: int, order: int):
+        settings = site.request.settings
+        self.task = task
+        self.failed = False
+        self._site = site
+        self._worker: Worker | None = None
+        self._facts: dict[str, Any] = {"repeat": repeat, "order": order, "cpus": settings.cpus}
+        self._typical_ns = 0
+        self._rounds: list[list[int] | np.ndarray] = []
+        self._taken, self._taken_ns = 0, 0
+        self._due_s, self._due = settings.seconds / settings.repeats, math.ceil(settings.samples / settings.repeats)
+        self._looks: list[BoardState] = []
+
+    @property
+    def done(self) -> bool:
+        """Whether it has its share of time and of samples."""
+        return self._taken >= self._due and self._taken_ns >= self._due_s * 1e9
+
+    def start(self) -> None:
+        """From nothing to a settled model.
+
+        Raises:
+            ProcessFailure: See `failure`.
+        """
+        site, task, facts = self._site, self.task, self._facts
+        ready = site.wait_until_ready()
+        facts["before"], facts["waited_s"] = ready.state, ready.waited_s
+        self._mark = ready.mark
+        self._worker = worker = site.open_worker(task)
+        facts |= worker.ask("import", "importing its library")[0]
+        cache: Literal["cold", "warm"] = "warm" if facts["repeat"] % 2 else "cold"
+        loaded = worker.ask("load", "loading the model", file=str(task.file), threads=site.threads, cache=cache)[0]
+        facts |= loaded
+        facts |= worker.ask("first", "running its first inference")[0]
+        # Where an inference takes seconds, the limit holds too few of them.
+        longest_s = max(site.most_warm_up_s, 8 * facts["first_ms"] / 1000)
+        warm, last = worker.ask(
+            "warm_up", "warming up", expected_s=longest_s, shortest_s=site.least_warm_up_s, longest_s=longest_s
+        )
+        self._typical_ns = max(1, warm.pop("typical_ns"))
+        facts |= warm
+        site.needed_bytes[task.key] = max(site.needs(task), worker.resident_bytes)
+        settled = Samples.pack(np.frombuffer(last, "<i8"))
+        site.hear_work(task.start_s)
+        site.hear_first(task, Process(**facts, elapsed_ns=settled, round_sizes=(settled.count,)))
+
+    def take_turn(self, number: int, rounds: int) -> None:
+        """Its part of the round *number* of its block, which is meant to have *rounds* of them."""
+        calls = max(1, math.ceil(self._due / rounds), round(_MARGIN * self._due_s * 1e9 / rounds / self._typical_ns))
+        expected_s = (calls * self._typical_ns + _DISCARD_NS) / 1e9
+        elapsed_ns = self._ask_for_times("turn", "running", expected_s, calls=calls, discard_ns=_DISCARD_NS)
+        self._rounds += [[]] * (number - len(self._rounds))
+        self._rounds.append(elapsed_ns)
+        self._taken += elapsed_ns.size
+        self._taken_ns += int(elapsed_ns.sum())
+        self._typical_ns = max(1, int(np.mean(elapsed_ns)))  # the mean, since time is what is to be filled
+        if len(self._rounds) <= rounds:
+            self._site.hear_work(self._due_s / rounds)
+
+    def see(self, look: BoardState) -> None:
+        self._looks.append(look)
+
+    def finish(self) -> None:
+        """What comes after the steady state: spans, preprocessing, the power meter."""
+        assert self._worker is not None
+        calls = max(3, min(256, int(_SPANS_S * 1e9 / self._typical_ns)))
+        expected_s = calls * self._typical_ns / 1e9
+        answer, body = self._worker.ask("spans", "running", expected_s=expected_s, calls=calls)
+        if answer["spans"]:
+            self._facts["spans"] = Spans(*map(Samples.pack, np.frombuffer(body, "<i8").reshape(3, -1)))
+        if self.task.preprocessing is not None:
+            preprocessing = self.task.preprocessing
+            elapsed_ns = self._ask_for_times(
+                "preprocess", "preprocessing", _SPANS_S, preprocessing=preprocessing, seconds=_SPANS_S
+            )
+            if elapsed_ns.size:
+                self._facts["preprocess_ns"] = Samples.pack(elapsed_ns)
+        if not self._site.board.energy_reason:
+            self._read_meter()
+
+    def close(self) -> None:
+        if self._worker is not None:
+            self._worker.close()
+
+    def record(self, after: BoardState) -> Process:
+        """The process that did all it was asked to."""
+        before = self._facts["before"]
+        marks = tuple(filter(None, (self._mark, *gate.marks_of(before, self._looks, after))))
+        return Process(
+            **self._facts,
+            elapsed_ns=Samples.pack(np.concatenate(self._rounds)),
+            round_sizes=tuple(len(part) for part in self._rounds),
+            during=tuple(self._looks),
+            after=after,
+            marks=marks,
+        )
+
+    def failure(self, failure: ProcessFailure) -> Process:
+        """The process that *failure* ended: what came before its steady state, and why."""
+        self.failed = True
+        return Process(
+            **self._facts,
+            during=tuple(self._looks),
+            failure=failure.reason,
+            signal=failure.signal,
+            log=failure.log,
+        )
+
+    def _ask_for_times(self, do: str, doing: str, expected_s: float, **arguments: Any) -> np.ndarray:
+        assert self._worker is not None
+        most_s = _HANG_FACTOR * expected_s + _HANG_S
+        _, body = self._worker.ask(do, doing, expected_s=expected_s, most_s=most_s, **arguments)
+        return np.frombuffer(body, "<i8")
+
+    def _read_meter(self) -> None:
+        """Look at the power meter while inferences run that are not timed: reading it takes the processor some work."""
+        assert self._worker is not None
+        calls = max(1, int(_METER_S * 1e9 / self._typical_ns))
+        looks: list[BoardState] = []
+        self._worker.ask(
+            "turn",
+            "running",
+            expected_s=calls * self._typical_ns / 1e9,
+            meanwhile=lambda: looks.append(self._site.board.look(meter=True)),
+            calls=calls,
+            discard_ns=0,
+        )
+        self._looks += looks
+
+
+def run_block(site: Site, tasks: Sequence[Task], repeat: int) -> dict[int, Process]:
+    """Measure each of *tasks* in a process of its own; by their keys.
+
+    Processes are started one at a time, in an order that is drawn anew for each block, and then take turns. Where they
+    do not all fit into memory, they are measured in several groups, beside the first of *tasks* in each.
+    """
+    site.hear_text(f"repeat {repeat + 1} of {site.request.settings.repeats}")
+    block = _Block(site, repeat)
+    try:
+        for task in _in_order(site, tasks, repeat):
+            block.add(task, reference=task is tasks[0])
+        block.measure()
+        block.end()
+    finally:
+        block.close()
+    return block.records
+
+
+class _Block:
+    def __init__(self, site: Site, repeat: int):
+        settings = site.request.settings
+        self.records: dict[int, Process] = {}
+        self._site = site
+        self._repeat = repeat
+        self._started = 0
+        self._runs: list[Run] = []
+        self._reference: Run | None = None
+        self._number = 0
+        self._rounds = max(_LEAST_ROUNDS, math.ceil(settings.seconds / settings.repeats / TURN_S))
+        self._looked_s = 0.0
+
+    def add(self, task: Task, reference: bool) -> None:
+        room = self._site.limit.room_bytes()
+        if room is not None and room < self._site.needs(task) and any(run is not self._reference for run in self._runs):
+            self.measure()
+            self.end(but=self._reference)
+        run = Run(self._site, task, self._repeat, self._started)
+        self._started += 1
+        self._runs.append(run)
+        if self._try(run, run.start) and reference:
+            self._reference = run
+
+    def measure(self) -> None:
+        """Rounds, until each process has its share; then the rest of what is asked of each."""
+        while any(not run.done for run in self._runs):
+            order = [run for run in self._runs if not run.done or run is self._reference]
+            _random(self._site, self._repeat, self._number).shuffle(order)
+            for run in order:
+                self._try(run, partial(run.take_turn, self._number, self._rounds))
+            self._number += 1
+            if time.monotonic() - self._looked_s >= _LOOK_S:
+                self._looked_s = time.monotonic()
+                self._look()
+        self._look()
+
+    def end(self, but: Run | None = None) -> None:
+        """Finish all processes of the group, except one that stays for the next."""
+        ending = [run for run in self._runs if run is not but]
+        for run in ending:
+            self._try(run, run.finish)
+        after = self._site.board.look()
+        for run in ending:
+            if not run.failed:
+                self.records[run.task.key] = run.record(after)
+            run.close()
+        self._runs = [run for run in self._runs if run is but]
+
+    def close(self) -> None:
+        for run in self._runs:
+            run.close()
+
+    def _look(self) -> None:
+        look = self._site.board.look()
+        for run in self._runs:
+            run.see(look)
+
+    def _try(self, run: Run, step: Callable[[], None]) -> bool:
+        """Whether *run* is still there after *step*."""
+        try:
+            step()
+        except ProcessFailure as failure:
+            self._site.hear_text(f"{run.task.name}: {failure.reason}")
+            self.records[run.task.key] = run.failure(failure)
+            run.close()
+            self._runs = [other for other in self._runs if other is not run]
+            if self._reference is run:
+                self._reference = None
+            return False
+        return True
+
+
+def _in_order(site: Site, tasks: Sequence[Task], repeat: int) -> Iterator[Task]:
+    """The tasks in the order of their start.
+
+    In a quick session, what is soon imported comes first, for the first figures to come soon. What all others are to
+    be measured beside comes first when they do not fit into memory together.
+    """
+    order = list(tasks)
+    _random(site, repeat, -1).shuffle(order)
+    if site.request.settings.mode == "quick":
+        order.sort(key=lambda task: task.slow_to_import)
+    room = site.limit.room_bytes()
+    if room is not None and room < sum(map(site.needs, tasks)):
+        order.sort(key=lambda task: task is not tasks[0])
+    return iter(order)
+
+
+def _random(site: Site, repeat: int, number: int) -> random.Random:
+    return random.Random(f"{site.request.settings.seed}/{repeat}/{number}")

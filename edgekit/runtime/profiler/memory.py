@@ -1,0 +1,44 @@
+"""Memory of processes and of the machine, as Linux counts it."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from edgekit.runtime.profiler.records import Memory
+
+
+def resident_bytes(pid: int | str = "self") -> int | None:
+    """What a process has in memory now; None when it is gone, or where the system does not say."""
+    try:
+        fields = Path(f"/proc/{pid}/statm").read_bytes().split()
+    except OSError:
+        return None
+    return int(fields[1]) * os.sysconf("SC_PAGE_SIZE") if len(fields) > 1 else None
+
+
+def available_bytes() -> int | None:
+    """What a program could have without swapping."""
+    return _kilobytes("/proc/meminfo").get("MemAvailable")
+
+
+def total_bytes() -> int | None:
+    return _kilobytes("/proc/meminfo").get("MemTotal")
+
+
+def memory_of_this_process(before_bytes: int) -> Memory | None:
+    """The figures of this process, or None where the system does not say."""
+    facts = _kilobytes("/proc/self/status")
+    if "VmHWM" not in facts:
+        return None
+    return Memory(facts["VmHWM"], facts.get("RssAnon"), facts.get("RssFile"), before_bytes)
+
+
+def _kilobytes(file: str) -> dict[str, int]:
+    """Every line ``NAME: NUMBER kB``, in bytes."""
+    try:
+        text = Path(file).read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return {}
+    return {name: int(number) * 1024 for name, number in re.findall(r"^(\w+):\s+(\d+) kB", text, re.MULTILINE)}

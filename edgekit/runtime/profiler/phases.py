@@ -1,0 +1,121 @@
+"""The phases of a measurement, each on a function that runs the model once."""
+
+from __future__ import annotations
+
+import gc
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import combinations, repeat
+from time import perf_counter_ns
+from typing import Any
+
+import numpy as np
+
+from edgekit.runtime.engines.base import Steps
+
+#: A trend smaller than this over the last windows of a warm-up is none.
+_SETTLED_SHARE = 0.02
+_WINDOWS = 6
+_WINDOW_NS = 30_000_000
+
+
+@dataclass(frozen=True)
+class WarmUp:
+    """Attributes:
+    calls: Inferences in it.
+    elapsed_s: Its duration.
+    settled: Whether it ended because durations had settled, rather than by its time limit.
+    last_ns: Durations in its last windows, over which they had settled, or had not.
+    """
+
+    calls: int
+    elapsed_s: float
+    settled: bool
+    last_ns: list[int]
+
+    @property
+    def typical_ns(self) -> int:
+        return int(statistics.median(self.last_ns))
+
+
+def warm_up(
+    call: Callable[[Any], object],
+    argument: Any,
+    *,
+    least_s: float,
+    most_s: float,
+    clock: Callable[[], int] = perf_counter_ns,
+) -> WarmUp:
+    """Call until *least_s* have gone by and durations have settled, or until *most_s* have gone by.
+
+    Durations come in windows of about 30 ms, at least one call each. They have settled when the trend of the medians
+    of the last six windows adds up to less than 2 %.
+    """
+    elapsed_ns: list[int] = []
+    starts, medians = [0], []
+    began = window_began = clock()
+    while True:
+        before = clock()
+        call(argument)
+        now = clock()
+        elapsed_ns.append(now - before)
+        if now - window_began < _WINDOW_NS:
+            continue
+        medians.append(statistics.median(elapsed_ns[starts[-1] :]))
+        starts.append(len(elapsed_ns))
+        window_began = now
+        settled = now - began >= least_s * 1e9 and has_settled(medians[-_WINDOWS:])
+        if settled or now - began >= most_s * 1e9:
+            last = elapsed_ns[starts[max(0, len(medians) - _WINDOWS)] :]
+            return WarmUp(len(elapsed_ns), (now - began) / 1e9, settled, last)
+
+
+def has_settled(medians: Sequence[float]) -> bool:
+    """Whether six values in a row have no trend worth mentioning.
+
+    The trend is the median of the slopes between all pairs, which a few disturbed windows do not move (Theil 1950,
+    https://doi.org/10.1007/978-94-011-2546-8_20).
+    """
+    if len(medians) < _WINDOWS:
+        return False
+    slopes = [(later - earlier) / (j - i) for (i, earlier), (j, later) in combinations(enumerate(medians), 2)]
+    return abs(statistics.median(slopes)) * (_WINDOWS - 1) < _SETTLED_SHARE * statistics.median(medians)
+
+
+def take_turn(call: Callable[[Any], object], argument: Any, calls: int, discard_ns: int) -> list[int]:
+    """Durations of *calls* calls in nanoseconds, in order.
+
+    Before them comes at least one call that does not count, and as many as *discard_ns* hold: another process has run
+    in the meantime, and the processor's caches are full of its data.
+    """
+    gc.collect()  # which is switched off while a model is measured
+    clock = perf_counter_ns
+    until = clock() + discard_ns
+    while True:
+        call(argument)
+        if clock() >= until:
+            break
+    elapsed_ns: list[int] = []
+    append = elapsed_ns.append
+    for _ in repeat(None, calls):
+        before = clock()
+        call(argument)
+        append(clock() - before)
+    return elapsed_ns
+
+
+def time_steps(steps: Steps, inputs: list[np.ndarray], calls: int) -> np.ndarray:
+    """Durations in nanoseconds of writing, invoking and reading: int64, (3, calls). One more call goes first."""
+    clock = perf_counter_ns
+    write, invoke, read = steps
+    rows = np.empty((calls + 1, 3), np.int64)
+    for row in rows:
+        start = clock()
+        write(inputs)
+        written = clock()
+        invoke()
+        invoked = clock()
+        read()
+        row[:] = written - start, invoked - written, clock() - invoked
+    return np.ascontiguousarray(rows[1:].T)

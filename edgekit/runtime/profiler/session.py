@@ -1,0 +1,356 @@
+"""A session: what a device measures at one request, in which order, and what becomes of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgekit.bundle import Bundle, Manifest, sha256
+from edgekit.errors import BundleError, UsageError
+from edgekit.runtime import frames
+from edgekit.runtime.engines import available
+from edgekit.runtime.engines import engine as find_engine
+from edgekit.runtime.machine import Machine, read_machine
+from edgekit.runtime.model import default_threads
+from edgekit.runtime.profiler.block import Site, Task, run_block
+from edgekit.runtime.profiler.board import Board
+from edgekit.runtime.profiler.records import (
+    FAILED,
+    MEASURED,
+    NOT_RUN,
+    BundleRecord,
+    Cell,
+    Conditions,
+    DeviceRecord,
+    Memory,
+    Mode,
+    Process,
+    Request,
+    Settings,
+    Trace,
+)
+from edgekit.runtime.profiler.worker import MemoryLimit, ProcessFailure
+from edgekit.runtime.selection import Choice, check_names, choices, needed_memory_bytes
+from edgekit.schema import conform
+from edgekit.tensors import Signature
+
+#: Called with each event as it comes: a dict that JSON can hold.
+Hear = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class ModeSettings:
+    """What a mode stands for; see `Settings`. Warm-ups end between *least_warm_up_s* and *most_warm_up_s*."""
+
+    repeats: int
+    seconds: float
+    samples: int
+    least_warm_up_s: float
+    most_warm_up_s: float
+
+
+MODES: dict[Mode, ModeSettings] = {
+    "quick": ModeSettings(repeats=2, seconds=1.0, samples=64, least_warm_up_s=0.2, most_warm_up_s=1.5),
+    "default": ModeSettings(repeats=5, seconds=10.0, samples=1024, least_warm_up_s=1.0, most_warm_up_s=10.0),
+    "strict": ModeSettings(repeats=10, seconds=60.0, samples=1024, least_warm_up_s=2.0, most_warm_up_s=20.0),
+}
+
+#: What an engine's library and Python take, about, before one has been seen to; torch and TensorFlow take more.
+_ENGINE_BYTES, _FRAMEWORK_BYTES = 64 << 20, 512 << 20
+_FRAMEWORKS = ("torch", "pytorch", "tensorflow", "keras")
+#: Inferences in the memory pass; and in the operators' pass, as many as one second holds, within bounds.
+_MEMORY_CALLS = 5
+_TRACE_S, _LEAST_TRACED, _MOST_TRACED = 1.0, 5, 50
+#: A cell that failed twice is not tried again; one that failed at the first try was not going to work.
+_MOST_FAILURES = 2
+
+
+def settings_for(
+    mode: Mode = "default",
+    *,
+    seed: int,
+    threads: int | None = None,
+    cpus: tuple[int, ...] | None = None,
+    operators: bool = False,
+) -> Settings:
+    """The settings that *mode* stands for."""
+    numbers = MODES[mode]
+    return Settings(mode, seed, numbers.repeats, numbers.seconds, numbers.samples, threads, cpus, operators)
+
+
+def run_session(
+    bundles: Sequence[Bundle], request: Request, *, hear: Hear, board: Board | None = None
+) -> tuple[DeviceRecord, tuple[Cell, ...]]:
+    """Measure every variant of *bundles* on every engine that *request* asks for, on this machine.
+
+    Each cell is measured in one fresh process per repeat; the processes of one repeat take turns (see
+    `edgekit.runtime.profiler.block`). Memory and operators have passes of their own. An engine that refuses, crashes,
+    hangs or takes too much memory costs its own cell and nothing else.
+
+    Args:
+        hear: Called with ``{"event": "note", "text": ...}``, ``{"event": "progress", "done": ..., "total": ...}`` in
+            seconds of work, and ``{"event": "cell", "cell": ...}`` with a cell as far as it is known: for the first
+            time when its first process has settled, with the durations of the end of its warm-up.
+        board: Reads the machine.
+
+    Returns:
+        The machine, under the name ``local``, and the cells in the order of the bundles and of
+        `edgekit.runtime.selection.choices`.
+
+    Raises:
+        UsageError: ``EK-ARGUMENT``, ``EK-ENGINE``: there is no such variant, engine or core, or no number of threads
+            like that.
+        BundleError: A bundle is damaged.
+    """
+    settings = request.settings
+    _check(settings)
+    machine = read_machine()
+    with tempfile.TemporaryDirectory(prefix="edgekit-profile-") as folder:
+        session = _Session(bundles, request, machine, Path(folder), hear, board or Board())
+        session.run()
+    return DeviceRecord("local", False, machine, None, available()), session.cells
+
+
+class _Session:
+    def __init__(
+        self, bundles: Sequence[Bundle], request: Request, machine: Machine, folder: Path, hear: Hear, board: Board
+    ):
+        self._request = request
+        self._hear = hear
+        self._cells: list[Cell] = []
+        self._tasks: list[Task] = []
+        settings = request.settings
+        cores = default_threads() if settings.cpus is None else min(default_threads(), len(set(settings.cpus)))
+        mode = MODES[settings.mode]
+        self._site = Site(
+            request=request,
+            threads=settings.threads or cores,
+            least_warm_up_s=mode.least_warm_up_s,
+            most_warm_up_s=mode.most_warm_up_s,
+            board=board,
+            limit=MemoryLimit(request.memory_bytes),
+            wait_s=request.wait_s,
+            hear_text=lambda text: hear({"event": "note", "text": text}),
+            hear_work=self._add_work,
+            hear_first=lambda task, process: self._tell(self._with(task, [process])),
+        )
+        for index, bundle in enumerate(bundles):
+            self._plan(bundle, machine, folder / str(index))
+        start_s = sum(task.start_s for task in self._tasks)
+        passes = settings.repeats + 1 + settings.operators
+        self._done_s = 0.0
+        self._total_s = passes * start_s + len(self._tasks) * settings.seconds
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        return tuple(self._cells)
+
+    def run(self) -> None:
+        processes: dict[int, list[Process]] = {task.key: [] for task in self._tasks}
+        for repeat in range(self._request.settings.repeats):
+            tasks = [task for task in self._tasks if not _is_hopeless(processes[task.key])]
+            if tasks:
+                for key, process in run_block(self._site, tasks, repeat).items():
+                    processes[key].append(process)
+            for task in tasks:
+                self._cells[task.key] = self._with(task, processes[task.key])
+                self._tell(self._cells[task.key])
+        for task in self._tasks:
+            if self._cells[task.key].status == MEASURED:
+                self._look_inside(task)
+        self._add_work(self._total_s)
+
+    def _plan(self, bundle: Bundle, machine: Machine, folder: Path) -> None:
+        """A cell for each choice; a task for each that can run."""
+        manifest, settings = bundle.manifest, self._request.settings
+        sha = BundleRecord.of(bundle).sha256
+        inputs = _inputs(bundle)
+        folder.mkdir()
+        (folder / "inputs").write_bytes(inputs)
+        for choice in _choices(manifest, machine, self._request):
+            variant, key = manifest.variant(choice.variant), len(self._cells)
+            engine = find_engine(choice.engine)
+            cell = Cell(
+                device="local",
+                bundle=sha,
+                variant=variant.name,
+                engine=choice.engine,
+                engine_version=engine.version(),
+                status=NOT_RUN,
+                reason="" if choice.usable else choice.reason,
+                energy=self._site.board.energy_reason,
+            )
+            self._cells.append(cell)
+            if not choice.usable:
+                self._tell(cell)
+                continue
+            self._cells[key] = replace(
+                cell, conditions=_conditions(manifest, variant.recipe, engine.accelerator, inputs, settings)
+            )
+            slow = choice.engine.startswith(_FRAMEWORKS)
+            needed = needed_memory_bytes(manifest, variant) + (_FRAMEWORK_BYTES if slow else _ENGINE_BYTES)
+            file = folder / variant.sha256
+            if not file.exists():
+                _write_to_disk(file, bundle.read(variant.file))
+            task = Task(
+                key=key,
+                variant=variant.name,
+                engine=choice.engine,
+                file=file,
+                inputs=folder / "inputs",
+                signature=manifest.signature.to_json(),
+                preprocessing=None if manifest.preprocessing is None else dict(manifest.preprocessing),
+                needed_bytes=needed,
+                slow_to_import=slow,
+            )
+            self._tasks.append(task)
+
+    def _with(self, task: Task, processes: Sequence[Process]) -> Cell:
+        """The task's cell with what *processes* came to."""
+        cell = self._cells[task.key]
+        failures = [process.failure for process in processes if process.failure]
+        worked = [process for process in processes if not process.failure]
+        reason = failures[0] if failures else ""
+        if worked and failures:
+            reason = f"{len(failures)} of {len(processes)} processes failed: {reason}"
+        conditions = cell.conditions
+        if worked and conditions is not None:
+            conditions = replace(conditions, threads=worked[0].threads)
+        status = MEASURED if worked else FAILED
+        return replace(cell, status=status, reason=reason, conditions=conditions, processes=tuple(processes))
+
+    def _look_inside(self, task: Task) -> None:
+        """The passes for memory and for operators, each in a fresh process."""
+        cell = self._cells[task.key]
+        try:
+            cell = replace(cell, memory=self._memory(task))
+        except ProcessFailure as failure:
+            self._site.hear_text(f"{task.name}: no figures of memory: {failure.reason}")
+        self._add_work(task.start_s)
+        if self._request.settings.operators:
+            try:
+                cell = replace(cell, trace=self._trace(task, cell))
+            except ProcessFailure as failure:
+                cell = replace(cell, operators_reason=failure.reason)
+            self._add_work(task.start_s)
+        self._cells[task.key] = cell
+        self._tell(cell)
+
+    def _memory(self, task: Task) -> Memory | None:
+        worker = self._site.open_worker(task)
+        try:
+            worker.ask("import", "importing its library")
+            worker.ask("load", "loading the model", file=str(task.file), threads=self._site.threads, cache="warm")
+            facts, _ = worker.ask("memory", "running", calls=_MEMORY_CALLS)
+        finally:
+            worker.close()
+        memory: Memory | None = conform(Memory | None, facts["memory"])
+        return memory
+
+    def _trace(self, task: Task, cell: Cell) -> Trace:
+        durations = [process.elapsed_ns.array() for process in cell.processes if process.elapsed_ns is not None]
+        fit = int(_TRACE_S * 1e9 / max(1.0, float(np.median(np.concatenate(durations)))))
+        runs = min(_MOST_TRACED, max(_LEAST_TRACED, fit))
+        worker = self._site.open_worker(task)
+        try:
+            threads = self._site.threads
+            facts, body = worker.ask("trace", "tracing", file=str(task.file), threads=threads, runs=runs)
+        finally:
+            worker.close()
+        return Trace(facts["kind"], body.decode("ascii"))
+
+    def _tell(self, cell: Cell) -> None:
+        self._hear({"event": "cell", "cell": to_json(cell)})
+
+    def _add_work(self, seconds: float) -> None:
+        self._done_s = min(self._total_s, self._done_s + seconds)
+        self._hear({"event": "progress", "done": round(self._done_s, 3), "total": round(self._total_s, 3)})
+
+
+def to_json(record: Any) -> Any:
+    """A record as what JSON would give back: lists in place of tuples."""
+    return json.loads(json.dumps(dataclasses.asdict(record)))
+
+
+def _check(settings: Settings) -> None:
+    if settings.threads is not None and settings.threads < 1:
+        raise UsageError("EK-ARGUMENT", f"threads must be at least 1, not {settings.threads}")
+    if settings.cpus is None:
+        return
+    usable = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
+    missing = sorted(set(settings.cpus) - usable)
+    if missing or not settings.cpus:
+        known = ", ".join(map(str, sorted(usable))) or "none: this system binds no process to a core"
+        raise UsageError("EK-ARGUMENT", f"there is no core {missing[0] if missing else ''} here", f"it has: {known}")
+
+
+def _choices(manifest: Manifest, machine: Machine, request: Request) -> list[Choice]:
+    """What was asked for; of engines that were named, only the variants that they load, where there are any."""
+    for variant in request.variants:
+        check_names(manifest, variant)
+    found: list[Choice] = []
+    for engine in dict.fromkeys(request.engines) or (None,):
+        of_engine = choices(manifest, machine, engine=engine)
+        if engine is not None:
+            formats = find_engine(engine).formats
+            loaded = [choice for choice in of_engine if manifest.variant(choice.variant).format in formats]
+            of_engine = tuple(loaded) or of_engine[:1]
+        found += of_engine
+    return [choice for choice in found if not request.variants or choice.variant in request.variants]
+
+
+def _inputs(bundle: Bundle) -> bytes:
+    """The first sample of the check inputs: every process gets the same bytes.
+
+    Raises:
+        BundleError: It does not fit the signature.
+    """
+    signature = bundle.manifest.signature
+    files: dict[str, str] = dict(bundle.manifest.checks["inputs"])
+    try:
+        arrays = [np.ascontiguousarray(bundle.array(files[spec.name])[:1]) for spec in signature.inputs]
+        data = frames.pack(arrays)
+        frames.unpack(data, signature.inputs)
+    except (KeyError, ValueError) as error:
+        raise BundleError("EK-BUNDLE", f"{bundle.path}: the check inputs do not fit the signature") from error
+    return data
+
+
+def _conditions(manifest: Manifest, recipe: str, accelerator: str, inputs: bytes, settings: Settings) -> Conditions:
+    signature = manifest.signature
+    shape = signature.inputs[0].shape
+    return Conditions(
+        threads=None,
+        inputs_sha256=sha256(inputs),
+        inputs=_specs(signature, "inputs"),
+        outputs=_specs(signature, "outputs"),
+        precision=recipe,
+        batch=shape[0] if shape else 1,
+        accelerator=accelerator,
+        cpus=settings.cpus,
+    )
+
+
+def _specs(signature: Signature, side: str) -> tuple[str, ...]:
+    return tuple(f"{spec.dtype}{list(spec.shape)}" for spec in getattr(signature, side))
+
+
+def _write_to_disk(file: Path, data: bytes) -> None:
+    """To the disk itself: what is not yet there cannot be taken out of the file cache."""
+    with file.open("wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def _is_hopeless(processes: Sequence[Process]) -> bool:
+    failures = sum(bool(process.failure) for process in processes)
+    return failures > 0 and (failures == len(processes) or failures >= _MOST_FAILURES)
