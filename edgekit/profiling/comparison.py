@@ -129,7 +129,7 @@ def _judge(
         parts = [part for rounds, count in zip(repeats, common, strict=True) for part in rounds[:count]]
         parts += [part for rounds, count in zip(repeats, common, strict=True) for part in rounds[count:]]
         ratio *= float(np.median(np.concatenate(parts))) ** power
-        ratios *= Rounds.of(parts).medians(weights, rng) ** power
-    low, high = interval(ratios, len(base))
+        ratios *= Rounds.of(parts).medians(weights, rng, samples_too=max(map(len, repeats)) == 1) ** power
+    low, high = interval(ratios)
     bounds = min(low, ratio), max(high, ratio)
     return Comparison(verdict(ratio, bounds, noise_floor_percent), "", ratio, bounds)

@@ -1,8 +1,9 @@
-"""Resampling of measurements: processes first, then the rounds in each, then the samples in those.
+"""Resampling of measurements: processes first, then the rounds in each, or the samples where there are no rounds.
 
 Samples of one process are alike in what differs between processes (where its memory came to lie, how its threads were
 placed), those of one round in what the machine did meanwhile. Drawing samples as though each were independent gives
 intervals that are many times too narrow (Kalibera and Jones, "Rigorous benchmarking in reasonable time", ISMM 2013).
+The samples of a round that is drawn are all taken: their own spread is in the differences between rounds already.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 from edgekit.runtime.profiler.records import Process
 
 #: How often is drawn; and points of the grid on which distributions are held.
-DRAWS = 4000
+DRAWS = 2000
 _GRID = 512
 _CONFIDENCE = 0.95
 
@@ -50,18 +51,19 @@ class Rounds:
         flat = np.bincount(owners * grid.size + places, minlength=len(rounds) * grid.size)
         return cls(grid, flat.reshape(len(rounds), grid.size).astype(np.float32), pooled.size)
 
-    def medians(self, weights: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """The median for each draw, of as many samples as there are, themselves drawn from its rounds.
-
-        The median of n values drawn from a distribution F is ``F^-1(U)``, where U is the middle one of n uniform
-        numbers, which has a Beta distribution: so samples need not be drawn one by one.
+    def medians(self, weights: np.ndarray, rng: np.random.Generator, *, samples_too: bool = False) -> np.ndarray:
+        """The median of each draw, in ms.
 
         Args:
             weights: How often each round was drawn (draws x rounds).
+            samples_too: Draw samples from the rounds that were drawn, too: where there is one to a process. The median
+                of n values drawn from a distribution F is ``F^-1(U)``, where U, the middle one of n uniform numbers,
+                has a Beta distribution: so they need not be drawn one by one.
         """
         below = np.cumsum(weights.astype(np.float32) @ self.counts, axis=1)
-        middle = rng.beta((self.samples + 1) / 2, (self.samples + 1) / 2, size=len(weights))
-        wanted = (middle * below[:, -1])[:, np.newaxis]
+        half = (self.samples + 1) / 2
+        level = rng.beta(half, half, size=len(weights)) if samples_too else np.full(len(weights), 0.5)
+        wanted = (level * below[:, -1])[:, np.newaxis]
         return self.grid[np.minimum((below < wanted).sum(axis=1), self.grid.size - 1)]
 
 
@@ -90,17 +92,18 @@ def draw_rounds(drawn: np.ndarray, rounds: Sequence[int], rng: np.random.Generat
     return np.hstack(counts) if counts else np.zeros((len(drawn), 0), np.int64)
 
 
-def interval(values: np.ndarray, processes: int) -> tuple[float, float]:
-    """The 95 % interval of what was drawn: percentiles, further out the fewer processes there are.
+def interval(values: np.ndarray, processes: int | None = None) -> tuple[float, float]:
+    """The 95 % interval of what was drawn: percentiles.
 
-    Plain percentiles are too narrow when few processes are drawn from. Expanded ones are not: T. Hesterberg, "What
-    Teachers Should Know About the Bootstrap", The American Statistician 69 (2015), section 5.3. From two processes, no
-    interval can be 95 %: this one goes from the one's figure to the other's.
+    Args:
+        processes: Drawn from so few, plain percentiles are too narrow: take them further out. T. Hesterberg, "What
+            Teachers Should Know About the Bootstrap", The American Statistician 69 (2015), section 5.3. From two
+            processes no interval can be 95 %: it goes from the one's figure to the other's.
     """
-    from scipy.stats import norm, t
+    from scipy.special import ndtr, stdtrit
 
     tail = (1 - _CONFIDENCE) / 2
-    if processes > 1:
-        tail = float(norm.cdf(t.ppf(tail, processes - 1) * np.sqrt(processes / (processes - 1))))
+    if processes is not None and processes > 1:
+        tail = float(ndtr(stdtrit(processes - 1, tail) * np.sqrt(processes / (processes - 1))))
     low, high = np.quantile(values, [tail, 1 - tail])
     return float(low), float(high)
