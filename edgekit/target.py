@@ -17,10 +17,11 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from edgekit.errors import UsageError, did_you_mean
 
 Kind = Literal["board", "phone", "desktop", "browser"]
-Format = Literal["tflite", "pte", "ptl", "pt2", "onnx"]
+Format = Literal["tflite", "pte", "ptl", "pt2", "onnx", "keras"]
 Engine = Literal[
-    "litert", "tflite-runtime", "litert-web", "executorch", "pytorch-mobile", "onnxruntime", "torch", "torch-compile"
-]
+    "litert", "tflite-runtime", "litert-web", "executorch", "pytorch-mobile",
+    "onnxruntime", "onnxruntime-cuda", "tensorflow", "torch", "torch-compile", "torch-cuda", "torch-compile-cuda",
+]  # fmt: skip
 #: ``cpu`` stands for the engine's own kernels: nothing is delegated.
 Backend = Literal["xnnpack", "qnnpack", "cpu", "gpu", "vulkan", "coreml"]
 Verdict = Literal["cannot", "slower", "discouraged"]

@@ -18,6 +18,7 @@ CHECKING_ENGINES = {
     "ptl": "pytorch-mobile",
     "onnx": "onnxruntime",
     "pt2": "torch",
+    "keras": "tensorflow",
 }
 
 

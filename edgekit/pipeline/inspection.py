@@ -19,6 +19,7 @@ _READERS = {
     "ptl": "edgekit.pipeline.readers.ptl",
     "onnx": "edgekit.pipeline.readers.onnx",
     "pt2": "edgekit.pipeline.readers.pt2",
+    "keras": "edgekit.pipeline.readers.keras",
 }
 
 

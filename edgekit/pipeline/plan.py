@@ -15,7 +15,7 @@ _EXPORTED_BACKENDS = frozenset({"xnnpack", "qnnpack", "cpu"})
 
 
 #: Formats that hold the float source model as it is, as a baseline to measure against.
-_FLOAT_FORMATS = frozenset({"onnx", "pt2"})
+_FLOAT_FORMATS = frozenset({"onnx", "pt2", "keras"})
 
 _NO_CALIBRATION = "needs calibration samples: give --calibration FILE.npy with real, ready inputs"
 
@@ -91,6 +91,8 @@ def _refusal(kind: str, format: str, used: Recipe, backend: str) -> str | None:
         return f".{format} is the float model as a baseline to measure against: it has no recipe but fp32"
     if backend not in _EXPORTED_BACKENDS:
         return f"this edgekit does not export to the {backend} backend"
+    if format == "keras" and kind in ("torch", "pt2"):
+        return "a PyTorch model gives no .keras, only Keras models do: use --format pt2 or onnx as a baseline"
     if kind == "saved-model" and format != "tflite":
         return f"a SavedModel gives .tflite only, not .{format}: save the Keras model as .keras, or use PyTorch"
     return None

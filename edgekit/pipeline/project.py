@@ -16,9 +16,9 @@ from edgekit.pipeline.recipes import RECIPES
 from edgekit.runtime.preprocess import Preprocessing, Resize
 
 FILE_NAME = "edgekit.toml"
-FORMATS = ("tflite", "pte", "ptl", "onnx", "pt2")
+FORMATS = ("tflite", "pte", "ptl", "onnx", "pt2", "keras")
 
-Format = Literal["tflite", "pte", "ptl", "onnx", "pt2"]
+Format = Literal["tflite", "pte", "ptl", "onnx", "pt2", "keras"]
 Positive = Annotated[int, Field(gt=0)]
 
 

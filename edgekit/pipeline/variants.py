@@ -31,8 +31,13 @@ _EXPORTERS: dict[tuple[str, str], tuple[str, str, tuple[str, ...]]] = {
     ("tensorflow", "pte"): ("executorch:export", "torch", (*TORCH, "executorch", "torchao", "keras")),
     ("tensorflow", "ptl"): ("torch_mobile:export", "torch", (*TORCH, "keras")),
     ("tensorflow", "onnx"): ("onnx:export", "torch", (*TORCH, "onnx", "onnxscript", "keras")),
+    ("tensorflow", "keras"): ("keras:export", "tensorflow", TENSORFLOW),
     ("tensorflow", "pt2"): ("exported_program:export", "torch", (*TORCH, "keras")),
 }
+
+#: The family of worker that runs a format's checking engine; the others are plain, which may import torch, too, to run
+#: ExecuTorch.
+_CHECKING_FAMILIES = {"ptl": "torch", "pt2": "torch", "keras": "tensorflow"}
 
 _VERDICTS = {"cannot": "does not run on", "slower": "slower than fp32 on", "discouraged": "not advised for"}
 
@@ -60,11 +65,11 @@ def make_variant(stages: Stages, origin: Origin, reference: Reference, plan: Pla
             "file": file_digest(path),
             "reference": reference.digest,
             "machine": [platform.machine(), read_machine().cpu],
-            "versions": versions(("ai-edge-litert", "executorch", "onnxruntime", "torch", "numpy")),
+            "versions": versions(("ai-edge-litert", "executorch", "onnxruntime", "torch", *TENSORFLOW)),
         },
         code=("pipeline/examine.py", "pipeline/gates.py", "pipeline/inspection.py", "pipeline/readers", "runtime"),
         function="edgekit.pipeline.examine:examine",
-        family="torch" if plan.format in ("ptl", "pt2") else "plain",  # which may run ExecuTorch through torch, too
+        family=_CHECKING_FAMILIES.get(plan.format, "plain"),
         arguments=lambda directory: {
             "file": str(path),
             "format": plan.format,

@@ -58,7 +58,7 @@ def test_intermediate_values_are_counted_at_their_peak(small_models: SmallModels
     assert peak_bytes([], {0: 1}) == 0
 
 
-@pytest.mark.parametrize("format", ["tflite", "pte", "ptl", "onnx", "pt2"])
+@pytest.mark.parametrize("format", ["tflite", "pte", "ptl", "onnx", "pt2", "keras"])
 @pytest.mark.parametrize("data", [b"", b"nonsense" * 64])
 def test_other_files_are_refused(tmp_path: Path, format: str, data: bytes) -> None:
     path = tmp_path / "file"

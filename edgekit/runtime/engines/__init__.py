@@ -21,6 +21,7 @@ ENGINES = {
     "tflite-runtime": "edgekit.runtime.engines.tflite_runtime",
     "pytorch-mobile": "edgekit.runtime.engines.pytorch_mobile",
     "onnxruntime": "edgekit.runtime.engines.onnxruntime",
+    "tensorflow": "edgekit.runtime.engines.tensorflow",
     "torch": "edgekit.runtime.engines.torch_eager",
     "torch-compile": "edgekit.runtime.engines.torch_compile",
 }

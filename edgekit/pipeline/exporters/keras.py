@@ -1,0 +1,79 @@
+"""Keras -> ``.keras``: the float source model as it is, for TensorFlow on a desktop."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from edgekit.errors import ConversionError
+from edgekit.pipeline.exporters.record import record
+from edgekit.pipeline.progress import emit
+from edgekit.pipeline.sources import SourceSpec, open_source
+from edgekit.pipeline.sources.keras import KerasSource
+from edgekit.runtime.engines.keras_file import pack_keras, read_keras
+
+
+def export(*, source: Mapping[str, Any], recipe: str, calibration: str | None, output: str) -> dict[str, Any]:
+    """Save a Keras model as a ``.keras`` whose inputs and outputs are in the signature's order.
+
+    Args:
+        source: A `SourceSpec` as JSON.
+        recipe: ``fp32``.
+        calibration: Not used.
+        output: The file to write.
+
+    Returns:
+        The export record (see `edgekit.pipeline.exporters.record.record`).
+
+    Raises:
+        ConversionError: ``EK-UNSUPPORTED``: the source is no Keras model or holds more than Keras's own layers, or
+            another recipe is asked for.
+    """
+    if recipe != "fp32":
+        raise ConversionError("EK-UNSUPPORTED", f".keras has no recipe {recipe}", "it is the float source model")
+    keras.utils.clear_session(free_memory=False)  # layers without a name are numbered from 1 again
+    opened = open_source(SourceSpec.from_json(source))
+    if not isinstance(opened, KerasSource):
+        raise ConversionError("EK-UNSUPPORTED", f"a {opened.framework} model gives no .keras", "use --format tflite")
+    emit(kind="step", step="exporting")
+    data = _saved(opened.model)
+    try:
+        read_keras(data)
+    except ValueError as error:
+        hint = "TensorFlow is given no code of a project: measure against .tflite, .pt2 or .onnx instead"
+        raise ConversionError("EK-UNSUPPORTED", f"the model cannot be a .keras: {error}", hint) from error
+    Path(output).write_bytes(data)
+    made = record(("keras",), {"tensorflow": ".".join(tf.__version__.split(".")[:2])})
+    made["producers"]["tensorflow"] = tf.__version__  # whichever of its distributions is installed
+    return made
+
+
+def _saved(model: keras.Model) -> bytes:
+    """The file that Keras makes of *model*, without what differs from one time to the next."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory, "model.keras")
+        model.save(path)
+        with zipfile.ZipFile(path) as stored:
+            entries = {name: stored.read(name) for name in stored.namelist()}
+    metadata = {"keras_version": keras.__version__}
+    config = _numbered(json.loads(entries["config.json"]), {})
+    return pack_keras(
+        {**entries, "metadata.json": json.dumps(metadata).encode(), "config.json": json.dumps(config).encode()}
+    )
+
+
+def _numbered(value: Any, numbers: dict[int, int]) -> Any:
+    """*value* with shared objects numbered as they come, where Keras has addresses in memory."""
+    if isinstance(value, dict):
+        shared = value.get("shared_object_id")
+        if shared is not None:
+            value = {**value, "shared_object_id": numbers.setdefault(shared, len(numbers))}
+        return {key: _numbered(item, numbers) for key, item in value.items() if key != "compile_config"}
+    return [_numbered(item, numbers) for item in value] if isinstance(value, list) else value
