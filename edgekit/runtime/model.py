@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from threading import Lock
-from typing import Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from edgekit.runtime.machine import read_machine
 from edgekit.runtime.preprocess import Preprocessing
 from edgekit.runtime.selection import Choice, choices, choose
 from edgekit.tensors import Signature, TensorSpec
+
+if TYPE_CHECKING:
+    from edgekit.runtime.profiler.records import Profile
 
 _ndarray = np.ndarray
 
@@ -50,6 +53,7 @@ class Model:
         method: str | None = None,
         labels: tuple[str, ...] = (),
         preprocessing: Preprocessing | None = None,
+        source: Path | None = None,
     ):
         self.signature = signature
         self.variant = variant
@@ -59,6 +63,7 @@ class Model:
         self.preprocessing = preprocessing
         self.threads = session.threads
         self._session = session
+        self._source = source
         self._lock = Lock()
         self._run: Callable[[list[np.ndarray]], list[np.ndarray]] = session.run
         self._run_one = session.run_one or _one(session.run)
@@ -109,6 +114,38 @@ class Model:
         """
         arrays = prepare.prepare(sample, self.signature, self.preprocessing)
         return arrays if len(arrays) > 1 else next(iter(arrays.values()))
+
+    def profile(self, seconds: float = 5.0) -> Profile:
+        """Measure this model here, as it is loaded: a warm-up, then at least *seconds* and 64 inferences.
+
+        It is measured in this one process, beside whatever else the program does, on the first of the bundle's check
+        inputs (zeros for a further method): a look at what the program gets. To compare variants or engines, use
+        `edgekit profile`, which starts fresh processes that take turns.
+
+        Returns:
+            A profile of one bundle, one device and one cell; ``to_dataframe()`` has all its durations.
+
+        Raises:
+            UsageError: ``EK-ARGUMENT``: the model is closed, or *seconds* is not positive.
+            BundleError: The bundle that it was loaded from is gone, or damaged.
+        """
+        from edgekit.runtime.profiler.fairness import first_inputs  # which most programs never need
+        from edgekit.runtime.profiler.in_process import Loaded, profile_loaded
+        from edgekit.runtime.profiler.records import BundleRecord
+
+        if self._run is _closed or self._source is None:
+            raise UsageError("EK-ARGUMENT", "the model is closed" if self._source else "the model is of no bundle")
+        with Bundle.open(self._source) as bundle:
+            record, inputs = BundleRecord.of(bundle), first_inputs(bundle)
+        if self.method is not None:
+            inputs = [np.zeros(spec.shape, spec.dtype) for spec in self.signature.inputs]
+        single = self._shape is not None
+        call: Callable[[Any], object] = self._run_one if single else self._run
+        argument = inputs[0] if single else inputs
+        loaded = Loaded(
+            record, self.variant, self.engine, self.signature, self._session, call, argument, inputs, self._lock
+        )
+        return profile_loaded(loaded, seconds)
 
     def close(self) -> None:
         """Release the engine's memory; the model cannot be called after that."""
@@ -212,6 +249,7 @@ def _load(
         labels=manifest.labels,
         # It is for the main method's inputs.
         preprocessing=preprocessing if method is None else None,
+        source=bundle.path,
     )
 
 

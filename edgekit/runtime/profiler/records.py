@@ -9,6 +9,7 @@ import base64
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from importlib import import_module
 from typing import Any, Literal
 
 import numpy as np
@@ -421,6 +422,35 @@ class Profile:
 
     def device(self, cell: Cell) -> DeviceRecord:
         return next(device for device in self.devices if device.name == cell.device)
+
+    def to_dataframe(self) -> Any:
+        """Every inference of the steady state as a row of a `pandas.DataFrame`.
+
+        Columns: ``device``, ``bundle`` (its name), ``variant``, ``engine``, ``repeat``, ``round``, ``elapsed_ms``.
+        Processes that failed are left out.
+
+        Raises:
+            UsageError: ``EK-MISSING-PACKAGE``: pandas is not installed.
+        """
+        try:
+            pandas = import_module("pandas")  # the host's: nothing that runs on a device needs it
+        except ImportError as error:
+            raise UsageError("EK-MISSING-PACKAGE", "tables need pandas", 'pip install "edgekit[profile]"') from error
+        columns: dict[str, list[Any]] = {name: [] for name in ("device", "bundle", "variant", "engine", "repeat")}
+        lengths, rounds, elapsed_ms = [], [np.empty(0, np.int64)], [np.empty(0)]
+        for cell in self.cells:
+            for process in cell.processes:
+                if process.failure or process.elapsed_ns is None:
+                    continue
+                names = (cell.device, self.bundle(cell).name, cell.variant, cell.engine, process.repeat)
+                for column, value in zip(columns.values(), names, strict=True):
+                    column.append(value)
+                lengths.append(process.elapsed_ns.count)
+                rounds.append(np.repeat(np.arange(len(process.round_sizes)), process.round_sizes))
+                elapsed_ms.append(process.elapsed_ns.array() / 1e6)
+        whole = {name: np.repeat(np.array(values, object), lengths) for name, values in columns.items()}
+        whole["repeat"] = whole["repeat"].astype(np.int64)
+        return pandas.DataFrame({**whole, "round": np.concatenate(rounds), "elapsed_ms": np.concatenate(elapsed_ms)})
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

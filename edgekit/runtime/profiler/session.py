@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from edgekit.bundle import Bundle, Manifest, sha256
-from edgekit.errors import BundleError, UsageError
+from edgekit.bundle import Bundle, Manifest
+from edgekit.errors import UsageError
 from edgekit.runtime import frames
 from edgekit.runtime.engines import available
 from edgekit.runtime.engines import engine as find_engine
@@ -22,13 +22,13 @@ from edgekit.runtime.machine import Machine, read_machine
 from edgekit.runtime.model import default_threads
 from edgekit.runtime.profiler.block import Site, Task, run_block
 from edgekit.runtime.profiler.board import Board
+from edgekit.runtime.profiler.fairness import conditions, first_inputs
 from edgekit.runtime.profiler.records import (
     FAILED,
     MEASURED,
     NOT_RUN,
     BundleRecord,
     Cell,
-    Conditions,
     DeviceRecord,
     Memory,
     Mode,
@@ -40,7 +40,6 @@ from edgekit.runtime.profiler.records import (
 from edgekit.runtime.profiler.worker import MemoryLimit, ProcessFailure
 from edgekit.runtime.selection import Choice, check_names, choices, needed_memory_bytes
 from edgekit.schema import conform
-from edgekit.tensors import Signature
 
 #: Called with each event as it comes: a dict that JSON can hold.
 Hear = Callable[[dict[str, Any]], None]
@@ -172,9 +171,9 @@ class _Session:
         """A cell for each choice; a task for each that can run."""
         manifest, settings = bundle.manifest, self._request.settings
         sha = BundleRecord.of(bundle).sha256
-        inputs = _inputs(bundle)
+        inputs = first_inputs(bundle)
         folder.mkdir()
-        (folder / "inputs").write_bytes(inputs)
+        (folder / "inputs").write_bytes(frames.pack(inputs))
         for choice in _choices(manifest, machine, self._request):
             variant, key = manifest.variant(choice.variant), len(self._cells)
             engine = find_engine(choice.engine)
@@ -192,9 +191,8 @@ class _Session:
             if not choice.usable:
                 self._tell(cell)
                 continue
-            self._cells[key] = replace(
-                cell, conditions=_conditions(manifest, variant.recipe, engine.accelerator, inputs, settings)
-            )
+            expected = conditions(manifest.signature, inputs, variant.recipe, engine.accelerator, settings.cpus)
+            self._cells[key] = replace(cell, conditions=expected)
             slow = choice.engine.startswith(_FRAMEWORKS)
             needed = needed_memory_bytes(manifest, variant) + (_FRAMEWORK_BYTES if slow else _ENGINE_BYTES)
             file = folder / variant.sha256
@@ -221,11 +219,11 @@ class _Session:
         reason = failures[0] if failures else ""
         if worked and failures:
             reason = f"{len(failures)} of {len(processes)} processes failed: {reason}"
-        conditions = cell.conditions
-        if worked and conditions is not None:
-            conditions = replace(conditions, threads=worked[0].threads)
+        met = cell.conditions
+        if worked and met is not None:
+            met = replace(met, threads=worked[0].threads)
         status = MEASURED if worked else FAILED
-        return replace(cell, status=status, reason=reason, conditions=conditions, processes=tuple(processes))
+        return replace(cell, status=status, reason=reason, conditions=met, processes=tuple(processes))
 
     def _look_inside(self, task: Task) -> None:
         """The passes for memory and for operators, each in a fresh process."""
@@ -305,42 +303,6 @@ def _choices(manifest: Manifest, machine: Machine, request: Request) -> list[Cho
             of_engine = tuple(loaded) or of_engine[:1]
         found += of_engine
     return [choice for choice in found if not request.variants or choice.variant in request.variants]
-
-
-def _inputs(bundle: Bundle) -> bytes:
-    """The first sample of the check inputs: every process gets the same bytes.
-
-    Raises:
-        BundleError: It does not fit the signature.
-    """
-    signature = bundle.manifest.signature
-    files: dict[str, str] = dict(bundle.manifest.checks["inputs"])
-    try:
-        arrays = [np.ascontiguousarray(bundle.array(files[spec.name])[:1]) for spec in signature.inputs]
-        data = frames.pack(arrays)
-        frames.unpack(data, signature.inputs)
-    except (KeyError, ValueError) as error:
-        raise BundleError("EK-BUNDLE", f"{bundle.path}: the check inputs do not fit the signature") from error
-    return data
-
-
-def _conditions(manifest: Manifest, recipe: str, accelerator: str, inputs: bytes, settings: Settings) -> Conditions:
-    signature = manifest.signature
-    shape = signature.inputs[0].shape
-    return Conditions(
-        threads=None,
-        inputs_sha256=sha256(inputs),
-        inputs=_specs(signature, "inputs"),
-        outputs=_specs(signature, "outputs"),
-        precision=recipe,
-        batch=shape[0] if shape else 1,
-        accelerator=accelerator,
-        cpus=settings.cpus,
-    )
-
-
-def _specs(signature: Signature, side: str) -> tuple[str, ...]:
-    return tuple(f"{spec.dtype}{list(spec.shape)}" for spec in getattr(signature, side))
 
 
 def _write_to_disk(file: Path, data: bytes) -> None:

@@ -1,0 +1,151 @@
+"""A model that a program has loaded already, measured where it is: in that program's process."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import hashlib
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from threading import Lock
+from typing import Any
+
+import numpy as np
+
+import edgekit
+from edgekit.errors import UsageError
+from edgekit.runtime import frames
+from edgekit.runtime.engines import Session
+from edgekit.runtime.engines import engine as find_engine
+from edgekit.runtime.machine import read_machine
+from edgekit.runtime.measure import MIN_SAMPLES_FOR_P90
+from edgekit.runtime.profiler import phases
+from edgekit.runtime.profiler.board import Board
+from edgekit.runtime.profiler.fairness import conditions
+from edgekit.runtime.profiler.gate import marks_of
+from edgekit.runtime.profiler.records import (
+    MEASURED,
+    BoardState,
+    BundleRecord,
+    Cell,
+    DeviceRecord,
+    Process,
+    Profile,
+    Samples,
+    Settings,
+    Spans,
+)
+from edgekit.tensors import Signature
+
+_NOTE = "measured in the process of the program that had loaded the model: one process, and no comparison"
+_TURN_S = 0.1
+_LEAST_WARM_UP_S, _MOST_WARM_UP_S = 0.2, 2.0
+_DISCARD_NS = 1_000_000
+_SPANS = 64
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model as its program has it.
+
+    Attributes:
+        call: Runs it once on *argument*.
+        inputs: The same, as `Session.run` takes it.
+        lock: Held while it runs.
+    """
+
+    bundle: BundleRecord
+    variant: str
+    engine: str
+    signature: Signature
+    session: Session
+    call: Callable[[Any], object]
+    argument: Any
+    inputs: list[np.ndarray]
+    lock: Lock
+
+
+def profile_loaded(model: Loaded, seconds: float) -> Profile:
+    """A profile of one cell with one process; see `edgekit.runtime.model.Model.profile`."""
+    if not 0 < seconds < math.inf:
+        raise UsageError("EK-ARGUMENT", f"seconds is {seconds}, not a positive number")
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    board = Board()
+    process = _measure(model, seconds, board)
+    engine = find_engine(model.engine)
+    version = engine.version()
+    recipe = model.bundle.variant(model.variant).recipe
+    cell = Cell(
+        device="local",
+        bundle=model.bundle.sha256,
+        variant=model.variant,
+        engine=model.engine,
+        engine_version=version,
+        status=MEASURED,
+        conditions=conditions(model.signature, model.inputs, recipe, engine.accelerator, None, process.threads),
+        processes=(process,),
+        energy=board.energy_reason,
+    )
+    device = DeviceRecord("local", False, read_machine(), None, {model.engine: version or ""})
+    return Profile(
+        created=created,
+        producer=f"edgekit {edgekit.__version__}",
+        command=("model.profile", f"seconds={seconds:g}"),
+        settings=Settings("quick", 0, 1, seconds, MIN_SAMPLES_FOR_P90, model.session.threads),
+        bundles=(model.bundle,),
+        devices=(device,),
+        cells=(cell,),
+        notes=(_NOTE,),
+    )
+
+
+def _measure(model: Loaded, seconds: float, board: Board) -> Process:
+    """Other threads that call the model wait for a turn's end at most."""
+    before = board.look()
+    with model.lock, _without_collector():
+        outputs = model.session.run(model.inputs)
+        warm = phases.warm_up(model.call, model.argument, least_s=_LEAST_WARM_UP_S, most_s=_MOST_WARM_UP_S)
+    calls = max(1, round(_TURN_S * 1e9 / max(1, warm.typical_ns)))
+    rounds: list[list[int]] = []
+    looks: list[BoardState] = []
+    taken, taken_ns = 0, 0
+    while taken < MIN_SAMPLES_FOR_P90 or taken_ns < seconds * 1e9:
+        with model.lock, _without_collector():
+            rounds.append(phases.take_turn(model.call, model.argument, calls, _DISCARD_NS))
+        taken, taken_ns = taken + calls, taken_ns + sum(rounds[-1])
+        looks.append(board.look())
+    spans = None
+    if model.session.steps is not None:
+        with model.lock, _without_collector():
+            spans = Spans(*map(Samples.pack, phases.time_steps(model.session.steps, model.inputs, _SPANS)))
+    after = board.look()
+    return Process(
+        repeat=0,
+        order=0,
+        threads=model.session.threads,
+        warm_up_calls=warm.calls,
+        warm_up_s=warm.elapsed_s,
+        settled=warm.settled,
+        elapsed_ns=Samples.pack(np.concatenate(rounds)),
+        round_sizes=tuple(map(len, rounds)),
+        spans=spans,
+        outputs_sha256=hashlib.sha256(frames.pack(outputs)).hexdigest(),
+        before=before,
+        during=tuple(looks),
+        after=after,
+        marks=marks_of(before, looks, after),
+    )
+
+
+@contextlib.contextmanager
+def _without_collector() -> Iterator[None]:
+    """The garbage collector of Python is the program's: it is as it was afterwards."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
