@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from edgekit.bundle import Bundle, Manifest
-from edgekit.errors import UsageError
+from edgekit.errors import UsageError, did_you_mean
 from edgekit.runtime import frames
 from edgekit.runtime.engines import available
 from edgekit.runtime.engines import engine as find_engine
@@ -38,7 +38,7 @@ from edgekit.runtime.profiler.records import (
     Trace,
 )
 from edgekit.runtime.profiler.worker import MemoryLimit, ProcessFailure
-from edgekit.runtime.selection import Choice, check_names, choices, needed_memory_bytes
+from edgekit.runtime.selection import Choice, choices, needed_memory_bytes
 from edgekit.schema import conform
 
 #: Called with each event as it comes: a dict that JSON can hold.
@@ -111,6 +111,10 @@ def run_session(
     """
     settings = request.settings
     _check(settings)
+    known = {variant.name for bundle in bundles for variant in bundle.manifest.variants}
+    for name in request.variants:
+        if name not in known:
+            raise UsageError("EK-ARGUMENT", f"there is no variant {name!r}", did_you_mean(name, known))
     machine = read_machine()
     with tempfile.TemporaryDirectory(prefix="edgekit-profile-") as folder:
         session = _Session(bundles, request, machine, Path(folder), hear, board or Board())
@@ -291,16 +295,13 @@ def _check(settings: Settings) -> None:
 
 
 def _choices(manifest: Manifest, machine: Machine, request: Request) -> list[Choice]:
-    """What was asked for; of engines that were named, only the variants that they load, where there are any."""
-    for variant in request.variants:
-        check_names(manifest, variant)
+    """What was asked for of a bundle; of engines that were named, only the variants that they load."""
     found: list[Choice] = []
     for engine in dict.fromkeys(request.engines) or (None,):
         of_engine = choices(manifest, machine, engine=engine)
         if engine is not None:
             formats = find_engine(engine).formats
-            loaded = [choice for choice in of_engine if manifest.variant(choice.variant).format in formats]
-            of_engine = tuple(loaded) or of_engine[:1]
+            of_engine = tuple(one for one in of_engine if manifest.variant(one.variant).format in formats)
         found += of_engine
     return [choice for choice in found if not request.variants or choice.variant in request.variants]
 
