@@ -8,19 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-__all__ = ["Bundle", "EdgekitError", "__version__", "build", "load"]
+__all__ = ["Bundle", "EdgekitError", "__version__", "build", "load", "profile"]
 
 _HOMES = {
     "Bundle": "edgekit.bundle",
     "EdgekitError": "edgekit.errors",
     "build": "edgekit.pipeline.build",
     "load": "edgekit.runtime.model",
+    "profile": "edgekit.profiling.session",
 }
 
 if TYPE_CHECKING:
     from edgekit.bundle import Bundle
     from edgekit.errors import EdgekitError
     from edgekit.pipeline.build import build
+    from edgekit.profiling.session import profile
     from edgekit.runtime.model import load
 
 

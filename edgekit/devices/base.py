@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
+from edgekit.runtime.machine import Machine
+from edgekit.runtime.profiler.records import Cell, DeviceRecord, Request
+from edgekit.runtime.profiler.session import Hear
 from edgekit.runtime.verification import Verification
 
 
@@ -71,6 +74,27 @@ class Device(Protocol):
         Raises:
             DeviceError: ``EK-CONNECT``, ``EK-DEVICE``: the device is out of reach, or something failed there.
             EdgekitError: What `edgekit.runtime.verification.verify` raises.
+        """
+        ...
+
+    def machine(self) -> Machine | None:
+        """What the device is; None for an emulated one, which measures nothing that depends on it.
+
+        Raises:
+            DeviceError: ``EK-CONNECT``, ``EK-DEVICE``: as `run`.
+        """
+        ...
+
+    def profile(
+        self, bundles: Sequence[Path], request: Request, *, hear: Hear
+    ) -> tuple[DeviceRecord, tuple[Cell, ...]]:
+        """Measure the bundles' variants side by side, in one session.
+
+        What *hear* was given before an error is what was measured until then.
+
+        Raises:
+            DeviceError: ``EK-CONNECT``, ``EK-DEVICE``: the device is out of reach, or something failed there.
+            EdgekitError: What `edgekit.runtime.profiler.session.run_session` raises.
         """
         ...
 

@@ -7,7 +7,7 @@ import io
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -28,6 +28,8 @@ from edgekit.tensors import TensorSpec, snr_db
 RUN_S = 300
 #: Every variant over every check vector.
 VERIFY_S = 1800
+#: Some hundred inferences.
+MEASURE_S = 1800
 
 _KINDS = {kind.exit_code: kind for kind in (UsageError, LimitError, DeviceError, BundleError)}
 
@@ -143,10 +145,19 @@ class WithPython:
         return failure(self._device, answer)
 
 
+@dataclass(frozen=True)
+class RunnerRun:
+    """What the runner's process came to: outputs by name, threads in use, and the duration of each inference."""
+
+    outputs: dict[str, np.ndarray]
+    threads: int
+    elapsed_ns: list[int]
+
+
 class WithRunner:
     """Runs ``bin/edgekit-runner`` of the release, which takes ``.pte`` files; all else is done here."""
 
-    _ENGINE = "executorch"
+    ENGINE = "executorch"
 
     def __init__(self, device: str, shell: Shell, plan: Plan, bundle: Bundle):
         self._device = device
@@ -161,8 +172,8 @@ class WithRunner:
     ) -> RunResult:
         entry = self._choose(variant, engine)
         ordered = [inputs[spec.name] for spec in self._bundle.manifest.signature.inputs]
-        outputs, used = self._run(entry, ordered, threads)
-        return RunResult(entry.name, self._ENGINE, used, outputs)
+        run = self.measure(entry, ordered, threads)
+        return RunResult(entry.name, self.ENGINE, run.threads, run.outputs)
 
     def verify(
         self, *, variant: str | None, threads: int | None, report: Callable[[str], None]
@@ -172,68 +183,74 @@ class WithRunner:
         for entry in self._bundle.manifest.variants:
             if variant not in (None, entry.name):
                 continue
-            reason = self._why_not(entry)
+            reason = self.why_not(entry)
             if reason:
                 rows += [not_run(entry, engine, reason) for engine in entry.engines]
                 continue
-            report(f"{entry.name} on {self._ENGINE}")
+            report(f"{entry.name} on {self.ENGINE}")
             try:
-                results = [self._run(entry, sample, threads) for sample in vectors.samples]
+                runs = [self.measure(entry, sample, threads) for sample in vectors.samples]
             except DeviceError as error:
                 if error.code == "EK-CONNECT":
                     raise
-                rows.append(judge(entry, self._ENGINE, vectors, CheckRun(None, f"{error.code}: {error.message}")))
+                rows.append(judge(entry, self.ENGINE, vectors, CheckRun(None, f"{error.code}: {error.message}")))
                 continue
-            names = results[0][0]
-            outputs = {name: np.concatenate([one[name] for one, _ in results]) for name in names}
-            rows.append(judge(entry, self._ENGINE, vectors, CheckRun(outputs, threads=results[0][1])))
+            outputs = {name: np.concatenate([run.outputs[name] for run in runs]) for name in runs[0].outputs}
+            rows.append(judge(entry, self.ENGINE, vectors, CheckRun(outputs, threads=runs[0].threads)))
         return tuple(rows)
 
     def _choose(self, variant: str | None, engine: str | None) -> Variant:
         manifest = self._bundle.manifest
-        if engine not in (None, self._ENGINE):
-            reason = f"{self._device} has no Python that edgekit runs on, so only {self._ENGINE} runs there"
+        if engine not in (None, self.ENGINE):
+            reason = f"{self._device} has no Python that edgekit runs on, so only {self.ENGINE} runs there"
             raise DeviceError("EK-DEVICE", reason, "leave out --engine")
         check_names(manifest, variant)
         best = manifest.recommended["variant"]
         ordered = sorted(manifest.variants, key=lambda entry: entry.name != best)
         candidates = [entry for entry in ordered if variant in (None, entry.name)]
         for entry in candidates:
-            if not self._why_not(entry):
+            if not self.why_not(entry):
                 return entry
         first = candidates[0]
-        raise DeviceError("EK-DEVICE", f"{first.name} cannot run on {self._device}: {self._why_not(first)}")
+        raise DeviceError("EK-DEVICE", f"{first.name} cannot run on {self._device}: {self.why_not(first)}")
 
-    def _why_not(self, entry: Variant) -> str:
+    def why_not(self, entry: Variant) -> str:
+        """Why the device cannot run *entry*, in one line; empty when it can."""
         if entry.format != "pte":
             return f"the device has no Python that edgekit runs on, which .{entry.format} files need"
         machine = replace(self._facts.machine, glibc=None)  # the runner brings its own C library
-        installed = {self._ENGINE: native.EXECUTORCH}
-        return why_not(self._bundle.manifest, entry, self._ENGINE, machine, installed=installed)
+        installed = {self.ENGINE: native.EXECUTORCH}
+        return why_not(self._bundle.manifest, entry, self.ENGINE, machine, installed=installed)
 
-    def _run(
-        self, entry: Variant, inputs: Sequence[np.ndarray], threads: int | None
-    ) -> tuple[dict[str, np.ndarray], int]:
+    def measure(self, entry: Variant, inputs: Sequence[np.ndarray], threads: int | None, repeat: int = 1) -> RunnerRun:
+        """Run *entry* so many times on *inputs*, in one process.
+
+        Raises:
+            DeviceError: ``EK-CONNECT``, ``EK-DEVICE``, ``EK-CRASHED``: the connection, or the process, failed.
+        """
         folder = self._shell.do("workspace")
         files = [f"{folder}/input_{index}.raw" for index in range(len(inputs))]
         for file, array in zip(files, inputs, strict=True):
             send(self._shell, file, array.tobytes())
         used = threads or min(MAX_DEFAULT_THREADS, self._facts.machine.cores)
-        options = ("--model", f"{self._files}/{entry.file}", "--threads", str(used), "--output-dir", folder)
-        answer = self._shell.ask("exec", self._program, *options, "--input", *files, timeout_s=RUN_S)
+        options = ["--model", f"{self._files}/{entry.file}", "--threads", str(used), "--output-dir", folder]
+        options += ["--repeat", str(repeat), "--input", *files]
+        limit_s = RUN_S if repeat == 1 else MEASURE_S
+        answer = self._shell.ask("exec", self._program, *options, timeout_s=limit_s)
         if answer.signal is not None:
-            raise death(self._device, f"{self._ENGINE}'s process", answer)
+            raise death(self._device, f"{self.ENGINE}'s process", answer)
         try:
             document = json.loads(answer.output)
         except ValueError:
             raise failure(self._device, answer) from None
         if "error" in document:
-            raise DeviceError("EK-DEVICE", f"{self._device}: {self._ENGINE}: {document['error']}")
+            raise DeviceError("EK-DEVICE", f"{self._device}: {self.ENGINE}: {document['error']}")
         specs = self._bundle.manifest.signature.outputs
-        return {
+        outputs = {
             spec.name: _array(fetch(self._shell, f"{folder}/output_{index}.raw"), spec)
             for index, spec in enumerate(specs)
-        }, document["threads"]
+        }
+        return RunnerRun(outputs, document["threads"], document["elapsed_ns"])
 
 
 def send(shell: Shell, file: str, data: bytes) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,10 @@ from edgekit.bundle import Bundle
 from edgekit.devices.base import RunResult
 from edgekit.errors import UsageError
 from edgekit.runtime import verification
-from edgekit.runtime.machine import read_machine
+from edgekit.runtime.machine import Machine, read_machine
 from edgekit.runtime.model import default_threads, load
+from edgekit.runtime.profiler.records import Cell, DeviceRecord, Request
+from edgekit.runtime.profiler.session import Hear, run_session
 from edgekit.runtime.verification import Verification
 
 
@@ -59,6 +62,16 @@ class LocalDevice:
                 variant=variant,
                 report=report,
             )
+
+    def machine(self) -> Machine:
+        return read_machine()
+
+    def profile(
+        self, bundles: Sequence[Path], request: Request, *, hear: Hear
+    ) -> tuple[DeviceRecord, tuple[Cell, ...]]:
+        with ExitStack() as stack:
+            opened = [stack.enter_context(Bundle.open(bundle)) for bundle in bundles]
+            return run_session(opened, request, hear=hear)
 
     def close(self) -> None:
         """There is nothing to release."""

@@ -24,6 +24,8 @@ from pathlib import Path
 from edgekit.errors import DeviceError
 
 _AGENT = Path(__file__).with_name("agent.sh")
+#: What is kept of a line on standard error: the events of a profile are long, and heard already.
+_LINE_CHARACTERS = 4000
 
 
 @dataclass(frozen=True)
@@ -189,7 +191,7 @@ class Shell:
             if line == self._token:
                 self._marks.release()
                 continue
-            self._errors.append(line)
+            self._errors.append(line[:_LINE_CHARACTERS])
             if self._on_error is not None:
                 self._on_error(line)
         self._marks.release()

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
 
 from edgekit.bundle import Bundle
-from edgekit.devices import deployment
+from edgekit.devices import deployment, python_session, runner_session
 from edgekit.devices.base import RunResult
 from edgekit.devices.deployment import Deployment, Plan, Progress, Rollback, Sender
-from edgekit.devices.execution import Execution, execution, prove
+from edgekit.devices.execution import Execution, WithRunner, execution, prove
 from edgekit.devices.preflight import Facts, read_inventory
 from edgekit.devices.shell import Shell
 from edgekit.devices.ssh_connection import CONNECT_S, Address
+from edgekit.errors import DeviceError
+from edgekit.runtime.machine import Machine
+from edgekit.runtime.profiler.records import NOT_RUN, BundleRecord, Cell, DeviceRecord, Request
+from edgekit.runtime.profiler.session import Hear
 from edgekit.runtime.verification import Verification
 
 #: ssh's own limit, twice (a jump host), and a slow login.
@@ -81,6 +85,37 @@ class SshDevice:
         with self._released(bundle, report) as release:
             return release.verify(variant=variant, threads=threads, report=report)
 
+    def machine(self) -> Machine:
+        return self.facts().machine
+
+    def profile(
+        self, bundles: Sequence[Path], request: Request, *, hear: Hear
+    ) -> tuple[DeviceRecord, tuple[Cell, ...]]:
+        """As `edgekit.devices.base.Device.profile`; a bundle that cannot work there is rows that say why."""
+        shell = self._connected()
+        with ExitStack() as stack:
+            ready: list[tuple[Plan, Bundle]] = []
+            refused: list[tuple[Bundle, DeviceError]] = []
+            for opened in [stack.enter_context(Bundle.open(bundle)) for bundle in bundles]:
+                try:
+                    # Two bundles of one name share a folder there, where sending one removes the other.
+                    plan = self._provided(shell, opened, lambda text: hear({"event": "note", "text": text}), not ready)
+                    ready.append((plan, opened))
+                except DeviceError as error:
+                    if error.code == "EK-CONNECT" or len(bundles) == 1:
+                        raise
+                    refused.append((opened, error))
+            if not ready:
+                raise refused[0][1]
+            plans, chosen = zip(*ready, strict=True)
+            if plans[0].has_python:
+                record, cells = python_session.run_session(self.name, shell, plans, chosen, request, hear=hear)
+            else:
+                pairs = [(WithRunner(self.name, shell, plan, bundle), bundle) for plan, bundle in ready]
+                machine = plans[0].facts.machine
+                record, cells = runner_session.run_session(self.name, machine, pairs, request, hear=hear)
+            return record, (*cells, *(cell for bundle, error in refused for cell in self._refused(bundle, error)))
+
     def close(self) -> None:
         """End the connection."""
         if self._shell is not None:
@@ -105,16 +140,27 @@ class SshDevice:
         """The bundle as a release that is on the device, whether or not it is the current one."""
         shell = self._connected()
         with Bundle.open(bundle) as opened:
-            plan = deployment.make_plan(self.name, deployment.read_facts(shell), opened, report)
-            if not plan.is_complete(plan.facts.inventory):
-                self._send(shell, plan, report)
-            yield execution(self.name, shell, plan, opened)
+            yield execution(self.name, shell, self._provided(shell, opened, report), opened)
 
-    def _send(self, shell: Shell, plan: Plan, report: Callable[[str], None]) -> None:
+    def _provided(self, shell: Shell, bundle: Bundle, report: Callable[[str], None], prune: bool = True) -> Plan:
+        """The plan of *bundle*, all of which is on the device then."""
+        plan = deployment.make_plan(self.name, deployment.read_facts(shell), bundle, report)
+        if not plan.is_complete(plan.facts.inventory):
+            self._send(shell, plan, report, prune)
+        return plan
+
+    def _send(self, shell: Shell, plan: Plan, report: Callable[[str], None], prune: bool) -> None:
         deployment.lock(self.name, shell)
         inventory = read_inventory(shell.do("inventory"))
         sender = Sender(self.name, shell, plan.facts.home, lambda name, done, total: None)
         report(f"sending what {self.name} lacks")
         sender.provide(plan, inventory)
-        shell.ask("prune", plan.release.app, plan.release.id, timeout_s=deployment.INSTALL_S)
+        if prune:
+            shell.ask("prune", plan.release.app, plan.release.id, timeout_s=deployment.INSTALL_S)
         shell.do("unlock")
+
+    def _refused(self, bundle: Bundle, error: DeviceError) -> Iterator[Cell]:
+        sha256 = BundleRecord.of(bundle).sha256
+        for variant in bundle.manifest.variants:
+            for engine in variant.engines:
+                yield Cell(self.name, sha256, variant.name, engine, None, NOT_RUN, error.message)

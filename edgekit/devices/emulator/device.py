@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +16,8 @@ from edgekit.devices.emulator import board, counter, guest, qemu
 from edgekit.errors import UsageError
 from edgekit.runtime.check_runs import CheckVectors, check_vectors, run_checks
 from edgekit.runtime.engines import available
+from edgekit.runtime.profiler.records import FAILED, MEASURED, NOT_RUN, BundleRecord, Cell, DeviceRecord, Request
+from edgekit.runtime.profiler.session import Hear, to_json
 from edgekit.runtime.remote import Server
 from edgekit.runtime.selection import choices, choose, why_not
 from edgekit.runtime.verification import Verification, compared, judge, not_run
@@ -118,6 +120,48 @@ class EmulatedDevice:
                     row = replace(row, guest_instructions=self._count(opened, entry, name, vectors))
                 rows.append(row)
         return tuple(rows)
+
+    def machine(self) -> None:
+        """Nothing that is measured here depends on the machine."""
+
+    def profile(
+        self, bundles: Sequence[Path], request: Request, *, hear: Hear
+    ) -> tuple[DeviceRecord, tuple[Cell, ...]]:
+        """Count the instructions of an inference, with one thread; times would mean nothing, and there are none."""
+        cells = []
+        for bundle in bundles:
+            with Bundle.open(bundle) as opened:
+                sha256 = BundleRecord.of(opened).sha256
+                names = [entry.name for entry in opened.manifest.variants]
+            for name in request.variants or (None,):
+                if name is not None and name not in names:
+                    continue
+                rows = self.verify(
+                    bundle,
+                    variant=name,
+                    threads=1,
+                    report=lambda text: hear({"event": "note", "text": text}),
+                    instructions=True,
+                )
+                for row in rows:
+                    if not request.engines or row.engine in request.engines:
+                        cells.append(self._cell(sha256, row))
+                        hear({"event": "cell", "cell": to_json(cells[-1])})
+        record = DeviceRecord(self.name, True, self._guest.machine, self._target.name, self._versions)
+        return record, tuple(cells)
+
+    def _cell(self, bundle: str, row: Verification) -> Cell:
+        status = {"passed": MEASURED, "failed": FAILED}.get(row.status, NOT_RUN)
+        return Cell(
+            self.name,
+            bundle,
+            row.variant,
+            row.engine,
+            self._versions.get(row.engine),
+            status,
+            row.reason,
+            guest_instructions=row.guest_instructions,
+        )
 
     def close(self) -> None:
         if self._folder is not None:

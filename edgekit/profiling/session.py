@@ -1,0 +1,399 @@
+"""One session of measurements: bundles on devices, with baselines on this machine beside them."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import edgekit
+from edgekit.bundle import Bundle
+from edgekit.devices import open_device
+from edgekit.devices.base import Device
+from edgekit.devices.payload import SENT_FORMATS
+from edgekit.errors import EdgekitError, Interrupted, UsageError, did_you_mean
+from edgekit.runtime.engines import engine as find_engine
+from edgekit.runtime.machine import Machine
+from edgekit.runtime.profiler.records import MEASURED, BundleRecord, Cell, DeviceRecord, Mode, Profile, Request
+from edgekit.runtime.profiler.session import Hear, settings_for
+from edgekit.schema import conform
+from edgekit.target import Limits, Target, load_target, target_names
+
+#: How long the whole session may wait for a machine to come to rest.
+WAIT_S: Mapping[Mode, float] = {"quick": 3.0, "default": 60.0, "strict": 300.0}
+
+LOCAL = "local"
+
+
+def profile(
+    bundles: str | Path | Sequence[str | Path],
+    on: str | Sequence[str] = (LOCAL,),
+    *,
+    engines: Sequence[str] = (),
+    variants: Sequence[str] = (),
+    baselines: Sequence[str] = (),
+    mode: Mode = "default",
+    operators: bool = False,
+    threads: int | None = None,
+    cpus: Sequence[int] | None = None,
+    seed: int | None = None,
+    hear: Hear | None = None,
+) -> Profile:
+    """Measure every variant of *bundles* on every engine of every device.
+
+    Args:
+        bundles: Path or paths. One that was built for a desktop is measured on this machine only, beside others.
+        on: Name or names of devices: ``local``, ``ssh://USER@HOST``, ``emulator:BOARD`` (instructions, no times).
+        engines, variants: Names to keep to; by default all that the bundles name.
+        baselines: Engines that only desktops have, which run on this machine whatever *engines* and *on* say;
+            then no other such engine does.
+        mode: ``quick`` (2 processes and at least 1 s for each variant on each engine), ``default`` (5 and 10 s) or
+            ``strict`` (10 and 60 s).
+        operators: Trace where the time of an inference goes, in a pass of its own.
+        threads: By default one per core, at most 4; on every device the same for all engines.
+        cpus: Cores to bind every process to.
+        seed: Of the order of measurements; by default a random one, which the profile records.
+        hear: Called with each event as it comes, from several threads.
+
+    Raises:
+        UsageError: No such device, engine or variant; or no bundle has what a baseline loads.
+        BundleError: A bundle is damaged or missing.
+        DeviceError: Every device failed. One that fails beside others is a line in the profile.
+    """
+    paths = [bundles] if isinstance(bundles, (str, Path)) else bundles
+    session = Session(
+        [Path(path) for path in paths],
+        [on] if isinstance(on, str) else on,
+        engines=engines,
+        variants=variants,
+        baselines=baselines,
+        mode=mode,
+        operators=operators,
+        threads=threads,
+        cpus=cpus,
+        seed=seed,
+    )
+    return session.run(hear)
+
+
+class Session:
+    """A call of `profile`, whose arguments it takes and checks; nothing is connected or measured before `run`."""
+
+    def __init__(
+        self,
+        bundles: Sequence[Path],
+        on: Sequence[str],
+        *,
+        engines: Sequence[str] = (),
+        variants: Sequence[str] = (),
+        baselines: Sequence[str] = (),
+        mode: Mode = "default",
+        operators: bool = False,
+        threads: int | None = None,
+        cpus: Sequence[int] | None = None,
+        seed: int | None = None,
+    ):
+        paths = list(dict.fromkeys(bundles))
+        if not paths or not on:
+            raise UsageError("EK-ARGUMENT", f"no {'device' if paths else 'bundle'} is named", "name at least one")
+        if mode not in WAIT_S:
+            raise UsageError("EK-ARGUMENT", f"there is no mode {mode!r}", did_you_mean(mode, WAIT_S))
+        if threads is not None and threads < 1:
+            raise UsageError("EK-ARGUMENT", f"threads must be at least 1, not {threads}")
+        self._bundles = _read(paths)
+        self._names = _Names(tuple(self._bundles.values()), tuple(engines), tuple(variants), tuple(baselines))
+        if LOCAL in on and cpus is not None:
+            _check_cpus(cpus)
+        if LOCAL not in on and not baselines and len(self._bundles) > 1:
+            for path, record in self._bundles.items():
+                if _is_for_desktops(record):
+                    raise UsageError("EK-ARGUMENT", f"{path} was built for desktops", "add --on local, or leave it out")
+        self.settings = settings_for(
+            mode,
+            seed=secrets.randbelow(1 << 31) if seed is None else seed,
+            threads=threads,
+            cpus=None if cpus is None else tuple(cpus),
+            operators=operators,
+        )
+        names = list(dict.fromkeys(on))
+        self._only_baselines = bool(baselines) and LOCAL not in names
+        if self._only_baselines:
+            names.append(LOCAL)
+        self._places = [open_device(name) for name in names]  # refuses misspelled devices
+        self._created = datetime.now(UTC).isoformat(timespec="seconds")
+        self._lock = threading.Lock()
+        self._cells: dict[tuple[str, str, str, str], Cell] = {}
+        self._records: dict[str, DeviceRecord] = {}
+        self._errors: list[EdgekitError] = []
+        self._stopped = False
+
+    @property
+    def several(self) -> bool:
+        """Whether there is more than one device."""
+        return len(self._places) > 1
+
+    def run(self, hear: Hear | None = None) -> Profile:
+        """Measure; see `profile`."""
+        groups = _by_machine(self._places)
+        began = {machine: threading.Event() for machine in groups}
+        failures: list[BaseException] = []
+
+        def work(machine: str) -> None:
+            try:
+                for place in groups[machine]:
+                    if machine == LOCAL:  # what others are sent is packed here, which would disturb
+                        for other in began.keys() - {LOCAL}:
+                            began[other].wait()
+                    self._measure(place, began[machine], hear)
+            except BaseException as failure:
+                failures.append(failure)
+            finally:
+                began[machine].set()
+
+        if len(groups) == 1:
+            work(*groups)
+        else:
+            workers = [threading.Thread(target=work, args=(machine,), daemon=True) for machine in groups]
+            for worker in workers:
+                worker.start()
+            try:
+                for worker in workers:
+                    worker.join()
+            except KeyboardInterrupt:
+                self._stopped = True  # the threads end at their next event
+                for event in began.values():
+                    event.set()
+                raise
+        for failure in failures:
+            raise failure
+        if len(self._errors) == len(self._places) and not any(cell.status == MEASURED for cell in self._cells.values()):
+            raise self._errors[0]
+        return self.so_far()
+
+    def so_far(self, *notes: str) -> Profile:
+        """The profile of what has been measured until now."""
+        with self._lock:
+            cells, records = list(self._cells.values()), dict(self._records)
+        order = [place.name for place in self._places]
+        return Profile(
+            created=self._created,
+            producer=f"edgekit {edgekit.__version__}",
+            command=self._command(),
+            settings=self.settings,
+            bundles=tuple(self._bundles.values()),
+            devices=tuple(records[name] for name in order if name in records),
+            cells=tuple(sorted((_decoded(cell) for cell in cells), key=lambda cell: order.index(cell.device))),
+            notes=notes,
+        )
+
+    def _measure(self, place: Device, began: threading.Event, hear: Hear | None) -> None:
+        """One device, whose failure is a line in its record."""
+        record = DeviceRecord(place.name, place.emulated, None, None, {})
+        self._note(record)
+
+        def listen(event: dict[str, Any]) -> None:
+            if self._stopped:
+                raise Interrupted("EK-INTERRUPTED", "stopped")
+            if event["event"] in ("progress", "cell"):
+                began.set()
+            if event["event"] == "cell":
+                cell: Cell = conform(Cell, event["cell"])
+                event = {**event, "cell": cell}
+                self._keep(cell)
+            if hear is not None:
+                hear({**event, "device": place.name})
+
+        with ExitStack() as stack:
+            stack.enter_context(place)
+            try:
+                machine = place.machine()
+                target, limits = _limits(machine, tuple(self._bundles.values()))
+                name = None if target is None else target.name
+                record = replace(record, machine=machine, target=name, noise_floor_percent=limits.noise_floor_percent)
+                self._note(record)
+                paths, request = self._request(place, limits)
+                if paths:
+                    found, cells = place.profile(paths, request, hear=listen)
+                    record = replace(
+                        found,
+                        target=found.target or record.target,
+                        noise_floor_percent=record.noise_floor_percent,
+                    )
+                    for cell in cells:
+                        self._keep(cell)
+                self._note(record)
+            except Interrupted:
+                raise
+            except EdgekitError as error:
+                self._errors.append(error)
+                self._note(replace(record, failure=error.message))
+                if hear is not None:
+                    hear({"event": "failed", "device": place.name, "error": error})
+
+    def _request(self, place: Device, limits: Limits) -> tuple[list[Path], Request]:
+        """What *place* is asked to measure, of which bundles."""
+        local = place.name == LOCAL
+        desktop = {path for path, record in self._bundles.items() if _is_for_desktops(record)}
+        paths = [path for path in self._bundles if local or path not in desktop or len(self._bundles) == 1]
+        kept = self._names.for_baselines() if local and self._only_baselines else self._names.for_device(local)
+        variants, engines = kept
+        return paths, Request(
+            settings=self.settings,
+            variants=variants,
+            engines=engines,
+            start_below_load_per_core=limits.start_below_load_per_core,
+            start_below_celsius=limits.start_below_celsius,
+            wait_s=WAIT_S[self.settings.mode],
+        )
+
+    def _keep(self, cell: Cell) -> None:
+        with self._lock:
+            self._cells[cell.device, cell.bundle, cell.variant, cell.engine] = cell
+
+    def _note(self, record: DeviceRecord) -> None:
+        with self._lock:
+            self._records[record.name] = record
+
+    def _command(self) -> tuple[str, ...]:
+        """What measures the same in the same order."""
+        settings, names = self.settings, self._names
+        words = ["edgekit", "profile", *map(str, self._bundles)]
+        places = [place.name for place in self._places if not (self._only_baselines and place.name == LOCAL)]
+        for option, values in (
+            ("--on", places),
+            ("--engine", names.engines),
+            ("--variant", names.variants),
+            ("--baseline", names.baselines),
+        ):
+            words += [word for value in values for word in (option, value)]
+        words += [] if settings.mode == "default" else [f"--{settings.mode}"]
+        words += ["--per-op"] if settings.operators else []
+        words += [] if settings.threads is None else ["--threads", str(settings.threads)]
+        words += [] if settings.cpus is None else ["--cpus", ",".join(map(str, settings.cpus))]
+        return (*words, "--seed", str(settings.seed))
+
+
+@dataclass(frozen=True)
+class _Names:
+    """Which variants and engines of *bundles* to keep to.
+
+    Raises:
+        UsageError: ``EK-ARGUMENT``, ``EK-ENGINE``: there is no such variant or engine, or nothing for it.
+    """
+
+    bundles: tuple[BundleRecord, ...]
+    engines: tuple[str, ...]
+    variants: tuple[str, ...]
+    baselines: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        known = [variant.name for bundle in self.bundles for variant in bundle.variants]
+        for name in self.variants:
+            if name not in known:
+                raise UsageError("EK-ARGUMENT", f"no bundle has a variant {name!r}", did_you_mean(name, known))
+        for name in (*self.engines, *self.baselines):
+            formats = find_engine(name).formats
+            if not self._loaded_by(name):
+                wanted = " or ".join(f".{format}" for format in formats)
+                hint = f"edgekit build PROJECT --target desktop-x86_64 --format {formats[0]}  makes one"
+                raise UsageError("EK-ARGUMENT", f"no bundle has a {wanted} file for {name}", hint)
+        for name in self.baselines:
+            if not _is_baseline(name):
+                raise UsageError("EK-ARGUMENT", f"{name} is no baseline: devices have it too", f"--engine {name}")
+
+    def for_device(self, local: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Names of variants and of engines for a device; empty for all."""
+        if not self.baselines:
+            return self.variants, self.engines
+        named = dict.fromkeys(name for bundle in self.bundles for entry in bundle.variants for name in entry.engines)
+        engines = self.engines or tuple(name for name in named if not _is_baseline(name))
+        if not local:
+            return self.variants, engines
+        variants, baselines = self.for_baselines()
+        return (*self.variants, *variants) if self.variants else (), tuple(dict.fromkeys((*engines, *baselines)))
+
+    def for_baselines(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        variants = dict.fromkeys(entry for name in self.baselines for entry in self._loaded_by(name))
+        return tuple(variants), self.baselines
+
+    def _loaded_by(self, engine: str) -> list[str]:
+        formats = find_engine(engine).formats
+        return [entry.name for bundle in self.bundles for entry in bundle.variants if entry.format in formats]
+
+
+def _read(paths: Sequence[Path]) -> dict[Path, BundleRecord]:
+    records: dict[Path, BundleRecord] = {}
+    for path in paths:
+        with Bundle.open(path) as opened:
+            record = BundleRecord.of(opened)
+        if record.sha256 not in [other.sha256 for other in records.values()]:  # a copy under another name
+            records[path] = record
+    return records
+
+
+def _check_cpus(cpus: Sequence[int]) -> None:
+    usable = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
+    lacking = sorted(set(cpus) - usable)
+    if lacking or not cpus:
+        known = ", ".join(map(str, sorted(usable)))
+        raise UsageError("EK-ARGUMENT", f"this machine has no core {lacking[0] if lacking else ''}", f"it has {known}")
+
+
+def _is_baseline(engine: str) -> bool:
+    """Whether no device is sent what *engine* loads."""
+    return not set(find_engine(engine).formats) & set(SENT_FORMATS)
+
+
+def _is_for_desktops(bundle: BundleRecord) -> bool:
+    target = _target(bundle)
+    return target is not None and target.kind == "desktop"
+
+
+def _target(bundle: BundleRecord) -> Target | None:
+    try:
+        return load_target(bundle.target)
+    except UsageError:  # a target of the user's own, which may lie elsewhere
+        return None
+
+
+def _limits(machine: Machine | None, bundles: Sequence[BundleRecord]) -> tuple[Target | None, Limits]:
+    """What is asked of a machine before it is measured on: the limits of the target that describes it, or of the first
+    bundle's target that has its architecture."""
+    if machine is None:
+        return None, Limits()
+    for name in target_names():
+        target = load_target(name)
+        if target.is_machine(machine.board, machine.architecture):
+            return target, target.limits
+    for bundle in bundles:
+        meant = _target(bundle)
+        if meant is not None and meant.cpu.architecture == machine.architecture:
+            return meant, meant.limits
+    return None, Limits()
+
+
+def _by_machine(places: Sequence[Device]) -> dict[str, list[Device]]:
+    """Devices that may not be worked on at the same time, together: emulated boards are this machine."""
+    groups: dict[str, list[Device]] = {}
+    for place in places:
+        machine = LOCAL if place.emulated or place.name == LOCAL else place.name.rpartition("@")[2]
+        groups.setdefault(machine, []).append(place)
+    return groups
+
+
+def _decoded(cell: Cell) -> Cell:
+    """The operators of a trace in place of the trace."""
+    if cell.trace is None:
+        return cell
+    from edgekit.profiling.operators import decode
+
+    try:
+        return replace(cell, operators=decode(cell.trace), trace=None)
+    except EdgekitError as error:
+        return replace(cell, trace=None, operators_reason=error.message)
