@@ -12,6 +12,7 @@ import numpy as np
 
 from edgekit.profiling.comparison import Comparison, compare, throttled
 from edgekit.profiling.statistics import Summary, sound, summarise
+from edgekit.runtime.profiler.board import energy_mj
 from edgekit.runtime.profiler.records import MEASURED, Cell, Process, Profile, Samples, Status
 
 #: The engine that others are compared with, where it was measured.
@@ -144,6 +145,7 @@ def _row(profile: Profile, cell: Cell, reference: Cell | None) -> Row:
     variant = bundle.variant(cell.variant)
     processes = sound(cell.processes)
     latency = summarise(processes, seed=profile.settings.seed)
+    looks = [look for process in processes for look in process.during]
     memory, operators, conditions = cell.memory, cell.operators, cell.conditions
     comparison = None
     if reference is not None:
@@ -190,7 +192,7 @@ def _row(profile: Profile, cell: Cell, reference: Cell | None) -> Row:
         delegated_share=variant.delegated_share,
         recommended=bundle.recommended.get("variant") == cell.variant,
         guest_instructions=cell.guest_instructions,
-        energy_mj=_energy_mj(processes, latency),
+        energy_mj=None if latency is None else energy_mj(looks, 1e6 * latency.mean),
         energy_reason=cell.energy,
         operators_headline=None,
         operators_reason=cell.operators_reason,
@@ -214,9 +216,3 @@ def _microseconds(spans: Iterable[Samples]) -> float | None:
 def _preprocess_ms(processes: Sequence[Process]) -> float | None:
     microseconds = _microseconds(process.preprocess_ns for process in processes if process.preprocess_ns)
     return None if microseconds is None else microseconds / 1e3
-
-
-def _energy_mj(processes: Sequence[Process], latency: Summary | None) -> float | None:
-    """What the whole board takes while one inference runs: mean power of the steady state, times the mean duration."""
-    watts = [state.power_w for process in processes for state in process.during if state.power_w is not None]
-    return sum(watts) / len(watts) * latency.mean if watts and latency is not None else None
