@@ -18,6 +18,8 @@ VERBS = {
     "inspect": "Show what a bundle holds, or how two differ.",
     "run": "Run a bundle's model on a file.",
     "verify": "Check a bundle's files and outputs.",
+    "profile": "Measure variants, engines and devices side by side.",
+    "report": "Render profiles again, several as one.",
     "deploy": "Put a bundle on a device, ready to run.",
     "rollback": "Go back to what a device ran before.",
     "targets": "List the targets, or one target's facts.",
@@ -59,6 +61,7 @@ Examples:
   edgekit init digits                          a project to start from
   edgekit build digits --target rpi4           train, quantize, export, check
   edgekit run digits/build/digits-rpi4.edgekit --input photo.png
+  edgekit profile digits/build/digits-rpi4.edgekit --quick
   edgekit VERB --help                          every verb has examples""",
 )
 @click.version_option(__version__, prog_name="edgekit")

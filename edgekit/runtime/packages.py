@@ -43,6 +43,10 @@ PACKAGES = (
     Package("onnx", "baselines", "1.23", "1.24", "reading .onnx"),
     Package("onnxruntime", "baselines", "1.32", "1.33", "running .onnx"),
     Package("onnxscript", "baselines", "0.7", "0.8", ".onnx from PyTorch and Keras models"),
+    Package("scipy", "profile", "1.14", None, "statistics of profiles"),
+    Package("pandas", "profile", "2.2", None, "profiles as data frames, and their charts"),
+    Package("altair", "profile", "6", "7", "charts of profiles"),
+    Package("vl-convert-python", "profile", "1.7", "2", "charts of profiles"),
 )
 
 #: Other distributions that bring the same package.

@@ -1,0 +1,111 @@
+"""Progress of a profile on standard error: the first figure of each row, and a line that moves on a terminal."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import threading
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from edgekit.runtime.profiler.records import Cell
+
+#: Writing more often would be work that the measurement sees.
+_SECONDS_BETWEEN_LINES = 1.0
+
+
+class Measuring:
+    """Shows the events of `edgekit.profiling.session`. Used as a context manager; safe to call from several threads."""
+
+    def __init__(self, quiet: bool, several: bool):
+        """*several* devices are measured on, so that each line names its own."""
+        self._quiet = quiet
+        self._several = several
+        self._moving = sys.stderr.isatty()
+        self._lock = threading.Lock()
+        self._shown: set[tuple[str, ...]] = set()
+        self._began: dict[str, float] = {}
+        self._progress: dict[str, tuple[float, float]] = {}
+        self._drawn_at = 0.0
+
+    def __enter__(self) -> Measuring:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._lock:
+            self._erase()
+
+    def hear(self, event: dict[str, Any]) -> None:
+        """Show one event."""
+        if self._quiet:
+            return
+        with self._lock:
+            device = event["device"]
+            self._began.setdefault(device, time.monotonic())
+            match event["event"]:
+                case "note":
+                    self._say(device, event["text"])
+                case "failed":
+                    self._say(device, f"{click.style('failed', fg='red')}: {event['error'].message}")
+                case "progress":
+                    self._progress[device] = event["done"], event["total"]
+                case "cell":
+                    self._show(event["cell"])
+            self._draw()
+
+    def _show(self, cell: Cell) -> None:
+        """What is known of a row, once when there is something, and once more if it fails after that."""
+        words = _words(cell)
+        key = (cell.device, cell.bundle, cell.variant, cell.engine, cell.status)
+        if words and key not in self._shown:
+            self._shown.add(key)
+            self._say(cell.device, f"{cell.variant} on {cell.engine}: {words}")
+
+    def _say(self, device: str, text: str) -> None:
+        self._erase()
+        click.echo(f"{device}: {text}" if self._several else text, err=True)
+
+    def _draw(self) -> None:
+        now = time.monotonic()
+        if not self._moving or not self._progress or now - self._drawn_at < _SECONDS_BETWEEN_LINES:
+            return
+        self._drawn_at = now
+        done, total = (sum(column) for column in zip(*self._progress.values(), strict=True))
+        lefts = [
+            (now - self._began[device]) * (total - done) / done
+            for device, (done, total) in self._progress.items()
+            if done > 0
+        ]
+        left = f", about {_duration(max(lefts))} left" if lefts else ""
+        width = shutil.get_terminal_size().columns
+        share = 100 * done / total if total else 0
+        click.echo(f"\r\x1b[K{f'... {share:.0f} %{left}'[: width - 1]}", err=True, nl=False)
+
+    def _erase(self) -> None:
+        if self._moving:
+            click.echo("\r\x1b[K", err=True, nl=False)
+            self._drawn_at = 0.0
+
+
+def _words(cell: Cell) -> str:
+    import numpy as np
+
+    from edgekit.runtime.profiler.records import MEASURED
+
+    if cell.status != MEASURED:
+        return f"{cell.status}: {cell.reason}"
+    if cell.guest_instructions is not None:
+        return f"{cell.guest_instructions:,} instructions"
+    parts = [process.elapsed_ns.array() for process in cell.processes if process.elapsed_ns is not None]
+    durations = np.concatenate(parts) if parts else np.empty(0)
+    return f"about {np.median(durations) / 1e6:.3g} ms so far" if durations.size else ""
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"

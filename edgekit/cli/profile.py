@@ -1,0 +1,172 @@
+"""``edgekit profile``: what each variant costs on each engine, measured on every device named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from edgekit.profiling.session import Session
+    from edgekit.runtime.profiler.records import Profile
+
+_EPILOG = """\b
+Examples:
+  edgekit profile digits.edgekit --quick
+  edgekit profile digits.edgekit --on local --on ssh://pi@raspberrypi.local -o report.html
+  edgekit profile digits-rpi4.edgekit digits-desktop.edgekit --baseline torch --baseline onnxruntime -o profile.json
+  edgekit profile digits.edgekit --variant int8.tflite --variant int8.pte --threads 1 --cpus 2,3
+  edgekit profile digits.edgekit --per-op -o report.html -o digits.trace.json -o digits.nodes.json
+  edgekit profile digits.edgekit --on emulator:rpi4 --json
+"""
+
+
+@click.command("profile", epilog=_EPILOG)
+@click.argument("bundles", metavar="BUNDLE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--on",
+    "devices",
+    metavar="DEVICE",
+    multiple=True,
+    default=("local",),
+    show_default=True,
+    help="local, ssh://USER@HOST or emulator:BOARD (instructions, no times). Repeatable.",
+)
+@click.option("--engine", "engines", metavar="NAME", multiple=True, help="Keep to this engine. Repeatable.")
+@click.option("--variant", "variants", metavar="NAME", multiple=True, help="Keep to this variant. Repeatable.")
+@click.option(
+    "--baseline",
+    "baselines",
+    metavar="ENGINE",
+    multiple=True,
+    help="Of the engines that only desktops have, keep to this one; measured on this machine. Repeatable.",
+)
+@click.option("--quick", is_flag=True, help="2 processes and 1 s for each row, instead of 5 and 10 s.")
+@click.option("--strict", is_flag=True, help="10 processes and 60 s for each row; a row that fails is an error.")
+@click.option("--per-op", "operators", is_flag=True, help="Also trace where the time of an inference goes.")
+@click.option("--threads", type=click.IntRange(min=1), help="Threads to use; by default one per core, at most 4.")
+@click.option("--cpus", metavar="LIST", help="Bind every process to these cores: 0,2-3.")
+@click.option("--seed", type=click.IntRange(min=0), help="Of the order of measurements; by default a random one.")
+@click.option(
+    "-o",
+    "outputs",
+    metavar="FILE",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Write .html, .json (everything measured), .csv, .md; with --per-op .trace.json (Perfetto) and .nodes.json "
+    "(Model Explorer). Repeatable.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+@click.option("--quiet", is_flag=True, help="Say nothing but the result.")
+def command(
+    bundles: tuple[Path, ...],
+    devices: tuple[str, ...],
+    engines: tuple[str, ...],
+    variants: tuple[str, ...],
+    baselines: tuple[str, ...],
+    quick: bool,
+    strict: bool,
+    operators: bool,
+    threads: int | None,
+    cpus: str | None,
+    seed: int | None,
+    outputs: tuple[Path, ...],
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Measure what BUNDLE's variants cost on every engine of every device.
+
+    Each row is measured in fresh processes, and all rows of a device take turns, so that what else the machine does
+    meets them all. Threads, input bytes and types are the same; where something differs, the row says so and has no
+    ratio. A bundle that was built for a desktop is measured here, beside the others.
+    """
+    from edgekit.cli import console, findings
+    from edgekit.cli.measuring import Measuring
+    from edgekit.errors import UsageError
+    from edgekit.profiling import outputs as files
+    from edgekit.profiling.session import Session
+
+    if quick and strict:
+        raise UsageError("EK-ARGUMENT", "--quick and --strict exclude each other", "leave one out")
+    findings.require_packages()
+    files.check(outputs, operators=operators)
+    session = Session(
+        bundles,
+        devices,
+        engines=engines,
+        variants=variants,
+        baselines=baselines,
+        mode="quick" if quick else "strict" if strict else "default",
+        operators=operators,
+        threads=threads,
+        cpus=None if cpus is None else _cores(cpus),
+        seed=seed,
+    )
+    try:
+        with Measuring(quiet, several=session.several) as measuring:
+            profile = session.run(measuring.hear)
+    except KeyboardInterrupt:
+        _keep_part(session, outputs)
+        raise
+    findings.keep(profile, outputs)
+    findings.show(profile, outputs, as_json=as_json, quiet=quiet)
+    failed = findings.failure(profile)
+    if failed is not None and (strict or not _measured(profile)):
+        raise failed
+    if failed is not None:
+        console.note(f"{failed.message} (--strict makes this an error)", quiet)
+    elif not _measured(profile):
+        raise _nothing(profile)
+
+
+def _cores(text: str) -> tuple[int, ...]:
+    """``0,2-3`` as (0, 2, 3).
+
+    Raises:
+        UsageError: ``EK-ARGUMENT``: it is no list of cores.
+    """
+    import re
+
+    from edgekit.errors import UsageError
+
+    cores: list[int] = []
+    for part in text.split(","):
+        found = re.fullmatch(r"\s*(\d{1,4})(?:-(\d{1,4}))?\s*", part)
+        first, last = (int(found[1]), int(found[2] or found[1])) if found else (0, -1)
+        if last < first:
+            raise UsageError("EK-ARGUMENT", f"--cpus {text} is no list of cores", "as in --cpus 0,2-3")
+        cores += range(first, last + 1)
+    return tuple(dict.fromkeys(cores))
+
+
+def _keep_part(session: Session, outputs: tuple[Path, ...]) -> None:
+    """After Ctrl-C: what was measured so far goes where all of it would have gone.
+
+    Raises:
+        Interrupted: It was kept.
+    """
+    from edgekit.cli import findings
+    from edgekit.errors import Interrupted
+
+    profile = session.so_far("stopped by Ctrl-C: not everything was measured")
+    if outputs and _measured(profile):
+        findings.keep(profile, outputs)
+        written = ", ".join(map(str, outputs))
+        raise Interrupted("EK-INTERRUPTED", f"stopped; what was measured until then is in {written}")
+
+
+def _measured(profile: Profile) -> bool:
+    from edgekit.runtime.profiler.records import MEASURED
+
+    return any(cell.status == MEASURED for cell in profile.cells)
+
+
+def _nothing(profile: Profile) -> Exception:
+    from edgekit.errors import EdgekitError
+
+    if not profile.cells:
+        return EdgekitError("EK-NO-VARIANT", "nothing was measured", "edgekit doctor BUNDLE says what runs here")
+    first = profile.cells[0]
+    message = f"nothing was measured: {first.variant} on {first.engine}: {first.reason}"
+    return EdgekitError("EK-NO-VARIANT", message, "edgekit doctor BUNDLE has the reason for every variant")

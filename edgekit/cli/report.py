@@ -1,0 +1,42 @@
+"""``edgekit report``: profiles rendered again, without measuring."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+_EPILOG = """\b
+Examples:
+  edgekit report profile.json
+  edgekit report profile.json -o report.html -o table.md
+  edgekit report desktop.json rpi4.json rpi5.json -o all.html
+"""
+
+
+@click.command("report", epilog=_EPILOG)
+@click.argument("profiles", metavar="PROFILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "outputs",
+    metavar="FILE",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Write .html, .json, .csv, .md, .trace.json or .nodes.json. Repeatable.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+@click.option("--quiet", is_flag=True, help="Say nothing but the result.")
+def command(profiles: tuple[Path, ...], outputs: tuple[Path, ...], as_json: bool, quiet: bool) -> None:
+    """Show profiles that `edgekit profile -o FILE.json` wrote, several as one.
+
+    All figures are worked out again from the samples in the files. Rows of different sessions are never compared.
+    """
+    from edgekit.cli import findings
+    from edgekit.profiling import outputs as files
+    from edgekit.profiling.files import merge, read_profile
+
+    findings.require_packages()
+    profile = merge([read_profile(path) for path in profiles])
+    files.check(outputs, operators=any(cell.operators is not None for cell in profile.cells))
+    findings.keep(profile, outputs)
+    findings.show(profile, outputs, as_json=as_json, quiet=quiet)

@@ -1,0 +1,88 @@
+"""Profiles as files: read, written, and put together."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from edgekit.bundle import canonical_json, replacing
+from edgekit.errors import UsageError
+from edgekit.runtime.profiler.records import DeviceRecord, Profile
+
+
+def read_profile(path: str | Path) -> Profile:
+    """The profile in the ``.json`` file at *path*.
+
+    Raises:
+        UsageError: ``EK-MISSING-FILE``: it cannot be read; ``EK-ARGUMENT``: it holds no profile.
+    """
+    path = Path(path)
+    try:
+        value = json.loads(path.read_bytes())
+    except OSError as error:
+        raise UsageError("EK-MISSING-FILE", f"cannot read {path}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        hint = "edgekit profile BUNDLE -o FILE.json writes a profile"
+        raise UsageError("EK-ARGUMENT", f"{path} is not JSON: {error}", hint) from error
+    try:
+        profile = Profile.from_json(value)
+        for cell in profile.cells:  # what every reader takes for granted
+            profile.bundle(cell).variant(cell.variant)
+            profile.device(cell)
+    except UsageError as error:
+        raise UsageError(error.code, f"{path}: {error.message}", error.hint) from error
+    except StopIteration:
+        raise UsageError("EK-ARGUMENT", f"{path}: a row's bundle, variant or device is missing from it") from None
+    return profile
+
+
+def write_profile(profile: Profile, path: str | Path) -> None:
+    """Write *profile* to *path*, whole or not at all.
+
+    Raises:
+        EdgekitError: ``EK-WRITE``, ``EK-SPACE``: it cannot be written.
+    """
+    with replacing(Path(path)) as temporary:
+        temporary.write_bytes(canonical_json(profile.to_json()))
+
+
+def merge(profiles: Sequence[Profile]) -> Profile:
+    """Several profiles as one, for a common report; settings and date are those of the first.
+
+    A device that was measured on in several sessions becomes several devices, ``local`` and ``local (2)``: what was
+    not measured side by side is not compared. The same profile given twice counts once.
+    """
+    first, *others = profiles
+    merged = first
+    for other in others:
+        if other in profiles[: profiles.index(other)] or other == first:
+            continue
+        names = {record.name: _free(record.name, merged.devices) for record in other.devices}
+        known = {bundle.sha256 for bundle in merged.bundles}
+        merged = replace(
+            merged,
+            bundles=(*merged.bundles, *(bundle for bundle in other.bundles if bundle.sha256 not in known)),
+            devices=(*merged.devices, *(replace(record, name=names[record.name]) for record in other.devices)),
+            cells=(*merged.cells, *(replace(cell, device=names[cell.device]) for cell in other.cells)),
+            notes=(*merged.notes, *other.notes, *_differing(first, other, tuple(names.values()))),
+        )
+    return merged
+
+
+def _free(name: str, taken: Sequence[DeviceRecord]) -> str:
+    names = {record.name for record in taken}
+    free, number = name, 1
+    while free in names:
+        number += 1
+        free = f"{name} ({number})"
+    return free
+
+
+def _differing(first: Profile, other: Profile, devices: Sequence[str]) -> list[str]:
+    """What the settings shown do not say of the devices of *other*."""
+    one, two = ({**vars(profile.settings), "seed": None} for profile in (first, other))
+    words = [f"{key} {two[key]}" for key in one if one[key] != two[key]]
+    words.append(f"seed {other.settings.seed}, begun {other.created}")
+    return [f"{', '.join(devices)}: {', '.join(words)}"]

@@ -1,0 +1,101 @@
+"""The files that a profile is written to, by the ending of their names."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from edgekit.bundle import replacing, write_error
+from edgekit.errors import UsageError, did_you_mean
+from edgekit.profiling import csv, files, markdown
+from edgekit.profiling.rows import rows
+from edgekit.runtime.profiler.records import Profile
+
+
+def _html(profile: Profile) -> str:
+    from edgekit.profiling.report import render  # its charts take a second to import
+
+    return render(profile)
+
+
+def _csv(profile: Profile) -> str:
+    return csv.render(rows(profile))
+
+
+def _trace(profile: Profile) -> str:
+    from edgekit.profiling.operators.chrome import trace
+
+    return json.dumps(trace(profile))
+
+
+def _nodes(profile: Profile) -> str:
+    from edgekit.profiling.operators.model_explorer import node_data
+
+    return json.dumps(node_data(profile))
+
+
+#: Ending -> what makes the text; the longer endings first.
+_TEXTS: dict[str, Callable[[Profile], str]] = {
+    ".trace.json": _trace,
+    ".nodes.json": _nodes,
+    ".html": _html,
+    ".csv": _csv,
+    ".md": markdown.render,
+}
+#: The profile itself.
+_PROFILE = ".json"
+ENDINGS = (*_TEXTS, _PROFILE)
+#: Those that show operators.
+OPERATOR_ENDINGS = (".trace.json", ".nodes.json")
+
+
+def check(paths: Sequence[Path], *, operators: bool) -> None:
+    """Refuse what cannot be written, before the slow work.
+
+    Args:
+        operators: Whether there will be any.
+
+    Raises:
+        UsageError: ``EK-ARGUMENT``: the ending is unknown, or is for operators.
+        EdgekitError: ``EK-WRITE``: nothing can be written there.
+    """
+    for path in paths:
+        ending = _ending(path)
+        if ending in OPERATOR_ENDINGS and not operators:
+            raise UsageError("EK-ARGUMENT", f"{path} shows operators, and none are traced", "add --per-op")
+        if path.is_dir():
+            raise UsageError("EK-ARGUMENT", f"{path} is a folder", f"name a file in it: {path / 'report.html'}")
+        if not path.parent.is_dir():
+            raise UsageError("EK-ARGUMENT", f"there is no folder {path.parent}", f"mkdir -p {path.parent}")
+        try:
+            with tempfile.TemporaryFile(dir=path.parent):
+                pass
+        except OSError as error:
+            raise write_error(path, error) from error
+
+
+def write(profile: Profile, path: Path) -> None:
+    """Write *profile* to *path*, whole or not at all.
+
+    Raises:
+        UsageError: ``EK-ARGUMENT``: the ending is unknown.
+        EdgekitError: ``EK-WRITE``, ``EK-SPACE``: it cannot be written.
+    """
+    ending = _ending(path)
+    if ending == _PROFILE:
+        files.write_profile(profile, path)
+        return
+    text = _TEXTS[ending](profile)
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _ending(path: Path) -> str:
+    for ending in ENDINGS:
+        if path.name.lower().endswith(ending) and path.name.lower() != ending:
+            return ending
+    given = path.suffix or path.name
+    hint = did_you_mean(given, ENDINGS) if path.suffix else f"known endings: {', '.join(ENDINGS)}"
+    raise UsageError("EK-ARGUMENT", f"-o {path}: there is no kind of file {given!r}", hint)

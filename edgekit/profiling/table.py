@@ -1,0 +1,103 @@
+"""Rows as a table of words: only the columns that say something of these rows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+
+from edgekit.profiling.comparison import NOT_COMPARABLE
+from edgekit.profiling.rows import Row
+from edgekit.runtime.profiler.records import MEASURED
+
+#: Where there is no figure.
+NONE = "-"
+
+
+def table(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
+    """Headers, and the cells of each row."""
+    columns: list[tuple[str, list[str]]] = []
+
+    def add(header: str, text: Callable[[Row], str], *, when: bool | None = None) -> None:
+        cells = [text(row) for row in rows]
+        if any(cell not in ("", NONE) for cell in cells) if when is None else when:
+            columns.append((header, cells))
+
+    add("device", lambda row: row.device, when=_differ(row.device for row in rows))
+    add("bundle", lambda row: f"{row.bundle} ({row.target})", when=_differ((row.bundle, row.target) for row in rows))
+    add("variant", lambda row: row.variant)
+    add("engine", lambda row: row.engine)
+    add("on", lambda row: row.accelerator or NONE, when=any(row.accelerator not in (None, "cpu") for row in rows))
+    add("batch", lambda row: str(row.batch), when=any(row.batch != 1 for row in rows))
+    add("threads", lambda row: _number(row.threads, 0), when=_differ(row.threads for row in rows if row.threads))
+    add("median ms", lambda row: _latency(row, "median"))
+    add("95 % interval", _interval)
+    add("p90 ms", lambda row: _latency(row, "p90"))
+    add("p99 ms", lambda row: _latency(row, "p99"))
+    add("against", _against)
+    add("load ms", lambda row: _number(row.load_ms))
+    add("first ms", lambda row: _number(row.first_ms))
+    add("peak MB", lambda row: NONE if row.peak_rss_bytes is None else f"{row.peak_rss_bytes / 1e6:.0f}")
+    add("energy mJ", lambda row: _number(row.energy_mj))
+    add("instructions", lambda row: NONE if row.guest_instructions is None else f"{row.guest_instructions:,}")
+    add("size KB", lambda row: f"{row.size_bytes / 1e3:.1f}")
+    add("accuracy %", lambda row: NONE if row.accuracy is None else f"{row.accuracy:.2f}")
+    add("note", note)
+    return [header for header, _ in columns], [
+        list(cells) for cells in zip(*(cells for _, cells in columns), strict=True)
+    ]
+
+
+def note(row: Row) -> str:
+    """What there is to say of a row: why there is no figure, or what speaks against it (see `marks`)."""
+    words = [] if row.status == MEASURED else [f"{row.status}: {row.reason}"]
+    words += dict.fromkeys(mark.partition(":")[0] for mark in row.marks)
+    if row.status == MEASURED and row.reason:
+        words.append(row.reason)
+    if row.latency_ms is not None and row.latency_ms.drifting:
+        words.append(f"drifting {row.latency_ms.drift_percent:+.0f} %")
+    if row.comparison is not None and row.comparison.verdict == NOT_COMPARABLE and row.status == MEASURED:
+        words.append(f"not comparable: {row.comparison.reason}")
+    return "; ".join(words)
+
+
+def marks(rows: Sequence[Row]) -> list[str]:
+    """What the rows are marked for, one line each; what differs by its numbers alone is said once."""
+    found: dict[tuple[str, ...], str] = {}
+    several = _differ(row.device for row in rows)
+    for row in rows:
+        for mark in row.marks:
+            text = f"{row.device}: {mark}" if several else mark
+            found.setdefault((row.device, re.sub(r"[0-9.]+", "", mark)), text)
+    return list(found.values())
+
+
+def _latency(row: Row, figure: str) -> str:
+    return NONE if row.latency_ms is None else _number(getattr(row.latency_ms, figure))
+
+
+def _interval(row: Row) -> str:
+    if row.latency_ms is None:
+        return NONE
+    low, high = row.latency_ms.interval
+    return f"{_number(low)} to {_number(high)}"
+
+
+def _against(row: Row) -> str:
+    """``2.4 x litert: slower``; no ratio where there is none."""
+    if row.comparison is None or row.comparison.ratio is None:
+        return NONE
+    return f"{row.comparison.ratio:.2f} x {row.reference}: {row.comparison.verdict}"
+
+
+def _number(value: float | None, digits: int | None = None) -> str:
+    """With three digits that count, unless *digits* says how many decimals."""
+    if value is None:
+        return NONE
+    if digits is None:
+        size = abs(value)
+        digits = 0 if size >= 100 else 1 if size >= 10 else 2 if size >= 1 else 3 if size >= 0.1 else 4
+    return f"{value:.{digits}f}"
+
+
+def _differ(values: Iterable[object]) -> bool:
+    return len(set(values)) > 1
