@@ -1,4 +1,4 @@
-"""Rows as flat records, one column for each figure: for spreadsheets, and for data frames."""
+"""Rows as flat records, one column for each figure: for spreadsheets."""
 
 from __future__ import annotations
 
