@@ -21,8 +21,6 @@ _CPU_SENSORS = ("k10temp", "zenpower", "coretemp", "cpu_thermal")
 
 #: Enough of any file that is read here: of /proc/stat only its first line is wanted.
 _MOST_BYTES = 4096
-#: Fewer clock ticks, of all cores together, say nothing of a load; then the next look looks further back.
-_LEAST_TICKS = 10
 _VCGENCMD_TIMEOUT_S = 2.0
 
 _NO_METER = "this machine has no power meter that edgekit can read (a Raspberry Pi 5 has one)"
@@ -78,6 +76,7 @@ class Board:
         self._ask_for_bits = self._firmware is None
         self._supplies = [_Supply(path) for path in sorted(root.glob("sys/class/power_supply/*"))]
         self._stat, self._meminfo = _File(root / "proc/stat"), _File(root / "proc/meminfo")
+        self._processes = _Processes(root / "proc")
         self._last_ticks = self._ticks()
 
     def look(self, *, meter: bool = False) -> BoardState:
@@ -90,7 +89,7 @@ class Board:
         load, others = self._loads()
         return BoardState(
             at_s=self._clock(),
-            frequencies_hz=_known([1000 * (_whole(text) or 0) for text in _texts(self._frequencies)]),
+            frequencies_hz=_known([1000 * max(0, _whole(text) or 0) for text in _texts(self._frequencies)]),
             governors=_known([text.strip() for text in _texts(self._governors)]),
             temperature_celsius=max(filter(None, (_celsius(file.text()) for file in self._temperatures)), default=None),
             throttled=self._throttled(),
@@ -125,7 +124,7 @@ class Board:
         busy, total, own = self._last_ticks
         new_busy, new_total, new_own = ticks = self._ticks()
         passed = new_total - total
-        if passed < _LEAST_TICKS:
+        if passed <= 0:  # looks within one clock tick; the next that falls into another counts from the same
             return None, None
         self._last_ticks = ticks
         load = _share((new_busy - busy) / passed)
@@ -137,7 +136,7 @@ class Board:
         """Clock ticks of all cores since the start: busy, all, and those of this process and its children."""
         # Time of guests is counted as the user's already; waiting for a disk is idle.
         ticks = [int(number) for number in re.findall(r"\d+", self._stat.text().partition("\n")[0])[:8]]
-        return sum(ticks) - sum(ticks[3:5]), sum(ticks), _own_ticks(self._root / "proc")
+        return sum(ticks) - sum(ticks[3:5]), sum(ticks), self._processes.ticks()
 
 
 class _File:
@@ -166,6 +165,33 @@ class _File:
     __del__ = _close
 
 
+class _Processes:
+    """This process and all that it started, and what those started.
+
+    Their parents tell them from others, and each process is asked once: ``/proc/PID/task/TID/children`` is missing
+    from Raspberry Pi's kernels.
+    """
+
+    def __init__(self, proc: Path) -> None:
+        self._proc = proc
+        self._own = {_text(proc / "self/stat").partition(" ")[0]}
+        self._others: set[str] = set()
+
+    def ticks(self) -> int | None:
+        """Processor time that they took, in clock ticks; None where processes cannot be seen."""
+        try:
+            there = {name for name in os.listdir(self._proc) if name.isdecimal()}
+        except OSError:
+            return None
+        self._own &= there
+        self._others &= there
+        new = {name: "".join(_stat(self._proc / name)[1:2]) for name in there - self._own - self._others}
+        while found := {name for name, parent in new.items() if parent in self._own} - self._own:
+            self._own |= found
+        self._others |= new.keys() - self._own
+        return sum(_process_ticks(_stat(self._proc / name)) for name in self._own) if self._own else None
+
+
 class _Supply:
     """One entry of ``/sys/class/power_supply``."""
 
@@ -176,8 +202,9 @@ class _Supply:
         self._online, self._status = _File(folder / "online"), _File(folder / "status")
 
     @property
-    def online(self) -> bool:
-        return self._online.text().strip() not in ("", "0")
+    def online(self) -> str:
+        """``0``: not plugged in; empty when that is not known."""
+        return self._online.text().strip()
 
     @property
     def status(self) -> str:
@@ -249,31 +276,23 @@ def _free_memory_bytes(meminfo: str) -> int | None:
 def _power_source(supplies: list[_Supply]) -> str | None:
     batteries = [supply.status for supply in supplies if supply.type == "Battery" and supply.of_machine]
     plugs = [supply.online for supply in supplies if supply.type == "Mains" or supply.type.startswith("USB")]
-    if any(plugs):
+    if set(plugs) - {"", "0"}:
         return "mains"
     if "Discharging" in batteries:
         return "battery"
     if {"Charging", "Full", "Not charging"} & set(batteries):
         return "mains"
-    return "battery" if plugs and batteries else None
+    return "battery" if "0" in plugs and any(batteries) else None
 
 
-def _own_ticks(proc: Path) -> int | None:
-    """Processor time of this process, of its children, and of those that ended; None where children are not listed."""
-    try:
-        threads = os.listdir(proc / "self/task")
-    except OSError:
-        return None
-    listings = [proc / "self/task" / thread / "children" for thread in threads]
-    if not any(map(os.path.exists, listings)):  # a kernel without CONFIG_PROC_CHILDREN
-        return None
-    children = " ".join(_text(listing) for listing in listings).split()
-    return sum(_process_ticks(_text(proc / process / "stat")) for process in ("self", *children))
+def _process_ticks(stat: list[str]) -> int:
+    return sum(int(number) for number in stat[11:15] if number.isdecimal())
 
 
-def _process_ticks(stat: str) -> int:
-    """``utime``, ``stime``, ``cutime`` and ``cstime``; see proc_pid_stat(5). The name before may hold anything."""
-    return sum(int(number) for number in stat.rpartition(")")[2].split()[11:15] if number.isdecimal())
+def _stat(process: Path) -> list[str]:
+    """What stands in proc_pid_stat(5) behind the name, which may hold anything: state, parent, ... and from 11 on
+    ``utime``, ``stime`` and the same of children that ended."""
+    return _text(process / "stat").rpartition(")")[2].split()
 
 
 def _text(path: Path) -> str:

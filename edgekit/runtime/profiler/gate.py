@@ -59,21 +59,19 @@ def wait_until_ready(
         load_below: Load of each core, 0 to 1; this process sleeps meanwhile, so it is that of others.
         celsius_below: None for no limit.
         wait_s: The longest to wait; with 0 there is one look.
-        window_s: How long the load is taken over, and between two looks.
+        window_s: How long the load is taken over, and between two looks: several clock ticks.
     """
     board.look()  # the load counts from here
     sleep(window_s)
-    began = clock()
-    while True:
-        state = board.look()
+    state, began = board.look(), clock()
+    while excesses := tuple(_excesses(state, load_below, celsius_below)):
         waited_s = clock() - began
-        excesses = tuple(_excesses(state, load_below, celsius_below))
-        if not excesses:
-            return Readiness(state, waited_s)
         if waited_s >= wait_s:
             when = f"after {waited_s:.0f} s" if wait_s > 0 else "at the start"
             return Readiness(state, waited_s, f"degraded: {', '.join(excesses)} {when}")
-        sleep(min(window_s, wait_s - waited_s))
+        sleep(window_s)
+        state = board.look()
+    return Readiness(state, clock() - began)
 
 
 def marks_of(
@@ -87,7 +85,7 @@ def marks_of(
     """
     looks = (before, *during, after)
     throttled = (*_firmware(before, looks), *_heat(looks), *_fall(looks))
-    degraded = (*_changes(looks), *_others(looks, load_below))
+    degraded = (*_changes(looks), *_others((*during, after), load_below))
     return (*(f"throttled: {reason}" for reason in throttled), *(f"degraded: {reason}" for reason in degraded))
 
 
@@ -152,7 +150,7 @@ def _changes(looks: Sequence[BoardState]) -> Iterator[str]:
 
 
 def _others(looks: Sequence[BoardState], load_below: float) -> Iterator[str]:
-    """Each look tells of the time since the one before."""
+    """Each look tells of the time since the one before; the first, of what came before the steady state."""
     seconds = work = 0.0
     for earlier, look in pairwise(looks):
         if look.others_load_per_core is not None:
