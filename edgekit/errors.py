@@ -26,7 +26,7 @@ CODES = {
     "EK-CRASHED": "a worker process died (a signal, or out of memory)",
     "EK-RUN": "an exported file loads or runs with an error in its real engine",
     "EK-QUALITY": "a variant was refused by a check on its outputs, weights or size",
-    "EK-LIMIT": "a quality limit of the project was not met",
+    "EK-LIMIT": "a limit of the project or of a policy was not met",
     "EK-NO-VARIANT": "no variant is left that could be built, loaded or run",
     "EK-BUNDLE": "the bundle is damaged, incomplete or not a bundle",
     "EK-INPUT": "an input does not fit the model's signature",

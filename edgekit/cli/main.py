@@ -20,6 +20,7 @@ VERBS = {
     "verify": "Check a bundle's files and outputs.",
     "profile": "Measure variants, engines and devices side by side.",
     "report": "Render profiles again, several as one.",
+    "compare": "Hold a new profile against an older one.",
     "deploy": "Put a bundle on a device, ready to run.",
     "rollback": "Go back to what a device ran before.",
     "targets": "List the targets, or one target's facts.",

@@ -72,7 +72,7 @@ def compare_sessions(
     for it: each cell is drawn for itself. What differs between the sessions as a whole (another kernel, a warmer room)
     is in the ratio, and no interval can know of it.
     """
-    reason = other_machine(base_device, new_device) or _why_not(base, new)
+    reason = other_machine(base_device, new_device) or _why_not(base, new, "the base")
     if reason:
         return Comparison(NOT_COMPARABLE, reason)
     before, after = ([rounds_ms(process) for process in sound(cell.processes)] for cell in (base, new))
@@ -101,11 +101,11 @@ def why_not(base: Cell, new: Cell) -> str:
     """What makes two cells of one session not comparable, in one line; empty when nothing does."""
     if base.device != new.device:
         return f"measured on {new.device} against {base.device}"
-    return _why_not(base, new)
+    return _why_not(base, new, f"{base.variant} on {base.engine}")
 
 
-def _why_not(base: Cell, new: Cell) -> str:
-    for cell, name in ((base, f"{base.variant} on {base.engine}"), (new, "it")):
+def _why_not(base: Cell, new: Cell, name_of_base: str) -> str:
+    for cell, name in ((base, name_of_base), (new, "it")):
         if cell.status != MEASURED or cell.conditions is None or not sound(cell.processes):
             return f"{name} was not measured"
         if throttled(cell):

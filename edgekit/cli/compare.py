@@ -1,0 +1,94 @@
+"""``edgekit compare``: a new profile against an older one, under a policy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+_EPILOG = """\b
+Examples:
+  edgekit compare main.json branch.json
+  edgekit compare main.json branch.json --policy policy.toml --markdown comment.md --junit compare.xml
+  edgekit compare main.json branch.json --json
+
+Without a policy: median latency, size and peak memory may grow by 5, 5 and 10 %, instructions on emulated boards
+by 2 %, accuracy may fall by 0.5 points, and no row may be missing. A policy changes that (inf lifts a limit):
+
+\b
+  missing = "fail"           # or "allow"
+  not_comparable = "note"    # or "fail"
+  [limits]
+  latency_ratio = 1.05       # also size_ratio, peak_rss_ratio, guest_instructions_ratio, load_ratio
+  accuracy_drop = 0.5
+  [[rows]]                   # other limits for some rows
+  engine = "executorch"      # shell patterns; also variant and device
+  latency_ratio = 1.10
+"""
+
+
+@click.command("compare", epilog=_EPILOG)
+@click.argument("base", type=click.Path(path_type=Path))
+@click.argument("new", type=click.Path(path_type=Path))
+@click.option("--policy", "policy_file", metavar="FILE", type=click.Path(path_type=Path), help="Limits, as TOML.")
+@click.option("--markdown", metavar="FILE", help="Write the table as Markdown; - for standard output.")
+@click.option("--junit", metavar="FILE", type=click.Path(path_type=Path), help="Write JUnit XML.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+@click.option("--quiet", is_flag=True, help="Say nothing but the result.")
+def command(
+    base: Path,
+    new: Path,
+    policy_file: Path | None,
+    markdown: str | None,
+    junit: Path | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Hold the profile NEW against the profile BASE, row by row.
+
+    Ends with exit code 3 when a limit is not met. A latency counts as too long only when the 95 % interval of the
+    ratio says so as well. Latencies from different machines, or measured under other conditions, are not compared.
+    """
+    from dataclasses import asdict
+
+    from edgekit.cli import console, findings
+    from edgekit.errors import LimitError, UsageError
+    from edgekit.profiling import verdicts
+    from edgekit.profiling.files import read_profile
+    from edgekit.profiling.policy import Policy, load_policy
+    from edgekit.profiling.regression import failures, judge
+
+    if as_json and markdown == "-":
+        raise UsageError("EK-ARGUMENT", "--json and --markdown - both print", "give --markdown a file")
+    findings.require_packages()
+    policy = Policy() if policy_file is None else load_policy(policy_file)
+    outcomes = judge(read_profile(base), read_profile(new), policy)
+    failed = failures(outcomes)
+    if markdown is not None:
+        text = verdicts.markdown(outcomes, base=base.name, new=new.name)
+        if markdown == "-":
+            click.echo(text, nl=False)
+        else:
+            _write(Path(markdown), text)
+    if junit is not None:
+        _write(junit, verdicts.junit(outcomes))
+    if as_json:
+        rows = [outcome.to_json() for outcome in outcomes]
+        console.document(
+            {"base": str(base), "new": str(new), "policy": asdict(policy), "rows": rows, "failures": failed}
+        )
+    elif markdown != "-":
+        click.echo(console.table(*verdicts.table(outcomes)))
+    if failed:
+        count = f"{len(failed)} limit{' is' if len(failed) == 1 else 's are'} not met, first "
+        hint = "edgekit compare --help says how a policy allows more"
+        raise LimitError("EK-LIMIT", f"{count}{failed[0]}", hint)
+    compared = sum(outcome.status == "compared" for outcome in outcomes)
+    console.note(f"every limit is met in the {compared} rows that were measured in both", quiet)
+
+
+def _write(path: Path, text: str) -> None:
+    from edgekit.bundle import replacing
+
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

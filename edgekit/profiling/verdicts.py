@@ -1,0 +1,95 @@
+"""The outcomes of a comparison as a table, as Markdown for a pull request, and as JUnit XML."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from xml.etree import ElementTree
+
+from edgekit.profiling.regression import TITLES, Check, Outcome, failures
+
+
+def table(outcomes: Sequence[Outcome]) -> tuple[list[str], list[list[str]]]:
+    """Headers, and a line for each row: only columns that say something."""
+    columns = {}
+    for name in ("device", "bundle"):
+        values = [getattr(outcome, name) for outcome in outcomes]
+        if len(set(values)) > 1:
+            columns[name] = values
+    columns["variant"] = [outcome.variant for outcome in outcomes]
+    columns["engine"] = [outcome.engine for outcome in outcomes]
+    for metric, title in TITLES.items():
+        found = [_found(outcome, metric) for outcome in outcomes]
+        if any(check is not None for check in found):
+            columns[title] = ["-" if check is None else _figure(check) for check in found]
+    columns["verdict"] = [outcome.verdict for outcome in outcomes]
+    return list(columns), [list(cells) for cells in zip(*columns.values(), strict=True)]
+
+
+def markdown(outcomes: Sequence[Outcome], *, base: str, new: str) -> str:
+    """GitHub-flavoured Markdown: the sum of it in a line, then the table, with what failed in bold.
+
+    Args:
+        base, new: What the profiles are called.
+    """
+    headers, lines = table(outcomes)
+    failed = failures(outcomes)
+    count = f"{len(failed)} limit{'' if len(failed) == 1 else 's'} not met" if failed else "every limit is met"
+    text = [f"**{count}**: {_cell(new)} against {_cell(base)}", "", _line(headers), _line(["---"] * len(headers))]
+    for outcome, cells in zip(outcomes, lines, strict=True):
+        shown = [_cell(cell) for cell in cells]
+        text.append(_line([*shown[:-1], f"**{shown[-1]}**" if outcome.failed else shown[-1]]))
+    return "\n".join([*text, ""])
+
+
+def junit(outcomes: Sequence[Outcome]) -> str:
+    """JUnit XML: a test case for each row and metric, and one for each row that is missing or new."""
+    suite = ElementTree.Element("testsuite", name="edgekit compare")
+    tests = failed = skipped = 0
+    for outcome in outcomes:
+        for name, failure, skip in _cases(outcome):
+            case = ElementTree.SubElement(suite, "testcase", classname=_xml(outcome.name), name=name)
+            tests += 1
+            if failure:
+                ElementTree.SubElement(case, "failure", message=_xml(failure))
+                failed += 1
+            elif skip:
+                ElementTree.SubElement(case, "skipped", message=_xml(skip))
+                skipped += 1
+    suite.attrib.update(tests=str(tests), failures=str(failed), errors="0", skipped=str(skipped))
+    ElementTree.indent(suite)
+    return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _cases(outcome: Outcome) -> list[tuple[str, str, str]]:
+    """Name, failure and reason to skip of each case."""
+    if outcome.status != "compared":
+        return [("measured", *((outcome.verdict, "") if outcome.failed else ("", outcome.verdict)))]
+    cases = []
+    for check in outcome.checks:
+        open_ = check.text if check.result not in ("met", "not met") else ""
+        cases.append((TITLES[check.metric], *((check.text, "") if check.failed else ("", open_))))
+    return cases
+
+
+def _found(outcome: Outcome, metric: str) -> Check | None:
+    return next((check for check in outcome.checks if check.metric == metric), None)
+
+
+def _figure(check: Check) -> str:
+    """Without its limit and its reason, which the verdict has."""
+    return check.text.split(", at most ")[0].split(": ")[0]
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _cell(text: str) -> str:
+    """A bar would end the cell, an angle bracket begin a tag."""
+    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
+
+
+def _xml(text: str) -> str:
+    """What XML can hold: no control characters."""
+    return re.sub(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "?", text)
