@@ -19,6 +19,8 @@ _CPU_ZONES = (r"cpu[-_]thermal", r"x86_pkg_temp", r"soc[-_]thermal", r"cpu.*", r
 #: Names of hwmon sensors whose first temperature is the processor's: AMD's have no thermal zone.
 _CPU_SENSORS = ("k10temp", "zenpower", "coretemp", "cpu_thermal")
 
+_UNDER_VOLTAGE_OCCURRED = 1 << 16
+
 #: Enough of any file that is read here: of /proc/stat only its first line is wanted.
 _MOST_BYTES = 4096
 _VCGENCMD_TIMEOUT_S = 2.0
@@ -51,7 +53,8 @@ class Board:
     """Looks at a machine. What it lacks, and what cannot be understood, is None or empty; nothing raises.
 
     A look reads files that are kept open, in less than a millisecond. Only where a Raspberry Pi's kernel does not show
-    what its firmware throttles does each look run ``vcgencmd`` (some 10 ms).
+    what its firmware throttles does each look run ``vcgencmd`` (some 10 ms). The file that shows it is two seconds old
+    at most, and newer kernels write a warning to their log when it is first read.
 
     Args:
         root: Where the machine's files begin.
@@ -74,6 +77,7 @@ class Board:
         self._temperatures = [_File(path) for path in _temperatures(root)]
         self._firmware = next(map(_File, root.glob("sys/devices/platform/soc*/soc*:firmware/get_throttled")), None)
         self._ask_for_bits = self._firmware is None
+        self._voltage_alarms = [_File(sensor / "in0_lcrit_alarm") for sensor in _sensors(root, "rpi_volt")]
         self._supplies = [_Supply(path) for path in sorted(root.glob("sys/class/power_supply/*"))]
         self._stat, self._meminfo = _File(root / "proc/stat"), _File(root / "proc/meminfo")
         self._processes = _Processes(root / "proc")
@@ -111,12 +115,15 @@ class Board:
 
     def _throttled(self) -> int | None:
         if self._firmware is not None:
-            return _hexadecimal(self._firmware.text())
-        if not self._ask_for_bits:
-            return None
-        bits = _hexadecimal((self._vcgencmd("get_throttled") or "").strip().removeprefix("throttled=0x"))
-        # What does not answer once never will: no such tool, or not for this user.
-        self._ask_for_bits = bits is not None
+            bits = _hexadecimal(self._firmware.text())
+        elif self._ask_for_bits:
+            bits = _hexadecimal((self._vcgencmd("get_throttled") or "").strip().removeprefix("throttled=0x"))
+            # What does not answer once never will: no such tool, or not for this user.
+            self._ask_for_bits = bits is not None
+        else:
+            bits = None
+        if bits is None and any(alarm.text().strip() == "1" for alarm in self._voltage_alarms):
+            return _UNDER_VOLTAGE_OCCURRED  # all that a kernel without Raspberry Pi's changes says
         return bits
 
     def _loads(self) -> tuple[float | None, float | None]:
@@ -258,8 +265,12 @@ def _temperatures(root: Path) -> list[Path]:
     for pattern in _CPU_ZONES:
         if found := [zone / "temp" for zone in zones if re.fullmatch(pattern, types[zone])]:
             return found
+    return [sensor / "temp1_input" for sensor in _sensors(root, *_CPU_SENSORS)]
+
+
+def _sensors(root: Path, *names: str) -> list[Path]:
     sensors = _numbered(root / "sys/class/hwmon", "hwmon")
-    return [sensor / "temp1_input" for sensor in sensors if _text(sensor / "name").strip() in _CPU_SENSORS]
+    return [sensor for sensor in sensors if _text(sensor / "name").strip() in names]
 
 
 def _celsius(text: str) -> float | None:

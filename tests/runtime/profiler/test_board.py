@@ -94,6 +94,15 @@ def test_firmware_that_does_not_answer_is_asked_once(tmp_path: Path, answer: str
     assert asked == ["get_throttled"]
 
 
+@pytest.mark.parametrize(("alarm", "bits"), [("0\n", None), ("1\n", 0x10000), ("", None)])
+def test_a_kernel_that_only_watches_the_voltage(tmp_path: Path, alarm: str, bits: int | None) -> None:
+    machine = raspberry_pi_4(tmp_path)
+    shutil.rmtree(tmp_path / "sys/devices/platform")
+    hwmon = "sys/class/hwmon/hwmon1"
+    machine.write({f"{hwmon}/name": "rpi_volt\n", f"{hwmon}/in0_lcrit_alarm": alarm})
+    assert machine.board().look().throttled == bits
+
+
 def test_a_phone_is_as_hot_as_the_hottest_core_that_tells(tmp_path: Path) -> None:
     state = phone(tmp_path).board().look()
     assert state.temperature_celsius == 58.4
