@@ -156,25 +156,22 @@ class ProfiledModel:
             self.close()
             raise
 
-    def run(self, inputs: Sequence[np.ndarray]) -> tuple[list[np.ndarray], list[Event], int]:
+    def run(self, inputs: Sequence[np.ndarray]) -> tuple[list[np.ndarray], list[Event]]:
         """Run the model once.
 
         Returns:
-            Its outputs, the profiler's events, and how many nanoseconds the run took as a whole, copies of inputs
-            and outputs apart.
+            Its outputs, and the profiler's events.
         """
         for place, buffer, array in zip(self._inputs, self._input_buffers, inputs, strict=True):
             self._write(buffer, narrow(array, place.spec) if place.narrowed else array)
         self._call.StartProfiler(self._profiler)
-        began = time.perf_counter_ns()
         self._call.RunCompiledModel(*self._run_arguments)
-        elapsed_ns = time.perf_counter_ns() - began
         self._call.StopProfiler(self._profiler)
         outputs = [
             self._read(buffer, place).astype(place.spec.dtype)
             for place, buffer in zip(self._outputs, self._output_buffers, strict=True)
         ]
-        return outputs, self._events(), elapsed_ns
+        return outputs, self._events()
 
     def close(self) -> None:
         """Release the model. Closing twice is harmless."""

@@ -179,15 +179,17 @@ class Memory:
 
 @dataclass(frozen=True)
 class Operator:
-    """One kind of step that an engine took, as its own trace names it.
+    """One step that an engine took, as its own trace names it; or time that belongs to none of them.
 
     Attributes:
         name: As in the trace, made distinct: ``Convolution (NHWC, QC8) DWConv #1``.
         type: ``Convolution (NHWC, QC8) DWConv``; what is the same in every model.
         count: How often it ran in an inference.
-        time_us: Of an inference: median over the traced ones.
+        time_us: Of an inference: mean over the typical ones (see `Operators`).
         delegated: Whether it ran inside the accelerated backend.
         source: The layer or line of the source model, where it is known.
+        node: Which node of the model file it is, where that is known: in a ``.tflite`` the name of its first output,
+            in a ``.pte`` the numbers of chain and instruction (``0_3``), which all operators of a delegate share.
     """
 
     name: str
@@ -196,16 +198,20 @@ class Operator:
     time_us: float
     delegated: bool
     source: str | None = None
+    node: str | None = None
 
 
 @dataclass(frozen=True)
 class Operators:
     """Where the time of an inference goes.
 
+    Times are means over the typical half of the traced inferences: those between the quartiles of the whole's time.
+    That is as robust as a median, but what an engine rounds to whole microseconds keeps its fractions, and all
+    operators together take exactly the time of the whole.
+
     Attributes:
         runs: Inferences that were traced.
-        whole_us: Of a traced inference as a whole: median. Next to the latency of untraced ones, it shows the
-            tracer's cost.
+        whole_us: Of a traced inference as a whole. Next to the latency of untraced ones, it shows the tracer's cost.
         operators: In the order in which they run.
     """
 

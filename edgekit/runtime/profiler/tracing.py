@@ -72,16 +72,16 @@ def _trace_executorch(
 def _trace_litert(
     data: bytes, signature: Signature, threads: int, inputs: Sequence[np.ndarray], runs: int, method: str | None
 ) -> Trace:
-    """A JSON document: the file's nodes, and of each run how long it took and the profiler's events."""
+    """A JSON document: the file's nodes, and the profiler's events of each run."""
     from edgekit.runtime.engines.litert_profiler import ProfiledModel
 
     model = ProfiledModel(data, signature, threads, method)
     try:
         _warm_up(lambda: model.run(inputs))
-        recorded: list[dict[str, Any]] = []
+        recorded: list[list[Any]] = []
         for _ in range(runs):
-            _, events, elapsed_ns = model.run(inputs)
-            recorded.append({"elapsed_ns": elapsed_ns, "events": [astuple(event) for event in events]})
+            _, events = model.run(inputs)
+            recorded.append([astuple(event) for event in events])
         value = {"nodes": [astuple(node) for node in model.nodes], "runs": recorded}
     finally:
         model.close()
