@@ -10,12 +10,10 @@ import numpy as np
 
 from edgekit.bundle import Manifest, Variant
 from edgekit.errors import EdgekitError, UsageError, did_you_mean
-from edgekit.runtime.engines import Engine, engine_names
+from edgekit.runtime.engines import NOT_INSTALLED, Engine, engine_names, why_missing
 from edgekit.runtime.engines import engine as find_engine
 from edgekit.runtime.engines.base import version_numbers
 from edgekit.runtime.machine import Machine
-
-_NOT_INSTALLED = "not installed"
 
 
 @dataclass(frozen=True)
@@ -68,8 +66,8 @@ def choices(
     found = []
     for entry in sorted(kept, key=lambda entry: entry.name != best):
         for name in (engine,) if engine is not None else entry.engines:
-            version = _version(name) if installed is None else installed.get(name)
-            obstacle = _obstacle(manifest, entry, name, machine, version)
+            version = _version(name, installed)
+            obstacle = _obstacle(manifest, entry, name, machine, version, installed is None)
             praise = "recommended for the bundle's target" if entry.name == best else "can run here"
             found.append(Choice(entry.name, name, obstacle is None, obstacle or f"{praise} ({name} {version})"))
     return tuple(found)
@@ -84,8 +82,8 @@ def why_not(
     installed: Mapping[str, str] | None = None,
 ) -> str:
     """Why *machine* cannot run *variant* on *engine*, in one line; empty when it can. Arguments as for `choices`."""
-    version = _version(engine) if installed is None else installed.get(engine)
-    return _obstacle(manifest, variant, engine, machine, version) or ""
+    version = _version(engine, installed)
+    return _obstacle(manifest, variant, engine, machine, version, installed is None) or ""
 
 
 def choose(candidates: Sequence[Choice]) -> Choice:
@@ -99,7 +97,8 @@ def choose(candidates: Sequence[Choice]) -> Choice:
             return candidate
     first = candidates[0] if candidates else Choice("", "", False, "no engine runs it")
     message = f"nothing in the bundle can run here: {first.variant} on {first.engine}: {first.reason}"
-    hint = find_engine(first.engine).install_hint if first.reason == _NOT_INSTALLED else None
+    absent = first.engine in engine_names() and first.reason in (NOT_INSTALLED, why_missing(first.engine))
+    hint = find_engine(first.engine).install_hint if absent else None
     raise EdgekitError("EK-NO-VARIANT", message, hint or "edgekit doctor BUNDLE has the reason for every variant")
 
 
@@ -114,11 +113,16 @@ def needed_memory_bytes(manifest: Manifest, variant: Variant) -> int:
     return 2 * variant.size_bytes + (variant.arena_bytes or 0) + borders
 
 
-def _version(name: str) -> str | None:
+def _version(name: str, installed: Mapping[str, str] | None) -> str | None:
+    if installed is not None:
+        return installed.get(name)
     return find_engine(name).version() if name in engine_names() else None
 
 
-def _obstacle(manifest: Manifest, variant: Variant, name: str, machine: Machine, version: str | None) -> str | None:
+def _obstacle(
+    manifest: Manifest, variant: Variant, name: str, machine: Machine, version: str | None, here: bool
+) -> str | None:
+    """What speaks against *variant* on the engine called *name*; *here*: on this very machine."""
     if name not in engine_names():
         return "this edgekit does not know the engine"
     engine = find_engine(name)
@@ -128,7 +132,7 @@ def _obstacle(manifest: Manifest, variant: Variant, name: str, machine: Machine,
     if misfit is not None:
         return misfit
     if version is None:
-        return _NOT_INSTALLED
+        return why_missing(name) if here else NOT_INSTALLED
     least = variant.minimum_runtime.get(name)
     if least is not None and version_numbers(version) < version_numbers(least):
         return f"version {version} is installed, the file needs {least}"

@@ -203,8 +203,8 @@ def test_baselines_for_the_desktop_are_built_on_request(project: Path, tmp_path:
     with edgekit.build(project, target="desktop-x86_64", formats=["pt2", "onnx"], out=tmp_path) as bundle:
         variants = bundle.manifest.variants
         assert {variant.name: variant.engines for variant in variants} == {
-            "fp32.pt2": ("torch", "torch-compile"),
-            "fp32.onnx": ("onnxruntime",),
+            "fp32.pt2": ("torch", "torch-compile", "torch-cuda", "torch-compile-cuda"),
+            "fp32.onnx": ("onnxruntime", "onnxruntime-cuda"),
         }
         assert all(variant.snr_db > 100 and variant.delegated_share is None for variant in variants)
         digit = np.load(project / "digits.npz")["x"][0]

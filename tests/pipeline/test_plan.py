@@ -53,10 +53,10 @@ def test_baselines_are_built_on_request_in_float_alone() -> None:
 def test_only_a_keras_model_gives_keras() -> None:
     desktop = load_target("desktop-x86_64")
     assert names(plan_variants(desktop, "keras", formats=["keras"])[0]) == {"fp32.keras"}
-    with pytest.raises(UsageError, match="a PyTorch model gives no .keras") as caught:
+    with pytest.raises(UsageError, match=r"a PyTorch model gives no \.keras") as caught:
         plan_variants(desktop, "torch", formats=["keras"])
     assert caught.value.code == "EK-UNSUPPORTED"
-    with pytest.raises(UsageError, match="a SavedModel gives .tflite only, not .keras"):
+    with pytest.raises(UsageError, match=r"a SavedModel gives \.tflite only, not \.keras"):
         plan_variants(desktop, "saved-model", formats=["keras"])
 
 

@@ -40,7 +40,7 @@ def export(*, source: Mapping[str, Any], recipe: str, calibration: str | None, o
     torch.export.save(program, buffer)
     Path(output).write_bytes(buffer.getvalue())
     least = ".".join(torch.__version__.split(".")[:2])
-    return record(("torch",), {"torch": least, "torch-compile": least})
+    return record(("torch",), dict.fromkeys(("torch", "torch-compile", "torch-cuda", "torch-compile-cuda"), least))
 
 
 def float_program(format: str, source: Mapping[str, Any], recipe: str) -> tuple[ExportedProgram, Signature]:

@@ -16,7 +16,7 @@ from edgekit.pipeline.exporters.record import record
 #: Operator set 20 in IR version 10, which ONNX Runtime reads from 1.18 on
 #: (https://onnxruntime.ai/docs/reference/compatibility.html).
 _OPSET = 20
-_MINIMUM_RUNTIME = {"onnxruntime": "1.18"}
+_MINIMUM_RUNTIME = {"onnxruntime": "1.18", "onnxruntime-cuda": "1.18"}
 
 
 def export(*, source: Mapping[str, Any], recipe: str, calibration: str | None, output: str) -> dict[str, Any]:

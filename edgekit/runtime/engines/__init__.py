@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,18 @@ from edgekit.tensors import Signature
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoints
 
-__all__ = ["ENGINES", "ENTRY_POINTS", "Engine", "Session", "available", "engine", "engine_names", "open_session"]
+__all__ = [
+    "ENGINES",
+    "ENTRY_POINTS",
+    "NOT_INSTALLED",
+    "Engine",
+    "Session",
+    "available",
+    "engine",
+    "engine_names",
+    "open_session",
+    "why_missing",
+]
 
 #: Name -> the module whose ``ENGINE`` it is. Order is the order in which equals are preferred.
 ENGINES = {
@@ -24,7 +36,12 @@ ENGINES = {
     "tensorflow": "edgekit.runtime.engines.tensorflow",
     "torch": "edgekit.runtime.engines.torch_eager",
     "torch-compile": "edgekit.runtime.engines.torch_compile",
+    "onnxruntime-cuda": "edgekit.runtime.engines.onnxruntime_cuda",
+    "torch-cuda": "edgekit.runtime.engines.torch_cuda",
+    "torch-compile-cuda": "edgekit.runtime.engines.torch_compile_cuda",
 }
+
+NOT_INSTALLED = "not installed"
 
 #: Entry point group in which other packages register an `Engine` under its name.
 ENTRY_POINTS = "edgekit.engines"
@@ -61,6 +78,12 @@ def available(format: str | None = None) -> dict[str, str]:
     return versions
 
 
+def why_missing(name: str) -> str:
+    """Why the engine called *name* has no version here, in one line: its own reason, where it knows one."""
+    explain: Callable[[], str] | None = getattr(engine(name), "why_missing", None)
+    return (explain() if explain is not None else "") or NOT_INSTALLED
+
+
 def open_session(
     name: str, data: bytes, format: str, signature: Signature, threads: int, method: str | None = None
 ) -> Session:
@@ -76,7 +99,7 @@ def open_session(
     if threads < 1:
         raise UsageError("EK-ARGUMENT", f"threads must be at least 1, not {threads}")
     if chosen.version() is None:
-        raise EdgekitError("EK-ENGINE", f"{name} is not installed", chosen.install_hint)
+        raise EdgekitError("EK-ENGINE", f"{name} cannot run here: {why_missing(name)}", chosen.install_hint)
     return chosen.open(data, signature, threads, method)
 
 

@@ -79,6 +79,9 @@ class Platform:
 class Engine(Protocol):
     """An inference runtime.
 
+    One that can be missing for other reasons than that its package is not installed has, as well, a method
+    ``why_missing() -> str``: the reason in one line, empty when there is none.
+
     Attributes:
         name: What users call it, for example ``litert``.
         formats: File formats it loads, for example ``("tflite",)``.

@@ -25,7 +25,7 @@ class OnnxRuntime:
     install_hint = 'pip install "edgekit[baselines]"'
 
     def version(self) -> str | None:
-        return package_version("onnxruntime")
+        return package_version("onnxruntime") or package_version("onnxruntime-gpu")
 
     def import_library(self) -> None:
         import onnxruntime  # noqa: F401
@@ -50,18 +50,13 @@ class OnnxSession:
     def __init__(self, data: bytes, signature: Signature, threads: int):
         import onnxruntime
 
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = _FATAL
-        options.add_session_config_entry("session.intra_op.allow_spinning", "1")
         self.threads = threads
         try:
-            session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+            session = onnxruntime.InferenceSession(data, options(threads), providers=["CPUExecutionProvider"])
         except Exception as error:  # the only base that its exceptions have in common
             raise failure(OnnxRuntime.name, "load the model", error) from error
-        _fit("inputs", signature.inputs, session.get_inputs())
-        _fit("outputs", signature.outputs, session.get_outputs())
+        fit(OnnxRuntime.name, "inputs", signature.inputs, session.get_inputs())
+        fit(OnnxRuntime.name, "outputs", signature.outputs, session.get_outputs())
         self._inputs = [spec.name for spec in signature.inputs]
         self._outputs = [spec.name for spec in signature.outputs]
         self._session = session
@@ -79,19 +74,31 @@ class OnnxSession:
         self._session = None
 
 
-def _fit(side: str, specs: tuple[TensorSpec, ...], found: Sequence[Any]) -> None:
-    """Compare the file's tensors with the signature's, by name."""
+def options(threads: int) -> Any:
+    """What every session is opened with."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = _FATAL
+    options.add_session_config_entry("session.intra_op.allow_spinning", "1")
+    return options
+
+
+def fit(engine: str, side: str, specs: tuple[TensorSpec, ...], found: Sequence[Any]) -> None:
+    """Compare the file's tensors with the signature's, by name; raises `EdgekitError`."""
     if len(found) != len(specs):
-        raise misfit(OnnxRuntime.name, f"it has {len(found)} {side} where the signature has {len(specs)}")
+        raise misfit(engine, f"it has {len(found)} {side} where the signature has {len(specs)}")
     by_name = {tensor.name: tensor for tensor in found}
     for spec in specs:
         tensor = by_name.get(spec.name)
         if tensor is None:
-            raise misfit(OnnxRuntime.name, f"it has no {spec.name!r} among its {side}")
+            raise misfit(engine, f"it has no {spec.name!r} among its {side}")
         kind = tensor.type.removeprefix("tensor(").removesuffix(")")
         dtype, shape = _DTYPES.get(kind, kind), tuple(tensor.shape)
         if (shape, dtype) != (spec.shape, spec.dtype):
-            raise misfit(OnnxRuntime.name, f"{spec.name!r} is {dtype}{list(shape)}, not {spec.dtype}{list(spec.shape)}")
+            raise misfit(engine, f"{spec.name!r} is {dtype}{list(shape)}, not {spec.dtype}{list(spec.shape)}")
 
 
 ENGINE = OnnxRuntime()

@@ -21,6 +21,8 @@ from edgekit.tensors import Signature
 
 class TorchCompile:
     name = "torch-compile"
+    #: torch's name of what it compiles for.
+    device = "cpu"
     formats: tuple[str, ...] = ("pt2",)
     platforms: tuple[Platform, ...] = ()
     accelerator = "cpu"
@@ -28,7 +30,11 @@ class TorchCompile:
 
     def version(self) -> str | None:
         """The version of torch; None without a C++ compiler, too."""
-        return package_version("torch") if shutil.which(os.environ.get("CXX", "g++")) else None
+        return None if self.why_missing() else package_version("torch")
+
+    def why_missing(self) -> str:
+        compiler = os.environ.get("CXX", "g++")
+        return "" if shutil.which(compiler) else f"there is no C++ compiler ({compiler})"
 
     def import_library(self) -> None:
         import torch._inductor  # noqa: F401
@@ -45,21 +51,23 @@ class TorchCompile:
         # Its own default is a folder of a known name under /tmp, from which it then loads libraries.
         os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(environments.home() / "torch-compile"))
         function: Callable[..., Any] = torch.compile(
-            load_program(self.name, data, signature), fullgraph=True, dynamic=False
+            load_program(self.name, data, signature, self.device), fullgraph=True, dynamic=False
         )
-        zeros = [torch.zeros(spec.shape, dtype=getattr(torch, spec.dtype)) for spec in signature.inputs]
+        zeros = [
+            torch.zeros(spec.shape, dtype=getattr(torch, spec.dtype), device=self.device) for spec in signature.inputs
+        ]
         try:
             with torch.inference_mode():
                 function(*zeros)
         except RuntimeError as error:
-            raise _explained(error) from error
+            raise _explained(self.name, error) from error
         return function
 
 
-def _explained(error: RuntimeError) -> EdgekitError:
+def _explained(engine: str, error: RuntimeError) -> EdgekitError:
     """The compiler's own first complaint, where there is one among the pages that torch makes of it."""
     complaint = next((line.strip() for line in str(error).splitlines() if "error:" in line), None)
-    return failure(TorchCompile.name, "compile the model", RuntimeError(complaint) if complaint else error)
+    return failure(engine, "compile the model", RuntimeError(complaint) if complaint else error)
 
 
 ENGINE = TorchCompile()

@@ -30,8 +30,8 @@ class TorchEager:
         return TorchSession(self.name, signature, threads, lambda: load_program(self.name, data, signature))
 
 
-def load_program(engine: str, data: bytes, signature: Signature) -> Any:
-    """The program in a ``.pt2`` as a ``torch.fx.GraphModule``: positional tensors in, a tuple of tensors out.
+def load_program(engine: str, data: bytes, signature: Signature, device: str = "cpu") -> Any:
+    """The program in a ``.pt2`` as a ``torch.fx.GraphModule`` on *device*: tensors in order in, a tuple of tensors out.
 
     It runs like the module that was exported: the wrapper of ``ExportedProgram.module()`` checks its inputs in Python
     at every call, and an operator by its overload takes its arguments apart in Python; both together make a network
@@ -49,6 +49,10 @@ def load_program(engine: str, data: bytes, signature: Signature) -> Any:
     program = torch.export.load(io.BytesIO(archive.data))
     _fit(engine, "inputs", signature.inputs, program, program.graph_signature.user_inputs)
     _fit(engine, "outputs", signature.outputs, program, program.graph_signature.user_outputs)
+    if device != "cpu":  # where it was exported
+        from torch.export.passes import move_to_device_pass
+
+        program = move_to_device_pass(program, device)
     module = program.module(check_guards=False)
     module.graph.set_codegen(torch.fx.graph.CodeGen())
     for node in module.graph.nodes:

@@ -30,7 +30,10 @@ def test_an_export_runs_and_agrees_with_its_source(nets: Nets, tmp_path: Path, n
     assert facts.kinds == ("convolution", "linear") and (facts.delegated_share, facts.undelegated_ops) == (None, {})
     assert check_weights(facts, recipe("fp32"), nets.source(net).parameter_count, path.stat().st_size) is None
     assert "weights are not int8" in str(check_weights(facts, recipe("int8"), 1, path.stat().st_size))
-    engines = {"pt2": {"torch", "torch-compile"}, "onnx": {"onnxruntime"}}
+    engines = {
+        "pt2": {"torch", "torch-compile", "torch-cuda", "torch-compile-cuda"},
+        "onnx": {"onnxruntime", "onnxruntime-cuda"},
+    }
     assert record["minimum_runtime"].keys() == engines[format]
 
 
