@@ -1,0 +1,106 @@
+"""ExecuTorch's event traces (ETDump).
+
+ExecuTorch's own reader, ``executorch.devtools.Inspector``, takes ten seconds to import torch and pandas. It has the
+same package's ``flatc`` turn the file into JSON by the schema next to it, which is all that is needed here: 0.1 s.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from edgekit.errors import EdgekitError
+from edgekit.profiling.operators.steps import DELEGATE_OVERHEAD, Run, Step, tabulate
+from edgekit.runtime.profiler.records import Operators
+
+_SCHEMA = Path("devtools") / "etdump" / "etdump_schema_flatcc.fbs"
+_FLATC = Path("data") / "bin" / "flatc"
+_FLATC_OPTIONS = ("--json", "--strict-json", "--defaults-json", "--size-prefixed", "--raw-binary")
+
+_WHOLE, _DELEGATE_CALL, _KERNEL = "Method::execute", "DELEGATE_CALL", "native_call_"
+_NUMBERED = re.compile(r" #\d+$")
+
+
+def decode(recorded: bytes) -> Operators:
+    """The operators in an ETDump file; times in it are nanoseconds, on every machine that edgekit knows.
+
+    XNNPACK's operators appear one by one; those of another delegate as one row, when it does not report them. A row
+    ``delegate overhead`` is what a call of a delegate took beside its operators.
+
+    Raises:
+        ValueError: It is no such file.
+        EdgekitError: ``EK-MISSING-PACKAGE``: executorch is not installed.
+    """
+    blocks = _read(recorded).get("run_data") or []
+    events = [
+        [event["profile_event"] for event in block.get("events", []) if "profile_event" in event] for block in blocks
+    ]
+    return tabulate([run for run in map(_run, events) if run is not None])
+
+
+def _read(recorded: bytes) -> Mapping[str, Any]:
+    package = find_spec("executorch")
+    folders = [] if package is None else [Path(folder) for folder in package.submodule_search_locations or ()]
+    folder = next((folder for folder in folders if (folder / _FLATC).exists() and (folder / _SCHEMA).exists()), None)
+    if folder is None:
+        message = "ExecuTorch's traces are read by a tool of the executorch package, which is not installed"
+        raise EdgekitError("EK-MISSING-PACKAGE", message, "pip install 'edgekit[build]'")
+    with tempfile.TemporaryDirectory() as place:
+        path = Path(place) / "trace.etdp"
+        path.write_bytes(recorded)
+        command = [str(folder / _FLATC), *_FLATC_OPTIONS, "-o", place, str(folder / _SCHEMA), "--", str(path)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise ValueError(" ".join((done.stderr or done.stdout).split())[:200])
+        found: Mapping[str, Any] = json.loads(path.with_suffix(".json").read_text(encoding="utf-8", errors="replace"))
+        return found
+
+
+def _run(events: Sequence[Mapping[str, Any]]) -> Run | None:
+    """One inference; None for a block of events that holds none, as ExecuTorch begins one block too many for each."""
+    whole = next((event for event in events if event.get("name") == _WHOLE), None)
+    return None if whole is None else Run(_elapsed_us(whole), tuple(_steps(events)))
+
+
+def _steps(events: Sequence[Mapping[str, Any]]) -> Iterator[Step]:
+    """Events come when they end: what is inside a call, then the call, which is an instruction of the program."""
+    kernel, inside = "", list[Mapping[str, Any]]()
+    for event in events:
+        name = event.get("name") or ""
+        if "delegate_debug_id_str" in event or event["delegate_debug_id_int"] != -1:
+            inside.append(event)
+        elif name.startswith(_KERNEL):
+            kernel = name.removeprefix(_KERNEL)
+        elif name.endswith("_CALL"):
+            place = event["chain_index"], event["instruction_id"]
+            if name == _DELEGATE_CALL:
+                yield from _delegated(event, inside, place)
+            else:
+                yield Step(place, kernel or name, _elapsed_us(event), delegated=False, node=_node(place))
+            kernel, inside = "", []
+
+
+def _delegated(call: Mapping[str, Any], inside: Sequence[Mapping[str, Any]], place: tuple[int, int]) -> Iterator[Step]:
+    node = _node(place)
+    if not inside:
+        yield Step(place, "delegate call", _elapsed_us(call), delegated=True, node=node)
+        return
+    for event in inside:
+        label = event.get("delegate_debug_id_str") or f"delegate operator #{event['delegate_debug_id_int']}"
+        yield Step((place, label), _NUMBERED.sub("", label), _elapsed_us(event), delegated=True, node=node)
+    rest_us = _elapsed_us(call) - sum(map(_elapsed_us, inside))
+    yield Step((place, DELEGATE_OVERHEAD), DELEGATE_OVERHEAD, max(0.0, rest_us), delegated=True, node=node)
+
+
+def _elapsed_us(event: Mapping[str, Any]) -> float:
+    return (event["end_time"] - event["start_time"]) / 1000
+
+
+def _node(place: tuple[int, int]) -> str:
+    return f"{place[0]}_{place[1]}"
