@@ -24,6 +24,8 @@ from edgekit.tensors import Signature
 
 #: How much slower ``slower`` is.
 PERCENT = "EDGEKIT_TEST_SLOWER_PERCENT"
+#: Where ``hangs`` says, by its process's number, that it does so now.
+HANGING = "EDGEKIT_TEST_HANGING"
 _MODULE = "edgekit_bad_engines"
 
 
@@ -113,6 +115,8 @@ def _count_pause(phase: str, facts: dict[str, int]) -> None:
 
 def _hang(run: Callable[[Any], Any], inputs: Any) -> Any:
     """In native code, which no signal handler of Python's interrupts."""
+    if HANGING in os.environ:
+        Path(os.environ[HANGING]).write_text(str(os.getpid()), encoding="ascii")
     ctypes.PyDLL(None).sleep(1 << 30)
 
 

@@ -92,7 +92,12 @@ class Site:
     hear_work: Callable[[float], None]
     hear_first: Callable[[Task, Process], None]
     needed_bytes: dict[int, int] = field(default_factory=dict)
-    last_look: BoardState | None = None
+
+    @property
+    def rounds(self) -> int:
+        """In how many rounds each process takes part, at least."""
+        settings = self.request.settings
+        return max(_LEAST_ROUNDS, math.ceil(settings.seconds / settings.repeats / TURN_S))
 
     def needs(self, task: Task) -> int:
         return self.needed_bytes.get(task.key, task.needed_bytes)
@@ -141,14 +146,15 @@ class Run:
         self._facts: dict[str, Any] = {"repeat": repeat, "order": order, "cpus": settings.cpus}
         self._typical_ns = 0
         self._rounds: list[list[int] | np.ndarray] = []
-        self._taken, self._taken_ns = 0, 0
+        self._turns, self._taken, self._taken_ns = 0, 0, 0
         self._due_s, self._due = settings.seconds / settings.repeats, math.ceil(settings.samples / settings.repeats)
         self._looks: list[BoardState] = []
 
     @property
     def done(self) -> bool:
-        """Whether it has its share of time and of samples."""
-        return self._taken >= self._due and self._taken_ns >= self._due_s * 1e9
+        """Whether it has its share of rounds, of samples and of time."""
+        enough = self._taken >= self._due and self._taken_ns >= self._due_s * 1e9
+        return enough and self._turns >= self._site.rounds
 
     def start(self) -> None:
         """From nothing to a settled model.
@@ -178,17 +184,19 @@ class Run:
         site.hear_work(task.start_s)
         site.hear_first(task, Process(**facts, elapsed_ns=settled, round_sizes=(settled.count,)))
 
-    def take_turn(self, number: int, rounds: int) -> None:
-        """Its part of the round *number* of its block, which is meant to have *rounds* of them."""
+    def take_turn(self, number: int) -> None:
+        """Its part of the round *number* of its block."""
+        rounds = self._site.rounds
         calls = max(1, math.ceil(self._due / rounds), round(_MARGIN * self._due_s * 1e9 / rounds / self._typical_ns))
         expected_s = (calls * self._typical_ns + _DISCARD_NS) / 1e9
         elapsed_ns = self._ask_for_times("turn", "running", expected_s, calls=calls, discard_ns=_DISCARD_NS)
         self._rounds += [[]] * (number - len(self._rounds))
         self._rounds.append(elapsed_ns)
+        self._turns += 1
         self._taken += elapsed_ns.size
         self._taken_ns += int(elapsed_ns.sum())
         self._typical_ns = max(1, int(np.mean(elapsed_ns)))  # the mean, since time is what is to be filled
-        if len(self._rounds) <= rounds:
+        if self._turns <= rounds:
             self._site.hear_work(self._due_s / rounds)
 
     def see(self, look: BoardState) -> None:
@@ -282,7 +290,6 @@ def run_block(site: Site, tasks: Sequence[Task], repeat: int) -> dict[int, Proce
 
 class _Block:
     def __init__(self, site: Site, repeat: int):
-        settings = site.request.settings
         self.records: dict[int, Process] = {}
         self._site = site
         self._repeat = repeat
@@ -290,7 +297,6 @@ class _Block:
         self._runs: list[Run] = []
         self._reference: Run | None = None
         self._number = 0
-        self._rounds = max(_LEAST_ROUNDS, math.ceil(settings.seconds / settings.repeats / TURN_S))
         self._looked_s = 0.0
 
     def add(self, task: Task, reference: bool) -> None:
@@ -310,7 +316,7 @@ class _Block:
             order = [run for run in self._runs if not run.done or run is self._reference]
             _random(self._site, self._repeat, self._number).shuffle(order)
             for run in order:
-                self._try(run, partial(run.take_turn, self._number, self._rounds))
+                self._try(run, partial(run.take_turn, self._number))
             self._number += 1
             if time.monotonic() - self._looked_s >= _LOOK_S:
                 self._looked_s = time.monotonic()

@@ -17,7 +17,6 @@ from edgekit.runtime.engines.base import Steps
 #: A trend smaller than this over the last windows of a warm-up is none.
 _SETTLED_SHARE = 0.02
 _WINDOWS = 6
-_WINDOW_NS = 30_000_000
 
 
 @dataclass(frozen=True)
@@ -49,9 +48,10 @@ def warm_up(
 ) -> WarmUp:
     """Call until *least_s* have gone by and durations have settled, or until *most_s* have gone by.
 
-    Durations come in windows of about 30 ms, at least one call each. They have settled when the trend of the medians
-    of the last six windows adds up to less than 2 %.
+    Durations come in windows of a sixth of *least_s*, at least one call each. They have settled when the trend of the
+    medians of the last six windows adds up to less than 2 %.
     """
+    window_ns = least_s * 1e9 / _WINDOWS
     elapsed_ns: list[int] = []
     starts, medians = [0], []
     began = window_began = clock()
@@ -60,7 +60,7 @@ def warm_up(
         call(argument)
         now = clock()
         elapsed_ns.append(now - before)
-        if now - window_began < _WINDOW_NS:
+        if now - window_began < window_ns:
             continue
         medians.append(statistics.median(elapsed_ns[starts[-1] :]))
         starts.append(len(elapsed_ns))
