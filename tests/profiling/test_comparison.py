@@ -1,0 +1,167 @@
+"""Comparisons: what may be compared, and what a verdict is worth on a noisy machine."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from support.profiles import Noise, cell, conditions, devices, measured, processes
+
+from edgekit.profiling.comparison import Comparison, compare, compare_sessions, other_machine, verdict
+from edgekit.runtime.profiler.records import FAILED, NOT_RUN, Cell
+
+#: What a machine that others use too does to measurements: a shared virtual one, and the same at a worse hour.
+NOISES = {
+    "shared machine": Noise(),
+    "worse hour": Noise(common=0.12, process=0.012, turn=0.02, burst=0.25),
+    "one inference to a round": Noise(sample=0.03),
+}
+RUNS = 20
+
+
+def pair(ratio: float, noise: Noise, seed: int, **size: int) -> tuple[Cell, Cell]:
+    """Two cells that took turns."""
+    base, new = measured([2.0, 2.0 * ratio], noise=noise, seed=seed, **size)
+    return cell(processes=processes(base)), cell(processes=processes(new), engine="executorch")
+
+
+def verdicts(ratio: float, noise: Noise, **size: int) -> list[str]:
+    cells = (pair(ratio, noise, seed, **size) for seed in range(100, 100 + RUNS))
+    return [compare(*each, noise_floor_percent=2.0).verdict for each in cells]
+
+
+@pytest.mark.parametrize("name", NOISES)
+def test_the_same_against_itself_is_no_difference_in_19_of_20(name: str) -> None:
+    size = {"per_round": 1} if name == "one inference to a round" else {}
+    assert verdicts(1.0, NOISES[name], **size).count("no difference") >= 19
+
+
+@pytest.mark.parametrize("name", NOISES)
+def test_five_percent_slower_is_slower_in_19_of_20(name: str) -> None:
+    size = {"per_round": 1} if name == "one inference to a round" else {}
+    assert verdicts(1.05, NOISES[name], **size).count("slower") >= 19
+
+
+def test_five_percent_faster_is_faster() -> None:
+    assert verdicts(1 / 1.05, NOISES["shared machine"]).count("faster") >= 19
+
+
+def test_the_interval_holds_the_ratio() -> None:
+    held = []
+    for seed in range(40):
+        found = compare(*pair(1.3, NOISES["shared machine"], seed), noise_floor_percent=2.0)
+        assert found.interval is not None
+        held.append(found.interval[0] <= 1.3 <= found.interval[1])
+    assert sum(held) >= 34
+
+
+def test_noise_that_both_had_cancels() -> None:
+    """The machine runs at anything between half and twice its speed from one round to the next."""
+    noise = Noise(common=0.4, process=0.001, turn=0.001, sample=0.01, tail=0, burst=0)
+    base, new = pair(1.05, noise, 0)
+    together = compare(base, new, noise_floor_percent=2.0)
+    apart = compare_sessions(base, new, devices()[2], devices()[2], noise_floor_percent=2.0)
+    assert together.verdict == "slower" and apart.verdict == "no difference"
+    assert together.interval is not None and apart.interval is not None
+    assert together.interval[1] - together.interval[0] < 0.3 * (apart.interval[1] - apart.interval[0])
+
+
+def test_the_ratio_is_that_of_the_medians() -> None:
+    base, new = cell(processes=processes(measured([2.0])[0])), cell(processes=processes(measured([3.0], seed=1)[0]))
+    found = compare(base, new, noise_floor_percent=2.0)
+    assert found.ratio == pytest.approx(1.5, rel=0.01) and found.verdict == "slower"
+    assert compare(base, base, noise_floor_percent=2.0) == Comparison("no difference", "", 1.0, (1.0, 1.0))
+
+
+def test_a_repeat_that_failed_in_one_is_left_out_in_both() -> None:
+    base, new = pair(1.0, Noise(common=0, process=0, turn=0, tail=0, burst=0), 0)
+    slow = processes(measured([20.0])[0])[3]
+    failed = replace(new.processes[3], failure="ended by SIGKILL")
+    base = replace(base, processes=(*base.processes[:3], slow, base.processes[4]))
+    new = replace(new, processes=(*new.processes[:3], failed, new.processes[4]))
+    assert compare(base, new, noise_floor_percent=2.0).ratio == pytest.approx(1.0, abs=0.01)
+    only = replace(new, processes=new.processes[:1])
+    others = replace(base, processes=base.processes[1:])
+    assert "no repeat" in compare(others, only, noise_floor_percent=2.0).reason
+
+
+def test_rounds_of_one_alone_count_too() -> None:
+    """The slower engine took more rounds to its share of samples."""
+    (base,) = measured([2.0], rounds=10)
+    (new,) = measured([3.0], rounds=25, seed=1)
+    found = compare(cell(processes=processes(base)), cell(processes=processes(new)), noise_floor_percent=2.0)
+    assert found.verdict == "slower" and found.ratio == pytest.approx(1.5, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"threads": 4}, "4 threads against 1"),
+        ({"threads": None}, "an unknown number of threads against 1"),
+        ({"inputs_sha256": "00" * 32}, "other input values"),
+        ({"inputs": ("int8[1, 28, 28, 1]",)}, "inputs int8[1, 28, 28, 1] against float32[1, 28, 28, 1]"),
+        ({"inputs": ("float32[1, 1, 28, 28]",)}, "inputs float32[1, 1, 28, 28] against float32[1, 28, 28, 1]"),
+        ({"outputs": ("int8[1, 10]",)}, "outputs int8[1, 10] against float32[1, 10]"),
+        ({"precision": "int8"}, "precision int8 against fp32"),
+        ({"batch": 32}, "batches of 32 against 1"),
+        ({"cpus": (2, 3)}, "bound to cores 2, 3 against no cores"),
+        ({"accelerator": "cuda"}, "cuda against cpu"),
+        ({"accelerator": "cuda", "threads": 2}, "cuda against cpu; 2 threads against 1"),
+    ],
+)
+def test_conditions_that_differ_are_named_and_give_no_ratio(changes: dict[str, Any], reason: str) -> None:
+    base = cell(conditions=conditions(threads=1))
+    new = cell(conditions=replace(conditions(threads=1), **changes))
+    assert compare(base, new, noise_floor_percent=2.0) == Comparison("not comparable", reason)
+
+
+def test_what_was_not_measured_or_was_throttled_is_not_comparable() -> None:
+    good = cell()
+    throttled = replace(good.processes[2], marks=("throttled: the firmware capped the frequency",))
+    for bad, reason in (
+        (cell(status=FAILED, processes=()), "it was not measured"),
+        (cell(status=NOT_RUN, conditions=None, processes=()), "it was not measured"),
+        (cell(processes=(*good.processes[:2], throttled)), "it was throttled while it was measured"),
+        (cell(device="ssh://pi@pi"), "measured on ssh://pi@pi against local"),
+    ):
+        assert compare(good, bad, noise_floor_percent=2.0) == Comparison("not comparable", reason)
+    degraded = replace(good.processes[2], marks=("degraded: 63 degrees Celsius at the start",))
+    assert compare(good, cell(processes=(degraded,)), noise_floor_percent=2.0).ratio is not None
+
+
+@pytest.mark.parametrize(
+    ("ratio", "bounds", "expected"),
+    [
+        (1.05, (1.01, 1.09), "slower"),
+        (1.05, (0.99, 1.11), "no difference"),
+        (1.015, (1.01, 1.02), "no difference"),
+        (0.95, (0.91, 0.99), "faster"),
+        (0.985, (0.98, 0.99), "no difference"),
+        (0.95, (0.9, 1.0), "no difference"),
+    ],
+)
+def test_a_verdict_takes_the_interval_and_the_noise_floor(
+    ratio: float, bounds: tuple[float, float], expected: str
+) -> None:
+    assert verdict(ratio, bounds, 2.0) == expected
+
+
+def test_sessions_are_compared_on_machines_of_a_kind() -> None:
+    board, emulated, desktop = devices()
+    assert other_machine(board, replace(board, name="ssh://pi@other")) == ""
+    assert other_machine(board, emulated) == "an emulated board against a real one"
+    assert other_machine(desktop, board).startswith("another machine: board Raspberry Pi 4")
+    assert desktop.machine is not None
+    other = replace(desktop, machine=replace(desktop.machine, cores=8))
+    assert other_machine(desktop, other) == "another machine: number of cores 8 against 4"
+    assert other_machine(desktop, replace(desktop, machine=None)) == "a machine was not read"
+    found = compare_sessions(cell(), cell(), desktop, other, noise_floor_percent=2.0)
+    assert (found.verdict, found.ratio) == ("not comparable", None)
+
+
+def test_another_session_is_told_apart_only_by_more_than_sessions_differ() -> None:
+    desktop = devices()[2]
+    base, same, slower = (cell(2.0 * ratio, seed=seed) for ratio, seed in ((1.0, 1), (1.0, 2), (1.06, 3)))
+    assert compare_sessions(base, same, desktop, desktop, noise_floor_percent=2.0).verdict == "no difference"
+    assert compare_sessions(base, slower, desktop, desktop, noise_floor_percent=2.0).verdict == "slower"
