@@ -106,6 +106,11 @@ class Session:
             raise UsageError("EK-ARGUMENT", f"there is no mode {mode!r}", did_you_mean(mode, WAIT_S))
         if threads is not None and threads < 1:
             raise UsageError("EK-ARGUMENT", f"threads must be at least 1, not {threads}")
+        names = list(dict.fromkeys(on))
+        self._only_baselines = bool(baselines) and LOCAL not in names
+        if self._only_baselines:
+            names.append(LOCAL)
+        self._places = [open_device(name) for name in names]  # refuses misspelled devices
         self._bundles = _read(paths)
         self._names = _Names(tuple(self._bundles.values()), tuple(engines), tuple(variants), tuple(baselines))
         if LOCAL in on and cpus is not None:
@@ -121,11 +126,6 @@ class Session:
             cpus=None if cpus is None else tuple(cpus),
             operators=operators,
         )
-        names = list(dict.fromkeys(on))
-        self._only_baselines = bool(baselines) and LOCAL not in names
-        if self._only_baselines:
-            names.append(LOCAL)
-        self._places = [open_device(name) for name in names]  # refuses misspelled devices
         self._created = datetime.now(UTC).isoformat(timespec="seconds")
         self._lock = threading.Lock()
         self._cells: dict[tuple[str, str, str, str], Cell] = {}

@@ -11,11 +11,15 @@ from edgekit.runtime.profiler.records import Profile
 
 
 def sentences(profile: Profile, rows: Sequence[Row], advice: Sequence[Advice]) -> Iterator[str]:
-    """What to ship, what else to know, what rows are marked for, and which devices failed."""
+    """What to ship, what else to know, where the time goes, what rows are marked for, and which devices failed."""
     marked = [mark.partition(": ")[2] for row in rows for mark in row.marks]
     for each in advice:
         yield each.why
         yield from (remark for remark in each.remarks if not any(reason in remark for reason in marked))
+    for row in rows:
+        if row.operators_headline or row.operators_reason:
+            place = f"{row.device}: {row.name}" if len(profile.devices) > 1 else row.name
+            yield f"{place}: {row.operators_headline or row.operators_reason}"
     yield from marks(rows)
     there = {row.device for row in rows}
     for device in profile.devices:
