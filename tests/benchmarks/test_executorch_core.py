@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.bare import BareEnvironment, build_wheel, pte_bundle
-from support.mobilenet import MOBILENET
+from support.mobilenet import MOBILENET, export_mobilenet
 from support.native_models import TINY, build_native_models
 from support.shared import Shared
 
@@ -25,37 +25,9 @@ from edgekit.runtime.native.build import build
 from edgekit.tensors import Signature, near_constant
 
 
-def _export_mobilenet(folder: Path) -> None:
-    import torch
-    from support.mobilenet import mobilenet_v2
-
-    from edgekit.pipeline.exporters.executorch import quantize
-    from edgekit.pipeline.exporters.lowering import lower
-    from edgekit.pipeline.recipes.fold_pads import fold_pads
-    from edgekit.pipeline.recipes.pooling import rewrite_pools
-    from edgekit.pipeline.recipes.xnnpack import StaticQuantizer
-
-    net, examples = mobilenet_v2(), (torch.randn(1, 3, 224, 224),)
-    # Statistics of these very images, all of them: with any others, the outputs hardly depend on the input.
-    for module in net.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            module.momentum = None
-            module.reset_running_stats()
-    with torch.no_grad():
-        net.train()(torch.randn(16, 3, 224, 224))
-    net.eval()
-    for recipe in ("fp32", "int8"):
-        module = torch.export.export(net, examples).module()
-        fold_pads(module)
-        rewrite_pools(module)
-        if recipe == "int8":
-            module = quantize(module, StaticQuantizer(), [(torch.randn(1, 3, 224, 224),) for _ in range(4)])
-        (folder / f"mobilenet-{recipe}.pte").write_bytes(lower(module, examples))
-
-
 def _file(name: str) -> bytes:
     models = Shared.once("native-models", build_native_models)
-    mobilenet = Shared.once("mobilenet-pte", _export_mobilenet)
+    mobilenet = Shared.once("mobilenet", export_mobilenet)
     return ((models if name == "tiny" else mobilenet) / f"{name}.pte").read_bytes()
 
 

@@ -5,6 +5,9 @@ Imports torch; never import it where tensorflow is.
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import torch
 from torch import nn
 
@@ -49,3 +52,59 @@ def mobilenet_v2() -> nn.Module:
     with torch.no_grad():
         model(torch.randn(8, 3, 224, 224))
     return model.eval()
+
+
+def export_mobilenet(folder: Path) -> None:
+    """``mobilenet-fp32`` and ``mobilenet-int8``, each as ``.pte`` and ``.tflite``, as edgekit exports them."""
+    net, examples = _calibrated(), (torch.randn(1, 3, 224, 224),)
+    _export_pte(net, examples, folder)
+    _export_tflite(net, folder)
+
+
+def _calibrated() -> nn.Module:
+    """The net with the statistics of a batch of random images, all of them: with any others, its outputs hardly depend
+    on the input."""
+    net = mobilenet_v2()
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = None
+            module.reset_running_stats()
+    with torch.no_grad():
+        net.train()(torch.randn(16, 3, 224, 224))
+    return net.eval()
+
+
+def _export_pte(net: nn.Module, examples: tuple[torch.Tensor, ...], folder: Path) -> None:
+    from edgekit.pipeline.exporters.executorch import quantize
+    from edgekit.pipeline.exporters.lowering import lower
+    from edgekit.pipeline.recipes.fold_pads import fold_pads
+    from edgekit.pipeline.recipes.pooling import rewrite_pools
+    from edgekit.pipeline.recipes.xnnpack import StaticQuantizer
+
+    for recipe in ("fp32", "int8"):
+        module = torch.export.export(net, examples).module()
+        fold_pads(module)
+        rewrite_pools(module)
+        if recipe == "int8":
+            module = quantize(module, StaticQuantizer(), [(torch.randn(1, 3, 224, 224),) for _ in range(4)])
+        (folder / f"mobilenet-{recipe}.pte").write_bytes(lower(module, examples))
+
+
+def _export_tflite(net: nn.Module, folder: Path) -> None:
+    import litert_torch
+
+    from edgekit.pipeline.exporters.litert import quantize
+
+    class Named(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = net
+            self.training = False
+
+        def forward(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
+            return {"output": self.model(image)}
+
+    base, samples = folder / "mobilenet-fp32.tflite", folder / "samples.npz"
+    litert_torch.convert(Named(), sample_kwargs={"image": torch.zeros(1, 3, 224, 224)}).export(str(base))
+    np.savez(samples, image=np.random.default_rng(0).standard_normal((4, 3, 224, 224), np.float32))
+    quantize(base=str(base), recipe="int8", calibration=str(samples), output=str(folder / "mobilenet-int8.tflite"))
