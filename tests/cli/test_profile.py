@@ -1,0 +1,146 @@
+"""``edgekit profile`` and ``edgekit report``."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from support import commands, profiles
+from support.bundles import only, with_file
+
+from edgekit.cli import findings
+from edgekit.cli.main import run
+from edgekit.errors import DeviceError
+from edgekit.profiling.files import read_profile, write_profile
+from edgekit.runtime.profiler.records import FAILED, MEASURED
+
+QUICK = ("--quick", "--engine", "litert", "--threads", "1")
+
+
+@pytest.fixture(scope="module")
+def bundle(small_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return only(small_bundle, ("fp32.tflite",), tmp_path_factory.mktemp("bundle") / "small.edgekit")
+
+
+def test_a_table_on_standard_output_and_files_by_their_ending(
+    bundle: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    files = [tmp_path / name for name in ("p.json", "p.csv", "p.md", "p.trace.json", "p.nodes.json")]
+    outputs = [word for file in files for word in ("-o", str(file))]
+    assert run(["profile", str(bundle), *QUICK, "--per-op", "--seed", "3", *outputs]) == 0
+    out, err = capfd.readouterr()
+    head, line, *sentences = out.splitlines()
+    assert head.split()[:2] == ["variant", "engine"] and line.split()[:2] == ["fp32.tflite", "litert"]
+    assert "median ms" in head and "peak MB" in head and "device" not in head
+    assert any("ship fp32.tflite on litert" in sentence for sentence in sentences)
+    assert any("of time delegated" in sentence for sentence in sentences)
+    assert "ms so far" in err and "written: " in err and "\r" not in err
+
+    profile = read_profile(files[0])
+    (cell,) = profile.cells
+    assert cell.status == MEASURED and profile.settings.seed == 3 and len(cell.processes) == 2
+    assert cell.operators is not None and cell.trace is None
+    with files[1].open() as stream:
+        assert [row["engine"] for row in csv.DictReader(stream)] == ["litert"]
+    assert files[2].read_text().count("\n| ") == 3
+    assert json.loads(files[3].read_text())["traceEvents"] and json.loads(files[4].read_text())["main"]
+
+    assert run(["report", str(files[0]), str(files[0]), "--json"]) == 0
+    out, err = capfd.readouterr()
+    document = json.loads(out)
+    (row,) = document["rows"]
+    assert (row["variant"], row["status"], row["headline"]) == ("fp32.tflite", "measured", True)
+    assert row["latency_ms"]["median"] > 0 and row["latency_ms"]["samples"] >= 64
+    assert document["summary"][0]["variant"] == "fp32.tflite" and document["settings"]["mode"] == "quick"
+    assert run(["report", str(files[0]), "--quiet"]) == 0
+    again, err = capfd.readouterr()
+    assert again.splitlines()[0] == head and err == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--engine", "litter"), "there is no engine 'litter'"),
+        (("--engine", "torch"), "no bundle has a .pt2 file"),
+        (("--variant", "int9.tflite"), "no bundle has a variant"),
+        (("--baseline", "onnxruntime"), "no bundle has a .onnx file"),
+        (("--on", "mars"), "there is no device 'mars'"),
+        (("--quick", "--strict"), "exclude each other"),
+        (("--cpus", "0-"), "is no list of cores"),
+        (("--cpus", "3-1"), "is no list of cores"),
+        (("--cpus", "4096"), "no core 4096"),
+        (("-o", "report.pdf"), "no kind of file '.pdf'"),
+        (("-o", "none/report.html"), "there is no folder none"),
+        (("-o", "x.trace.json"), "none are traced"),
+    ],
+)
+def test_wrong_arguments_are_refused_at_once(
+    bundle: Path, capfd: pytest.CaptureFixture[str], arguments: tuple[str, ...], words: str
+) -> None:
+    assert run(["profile", str(bundle), *arguments]) == 2
+    error, hint = capfd.readouterr().err.splitlines()
+    assert words in error and hint.startswith(" hint: ")
+
+
+def test_what_evaluates_a_profile_is_looked_for_before_measuring(
+    bundle: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = metadata.version
+
+    def version(name: str) -> str:
+        if name == "scipy":
+            raise metadata.PackageNotFoundError(name)
+        return real(name)
+
+    monkeypatch.setattr(metadata, "version", version)
+    assert run(["profile", str(bundle)]) == 1
+    err = capfd.readouterr().err
+    assert "scipy" in err and "[EK-MISSING-PACKAGE]" in err and 'pip install "edgekit[profile]"' in err
+
+
+def test_a_file_that_no_engine_takes_is_a_row_that_says_so(
+    bundle: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    broken = with_file(bundle, "fp32.tflite", b"no model at all", tmp_path / "broken.edgekit")
+    assert run(["profile", str(broken), *QUICK, "-o", str(tmp_path / "p.json")]) == 1
+    out, err = capfd.readouterr()
+    assert "failed: " in out and "1 of 1 rows failed" in err and "Traceback" not in err
+    assert read_profile(tmp_path / "p.json").cells[0].status == FAILED
+
+
+def test_failures_count_devices_first(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    from dataclasses import replace
+
+    profile = profiles.profile(mode="quick")
+    found = findings.failure(profile)
+    assert found is not None and found.exit_code == 1 and "SIGSEGV" in found.message
+    lost = replace(profile.devices[0], failure="the cable was pulled")
+    found = findings.failure(replace(profile, devices=(lost, *profile.devices[1:])))
+    assert isinstance(found, DeviceError) and "1 of 3 devices failed" in found.message
+    write_profile(replace(profile, devices=(lost, *profile.devices[1:])), tmp_path / "p.json")
+    assert run(["report", str(tmp_path / "p.json")]) == 0
+    assert "the cable was pulled" in capfd.readouterr().out
+
+
+def test_ctrl_c_keeps_what_was_measured(bundle: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "part.json"
+    process = commands.start(
+        "profile", bundle, "--engine", "litert", "--threads", "1", "-o", kept, environment={"PYTHONUNBUFFERED": "1"}
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "so far" in line:
+            break
+    os.killpg(process.pid, signal.SIGINT)
+    done = commands.finish(process, timeout_s=30)
+    assert done.exit_code == 130 and not done.output, done.errors
+    assert f"what was measured until then is in {kept}" in " ".join(done.errors)
+    profile = read_profile(kept)
+    assert profile.notes == ("stopped by Ctrl-C: not everything was measured",)
+    assert [cell.status for cell in profile.cells] == [MEASURED]
+    assert [path.name for path in tmp_path.iterdir()] == ["part.json"]
