@@ -17,7 +17,7 @@ from edgekit.runtime.profiler.records import Process
 
 #: How often is drawn; and points of the grid on which distributions are held.
 DRAWS = 2000
-_GRID = 512
+_GRID = 256
 _CONFIDENCE = 0.95
 
 
@@ -43,9 +43,9 @@ class Rounds:
     @classmethod
     def of(cls, rounds: Sequence[np.ndarray]) -> Rounds:
         pooled = np.concatenate(list(rounds))
-        grid = np.unique(np.quantile(pooled, np.linspace(0, 1, _GRID), method="higher"))
-        if pooled.size <= _GRID:
-            grid = np.unique(pooled)
+        grid = np.unique(pooled)
+        if grid.size > 2 * _GRID:
+            grid = np.unique(np.quantile(pooled, np.linspace(0, 1, _GRID), method="higher"))
         places = np.searchsorted(grid, pooled)
         owners = np.repeat(np.arange(len(rounds)), [each.size for each in rounds])
         flat = np.bincount(owners * grid.size + places, minlength=len(rounds) * grid.size)

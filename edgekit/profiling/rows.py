@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from edgekit.profiling.comparison import Comparison, compare, throttled
+from edgekit.profiling.operators import headline
 from edgekit.profiling.statistics import Summary, sound, summarise
 from edgekit.runtime.profiler.board import energy_mj
 from edgekit.runtime.profiler.records import MEASURED, Cell, Process, Profile, Samples, Status
@@ -116,23 +117,28 @@ def rows(profile: Profile) -> tuple[Row, ...]:
 
 
 def _reference(profile: Profile, cell: Cell) -> Cell | None:
-    """What *cell* is compared with: the first measured one of its device, signature and precision.
+    """What *cell* is compared with: of what was measured with the same device, signature, precision and input, LiteRT,
+    or else the first.
 
-    A cell that got the same input comes before one that did not, LiteRT before other engines. Bundles do not matter:
-    what a desktop's bundle holds is compared with the file for a board when they are of one signature.
+    Bundles do not matter: what a desktop's bundle holds is compared with the file for a board when they are of one
+    signature. A cell that got another input than its own bundle's reference is held against that all the same, so that
+    it is seen to be not comparable.
     """
     if cell.status != MEASURED or cell.conditions is None:
         return None
-    conditions = cell.conditions
-    peers = [each for each in profile.cells if _group(profile, each) == _group(profile, cell)]
-    peers = [each for each in peers if each.conditions is not None and sound(each.processes)]
-
-    def rank(peer: Cell) -> tuple[bool, bool]:
-        assert peer.conditions is not None
-        return peer.conditions.inputs_sha256 != conditions.inputs_sha256, peer.engine != REFERENCE_ENGINE
-
-    best = min(peers, key=rank, default=None)
+    peers = [each for each in profile.cells if _group(profile, each) == _group(profile, cell) and sound(each.processes)]
+    best = _best(peer for peer in peers if _input(peer) == _input(cell))
+    if best is cell or best is None:
+        best = _best(peer for peer in peers if profile.bundle(peer).name == profile.bundle(cell).name)
     return None if best is cell else best
+
+
+def _best(cells: Iterable[Cell]) -> Cell | None:
+    return min(cells, key=lambda cell: cell.engine != REFERENCE_ENGINE, default=None)
+
+
+def _input(cell: Cell) -> str | None:
+    return None if cell.conditions is None else cell.conditions.inputs_sha256
 
 
 def _group(profile: Profile, cell: Cell) -> tuple[str, str, str]:
@@ -194,7 +200,7 @@ def _row(profile: Profile, cell: Cell, reference: Cell | None) -> Row:
         guest_instructions=cell.guest_instructions,
         energy_mj=None if latency is None else energy_mj(looks, 1e6 * latency.mean),
         energy_reason=cell.energy,
-        operators_headline=None,
+        operators_headline=None if operators is None else headline(operators),
         operators_reason=cell.operators_reason,
         operators_sum_us=None if operators is None else sum(each.time_us for each in operators.operators),
         operators_whole_us=None if operators is None else operators.whole_us,
