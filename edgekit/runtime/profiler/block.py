@@ -135,12 +135,18 @@ class Site:
 
 
 class Run:
-    """One process of one task, as far as it has come."""
+    """One process of one task, as far as it has come.
+
+    Attributes:
+        failed: Whether it has ended, with nothing to show.
+        last_calls: Inferences in its last turn.
+    """
 
     def __init__(self, site: Site, task: Task, repeat: int, order: int):
         settings = site.request.settings
         self.task = task
         self.failed = False
+        self.last_calls = 1
         self._site = site
         self._worker: Worker | None = None
         self._facts: dict[str, Any] = {"repeat": repeat, "order": order, "cpus": settings.cpus}
@@ -187,7 +193,8 @@ class Run:
     def take_turn(self, number: int) -> None:
         """Its part of the round *number* of its block."""
         rounds = self._site.rounds
-        calls = max(1, math.ceil(self._due / rounds), round(_MARGIN * self._due_s * 1e9 / rounds / self._typical_ns))
+        fit = round(_MARGIN * self._due_s * 1e9 / rounds / self._typical_ns)
+        self.last_calls = calls = max(1, math.ceil(self._due / rounds), fit)
         expected_s = (calls * self._typical_ns + _DISCARD_NS) / 1e9
         elapsed_ns = self._ask_for_times("turn", "running", expected_s, calls=calls, discard_ns=_DISCARD_NS)
         self._rounds += [[]] * (number - len(self._rounds))

@@ -130,16 +130,21 @@ class _Measured:
             "settled": result.settled,
             "typical_ns": result.typical_ns,
         }
+        phases.rest()
         return facts, _bytes(result.last_ns)
 
     def do_turn(self, calls: int, discard_ns: int) -> tuple[dict[str, Any], bytes]:
-        return {}, _bytes(phases.take_turn(self._call, self._argument, calls, discard_ns))
+        elapsed_ns = phases.take_turn(self._call, self._argument, calls, discard_ns)
+        phases.rest()
+        return {}, _bytes(elapsed_ns)
 
     def do_spans(self, calls: int) -> tuple[dict[str, Any], bytes]:
         steps = self._session.steps
         if steps is None:
             return {"spans": False}, b""
-        return {"spans": True}, phases.time_steps(steps, self._inputs, calls).astype("<i8").tobytes()
+        spans = phases.time_steps(steps, self._inputs, calls)
+        phases.rest()
+        return {"spans": True}, spans.astype("<i8").tobytes()
 
     def do_preprocess(self, preprocessing: dict[str, Any], seconds: float) -> tuple[dict[str, Any], bytes]:
         steps = Preprocessing.from_json(preprocessing)
