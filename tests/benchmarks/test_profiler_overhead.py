@@ -1,9 +1,11 @@
 """The latency that a profile has for LiteRT and ExecuTorch, against plain loops over them in programs of their own.
 
 Several pairs of fresh processes, of which each takes turns of about 100 ms, edgekit's as in any session. A loop over
-LiteRT comes in two: one calls the functions of its native module, as edgekit does, the other its Python interface, which
-does a little more. LiteRT also runs against its own ``litert-benchmark``, one process after the other; that one times the
-inference alone, so it stands next to the ``invoke`` span. Run with ``pytest -s -n 0 tests/benchmarks/test_profiler_overhead.py``; prints the figures.
+LiteRT comes in two: one calls the functions of its native module, as edgekit does, the other its Python interface,
+which does a little more. LiteRT also runs against its own ``litert-benchmark``, one process after the other; that one
+times the inference alone, so it stands next to the ``invoke`` span.
+
+Run with ``pytest -s -n 0 tests/benchmarks/test_profiler_overhead.py``; prints the figures.
 """
 
 from __future__ import annotations
@@ -125,8 +127,8 @@ def test_against_a_plain_loop(model: str, plain: str, files: dict[str, tuple[Pat
         theirs.append(float(np.median(np.concatenate(raw))) / 1e3)
     ratios = [own / other for own, other in zip(ours, theirs, strict=True)]
     print(
-        f"\n{model}, 1 thread, {_PAIRS} pairs of processes: edgekit {statistics.median(ours):.2f} us, loop over {plain} "
-        f"{statistics.median(theirs):.2f} us: median ratio {statistics.median(ratios):.3f} "
+        f"\n{model}, 1 thread, {_PAIRS} pairs of processes: edgekit {statistics.median(ours):.2f} us, loop over "
+        f"{plain} {statistics.median(theirs):.2f} us: median ratio {statistics.median(ratios):.3f} "
         f"({min(ratios):.3f} to {max(ratios):.3f})"
     )
 

@@ -89,13 +89,13 @@ def test_every_variant_is_measured_in_fresh_processes_phase_by_phase(bundle: Bun
 
 
 def test_engines_that_misbehave_cost_their_own_row_and_their_time(bundle: Bundle) -> None:
-    engines = ("litert", "segfaults", "hangs", "eats", "refuses", "segfaults_late", "twin")
+    engines = ("litert", "segfaults", "hangs", "eats", "refuses", "segfaults_late")
     cells, events = measure(
         bundle, variants=("fp32.tflite",), engines=engines, cell_timeout_s=3.0, memory_bytes=400 << 20
     )
     assert list(cells) == list(engines)
-    for name in ("litert", "twin"):
-        assert cells[name].status == MEASURED and len(cells[name].processes) == 2 and cells[name].memory is not None
+    good = cells["litert"]
+    assert good.status == MEASURED and len(good.processes) == 2 and good.memory is not None
     reasons = {
         "segfaults": ("died (SIGSEGV) while running its first inference", "SIGSEGV"),
         "hangs": ("hung while running its first inference: no answer for", "SIGKILL"),
