@@ -1,0 +1,159 @@
+"""What a device was while it was measured, and what was the same for all of its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from edgekit.profiling.report import words
+from edgekit.profiling.report.figures import Table
+from edgekit.runtime.profiler.records import BoardState, Cell, Conditions, DeviceRecord
+
+#: Bits of a Raspberry Pi's ``get_throttled``, and how far to the left those are that hold since the start.
+_BITS = ("under-voltage", "frequency capped", "throttled", "soft temperature limit")
+_SINCE_START = 16
+
+
+def facts(device: DeviceRecord) -> list[tuple[str, str]]:
+    """The machine itself: what does not change while it is measured."""
+    machine = device.machine
+    found: list[tuple[str, str | None]] = []
+    if machine is not None:
+        bits = machine.architecture
+        if machine.kernel_architecture != machine.architecture:
+            bits += f" on a {machine.kernel_architecture} kernel"
+        found += [
+            ("Board", machine.board),
+            ("Processor", f"{machine.cpu or 'unknown'}, {words.plural(machine.cores, 'core')}"),
+            ("Architecture", bits),
+            ("CPU features", ", ".join(machine.features) or "none that edgekit looks for"),
+            ("Memory", words.size(machine.memory_bytes)),
+            ("Operating system", machine.os),
+            ("Python", machine.python),
+            ("glibc", machine.glibc),
+            ("Memory page", words.size(machine.page_bytes)),
+        ]
+    found += [
+        ("Target", device.target),
+        ("Engines", ", ".join(f"{name} {version}" for name, version in sorted(device.engines.items()))),
+        ("Noise floor", f"{words.number(device.noise_floor_percent, 2)} %"),
+        ("Not reached", device.failure),
+    ]
+    return [(name, value) for name, value in found if value]
+
+
+def states(device: DeviceRecord, cells: Iterable[Cell]) -> Table | None:
+    """The machine before, during and after: first look, extremes of all looks between, last look."""
+    processes = [process for cell in cells if cell.device == device.name for process in cell.processes]
+    looks = [
+        state
+        for process in processes
+        for state in (process.before, *process.during, process.after)
+        if state is not None
+    ]
+    if not looks:
+        return None
+    looks.sort(key=lambda state: state.at_s)
+    lines = [
+        (name, text(looks[:1]), text(looks), text(looks[-1:]))
+        for name, text in _STATES
+        if text(looks) != words.NOT_KNOWN
+    ]
+    waited = sum(process.waited_s for process in processes)
+    lines.append(("Waited to be ready", "", f"{words.number(waited)} s in all", ""))
+    headers = ("", "Before", "While measured", "After")
+    return Table(f"State of {device.name}", headers, tuple(lines), frozenset())
+
+
+def conditions(cells: Sequence[Cell]) -> Table | None:
+    """What has to be the same for a ratio, as it was: a line for each set of conditions."""
+    groups: dict[tuple[str, Conditions], list[str]] = {}
+    for cell in cells:
+        if cell.conditions is not None:
+            groups.setdefault((cell.device, cell.conditions), []).append(f"{cell.variant} on {cell.engine}")
+    if not groups:
+        return None
+    headers = (
+        *("Device", "Precision", "Threads", "Batch", "Runs on", "Bound to cores", "Inputs", "Outputs"),
+        *("Input bytes (SHA-256)", "Rows"),
+    )
+    lines = tuple(
+        (
+            device,
+            each.precision,
+            words.count(each.threads),
+            words.count(each.batch),
+            each.accelerator,
+            "none" if each.cpus is None else ", ".join(map(str, each.cpus)),
+            ", ".join(each.inputs),
+            ", ".join(each.outputs),
+            each.inputs_sha256[:16],
+            ", ".join(names),
+        )
+        for (device, each), names in groups.items()
+    )
+    return Table("Conditions of every row that ran", headers, lines, frozenset({2, 3}))
+
+
+def _frequencies(looks: Sequence[BoardState]) -> str:
+    return _range([hertz / 1e9 for look in looks for hertz in look.frequencies_hz], "GHz", 2)
+
+
+def _governors(looks: Sequence[BoardState]) -> str:
+    return ", ".join(sorted({name for look in looks for name in look.governors})) or words.NOT_KNOWN
+
+
+def _temperature(looks: Sequence[BoardState]) -> str:
+    return _range([x.temperature_celsius for x in looks if x.temperature_celsius is not None], "°C", 1)
+
+
+def _throttled(looks: Sequence[BoardState]) -> str:
+    known = [look.throttled for look in looks if look.throttled is not None]
+    if not known:
+        return words.NOT_KNOWN
+    value = 0
+    for bits in known:
+        value |= bits
+    now = [name for bit, name in enumerate(_BITS) if value >> bit & 1]
+    before = [
+        f"{name} since the board was started" for bit, name in enumerate(_BITS) if value >> bit + _SINCE_START & 1
+    ]
+    return ", ".join([*now, *before]) or "none"
+
+
+def _load(looks: Sequence[BoardState]) -> str:
+    return _range([100 * look.load_per_core for look in looks if look.load_per_core is not None], "%", 0)
+
+
+def _memory(looks: Sequence[BoardState]) -> str:
+    known = [look.free_memory_bytes for look in looks if look.free_memory_bytes is not None]
+    return _ends(words.size(min(known)), words.size(max(known))) if known else words.NOT_KNOWN
+
+
+def _power(looks: Sequence[BoardState]) -> str:
+    return ", ".join(sorted({look.power_source for look in looks if look.power_source})) or words.NOT_KNOWN
+
+
+def _watts(looks: Sequence[BoardState]) -> str:
+    return _range([look.power_w for look in looks if look.power_w is not None], "W", 2)
+
+
+_STATES: tuple[tuple[str, Callable[[Sequence[BoardState]], str]], ...] = (
+    ("Frequency of the cores", _frequencies),
+    ("Governor", _governors),
+    ("Temperature", _temperature),
+    ("Throttling", _throttled),
+    ("Load of a core", _load),
+    ("Free memory", _memory),
+    ("Power source", _power),
+    ("Power", _watts),
+)
+
+
+def _range(values: Sequence[float], unit: str, decimals: int) -> str:
+    if not values:
+        return words.NOT_KNOWN
+    return f"{_ends(f'{min(values):.{decimals}f}', f'{max(values):.{decimals}f}')} {unit}"
+
+
+def _ends(low: str, high: str) -> str:
+    return low if low == high else f"{low} to {high}"

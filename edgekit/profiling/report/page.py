@@ -1,0 +1,215 @@
+"""The page: sections in the order in which a reader asks, filled from the profile."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from edgekit.profiling.advice import Advice, advise
+from edgekit.profiling.report import figures, machines, words
+from edgekit.profiling.report.figures import Figure, Table
+from edgekit.profiling.rows import Row, rows
+from edgekit.runtime.profiler.records import FAILED, NOT_RUN, Cell, Profile
+
+Pairs = Sequence[tuple[Row, Cell]]
+
+_MODES = {"quick": "Quick measurement", "default": "Measurement", "strict": "Strict measurement"}
+
+
+@dataclass(frozen=True)
+class Card:
+    """What to ship on a device: the row, its figures by name, and the advice."""
+
+    advice: Advice
+    sentence: str
+    tiles: tuple[tuple[str, str, str], ...]
+
+
+@dataclass(frozen=True)
+class Group:
+    """What a section says of one device."""
+
+    name: str
+    figures: tuple[Figure, ...]
+    tables: tuple[Table, ...] = ()
+
+
+def html(profile: Profile) -> str:
+    """The whole page of *profile*."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template("report.html.jinja").render(_content(profile))
+
+
+def _content(profile: Profile) -> dict[str, Any]:
+    found = rows(profile)
+    pairs = list(zip(found, profile.cells, strict=True))
+    groups = {device.name: [pair for pair in pairs if pair[0].device == device.name] for device in profile.devices}
+    number = count(1)
+    names = dict.fromkeys(bundle.name for bundle in profile.bundles)
+    return {
+        "title": f"Profile of {words.listing(list(names))}",
+        "mode": _MODES[profile.settings.mode],
+        "profile": profile,
+        "counts": _counts(found),
+        "cards": [_card(each, found) for each in advise(profile, found)],
+        "latency": [group for name, each in groups.items() if (group := _latency(profile, name, each, number))],
+        "trades": _trades(found, number),
+        "sizes": [figures.sizes(each, f"figure-{next(number)}") for each in _by_bundle(found)],
+        "memory": _each_device(groups, figures.memory, number),
+        "start": _each_device(groups, figures.start, number),
+        "instructions": _each_device(groups, figures.instructions, number),
+        "energy": _energy(found),
+        "operators": _operators(groups, number),
+        "failures": figures.failures(pairs),
+        "machines": [
+            (device, machines.facts(device), machines.states(device, profile.cells)) for device in profile.devices
+        ],
+        "conditions": machines.conditions(profile.cells),
+        "settings": _settings(profile),
+        "command": shlex.join(profile.command),
+        "bundles": _bundles(profile),
+    }
+
+
+def _counts(found: Sequence[Row]) -> str:
+    failed = sum(row.status == FAILED for row in found)
+    left = sum(row.status == NOT_RUN for row in found)
+    measured = len(found) - failed - left
+    text = [f"{words.plural(measured, 'row')} measured"]
+    text += [f"{failed} failed"] if failed else []
+    text += [f"{left} not run"] if left else []
+    return ", ".join(text)
+
+
+def _card(advice: Advice, found: Sequence[Row]) -> Card:
+    sentence = advice.why.removeprefix(f"{advice.device}: ").strip()
+    sentence = f"{sentence[:1].upper()}{sentence[1:]}".rstrip(".") + "."
+    row = next((row for row in found if _is(row, advice)), None)
+    return Card(advice, sentence, () if row is None else _tiles(row))
+
+
+def _is(row: Row, advice: Advice) -> bool:
+    place = (row.device, row.bundle, row.variant, row.engine)
+    return row.headline and place == (advice.device, advice.bundle, advice.variant, advice.engine)
+
+
+def _tiles(row: Row) -> tuple[tuple[str, str, str], ...]:
+    """Name, figure and small print of each."""
+    assert row.latency_ms is not None
+    summary = row.latency_ms
+    drop = "the bundle has no labels" if row.accuracy is None else words.below(row.accuracy_drop)
+    p90 = words.TOO_FEW if summary.p90 is None else words.milliseconds(summary.p90)
+    return (
+        ("Median latency", words.milliseconds(summary.median), f"95 % interval {words.bounds(summary.interval)}"),
+        ("90th percentile", p90, words.basis(summary)),
+        ("Accuracy", words.percent(row.accuracy), drop),
+        ("File", words.size(row.size_bytes), row.variant),
+        ("Peak memory", words.size(row.peak_rss_bytes), "with the interpreter and numpy"),
+        ("Load", words.milliseconds(row.load_ms), f"first inference {words.milliseconds(row.first_ms)}"),
+    )
+
+
+def _latency(profile: Profile, name: str, pairs: Pairs, number: count[int]) -> Group | None:
+    device = next(device for device in profile.devices if device.name == name)
+    there = [row for row, _ in pairs]
+    measured = [row for row in there if row.latency_ms]
+    drawn = (
+        figures.latency(there, f"figure-{next(number)}"),
+        figures.against(there, device, f"figure-{next(number)}"),
+        figures.spread(pairs, f"figure-{next(number)}"),
+    )
+    shown = tuple(figure for figure in drawn if figure is not None)
+    if not measured:
+        return None
+    parts = figures.parts(there)
+    tables = () if drawn[0] is not None else (figures.latency_table(measured),)
+    return Group(name, shown, (*tables, *((parts,) if parts else ())))
+
+
+def _trades(found: Sequence[Row], number: count[int]) -> list[Figure]:
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in found:
+        groups.setdefault((row.device, row.bundle), []).append(row)
+    drawn = (figures.trade(each, f"figure-{next(number)}") for each in groups.values())
+    return [figure for figure in drawn if figure is not None]
+
+
+def _by_bundle(found: Sequence[Row]) -> list[list[Row]]:
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in found:
+        groups.setdefault((row.bundle, row.target), []).append(row)
+    return list(groups.values())
+
+
+def _each_device(groups: dict[str, list[tuple[Row, Cell]]], draw: Any, number: count[int]) -> list[Figure]:
+    drawn = (draw([row for row, _ in pairs], f"figure-{next(number)}") for pairs in groups.values() if pairs)
+    return [figure for figure in drawn if figure is not None]
+
+
+def _operators(groups: dict[str, list[tuple[Row, Cell]]], number: count[int]) -> list[tuple[Group, list[str]]]:
+    """For each device its figures, and why other rows have none though operators were asked for."""
+    found = []
+    for name, pairs in groups.items():
+        there = [row for row, _ in pairs]
+        drawn = (figures.operators(row, there, cell, f"figure-{next(number)}") for row, cell in pairs)
+        shown = tuple(figure for figure in drawn if figure is not None)
+        missing = [f"{figures.label(row, there)}: {row.operators_reason}" for row in there if row.operators_reason]
+        if shown or missing:
+            found.append((Group(name, shown), missing))
+    return found
+
+
+def _energy(found: Sequence[Row]) -> list[tuple[str, str]]:
+    """Device, and what its rows took for one inference or why that is not known."""
+    lines: dict[tuple[str, str], None] = {}
+    for row in found:
+        if row.energy_mj is not None:
+            lines[row.device, f"{row.name}: {words.energy(row)} for one inference, of the whole board"] = None
+        elif row.energy_reason or row.headline:
+            lines[row.device, words.energy(row)] = None
+    return list(lines)
+
+
+def _settings(profile: Profile) -> list[tuple[str, str]]:
+    settings = profile.settings
+    return [
+        ("Mode", settings.mode),
+        ("Seed of the orders", str(settings.seed)),
+        ("Fresh processes for each row", str(settings.repeats)),
+        (
+            "Least measured for each row",
+            f"{words.number(settings.seconds)} s and {words.count(settings.samples)} samples",
+        ),
+        ("Threads asked for", "each device's default" if settings.threads is None else str(settings.threads)),
+        ("Cores asked for", "none" if settings.cpus is None else ", ".join(map(str, settings.cpus))),
+        ("Operators traced", "yes" if settings.operators else "no"),
+        ("Began", profile.created),
+        ("Written by", f"{profile.producer}, profile schema {profile.schema_version}"),
+    ]
+
+
+def _bundles(profile: Profile) -> Table:
+    lines = [
+        (
+            f"{bundle.name} for {bundle.target}",
+            each.name,
+            each.sha256,
+            ", ".join(f"{k} {v}" for k, v in each.producers.items()),
+        )
+        for bundle in profile.bundles
+        for each in bundle.variants
+    ]
+    return Table("Files that were measured", ("Bundle", "Variant", "SHA-256", "Made with"), tuple(lines), frozenset())

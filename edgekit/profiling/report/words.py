@@ -1,0 +1,123 @@
+"""Figures as words: numbers with their units, and sentences around them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from edgekit.profiling.comparison import NO_DIFFERENCE, NOT_COMPARABLE
+from edgekit.profiling.rows import Row
+from edgekit.profiling.statistics import Summary
+
+NOT_KNOWN = "not known"
+TOO_FEW = "n too small"
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """So many significant digits, never an exponent: ``0.0812``, ``1.23``, ``45.0``, ``1,234``."""
+    if value is None:
+        return NOT_KNOWN
+    decimals = digits - 1 if value == 0 else digits - 1 - int(f"{abs(value):e}".split("e")[1])
+    return f"{value:,.{max(0, decimals)}f}"
+
+
+def count(value: int | None) -> str:
+    return NOT_KNOWN if value is None else f"{value:,}"
+
+
+def milliseconds(value: float | None) -> str:
+    return NOT_KNOWN if value is None else f"{number(value)} ms"
+
+
+def microseconds(value: float | None) -> str:
+    return NOT_KNOWN if value is None else f"{number(value)} µs"
+
+
+def size(value: int | None) -> str:
+    """Bytes in the unit that reads best: ``24.1 KB`` (1 KB = 1000 bytes)."""
+    if value is None:
+        return NOT_KNOWN
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("KB", 1e3)):
+        if value >= scale:
+            return f"{value / scale:.1f} {unit}"
+    return f"{value} B"
+
+
+def percent(value: float | None, digits: int = 2) -> str:
+    return NOT_KNOWN if value is None else f"{value:.{digits}f} %"
+
+
+def percentile(value: float | None) -> str:
+    """Milliseconds without the unit; `rows` has None where there were too few samples."""
+    return TOO_FEW if value is None else number(value)
+
+
+def bounds(interval: tuple[float, float] | None) -> str:
+    """Both ends with as many decimals: enough to tell them apart."""
+    if interval is None:
+        return NOT_KNOWN
+    low, high = interval
+    decimals = max(_decimals(number(low)), _decimals(number(high)))
+    return f"{low:,.{decimals}f} to {high:,.{decimals}f}"
+
+
+def plural(amount: int, noun: str) -> str:
+    return f"{amount:,} {noun}{'' if amount == 1 else 's'}"
+
+
+def listing(names: Sequence[str]) -> str:
+    """``a``; ``a and b``; ``a, b and c``."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]])) if names else ""
+
+
+def latency(summary: Summary) -> str:
+    """``1.23 ms (95 % interval 1.21 to 1.25)``."""
+    return f"{milliseconds(summary.median)} (95 % interval {bounds(summary.interval)})"
+
+
+def basis(summary: Summary) -> str:
+    """``1,200 inferences in 5 processes``."""
+    processes = f"{summary.processes} process{'' if summary.processes == 1 else 'es'}"
+    return f"{plural(summary.samples, 'inference')} in {processes}"
+
+
+def below(drop: float | None) -> str:
+    """Percentage points of accuracy that were lost."""
+    if drop is None:
+        return ""
+    if round(drop, 2) == 0:
+        return "as the source model"
+    return f"{abs(drop):.2f} points {'below' if drop > 0 else 'above'} the source model"
+
+
+def drift(summary: Summary) -> str:
+    if summary.drift_percent is None:
+        return TOO_FEW
+    text = f"{summary.drift_percent:+.1f} %".replace("-", "\N{MINUS SIGN}")
+    return f"{text}, drifting" if summary.drifting else text
+
+
+def verdict(row: Row) -> str:
+    """``slower: 1.32 times (1.30 to 1.35)``; a reason in place of the ratio where the two cannot be compared."""
+    if row.comparison is None:
+        return "the reference" if row.latency_ms is not None else ""
+    comparison = row.comparison
+    if comparison.verdict == NOT_COMPARABLE:
+        return f"not comparable: {comparison.reason}"
+    return f"{comparison.verdict}: {number(comparison.ratio)} times ({bounds(comparison.interval)})"
+
+
+def ratio(row: Row) -> str:
+    """The verdict in a few words, for a chart: ``1.32 x, slower``, with the sign for times."""
+    assert row.comparison is not None and row.comparison.ratio is not None
+    times = f"{number(row.comparison.ratio)} \N{MULTIPLICATION SIGN}"
+    return times if row.comparison.verdict == NO_DIFFERENCE else f"{times}, {row.comparison.verdict}"
+
+
+def energy(row: Row) -> str:
+    if row.energy_mj is not None:
+        return f"{number(row.energy_mj)} mJ"
+    return f"not available: {row.energy_reason}" if row.energy_reason else "not available"
+
+
+def _decimals(text: str) -> int:
+    return len(text.partition(".")[2])
