@@ -50,7 +50,8 @@ class Variant:
     ``accuracy`` is in percent of the evaluation samples and ``accuracy_drop`` in percentage points below the
     float source model; both are None without labels. ``snr_db``, ``max_abs_diff`` and ``agreement`` (percent
     of samples with the same largest output) compare with the float source model's outputs. ``arena_bytes`` is
-    about what intermediate values take while it runs; None when unknown.
+    about what intermediate values take while it runs; None when unknown. ``batch`` is the number of samples that the
+    file takes per inference: one, or several to measure throughput.
     ``delegated_share`` is the percentage of operators that run inside the accelerated backend; None in a format that
     knows no such backend.
     """
@@ -73,6 +74,7 @@ class Variant:
     accuracy_drop: float | None = None
     arena_bytes: int | None = None
     warnings: tuple[str, ...] = ()
+    batch: int = 1
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ class Manifest:
     Attributes:
         name: The project's name.
         target: The target's name.
-        signature: Names, shapes and dtypes of inputs and outputs, the same for every variant.
+        signature: Names, shapes and dtypes of inputs and outputs for one sample, the same for every variant.
         preprocessing: What turns a raw sample into the input tensor (see `edgekit.runtime.preprocess`), or None.
         labels: The class names, in output order; empty without labels.
         variants: The deployable files, in the order they were asked for.
@@ -307,6 +309,8 @@ def parse_manifest(data: bytes) -> Manifest:
     for variant in manifest.variants:
         if manifest.files[variant.file] != {"size_bytes": variant.size_bytes, "sha256": variant.sha256}:
             raise ValueError(f"variants.{variant.name}: size or hash")
+        if not 0 < variant.batch < _MAX_AXIS:
+            raise ValueError(f"variants.{variant.name}.batch")
     if len({variant.name for variant in manifest.variants}) != len(manifest.variants) or not manifest.variants:
         raise ValueError("variants")
     manifest.variant(manifest.recommended["variant"])

@@ -75,6 +75,7 @@ class FormatSupport:
         backend: What the operators are lowered to.
         engines: What can run the file there, best first.
         recipes: What is built unless the user chooses; empty when the format is built only on request.
+        batches: Samples per inference: a file is built for each, of 1 for latency and of more for throughput.
     """
 
     format: Format
@@ -82,6 +83,7 @@ class FormatSupport:
     engines: tuple[Engine, ...]
     recipes: tuple[str, ...]
     avoid: tuple[Concern, ...] = ()
+    batches: tuple[int, ...] = (1,)
 
     @property
     def runs_on_host(self) -> bool:
@@ -219,6 +221,9 @@ def _check(target: Target, path: Path) -> None:
             if recipe is not None and recipe not in target.recipe_preference:
                 where = f"formats[{index}] names the recipe {recipe!r}, which is not in 'recipe_preference'"
                 raise UsageError("EK-TARGET", f"{path}: {where}", did_you_mean(recipe, target.recipe_preference))
+        if 1 not in entry.batches or min(entry.batches) < 1:
+            where = f"formats[{index}].batches is {list(entry.batches)}"
+            raise UsageError("EK-TARGET", f"{path}: {where}", "it takes 1, and larger numbers beside it")
 
 
 def _read(kind: Any, value: object, key: str, path: Path) -> Any:

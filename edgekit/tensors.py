@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -48,6 +48,13 @@ class Signature:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
 
+    def batched(self, count: int) -> Signature:
+        """The signature of a file that takes *count* samples per inference, where this one takes one."""
+        if count == 1:
+            return self
+        sides = (self.inputs, self.outputs)
+        return Signature(*(tuple(replace(spec, shape=(count, *spec.shape[1:])) for spec in side) for side in sides))
+
     def to_json(self) -> dict[str, Any]:
         return {
             "inputs": [spec.to_json() for spec in self.inputs],
@@ -60,6 +67,21 @@ class Signature:
             tuple(TensorSpec.from_json(spec) for spec in value["inputs"]),
             tuple(TensorSpec.from_json(spec) for spec in value["outputs"]),
         )
+
+
+def grouped(samples: Sequence[Sequence[np.ndarray]], count: int) -> Iterator[list[np.ndarray]]:
+    """*samples* for a file that takes *count* of them per inference.
+
+    Args:
+        samples: Of each, one array per input, with a batch axis of 1.
+
+    Returns:
+        For each inference one array per input; the last one is filled up with its last sample again and again.
+    """
+    for start in range(0, len(samples), count):
+        group = list(samples[start : start + count])
+        group += [group[-1]] * (count - len(group))
+        yield [np.concatenate(column) for column in zip(*group, strict=True)]
 
 
 def snr_db(reference: np.ndarray, measured: np.ndarray) -> float:

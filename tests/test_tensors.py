@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from edgekit.errors import UsageError
-from edgekit.tensors import MAX_SNR_DB, Signature, TensorSpec, agreement, max_abs_diff, near_constant, snr_db
+from edgekit.tensors import MAX_SNR_DB, Signature, TensorSpec, agreement, grouped, max_abs_diff, near_constant, snr_db
 
 arrays = npst.arrays(np.float32, (4, 3), elements=st.floats(-1e6, 1e6, width=32))
 
@@ -19,6 +19,17 @@ def test_json_round_trip() -> None:
         (TensorSpec("a", (1, 2, 3), "float32"), TensorSpec("b", (1,), "int64")), (TensorSpec("c", (1, 0), "bool"),)
     )
     assert Signature.from_json(signature.to_json()) == signature
+
+
+def test_samples_are_grouped_and_the_last_group_is_filled_up() -> None:
+    one = Signature((TensorSpec("a", (1, 2), "float32"),), (TensorSpec("b", (1,), "int64"),))
+    assert one.batched(1) == one
+    three = one.batched(3)
+    assert (three.inputs[0].shape, three.outputs[0].shape, three.inputs[0].name) == ((3, 2), (3,), "a")
+    samples = [[np.full((1, 2), number, np.float32)] for number in range(4)]
+    first, last = (group[0] for group in grouped(samples, 3))
+    assert first.shape == last.shape == (3, 2)
+    assert first[:, 0].tolist() == [0, 1, 2] and last[:, 0].tolist() == [3, 3, 3]
 
 
 @pytest.mark.parametrize(

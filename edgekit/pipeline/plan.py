@@ -26,10 +26,13 @@ class Plan:
 
     format: str
     recipe: Recipe
+    batch: int = 1
 
     @property
     def name(self) -> str:
-        return f"{self.recipe.name}.{self.format}"
+        """``fp32.pt2``; ``fp32-batch32.pt2`` when it takes 32 samples per inference."""
+        batch = "" if self.batch == 1 else f"-batch{self.batch}"
+        return f"{self.recipe.name}{batch}.{self.format}"
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ def plan_variants(
             if refusal is not None or (used.calibrated and not calibrated):
                 skipped.append(Skipped(f"{used.name}.{format}", refusal or _NO_CALIBRATION))
                 continue
-            plans.append(Plan(format, used))
+            plans.extend(Plan(format, used, batch) for batch in (support.batches if support else (1,)))
     if chosen and not calibrated and any(used.calibrated for used in chosen):
         raise UsageError(
             "EK-ARGUMENT",

@@ -34,7 +34,7 @@ def recommend(variants: Sequence[Variant], target: Target, max_drop: float | Non
             _place(variant.format, formats),
         )
 
-    best = min(variants, key=rank)
+    best = min([variant for variant in variants if variant.batch == 1] or variants, key=rank)
     return {"variant": best.name, "reason": _reason(best, variants, target, allowed)}
 
 

@@ -64,6 +64,7 @@ def make_variant(stages: Stages, origin: Origin, reference: Reference, plan: Pla
         key={
             "file": file_digest(path),
             "reference": reference.digest,
+            "batch": plan.batch,
             "machine": [platform.machine(), read_machine().cpu],
             "versions": versions(("ai-edge-litert", "executorch", "onnxruntime", "torch", *TENSORFLOW)),
         },
@@ -74,7 +75,7 @@ def make_variant(stages: Stages, origin: Origin, reference: Reference, plan: Pla
             "file": str(path),
             "format": plan.format,
             "recipe_name": plan.recipe.name,
-            "signature": reference.signature.to_json(),
+            "signature": reference.signature.batched(plan.batch).to_json(),
             "parameter_count": reference.parameter_count,
             "samples": str(reference.samples),
             "outputs": str(directory / "outputs.npz"),
@@ -103,6 +104,7 @@ def make_variant(stages: Stages, origin: Origin, reference: Reference, plan: Pla
         undelegated_ops=facts["undelegated_ops"],
         arena_bytes=facts["arena_bytes"],
         warnings=tuple(dict.fromkeys([*spoken, *record["warnings"]])),
+        batch=plan.batch,
         **vars(quality),
     )
     return Made(variant, path, examined.record["trial"])
@@ -112,7 +114,7 @@ def _export(stages: Stages, origin: Origin, reference: Reference, plan: Plan) ->
     """The exported file and what its exporter said of it."""
     if plan.format == "tflite" and plan.recipe.name != "fp32" and _quantizes_tflite(origin, plan):
         return _quantize(stages, origin, reference, plan)
-    entry = _convert(stages, origin, reference, plan.format, plan.recipe)
+    entry = _convert(stages, origin, reference, plan)
     return Path(entry.path("model")), entry.record
 
 
@@ -125,20 +127,23 @@ def _quantizes_tflite(origin: Origin, plan: Plan) -> bool:
     return origin.family == "torch" or plan.recipe.name == "int8-dynamic"
 
 
-def _convert(stages: Stages, origin: Origin, reference: Reference, format: str, used: Recipe) -> Entry:
-    task, family, packages = _EXPORTERS[origin.family, format]
+def _convert(stages: Stages, origin: Origin, reference: Reference, plan: Plan) -> Entry:
+    task, family, packages = _EXPORTERS[origin.family, plan.format]
     # litert-torch converts in float only, and is not told of any recipe.
-    applied = {} if task == "litert:convert" else _applied(reference, used)
+    applied = {} if task == "litert:convert" else _applied(reference, plan.recipe)
+    batch = {} if plan.batch == 1 else {"batch": plan.batch}
+    key = {"reference": reference.digest, "format": plan.format, **_key(applied, plan.recipe), **batch}
     return stages.run(
         "export",
-        f"{used.name}.{format}",
-        key={"reference": reference.digest, "format": format, **_key(applied, used), "versions": versions(packages)},
+        plan.name,
+        key={**key, "versions": versions(packages)},
         code=("pipeline/exporters", "pipeline/recipes", "pipeline/sources"),
         function=f"edgekit.pipeline.exporters.{task}",
         family=family,
         arguments=lambda directory: {
             "source": reference.source.to_json(),
             **applied,
+            **batch,
             "output": str(directory / "model"),
         },
     )
@@ -146,7 +151,7 @@ def _convert(stages: Stages, origin: Origin, reference: Reference, format: str, 
 
 def _quantize(stages: Stages, origin: Origin, reference: Reference, plan: Plan) -> tuple[Path, Mapping[str, Any]]:
     """One conversion in float, shared by all recipes, and what the recipe makes of it."""
-    base = _convert(stages, origin, reference, "tflite", RECIPES["fp32"])
+    base = _convert(stages, origin, reference, Plan("tflite", RECIPES["fp32"]))
     applied = _applied(reference, plan.recipe)
     packages = ("ai-edge-quantizer", "ai-edge-litert")
     entry = stages.run(

@@ -11,7 +11,7 @@ from edgekit.bundle import Bundle, Variant
 from edgekit.errors import BundleError, EdgekitError, LimitError
 from edgekit.runtime import environments
 from edgekit.runtime.remote import Server
-from edgekit.tensors import Signature, near_constant
+from edgekit.tensors import Signature, grouped, near_constant
 
 
 @dataclass(frozen=True)
@@ -115,9 +115,10 @@ def run_checks(
 
 
 def _run(server: Server, variant: Variant, bundle: Bundle, vectors: CheckVectors, threads: int) -> CheckRun:
-    session = server.open(bundle.read(variant.file), variant.format, vectors.signature, threads)
-    rows = [session.run(sample) for sample in vectors.samples]
+    signature = vectors.signature.batched(variant.batch)
+    session = server.open(bundle.read(variant.file), variant.format, signature, threads)
+    rows = [session.run(group) for group in grouped(vectors.samples, variant.batch)]
     session.close()
-    names = [spec.name for spec in vectors.signature.outputs]
-    outputs = {name: np.concatenate([row[index] for row in rows]) for index, name in enumerate(names)}
+    columns = zip(signature.outputs, zip(*rows, strict=True), strict=True)
+    outputs = {spec.name: np.concatenate(column)[: len(vectors.samples)] for spec, column in columns}
     return CheckRun(outputs, "", session.threads)

@@ -237,6 +237,9 @@ def _load(
         return candidates
     chosen = choose(candidates)
     entry = manifest.variant(chosen.variant)
+    if entry.batch > 1:
+        message = f"{entry.name} takes {entry.batch} samples at a time: it is there to measure throughput"
+        raise UsageError("EK-ARGUMENT", message, "edgekit profile measures it; choose another variant to run")
     data = bundle.read(entry.file)
     preprocessing = prepare.preprocessing_of(bundle)
     threads = default_threads() if threads is None else threads

@@ -48,6 +48,7 @@ def choices(
     installed: Mapping[str, str] | None = None,
 ) -> tuple[Choice, ...]:
     """Every variant on each of its engines, best first: the recommended variant, then those in manifest order.
+    Variants that take several samples at a time come last: they are there to measure throughput.
 
     What counts is that the engine has a build for the architecture, glibc and CPU of *machine*, is installed, is
     new enough for the file, and that there is memory for it.
@@ -64,7 +65,7 @@ def choices(
     best = manifest.recommended["variant"]
     kept = [entry for entry in manifest.variants if variant in (None, entry.name)]
     found = []
-    for entry in sorted(kept, key=lambda entry: entry.name != best):
+    for entry in sorted(kept, key=lambda entry: (entry.batch > 1, entry.name != best)):
         for name in (engine,) if engine is not None else entry.engines:
             version = _version(name, installed)
             obstacle = _obstacle(manifest, entry, name, machine, version, installed is None)
@@ -110,7 +111,7 @@ def needed_memory_bytes(manifest: Manifest, variant: Variant) -> int:
     """
     specs = (*manifest.signature.inputs, *manifest.signature.outputs)
     borders = sum(math.prod(spec.shape) * np.dtype(spec.dtype).itemsize for spec in specs)
-    return 2 * variant.size_bytes + (variant.arena_bytes or 0) + borders
+    return 2 * variant.size_bytes + (variant.arena_bytes or 0) + variant.batch * borders
 
 
 def _version(name: str, installed: Mapping[str, str] | None) -> str | None:

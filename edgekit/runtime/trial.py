@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter_ns
 from typing import Any
@@ -20,7 +21,7 @@ from edgekit.runtime.engines import open_session
 from edgekit.runtime.engines.base import Session
 from edgekit.runtime.measure import latency_ms, peak_rss_bytes, time_calls
 from edgekit.runtime.remote import death
-from edgekit.tensors import Signature, TensorSpec
+from edgekit.tensors import Signature, TensorSpec, grouped
 
 #: How often `run_trial` calls ``report(done, total)``.
 _REPORT_EVERY = 64
@@ -46,7 +47,7 @@ def run_trial(
     Args:
         file: The model file.
         format, engine: See `edgekit.runtime.engines.open_session`.
-        signature: As JSON; batch size 1.
+        signature: As JSON; its batch size is that of an inference.
         inputs: ``.npz`` of inputs by name, samples first; other arrays in it are ignored.
         outputs: ``.npz`` to write, outputs by name, samples first.
         threads: Threads to ask the engine for.
@@ -75,14 +76,16 @@ def run_trial(
     if environments.is_needed(engine):
         return _run_elsewhere(job)
     specs = Signature.from_json(signature)
-    arrays = _read_inputs(inputs, specs.inputs)
+    given = _read_inputs(inputs, specs.inputs)
+    arrays = list(grouped(given, specs.inputs[0].shape[0]))
     data = Path(file).read_bytes()
     before = perf_counter_ns()
     session = open_session(engine, data, format, specs, threads)
     load_ms = (perf_counter_ns() - before) / 1e6
     try:
         rows = _run_all(session, arrays, engine, report)
-        stacked = {spec.name: np.concatenate([row[index] for row in rows]) for index, spec in enumerate(specs.outputs)}
+        columns = zip(specs.outputs, zip(*rows, strict=True), strict=True)
+        stacked = {spec.name: np.concatenate(column)[: len(given)] for spec, column in columns}
         with Path(outputs).open("wb") as stream:
             np.savez(stream, **stacked)  # type: ignore[arg-type]
         first = arrays[0]
@@ -93,7 +96,7 @@ def run_trial(
         "engine": engine,
         "engine_version": find_engine(engine).version(),
         "threads": session.threads,
-        "samples": len(arrays),
+        "samples": len(given),
         "load_ms": round(load_ms, 3),
         "latency_ms": timing,
         "peak_rss_bytes": peak_rss_bytes(),
@@ -112,7 +115,7 @@ def _read_inputs(path: str, specs: tuple[TensorSpec, ...]) -> list[list[np.ndarr
     if len(counts) != 1 or 0 in counts:
         raise UsageError("EK-INPUT", f"{path} needs the same number of samples, at least one, for each input")
     for spec, column in zip(specs, columns, strict=True):
-        spec.check(column[:1])
+        replace(spec, shape=(1, *spec.shape[1:])).check(column[:1])
     return [[column[index : index + 1] for column in columns] for index in range(counts.pop())]
 
 

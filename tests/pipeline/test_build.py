@@ -17,6 +17,9 @@ from edgekit.cli.main import run
 from edgekit.errors import LimitError, UsageError
 from edgekit.pipeline import origin
 from edgekit.pipeline.build import run_build
+from edgekit.runtime import engines
+from edgekit.runtime.machine import read_machine
+from edgekit.runtime.verification import NOT_RUN, PASSED, verify
 
 
 @pytest.fixture(scope="module")
@@ -199,19 +202,36 @@ def test_an_exported_program_is_built_on_random_inputs_and_says_so(
         assert bundle.manifest.checks["random"] and bundle.manifest.calibration is None
 
 
-def test_baselines_for_the_desktop_are_built_on_request(project: Path, tmp_path: Path) -> None:
+def test_baselines_for_the_desktop_are_built_on_request(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CXX", "/nowhere/g++")  # torch.compile has tests of its own, and takes its time
     with edgekit.build(project, target="desktop-x86_64", formats=["pt2", "onnx"], out=tmp_path) as bundle:
         variants = bundle.manifest.variants
         assert {variant.name: variant.engines for variant in variants} == {
             "fp32.pt2": ("torch", "torch-compile", "torch-cuda", "torch-compile-cuda"),
             "fp32.onnx": ("onnxruntime", "onnxruntime-cuda"),
+            "fp32-batch32.pt2": ("torch", "torch-compile", "torch-cuda", "torch-compile-cuda"),
+            "fp32-batch32.onnx": ("onnxruntime", "onnxruntime-cuda"),
         }
+        assert {variant.name: variant.batch for variant in variants}["fp32-batch32.onnx"] == 32
+        assert bundle.manifest.recommended["variant"] in ("fp32.pt2", "fp32.onnx")
         assert all(variant.snr_db > 100 and variant.delegated_share is None for variant in variants)
         digit = np.load(project / "digits.npz")["x"][0]
         scores = []
         for engine in ("torch", "onnxruntime"):
             with edgekit.load(bundle, engine=engine) as model:
+                assert "batch" not in model.variant
                 scores.append(model(model.prepare(digit)))
+        with pytest.raises(UsageError, match="takes 32 samples at a time"):
+            edgekit.load(bundle, variant="fp32-batch32.pt2")
+        rows = verify(bundle, machine=read_machine(), threads=1)
+        ran = {(row.variant, row.engine) for row in rows if row.status == PASSED}
+        assert {("fp32-batch32.pt2", "torch"), ("fp32-batch32.onnx", "onnxruntime")} <= ran
+        reasons = {row.engine: row.reason for row in rows if row.status == NOT_RUN}
+        assert reasons["torch-compile"] == "there is no C++ compiler (/nowhere/g++)"
+        if "torch-cuda" in reasons:
+            assert reasons["torch-cuda"] == engines.why_missing("torch-cuda")
     np.testing.assert_allclose(*scores, atol=1e-4)
 
 

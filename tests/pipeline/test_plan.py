@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -44,15 +45,16 @@ def test_baselines_are_built_on_request_in_float_alone() -> None:
     desktop = load_target("desktop-x86_64")
     assert not {plan.format for plan in plan_variants(desktop, "torch")[0]} & {"onnx", "pt2"}
     plans, skipped = plan_variants(desktop, "torch", formats=["pt2", "onnx"])
-    assert (names(plans), skipped) == ({"fp32.pt2", "fp32.onnx"}, ())
+    assert names(plans) == {"fp32.pt2", "fp32-batch32.pt2", "fp32.onnx", "fp32-batch32.onnx"} and skipped == ()
+    assert {plan.name: plan.batch for plan in plans}["fp32-batch32.pt2"] == 32
     plans, skipped = plan_variants(desktop, "torch", ["fp32", "int8"], ["pt2", "tflite"])
-    assert names(plans) == {"fp32.pt2", "fp32.tflite", "int8.tflite"}
+    assert names(plans) == {"fp32.pt2", "fp32-batch32.pt2", "fp32.tflite", "int8.tflite"}
     assert [item.name for item in skipped] == ["int8.pt2"] and "no recipe but fp32" in skipped[0].reason
 
 
 def test_only_a_keras_model_gives_keras() -> None:
     desktop = load_target("desktop-x86_64")
-    assert names(plan_variants(desktop, "keras", formats=["keras"])[0]) == {"fp32.keras"}
+    assert names(plan_variants(desktop, "keras", formats=["keras"])[0]) == {"fp32.keras", "fp32-batch32.keras"}
     with pytest.raises(UsageError, match=r"a PyTorch model gives no \.keras") as caught:
         plan_variants(desktop, "torch", formats=["keras"])
     assert caught.value.code == "EK-UNSUPPORTED"
@@ -129,6 +131,11 @@ def test_a_baseline_is_recommended_last() -> None:
     made = [variant("fp32.onnx", delegated_share=None), variant("int8.tflite", 0.5)]
     assert recommend(made, load_target("desktop-x86_64"), None)["variant"] == "int8.tflite"
     assert recommend(made[:1], load_target("desktop-x86_64"), None)["variant"] == "fp32.onnx"
+
+
+def test_a_file_for_throughput_is_not_recommended() -> None:
+    made = [replace(variant("fp32.tflite"), name="fp32-batch32.tflite", batch=32), variant("fp32.tflite")]
+    assert recommend(made, RPI4, None)["variant"] == "fp32.tflite"
 
 
 def test_a_recipe_that_is_slower_on_the_target_is_recommended_last() -> None:

@@ -19,7 +19,9 @@ from edgekit.pipeline.sources import SourceSpec, open_source
 from edgekit.tensors import Signature
 
 
-def export(*, source: Mapping[str, Any], recipe: str, calibration: str | None, output: str) -> dict[str, Any]:
+def export(
+    *, source: Mapping[str, Any], recipe: str, calibration: str | None, output: str, batch: int = 1
+) -> dict[str, Any]:
     """Save a source model as a ``.pt2``.
 
     Args:
@@ -27,6 +29,7 @@ def export(*, source: Mapping[str, Any], recipe: str, calibration: str | None, o
         recipe: ``fp32``.
         calibration: Not used.
         output: The file to write.
+        batch: Samples per inference.
 
     Returns:
         The export record (see `edgekit.pipeline.exporters.record.record`).
@@ -34,7 +37,7 @@ def export(*, source: Mapping[str, Any], recipe: str, calibration: str | None, o
     Raises:
         ConversionError: ``EK-UNSUPPORTED``: the source has no PyTorch form, or another recipe is asked for.
     """
-    program, _ = float_program("pt2", source, recipe)
+    program, _ = float_program("pt2", source, recipe, batch)
     program.example_inputs = None  # pickled otherwise, and as large as an input
     buffer = io.BytesIO()
     torch.export.save(program, buffer)
@@ -43,8 +46,10 @@ def export(*, source: Mapping[str, Any], recipe: str, calibration: str | None, o
     return record(("torch",), dict.fromkeys(("torch", "torch-compile", "torch-cuda", "torch-compile-cuda"), least))
 
 
-def float_program(format: str, source: Mapping[str, Any], recipe: str) -> tuple[ExportedProgram, Signature]:
-    """The source model as an exported program, and its signature.
+def float_program(
+    format: str, source: Mapping[str, Any], recipe: str, batch: int = 1
+) -> tuple[ExportedProgram, Signature]:
+    """The source model as an exported program of *batch* samples per inference, and its signature for as many.
 
     Nothing in the program tells where on this machine its code was: the same model gives the same file anywhere.
 
@@ -55,10 +60,10 @@ def float_program(format: str, source: Mapping[str, Any], recipe: str) -> tuple[
         raise ConversionError("EK-UNSUPPORTED", f".{format} has no recipe {recipe}", "it is the float source model")
     opened = open_source(SourceSpec.from_json(source))
     emit(kind="step", step="exporting")
-    module = opened.torch_module()
+    module, signature = opened.torch_module(), opened.signature.batched(batch)
     with torch.no_grad():  # a module's own no_grad() is then no operator of the program
-        program = torch.export.export(module, example_inputs(opened.signature))
+        program = torch.export.export(module, example_inputs(signature))
     for part in program.graph_module.modules():
         for node in part.graph.nodes if isinstance(part, GraphModule) else ():
             node.meta = {"val": node.meta["val"]} if "val" in node.meta else {}
-    return program, opened.signature
+    return program, signature

@@ -20,7 +20,9 @@ from edgekit.pipeline.sources.keras import KerasSource
 from edgekit.runtime.engines.keras_file import pack_keras, read_keras
 
 
-def export(*, source: Mapping[str, Any], recipe: str, calibration: str | None, output: str) -> dict[str, Any]:
+def export(
+    *, source: Mapping[str, Any], recipe: str, calibration: str | None, output: str, batch: int = 1
+) -> dict[str, Any]:
     """Save a Keras model as a ``.keras`` whose inputs and outputs are in the signature's order.
 
     Args:
@@ -28,6 +30,7 @@ def export(*, source: Mapping[str, Any], recipe: str, calibration: str | None, o
         recipe: ``fp32``.
         calibration: Not used.
         output: The file to write.
+        batch: Not used: the file takes any number of samples.
 
     Returns:
         The export record (see `edgekit.pipeline.exporters.record.record`).

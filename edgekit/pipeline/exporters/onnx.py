@@ -19,7 +19,9 @@ _OPSET = 20
 _MINIMUM_RUNTIME = {"onnxruntime": "1.18", "onnxruntime-cuda": "1.18"}
 
 
-def export(*, source: Mapping[str, Any], recipe: str, calibration: str | None, output: str) -> dict[str, Any]:
+def export(
+    *, source: Mapping[str, Any], recipe: str, calibration: str | None, output: str, batch: int = 1
+) -> dict[str, Any]:
     """Convert a source model to a float32 ``.onnx`` whose inputs and outputs have the signature's names.
 
     Args:
@@ -27,6 +29,7 @@ def export(*, source: Mapping[str, Any], recipe: str, calibration: str | None, o
         recipe: ``fp32``.
         calibration: Not used.
         output: The file to write; with its weights it has to stay below 2 GB, protobuf's limit.
+        batch: Samples per inference.
 
     Returns:
         The export record (see `edgekit.pipeline.exporters.record.record`).
@@ -34,7 +37,7 @@ def export(*, source: Mapping[str, Any], recipe: str, calibration: str | None, o
     Raises:
         ConversionError: ``EK-UNSUPPORTED``: the source has no PyTorch form, or another recipe is asked for.
     """
-    program, signature = float_program("onnx", source, recipe)
+    program, signature = float_program("onnx", source, recipe, batch)
     converted = torch.onnx.export(
         program,
         dynamo=True,
