@@ -99,7 +99,7 @@ def test_the_torch_binding_takes_every_type_too(models: TypedModels) -> None:
 
 @pytest.mark.parametrize("engine", ["litert", "tflite-runtime"])
 def test_int64_that_a_converter_narrowed_is_not_cut_off_silently(models: TypedModels, engine: str) -> None:
-    """litert-torch 0.10 writes int64 as int32. Where this fails for another reason, `_narrow` can go."""
+    """litert-torch 0.10 writes int64 as int32. Where this fails for another reason, `narrow` can go."""
     facts = models.typed_facts
     specs = facts.signature.inputs
     narrow = tuple(replace(spec, dtype="int32") if spec.dtype == "int64" else spec for spec in specs)

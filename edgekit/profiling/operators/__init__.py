@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from edgekit.errors import UsageError
 from edgekit.profiling.operators import etdump, litert
-from edgekit.profiling.operators.steps import OVERHEAD
-from edgekit.runtime.profiler.records import Operators, Trace
+from edgekit.profiling.operators.steps import DELEGATE_OVERHEAD, OVERHEAD
+from edgekit.runtime.profiler.records import Operator, Operators, Trace
 
 __all__ = ["decode", "headline"]
 
 _DECODERS = {"etdump": etdump.decode, "litert": litert.decode}
+
+#: Share of the whole's time that may be unresolved before a share says nothing.
+_MOST_UNRESOLVED = 0.1
 
 
 def decode(trace: Trace) -> Operators:
@@ -29,15 +34,22 @@ def decode(trace: Trace) -> Operators:
 def headline(operators: Operators) -> str:
     """One line: the delegated share of the whole's time, and the slowest operator outside the delegate."""
     whole = operators.whole_us or 1.0
+    inside = [row for row in operators.operators if row.delegated]
     outside = [row for row in operators.operators if not row.delegated and row.type not in OVERHEAD]
-    inside = sum(row.time_us for row in operators.operators if row.delegated)
-    if not outside:
-        return f"{_percent(inside / whole)} of time delegated; no operator outside"
-    slowest = max(outside, key=lambda row: row.time_us)
-    one = f"{slowest.name}, {_percent(slowest.time_us / whole)}"
-    if not any(row.delegated for row in operators.operators):
-        return f"nothing delegated; slowest: {one}"
-    return f"{_percent(inside / whole)} of time delegated; slowest undelegated: {one}"
+    slowest = max(outside, key=lambda row: row.time_us, default=None)
+    one = "" if slowest is None else f"{slowest.name}, {_percent(slowest.time_us / whole)}"
+    if not inside:
+        return f"nothing delegated; slowest: {one or 'unknown'}"
+    share = f"{_percent(sum(row.time_us for row in inside) / whole)} of time delegated"
+    if _unresolved_us(inside) > _MOST_UNRESOLVED * whole:
+        share = "delegated share unknown, as XNNPACK times its operators in whole microseconds"
+    return f"{share}; slowest undelegated: {one}" if one else f"{share}; no operator outside"
+
+
+def _unresolved_us(inside: Sequence[Operator]) -> float:
+    """How much of the delegate's time may be missing, cut off its operators' times: all that is less than one
+    microsecond, unless it is known what the delegate took beside them."""
+    return 0.0 if any(row.type == DELEGATE_OVERHEAD for row in inside) else float(sum(row.count for row in inside))
 
 
 def _percent(share: float) -> str:
