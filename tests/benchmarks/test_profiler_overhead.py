@@ -1,6 +1,6 @@
 """The latency that a profile has for LiteRT and ExecuTorch, against plain loops over them in programs of their own.
 
-Several pairs of fresh processes, of which each takes turns of about 100 ms, edgekit's as in any session. A loop over
+Several pairs of fresh processes, of which each takes turns of about 50 ms, edgekit's as in any session. A loop over
 LiteRT comes in two: one calls the functions of its native module, as edgekit does, the other its Python interface,
 which does a little more. LiteRT also runs against its own ``litert-benchmark``, one process after the other; that one
 times the inference alone, so it stands next to the ``invoke`` span.
@@ -32,7 +32,7 @@ from edgekit.runtime.profiler.session import MODES, settings_for
 from edgekit.runtime.profiler.worker import MemoryLimit
 from edgekit.tensors import Signature
 
-#: Pairs of processes, and rounds of about 100 ms in each.
+#: Pairs of processes, and rounds of about 50 ms in each.
 _PAIRS = int(os.environ.get("EDGEKIT_BENCHMARK_PAIRS", "8"))
 _ROUNDS = int(os.environ.get("EDGEKIT_BENCHMARK_ROUNDS", "20"))
 
@@ -77,7 +77,7 @@ array = np.fromfile(sys.argv[2], np.float32).reshape(json.loads(sys.argv[3]))
 import gc
 gc.disable()
 for line in sys.stdin:
-    until = time.perf_counter() + 0.01
+    until = time.perf_counter() + 0.005
     while time.perf_counter() < until:
         infer()
     durations = []

@@ -123,7 +123,7 @@ def _hang(run: Callable[[Any], Any], inputs: Any) -> Any:
 def _eat() -> None:
     eaten = []
     while True:
-        eaten.append(np.ones(4 << 20))  # 32 MiB
+        eaten.append(np.ones(2 << 20))  # 16 MiB
 
 
 def _refuse() -> None:

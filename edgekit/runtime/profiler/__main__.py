@@ -7,6 +7,7 @@ Writes events as lines of JSON on standard output (see `edgekit.runtime.profiler
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 from contextlib import ExitStack
@@ -33,6 +34,7 @@ def main(request_file: str, *bundles: str) -> int:
         _say({"event": "error", "error": error.to_json()})
         return 1
     except (BrokenPipeError, KeyboardInterrupt):  # nobody listens any more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # to what is left in the buffer, either
         return 1
     return 0
 

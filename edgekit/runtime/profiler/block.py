@@ -19,8 +19,8 @@ from edgekit.runtime.profiler.records import BoardState, Process, Request, Sampl
 from edgekit.runtime.profiler.worker import MemoryLimit, ProcessFailure, Worker
 
 #: Of a turn, when that suffices for the samples; and what goes before and does not count.
-TURN_S = 0.1
-_DISCARD_NS = 10_000_000
+TURN_S = 0.05
+_DISCARD_NS = 5_000_000
 #: The least of rounds, so that processes are compared in more than one.
 _LEAST_ROUNDS = 5
 #: A block that is a little short of time would need another round.
@@ -97,7 +97,8 @@ class Site:
     def rounds(self) -> int:
         """In how many rounds each process takes part, at least."""
         settings = self.request.settings
-        return max(_LEAST_ROUNDS, math.ceil(settings.seconds / settings.repeats / TURN_S))
+        fit = min(settings.seconds / TURN_S, settings.samples) / settings.repeats
+        return max(_LEAST_ROUNDS, math.ceil(fit))
 
     def needs(self, task: Task) -> int:
         return self.needed_bytes.get(task.key, task.needed_bytes)
@@ -234,14 +235,15 @@ class Run:
     def record(self, after: BoardState) -> Process:
         """The process that did all it was asked to."""
         before = self._facts["before"]
-        marks = tuple(filter(None, (self._mark, *gate.marks_of(before, self._looks, after))))
+        load_below = self._site.request.start_below_load_per_core
+        marks = gate.marks_of(before, self._looks, after, load_below=load_below)
         return Process(
             **self._facts,
             elapsed_ns=Samples.pack(np.concatenate(self._rounds)),
             round_sizes=tuple(len(part) for part in self._rounds),
             during=tuple(self._looks),
             after=after,
-            marks=marks,
+            marks=tuple(filter(None, (self._mark, *marks))),
         )
 
     def failure(self, failure: ProcessFailure) -> Process:

@@ -143,7 +143,7 @@ class _Session:
             wait_s=request.wait_s,
             hear_text=lambda text: hear({"event": "note", "text": text}),
             hear_work=self._add_work,
-            hear_first=lambda task, process: self._tell(self._with(task, [process])),
+            hear_first=self._tell_first,
         )
         for index, bundle in enumerate(bundles):
             self._plan(bundle, machine, folder / str(index))
@@ -175,9 +175,8 @@ class _Session:
         """A cell for each choice; a task for each that can run."""
         manifest, settings = bundle.manifest, self._request.settings
         sha = BundleRecord.of(bundle).sha256
-        inputs = first_inputs(bundle)
+        sample = first_inputs(bundle)
         folder.mkdir()
-        (folder / "inputs").write_bytes(frames.pack(inputs))
         for choice in _choices(manifest, machine, self._request):
             variant, key = manifest.variant(choice.variant), len(self._cells)
             engine = find_engine(choice.engine)
@@ -195,7 +194,10 @@ class _Session:
             if not choice.usable:
                 self._tell(cell)
                 continue
-            expected = conditions(manifest.signature, inputs, variant.recipe, engine.accelerator, settings.cpus)
+            signature = manifest.signature.batched(variant.batch)
+            (inputs,) = grouped([sample], variant.batch)
+            (folder / f"inputs-{variant.batch}").write_bytes(frames.pack(inputs))
+            expected = conditions(signature, inputs, variant.recipe, engine.accelerator, settings.cpus)
             self._cells[key] = replace(cell, conditions=expected)
             slow = choice.engine.startswith(_FRAMEWORKS)
             needed = needed_memory_bytes(manifest, variant) + (_FRAMEWORK_BYTES if slow else _ENGINE_BYTES)
@@ -207,9 +209,10 @@ class _Session:
                 variant=variant.name,
                 engine=choice.engine,
                 file=file,
-                inputs=folder / "inputs",
-                signature=manifest.signature.to_json(),
-                preprocessing=None if manifest.preprocessing is None else dict(manifest.preprocessing),
+                inputs=folder / f"inputs-{variant.batch}",
+                signature=signature.to_json(),
+                # It is for one sample.
+                preprocessing=dict(manifest.preprocessing) if manifest.preprocessing and variant.batch == 1 else None,
                 needed_bytes=needed,
                 slow_to_import=slow,
             )
@@ -268,6 +271,10 @@ class _Session:
         finally:
             worker.close()
         return Trace(facts["kind"], body.decode("ascii"))
+
+    def _tell_first(self, task: Task, process: Process) -> None:
+        if not self._cells[task.key].processes:
+            self._tell(self._with(task, [process]))
 
     def _tell(self, cell: Cell) -> None:
         self._hear({"event": "cell", "cell": to_json(cell)})
