@@ -41,18 +41,16 @@ class Figure:
         notes: How to read it, and what it does not show.
         legend: Colour (CSS) and meaning of each part of a bar.
         key: What the numbers in the drawing stand for; whether each is one of the best.
-        table: The same figures.
-        opened: Whether the table is shown at once.
+        table: The same figures; None where they follow the figure.
     """
 
     identifier: str
     heading: str
     svg: str
-    table: Table
+    table: Table | None
     notes: tuple[str, ...] = ()
     legend: tuple[tuple[str, str], ...] = ()
     key: tuple[tuple[str, bool], ...] = ()
-    opened: bool = False
 
 
 Column = tuple[str, Callable[[Row], str], bool]
@@ -108,15 +106,14 @@ def latency(rows: Sequence[Row], identifier: str) -> Figure | None:
         f"Median latency on {rows[0].device}, {words.plural(len(lines), 'row')}. "
         f"Fastest: {lines[0].label}, {lines[0].value}; slowest: {lines[-1].label}, {lines[-1].value}."
     )
-    return Figure(
-        identifier, "Latency", draw(chart, identifier, title), latency_table(measured), tuple(notes), opened=True
-    )
+    return Figure(identifier, "Median", draw(chart, identifier, title), None, tuple(notes))
 
 
 def latency_table(rows: Sequence[Row]) -> Table:
+    """All rows with a latency, those out of the headline among them."""
     return table(
-        f"Latency on {rows[0].device}, in milliseconds",
-        rows,
+        f"Latency on {rows[0].device}, in milliseconds, the fastest first",
+        _by_latency(rows),
         ("Median", _summary(lambda it: words.number(it.median)), True),
         ("95 % interval", _summary(lambda it: words.bounds(it.interval)), True),
         ("p90", _summary(lambda it: words.percentile(it.p90)), True),

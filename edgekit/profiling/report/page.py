@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from edgekit.runtime.profiler.records import FAILED, NOT_RUN, Cell, Profile
 
 Pairs = Sequence[tuple[Row, Cell]]
 
+_UNIT = re.compile(r"(\d) (%|ms|µs|[KMG]?B|s|W|GHz|°C|mJ|dB)(?!\w)")
 _MODES = {"quick": "Quick measurement", "default": "Measurement", "strict": "Strict measurement"}
 
 
@@ -27,6 +29,7 @@ class Card:
     advice: Advice
     sentence: str
     tiles: tuple[tuple[str, str, str], ...]
+    lists: tuple[tuple[str, tuple[str, ...]], ...]
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,8 @@ class Group:
 
     name: str
     figures: tuple[Figure, ...]
-    tables: tuple[Table, ...] = ()
+    table: Table | None = None
+    more: Table | None = None
 
 
 def html(profile: Profile) -> str:
@@ -48,9 +52,14 @@ def html(profile: Profile) -> str:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        keep_trailing_newline=True,
+        finalize=_tie,
     )
     return environment.get_template("report.html.jinja").render(_content(profile))
+
+
+def _tie(value: object) -> object:
+    """A figure and its unit on one line. Markup stays as it is."""
+    return _UNIT.sub("\\1\N{NO-BREAK SPACE}\\2", value) if type(value) is str else value
 
 
 def _content(profile: Profile) -> dict[str, Any]:
@@ -64,7 +73,7 @@ def _content(profile: Profile) -> dict[str, Any]:
         "mode": _MODES[profile.settings.mode],
         "profile": profile,
         "counts": _counts(found),
-        "cards": [_card(each, found) for each in advise(profile, found)],
+        "cards": sorted((_card(each, found) for each in advise(profile, found)), key=lambda card: not card.tiles),
         "latency": [group for name, each in groups.items() if (group := _latency(profile, name, each, number))],
         "trades": _trades(found, number),
         "sizes": [figures.sizes(each, f"figure-{next(number)}") for each in _by_bundle(found)],
@@ -95,10 +104,18 @@ def _counts(found: Sequence[Row]) -> str:
 
 
 def _card(advice: Advice, found: Sequence[Row]) -> Card:
-    sentence = advice.why.removeprefix(f"{advice.device}: ").strip()
+    told = f"ship {advice.variant} on {advice.engine} for {advice.bundle}: "
+    sentence = advice.why.removeprefix(f"{advice.device}: ").removeprefix(told)
     sentence = f"{sentence[:1].upper()}{sentence[1:]}".rstrip(".") + "."
     row = next((row for row in found if _is(row, advice)), None)
-    return Card(advice, sentence, () if row is None else _tiles(row))
+    # That an emulated board has no latency is said once, not for every row.
+    emulated = {f"{each.name}: emulated: no latency" for each in found if each.emulated}
+    lists = (
+        ("Know this", advice.remarks),
+        ("Could not be compared", advice.not_compared),
+        ("Left out", tuple(item for item in advice.left_out if item not in emulated)),
+    )
+    return Card(advice, sentence, () if row is None else _tiles(row), tuple(each for each in lists if each[1]))
 
 
 def _is(row: Row, advice: Advice) -> bool:
@@ -135,8 +152,7 @@ def _latency(profile: Profile, name: str, pairs: Pairs, number: count[int]) -> G
     if not measured:
         return None
     parts = figures.parts(there)
-    tables = () if drawn[0] is not None else (figures.latency_table(measured),)
-    return Group(name, shown, (*tables, *((parts,) if parts else ())))
+    return Group(name, shown, figures.latency_table(there), parts)
 
 
 def _trades(found: Sequence[Row], number: count[int]) -> list[Figure]:
