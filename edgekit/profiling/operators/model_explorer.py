@@ -1,7 +1,7 @@
 """Operators as custom node data for Google's Model Explorer, which colours the graph of a model file by time.
 
 The format is that of ``node_data_builder`` in ai-edge-model-explorer 0.1.34: data by the graph's id, then by the node's
-id or the name of any of its outputs. Its adapter for ``.tflite`` files ("Flatbuffer") calls the graph ``main`` and knows
+id or the name of any of its outputs. Its adapter for ``.tflite`` files ("Flatbuffer") calls the graph ``main`` and has
 the names of all tensors. The one for ``.pte`` files (executorch-extension-model-explorer 0.1.1) has a graph for each
 method, and ids made of method, chain and instruction.
 """
