@@ -40,6 +40,7 @@ from edgekit.runtime.profiler.records import (
 from edgekit.runtime.profiler.worker import MemoryLimit, ProcessFailure
 from edgekit.runtime.selection import Choice, choices, needed_memory_bytes
 from edgekit.schema import conform
+from edgekit.tensors import grouped
 
 #: Called with each event as it comes: a dict that JSON can hold.
 Hear = Callable[[dict[str, Any]], None]
