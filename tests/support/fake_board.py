@@ -47,6 +47,7 @@ class FakeMachine:
             policy = cpu / f"cpufreq/policy{0 if together else number}"
             policy.mkdir(parents=True, exist_ok=True)
             (policy / "scaling_cur_freq").write_text(f"{value // 1000}\n")
+            (policy / "scaling_max_freq").write_text(f"{value // 1000}\n")
             (policy / "scaling_governor").write_text(f"{governor}\n")
             (cpu / f"cpu{number}").mkdir()
             (cpu / f"cpu{number}/cpufreq").symlink_to(f"../cpufreq/{policy.name}")

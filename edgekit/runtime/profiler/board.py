@@ -72,6 +72,7 @@ class Board:
         self._root, self._clock, self._vcgencmd = root, clock, vcgencmd
         cores = _numbered(root / "sys/devices/system/cpu", "cpu")
         self._frequencies = _one_for_each(core / "cpufreq/scaling_cur_freq" for core in cores)
+        self._limits = list(dict.fromkeys(_one_for_each(core / "cpufreq/scaling_max_freq" for core in cores)))
         self._governors = _one_for_each(core / "cpufreq/scaling_governor" for core in cores)
         self._throttle_counts = [_File(path) for path in _throttle_counts(cores) if path.is_file()]
         self._temperatures = [_File(path) for path in _temperatures(root)]
@@ -93,7 +94,8 @@ class Board:
         load, others = self._loads()
         return BoardState(
             at_s=self._clock(),
-            frequencies_hz=_known([1000 * max(0, _whole(text) or 0) for text in _texts(self._frequencies)]),
+            frequencies_hz=_known([_hertz(text) for text in _texts(self._frequencies)]),
+            frequency_limit_hz=max(filter(None, (_hertz(file.text()) for file in self._limits)), default=None),
             governors=_known([text.strip() for text in _texts(self._governors)]),
             temperature_celsius=max(filter(None, (_celsius(file.text()) for file in self._temperatures)), default=None),
             throttled=self._throttled(),
@@ -327,6 +329,11 @@ def _whole(text: str) -> int | None:
 def _hexadecimal(text: str) -> int | None:
     found = re.fullmatch(r"[0-9a-fA-F]{1,8}", text.strip())
     return int(found[0], 16) if found else None
+
+
+def _hertz(kilohertz: str) -> int:
+    """0 when that is no number."""
+    return 1000 * max(0, _whole(kilohertz) or 0)
 
 
 def _sum(values: Iterable[int | None]) -> int | None:

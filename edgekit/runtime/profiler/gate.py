@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from bisect import bisect_left, insort
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from typing import Protocol
 
 from edgekit.runtime.profiler.records import BoardState
@@ -17,10 +18,10 @@ _WINDOW_S = 0.25
 _BITS = {0: "under-voltage", 1: "frequency capped", 2: "throttled", 3: "soft temperature limit"}
 _SINCE_START = 16
 
-#: A frequency fell when no core came near it any more for so many looks on end. A single slow look, or some, is how
-#: governors and turbo work.
+#: A frequency fell when for so many looks on end no core came near what it was before, and that is no chance.
 _LOOKS = 4
 _FALLEN_BELOW = 0.85
+_CHANCE = 0.01
 
 
 class Looks(Protocol):
@@ -84,7 +85,7 @@ def marks_of(
         load_below: What the programs of others may take of each core.
     """
     looks = (before, *during, after)
-    throttled = (*_firmware(before, looks), *_heat(looks), *_fall(looks))
+    throttled = (*_firmware(before, looks), *_heat(looks), *(tuple(_limit(looks)) or _fall(looks)))
     degraded = (*_changes(looks), *_others((*during, after), load_below))
     return (*(f"throttled: {reason}" for reason in throttled), *(f"degraded: {reason}" for reason in degraded))
 
@@ -120,23 +121,37 @@ def _heat(looks: Sequence[BoardState]) -> Iterator[str]:
         yield f"slowed down for its heat {counts[-1] - counts[0]} times"
 
 
-def _fall(looks: Sequence[BoardState]) -> Iterator[str]:
-    """Of the fastest core's frequency: others may idle."""
-    fastest = [max(look.frequencies_hz) for look in looks if look.frequencies_hz]
-    held = [min(some) for some in _runs(fastest)]
-    reached = [max(some) for some in _runs(fastest)]
-    high = 0
+def _limit(looks: Sequence[BoardState]) -> Iterator[str]:
+    limits = [look.frequency_limit_hz for look in looks if look.frequency_limit_hz]
+    highest = 0
     falls = []
-    for earlier, later in zip(held, reached[_LOOKS:], strict=False):
-        high = max(high, earlier)
-        falls.append((later / high if high else 1.0, high, later))
+    for limit in limits:
+        highest = max(highest, limit)
+        falls.append((limit / highest, highest, limit))
     share, high, low = min(falls, default=(1.0, 0, 0))
-    if share < _FALLEN_BELOW:
-        yield f"frequency fell from {high / 1e6:.0f} to {low / 1e6:.0f} MHz"
+    if share < 1:
+        yield f"frequency limit fell from {high / 1e6:.0f} to {low / 1e6:.0f} MHz"
 
 
-def _runs(values: Sequence[int]) -> Iterator[Sequence[int]]:
-    return (values[i : i + _LOOKS] for i in range(len(values) - _LOOKS + 1))
+def _fall(looks: Sequence[BoardState]) -> Iterator[str]:
+    """Of the fastest core: others may idle. And of several looks: between two turns, it may idle as well.
+
+    A processor that idles in some looks already will be found idle in several on end sooner or later. So the run of
+    slow looks has to be longer, the more of the looks before it were slow: so long that a hundred sessions would have
+    one by chance (each look for itself, with Laplace's rule of succession).
+    """
+    fastest = [max(look.frequencies_hz) for look in looks if look.frequencies_hz]
+    earlier: list[int] = []
+    for at, hertz in enumerate(fastest):
+        if at >= _LOOKS:
+            high = earlier[3 * at // 4]
+            floor = _FALLEN_BELOW * high
+            run = list(takewhile(floor.__gt__, fastest[at:]))
+            slow = bisect_left(earlier, floor)
+            if len(run) >= _LOOKS and len(fastest) * ((slow + 1) / (at + 2)) ** len(run) < _CHANCE:
+                yield f"frequency fell from {high / 1e6:.0f} to {max(run) / 1e6:.0f} MHz"
+                return
+        insort(earlier, hertz)
 
 
 def _changes(looks: Sequence[BoardState]) -> Iterator[str]:

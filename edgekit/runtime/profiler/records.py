@@ -75,6 +75,7 @@ class BoardState:
         others_load_per_core: What of the load was not the measurement's own doing.
         throttle_count: How often cores and packages of an x86 processor were slowed down for their heat since the
             machine was started.
+        frequency_limit_hz: What the system lets the fastest core come to now; kernels lower it for heat.
     """
 
     at_s: float
@@ -88,6 +89,7 @@ class BoardState:
     power_w: float | None = None
     others_load_per_core: float | None = None
     throttle_count: int | None = None
+    frequency_limit_hz: int | None = None
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,7 @@ def test_a_raspberry_pi_4(tmp_path: Path) -> None:
     assert board.look() == BoardState(
         at_s=7.0,
         frequencies_hz=(1_800_000_000,) * 4,
+        frequency_limit_hz=1_800_000_000,
         governors=("ondemand",) * 4,
         temperature_celsius=48.686,
         throttled=0x50000,
@@ -107,6 +108,7 @@ def test_a_phone_is_as_hot_as_the_hottest_core_that_tells(tmp_path: Path) -> Non
     state = phone(tmp_path).board().look()
     assert state.temperature_celsius == 58.4
     assert state.frequencies_hz == (1_800_000_000, 3_000_000_000)
+    assert state.frequency_limit_hz == 3_000_000_000
     assert state.power_source == "battery"
 
 
