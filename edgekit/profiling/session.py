@@ -26,7 +26,7 @@ from edgekit.schema import conform
 from edgekit.target import Limits, Target, load_target, target_names
 
 #: How long the whole session may wait for a machine to come to rest.
-WAIT_S: Mapping[Mode, float] = {"quick": 3.0, "default": 60.0, "strict": 300.0}
+WAIT_S: Mapping[Mode, float] = {"quick": 2.0, "default": 60.0, "strict": 300.0}
 
 LOCAL = "local"
 
@@ -253,8 +253,10 @@ class Session:
         )
 
     def _keep(self, cell: Cell) -> None:
+        key = (cell.device, cell.bundle, cell.variant, cell.engine)
         with self._lock:
-            self._cells[cell.device, cell.bundle, cell.variant, cell.engine] = cell
+            self._cells.pop(key, None)  # the order of the last word on each is that of the result
+            self._cells[key] = cell
 
     def _note(self, record: DeviceRecord) -> None:
         with self._lock:
