@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
@@ -173,7 +175,7 @@ def _row(profile: Profile, cell: Cell, reference: Cell | None) -> Row:
         threads=None if conditions is None else conditions.threads,
         status=cell.status,
         reason=cell.reason,
-        marks=tuple(dict.fromkeys(mark for process in cell.processes for mark in process.marks)),
+        marks=_marks(cell.processes),
         headline=cell.status == MEASURED and latency is not None and not throttled(cell),
         latency_ms=latency,
         reference=None if reference is None else reference.engine,
@@ -205,6 +207,27 @@ def _row(profile: Profile, cell: Cell, reference: Cell | None) -> Row:
         operators_sum_us=None if operators is None else sum(each.time_us for each in operators.operators),
         operators_whole_us=None if operators is None else operators.whole_us,
         throughput=None if latency is None else 1000 * batch / latency.median,
+    )
+
+
+def _marks(processes: Sequence[Process]) -> tuple[str, ...]:
+    """Those of all processes; what differs by its numbers alone is said once."""
+    found: dict[str, str] = {}
+    for process in processes:
+        for mark in process.marks:
+            found.setdefault(re.sub(r"[0-9.]+", "", mark), mark)
+    return tuple(found.values())
+
+
+def _marks(processes: Sequence[Process]) -> tuple[str, ...]:
+    """Each kind of mark once, as the first process has it that has one: they differ in their figures."""
+    kinds: dict[str, list[str]] = {}
+    for process in processes:
+        for kind, mark in {re.sub(r"[\d.]+", "", mark): mark for mark in process.marks}.items():
+            kinds.setdefault(kind, []).append(mark)
+    return tuple(
+        marks[0] if len(marks) == 1 else f"{marks[0]}; likewise in {len(marks) - 1} more of {len(processes)} processes"
+        for marks in kinds.values()
     )
 
 

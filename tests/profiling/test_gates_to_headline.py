@@ -117,6 +117,14 @@ def test_a_degraded_repeat_counts_and_keeps_its_mark(looks: list[BoardState], re
     assert any(reason in remark for remark in advice.remarks)
 
 
+def test_what_all_repeats_are_marked_for_is_said_once() -> None:
+    made = processes(measured([2.0], repeats=3)[0])
+    loads = (0.81, 0.64, 0.7)
+    marked = [gated(each, [replace(CALM, load_per_core=load)] * 4) for each, load in zip(made, loads, strict=True)]
+    ((row,), _) = rows_of(cell(processes=tuple(marked)))
+    assert row.marks == ("degraded: load 0.81 per core (the limit is 0.25) after 60 s",)
+
+
 @pytest.mark.parametrize("percent", [90, 95, 99])
 def test_a_percentile_of_too_few_samples_is_not_given(percent: int) -> None:
     least = least_samples(percent)

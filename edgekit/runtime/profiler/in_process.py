@@ -40,6 +40,7 @@ from edgekit.runtime.profiler.records import (
 from edgekit.tensors import Signature
 
 _NOTE = "measured in the process of the program that had loaded the model: one process, and no comparison"
+_NO_ENERGY = "a model that measures itself does not read the power meter; edgekit profile does"
 _TURN_S = 0.1
 _LEAST_WARM_UP_S, _MOST_WARM_UP_S = 0.2, 2.0
 _DISCARD_NS = 1_000_000
@@ -86,7 +87,7 @@ def profile_loaded(model: Loaded, seconds: float) -> Profile:
         status=MEASURED,
         conditions=conditions(model.signature, model.inputs, recipe, engine.accelerator, None, process.threads),
         processes=(process,),
-        energy=board.energy_reason,
+        energy=board.energy_reason or _NO_ENERGY,
     )
     device = DeviceRecord("local", False, read_machine(), None, {model.engine: version or ""})
     return Profile(

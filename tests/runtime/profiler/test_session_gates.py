@@ -11,6 +11,7 @@ import pytest
 from support.bundles import only
 from support.fake_board import FakeBoard
 
+import edgekit
 from edgekit.bundle import Bundle
 from edgekit.runtime.profiler.board import energy_mj
 from edgekit.runtime.profiler.records import MEASURED, BoardState, Cell, Request, Settings
@@ -95,3 +96,16 @@ def test_a_machine_that_is_fit_gets_no_mark_and_its_power_is_read_while_inferenc
         assert process.waited_s < 0.1
         assert energy_mj(process.during, 2e6) == pytest.approx(9.0)
         assert process.before is not None and process.before.power_w is None
+
+
+def test_a_model_that_measures_itself_says_why_it_has_no_energy(
+    small_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def with_meter() -> FakeBoard:
+        return FakeBoard([BoardState(0.0, power_w=4.5)], time.monotonic, energy_reason="")
+
+    monkeypatch.setattr("edgekit.runtime.profiler.in_process.Board", with_meter)
+    with edgekit.load(small_bundle) as model:
+        (cell,) = model.profile(seconds=0.05).cells
+    assert energy_mj(cell.processes[0].during, 2e6) is None
+    assert "edgekit profile" in cell.energy
