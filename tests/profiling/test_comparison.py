@@ -15,6 +15,7 @@ from edgekit.runtime.profiler.records import FAILED, NOT_RUN, Cell
 NOISES = {
     "shared machine": Noise(),
     "worse hour": Noise(common=0.12, process=0.012, turn=0.02, burst=0.25),
+    "busy every other round": Noise(process=0.003, busy=0.5),
     "one inference to a round": Noise(sample=0.03),
 }
 RUNS = 20
@@ -86,12 +87,18 @@ def test_a_repeat_that_failed_in_one_is_left_out_in_both() -> None:
     assert "no repeat" in compare(others, only, noise_floor_percent=2.0).reason
 
 
-def test_rounds_of_one_alone_count_too() -> None:
+def test_rounds_that_only_one_has_are_left_out() -> None:
     """The slower engine took more rounds to its share of samples."""
     (base,) = measured([2.0], rounds=10)
     (new,) = measured([3.0], rounds=25, seed=1)
     found = compare(cell(processes=processes(base)), cell(processes=processes(new)), noise_floor_percent=2.0)
     assert found.verdict == "slower" and found.ratio == pytest.approx(1.5, rel=0.01)
+
+
+def test_one_process_without_rounds_has_an_interval_too() -> None:
+    base, new = (processes(steady)[:1] for steady in measured([2.0, 2.2], rounds=1, per_round=400, repeats=1))
+    found = compare(cell(processes=base), cell(processes=new), noise_floor_percent=2.0)
+    assert found.verdict == "slower" and found.interval is not None and found.interval[1] > found.interval[0]
 
 
 @pytest.mark.parametrize(

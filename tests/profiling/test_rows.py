@@ -62,6 +62,18 @@ def test_what_was_throttled_leaves_the_headline_and_what_was_degraded_does_not(
     assert degraded.headline and degraded.marks[0].startswith("degraded: ")
 
 
+def test_marks_that_differ_only_in_their_figures_are_one() -> None:
+    ran = [
+        replace(process, marks=(f"degraded: load 0.{index} per core at the start",))
+        for index, process in enumerate(cell().processes)
+    ]
+    (row,) = of(cell(processes=(*ran[1:], replace(ran[0], marks=("throttled: bits 0x4",)))))
+    assert row.marks == (
+        "degraded: load 0.1 per core at the start",
+        "throttled: bits 0x4",
+    )
+
+
 def test_a_row_that_failed_or_did_not_run_keeps_its_reason(found: dict[tuple[str, str, str], Row]) -> None:
     failed, absent = found[PI, "fp16.pte", "executorch"], found["local", "fp32.pt2", "torch-compile"]
     assert (failed.status, absent.status, absent.reason) == ("failed", "not run", "not installed")

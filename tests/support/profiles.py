@@ -45,6 +45,7 @@ class Noise:
         sample: Spread of single inferences.
         tail: Share of inferences that are held up by something else, by a multiple of their own duration.
         burst: Share of rounds in which something else keeps the machine busy for part of the round.
+        busy: Share of rounds in which something else takes two fifths of the machine all the time.
     """
 
     common: float = 0.05
@@ -53,6 +54,7 @@ class Noise:
     sample: float = 0.02
     tail: float = 0.02
     burst: float = 0.1
+    busy: float = 0.0
 
 
 QUIET = Noise(common=0.004, process=0.003, turn=0.002, sample=0.01, tail=0.005, burst=0.0)
@@ -73,6 +75,8 @@ def measured(
     cells: list[list[tuple[Samples, tuple[int, ...]]]] = [[] for _ in medians_ms]
     for _ in range(repeats):
         common = rng.normal(0, noise.common, (rounds, 1))
+        if noise.busy:
+            common += np.log(1 / 0.6) * (rng.random((rounds, 1)) < noise.busy)
         bursts = rng.random((rounds, 1)) < noise.burst
         for cell, median_ms in enumerate(medians_ms):
             logarithm = common + rng.normal(0, noise.process) + rng.normal(0, noise.turn, (rounds, 1))
