@@ -353,7 +353,8 @@ def _rails(pitch: int, base: int, count: int, height: int) -> Any:
 
 
 def _layer(values: list[dict[str, Any]]) -> Any:
-    return alt.Chart(alt.Data(values=values))
+    # Altair copies lists with every call, but not tuples.
+    return alt.Chart(alt.Data(values=tuple(values)))
 
 
 def _x(scale: Any, title: str) -> Any:

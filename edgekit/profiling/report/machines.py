@@ -30,7 +30,7 @@ def facts(device: DeviceRecord) -> list[tuple[str, str]]:
             ("Operating system", machine.os),
             ("Python", machine.python),
             ("glibc", machine.glibc),
-            ("Memory page", words.size(machine.page_bytes)),
+            ("Memory page", f"{machine.page_bytes} bytes"),
         ]
     found += [
         ("Target", device.target),

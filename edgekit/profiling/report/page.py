@@ -44,6 +44,7 @@ class Group:
 
 def html(profile: Profile) -> str:
     """The whole page of *profile*."""
+    from altair.utils.schemapi import debug_mode
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -54,7 +55,9 @@ def html(profile: Profile) -> str:
         lstrip_blocks=True,
         finalize=_tie,
     )
-    return environment.get_template("report.html.jinja").render(_content(profile))
+    with debug_mode(False):  # without checking each step of each chart against Vega-Lite's schema, which takes seconds
+        content = _content(profile)
+    return environment.get_template("report.html.jinja").render(content)
 
 
 def _tie(value: object) -> object:

@@ -22,7 +22,7 @@ def draw(chart: Any, identifier: str, title: str) -> str:
     from vl_convert import vegalite_to_svg
 
     ElementTree.register_namespace("", _SVG)
-    root = ElementTree.fromstring(vegalite_to_svg(chart.to_dict()))
+    root = ElementTree.fromstring(vegalite_to_svg(chart.to_dict(validate=False)))
     _clean(root, identifier)
     _prune(root)
     width, height = root.attrib.pop("width"), root.attrib.pop("height")

@@ -64,7 +64,7 @@ def test_it_shows_what_failed_and_what_did_not_run(page: Page) -> None:
     assert "fp16.pte on executorch , ssh://pi@raspberrypi.local: failed" in page.text
     assert "SIGSEGV" in page.text
     assert "Fatal Python error" in page.text
-    assert "fp32.pt2 on torch-compile , local: not run. not installed" in page.text
+    assert "fp32.pt2 on torch-compile , local: not run: not installed" in page.text
 
 
 def test_throttled_rows_leave_the_headline_and_degraded_ones_are_marked(page: Page) -> None:
