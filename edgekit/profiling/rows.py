@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
@@ -217,18 +216,6 @@ def _marks(processes: Sequence[Process]) -> tuple[str, ...]:
         for mark in process.marks:
             found.setdefault(re.sub(r"[0-9.]+", "", mark), mark)
     return tuple(found.values())
-
-
-def _marks(processes: Sequence[Process]) -> tuple[str, ...]:
-    """Each kind of mark once, as the first process has it that has one: they differ in their figures."""
-    kinds: dict[str, list[str]] = {}
-    for process in processes:
-        for kind, mark in {re.sub(r"[\d.]+", "", mark): mark for mark in process.marks}.items():
-            kinds.setdefault(kind, []).append(mark)
-    return tuple(
-        marks[0] if len(marks) == 1 else f"{marks[0]}; likewise in {len(marks) - 1} more of {len(processes)} processes"
-        for marks in kinds.values()
-    )
 
 
 def _median(values: Iterable[float | None]) -> float | None:
