@@ -66,6 +66,20 @@ def test_digits_keras(built: Callable[[str], Path]) -> None:
 
 
 @pytest.mark.slow
+def test_digits_keras_in_tensorflow(tmp_path: Path) -> None:
+    """The baseline: the float model itself, for one sample and for 32."""
+    project = str(ROOT / "examples" / "digits_keras")
+    asked = ["--target", "desktop-x86_64", "--format", "keras", "--strict", "--out", str(tmp_path)]
+    path = Path(edgekit("build", project, *asked)["bundle"])
+    made = manifest(path)
+    assert {variant.name: variant.batch for variant in made.variants} == {"fp32.keras": 1, "fp32-batch32.keras": 32}
+    assert all(variant.snr_db > 100 and variant.accuracy_drop == 0 for variant in made.variants)
+    assert made.recommended["variant"] == "fp32.keras"
+    rows = edgekit("verify", str(path))["rows"]
+    assert [(row["engine"], row["status"]) for row in rows] == [("tensorflow", "passed")] * 2
+
+
+@pytest.mark.slow
 def test_activity(built: Callable[[str], Path]) -> None:
     """Two people who are in no training window; a one-dimensional network."""
     check(manifest(built("activity")), accuracy=85.0, drop=1.0, snr_db=28.0)
