@@ -51,6 +51,8 @@ def infer():
 _LITERT_PYTHON = (
     _LITERT
     + """
+del native  # the interpreter counts who else holds it
+
 def infer():
     interpreter.set_tensor(inward, array)
     interpreter.invoke()
@@ -89,26 +91,21 @@ for line in sys.stdin:
 """
 
 
-@pytest.fixture(scope="module")
-def files(digits_bundle: Path) -> dict[str, tuple[Path, Signature]]:
-    """Model files by name, with the signatures that they have."""
-    folder = Shared.once("mobilenet", export_mobilenet)
-    found = {
-        f"mobilenet-fp32.{format}": (folder / f"mobilenet-fp32.{format}", MOBILENET) for format in ("tflite", "pte")
-    }
-    with Bundle.open(digits_bundle) as bundle:
-        for format in ("tflite", "pte"):
-            file = Shared.directory / f"digits.{format}"
-            file.write_bytes(bundle.read(bundle.manifest.variant(f"fp32.{format}").file))
-            found[f"digits.{format}"] = (file, bundle.manifest.signature)
-    return found
+def model_file(model: str, format: str, request: pytest.FixtureRequest) -> tuple[Path, Signature]:
+    """A file in float, and its signature."""
+    if model == "mobilenet":
+        return Shared.once("mobilenet", export_mobilenet) / f"mobilenet-fp32.{format}", MOBILENET
+    with Bundle.open(request.getfixturevalue("digits_bundle")) as bundle:
+        file = Shared.directory / f"digits.{format}"
+        file.write_bytes(bundle.read(bundle.manifest.variant(f"fp32.{format}").file))
+        return file, bundle.manifest.signature
 
 
 @pytest.mark.parametrize("plain", ["litert", "litert's Python interface", "executorch"])
-@pytest.mark.parametrize("model", ["digits", "mobilenet-fp32"])
-def test_against_a_plain_loop(model: str, plain: str, files: dict[str, tuple[Path, Signature]], tmp_path: Path) -> None:
+@pytest.mark.parametrize("model", ["digits", "mobilenet"])
+def test_against_a_plain_loop(model: str, plain: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     engine = "executorch" if plain == "executorch" else "litert"
-    file, signature = files[f"{model}.{'tflite' if engine == 'litert' else 'pte'}"]
+    file, signature = model_file(model, "pte" if engine == "executorch" else "tflite", request)
     array = np.random.default_rng(0).random(signature.inputs[0].shape, np.float32)
     program = {"litert": _LITERT, "executorch": _EXECUTORCH}.get(plain, _LITERT_PYTHON)
     ours, theirs = [], []
@@ -133,26 +130,27 @@ def test_against_a_plain_loop(model: str, plain: str, files: dict[str, tuple[Pat
     )
 
 
-def test_against_litert_benchmark(files: dict[str, tuple[Path, Signature]], tmp_path: Path) -> None:
-    for name in ("digits.tflite", "mobilenet-fp32.tflite"):
-        file, signature = files[name]
-        array = np.random.default_rng(0).random(signature.inputs[0].shape, np.float32)
-        invoke_us, whole_us, theirs_us = [], [], []
-        for _ in range(_PAIRS):
-            with started("litert", file, signature, array, tmp_path) as run:
-                for number in range(5):
-                    run.take_turn(number)
-                calls = 5 * run.last_calls
-                process = finished(run)
-            assert process.spans is not None and process.elapsed_ns is not None
-            invoke_us.append(float(np.median(process.spans.invoke_ns.array())) / 1e3)
-            whole_us.append(float(np.median(process.elapsed_ns.array())) / 1e3)
-            theirs_us.append(litert_benchmark(file, calls, tmp_path))
-        ours, whole, theirs = map(statistics.median, (invoke_us, whole_us, theirs_us))
-        print(
-            f"\n{name}, {_PAIRS} pairs of processes: edgekit {whole:.2f} us, of which invoke {ours:.2f} us; "
-            f"litert-benchmark {theirs:.2f} us (ratio of invoke {ours / theirs:.3f})"
-        )
+def test_against_litert_benchmark(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """On the large model alone: the tool says hundredths of a millisecond."""
+    model = "mobilenet"
+    file, signature = model_file(model, "tflite", request)
+    array = np.random.default_rng(0).random(signature.inputs[0].shape, np.float32)
+    invoke_us, whole_us, theirs_us = [], [], []
+    for _ in range(_PAIRS):
+        with started("litert", file, signature, array, tmp_path) as run:
+            for number in range(_ROUNDS):
+                run.take_turn(number)
+            calls = _ROUNDS * run.last_calls
+            process = finished(run)
+        assert process.spans is not None and process.elapsed_ns is not None
+        invoke_us.append(float(np.median(process.spans.invoke_ns.array())) / 1e3)
+        whole_us.append(float(np.median(process.elapsed_ns.array())) / 1e3)
+        theirs_us.append(litert_benchmark(file, calls, tmp_path))
+    ours, whole, theirs = map(statistics.median, (invoke_us, whole_us, theirs_us))
+    print(
+        f"\n{model}, 1 thread, {_PAIRS} pairs of processes: edgekit {whole:.2f} us, of which invoke {ours:.2f} us; "
+        f"litert-benchmark {theirs:.2f} us: ratio of invoke {ours / theirs:.3f}"
+    )
 
 
 def litert_benchmark(file: Path, calls: int, folder: Path) -> float:
@@ -162,7 +160,7 @@ def litert_benchmark(file: Path, calls: int, folder: Path) -> float:
     options = ["--num_threads", "1", "--num_runs", str(calls), "--warmup_runs", str(calls // 2)]
     subprocess.run([*command, *options, "--result_json", str(result)], capture_output=True, check=True)
     facts = json.loads(result.read_text(encoding="utf-8"))
-    return float(facts["latency"]["median_ms"]) * 1e3 if "latency" in facts else float(facts["median_ms"]) * 1e3
+    return float(facts["latency"]["median_ms"]) * 1e3
 
 
 @contextmanager

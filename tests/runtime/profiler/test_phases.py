@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +14,7 @@ import pytest
 
 from edgekit.runtime.engines.base import Steps
 from edgekit.runtime.profiler import file_cache
-from edgekit.runtime.profiler.phases import has_settled, take_turn, time_steps, warm_up
+from edgekit.runtime.profiler.phases import has_settled, rest, take_turn, time_steps, warm_up
 
 
 class Model:
@@ -99,6 +102,34 @@ def test_garbage_is_collected_before_a_turn_and_not_in_it() -> None:
     finally:
         del gc.callbacks[-1]
     assert seen == [True, True]  # its start and its end
+
+
+def test_a_process_rests_when_its_threads_do() -> None:
+    """As they do some time after the last inference: pools of threads spin."""
+    spinning = Path("/proc/self/task")
+    if not spinning.is_dir():
+        pytest.skip("this system does not say which threads run")
+    libc = ctypes.CDLL(None)
+    ended = threading.Event()
+
+    def spin() -> None:
+        until = time.monotonic() + 0.1
+        while time.monotonic() < until:
+            libc.memset(numbers, 0, len(numbers))  # which lets go of Python's lock
+        ended.set()
+
+    numbers = ctypes.create_string_buffer(1 << 24)
+    thread = threading.Thread(target=spin)
+    thread.start()
+    rest()
+    assert ended.is_set()
+    thread.join()
+
+
+def test_no_process_is_waited_for_for_ever() -> None:
+    began = time.monotonic()
+    rest(0.0)
+    assert time.monotonic() - began < 5
 
 
 def test_steps_are_timed_one_by_one_in_their_order() -> None:
