@@ -15,10 +15,13 @@ from support.shared import Shared
 from edgekit.profiling.operators import decode, headline
 from edgekit.profiling.operators.steps import OVERHEAD
 from edgekit.runtime.engines import open_session
-from edgekit.runtime.profiler.tracing import trace
+from edgekit.runtime.engines.executorch import traced_session
+from edgekit.runtime.engines.litert_profiler import Event, ProfiledModel
+from edgekit.runtime.profiler.records import Trace
+from edgekit.runtime.profiler.tracing import litert_trace
 from edgekit.tensors import near_constant
 
-_ROUNDS, _CALLS, _WARM_UP_CALLS = 10, 50, 10
+_TURNS, _CALLS = 40, 5
 
 
 @pytest.mark.parametrize("recipe", ["fp32", "int8"])
@@ -26,39 +29,58 @@ _ROUNDS, _CALLS, _WARM_UP_CALLS = 10, 50, 10
 def test_operators_take_what_an_inference_takes(engine: str, format: str, recipe: str) -> None:
     data = (Shared.once("mobilenet", export_mobilenet) / f"mobilenet-{recipe}.{format}").read_bytes()
     images = np.random.default_rng(0).standard_normal((4, *MOBILENET.inputs[0].shape), np.float32)
-    whole_ratios, operator_ratios, untraced = [], [], []
-    for _ in range(_ROUNDS):
-        before_us = _latency_us(engine, format, data, images)
-        operators = decode(trace(engine, data, MOBILENET, 1, [images[0]], runs=_CALLS))
-        latency_us = (before_us + _latency_us(engine, format, data, images)) / 2
-        assert all(row.type for row in operators.operators)
-        inside_us = sum(row.time_us for row in operators.operators if row.type not in OVERHEAD)
-        untraced.append(latency_us)
-        whole_ratios.append(sum(row.time_us for row in operators.operators) / latency_us)
-        operator_ratios.append(inside_us / latency_us)
-    whole, inside = float(np.median(whole_ratios)), float(np.median(operator_ratios))
+    session = open_session(engine, data, format, MOBILENET, 1)
+    assert not near_constant(np.concatenate([session.run([image])[0] for image in images]))
+    traced = _Litert(data) if engine == "litert" else _ExecuTorch(data)
+    inputs = [images[0]]
+    traced.take(inputs)
+    taken_ns = []
+    for _ in range(_TURNS):
+        session.run(inputs)
+        for _ in range(_CALLS):
+            began = time.perf_counter_ns()
+            session.run(inputs)
+            taken_ns.append(time.perf_counter_ns() - began)
+        traced.take(inputs)
+    operators = decode(traced.trace())
+    untraced_us = float(np.median(taken_ns)) / 1000
+    inside = sum(row.time_us for row in operators.operators if row.type not in OVERHEAD) / untraced_us
+    whole = sum(row.time_us for row in operators.operators) / untraced_us
     print(
-        f"\nMobileNetV2 {recipe} on {engine}, 1 thread, {_ROUNDS} rounds: untraced median {np.median(untraced):.0f} us;"
-        f" operators alone {100 * inside:.1f} % of it ({_range(operator_ratios)}),"
-        f" all {len(operators.operators)} rows {100 * whole:.1f} % ({_range(whole_ratios)}); {headline(operators)}"
+        f"\nMobileNetV2 {recipe} on {engine}, 1 thread, {_TURNS} turns of {_CALLS} calls: untraced median"
+        f" {untraced_us:.0f} us; operators alone {100 * inside:.1f} % of it, all {len(operators.operators)} rows"
+        f" {100 * whole:.1f} %; {headline(operators)}"
     )
+    session.close()
+    assert all(row.type for row in operators.operators)
     assert abs(inside - 1) < 0.1
     assert abs(whole - 1) < 0.1
 
 
-def _range(ratios: list[float]) -> str:
-    return f"{100 * min(ratios):.1f} to {100 * max(ratios):.1f}"
+class _Litert:
+    """Records a few inferences at a time."""
+
+    def __init__(self, data: bytes):
+        self._model = ProfiledModel(data, MOBILENET, 1)
+        self._runs: list[list[Event]] = []
+
+    def take(self, inputs: list[np.ndarray]) -> None:
+        self._model.run(inputs)
+        self._runs += self._model.record(inputs, _CALLS)
+
+    def trace(self) -> Trace:
+        return litert_trace(self._model.nodes, self._runs)
 
 
-def _latency_us(engine: str, format: str, data: bytes, images: np.ndarray) -> float:
-    session = open_session(engine, data, format, MOBILENET, 1)
-    try:
-        assert not near_constant(np.concatenate([session.run([image])[0] for image in images]))
-        taken = []
-        for _ in range(_WARM_UP_CALLS + _CALLS):
-            began = time.perf_counter_ns()
-            session.run([images[0]])
-            taken.append(time.perf_counter_ns() - began)
-        return float(np.median(taken[_WARM_UP_CALLS:])) / 1000
-    finally:
-        session.close()
+class _ExecuTorch:
+    """Records a few inferences at a time."""
+
+    def __init__(self, data: bytes):
+        self._session = traced_session(data, MOBILENET, 1)
+
+    def take(self, inputs: list[np.ndarray]) -> None:
+        for _ in range(_CALLS):
+            self._session.run(inputs)
+
+    def trace(self) -> Trace:
+        return Trace.pack("etdump", self._session.take_trace())

@@ -7,6 +7,7 @@ declared here is that of 2.3 (https://github.com/google-ai-edge/LiteRT, ``litert
 from __future__ import annotations
 
 import ctypes
+import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -57,6 +58,9 @@ _STATUSES = {
 
 _CPU = 1  # kLiteRtHwAcceleratorCpu
 _READ, _WRITE = 0, 1  # LiteRtTensorBufferLockMode
+
+#: After so many events they are read before they go on: the profiler keeps 512 thousand, then overwrites the first.
+_MOST_EVENTS = 20_000
 
 #: What LiteRT calls the signature of a file that has none.
 _NO_SIGNATURE = "<placeholder signature>"
@@ -156,22 +160,28 @@ class ProfiledModel:
             self.close()
             raise
 
-    def run(self, inputs: Sequence[np.ndarray]) -> tuple[list[np.ndarray], list[Event]]:
-        """Run the model once.
-
-        Returns:
-            Its outputs, and the profiler's events.
-        """
-        for place, buffer, array in zip(self._inputs, self._input_buffers, inputs, strict=True):
-            self._write(buffer, narrow(array, place.spec) if place.narrowed else array)
-        self._call.StartProfiler(self._profiler)
-        self._call.RunCompiledModel(*self._run_arguments)
-        self._call.StopProfiler(self._profiler)
-        outputs = [
+    def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Run the model once, as `edgekit.runtime.engines.base.Session.run` does; nothing is recorded."""
+        self._invoke(inputs)
+        return [
             self._read(buffer, place).astype(place.spec.dtype)
             for place, buffer in zip(self._outputs, self._output_buffers, strict=True)
         ]
-        return outputs, self._events()
+
+    def record(self, inputs: Sequence[np.ndarray], runs: int) -> list[list[Event]]:
+        """The profiler's events of each of *runs* runs. They follow one another closely, as in a steady state: while
+        events are read, caches would fill with other things, and threads go to sleep."""
+        recorded: list[list[Event]] = []
+        while len(recorded) < runs:
+            self._call.StartProfiler(self._profiler)
+            ends = [0]
+            while len(recorded) + len(ends) <= runs and ends[-1] < _MOST_EVENTS:
+                self._invoke(inputs)
+                ends.append(self._event_count())
+            self._call.StopProfiler(self._profiler)
+            events = self._events(ends[-1])
+            recorded += [events[begin:end] for begin, end in itertools.pairwise(ends)]
+        return recorded
 
     def close(self) -> None:
         """Release the model. Closing twice is harmless."""
@@ -262,6 +272,11 @@ class ProfiledModel:
             buffers.append(self._own("TensorBuffer", self._call.made(make, self._environment, tensor_type, needs)))
         return buffers
 
+    def _invoke(self, inputs: Sequence[np.ndarray]) -> None:
+        for place, buffer, array in zip(self._inputs, self._input_buffers, inputs, strict=True):
+            self._write(buffer, narrow(array, place.spec) if place.narrowed else array)
+        self._call.RunCompiledModel(*self._run_arguments)
+
     def _write(self, buffer: ctypes.c_void_p, array: np.ndarray) -> None:
         with _Locked(self._call, buffer, _WRITE, array.nbytes) as memory:
             np.ndarray(array.shape, array.dtype, memory)[...] = array
@@ -272,12 +287,15 @@ class ProfiledModel:
         with _Locked(self._call, buffer, _READ, size) as memory:
             return np.ndarray(place.spec.shape, dtype, memory).copy()
 
-    def _events(self) -> list[Event]:
+    def _event_count(self) -> int:
         count = ctypes.c_int()
         self._call.GetNumProfilerEvents(self._profiler, ctypes.byref(count))
-        if not count.value:
+        return count.value
+
+    def _events(self, count: int) -> list[Event]:
+        if count == 0:
             raise EdgekitError("EK-ENGINE", "LiteRT's profiler recorded nothing")
-        entries = (_Event * count.value)()
+        entries = (_Event * count)()
         self._call.GetProfilerEvents(self._profiler, count, entries)
         # With another layout these numbers are anything, and following the addresses would end the process.
         now_us = time.monotonic_ns() // 1000

@@ -6,13 +6,16 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import astuple
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edgekit.errors import EdgekitError
 from edgekit.runtime.profiler.records import Trace
 from edgekit.tensors import Signature
+
+if TYPE_CHECKING:
+    from edgekit.runtime.engines.litert_profiler import Event, Node
 
 #: A trace of ExecuTorch grows by some 20 KB with each run.
 MAX_RUNS = 100
@@ -72,19 +75,22 @@ def _trace_executorch(
 def _trace_litert(
     data: bytes, signature: Signature, threads: int, inputs: Sequence[np.ndarray], runs: int, method: str | None
 ) -> Trace:
-    """A JSON document: the file's nodes, and the profiler's events of each run."""
     from edgekit.runtime.engines.litert_profiler import ProfiledModel
 
     model = ProfiledModel(data, signature, threads, method)
     try:
         _warm_up(lambda: model.run(inputs))
-        recorded: list[list[Any]] = []
-        for _ in range(runs):
-            _, events = model.run(inputs)
-            recorded.append([astuple(event) for event in events])
-        value = {"nodes": [astuple(node) for node in model.nodes], "runs": recorded}
+        return litert_trace(model.nodes, model.record(inputs, runs))
     finally:
         model.close()
+
+
+def litert_trace(nodes: Sequence[Node], runs: Sequence[Sequence[Event]]) -> Trace:
+    """A JSON document of the file's nodes, and the profiler's events of each run."""
+    value = {
+        "nodes": [astuple(node) for node in nodes],
+        "runs": [[astuple(event) for event in events] for events in runs],
+    }
     return Trace.pack("litert", json.dumps(value, separators=(",", ":")).encode())
 
 

@@ -53,20 +53,31 @@ def test_litert_computes_under_the_profiler_what_its_interpreter_computes(small_
         session = open_session("litert", data, "tflite", IMAGE, 1)
         model = ProfiledModel(data, IMAGE, 1)
         for image in small_models.images[:4]:
-            (output,), events = model.run([image[None]])
-            np.testing.assert_array_equal(output, session.run([image[None]])[0])
+            (expected,) = session.run([image[None]])
+            np.testing.assert_array_equal(model.run([image[None]])[0], expected)
+            (events,) = model.record([image[None]], 1)
             assert any(event.type == DELEGATED for event in events)
         model.close()
         model.close()
         session.close()
 
 
+def test_litert_hands_over_many_events_in_portions(small_models: SmallModels, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = ProfiledModel(small_models.files["image.tflite"], IMAGE, 1)
+    inputs = [small_models.images[:1]]
+    model.run(inputs)  # allocates tensors, which is an event of its own
+    (first,) = model.record(inputs, 1)
+    monkeypatch.setattr(litert_profiler, "_MOST_EVENTS", 3 * len(first))
+    tags = [[(event.tag, event.type, event.index) for event in events] for events in model.record(inputs, 10)]
+    assert tags == 10 * [[(event.tag, event.type, event.index) for event in first]]
+    model.close()
+
+
 def test_litert_maps_inputs_and_outputs_of_every_type_by_name(typed_models: TypedModels) -> None:
     facts = typed_models.typed_facts
     model = ProfiledModel(typed_models.typed["tflite"], facts.signature, 1)
     for _ in range(2):
-        outputs, _ = model.run(facts.inputs)
-        for output, expected in zip(outputs, facts.outputs, strict=True):
+        for output, expected in zip(model.run(facts.inputs), facts.outputs, strict=True):
             assert (output.dtype, output.shape) == (expected.dtype, expected.shape)
             np.testing.assert_array_equal(output, expected)
     wide = [array + 2**31 if array.dtype == np.int64 else array for array in facts.inputs]
