@@ -36,10 +36,14 @@ def test_tool_finds_nothing(command: list[str]) -> None:
 ENGINE_LIBRARIES = {
     "litert.py": {"ai_edge_litert"},
     "executorch.py": {"executorch", "torch"},
+    "keras_file.py": {"h5py"},
     "onnxruntime.py": {"onnxruntime"},
+    "onnxruntime_cuda.py": {"onnxruntime"},
     "pytorch_mobile.py": {"torch"},
     "tflite_runtime.py": {"tflite_runtime"},
+    "tensorflow.py": {"keras", "tensorflow"},
     "torch_compile.py": {"torch"},
+    "torch_device.py": {"torch"},
     "torch_eager.py": {"torch"},
     "torch_session.py": {"torch"},
 }
