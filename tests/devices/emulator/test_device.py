@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 from support.bundles import only
 
+import edgekit
 from edgekit.cli.main import run
 from edgekit.devices.emulator import EmulatedDevice, board
+from edgekit.profiling.rows import rows
 from edgekit.target import load_target
 
 _VARIANTS = ("fp32.tflite", "int8.tflite", "fp32.pte", "int8.pte")
@@ -99,3 +101,12 @@ def test_threads_can_be_chosen_and_nothing_is_left_behind(emulator_home: Path, t
         assert folder.is_dir()
     assert not folder.exists()
     device.close()
+
+
+def test_a_profile_of_a_board_has_instructions_and_no_times(emulator_home: Path, trained: Path) -> None:
+    profile = edgekit.profile(trained, on="emulator:rpi4", variants=["int8.pte"], mode="quick")
+    (row,) = rows(profile)
+    assert (row.device, row.emulated, row.engine) == ("emulator:rpi4", True, "executorch")
+    assert row.guest_instructions is not None and row.guest_instructions > 100_000
+    assert row.latency_ms is None and row.throughput is None and not profile.cells[0].processes
+    assert profile.devices[0].target == "rpi4"
