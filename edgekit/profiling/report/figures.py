@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgekit.profiling.advice import pareto
+from edgekit.profiling.operators.steps import OVERHEAD
 from edgekit.profiling.report import charts, words
 from edgekit.profiling.report.marks import mark
 from edgekit.profiling.report.svg import draw
@@ -382,7 +383,8 @@ def operators(row: Row, rows: Sequence[Row], cell: Cell, identifier: str) -> Fig
             f"{kind} ({counts[kind, delegated]})" if counts[kind, delegated] > 1 else kind,
             f"{words.number(time)} µs, {_share(time, traced.whole_us)}",
             (time,),
-            hollow=not delegated,
+            color="var(--bar-3)" if kind in OVERHEAD else None,
+            hollow=not delegated and kind not in OVERHEAD,
         )
         for (kind, delegated), time in times.most_common(_KINDS_SHOWN)
     ]
@@ -398,7 +400,7 @@ def operators(row: Row, rows: Sequence[Row], cell: Cell, identifier: str) -> Fig
         notes.append(f"The {len(bars)} kinds that take the most time, of {len(times)}.")
     numbers = Table(
         f"Operators of {name} on {row.device}, in the order in which they run",
-        ("Operator", "Type", "Count", "Time, µs", "Share", "Delegated", "Source"),
+        ("Operator", "Type", "Count", "Time, µs", "Share", "Delegated", "Source or node"),
         tuple(
             (
                 each.name,
@@ -407,7 +409,7 @@ def operators(row: Row, rows: Sequence[Row], cell: Cell, identifier: str) -> Fig
                 words.number(each.time_us),
                 _share(each.time_us, traced.whole_us),
                 "yes" if each.delegated else "no",
-                each.source or "",
+                each.source or each.node or "",
             )
             for each in traced.operators
         ),
@@ -419,7 +421,7 @@ def operators(row: Row, rows: Sequence[Row], cell: Cell, identifier: str) -> Fig
         draw(charts.bars(bars, "microseconds for one inference"), identifier, title),
         numbers,
         (f"{row.operators_headline}.", *notes) if row.operators_headline else tuple(notes),
-        (("--bar-1", "inside the accelerated backend"), ("--paper", "outside it")),
+        (("--bar-1", "inside the accelerated backend"), ("--paper", "outside it"), ("--bar-3", "no operator")),
     )
 
 
