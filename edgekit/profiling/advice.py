@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edgekit.profiling.comparison import NOT_COMPARABLE
+from edgekit.profiling.comparison import FASTER, NOT_COMPARABLE, SLOWER
 from edgekit.profiling.rows import Row
 from edgekit.runtime.profiler.records import MEASURED, DeviceRecord, Profile
 
@@ -155,9 +155,23 @@ def _fastest(rows: Sequence[Row], noise_floor_percent: float) -> tuple[Row, list
     first = min(rows, key=_median_ms)
     assert first.latency_ms is not None
     limit = max(first.latency_ms.median * (1 + noise_floor_percent / 100), first.latency_ms.interval[1])
-    near = [row for row in rows if row.latency_ms is not None and row.latency_ms.interval[0] <= limit]
+    near = [
+        row
+        for row in rows
+        if row.latency_ms is not None and row.latency_ms.interval[0] <= limit and not _is_slower(row, first)
+    ]
     best = min(near, key=lambda row: (row.size_bytes, _median_ms(row)))
     return best, [row for row in near if row.size_bytes > best.size_bytes]
+
+
+def _is_slower(row: Row, first: Row) -> bool:
+    """Whether their comparison says so, where they were compared: it sees less than their intervals let pass."""
+    if row.recipe != first.recipe:
+        return False
+    for one, other, verdict in ((row, first, SLOWER), (first, row, FASTER)):
+        if one.comparison is not None and one.reference == other.engine:
+            return one.comparison.verdict == verdict
+    return False
 
 
 def _remarks(best: Row, good: Sequence[Row], fair: Sequence[Row]) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from edgekit.profiling.resampling import Rounds, draw_processes, draw_rounds, interval, rounds_ms
+from edgekit.profiling.resampling import Rounds, draw_processes, draw_rounds, interval, numbered_rounds_ms, rounds_ms
 from edgekit.profiling.statistics import sound
 from edgekit.runtime.profiler.records import MEASURED, Cell, Conditions, DeviceRecord
 
@@ -53,7 +53,9 @@ def compare(base: Cell, new: Cell, *, noise_floor_percent: float, seed: int = 0)
     reason = why_not(base, new)
     if reason:
         return Comparison(NOT_COMPARABLE, reason)
-    one, other = ({process.repeat: rounds_ms(process) for process in sound(cell.processes)} for cell in (base, new))
+    one, other = (
+        {process.repeat: numbered_rounds_ms(process) for process in sound(cell.processes)} for cell in (base, new)
+    )
     repeats = sorted(one.keys() & other.keys())
     if not repeats:
         return Comparison(NOT_COMPARABLE, "no repeat in which both ran to the end")
@@ -196,7 +198,8 @@ def _round_ratios(base: Sequence[np.ndarray], new: Sequence[np.ndarray]) -> np.n
     if len(base) == len(new) == 1:
         parts = min(_PARTS, base[0].size, new[0].size)
         base, new = np.array_split(base[0], parts), np.array_split(new[0], parts)
-    return np.array([np.median(other) / np.median(one) for one, other in zip(base, new, strict=False)])
+    pairs = zip(base, new, strict=False)
+    return np.array([np.median(other) / np.median(one) for one, other in pairs if one.size and other.size])
 
 
 def _apart(base: _Repeats, new: _Repeats, rng: np.random.Generator) -> tuple[float, tuple[float, float]]:

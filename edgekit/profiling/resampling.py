@@ -69,11 +69,14 @@ class Rounds:
 
 def rounds_ms(process: Process) -> list[np.ndarray]:
     """The durations of each of a process's rounds, in ms; all in one when it had none; empty ones left out."""
+    return [part for part in numbered_rounds_ms(process) if part.size]
+
+
+def numbered_rounds_ms(process: Process) -> list[np.ndarray]:
+    """The same with empty arrays for rounds it took no part in, so that equal places are the same round."""
     if process.elapsed_ns is None:
         return []
-    elapsed_ms = process.elapsed_ns.array() / 1e6
-    parts = np.split(elapsed_ms, np.cumsum(process.round_sizes)[:-1])
-    return [part for part in parts if part.size]
+    return np.split(process.elapsed_ns.array() / 1e6, np.cumsum(process.round_sizes)[:-1])
 
 
 def draw_processes(processes: int, rng: np.random.Generator) -> np.ndarray:

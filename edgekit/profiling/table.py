@@ -72,7 +72,10 @@ def marks(rows: Sequence[Row]) -> list[str]:
 
 
 def _latency(row: Row, figure: str) -> str:
-    return NONE if row.latency_ms is None else _number(getattr(row.latency_ms, figure))
+    if row.latency_ms is None:
+        return NONE
+    value = getattr(row.latency_ms, figure)
+    return "n too small" if value is None else _number(value)
 
 
 def _interval(row: Row) -> str:

@@ -17,6 +17,7 @@ def environment(fetched: Path, server: SshServer, tmp_path_factory: pytest.TempP
     return {"EDGEKIT_SSH_CONFIG": str(config), "EDGEKIT_HOME": str(fetched)}
 
 
+@pytest.mark.slow
 def test_commands_one_after_the_other(
     digits_bundle: Path, environment: dict[str, str], server: SshServer, tmp_path: Path
 ) -> None:

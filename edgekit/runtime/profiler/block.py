@@ -76,6 +76,7 @@ class Site:
         least_warm_up_s, most_warm_up_s: Of each warm-up.
         wait_s: How long it may still wait for the machine.
         needed_bytes: What processes were seen to take, by task.
+        hot: Whether the block at work began above the limit of the temperature.
         hear_text: Called with a line for people.
         hear_work: Called with the seconds that what was just done was planned to take.
         hear_first: Called with the first record of a process that has settled.
@@ -92,6 +93,7 @@ class Site:
     hear_work: Callable[[float], None]
     hear_first: Callable[[Task, Process], None]
     needed_bytes: dict[int, int] = field(default_factory=dict)
+    hot: bool = False
 
     @property
     def rounds(self) -> int:
@@ -121,17 +123,26 @@ class Site:
             raise
         return worker
 
-    def wait_until_ready(self) -> gate.Readiness:
-        """Hold the gate before a process starts."""
+    def wait_until_ready(self, *, first: bool) -> gate.Readiness:
+        """Hold the gate before a process starts.
+
+        Args:
+            first: Whether it is its block's first. The others find what those before them heated up, and that does not
+                count, unless the block began above the limit already.
+        """
+        celsius_below = self.request.start_below_celsius if first or self.hot else None
         ready = gate.wait_until_ready(
             self.board,
             load_below=self.request.start_below_load_per_core,
-            celsius_below=self.request.start_below_celsius,
+            celsius_below=celsius_below,
             wait_s=self.wait_s,
             clock=time.monotonic,
             sleep=time.sleep,
         )
         self.wait_s = max(0.0, self.wait_s - ready.waited_s)
+        if first:
+            celsius = ready.state.temperature_celsius
+            self.hot = celsius_below is not None and celsius is not None and celsius >= celsius_below
         return ready
 
 
@@ -170,7 +181,7 @@ class Run:
             ProcessFailure: See `failure`.
         """
         site, task, facts = self._site, self.task, self._facts
-        ready = site.wait_until_ready()
+        ready = site.wait_until_ready(first=facts["order"] == 0)
         facts["before"], facts["waited_s"] = ready.state, ready.waited_s
         self._mark = ready.mark
         self._worker = worker = site.open_worker(task)

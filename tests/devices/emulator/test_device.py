@@ -31,6 +31,7 @@ def verified(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[dict[s
     return rows
 
 
+@pytest.mark.slow
 def test_boards_give_what_the_desktop_gives_at_a_cost_that_is_counted(
     emulator_home: Path, trained: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
