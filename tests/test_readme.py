@@ -26,6 +26,7 @@ def test_command(command: str, digits_bundle: Path, tmp_path: Path) -> None:
     call(command, tmp_path if command.startswith("edgekit init") else ROOT)
 
 
+@pytest.mark.slow
 def test_the_project_that_init_writes_builds_as_it_is(digits_bundle: Path, tmp_path: Path) -> None:
     for command in ("edgekit init mine", "edgekit build mine --target rpi4"):
         call(command, tmp_path)
@@ -33,6 +34,7 @@ def test_the_project_that_init_writes_builds_as_it_is(digits_bundle: Path, tmp_p
     assert built.read_bytes() == digits_bundle.read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("program", blocks("python"))
 def test_program(program: str, digits_bundle: Path) -> None:
     assert call(f"{sys.executable} -c {shlex.quote(program)}").startswith("7 int8.")

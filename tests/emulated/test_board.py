@@ -5,7 +5,10 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+import pytest
 from support.board import Board
+
+pytestmark = pytest.mark.slow
 
 
 def test_it_is_an_arm64_raspberry_pi(board: Board) -> None:

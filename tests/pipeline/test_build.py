@@ -86,6 +86,7 @@ def test_training_is_kept_when_recipes_change_and_repeated_when_the_data_does(sh
     assert "train" in third.stages(cached=False)
 
 
+@pytest.mark.slow
 def test_other_weights_are_another_model(shared: Path) -> None:
     import torch
 
@@ -117,6 +118,7 @@ def test_two_builds_from_nothing_give_the_same_bytes(
     assert one.read_bytes() == two.read_bytes()
 
 
+@pytest.mark.slow
 def test_dynamic_int8_of_convolutions_is_made_on_request_and_warns(project: Path) -> None:
     result = run_build(str(project), target="rpi4", recipes=["int8-dynamic"])
     warnings = {row.plan.name: row.made.variant.warnings for row in result.rows if row.made is not None}
@@ -185,6 +187,7 @@ def test_a_python_factory_is_built_without_a_project(project: Path, calibration:
     assert all(variant.accuracy is None for variant in manifest.variants)
 
 
+@pytest.mark.slow
 def test_an_exported_program_is_built_on_random_inputs_and_says_so(
     project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -202,6 +205,7 @@ def test_an_exported_program_is_built_on_random_inputs_and_says_so(
         assert bundle.manifest.checks["random"] and bundle.manifest.calibration is None
 
 
+@pytest.mark.slow
 def test_baselines_for_the_desktop_are_built_on_request(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,6 +9,8 @@ import pytest
 from edgekit.devices.emulator import debian
 from edgekit.errors import DeviceError
 
+pytestmark = pytest.mark.slow
+
 
 def test_packages_and_what_they_need_are_unpacked(emulator_home: Path, tmp_path: Path) -> None:
     said: list[str] = []

@@ -16,6 +16,8 @@ from edgekit.devices.emulator import EmulatedDevice, board
 from edgekit.profiling.rows import rows
 from edgekit.target import load_target
 
+pytestmark = pytest.mark.slow
+
 _VARIANTS = ("fp32.tflite", "int8.tflite", "fp32.pte", "int8.pte")
 
 
@@ -31,7 +33,6 @@ def verified(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[dict[s
     return rows
 
 
-@pytest.mark.slow
 def test_boards_give_what_the_desktop_gives_at_a_cost_that_is_counted(
     emulator_home: Path, trained: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
