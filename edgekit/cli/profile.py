@@ -42,7 +42,7 @@ Examples:
     multiple=True,
     help="Of the engines that only desktops have, keep to this one; measured on this machine. Repeatable.",
 )
-@click.option("--quick", is_flag=True, help="2 processes and 1 s for each row, instead of 5 and 10 s.")
+@click.option("--quick", is_flag=True, help="2 processes and 1 s for each row, instead of 5 and 10 s; no batches.")
 @click.option("--strict", is_flag=True, help="10 processes and 60 s for each row; a row that fails is an error.")
 @click.option("--per-op", "operators", is_flag=True, help="Also trace where the time of an inference goes.")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads to use; by default one per core, at most 4.")

@@ -158,18 +158,20 @@ def _fastest(rows: Sequence[Row], noise_floor_percent: float) -> tuple[Row, list
     near = [
         row
         for row in rows
-        if row.latency_ms is not None and row.latency_ms.interval[0] <= limit and not _is_slower(row, first)
+        if row.latency_ms is not None
+        and row.latency_ms.interval[0] <= limit
+        and not any(_is_slower(row, other) for other in rows)
     ]
     best = min(near, key=lambda row: (row.size_bytes, _median_ms(row)))
     return best, [row for row in near if row.size_bytes > best.size_bytes]
 
 
-def _is_slower(row: Row, first: Row) -> bool:
-    """Whether their comparison says so, where they were compared: it sees less than their intervals let pass."""
-    if row.recipe != first.recipe:
+def _is_slower(row: Row, other: Row) -> bool:
+    """Whether their comparison says so, where they were compared: it sees differences that intervals hide."""
+    if row.recipe != other.recipe:
         return False
-    for one, other, verdict in ((row, first, SLOWER), (first, row, FASTER)):
-        if one.comparison is not None and one.reference == other.engine:
+    for one, reference, verdict in ((row, other, SLOWER), (other, row, FASTER)):
+        if one.comparison is not None and one.reference == reference.engine:
             return one.comparison.verdict == verdict
     return False
 

@@ -10,6 +10,7 @@ from support.profiles import EMULATED, PI, cell, measured, processes, profile
 
 from edgekit.profiling.advice import Advice, advise, pareto
 from edgekit.profiling.rows import Row, rows
+from edgekit.profiling.statistics import Summary
 from edgekit.runtime.profiler.records import DeviceRecord, Profile
 
 
@@ -68,6 +69,18 @@ def test_of_two_as_fast_as_each_other_the_smaller_file_is_advised() -> None:
     found = advice_for("local", only({"fp32.tflite": 2.0, "fp16.tflite": 2.01}))
     assert found.variant == "fp16.tflite"
     assert found.why.endswith("no slower than fp32.tflite on litert within the noise and the smaller file")
+
+
+def test_what_a_comparison_calls_slower_is_not_advised_for_its_smaller_file() -> None:
+    whole = only({"fp32.tflite": 2.0, "fp32.pte": 2.06})
+    found = advise(whole, [replace(row, latency_ms=_wide(row)) for row in rows(whole)])
+    assert [each.variant for each in found] == ["fp32.tflite"]
+
+
+def _wide(row: Row) -> Summary:
+    """The row's durations, with an interval in which everything is."""
+    assert row.latency_ms is not None
+    return replace(row.latency_ms, interval=(0.1, 10.0))
 
 
 def test_a_baseline_is_not_shipped_though_it_is_faster() -> None:

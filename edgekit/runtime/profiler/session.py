@@ -303,7 +303,10 @@ def _check(settings: Settings) -> None:
 
 
 def _choices(manifest: Manifest, machine: Machine, request: Request) -> list[Choice]:
-    """What was asked for of a bundle; of engines that were named, only the variants that they load."""
+    """What was asked for of a bundle; of engines that were named, only the variants that they load.
+
+    A quick session leaves out batches, unless they are named.
+    """
     found: list[Choice] = []
     for engine in dict.fromkeys(request.engines) or (None,):
         of_engine = choices(manifest, machine, engine=engine)
@@ -311,7 +314,10 @@ def _choices(manifest: Manifest, machine: Machine, request: Request) -> list[Cho
             formats = find_engine(engine).formats
             of_engine = tuple(one for one in of_engine if manifest.variant(one.variant).format in formats)
         found += of_engine
-    return [choice for choice in found if not request.variants or choice.variant in request.variants]
+    if request.variants:
+        return [choice for choice in found if choice.variant in request.variants]
+    quick = request.settings.mode == "quick"
+    return [choice for choice in found if not quick or manifest.variant(choice.variant).batch == 1]
 
 
 def _write_to_disk(file: Path, data: bytes) -> None:
