@@ -19,12 +19,12 @@ def read_profile(path: str | Path) -> Profile:
         UsageError: ``EK-MISSING-FILE``: it cannot be read; ``EK-ARGUMENT``: it holds no profile.
     """
     path = Path(path)
+    hint = "edgekit profile BUNDLE -o FILE.json writes a profile"
     try:
         value = json.loads(path.read_bytes())
     except OSError as error:
-        raise UsageError("EK-MISSING-FILE", f"cannot read {path}: {error.strerror}") from error
+        raise UsageError("EK-MISSING-FILE", f"cannot read {path}: {error.strerror}", hint) from error
     except (ValueError, RecursionError) as error:
-        hint = "edgekit profile BUNDLE -o FILE.json writes a profile"
         raise UsageError("EK-ARGUMENT", f"{path} is not JSON: {error}", hint) from error
     try:
         profile = Profile.from_json(value)

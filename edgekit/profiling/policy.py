@@ -147,9 +147,9 @@ class _Reader:
                 raise self._wrong(name, f"unknown key {name!r}", did_you_mean(name, known))
 
     def _limit(self, name: str, number: object) -> float:
-        if type(number) not in (int, float) or math.isnan(number):  # type: ignore[arg-type]
+        if isinstance(number, bool) or not isinstance(number, (int, float)) or math.isnan(number):
             raise self._wrong(name, f"{name!r} takes a number", "inf lifts the limit")
-        limit = float(number)  # type: ignore[arg-type]
+        limit = float(number)
         if name.endswith("_ratio") and limit <= 0:
             raise self._wrong(name, f"{name!r} is {number}", "it takes a ratio above 0: 1.05 allows 5 % more")
         return limit

@@ -209,12 +209,17 @@ def _row(profile: Profile, cell: Cell, reference: Cell | None) -> Row:
     )
 
 
+def without_numbers(mark: str) -> str:
+    """By what marks are told apart."""
+    return re.sub(r"[0-9.]+", "", mark)
+
+
 def _marks(processes: Sequence[Process]) -> tuple[str, ...]:
     """Those of all processes; what differs by its numbers alone is said once."""
     found: dict[str, str] = {}
     for process in processes:
         for mark in process.marks:
-            found.setdefault(re.sub(r"[0-9.]+", "", mark), mark)
+            found.setdefault(without_numbers(mark), mark)
     return tuple(found.values())
 
 

@@ -17,6 +17,8 @@ DRIFT_PERCENT = 5.0
 _TAIL_CONFIDENCE = 0.99
 #: ... so many samples lie beyond a percentile that is reported.
 _TAIL_SAMPLES = 2
+#: What stands in place of a percentile that there are too few samples for.
+TOO_FEW = "n too small"
 #: A sample further from its process's median than this is an outlier, in robust standard deviations: B. Iglewicz and
 #: D. Hoaglin, "How to Detect and Handle Outliers" (1993).
 _OUTLIER_Z = 3.5

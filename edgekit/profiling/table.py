@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 
 from edgekit.profiling.comparison import NOT_COMPARABLE
-from edgekit.profiling.rows import Row
+from edgekit.profiling.rows import Row, without_numbers
+from edgekit.profiling.statistics import TOO_FEW
 from edgekit.runtime.profiler.records import MEASURED
 
 #: Where there is no figure.
@@ -67,7 +67,7 @@ def marks(rows: Sequence[Row]) -> list[str]:
     for row in rows:
         for mark in row.marks:
             text = f"{row.device}: {mark}" if several else mark
-            found.setdefault((row.device, re.sub(r"[0-9.]+", "", mark)), text)
+            found.setdefault((row.device, without_numbers(mark)), text)
     return list(found.values())
 
 
@@ -75,7 +75,7 @@ def _latency(row: Row, figure: str) -> str:
     if row.latency_ms is None:
         return NONE
     value = getattr(row.latency_ms, figure)
-    return "n too small" if value is None else _number(value)
+    return TOO_FEW if value is None else _number(value)
 
 
 def _interval(row: Row) -> str:

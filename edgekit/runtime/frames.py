@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
+import sys
 from collections.abc import Sequence
 from typing import IO, Any
 
@@ -12,6 +14,14 @@ import numpy as np
 from edgekit.tensors import TensorSpec
 
 _LENGTHS = struct.Struct("<IQ")
+
+
+def take_over_pipes() -> tuple[IO[bytes], IO[bytes]]:
+    """Standard input and output, kept for messages: what else is printed from now on goes to standard error."""
+    requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    sys.stdin.close()
+    return requests, answers
 
 
 def send(stream: IO[bytes], header: dict[str, Any], body: bytes = b"") -> None:

@@ -133,7 +133,7 @@ def describe_machine(
         cores, processor, system: What stands in where those files do not say.
     """
     release = re.search(r'^PRETTY_NAME="?([^"\n]+)', os_release, re.MULTILINE)
-    memory = dict(re.findall(r"^(\w+):\s+(\d+) kB", meminfo, re.MULTILINE))
+    memory = kilobytes(meminfo)
     return Machine(
         # /proc lacks the device tree in some containers, and only Raspberry Pi's kernel repeats it in cpuinfo.
         board=model.rstrip("\0\n") or next(iter(_values(cpuinfo, "Model")), None),
@@ -142,12 +142,12 @@ def describe_machine(
         cpu=_cpu(cpuinfo) or processor or None,
         cores=len(_values(cpuinfo, "processor")) or cores or 1,
         features=_features(cpuinfo),
-        memory_bytes=int(memory["MemTotal"]) * 1024 if "MemTotal" in memory else None,
+        memory_bytes=memory.get("MemTotal"),
         os=release[1] if release else system,
         python=python,
         glibc=glibc,
         page_bytes=page_bytes,
-        free_memory_bytes=int(memory["MemAvailable"]) * 1024 if "MemAvailable" in memory else None,
+        free_memory_bytes=memory.get("MemAvailable"),
     )
 
 
@@ -160,6 +160,11 @@ def userland(machine: str, pointer_bytes: int) -> str:
     if pointer_bytes == 4:
         name = {"aarch64": "armv7l", "armv8l": "armv7l", "x86_64": "i686"}.get(name, name)
     return name
+
+
+def kilobytes(text: str) -> dict[str, int]:
+    """Every line ``NAME: NUMBER kB`` of a file of the kernel's, in bytes."""
+    return {name: int(number) * 1024 for name, number in re.findall(r"^(\w+):\s+(\d+) kB", text, re.MULTILINE)}
 
 
 def free_disk_bytes(path: Path) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -373,10 +373,10 @@ def operators(row: Row, rows: Sequence[Row], cell: Cell, identifier: str) -> Fig
     traced = cell.operators
     if traced is None or not traced.operators:
         return None
-    times: Counter[tuple[str, bool]] = Counter()
+    times: defaultdict[tuple[str, bool], float] = defaultdict(float)
     counts: Counter[tuple[str, bool]] = Counter()
     for operator in traced.operators:
-        times[operator.type, operator.delegated] += operator.time_us  # type: ignore[assignment]
+        times[operator.type, operator.delegated] += operator.time_us
         counts[operator.type, operator.delegated] += operator.count
     bars = [
         charts.Bar(
@@ -386,7 +386,7 @@ def operators(row: Row, rows: Sequence[Row], cell: Cell, identifier: str) -> Fig
             color="var(--bar-3)" if kind in OVERHEAD else None,
             hollow=not delegated and kind not in OVERHEAD,
         )
-        for (kind, delegated), time in times.most_common(_KINDS_SHOWN)
+        for (kind, delegated), time in sorted(times.items(), key=lambda item: -item[1])[:_KINDS_SHOWN]
     ]
     name = label(row, rows)
     title = f"Time by kind of operator, {name} on {row.device}. " + " ".join(f"{x.label}: {x.value}." for x in bars)

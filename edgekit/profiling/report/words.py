@@ -6,10 +6,9 @@ from collections.abc import Sequence
 
 from edgekit.profiling.comparison import NO_DIFFERENCE, NOT_COMPARABLE
 from edgekit.profiling.rows import Row
-from edgekit.profiling.statistics import Summary
+from edgekit.profiling.statistics import TOO_FEW, Summary
 
 NOT_KNOWN = "not known"
-TOO_FEW = "n too small"
 
 
 def number(value: float | None, digits: int = 3) -> str:

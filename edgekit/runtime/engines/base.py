@@ -151,6 +151,16 @@ def misfit(engine: str, what: str) -> EdgekitError:
     return EdgekitError("EK-RUN", f"{engine}: the model file does not fit the bundle's signature: {what}")
 
 
+def only_forward(engine: str, method: str | None) -> None:
+    """Refuse every method but ``forward``, for formats whose files have no other.
+
+    Raises:
+        EdgekitError: ``EK-RUN``.
+    """
+    if method not in (None, "forward"):
+        raise missing_method(engine, method, ("forward",))
+
+
 def missing_method(engine: str, method: str | None, known: Iterable[str]) -> EdgekitError:
     """The `EdgekitError` for a model file that lacks the method asked for."""
     what = f"has no method {method!r}" if method else "has several methods, and none was named"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from edgekit.errors import EdgekitError
-from edgekit.runtime.engines.base import Platform, Session, Steps, failure, misfit, missing_method, package_version
+from edgekit.runtime.engines.base import Platform, Session, Steps, failure, misfit, only_forward, package_version
 from edgekit.tensors import Signature, TensorSpec
 
 #: ONNX Runtime's names of element types that are not numpy's.
@@ -25,14 +25,13 @@ class OnnxRuntime:
     install_hint = 'pip install "edgekit[baselines]"'
 
     def version(self) -> str | None:
-        return package_version("onnxruntime") or package_version("onnxruntime-gpu")
+        return package_version("onnxruntime-gpu") or package_version("onnxruntime")
 
     def import_library(self) -> None:
         import onnxruntime  # noqa: F401
 
     def open(self, data: bytes, signature: Signature, threads: int, method: str | None = None) -> Session:
-        if method not in (None, "forward"):
-            raise missing_method(self.name, method, ("forward",))
+        only_forward(self.name, method)
         return OnnxSession(data, signature, threads)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from edgekit.errors import EdgekitError
 from edgekit.runtime.engines import cuda
-from edgekit.runtime.engines.base import Session, Steps, failure, missing_method, package_version
+from edgekit.runtime.engines.base import Session, Steps, failure, only_forward
 from edgekit.runtime.engines.onnxruntime import OnnxRuntime, fit, options
 from edgekit.tensors import Signature
 
@@ -27,17 +27,19 @@ class OnnxRuntimeCuda(OnnxRuntime):
     install_hint = "it takes an NVIDIA GPU with its driver: pip install onnxruntime-gpu in place of onnxruntime"
 
     def why_missing(self) -> str:
-        if _version() is not None and not cuda.onnxruntime_has_cuda():
-            return f"onnxruntime {_version()} is a build without CUDA"
-        return "" if _version() is None else cuda.why_no_device("onnxruntime")
+        installed = super().version()
+        if installed is None:
+            return ""
+        if not cuda.onnxruntime_has_cuda():
+            return f"onnxruntime {installed} is a build without CUDA"
+        return cuda.why_no_device("onnxruntime")
 
     def version(self) -> str | None:
         """The version of ONNX Runtime; None without a GPU or without CUDA in it, too."""
-        return None if self.why_missing() else _version()
+        return None if self.why_missing() else super().version()
 
     def open(self, data: bytes, signature: Signature, threads: int, method: str | None = None) -> Session:
-        if method not in (None, "forward"):
-            raise missing_method(self.name, method, ("forward",))
+        only_forward(self.name, method)
         return OnnxDeviceSession(self.name, data, signature, threads, "cuda")
 
 
@@ -114,10 +116,6 @@ class OnnxDeviceSession:
             return [np.array(value.numpy()) for value in self._outputs]  # on the CPU, numpy() is a view
         except Exception as error:  # see above
             raise failure(self._engine, "copy the outputs", error) from error
-
-
-def _version() -> str | None:
-    return package_version("onnxruntime-gpu") or package_version("onnxruntime")
 
 
 ENGINE = OnnxRuntimeCuda()

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from edgekit.runtime.engines.base import Platform, Session, missing_method, package_version
+from edgekit.runtime.engines.base import Platform, Session, only_forward, package_version
 from edgekit.runtime.engines.torch_session import TorchSession
 from edgekit.tensors import Signature
 
@@ -26,8 +26,7 @@ class PyTorchMobile:
         import torch.jit.mobile  # noqa: F401
 
     def open(self, data: bytes, signature: Signature, threads: int, method: str | None = None) -> Session:
-        if method not in (None, "forward"):
-            raise missing_method(self.name, method, ("forward",))
+        only_forward(self.name, method)
         return TorchSession(self.name, signature, threads, lambda: _interpreter(data))
 
 

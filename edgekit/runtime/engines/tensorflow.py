@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from edgekit.errors import EdgekitError
-from edgekit.runtime.engines.base import Platform, Session, Steps, failure, misfit, missing_method, package_version
+from edgekit.runtime.engines.base import Platform, Session, Steps, failure, misfit, only_forward, package_version
 from edgekit.runtime.engines.keras_file import read_keras
 from edgekit.tensors import Signature, TensorSpec
 
@@ -35,8 +35,7 @@ class TensorFlow:
         _libraries()
 
     def open(self, data: bytes, signature: Signature, threads: int, method: str | None = None) -> Session:
-        if method not in (None, "forward"):
-            raise missing_method(self.name, method, ("forward",))
+        only_forward(self.name, method)
         return TensorFlowSession(data, signature, threads)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from edgekit.errors import EdgekitError
 from edgekit.runtime import environments
-from edgekit.runtime.engines.base import Platform, Session, failure, missing_method, package_version
+from edgekit.runtime.engines.base import Platform, Session, failure, only_forward, package_version
 from edgekit.runtime.engines.torch_eager import load_program
 from edgekit.runtime.engines.torch_session import TorchSession
 from edgekit.tensors import Signature
@@ -40,8 +40,7 @@ class TorchCompile:
         import torch._inductor  # noqa: F401
 
     def open(self, data: bytes, signature: Signature, threads: int, method: str | None = None) -> Session:
-        if method not in (None, "forward"):
-            raise missing_method(self.name, method, ("forward",))
+        only_forward(self.name, method)
         return TorchSession(self.name, signature, threads, lambda: self._compiled(data, signature))
 
     def _compiled(self, data: bytes, signature: Signature) -> Callable[..., Any]:

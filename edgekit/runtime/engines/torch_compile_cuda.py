@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgekit.runtime.engines.base import Session, missing_method
+from edgekit.runtime.engines.base import Session, only_forward
 from edgekit.runtime.engines.torch_compile import TorchCompile
 from edgekit.runtime.engines.torch_device import CUDA, INSTALL_HINT, TorchDeviceSession, prepare, why_missing
 from edgekit.tensors import Signature
@@ -18,8 +18,7 @@ class TorchCompileCuda(TorchCompile):
         return why_missing() or super().why_missing()
 
     def open(self, data: bytes, signature: Signature, threads: int, method: str | None = None) -> Session:
-        if method not in (None, "forward"):
-            raise missing_method(self.name, method, ("forward",))
+        only_forward(self.name, method)
         prepare(self.name)
         return TorchDeviceSession(self.name, signature, threads, lambda: self._compiled(data, signature))
 

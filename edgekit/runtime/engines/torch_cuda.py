@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgekit.runtime.engines.base import Session, missing_method, package_version
+from edgekit.runtime.engines.base import Session, only_forward, package_version
 from edgekit.runtime.engines.torch_device import CUDA, INSTALL_HINT, TorchDeviceSession, prepare, why_missing
 from edgekit.runtime.engines.torch_eager import TorchEager, load_program
 from edgekit.tensors import Signature
@@ -21,8 +21,7 @@ class TorchCuda(TorchEager):
         return None if self.why_missing() else package_version("torch")
 
     def open(self, data: bytes, signature: Signature, threads: int, method: str | None = None) -> Session:
-        if method not in (None, "forward"):
-            raise missing_method(self.name, method, ("forward",))
+        only_forward(self.name, method)
         prepare(self.name)
         return TorchDeviceSession(self.name, signature, threads, lambda: load_program(self.name, data, signature, CUDA))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from typing import Any
 
-from edgekit.runtime.engines.base import Platform, Session, failure, misfit, missing_method, package_version
+from edgekit.runtime.engines.base import Platform, Session, failure, misfit, only_forward, package_version
 from edgekit.runtime.engines.pt2 import read_pt2
 from edgekit.runtime.engines.torch_session import TorchSession
 from edgekit.tensors import Signature, TensorSpec
@@ -25,8 +25,7 @@ class TorchEager:
         import torch  # noqa: F401
 
     def open(self, data: bytes, signature: Signature, threads: int, method: str | None = None) -> Session:
-        if method not in (None, "forward"):
-            raise missing_method(self.name, method, ("forward",))
+        only_forward(self.name, method)
         return TorchSession(self.name, signature, threads, lambda: load_program(self.name, data, signature))
 
 

@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
+from edgekit.runtime.machine import kilobytes
 from edgekit.runtime.profiler.records import BoardState
 
 #: Types of thermal zone that belong to the processor, best first: of boards, Intel's, and of phones.
@@ -102,7 +103,7 @@ class Board:
             throttle_count=_sum(_whole(file.text()) for file in self._throttle_counts),
             load_per_core=load,
             others_load_per_core=others,
-            free_memory_bytes=_free_memory_bytes(self._meminfo.text()),
+            free_memory_bytes=kilobytes(self._meminfo.text()).get("MemAvailable"),
             power_source=_power_source(self._supplies),
             power_w=_watts(self._vcgencmd("pmic_read_adc")) if meter and not self.energy_reason else None,
         )
@@ -279,11 +280,6 @@ def _celsius(text: str) -> float | None:
     """From millidegrees. Zones of some phones show whole degrees, or 0 for a sensor that is off: those say nothing."""
     value = _whole(text)
     return value / 1000 if value is not None and 1000 <= abs(value) <= 150_000 else None
-
-
-def _free_memory_bytes(meminfo: str) -> int | None:
-    found = re.search(r"^MemAvailable:\s+(\d+) kB", meminfo, re.MULTILINE)
-    return int(found[1]) * 1024 if found else None
 
 
 def _power_source(supplies: list[_Supply]) -> str | None:

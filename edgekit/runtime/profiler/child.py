@@ -36,9 +36,7 @@ _PR_SET_PDEATHSIG = 1
 def main() -> None:
     _belong_to_parent()
     faulthandler.enable()  # the log then shows where native code crashed
-    requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    sys.stdin.close()
+    requests, answers = frames.take_over_pipes()
     measured = _Measured()
     while True:
         try:

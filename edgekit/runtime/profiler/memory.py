@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 
+from edgekit.runtime.machine import kilobytes
 from edgekit.runtime.profiler.records import Memory
 
 
@@ -20,25 +20,23 @@ def resident_bytes(pid: int | str = "self") -> int | None:
 
 def available_bytes() -> int | None:
     """What a program could have without swapping."""
-    return _kilobytes("/proc/meminfo").get("MemAvailable")
+    return _read("/proc/meminfo").get("MemAvailable")
 
 
 def total_bytes() -> int | None:
-    return _kilobytes("/proc/meminfo").get("MemTotal")
+    return _read("/proc/meminfo").get("MemTotal")
 
 
 def memory_of_this_process(before_bytes: int) -> Memory | None:
     """The figures of this process, or None where the system does not say."""
-    facts = _kilobytes("/proc/self/status")
+    facts = _read("/proc/self/status")
     if "VmHWM" not in facts:
         return None
     return Memory(facts["VmHWM"], facts.get("RssAnon"), facts.get("RssFile"), before_bytes)
 
 
-def _kilobytes(file: str) -> dict[str, int]:
-    """Every line ``NAME: NUMBER kB``, in bytes."""
+def _read(file: str) -> dict[str, int]:
     try:
-        text = Path(file).read_text(encoding="ascii", errors="replace")
+        return kilobytes(Path(file).read_text(encoding="ascii", errors="replace"))
     except OSError:
         return {}
-    return {name: int(number) * 1024 for name, number in re.findall(r"^(\w+):\s+(\d+) kB", text, re.MULTILINE)}
