@@ -22,8 +22,10 @@ EPOCHS = 20  # long enough that many of the moments fall into training
 
 
 def build(project: Path, cache: Path) -> subprocess.Popen[str]:
+    # The command people type. `python -m` may end by the signal itself: when Ctrl-C comes during an exec() of text, as
+    # dataclasses do on import, CPython takes note, and heeds the note over the exit code.
     return subprocess.Popen(
-        [sys.executable, "-m", "edgekit.cli.main", "build", str(project), "--target", "rpi4"],
+        [Path(sys.executable).with_name("edgekit"), "build", str(project), "--target", "rpi4"],
         env={**os.environ, "EDGEKIT_CACHE": str(cache)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
