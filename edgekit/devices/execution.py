@@ -7,7 +7,6 @@ import io
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,21 +14,15 @@ import numpy as np
 from edgekit.bundle import Bundle, Variant
 from edgekit.devices.base import RunResult
 from edgekit.devices.deployment import CHUNK_BYTES, Plan
+from edgekit.devices.runner import RUN_S, WithRunner
 from edgekit.devices.shell import Answer, Shell, death, failure
 from edgekit.errors import BundleError, DeviceError, EdgekitError, LimitError, UsageError
-from edgekit.runtime import native
-from edgekit.runtime.check_runs import CheckRun, check_vectors
-from edgekit.runtime.model import MAX_DEFAULT_THREADS
-from edgekit.runtime.selection import check_names, why_not
-from edgekit.runtime.verification import Verification, judge, not_run, required_snr_db
-from edgekit.tensors import TensorSpec, snr_db
+from edgekit.runtime.profiler.records import BoardState
+from edgekit.runtime.verification import Verification, required_snr_db
+from edgekit.tensors import snr_db
 
-#: A run on a small board starts Python, reads the model and runs it: seconds, unless something hangs.
-RUN_S = 300
 #: Every variant over every check vector.
 VERIFY_S = 1800
-#: Some hundred inferences.
-MEASURE_S = 1800
 
 _KINDS = {kind.exit_code: kind for kind in (UsageError, LimitError, DeviceError, BundleError)}
 
@@ -48,21 +41,21 @@ class Execution(Protocol):
 
 def execution(device: str, shell: Shell, plan: Plan, bundle: Bundle) -> Execution:
     """The way to run the release of *plan*, which has to be on the device."""
-    kind = WithPython if plan.has_python else WithRunner
-    return kind(device, shell, plan, bundle)
+    if plan.has_python:
+        return WithPython(device, shell, plan, bundle)
+    return WithRunner(ShellHost(device, shell, plan), bundle)
 
 
-def prove(device: str, shell: Shell, plan: Plan, bundle: Bundle) -> None:
-    """Run one check input through the release, as a user would.
+def prove(device: str, release: Execution, bundle: Bundle) -> None:
+    """Run one check input through *release*, which holds *bundle*, as a user would.
 
     Raises:
         DeviceError: ``EK-DEVICE``: it fails, or what comes out is not what the model gives.
     """
     inputs, reference = bundle.check_vectors()
     try:
-        result = execution(device, shell, plan, bundle).run(
-            {name: array[:1] for name, array in inputs.items()}, variant=None, engine=None, threads=None
-        )
+        sample = {name: array[:1] for name, array in inputs.items()}
+        result = release.run(sample, variant=None, engine=None, threads=None)
     except DeviceError:
         raise
     except EdgekitError as error:
@@ -145,112 +138,33 @@ class WithPython:
         return failure(self._device, answer)
 
 
-@dataclass(frozen=True)
-class RunnerRun:
-    """What the runner's process came to: outputs by name, threads in use, and the duration of each inference."""
+class ShellHost:
+    """The runner of the release of *plan*, behind a shell: see `edgekit.devices.runner.RunnerHost`."""
 
-    outputs: dict[str, np.ndarray]
-    threads: int
-    elapsed_ns: list[int]
-
-
-class WithRunner:
-    """Runs ``bin/edgekit-runner`` of the release, which takes ``.pte`` files; all else is done here."""
-
-    ENGINE = "executorch"
-
-    def __init__(self, device: str, shell: Shell, plan: Plan, bundle: Bundle):
-        self._device = device
+    def __init__(self, device: str, shell: Shell, plan: Plan):
+        self.device = device
+        self.machine = plan.facts.machine
         self._shell = shell
-        self._bundle = bundle
-        self._facts = plan.facts
         self._program = f"{plan.path}/bin/edgekit-runner"
         self._files = f"{plan.path}/{plan.release.bundle}"
 
-    def run(
-        self, inputs: Mapping[str, np.ndarray], *, variant: str | None, engine: str | None, threads: int | None
-    ) -> RunResult:
-        entry = self._choose(variant, engine)
-        ordered = [inputs[spec.name] for spec in self._bundle.manifest.signature.inputs]
-        run = self.measure(entry, ordered, threads)
-        return RunResult(entry.name, self.ENGINE, run.threads, run.outputs)
+    def model(self, entry: Variant) -> str:
+        return f"{self._files}/{entry.file}"
 
-    def verify(
-        self, *, variant: str | None, threads: int | None, report: Callable[[str], None]
-    ) -> tuple[Verification, ...]:
-        vectors = check_vectors(self._bundle)
-        rows = []
-        for entry in self._bundle.manifest.variants:
-            if variant not in (None, entry.name):
-                continue
-            reason = self.why_not(entry)
-            if reason:
-                rows += [not_run(entry, engine, reason) for engine in entry.engines]
-                continue
-            report(f"{entry.name} on {self.ENGINE}")
-            try:
-                runs = [self.measure(entry, sample, threads) for sample in vectors.samples]
-            except DeviceError as error:
-                if error.code == "EK-CONNECT":
-                    raise
-                rows.append(judge(entry, self.ENGINE, vectors, CheckRun(None, f"{error.code}: {error.message}")))
-                continue
-            outputs = {name: np.concatenate([run.outputs[name] for run in runs]) for name in runs[0].outputs}
-            rows.append(judge(entry, self.ENGINE, vectors, CheckRun(outputs, threads=runs[0].threads)))
-        return tuple(rows)
+    def workspace(self) -> str:
+        return self._shell.do("workspace")
 
-    def _choose(self, variant: str | None, engine: str | None) -> Variant:
-        manifest = self._bundle.manifest
-        if engine not in (None, self.ENGINE):
-            reason = f"{self._device} has no Python that edgekit runs on, so only {self.ENGINE} runs there"
-            raise DeviceError("EK-DEVICE", reason, "leave out --engine")
-        check_names(manifest, variant)
-        best = manifest.recommended["variant"]
-        ordered = sorted(manifest.variants, key=lambda entry: entry.name != best)
-        candidates = [entry for entry in ordered if variant in (None, entry.name)]
-        for entry in candidates:
-            if not self.why_not(entry):
-                return entry
-        first = candidates[0]
-        raise DeviceError("EK-DEVICE", f"{first.name} cannot run on {self._device}: {self.why_not(first)}")
+    def put(self, file: str, data: bytes) -> None:
+        send(self._shell, file, data)
 
-    def why_not(self, entry: Variant) -> str:
-        """Why the device cannot run *entry*, in one line; empty when it can."""
-        if entry.format != "pte":
-            return f"the device has no Python that edgekit runs on, which .{entry.format} files need"
-        machine = replace(self._facts.machine, glibc=None)  # the runner brings its own C library
-        installed = {self.ENGINE: native.EXECUTORCH}
-        return why_not(self._bundle.manifest, entry, self.ENGINE, machine, installed=installed)
+    def fetch(self, file: str) -> bytes:
+        return fetch(self._shell, file)
 
-    def measure(self, entry: Variant, inputs: Sequence[np.ndarray], threads: int | None, repeat: int = 1) -> RunnerRun:
-        """Run *entry* so many times on *inputs*, in one process.
+    def execute(self, arguments: Sequence[str], timeout_s: float) -> Answer:
+        return self._shell.ask("exec", self._program, *arguments, timeout_s=timeout_s)
 
-        Raises:
-            DeviceError: ``EK-CONNECT``, ``EK-DEVICE``, ``EK-CRASHED``: the connection, or the process, failed.
-        """
-        folder = self._shell.do("workspace")
-        files = [f"{folder}/input_{index}.raw" for index in range(len(inputs))]
-        for file, array in zip(files, inputs, strict=True):
-            send(self._shell, file, array.tobytes())
-        used = threads or min(MAX_DEFAULT_THREADS, self._facts.machine.cores)
-        options = ["--model", f"{self._files}/{entry.file}", "--threads", str(used), "--output-dir", folder]
-        options += ["--repeat", str(repeat), "--input", *files]
-        limit_s = RUN_S if repeat == 1 else MEASURE_S
-        answer = self._shell.ask("exec", self._program, *options, timeout_s=limit_s)
-        if answer.signal is not None:
-            raise death(self._device, f"{self.ENGINE}'s process", answer)
-        try:
-            document = json.loads(answer.output)
-        except ValueError:
-            raise failure(self._device, answer) from None
-        if "error" in document:
-            raise DeviceError("EK-DEVICE", f"{self._device}: {self.ENGINE}: {document['error']}")
-        specs = self._bundle.manifest.signature.outputs
-        outputs = {
-            spec.name: _array(fetch(self._shell, f"{folder}/output_{index}.raw"), spec)
-            for index, spec in enumerate(specs)
-        }
-        return RunnerRun(outputs, document["threads"], document["elapsed_ns"])
+    def look(self) -> BoardState | None:
+        return None
 
 
 def send(shell: Shell, file: str, data: bytes) -> None:
@@ -264,13 +178,6 @@ def send(shell: Shell, file: str, data: bytes) -> None:
 def fetch(shell: Shell, file: str) -> bytes:
     """The contents of *file* on the device."""
     return base64.b64decode(shell.do("fetch", file, timeout_s=300))
-
-
-def _array(data: bytes, spec: TensorSpec) -> np.ndarray:
-    try:
-        return np.frombuffer(data, spec.dtype).reshape(spec.shape)
-    except ValueError as error:
-        raise DeviceError("EK-DEVICE", f"output {spec.name!r} does not fit the bundle's signature") from error
 
 
 def _options(values: Mapping[str, object]) -> list[str]:

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from edgekit.bundle import Bundle, Variant
-from edgekit.devices.execution import WithRunner
+from edgekit.bundle import Variant
+from edgekit.devices.runner import WithRunner
 from edgekit.errors import DeviceError
 from edgekit.runtime import native
 from edgekit.runtime.machine import Machine
@@ -46,14 +46,9 @@ class _Place:
 
 
 def run_session(
-    device: str,
-    machine: Machine,
-    pairs: Sequence[tuple[WithRunner, Bundle]],
-    request: Request,
-    *,
-    hear: Hear,
+    device: str, machine: Machine, runners: Sequence[WithRunner], request: Request, *, hear: Hear
 ) -> tuple[DeviceRecord, tuple[Cell, ...]]:
-    """Measure bundles with the runners of their releases.
+    """Measure the bundles of *runners*, all of which are on one device.
 
     Each round is one process, and their order is drawn anew for each. What a process does first is its first
     inference; the first fifth is its warm-up. Other phases, memory and operators are not to be had this way.
@@ -68,8 +63,8 @@ def run_session(
     cells: dict[tuple[str, str, str], Cell] = {}
     calls: dict[str, int] = {}
     places = []
-    for runner, bundle in pairs:
-        for place, cell in _look(device, runner, bundle, request):
+    for runner in runners:
+        for place, cell in _look(device, runner, request):
             cells[cell.bundle, cell.variant, cell.engine] = cell
             if place is not None:
                 places.append(place)
@@ -88,11 +83,11 @@ def run_session(
     return DeviceRecord(device, False, machine, None, engines), tuple(cells.values())
 
 
-def _look(device: str, runner: WithRunner, bundle: Bundle, request: Request) -> list[tuple[_Place | None, Cell]]:
-    """Every variant of *bundle* that *request* keeps to, as a cell that nothing was measured of yet."""
-    manifest = bundle.manifest
-    sha256 = BundleRecord.of(bundle).sha256
-    inputs = tuple(first_inputs(bundle))
+def _look(device: str, runner: WithRunner, request: Request) -> list[tuple[_Place | None, Cell]]:
+    """Every variant of *runner*'s bundle that *request* keeps to, as a cell that nothing was measured of yet."""
+    manifest = runner.bundle.manifest
+    sha256 = BundleRecord.of(runner.bundle).sha256
+    inputs = tuple(first_inputs(runner.bundle))
     found: list[tuple[_Place | None, Cell]] = []
     for variant in manifest.variants:
         for engine in variant.engines:

@@ -12,8 +12,9 @@ from edgekit.bundle import Bundle
 from edgekit.devices import deployment, python_session, runner_session
 from edgekit.devices.base import RunResult
 from edgekit.devices.deployment import Deployment, Plan, Progress, Rollback, Sender
-from edgekit.devices.execution import Execution, WithRunner, execution, prove
+from edgekit.devices.execution import Execution, ShellHost, execution, prove
 from edgekit.devices.preflight import Facts, read_inventory
+from edgekit.devices.runner import WithRunner
 from edgekit.devices.shell import Shell
 from edgekit.devices.ssh_connection import CONNECT_S, Address
 from edgekit.errors import DeviceError
@@ -57,7 +58,7 @@ class SshDevice:
                 self.name,
                 shell,
                 opened,
-                prove=lambda plan: prove(self.name, shell, plan, opened),
+                prove=lambda plan: prove(self.name, execution(self.name, shell, plan, opened), opened),
                 report=report,
                 progress=progress,
             )
@@ -111,9 +112,9 @@ class SshDevice:
             if plans[0].has_python:
                 record, cells = python_session.run_session(self.name, shell, plans, chosen, request, hear=hear)
             else:
-                pairs = [(WithRunner(self.name, shell, plan, bundle), bundle) for plan, bundle in ready]
+                runners = [WithRunner(ShellHost(self.name, shell, plan), bundle) for plan, bundle in ready]
                 machine = plans[0].facts.machine
-                record, cells = runner_session.run_session(self.name, machine, pairs, request, hear=hear)
+                record, cells = runner_session.run_session(self.name, machine, runners, request, hear=hear)
             return record, (*cells, *(cell for bundle, error in refused for cell in self._refused(bundle, error)))
 
     def close(self) -> None:

@@ -50,8 +50,8 @@ def deploy(device: str, bundle: Path) -> Deployment:
         return place.deploy(bundle, report=lambda line: None, progress=lambda name, done, total: None)
 
 
-def _prove(device: str, shell: Any, plan: Any, bundle: Any) -> None:
-    shell.do("exec", f"{plan.path}/bin/edgekit-runner")
+def _prove(device: str, release: Any, bundle: Any) -> None:
+    assert release.host.execute((), timeout_s=60).status == 0
 
 
 if __name__ == "__main__":
