@@ -1,4 +1,4 @@
-"""What ``edgekit doctor --setup`` makes: what engines, emulated boards and deploying need."""
+"""What ``edgekit doctor --setup`` makes: what engines, emulated boards, deploying and phones need."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import click
 
 
 def set_up(what: str, as_json: bool, quiet: bool) -> None:
-    """Make what an engine (its name), emulated boards (``emulator``) or deploying (``deploy:TARGET``) needs.
+    """Make what an engine (its name), emulated boards (``emulator``), deploying (``deploy:TARGET``) or phones' browsers
+    (``phone``) need.
 
     Raises:
         UsageError: ``EK-ARGUMENT``: it is none of these.
@@ -16,6 +17,8 @@ def set_up(what: str, as_json: bool, quiet: bool) -> None:
         _emulator(what, as_json, quiet)
     elif kind == "deploy":
         _deploying(target, as_json, quiet)
+    elif what == "phone":
+        _phones(as_json, quiet)
     else:
         _engine(what, as_json, quiet)
 
@@ -26,7 +29,7 @@ def _engine(name: str, as_json: bool, quiet: bool) -> None:
     from edgekit.runtime import environments
 
     if name not in environments.ENVIRONMENTS:
-        known = (*environments.ENVIRONMENTS, "emulator", "deploy:TARGET")
+        known = (*environments.ENVIRONMENTS, "emulator", "deploy:TARGET", "phone")
         raise UsageError("EK-ARGUMENT", f"there is no setup {name!r}", did_you_mean(name, known))
     python = environments.create(name, lambda line: note(line, quiet))
     if as_json:
@@ -74,3 +77,14 @@ def _deploying(name: str, as_json: bool, quiet: bool) -> None:
     ]
     click.echo(table(("python there", "size", "what is sent"), rows))
     click.echo(f"edgekit deploy needs no network now for {name}")
+
+
+def _phones(as_json: bool, quiet: bool) -> None:
+    from edgekit.cli.console import document, note
+    from edgekit.devices.browser import assets
+
+    folder = assets.set_up(lambda line: note(line, quiet))
+    if as_json:
+        document({"runtime": "LiteRT.js", "version": assets.version(), "folder": str(folder)})
+    else:
+        click.echo(f"LiteRT.js {assets.version()} is ready for phones: {folder}")
