@@ -1,4 +1,4 @@
-"""Devices, by name: this machine, one behind SSH, an emulated board."""
+"""Devices, by name: this machine, one behind SSH, a phone behind adb, an emulated board."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ SCHEMES = {
     "local": "edgekit.devices.local",
     "ssh": "edgekit.devices.ssh",
     "emulator": "edgekit.devices.emulator",
+    "adb": "edgekit.devices.adb",
 }
 
 #: One name of each kind, as users write them.
-EXAMPLES = ("local", "ssh://pi@host", "emulator:rpi4")
+EXAMPLES = ("local", "ssh://pi@host", "adb:SERIAL", "emulator:rpi4")
 
 
 def open_device(name: str) -> Device:

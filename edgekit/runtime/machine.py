@@ -51,7 +51,27 @@ _ARM_CORES = {
     0xD4D: "cortex-a715",
     0xD4E: "cortex-x3",
     0xD4F: "neoverse-v2",
+    0xD80: "cortex-a520",
+    0xD81: "cortex-a720",
+    0xD82: "cortex-x4",
+    0xD85: "cortex-x925",
+    0xD87: "cortex-a725",
 }
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Cores of a phone that are alike.
+
+    Attributes:
+        cpus: Their numbers.
+        cpu: As in `Machine.cpu`; None where it is not shown.
+        frequency_hz: The highest they are made for; None where it is not shown.
+    """
+
+    cpus: tuple[int, ...]
+    cpu: str | None
+    frequency_hz: int | None
 
 
 @dataclass(frozen=True)
@@ -70,6 +90,7 @@ class Machine:
         glibc: None where the C library is another one.
         page_bytes: 16384 on a Raspberry Pi 5's default kernel.
     """
+        clusters: A phone's little cores first, its big ones last; empty on other machines, whose cores are alike.
 
     board: str | None
     architecture: str
@@ -84,6 +105,7 @@ class Machine:
     page_bytes: int
     free_memory_bytes: int | None = None
 
+    clusters: tuple[Cluster, ...] = ()
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -178,14 +200,17 @@ def free_disk_bytes(path: Path) -> int:
 def _cpu(cpuinfo: str) -> str | None:
     names = _values(cpuinfo, "model name")
     # 32-bit Arm kernels fill "model name" too ("ARMv7 Processor rev 4 (v7l)"): the part number says more.
-    makers, parts = _values(cpuinfo, "CPU implementer"), _values(cpuinfo, "CPU part")
-    if parts:
-        pairs = zip(makers, parts, strict=False)
-        names = [_ARM_CORES.get(int(part, 16), part) if int(maker, 16) == 0x41 else part for maker, part in pairs]
+    names = arm_cores(cpuinfo) or names
     return " + ".join(dict.fromkeys(names)) or None
 
 
 def _features(cpuinfo: str) -> tuple[Feature, ...]:
+def arm_cores(cpuinfo: str) -> list[str]:
+    """What each core that ``/proc/cpuinfo`` lists is, by its part number; empty where it has none."""
+    pairs = zip(_values(cpuinfo, "CPU implementer"), _values(cpuinfo, "CPU part"), strict=False)
+    return [_ARM_CORES.get(int(part, 16), part) if int(maker, 16) == 0x41 else part for maker, part in pairs]
+
+
     per_core = [set(line.split()) for key in ("Features", "flags") for line in _values(cpuinfo, key)]
     common = set.intersection(*per_core) if per_core else set()
     return tuple(name for name, sets in _FEATURES.items() if any(needed <= common for needed in sets))

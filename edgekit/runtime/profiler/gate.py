@@ -18,6 +18,9 @@ _WINDOW_S = 0.25
 _BITS = {0: "under-voltage", 1: "frequency capped", 2: "throttled", 3: "soft temperature limit"}
 _SINCE_START = 16
 
+#: Android's, by number (``PowerManager.THERMAL_STATUS_*``): from moderate on, the phone slows down noticeably.
+_THERMAL_STATUSES = ("none", "light", "moderate", "severe", "critical", "emergency", "shutdown")
+
 #: A frequency fell when for so many looks on end no core came near what it was before, and that is no chance.
 _LOOKS = 4
 _FALLEN_BELOW = 0.85
@@ -119,6 +122,9 @@ def _heat(looks: Sequence[BoardState]) -> Iterator[str]:
     counts = [look.throttle_count for look in looks if look.throttle_count is not None]
     if len(counts) > 1 and counts[-1] > counts[0]:
         yield f"slowed down for its heat {counts[-1] - counts[0]} times"
+    worst = max((look.thermal_status for look in looks if look.thermal_status is not None), default=0)
+    if worst >= _THERMAL_STATUSES.index("moderate"):
+        yield f"thermal status {_THERMAL_STATUSES[min(worst, len(_THERMAL_STATUSES) - 1)]}"
 
 
 def _limit(looks: Sequence[BoardState]) -> Iterator[str]:

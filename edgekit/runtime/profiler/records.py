@@ -77,6 +77,7 @@ class BoardState:
             machine was started.
         frequency_limit_hz: What the system lets the fastest core come to now; kernels lower it for heat.
     """
+        thermal_status: Android's: 0 none, 1 light, 2 moderate, 3 severe, 4 critical, 5 emergency, 6 shutdown.
 
     at_s: float
     frequencies_hz: tuple[int, ...] = ()
@@ -91,6 +92,7 @@ class BoardState:
     throttle_count: int | None = None
     frequency_limit_hz: int | None = None
 
+    thermal_status: int | None = None
 
 @dataclass(frozen=True)
 class Spans:

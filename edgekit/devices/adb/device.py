@@ -1,0 +1,164 @@
+"""An Android phone behind adb: the self-contained runner is sent there, and runs on the phone's processor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from edgekit.bundle import Bundle, Variant
+from edgekit.devices import payload, runner_session
+from edgekit.devices.adb import listing, phone
+from edgekit.devices.adb.connection import Connection
+from edgekit.devices.adb.phone import Phone
+from edgekit.devices.adb.store import Store
+from edgekit.devices.base import RunResult
+from edgekit.devices.runner import WithRunner
+from edgekit.devices.shell import Answer
+from edgekit.errors import UsageError
+from edgekit.runtime.machine import Machine
+from edgekit.runtime.profiler.records import BoardState, Cell, DeviceRecord, Request
+from edgekit.runtime.profiler.session import Hear
+from edgekit.runtime.verification import Verification
+
+EXPERIMENTAL = "adb is experimental: tested with a simulated device, and not yet confirmed on a phone"
+
+
+def open(name: str) -> AdbDevice:
+    """The device ``adb:SERIAL``; ``adb:`` alone is ``$ANDROID_SERIAL``, or the only phone. Connects when first used.
+
+    Raises:
+        UsageError: ``EK-ARGUMENT``: it is no serial number.
+    """
+    serial = name.partition(":")[2]
+    if serial != serial.strip() or serial.startswith("-") or not serial.isprintable():
+        raise UsageError("EK-ARGUMENT", f"{name!r} is not the name of a phone", "adb:SERIAL, as adb devices lists them")
+    return AdbDevice(name, serial)
+
+
+class AdbDevice:
+    """A phone that adb reaches, on which ``.pte`` and ``.tflite`` files run without an app."""
+
+    emulated = False
+
+    def __init__(self, name: str, serial: str):
+        self.name = name
+        self._serial = serial
+        self._connection: Connection | None = None
+        self._phone: Phone | None = None
+        self._stores: list[Store] = []
+
+    def phone(self) -> Phone:
+        """What the phone is.
+
+        Raises:
+            DeviceError: ``EK-CONNECT``: it is out of reach; ``EK-DEVICE``: nothing of edgekit's runs on it.
+        """
+        if self._phone is None:
+            self._phone = phone.read_phone(self.name, self._connected().ask(phone.FACTS).output)
+        return self._phone
+
+    def state(self) -> BoardState:
+        """How hot, fast and busy the phone is."""
+        return phone.read_state(self._connected().ask(phone.STATE).output)
+
+    def run(
+        self,
+        bundle: Path,
+        inputs: Mapping[str, np.ndarray],
+        *,
+        variant: str | None,
+        engine: str | None,
+        threads: int | None,
+        report: Callable[[str], None],
+    ) -> RunResult:
+        with self._runners([bundle], report) as (runner,):
+            return runner.run(inputs, variant=variant, engine=engine, threads=threads)
+
+    def verify(
+        self, bundle: Path, *, variant: str | None, threads: int | None, report: Callable[[str], None]
+    ) -> tuple[Verification, ...]:
+        with self._runners([bundle], report) as (runner,):
+            return runner.verify(variant=variant, threads=threads, report=report)
+
+    def machine(self) -> Machine:
+        return self.phone().machine
+
+    def profile(
+        self, bundles: Sequence[Path], request: Request, *, hear: Hear
+    ) -> tuple[DeviceRecord, tuple[Cell, ...]]:
+        with self._runners(bundles, lambda text: hear({"event": "note", "text": text})) as runners:
+            return runner_session.run_session(self.name, self.machine(), runners, request, hear=hear)
+
+    def close(self) -> None:
+        """Remove what this session alone needed there."""
+        for store in self._stores:
+            store.tidy()
+        self._stores.clear()
+        self._connection = self._phone = None
+
+    def __enter__(self) -> AdbDevice:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _connected(self) -> Connection:
+        if self._connection is None:
+            self._connection = Connection(self.name, listing.find(self._serial))
+        return self._connection
+
+    @contextmanager
+    def _runners(self, bundles: Sequence[Path], report: Callable[[str], None]) -> Iterator[list[WithRunner]]:
+        """The bundles with a runner that is on the phone, in their order."""
+        report(EXPERIMENTAL)
+        found = self.phone()
+        with ExitStack() as stack:
+            opened = [stack.enter_context(Bundle.open(bundle)) for bundle in bundles]
+            formats = {variant.format for bundle in opened for variant in bundle.manifest.variants}
+            (part,) = payload.parts_for(found.machine, sorted(formats), report=report)
+            store = Store(self._connected(), found.free_disk_bytes, report)
+            self._stores.append(store)
+            script = store.runner(part)
+            hosts = [_Host(self.name, self._connected(), found, store, bundle, script) for bundle in opened]
+            yield [WithRunner(host, bundle) for host, bundle in zip(hosts, opened, strict=True)]
+
+
+class _Host:
+    """See `edgekit.devices.runner.RunnerHost`."""
+
+    def __init__(self, device: str, connection: Connection, phone: Phone, store: Store, bundle: Bundle, script: str):
+        self.device = device
+        self.machine = phone.machine
+        self._connection = connection
+        self._store = store
+        self._bundle = bundle
+        self._script = script
+        self._models: dict[str, str] = {}
+        self._last_look: str | None = None
+
+    def model(self, entry: Variant) -> str:
+        if entry.name not in self._models:
+            self._models[entry.name] = self._store.model(self._bundle, entry)
+        return self._models[entry.name]
+
+    def workspace(self) -> str:
+        return self._store.workspace()
+
+    def put(self, file: str, data: bytes) -> None:
+        self._store.put(file, data)
+
+    def fetch(self, file: str) -> bytes:
+        return self._connection.fetch(file)
+
+    def execute(self, arguments: Sequence[str], timeout_s: float) -> Answer:
+        # The shell that adb starts has no /bin/sh on some phones, which the script's first line would ask for.
+        command = ["sh", self._script, *arguments]
+        return self._connection.run(command, folder=self.workspace(), timeout_s=timeout_s)
+
+    def look(self) -> BoardState | None:
+        text = self._connection.ask(phone.STATE).output
+        before, self._last_look = self._last_look, text
+        return phone.read_state(text, before)

@@ -1,0 +1,108 @@
+"""What edgekit keeps on a phone: below ``/data/local/tmp/edgekit``, where adb's shell may run programs.
+
+``runners/DIGEST`` is a self-contained runner, ``models/SHA256.FORMAT`` a model file, ``work/TOKEN`` holds the inputs
+and outputs of one session. What bears such a name was sent whole and is on disk.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import shlex
+import tarfile
+import tempfile
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+
+from edgekit.bundle import Bundle, Variant
+from edgekit.devices.adb.connection import Connection
+from edgekit.devices.adb.phone import PLACE
+from edgekit.devices.part import Part
+from edgekit.errors import DeviceError
+
+ROOT = f"{PLACE}/edgekit"
+
+#: Beside what is sent: room for inputs, outputs and what else the phone does.
+_SPARE_BYTES = 32 << 20
+#: A phone that does not answer is not worth waiting for when all that is left is tidying up.
+_TIDY_S = 5.0
+
+
+class Store:
+    """Sends what the phone lacks.
+
+    Args:
+        free_bytes: Of the phone's disk.
+        report: Called with one line before something large is sent.
+    """
+
+    def __init__(self, connection: Connection, free_bytes: int, report: Callable[[str], None]):
+        self._connection = connection
+        self._free_bytes = free_bytes
+        self._report = report
+        self._workspace: str | None = None
+
+    def runner(self, part: Part) -> str:
+        """Path of the script that starts the runner in *part*; the runners that it replaces are removed.
+
+        Raises:
+            DeviceError: ``EK-DEVICE``: there is no room for it; ``EK-CONNECT``: the connection broke.
+        """
+        assert part.runner is not None
+        folder = f"{ROOT}/runners"
+        kept = (
+            f"cd {folder} && touch {part.digest} && for each in *; do [ $each = {part.digest} ] || rm -rf $each; done"
+        )
+        if self._connection.ask(f"[ -d {folder}/{part.digest} ]").status != 0:
+            self._connection.do(f"mkdir -p {folder} && rm -rf {folder}/*.part")
+            self._check_room(part.unpacked_bytes)
+            self._report(f"sending the runner ({part.unpacked_bytes / 1e6:.0f} MB)")
+            with tempfile.TemporaryDirectory(prefix="edgekit-runner-") as scratch, tarfile.open(part.archive) as packed:
+                packed.extractall(scratch, filter="data")
+                self._connection.put_folder(Path(scratch), f"{folder}/{part.digest}")
+        self._connection.do(kept)
+        return f"{folder}/{part.digest}/{part.runner}"
+
+    def model(self, bundle: Bundle, entry: Variant) -> str:
+        """Path of the file of *entry*, whose hash there is that of the manifest.
+
+        Raises:
+            DeviceError: As `runner`.
+            BundleError: The file is damaged here.
+        """
+        folder, name = f"{ROOT}/models", f"{entry.sha256}.{entry.format}"
+        known = self._connection.ask(f"cd {folder} && touch -c {name} && sha256sum {name}")
+        if known.output.partition(" ")[0] != entry.sha256:
+            self._check_room(entry.size_bytes)
+            self._report(f"sending {entry.name} ({entry.size_bytes / 1e6:.1f} MB)")
+            self._connection.do(f"mkdir -p {folder}")
+            self._connection.put({name: bundle.read(entry.file)}, folder)
+        return f"{folder}/{name}"
+
+    def workspace(self) -> str:
+        """Path of this session's folder. What has not been used for two days is removed."""
+        if self._workspace is None:
+            folder = f"{ROOT}/work/{secrets.token_hex(8)}"
+            old = f"find {ROOT}/models {ROOT}/work -mindepth 1 -maxdepth 1 -mtime +1 -exec rm -rf {{}} +"
+            self._connection.do(f"mkdir -p {folder} && {{ {old} 2>/dev/null; true; }}")
+            self._workspace = folder
+        return self._workspace
+
+    def put(self, file: str, data: bytes) -> None:
+        """Write *data* into *file*, in place of what is there."""
+        path = PurePosixPath(file)
+        self._connection.put({path.name: data}, str(path.parent))
+
+    def tidy(self) -> None:
+        """Remove this session's folder, where the phone still answers."""
+        if self._workspace is not None:
+            with contextlib.suppress(DeviceError):
+                self._connection.ask(f"rm -rf {shlex.quote(self._workspace)}", timeout_s=_TIDY_S)
+            self._workspace = None
+
+    def _check_room(self, needed_bytes: int) -> None:
+        if self._free_bytes < needed_bytes + _SPARE_BYTES:
+            free, needed = self._free_bytes / 1e6, (needed_bytes + _SPARE_BYTES) / 1e6
+            reason = f"{self._connection.device} has {free:.0f} MB of disk free, {needed:.0f} MB are needed"
+            raise DeviceError("EK-DEVICE", reason, "free some space there; nothing was sent")
+        self._free_bytes -= needed_bytes
