@@ -89,8 +89,8 @@ class Machine:
         python: Its version; None where there is none.
         glibc: None where the C library is another one.
         page_bytes: 16384 on a Raspberry Pi 5's default kernel.
-    """
         clusters: A phone's little cores first, its big ones last; empty on other machines, whose cores are alike.
+    """
 
     board: str | None
     architecture: str
@@ -104,8 +104,8 @@ class Machine:
     glibc: str | None
     page_bytes: int
     free_memory_bytes: int | None = None
-
     clusters: tuple[Cluster, ...] = ()
+
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -204,13 +204,13 @@ def _cpu(cpuinfo: str) -> str | None:
     return " + ".join(dict.fromkeys(names)) or None
 
 
-def _features(cpuinfo: str) -> tuple[Feature, ...]:
 def arm_cores(cpuinfo: str) -> list[str]:
     """What each core that ``/proc/cpuinfo`` lists is, by its part number; empty where it has none."""
     pairs = zip(_values(cpuinfo, "CPU implementer"), _values(cpuinfo, "CPU part"), strict=False)
     return [_ARM_CORES.get(int(part, 16), part) if int(maker, 16) == 0x41 else part for maker, part in pairs]
 
 
+def _features(cpuinfo: str) -> tuple[Feature, ...]:
     per_core = [set(line.split()) for key in ("Features", "flags") for line in _values(cpuinfo, key)]
     common = set.intersection(*per_core) if per_core else set()
     return tuple(name for name, sets in _FEATURES.items() if any(needed <= common for needed in sets))

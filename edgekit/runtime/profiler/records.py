@@ -76,8 +76,8 @@ class BoardState:
         throttle_count: How often cores and packages of an x86 processor were slowed down for their heat since the
             machine was started.
         frequency_limit_hz: What the system lets the fastest core come to now; kernels lower it for heat.
-    """
         thermal_status: Android's: 0 none, 1 light, 2 moderate, 3 severe, 4 critical, 5 emergency, 6 shutdown.
+    """
 
     at_s: float
     frequencies_hz: tuple[int, ...] = ()
@@ -91,8 +91,8 @@ class BoardState:
     others_load_per_core: float | None = None
     throttle_count: int | None = None
     frequency_limit_hz: int | None = None
-
     thermal_status: int | None = None
+
 
 @dataclass(frozen=True)
 class Spans:
