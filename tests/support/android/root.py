@@ -1,0 +1,125 @@
+"""The files of a simulated device: what every one has alike, made once; and what one has of its own.
+
+The shell is mksh, which is Android's; the tools are busybox's, of which only those are there that Android has too.
+Both are static programs of Debian for arm64.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from support.android import phone as facts
+from support.android.phone import Phone
+from support.namespaces import BIND, NO_DEVICES, NO_EXEC, NO_SUID, READ_ONLY, REMOUNT, mount
+
+from edgekit.devices.emulator import debian
+from edgekit.runtime import environments
+
+_PACKAGES = ("mksh", "busybox-static")
+_SHELL, _TOOLS = "usr/lib/klibc/bin/mksh", "usr/bin/busybox"
+
+#: Directories to mount something on.
+_MOUNT_POINTS = ("proc", "sys", "dev", "vendor", "data/local/tmp", "sdcard")
+
+#: Tools of Android 14, from its toybox and what it has beside that, as far as busybox has them.
+_ANDROID_TOOLS = """
+awk base64 basename blkid blockdev bunzip2 bzcat cal cat chgrp chmod chown chroot clear cmp cp cpio cut date dd df
+diff dirname dmesg dos2unix du echo egrep env expand expr fallocate false fgrep find flock fmt free fsync getopt grep
+groups gunzip gzip head hostname id ifconfig inotifyd insmod ionice kill killall ln logger logname ls lsmod lsof lspci
+lsusb md5sum microcom mkdir mkfifo mknod mkswap mktemp more mount mountpoint mv nc netstat nice nl nohup nproc nsenter
+od paste patch pgrep pidof ping pkill printenv printf ps pwd readlink realpath renice rev rm rmdir rmmod sed seq
+setsid sha1sum sha224sum sha256sum sha384sum sha512sum sleep sort split stat strings stty swapoff swapon sync sysctl
+tac tail tar taskset tee test time timeout top touch tr traceroute true truncate tty uname uniq unix2dos unlink
+unshare uptime usleep uudecode uuencode vi vmstat watch wc which whoami xargs xxd yes zcat
+"""
+
+_GETPROP = """\
+#!/system/bin/sh
+while IFS='=' read -r name value; do
+    [ -z "$1" ] && echo "[$name]: [$value]"
+    [ "$name" = "$1" ] && found=$value
+done </vendor/build.prop
+[ -z "$1" ] || echo "${found:-$2}"
+"""
+
+_DUMPSYS = """\
+#!/system/bin/sh
+[ -f "/vendor/dumpsys/$1" ] && exec cat "/vendor/dumpsys/$1"
+echo "Can't find service: $1"
+"""
+
+
+def missing() -> str | None:
+    """What this machine lacks, in one line; None when it lacks nothing."""
+    programs = {"qemu-aarch64-static": "qemu-user-static", "adb": "adb"}
+    packages = [package for program, package in programs.items() if shutil.which(program) is None]
+    packages += debian.missing_tools()
+    return f"apt-get install {' '.join(packages)}" if packages else None
+
+
+def directory() -> Path:
+    """What every device has, below ``$EDGEKIT_HOME``: fetched and made by the first who asks. Nobody writes there."""
+    recipe = repr((_PACKAGES, _MOUNT_POINTS, _ANDROID_TOOLS, _GETPROP, _DUMPSYS))
+    folder = environments.home() / "simulated-device"
+    place = folder / hashlib.sha256(recipe.encode()).hexdigest()[:16]
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not place.is_dir():
+            with tempfile.TemporaryDirectory(dir=folder) as scratch:
+                debian.unpack(_PACKAGES, "aarch64", Path(scratch, "debian"), lambda line: None)
+                _make(Path(scratch, "debian"), Path(scratch, "root"))
+                Path(scratch, "root").rename(place)
+    return place
+
+
+def fill(root: Path, phone: Phone) -> None:
+    """Mount on *root* what one device has of its own: the kernel's files, its storage. In namespaces of its own."""
+    mount(root, root, "none", BIND)
+    mount(root, root, "none", BIND | REMOUNT | READ_ONLY)
+    for name in ("sys", "dev", "vendor"):
+        mount("tmpfs", root / name, "tmpfs", NO_SUID, "mode=755")
+    for path, text in {
+        **facts.kernel_files(phone),
+        "vendor/build.prop": facts.build_prop(phone),
+        "vendor/dumpsys/thermalservice": facts.thermal_report(0, 41.2, 31.6),
+        "vendor/dumpsys/battery": facts.battery_report(83, 29.8, charging=True),
+    }.items():
+        # /proc is the kernel's: what differs there is laid over its files.
+        file = root / ("vendor" if path.startswith("proc/") else "") / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    for link, target in facts.kernel_links(phone).items():
+        (root / link).symlink_to(target)
+    mount("proc", root / "proc", "proc")
+    for name in ("cpuinfo", "meminfo"):
+        mount(root / "vendor/proc" / name, root / "proc" / name, "none", BIND)
+    for name in ("null", "zero", "full", "random", "urandom"):
+        (root / "dev" / name).touch()
+        mount(f"/dev/{name}", root / "dev" / name, "none", BIND)
+    (root / "dev/fd").symlink_to("/proc/self/fd")
+    size = f"size={phone.storage_mib}m,uid=2000,gid=2000"
+    mount("tmpfs", root / "data/local/tmp", "tmpfs", NO_SUID | NO_DEVICES, f"{size},mode=771")
+    mount("tmpfs", root / "sdcard", "tmpfs", NO_SUID | NO_DEVICES | NO_EXEC, f"{size},mode=770")
+
+
+def _make(unpacked: Path, root: Path) -> None:
+    programs, libraries = root / "system/bin", root / "system/lib64"
+    for path in (programs, libraries, *(root / name for name in _MOUNT_POINTS)):
+        path.mkdir(parents=True)
+    shutil.copy(unpacked / _SHELL, programs / "sh")
+    tools = libraries / "busybox"  # where no PATH leads: Android has none
+    shutil.copy(unpacked / _TOOLS, tools)
+    listing = ["qemu-aarch64-static", str(tools), "--list"]
+    known = subprocess.run(listing, env={}, capture_output=True, text=True, check=True).stdout.split()
+    for name in set(_ANDROID_TOOLS.split()).intersection(known):
+        (programs / name).symlink_to("../lib64/busybox")
+    for name, text in {"getprop": _GETPROP, "dumpsys": _DUMPSYS}.items():
+        (programs / name).write_text(text)
+        (programs / name).chmod(0o755)
+    (root / "bin").symlink_to("/system/bin")
