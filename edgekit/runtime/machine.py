@@ -80,7 +80,8 @@ class Machine:
 
     Attributes:
         board: Model from the device tree, as in ``Raspberry Pi 4 Model B Rev 1.4``; None on ordinary computers.
-        architecture: Of the userland, which decides what runs: ``aarch64``, ``armv7l``, ``x86_64``.
+        architecture: Of the userland, which decides what runs: ``aarch64``, ``armv7l``, ``x86_64``; ``wasm32`` in a
+            browser, which shows little else of its machine.
         kernel_architecture: Differs where a 64-bit kernel carries a 32-bit userland, as on many a Raspberry Pi.
         cpu: ``cortex-a72`` for Arm's cores (joined by ``+`` where they differ), else the name it gives itself.
         features: Those that every core has, named as in target files.

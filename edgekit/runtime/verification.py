@@ -10,8 +10,8 @@ import numpy as np
 
 from edgekit.bundle import Bundle, Variant
 from edgekit.runtime.check_runs import CheckRun, CheckVectors, check_vectors, run_checks
+from edgekit.runtime.engines import BROWSER_ENGINES, engine_names
 from edgekit.runtime.engines import engine as find_engine
-from edgekit.runtime.engines import engine_names
 from edgekit.runtime.machine import Machine
 from edgekit.runtime.selection import why_not
 from edgekit.tensors import agreement, max_abs_diff, snr_db
@@ -91,6 +91,7 @@ def verify(
         for entry in bundle.manifest.variants
         if variant in (None, entry.name)
         for name in dict.fromkeys([*entry.engines, *_loading(entry.format)])
+        if name not in BROWSER_ENGINES
     ]
     refused = {(entry.name, name): why_not(bundle.manifest, entry, name, machine) for entry, name in pairs}
     runnable = [(entry, name) for entry, name in pairs if not refused[entry.name, name]]

@@ -56,6 +56,7 @@ def test_conditions_can_tell_which_engines_compute_on_a_gpu() -> None:
     assert {name: engines.engine(name).accelerator for name in engines.ENGINES} == {
         **dict.fromkeys(engines.ENGINES, "cpu"),
         **dict.fromkeys(ON_GPU, "cuda"),
+        "litert-webgpu": "webgpu",
     }
 
 

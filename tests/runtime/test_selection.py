@@ -71,8 +71,10 @@ def test_engines_are_looked_up_where_the_model_will_run(manifest: Manifest) -> N
     assert _first(newer).reason.endswith("is installed, the file needs 99.1")
     assert _first(newer, installed={"litert": "99.1.2"}).usable
     assert _first(_changed(manifest, minimum_runtime={"litert": "2"})).usable
-    unknown = _first(_changed(manifest, engines=("litert-web",)))
+    unknown = _first(_changed(manifest, engines=("litert-next",)))
     assert (unknown.usable, unknown.reason) == (False, "this edgekit does not know the engine")
+    browser = _first(_changed(manifest, engines=("litert-web",)))
+    assert (browser.usable, browser.reason) == (False, "it runs in a browser: edgekit phone BUNDLE")
 
 
 def test_what_does_not_fit_into_memory_is_left_to_larger_machines(manifest: Manifest) -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoints
 
 __all__ = [
+    "BROWSER_ENGINES",
     "ENGINES",
     "ENTRY_POINTS",
     "NOT_INSTALLED",
@@ -26,7 +27,7 @@ __all__ = [
     "why_missing",
 ]
 
-#: Name -> the module whose ``ENGINE`` it is. Order is the order in which equals are preferred.
+#: Name -> the module whose ``ENGINE`` it is, or ``MODULE:NAME``. Order is the order in which equals are preferred.
 ENGINES = {
     "litert": "edgekit.runtime.engines.litert",
     "executorch": "edgekit.runtime.engines.executorch",
@@ -39,7 +40,12 @@ ENGINES = {
     "onnxruntime-cuda": "edgekit.runtime.engines.onnxruntime_cuda",
     "torch-cuda": "edgekit.runtime.engines.torch_cuda",
     "torch-compile-cuda": "edgekit.runtime.engines.torch_compile_cuda",
+    "litert-web": "edgekit.runtime.engines.litert_web",
+    "litert-webgpu": "edgekit.runtime.engines.litert_web:WEBGPU",
 }
+
+#: Those that only browsers have.
+BROWSER_ENGINES = ("litert-web", "litert-webgpu")
 
 NOT_INSTALLED = "not installed"
 
@@ -59,7 +65,8 @@ def engine(name: str) -> Engine:
         UsageError: ``EK-ENGINE``: no such engine.
     """
     if name in ENGINES:
-        own: Engine = import_module(ENGINES[name]).ENGINE
+        module, _, attribute = ENGINES[name].partition(":")
+        own: Engine = getattr(import_module(module), attribute or "ENGINE")
         return own
     for point in _entry_points().select(name=name):
         third_party: Engine = point.load()

@@ -86,7 +86,7 @@ class Engine(Protocol):
         name: What users call it, for example ``litert``.
         formats: File formats it loads, for example ``("tflite",)``.
         platforms: Where its library runs; empty when that is wherever it can be installed.
-        accelerator: What it computes on: ``cpu`` or ``cuda``.
+        accelerator: What it computes on: ``cpu``, ``cuda`` or ``webgpu``.
         install_hint: One line that says how to get it.
     """
 

@@ -62,7 +62,7 @@ class BoardState:
     """One look at a machine. What cannot be read there is None, or empty.
 
     Attributes:
-        at_s: When, in seconds of the machine's monotonic clock.
+        at_s: When, in seconds of the machine's monotonic clock; 0 where that was not told.
         frequencies_hz: Of each core, now.
         governors: Of each core, as in ``ondemand``.
         temperature_celsius: Of the processor.
@@ -71,6 +71,7 @@ class BoardState:
         load_per_core: Share of the time since the look before (0 to 1) in which a core was busy, mean over cores.
         free_memory_bytes: What a program could have without swapping.
         power_source: ``mains`` or ``battery``.
+        battery_percent: How full the battery is.
         power_w: What the board's own meter says it takes (Raspberry Pi 5).
         others_load_per_core: What of the load was not the measurement's own doing.
         throttle_count: How often cores and packages of an x86 processor were slowed down for their heat since the
@@ -92,6 +93,7 @@ class BoardState:
     throttle_count: int | None = None
     frequency_limit_hz: int | None = None
     thermal_status: int | None = None
+    battery_percent: float | None = None
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,7 @@ class Process:
         first_ms: The first inference.
         warm_up_calls, warm_up_s: What came before the steady state.
         settled: Whether the warm-up ended because durations had settled, rather than by its time limit.
-        elapsed_ns: Durations of whole inferences in the steady state.
+        elapsed_ns: Durations of whole inferences in the steady state; see *calls_per_sample*.
         round_sizes: How many of them belong to each round; the block's processes take turns, round by round, so that
             the same rounds of two processes were measured side by side.
         spans: Durations of the parts of an inference.
@@ -137,6 +139,8 @@ class Process:
         failure: Why it failed, in one line; empty when it did not.
         signal: Name of the signal that ended it.
         log: The last lines it wrote.
+        calls_per_sample: Inferences that were timed together, where the timer is too coarse for one: a duration is then
+            their mean.
     """
 
     repeat: int
@@ -163,6 +167,7 @@ class Process:
     failure: str = ""
     signal: str | None = None
     log: str = ""
+    calls_per_sample: int = 1
 
 
 @dataclass(frozen=True)
@@ -258,7 +263,7 @@ class Conditions:
         inputs, outputs: Element type and shape of each: ``float32[1, 28, 28, 1]``.
         precision: The recipe.
         batch: Samples in an inference.
-        accelerator: ``cpu`` or ``cuda``.
+        accelerator: ``cpu``, ``cuda`` or ``webgpu``.
         cpus: Cores the processes were bound to; None when they were not.
     """
 
@@ -285,6 +290,9 @@ class Cell:
         energy: Why there is no `BoardState.power_w`; empty when there is.
         operators_reason: Why there are no operators, when they were asked for.
         guest_instructions: Of one inference on an emulated board.
+        remarks: What else to know of it, one line each: how its outputs differ from those of the same engine elsewhere.
+        build: Which build of the engine was loaded, where it has several: ``default``, ``threaded`` or ``compat``.
+        fully_accelerated: Whether all operators ran in the accelerated backend, where the engine tells.
     """
 
     device: str
@@ -302,6 +310,9 @@ class Cell:
     trace: Trace | None = None
     energy: str = ""
     guest_instructions: int | None = None
+    remarks: tuple[str, ...] = ()
+    build: str | None = None
+    fully_accelerated: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -336,6 +347,46 @@ class BundleRecord:
 
 
 @dataclass(frozen=True)
+class BrowserRecord:
+    """A browser that ran a page of measurements, as it described itself. What it does not tell is None.
+
+    Attributes:
+        user_agent, platform, mobile, model: Who it says it is; the model of the phone, which few tell.
+        cores: That it shows, which may be fewer than there are.
+        memory_gib: Rounded, and never more than 8.
+        secure_context, cross_origin_isolated: What threads and WebGPU, and threads and exact timers, depend on.
+        relaxed_simd: Whether its WebAssembly has these instructions, which int8 gains from.
+        webgpu, webgpu_adapter: Whether it has WebGPU, and on what.
+        automated: Whether a program drives it, or it only poses as a phone: its figures are no phone's.
+        timer_resolution_us: The least time that it can tell.
+        screen: Width, height and pixel ratio: ``412x839@2``.
+        litert_js: Version of the runtime.
+        connection: How the page came to it: ``localhost``, ``https`` or ``http``.
+        why_threads: Which threads it got and why, in the page's own words.
+        started: When the measurement began by its clock, as ISO 8601.
+    """
+
+    user_agent: str
+    platform: str
+    mobile: bool | None
+    model: str | None
+    cores: int
+    memory_gib: float | None
+    secure_context: bool
+    cross_origin_isolated: bool
+    relaxed_simd: bool
+    webgpu: bool
+    webgpu_adapter: str | None
+    automated: bool
+    timer_resolution_us: float
+    screen: str
+    litert_js: str
+    connection: Literal["localhost", "https", "http"]
+    why_threads: str
+    started: str
+
+
+@dataclass(frozen=True)
 class DeviceRecord:
     """A device, or why there is nothing of it.
 
@@ -345,6 +396,7 @@ class DeviceRecord:
         engines: Versions of what is installed there, by name.
         noise_floor_percent: Smaller differences are none.
         failure: Why it was not reached, or failed, in one line.
+        browser: None where it is none.
     """
 
     name: str
@@ -354,6 +406,7 @@ class DeviceRecord:
     engines: Mapping[str, str]
     noise_floor_percent: float = 2.0
     failure: str = ""
+    browser: BrowserRecord | None = None
 
 
 @dataclass(frozen=True)
@@ -437,7 +490,8 @@ class Profile:
         """Every inference of the steady state as a row of a `pandas.DataFrame`.
 
         Columns: ``device``, ``bundle`` (its name), ``variant``, ``engine``, ``repeat``, ``round``, ``elapsed_ms``.
-        Processes that failed are left out.
+        Processes that failed are left out. What was timed several at a time has one row for each mean (see
+        `Process.calls_per_sample`).
 
         Raises:
             UsageError: ``EK-MISSING-PACKAGE``: pandas is not installed.
