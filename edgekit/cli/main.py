@@ -19,6 +19,7 @@ VERBS = {
     "run": "Run a bundle's model on a file.",
     "verify": "Check a bundle's files and outputs.",
     "profile": "Measure variants, engines and devices side by side.",
+    "phone": "Try and measure a bundle in a phone's browser.",
     "report": "Render profiles again, several as one.",
     "compare": "Hold a new profile against an older one.",
     "deploy": "Put a bundle on a device, ready to run.",

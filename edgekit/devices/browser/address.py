@@ -23,7 +23,7 @@ def lan_addresses() -> tuple[str, ...]:
 
 
 def qr_code(text: str) -> str:
-    """*text* as a QR code for a terminal: half a line for each row, dark on light whatever the terminal's colours.
+    """*text* as a QR code for a terminal, two rows in a line; black on white whatever the terminal's colours are.
 
     Raises:
         UsageError: ``EK-MISSING-PACKAGE``: segno is not installed.
@@ -35,7 +35,8 @@ def qr_code(text: str) -> str:
         raise UsageError("EK-MISSING-PACKAGE", message, hint) from error
     drawn = io.StringIO()
     segno.make(text, error="l", micro=False).terminal(drawn, compact=True, border=2)
-    return drawn.getvalue().rstrip("\n")
+    # What is drawn is the light: cameras do not all read a code whose colours are swapped.
+    return "\n".join(f"\x1b[97;40m{line}\x1b[0m" for line in drawn.getvalue().splitlines())
 
 
 def _outward() -> str | None:

@@ -20,16 +20,15 @@ import tempfile
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from edgekit.bundle import Bundle
 from edgekit.devices.browser.address import lan_addresses
 from edgekit.devices.browser.door import Door
+from edgekit.devices.browser.posted import read_progress
 from edgekit.devices.browser.site import Answer, answers
 from edgekit.errors import EdgekitError, UsageError
-from edgekit.schema import conform
 
 if TYPE_CHECKING:
     from aiohttp.web import BaseRequest, StreamResponse
@@ -237,7 +236,9 @@ class PhoneServer:
             with tempfile.SpooledTemporaryFile(max_size=MOST_PROGRESS_BYTES + 1) as spool:
                 await _receive_body(request, spool, MOST_PROGRESS_BYTES)
                 value = _read_json(spool)
-            self._progress(_progress_of(value))
+            self._progress(dict(vars(read_progress(value))))
+        except EdgekitError as error:
+            return _refuse(request, _Refused(400, error.message))
         except _Refused as refusal:
             return _refuse(request, refusal)
         return _done()
@@ -354,24 +355,6 @@ def _read_json(spool: Any) -> dict[str, Any]:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no number of JSON's")
-
-
-@dataclass(frozen=True)
-class _Progress:
-    run: str
-    device: str
-    done: float
-    text: str
-
-
-def _progress_of(value: dict[str, Any]) -> dict[str, Any]:
-    """The fields of a report of progress, fit to be shown."""
-    try:
-        progress: _Progress = conform(_Progress, value)
-    except ValueError as error:
-        raise _Refused(400, f"it is no report of progress: {error}") from None
-    texts = {key: _brief(text) for key, text in vars(progress).items() if isinstance(text, str)}
-    return {**texts, "done": min(1.0, max(0.0, progress.done))}
 
 
 def _brief(text: str) -> str:

@@ -1,0 +1,148 @@
+"""``edgekit phone``: a page that tries and measures a bundle in a phone's browser."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from edgekit.devices.browser.server import PhoneServer
+
+_EPILOG = """\b
+Examples:
+  edgekit doctor --setup phone                         once: fetch LiteRT.js, which runs models in browsers
+  edgekit phone digits.edgekit --lan                   any phone in this network; one thread
+  edgekit phone digits.edgekit --lan --https           with threads; phones warn of the certificate
+  edgekit phone digits.edgekit --usb                   an Android phone on a cable, with threads and no warning
+  edgekit phone digits.edgekit --lan -o phone.html     keep a report of all phones
+  edgekit phone digits.edgekit --lan -o phone.json && edgekit report pi.json phone.json -o report.html
+"""
+
+
+@click.command("phone", epilog=_EPILOG)
+@click.argument("bundle", metavar="BUNDLE", type=click.Path(path_type=Path))
+@click.option("--lan", is_flag=True, help="Serve this machine's networks, not only this machine.")
+@click.option("--https", is_flag=True, help="With --lan: a certificate made now, for threads and WebGPU.")
+@click.option("--usb", is_flag=True, help="Have adb lead an Android phone on a cable here.")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="By default one that is free.")
+@click.option("--webgpu", is_flag=True, help="Measure on the phone's GPU besides.")
+@click.option("--variant", "variants", metavar="NAME", multiple=True, help="Keep to this variant. Repeatable.")
+@click.option("--threads", type=click.IntRange(min=1), help="Threads to use; by default one per core, at most 4.")
+@click.option("--quick", is_flag=True, help="2 workers and 1 s for each row, instead of 5 and 5 s; no batches.")
+@click.option("--strict", is_flag=True, help="10 workers and 60 s for each row; a row that fails is an error.")
+@click.option("--seed", type=click.IntRange(min=0), help="Of the order of measurements; by default a random one.")
+@click.option(
+    "-o",
+    "outputs",
+    metavar="FILE",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Write .html, .json (everything measured), .csv or .md, anew with each phone. Repeatable.",
+)
+@click.option("--once", is_flag=True, help="End after the first result.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output, at the end.")
+@click.option("--quiet", is_flag=True, help="Say nothing but the address and the results.")
+def command(
+    bundle: Path,
+    lan: bool,
+    https: bool,
+    usb: bool,
+    port: int,
+    webgpu: bool,
+    variants: tuple[str, ...],
+    threads: int | None,
+    quick: bool,
+    strict: bool,
+    seed: int | None,
+    outputs: tuple[Path, ...],
+    once: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Serve a page that runs BUNDLE's .tflite variants in a phone's browser; nothing is installed there.
+
+    The page lets one try the model, measures every variant as edgekit profile does, checks the outputs, and sends what
+    it measured back here. Any number of phones may come until Ctrl-C ends it. With three variants, a phone takes about
+    a minute (--quick: 15 s). Only this machine is served unless --lan is given; the address holds a password.
+    """
+    import secrets
+
+    from edgekit.bundle import Bundle
+    from edgekit.cli import console, findings
+    from edgekit.cli.sitting import Sitting
+    from edgekit.devices.browser.job import make_job, phone_settings
+    from edgekit.devices.browser.server import ANYWHERE, LOOPBACK, PhoneServer
+    from edgekit.errors import UsageError
+    from edgekit.profiling import outputs as files
+
+    if quick and strict:
+        raise UsageError("EK-ARGUMENT", "--quick and --strict exclude each other", "leave one out")
+    if https and not lan:
+        raise UsageError("EK-ARGUMENT", "--https is for phones in the network", "add --lan; localhost needs no https")
+    findings.require_packages()
+    files.check(outputs, operators=False)
+    settings = phone_settings(
+        "quick" if quick else "strict" if strict else "default",
+        seed=secrets.randbelow(1 << 31) if seed is None else seed,
+        threads=threads,
+    )
+    with ExitStack() as stack:
+        opened = stack.enter_context(Bundle.open(bundle))
+        job = make_job(opened, settings, webgpu=webgpu, variants=variants)
+        words = [*(["--webgpu"] if webgpu else []), *(word for name in variants for word in ("--variant", name))]
+        sitting = Sitting(opened, settings, words, outputs, as_json=as_json, quiet=quiet)
+        server = PhoneServer(
+            opened,
+            job,
+            receive=sitting.receive,
+            progress=sitting.progress,
+            host=ANYWHERE if lan else LOOPBACK,
+            port=port,
+            https=https,
+        )
+        stack.enter_context(server)
+        if usb:
+            from edgekit.devices.browser.usb import forwarded
+
+            stack.enter_context(forwarded(server.port))
+        click.echo("\n".join(_invitation(server, lan=lan, usb=usb, quiet=quiet)), err=True)
+        for entry in job["variants"]:
+            if entry["reason"]:
+                console.note(f"{entry['name']} will not run: {entry['reason']}", quiet)
+        sitting.wait(once=once)
+    sitting.end(strict=strict)
+
+
+def _invitation(server: PhoneServer, *, lan: bool, usb: bool, quiet: bool) -> list[str]:
+    """The address to open on the phone, as a picture too; what a page from there may use, and why."""
+    from edgekit.devices.browser.address import qr_code
+
+    if quiet:
+        return [*server.addresses, server.url]
+    best = server.addresses[0] if server.addresses else server.url
+    lines = ["", qr_code(best), ""] if server.addresses or usb else []
+    for address in server.addresses:
+        lines.append(f"open on the phone:  {address}")
+    if lan and not server.addresses:
+        lines.append("this machine is in no network")
+    if server.addresses and server.fingerprint:
+        lines += [
+            "  threads and WebGPU, where the phone has them; it warns of the certificate, whose SHA-256 is",
+            f"  {server.fingerprint}",
+        ]
+    elif server.addresses:
+        lines.append("  one thread and no WebGPU: browsers keep them for https and localhost (--https, or --usb)")
+    lines.append(f"on {'the phone with the cable' if usb else 'this machine'}:  {server.url}")
+    if not server.fingerprint:
+        lines.append("  threads and WebGPU, where the browser has them: it trusts localhost")
+    if not usb:
+        lines.append(
+            f"an Android phone on a cable opens that too, after:  adb reverse tcp:{server.port} tcp:{server.port}"
+        )
+    if not lan and not usb:
+        lines.append("other phones cannot come: --lan serves this network")
+    lines.append("Ctrl-C ends it")
+    return lines
