@@ -59,7 +59,8 @@ _HEADERS = {
         (
             "default-src 'self'",
             "script-src 'self' 'wasm-unsafe-eval'",
-            "worker-src 'self' blob:",
+            "connect-src 'self' blob:",
+            "worker-src 'self'",
             "img-src 'self' blob: data:",
             "media-src 'self' blob:",
             "object-src 'none'",
