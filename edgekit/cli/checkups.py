@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from edgekit.runtime.machine import Machine
+    from edgekit.runtime.machine import Cluster, Machine
+    from edgekit.runtime.profiler.records import BoardState
 
 
 def for_name(name: str) -> Callable[[str, bool], None] | None:
@@ -19,6 +20,8 @@ def for_name(name: str) -> Callable[[str, bool], None] | None:
         return _emulator
     if kind == "ssh":
         return _device
+    if kind == "adb":
+        return _phone
     is_bundle = name.endswith(".edgekit") or Path(name, "manifest.json").is_file()
     return _bundle if is_bundle else None
 
@@ -112,3 +115,61 @@ def _device(name: str, as_json: bool) -> None:
     apps = facts.inventory.apps
     deployed = [f"{name}: {app.current} is current" for name, app in sorted(apps.items()) if app.current]
     click.echo("\n".join(lines + (deployed or ["nothing is deployed there"])))
+
+
+def _phone(name: str, as_json: bool) -> None:
+    """What a phone behind adb is, what could run there, and how hot it is."""
+    from dataclasses import asdict
+
+    from edgekit.cli.console import document, note, size
+    from edgekit.devices.adb import EXPERIMENTAL
+    from edgekit.devices.adb import open as open_phone
+    from edgekit.devices.payload import why_not
+
+    with open_phone(name) as place:
+        phone, state = place.phone(), place.state()
+    machine = phone.machine.to_json()
+    formats = {format: why_not(format, phone.machine) for format in ("tflite", "pte")}
+    if as_json:
+        document(
+            {
+                "device": name,
+                "experimental": True,
+                "machine": machine,
+                "free_disk_bytes": phone.free_disk_bytes,
+                "state": asdict(state),
+                "formats": [
+                    {"format": format, "runs": reason is None, "reason": reason} for format, reason in formats.items()
+                ],
+            }
+        )
+        return
+    note(EXPERIMENTAL)
+    memory = phone.machine.free_memory_bytes
+    lines = [
+        *machine_lines(machine, None)[:3],
+        *(f"cores     {_cluster(cluster)}" for cluster in phone.machine.clusters),
+        f"system    {phone.machine.os}, pages of {phone.machine.page_bytes >> 10} KiB",
+        f"free      {size(phone.free_disk_bytes)} of disk, {'unknown' if memory is None else size(memory)} of memory",
+        f"now       {_now(state)}",
+        "",
+        *(f".{format:<8} {'runs there' if reason is None else reason}" for format, reason in formats.items()),
+    ]
+    click.echo("\n".join(lines))
+
+
+def _cluster(cluster: Cluster) -> str:
+    """As in ``4-7: 4 x cortex-a78 up to 2.40 GHz``."""
+    numbers = cluster.cpus
+    whole = numbers == tuple(range(numbers[0], numbers[-1] + 1))
+    shown = f"{numbers[0]}-{numbers[-1]}" if whole and len(numbers) > 1 else ",".join(map(str, numbers))
+    speed = "" if cluster.frequency_hz is None else f" up to {cluster.frequency_hz / 1e9:.2f} GHz"
+    return f"{shown}: {len(numbers)} x {cluster.cpu or 'unknown processor'}{speed}"
+
+
+def _now(state: BoardState) -> str:
+    from edgekit.runtime.profiler.gate import marks_of
+
+    heat = "temperature unknown" if state.temperature_celsius is None else f"{state.temperature_celsius:.1f} °C"
+    power = f"on {state.power_source}" if state.power_source else "power source unknown"
+    return ", ".join([heat, power, *marks_of(state, (), state)])

@@ -24,6 +24,7 @@ Examples:
   edgekit doctor digits.edgekit           which variants of a bundle run here, and why the others do not
   edgekit doctor emulator:rpi4            what emulating a Raspberry Pi 4 takes, and whether it is here
   edgekit doctor ssh://pi@raspberrypi     what that device is, what runs there, and what is deployed
+  edgekit doctor adb:SERIAL               what that phone is, and what runs there (experimental)
   edgekit doctor --setup emulator         fetch what emulated boards run: Debian's Python, the engines
   edgekit doctor --setup deploy:rpi4      fetch what deploying there takes, to do so later without a network
   edgekit doctor --setup tflite-runtime   make the separate environment that this engine needs

@@ -22,5 +22,8 @@ def open_ssh(name: str) -> SshDevice:
     device = open_device(name)
     if not isinstance(device, SshDevice):
         device.close()
-        raise UsageError("EK-ARGUMENT", f"bundles are not deployed to {name!r}", "devices are written ssh://USER@HOST")
+        hint = "devices are written ssh://USER@HOST"
+        if name.partition(":")[0] == "adb":
+            hint = "phones run apps: edgekit integrate BUNDLE --for android  makes a starter for one"
+        raise UsageError("EK-ARGUMENT", f"bundles are not deployed to {name!r}", hint)
     return device

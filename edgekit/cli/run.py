@@ -16,6 +16,7 @@ Examples:
   edgekit run digits.edgekit --input sample.npy --variant int8.pte --engine executorch
   edgekit run digits.edgekit --input sample.npy --output scores.npz --json
   edgekit run digits.edgekit --input seven.png --on ssh://pi@raspberrypi.local
+  edgekit run digits.edgekit --input seven.png --on adb:        the only phone that adb devices lists
 """
 
 
@@ -30,7 +31,7 @@ Examples:
     metavar="DEVICE",
     default="local",
     show_default=True,
-    help="local, ssh://USER@HOST or emulator:BOARD.",
+    help="local, ssh://USER@HOST, adb:SERIAL (a phone; experimental) or emulator:BOARD.",
 )
 @click.option("--variant", metavar="NAME", help="The variant; by default the best that runs here.")
 @click.option("--engine", metavar="NAME", help="The engine; by default the variant's first that is installed.")

@@ -29,17 +29,19 @@ class Call:
     """What became of a call of ``adb``. Its exit code alone says little: adb 29 has 0 for a command that was cut off.
 
     Attributes:
-        output, errors: What it wrote; which of the two a message goes to differs between versions of adb.
+        output: What it wrote, with what a command on the phone wrote.
+        errors: The same on standard error. Which of the two adb's own messages go to differs between versions.
     """
 
     exit_code: int
-    output: str
+    output: bytes
     errors: str
 
     @property
     def said(self) -> list[str]:
         """All that it wrote, line by line."""
-        return [line.strip() for text in (self.output, self.errors) for line in text.splitlines() if line.strip()]
+        text = f"{self.output.decode(errors='replace')}\n{self.errors}"
+        return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 def program() -> str:
@@ -85,7 +87,7 @@ def call(arguments: Sequence[str], *, timeout_s: float, watch: Callable[[], None
                 if watch is not None:
                     watch()
                 continue
-            return Call(process.returncode, output.decode(errors="replace"), errors.decode(errors="replace"))
+            return Call(process.returncode, output, errors.decode(errors="replace"))
     finally:
         process.kill()
         process.wait()

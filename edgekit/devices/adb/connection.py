@@ -7,7 +7,6 @@ name, hashed on the phone, and renamed.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import re
 import secrets
@@ -57,19 +56,8 @@ class Connection:
             DeviceError: ``EK-CONNECT``: the connection broke, or the phone gave no answer; ``EK-DEVICE``: it is there
                 and the command took longer than it may.
         """
-        token = secrets.token_hex(8)
-        try:
-            done = self._call(["shell", f'{{ {command}\n}}; echo "{token}:$?:"'], timeout_s, watched=long)
-        except client.Late:
-            if not long:
-                raise self._frozen(timeout_s) from None
-            raise DeviceError(
-                "EK-DEVICE", f"{self.device}: no result after {timeout_s:.0f} s", "does it hang?"
-            ) from None
-        end = re.search(rf"{token}:(\d+):\s*\Z", done.output)
-        if end is None:
-            raise self._broken(done)
-        return Answer(int(end[1]), done.output[: end.start()], tuple(done.errors.splitlines()))
+        status, output, errors = self._shell(command, timeout_s, long)
+        return Answer(status, output.decode(errors="replace"), errors)
 
     def do(self, command: str, *, timeout_s: float = ANSWER_S) -> str:
         """A command that has to succeed; its output.
@@ -110,7 +98,7 @@ class Connection:
             for name, data in files.items():
                 Path(scratch, f".{name}.part").write_bytes(data)
             size_bytes = sum(map(len, files.values()))
-            self._push([f"{scratch}/.{name}.part" for name in files], folder, size_bytes)
+            self._push([f"{scratch}/.{name}.part" for name in files], f"{folder}/", size_bytes)
         parts = " ".join(shlex.quote(f".{name}.part") for name in files)
         moves = "; ".join(f"mv -f {shlex.quote(f'.{name}.part')} {shlex.quote(name)}" for name in files)
         due = {f".{name}.part": hashlib.sha256(data).hexdigest() for name, data in files.items()}
@@ -137,12 +125,31 @@ class Connection:
         )
 
     def fetch(self, file: str) -> bytes:
-        """The contents of *file*: as text, which the mark at the end shows to be whole.
+        """The contents of *file*.
 
         Raises:
             DeviceError: ``EK-DEVICE``: it cannot be read; ``EK-CONNECT``: the connection broke.
         """
-        return base64.b64decode(self.do(f"base64 {shlex.quote(file)}", timeout_s=300))
+        status, output, errors = self._shell(f"cat {shlex.quote(file)}", 300, long=True)
+        if status != 0:
+            raise failure(self.device, Answer(status, "", errors))
+        return output
+
+    def _shell(self, command: str, timeout_s: float, long: bool) -> tuple[int, bytes, tuple[str, ...]]:
+        """Exit code, output and lines on standard error; see `ask`."""
+        token = secrets.token_hex(8)
+        try:
+            done = self._call(["shell", f'{{ {command}\n}}; echo "{token}:$?:"'], timeout_s, watched=long)
+        except client.Late:
+            if not long:
+                raise self._frozen(timeout_s) from None
+            raise DeviceError(
+                "EK-DEVICE", f"{self.device}: no result after {timeout_s:.0f} s", "does it hang?"
+            ) from None
+        end = re.search(rf"{token}:(\d+):\s*\Z".encode(), done.output)
+        if end is None:
+            raise self._broken(done)
+        return int(end[1]), done.output[: end.start()], tuple(done.errors.splitlines())
 
     def _push(self, sources: Sequence[str], target: str, size_bytes: int) -> None:
         limit_s = _limit_s(size_bytes)
@@ -153,10 +160,12 @@ class Connection:
             raise DeviceError("EK-CONNECT", reason, _BROKEN_HINT) from None
         if done.exit_code == 0:
             return
-        said = "\n".join(done.said)
-        if any(words in said for words in (*_FULL, *_REFUSALS)):
-            self._remove_parts(target)
-            raise failure(self.device, Answer(done.exit_code, "", tuple(done.said)))
+        for line in done.said:
+            if any(words in line for words in _FULL):
+                self._remove_parts(target)
+                raise DeviceError("EK-DEVICE", f"{self.device}: the disk is full", "free some space there")
+            if any(words in line for words in _REFUSALS):
+                raise DeviceError("EK-DEVICE", f"{self.device}: {line.rpartition('remote ')[2]}")
         raise self._broken(done)
 
     def _remove_parts(self, target: str) -> None:

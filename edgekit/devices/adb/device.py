@@ -35,7 +35,7 @@ def open(name: str) -> AdbDevice:
     serial = name.partition(":")[2]
     if serial != serial.strip() or serial.startswith("-") or not serial.isprintable():
         raise UsageError("EK-ARGUMENT", f"{name!r} is not the name of a phone", "adb:SERIAL, as adb devices lists them")
-    return AdbDevice(name, serial)
+    return AdbDevice(name.removesuffix(":"), serial)
 
 
 class AdbDevice:
@@ -57,7 +57,8 @@ class AdbDevice:
             DeviceError: ``EK-CONNECT``: it is out of reach; ``EK-DEVICE``: nothing of edgekit's runs on it.
         """
         if self._phone is None:
-            self._phone = phone.read_phone(self.name, self._connected().ask(phone.FACTS).output)
+            connection = self._connected()
+            self._phone = phone.read_phone(connection.device, connection.ask(phone.FACTS).output)
         return self._phone
 
     def state(self) -> BoardState:
@@ -107,7 +108,8 @@ class AdbDevice:
 
     def _connected(self) -> Connection:
         if self._connection is None:
-            self._connection = Connection(self.name, listing.find(self._serial))
+            serial = listing.find(self._serial)
+            self._connection = Connection(f"adb:{serial}", serial)
         return self._connection
 
     @contextmanager
@@ -122,15 +124,15 @@ class AdbDevice:
             store = Store(self._connected(), found.free_disk_bytes, report)
             self._stores.append(store)
             script = store.runner(part)
-            hosts = [_Host(self.name, self._connected(), found, store, bundle, script) for bundle in opened]
+            hosts = [_Host(self._connected(), found, store, bundle, script) for bundle in opened]
             yield [WithRunner(host, bundle) for host, bundle in zip(hosts, opened, strict=True)]
 
 
 class _Host:
     """See `edgekit.devices.runner.RunnerHost`."""
 
-    def __init__(self, device: str, connection: Connection, phone: Phone, store: Store, bundle: Bundle, script: str):
-        self.device = device
+    def __init__(self, connection: Connection, phone: Phone, store: Store, bundle: Bundle, script: str):
+        self.device = connection.device
         self.machine = phone.machine
         self._connection = connection
         self._store = store

@@ -106,7 +106,8 @@ def _ask() -> tuple[tuple[Listed, ...], bool]:
     if answer.exit_code != 0:
         last = answer.said[-1] if answer.said else f"exit code {answer.exit_code}"
         raise DeviceError("EK-CONNECT", f"adb does not work here: {last}", "does  adb devices  work?")
-    return read(answer.output), "daemon started" in answer.errors + answer.output
+    fresh = any("daemon started" in line for line in answer.said)
+    return read(answer.output.decode(errors="replace")), fresh
 
 
 def _absent(serial: str, others: Sequence[str]) -> DeviceError:

@@ -14,7 +14,7 @@ from edgekit.runtime.profiler.records import BoardState
 PLACE = "/data/local/tmp"
 
 #: What the phone needs of a shell: all in Android 8 and later.
-_TOOLS = ("base64", "cat", "df", "find", "mkdir", "mv", "rm", "sha256sum", "sync", "uname")
+_TOOLS = ("cat", "df", "find", "mkdir", "mv", "rm", "sha256sum", "sync", "uname")
 
 #: Reads a file's first line without starting a program: phones have many cores, and some a slow shell. Short names
 #: would be aliases there: ``r`` is one of mksh.
@@ -147,6 +147,7 @@ def read_state(text: str, before: str | None = None) -> BoardState:
         load_per_core=None if before is None else _load(_sections(before).get("stat", ""), sections.get("stat", "")),
         free_memory_bytes=kilobytes(sections.get("meminfo", "")).get("MemAvailable"),
         power_source=read_power_source(sections.get("battery", "")),
+        battery_percent=read_battery_percent(sections.get("battery", "")),
     )
 
 
@@ -178,6 +179,14 @@ def read_power_source(text: str) -> str | None:
     if powered or (status and status[1] == "3"):  # BatteryManager.BATTERY_STATUS_DISCHARGING
         return "battery"
     return "mains" if status and status[1] in "25" else None  # charging, full
+
+
+def read_battery_percent(text: str) -> float | None:
+    """How full the battery is in ``dumpsys battery``; None where it does not say."""
+    level, scale = (re.search(rf"^\s*{name}:\s*(\d+)", text, re.MULTILINE) for name in ("level", "scale"))
+    if level is None or (scale is not None and int(scale[1]) == 0):
+        return None
+    return 100 * int(level[1]) / (int(scale[1]) if scale else 100)
 
 
 @dataclass(frozen=True)
