@@ -52,6 +52,8 @@ class Variant:
     of samples with the same largest output) compare with the float source model's outputs. ``arena_bytes`` is
     about what intermediate values take while it runs; None when unknown. ``batch`` is the number of samples that the
     file takes per inference: one, or several to measure throughput.
+    ``backend`` is what its operators are lowered to (see `edgekit.target.Backend`). A file for one that no engine of a
+    desktop has is *exported, not run*: its structure was checked, and what is measured by running it is None.
     ``delegated_share`` is the percentage of operators that run inside the accelerated backend; None in a format that
     knows no such backend.
     """
@@ -65,9 +67,9 @@ class Variant:
     engines: tuple[str, ...]
     minimum_runtime: Mapping[str, str]
     producers: Mapping[str, str]
-    snr_db: float
-    max_abs_diff: float
-    agreement: float
+    snr_db: float | None
+    max_abs_diff: float | None
+    agreement: float | None
     delegated_share: float | None
     undelegated_ops: Mapping[str, int]
     accuracy: float | None = None
@@ -75,6 +77,12 @@ class Variant:
     arena_bytes: int | None = None
     warnings: tuple[str, ...] = ()
     batch: int = 1
+    backend: str = "xnnpack"
+
+    @property
+    def checked(self) -> bool:
+        """Whether it was run when it was built, and compared with the float source model."""
+        return self.snr_db is not None
 
 
 @dataclass(frozen=True)
@@ -311,6 +319,8 @@ def parse_manifest(data: bytes) -> Manifest:
             raise ValueError(f"variants.{variant.name}: size or hash")
         if not 0 < variant.batch < _MAX_AXIS:
             raise ValueError(f"variants.{variant.name}.batch")
+        if len({value is None for value in (variant.snr_db, variant.max_abs_diff, variant.agreement)}) > 1:
+            raise ValueError(f"variants.{variant.name}: some of what a run gives is missing")
     if len({variant.name for variant in manifest.variants}) != len(manifest.variants) or not manifest.variants:
         raise ValueError("variants")
     manifest.variant(manifest.recommended["variant"])

@@ -28,8 +28,18 @@ Verdict = Literal["cannot", "slower", "discouraged"]
 #: CPU features that decide which files run, and which kernels; `edgekit.runtime.machine` reads them from a device.
 Feature = Literal["neon", "fp16", "dotprod", "i8mm", "bf16", "sve", "sve2", "avx2", "avx512", "vnni"]
 
-#: Backends that the Python packages of the engines have on a desktop. A file for any other is exported, not run.
-_HOST_BACKENDS = frozenset({"xnnpack", "qnnpack", "cpu"})
+#: What people call a backend.
+BACKEND_TITLES: Mapping[str, str] = {
+    "xnnpack": "XNNPACK",
+    "qnnpack": "QNNPACK",
+    "cpu": "CPU",
+    "gpu": "GPU",
+    "vulkan": "Vulkan",
+    "coreml": "Core ML",
+}
+#: Backends that the Python packages of the engines have on a desktop, and LiteRT's for GPUs, which takes the same file
+#: as the CPU. A file for any other is exported, not run.
+_HOST_BACKENDS = frozenset({"xnnpack", "qnnpack", "cpu", "gpu"})
 
 
 @dataclass(frozen=True)

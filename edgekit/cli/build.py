@@ -80,7 +80,8 @@ def command(
     """Build the bundle of a project, or of a bare model file, for one or more targets.
 
     Trains if the project says so, exports every recipe in every format the target takes, runs each file with its
-    real engine and compares it with the float model. What was made before is taken from the cache.
+    real engine and compares it with the float model. Files for Vulkan and Core ML run in apps alone: their structure
+    is checked, and they are marked as exported, not run. What was made before is taken from the cache.
     """
     from edgekit.cli.progress import Progress
     from edgekit.pipeline.build import run_build
@@ -138,6 +139,8 @@ def _summary(result: Result) -> str:
             lines += [f"{row.plan.name}: warning: {warning}" for warning in row.made.variant.warnings]
     lines += [f"{item.name} not built: {item.reason}" for item in result.skipped]
     lines += [f"limit not met: {line}" for line in result.unmet]
+    if result.unproven:
+        lines.append(f"limits not checked: {', '.join(result.unproven)}: exported, not run")
     if result.manifest is not None:
         recommended = result.manifest.recommended
         failed = sum(row.error is not None for row in result.rows)
@@ -150,9 +153,15 @@ def _summary(result: Result) -> str:
 
 
 def _row(row: Row) -> tuple[str, ...]:
+    from edgekit.target import BACKEND_TITLES
+
     if row.made is None:
         return (row.plan.name, "failed", *("-" * 6))
     variant, trial = row.made.variant, row.made.trial
+    if trial is None:
+        host = f"exported, not run ({BACKEND_TITLES[variant.backend]})"
+    else:
+        host = f"{trial['latency_ms']['median']:.3f} ms"
     return (
         variant.name,
         console.size(variant.size_bytes),
@@ -161,7 +170,7 @@ def _row(row: Row) -> tuple[str, ...]:
         console.number(variant.snr_db, 1),
         console.number(variant.agreement, 1),
         console.number(variant.delegated_share, 1),
-        f"{trial['latency_ms']['median']:.3f} ms",
+        host,
     )
 
 
@@ -172,10 +181,10 @@ def _document(result: Result) -> dict[str, Any]:
     for row in result.rows:
         entry: dict[str, Any] = {"name": row.plan.name, "format": row.plan.format, "recipe": row.plan.recipe.name}
         if row.made is not None:
-            host = {
-                key: row.made.trial[key] for key in ("engine", "engine_version", "threads", "latency_ms", "load_ms")
-            }
-            entry |= {"status": "ok", **asdict(row.made.variant), "host": host}
+            kept, trial = ("engine", "engine_version", "threads", "latency_ms", "load_ms"), row.made.trial
+            host = None if trial is None else {key: trial[key] for key in kept}
+            status = "exported, not run" if trial is None else "ok"
+            entry |= {"status": status, **asdict(row.made.variant), "host": host}
         elif row.error is not None:
             entry |= {"status": "failed", "error": row.error.to_json()}
         rows.append(entry)
@@ -189,6 +198,7 @@ def _document(result: Result) -> dict[str, Any]:
         "variants": rows,
         "skipped": [vars(item) for item in result.skipped],
         "unmet_limits": list(result.unmet),
+        "unproven": list(result.unproven),
         "recommended": dict(manifest.recommended) if manifest is not None else None,
         "unchanged": result.unchanged,
         "seconds": round(result.seconds, 3),

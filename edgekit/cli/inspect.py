@@ -98,16 +98,20 @@ def _lines(manifest: Manifest) -> Iterator[str]:
 
 def _row(variant: Variant) -> list[str]:
     from edgekit.cli import console
+    from edgekit.target import BACKEND_TITLES
 
+    where = ", ".join(variant.engines)
+    if not variant.checked:
+        where += f" ({BACKEND_TITLES.get(variant.backend, variant.backend)}): exported, not run"
     return [
         variant.name,
         console.size(variant.size_bytes),
         "-" if variant.accuracy is None else f"{variant.accuracy:.2f} %",
         "-" if variant.accuracy_drop is None else f"{variant.accuracy_drop:.2f}",
         console.number(variant.snr_db, 1),
-        f"{variant.agreement:.1f} %",
+        "-" if variant.agreement is None else f"{variant.agreement:.1f} %",
         "-" if variant.delegated_share is None else f"{variant.delegated_share:.0f} %",
-        ", ".join(variant.engines),
+        where,
     ]
 
 

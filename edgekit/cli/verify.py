@@ -34,7 +34,7 @@ _AT_A_TIME = 2
     multiple=True,
     default=("local",),
     show_default=True,
-    help="local, ssh://USER@HOST or emulator:BOARD. Repeatable.",
+    help="local, ssh://USER@HOST, adb:SERIAL (a phone; experimental) or emulator:BOARD. Repeatable.",
 )
 @click.option("--variant", metavar="NAME", help="Only this variant.")
 @click.option(
@@ -123,6 +123,9 @@ def command(
         console.note(f"{loss.message} [{loss.code}]")
     if lost:
         raise lost[0][1]
+    if all(row.required_snr_db is None for _, row in rows):
+        first = rows[0][1]
+        raise EdgekitError("EK-NO-VARIANT", f"nothing ran: {first.variant}: {first.reason}", "try it in such an app")
     if all(row.status == NOT_RUN for _, row in rows):
         raise EdgekitError("EK-ENGINE", "no variant ran: no engine for them is installed", "pip install ai-edge-litert")
 

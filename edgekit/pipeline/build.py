@@ -51,6 +51,8 @@ class Result:
         skipped: What was not planned, and why.
         unmet: Each missed limit as one line; empty when a bundle was written.
         unchanged: The bundle was there already, byte for byte.
+        unproven: Variants that no limit could be held against, because they were exported, not run; empty without
+            limits.
     """
 
     path: Path
@@ -61,6 +63,7 @@ class Result:
     unmet: tuple[str, ...]
     seconds: float
     unchanged: bool = False
+    unproven: tuple[str, ...] = ()
 
     def raise_for_failure(self, strict: bool = False) -> None:
         """Raise what the exit code is for: limits that were not met, or variants that failed.
@@ -157,7 +160,7 @@ def run_build(
     if jobs is not None and jobs < 1:
         raise UsageError("EK-ARGUMENT", f"--jobs is {jobs}", "it takes a number from 1")
     _check_host()
-    origin.check_installed([plan.format for plan in plans])
+    origin.check_installed([plan.format for plan in plans], [plan.backend for plan in plans])
     folder = out or origin.directory / "build"
     cache = Cache.default(fresh)
     _check_space(cache.root, folder)
@@ -166,12 +169,13 @@ def run_build(
         stages = Stages(cache, pool, listener, origin.name)
         reference, rows = _interruptible(pool, lambda: _make(stages, origin, plans, device))
         made = [row.made for row in rows if row.made is not None]
-        unmet = _unmet(origin, reference, [item.variant for item in made], max_drop)
+        variants = [item.variant for item in made]
+        unmet, unproven = _unmet(origin, reference, variants, max_drop), _unproven(origin, variants, max_drop)
         manifest, unchanged = None, False
         if made and not unmet:
             manifest, unchanged = assemble(origin, device, reference, made, max_drop, destination)
     cache.prune()
-    return Result(destination, manifest, reference, rows, skipped, unmet, monotonic() - began, unchanged)
+    return Result(destination, manifest, reference, rows, skipped, unmet, monotonic() - began, unchanged, unproven)
 
 
 def _make(stages: Stages, origin: Origin, plans: Sequence[Plan], target: Target) -> tuple[Reference, tuple[Row, ...]]:
@@ -222,6 +226,12 @@ def _unmet(
             drop = f"{variant.name} loses {variant.accuracy_drop:.2f} points of accuracy"
             lines.append(f"{drop}, {variant.accuracy_drop - allowed:.2f} more than the {allowed:g} allowed")
     return tuple(lines)
+
+
+def _unproven(origin: Origin, variants: Sequence[Variant], max_drop: float | None) -> tuple[str, ...]:
+    """Names of the variants whose quality is limited and not known."""
+    limited = max_drop is not None or origin.limits.max_drop is not None or origin.limits.min_snr_db is not None
+    return tuple(variant.name for variant in variants if not variant.checked) if limited else ()
 
 
 def _check_host() -> None:

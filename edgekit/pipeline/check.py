@@ -26,14 +26,18 @@ CHECKING_ENGINES = {
 class Quality:
     """How far a variant is from the float source model on the evaluation samples.
 
-    ``accuracy`` and ``accuracy_drop`` are in percent and percentage points, None without labels.
+    ``accuracy`` and ``accuracy_drop`` are in percent and percentage points, None without labels. All is None of a file
+    that no engine here runs.
     """
 
-    snr_db: float
-    max_abs_diff: float
-    agreement: float
+    snr_db: float | None
+    max_abs_diff: float | None
+    agreement: float | None
     accuracy: float | None
     accuracy_drop: float | None
+
+
+NOT_RUN = Quality(None, None, None, None, None)
 
 
 def judge(

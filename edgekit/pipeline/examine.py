@@ -1,4 +1,4 @@
-"""A look at an exported file: its structure, and a run over the check samples by its real engine."""
+"""A look at an exported file: its structure, and a run over the check samples by its real engine, if there is one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from edgekit.errors import ConversionError
 from edgekit.pipeline.check import CHECKING_ENGINES
-from edgekit.pipeline.gates import check_weights
+from edgekit.pipeline.gates import check_backend, check_weights
 from edgekit.pipeline.inspection import inspect_file
 from edgekit.pipeline.recipes import recipe
 from edgekit.runtime.trial import run_trial
@@ -27,19 +27,28 @@ def examine(
     parameter_count: int,
     samples: str,
     outputs: str,
+    backend: str,
+    runs_here: bool,
 ) -> dict[str, Any]:
     """Read the file's structure, run it over *samples*, write its outputs; a task for a worker.
 
+    Args:
+        runs_here: Whether there is an engine for its *backend*; otherwise it is not run.
+
     Returns:
-        ``facts`` (see `edgekit.pipeline.inspection.FileFacts`) and ``trial`` (see `edgekit.runtime.trial.run_trial`).
+        ``facts`` (see `edgekit.pipeline.inspection.FileFacts`) and ``trial`` (see `edgekit.runtime.trial.run_trial`),
+        which is None when it was not run.
 
     Raises:
-        ConversionError: ``EK-QUALITY`` when weights or size do not fit the recipe.
+        ConversionError: ``EK-QUALITY`` when backend, weights or size do not fit what was asked for.
     """
     facts = inspect_file(Path(file), format)
-    refusal = check_weights(facts, recipe(recipe_name), parameter_count, Path(file).stat().st_size)
+    refusal = check_backend(facts, backend) if format == "pte" else None
+    refusal = refusal or check_weights(facts, recipe(recipe_name), parameter_count, Path(file).stat().st_size)
     if refusal is not None:
         raise ConversionError("EK-QUALITY", refusal, "the file was refused; report it with the log")
+    if not runs_here:
+        return {"facts": asdict(facts), "trial": None}
     trial = run_trial(
         file=file,
         format=format,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from edgekit.pipeline.inspection import FileFacts, values_in
 from edgekit.pipeline.recipes import Recipe
+from edgekit.target import BACKEND_TITLES
 
 #: Share of a file's weights that must have the recipe's type. The rest: operators that have no kernel for it.
 _OWN_TYPE = 0.9
@@ -16,6 +17,22 @@ _MOST_EXTRA_VALUES = 4096
 #: channel has a scale and, in .tflite, a zero point of 8 bytes: once for its weights and once for its bias.
 _BYTES_PER_FILE, _BYTES_PER_OPERATOR, _BYTES_PER_BIAS = 32_768, 4096, 24
 _WHOLE_NUMBERS = ("int16", "int32", "int64", "bool")
+#: How ``.pte`` files name the backends.
+_BACKEND_IDS = {"xnnpack": "XnnpackBackend", "vulkan": "VulkanBackend", "coreml": "CoreMLBackend"}
+
+
+def check_backend(facts: FileFacts, backend: str) -> str | None:
+    """Why a ``.pte`` is refused; None when it is for *backend*, and at least a part of it.
+
+    A file of which XNNPACK takes nothing is fine: it runs all the same.
+    """
+    strange = [found for found in facts.backends if found != _BACKEND_IDS[backend]]
+    if strange:
+        return f"the file is for {strange[0]}, not for {BACKEND_TITLES[backend]}"
+    if not facts.backends and backend != "xnnpack":
+        found = ", ".join(facts.undelegated_ops)
+        return f"{BACKEND_TITLES[backend]} takes none of the model's operators ({found})"
+    return None
 
 
 def check_weights(facts: FileFacts, recipe: Recipe, parameter_count: int, size_bytes: int) -> str | None:

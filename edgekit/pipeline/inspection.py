@@ -45,6 +45,7 @@ class FileFacts:
         delegated_share: Percent of operators that run inside the accelerated backend; None in a format without one.
         undelegated_ops: How often each operator occurs outside of it.
         arena_bytes: The most that values between operators take at one time; None where the format does not say.
+        backends: Ids of the backends that parts of a ``.pte`` file are delegated to, as they stand in it.
     """
 
     weight_bytes: Mapping[str, int]
@@ -54,6 +55,7 @@ class FileFacts:
     delegated_share: float | None
     undelegated_ops: Mapping[str, int] = field(default_factory=dict)
     arena_bytes: int | None = None
+    backends: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -63,6 +65,7 @@ class FileFacts:
         outside: Mapping[str, int],
         kinds: Mapping[str, str],
         arena_bytes: int | None = None,
+        backends: tuple[str, ...] = (),
     ) -> FileFacts:
         """Sum up what a reader found: *inside* and *outside* count operators by name, *kinds* maps names to kinds."""
         weights: Counter[str] = Counter()
@@ -79,6 +82,7 @@ class FileFacts:
             delegated_share=delegated,
             undelegated_ops=dict(sorted(outside.items())),
             arena_bytes=arena_bytes,
+            backends=backends,
         )
 
     @classmethod

@@ -22,6 +22,7 @@ from edgekit.pipeline.project import (
 )
 from edgekit.pipeline.sources import SourceSpec
 from edgekit.runtime.preprocess import Preprocessing
+from edgekit.target import BACKEND_TITLES
 from edgekit.tensors import TensorSpec
 
 #: Packages whose versions decide what a source model of each family computes.
@@ -36,6 +37,14 @@ _PACKAGES = {
 }
 #: What .onnx files need besides.
 _ONNX_PACKAGES = ("onnx", "onnxruntime", "onnxscript")
+#: What a backend needs besides, and where it is from.
+_BACKEND_PACKAGES = {
+    "vulkan": (("executorch.backends.vulkan",), "it is part of executorch: pip install 'edgekit[build]'"),
+    "coreml": (
+        ("coremltools", "executorch.backends.apple.coreml.executorchcoreml"),
+        "they come with executorch on Linux (x86_64) and macOS: pip install 'edgekit[build]'",
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -101,8 +110,8 @@ class Origin:
     def metric(self) -> str:
         return "accuracy" if self.project is None else self.project.metric.name
 
-    def check_installed(self, formats: Iterable[str]) -> None:
-        """Raise `UsageError` when a package that this source or one of *formats* needs is missing."""
+    def check_installed(self, formats: Iterable[str], backends: Iterable[str] = ()) -> None:
+        """Raise `UsageError` when a package that this source, or one of *formats* or *backends*, needs is missing."""
         kind = "torch" if self.source.kind == "pt2" else self.source.kind
         missing = [package for package in _PACKAGES[kind] if find_spec(package) is None]
         if missing:
@@ -111,6 +120,11 @@ class Origin:
         if "onnx" in formats and (missing := [package for package in _ONNX_PACKAGES if find_spec(package) is None]):
             hint = "pip install 'edgekit[baselines]'"
             raise UsageError("EK-MISSING-PACKAGE", f".onnx needs {missing[0]}, which is not installed", hint)
+        for backend in dict.fromkeys(backends):
+            packages, hint = _BACKEND_PACKAGES.get(backend, ((), ""))
+            if missing := [package for package in packages if find_spec(package) is None]:
+                what = f"files for {BACKEND_TITLES[backend]} need {missing[0]}, which is not installed"
+                raise UsageError("EK-MISSING-PACKAGE", what, hint)
 
 
 def find_origin(path: str, calibration: str | None = None) -> Origin:

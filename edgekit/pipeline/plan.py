@@ -7,12 +7,16 @@ from dataclasses import dataclass
 
 from edgekit.errors import UsageError, did_you_mean
 from edgekit.pipeline.project import FORMATS
-from edgekit.pipeline.recipes import RECIPES, Recipe, recipe
-from edgekit.target import Target
+from edgekit.pipeline.recipes import PTE_RECIPES, RECIPES, Recipe, recipe
+from edgekit.target import BACKEND_TITLES, Target
 
-#: Backends that this edgekit exports to.
-_EXPORTED_BACKENDS = frozenset({"xnnpack", "qnnpack", "cpu"})
-
+#: What this edgekit lowers a format's files to; the first where the target says nothing of them.
+_EXPORTED_BACKENDS: dict[str, tuple[str, ...]] = {
+    "tflite": ("xnnpack", "gpu", "cpu"),
+    "pte": tuple(PTE_RECIPES),
+    "ptl": ("qnnpack", "xnnpack", "cpu"),
+    **dict.fromkeys(("onnx", "pt2", "keras"), ("cpu",)),
+}
 
 #: Formats that hold the float source model as it is, as a baseline to measure against.
 _FLOAT_FORMATS = frozenset({"onnx", "pt2", "keras"})
@@ -22,11 +26,17 @@ _NO_CALIBRATION = "needs calibration samples: give --calibration FILE.npy with r
 
 @dataclass(frozen=True)
 class Plan:
-    """One variant to make."""
+    """One variant to make.
+
+    Attributes:
+        runs_here: Whether an engine of a desktop can run it; otherwise it is exported, not run.
+    """
 
     format: str
     recipe: Recipe
     batch: int = 1
+    backend: str = "xnnpack"
+    runs_here: bool = True
 
     @property
     def name(self) -> str:
@@ -66,11 +76,14 @@ def plan_variants(
     for format in dict.fromkeys(formats or [entry.format for entry in target.formats if entry.recipes]):
         for used in chosen or _default_recipes(target, format):
             support = target.support(format, used.name)
-            refusal = _refusal(kind, format, used, "xnnpack" if support is None else support.backend)
+            backend = _EXPORTED_BACKENDS[format][0] if support is None else support.backend
+            refusal = _refusal(kind, format, used, backend)
             if refusal is not None or (used.calibrated and not calibrated):
                 skipped.append(Skipped(f"{used.name}.{format}", refusal or _NO_CALIBRATION))
                 continue
-            plans.extend(Plan(format, used, batch) for batch in (support.batches if support else (1,)))
+            runs_here = support is None or support.runs_on_host
+            batches = support.batches if support else (1,)
+            plans.extend(Plan(format, used, batch, backend, runs_here) for batch in batches)
     if chosen and not calibrated and any(used.calibrated for used in chosen):
         raise UsageError(
             "EK-ARGUMENT",
@@ -92,8 +105,11 @@ def _default_recipes(target: Target, format: str) -> list[Recipe]:
 def _refusal(kind: str, format: str, used: Recipe, backend: str) -> str | None:
     if format in _FLOAT_FORMATS and used.name != "fp32":
         return f".{format} is the float model as a baseline to measure against: it has no recipe but fp32"
-    if backend not in _EXPORTED_BACKENDS:
-        return f"this edgekit does not export to the {backend} backend"
+    if backend not in _EXPORTED_BACKENDS[format]:
+        return f"this edgekit exports no .{format} for {BACKEND_TITLES[backend]}"
+    if format == "pte" and used.name not in PTE_RECIPES[backend]:
+        known = " and ".join(PTE_RECIPES[backend])
+        return f"a .pte for {BACKEND_TITLES[backend]} has the recipes {known}, not {used.name}"
     if format == "keras" and kind in ("torch", "pt2"):
         return "a PyTorch model gives no .keras, only Keras models do: use --format pt2 or onnx as a baseline"
     if kind == "saved-model" and format != "tflite":

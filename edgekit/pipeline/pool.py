@@ -19,10 +19,11 @@ from typing import Any
 
 from edgekit.errors import ConversionError, EdgekitError, Interrupted, from_json
 
-#: What a process of each family starts with. Keras reads its backend once, on import.
+#: What a process of each family starts with. Keras reads its backend once, on import. coremltools 9.0 orders constants
+#: as a set has them, which by default is another order in every process.
 FAMILIES: dict[str, dict[str, str]] = {
     "plain": {},
-    "torch": {"KERAS_BACKEND": "torch"},
+    "torch": {"KERAS_BACKEND": "torch", "PYTHONHASHSEED": "0"},
     "tensorflow": {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "2", "TF_ENABLE_ONEDNN_OPTS": "0"},
 }
 

@@ -18,16 +18,18 @@ def recommend(variants: Sequence[Variant], target: Target, max_drop: float | Non
     """Name of the variant to use on *target* and the reason, for the manifest.
 
     The target's order of recipes decides, among variants it can run that keep their quality; then the target's
-    order of formats, with fully delegated files first.
+    order of formats, with fully delegated files first. What was exported and not run is there for apps, and recommended
+    only where there is nothing else.
     """
     allowed = _DEFAULT_MAX_DROP if max_drop is None else max_drop
     formats: list[str] = [entry.format for entry in target.formats]
 
-    def rank(variant: Variant) -> tuple[int, int, int, int]:
+    def rank(variant: Variant) -> tuple[int, int, int, int, int]:
         concern = target.why_not(variant.format, variant.recipe)
         trouble = {None: 0, "discouraged": 1, "slower": 2, "cannot": 3}[None if concern is None else concern.verdict]
         keeps = _keeps_quality(variant, allowed)
         return (
+            0 if variant.checked else 1,
             trouble + (0 if keeps else 10),
             _place(variant.recipe, target.recipe_preference),
             1 if variant.undelegated_ops else 0,
@@ -45,12 +47,14 @@ def _place(name: str, order: Sequence[str]) -> int:
 def _keeps_quality(variant: Variant, allowed: float) -> bool:
     if variant.accuracy_drop is not None:
         return variant.accuracy_drop <= allowed
-    return variant.agreement >= _MIN_AGREEMENT
+    return variant.agreement is None or variant.agreement >= _MIN_AGREEMENT
 
 
 def _reason(best: Variant, variants: Sequence[Variant], target: Target, allowed: float) -> str:
     parts = []
-    if not _keeps_quality(best, allowed):
+    if not best.checked:
+        parts.append("exported, not run here, as all that was built: an app has to prove it")
+    elif not _keeps_quality(best, allowed):
         parts.append("no variant keeps the float model's quality; this one comes first in the target's order")
     elif best.accuracy_drop is not None:
         parts.append(f"accuracy {best.accuracy:.2f} %, {_drop(best.accuracy_drop)} the float model")
@@ -59,7 +63,8 @@ def _reason(best: Variant, variants: Sequence[Variant], target: Target, allowed:
     largest = max((each for each in variants if each.format == best.format), key=lambda variant: variant.size_bytes)
     if largest.size_bytes > 1.1 * best.size_bytes:
         parts.append(f"{largest.size_bytes / best.size_bytes:.1f}x smaller than {largest.name}")
-    parts.append(f"{RECIPES[best.recipe].name} comes first for {target.title} among what keeps its quality")
+    among = "what keeps its quality" if best.checked else "what was exported"
+    parts.append(f"{RECIPES[best.recipe].name} comes first for {target.title} among {among}")
     if best.undelegated_ops:
         parts.append(f"outside the delegate: {', '.join(best.undelegated_ops)}")
     return "; ".join(parts)

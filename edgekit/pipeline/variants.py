@@ -10,7 +10,7 @@ from typing import Any
 
 from edgekit.bundle import Variant
 from edgekit.pipeline.cache import Entry, file_digest, versions
-from edgekit.pipeline.check import CHECKING_ENGINES, judge
+from edgekit.pipeline.check import CHECKING_ENGINES, NOT_RUN, judge
 from edgekit.pipeline.data import load_arrays
 from edgekit.pipeline.origin import TENSORFLOW, TORCH, Origin
 from edgekit.pipeline.plan import Plan
@@ -35,24 +35,29 @@ _EXPORTERS: dict[tuple[str, str], tuple[str, str, tuple[str, ...]]] = {
     ("tensorflow", "pt2"): ("exported_program:export", "torch", (*TORCH, "keras")),
 }
 
+#: What a file for a backend depends on besides.
+_BACKEND_PACKAGES = {"coreml": ("coremltools",)}
+
 #: The family of worker that runs a format's checking engine; the others are plain, which may import torch, too, to run
 #: ExecuTorch.
 _CHECKING_FAMILIES = {"ptl": "torch", "pt2": "torch", "keras": "tensorflow"}
+
+_ON_THE_CPU = "run and checked on the CPU here: a phone's GPU computes in half precision, and was not tried"
 
 _VERDICTS = {"cannot": "does not run on", "slower": "slower than fp32 on", "discouraged": "not advised for"}
 
 
 @dataclass(frozen=True)
 class Made:
-    """A variant, the file it is in, and how its quick run on this host went."""
+    """A variant, the file it is in, and how its quick run on this host went; None where none was possible."""
 
     variant: Variant
     path: Path
-    trial: Mapping[str, Any]
+    trial: Mapping[str, Any] | None
 
 
 def make_variant(stages: Stages, origin: Origin, reference: Reference, plan: Plan, target: Target) -> Made:
-    """Export one variant, run it with its real engine, and judge it.
+    """Export one variant, run it with its real engine where there is one here, and judge it.
 
     Raises:
         EdgekitError: It could not be exported, does not run, or is refused.
@@ -65,6 +70,7 @@ def make_variant(stages: Stages, origin: Origin, reference: Reference, plan: Pla
             "file": file_digest(path),
             "reference": reference.digest,
             "batch": plan.batch,
+            "backend": plan.backend,
             "machine": [platform.machine(), read_machine().cpu],
             "versions": versions(("ai-edge-litert", "executorch", "onnxruntime", "torch", *TENSORFLOW)),
         },
@@ -79,17 +85,22 @@ def make_variant(stages: Stages, origin: Origin, reference: Reference, plan: Pla
             "parameter_count": reference.parameter_count,
             "samples": str(reference.samples),
             "outputs": str(directory / "outputs.npz"),
+            "backend": plan.backend,
+            "runs_here": plan.runs_here,
         },
         failure="EK-RUN",
     )
-    measured, _ = load_arrays(examined.path("outputs.npz"))
-    expected, _ = load_arrays(reference.outputs)
-    quality = judge(plan.recipe, expected, measured, reference.score, origin.limits.min_snr_db)
+    quality = NOT_RUN
+    if plan.runs_here:
+        measured, _ = load_arrays(examined.path("outputs.npz"))
+        expected, _ = load_arrays(reference.outputs)
+        quality = judge(plan.recipe, expected, measured, reference.score, origin.limits.min_snr_db)
     facts = examined.record["facts"]
     support = target.support(plan.format, plan.recipe.name)
     engines = dict.fromkeys([*(support.engines if support else ()), CHECKING_ENGINES[plan.format]])
     concern = target.why_not(plan.format, plan.recipe.name, operators=facts["kinds"])
     spoken = [] if concern is None else [f"{_VERDICTS[concern.verdict]} {target.title}: {concern.reason}"]
+    spoken += [_ON_THE_CPU] if plan.backend == "gpu" else []
     variant = Variant(
         name=plan.name,
         file=f"variants/{plan.name}",
@@ -105,6 +116,7 @@ def make_variant(stages: Stages, origin: Origin, reference: Reference, plan: Pla
         arena_bytes=facts["arena_bytes"],
         warnings=tuple(dict.fromkeys([*spoken, *record["warnings"]])),
         batch=plan.batch,
+        backend=plan.backend,
         **vars(quality),
     )
     return Made(variant, path, examined.record["trial"])
@@ -131,12 +143,13 @@ def _convert(stages: Stages, origin: Origin, reference: Reference, plan: Plan) -
     task, family, packages = _EXPORTERS[origin.family, plan.format]
     # litert-torch converts in float only, and is not told of any recipe.
     applied = {} if task == "litert:convert" else _applied(reference, plan.recipe)
+    backend = {"backend": plan.backend} if plan.format == "pte" else {}
     batch = {} if plan.batch == 1 else {"batch": plan.batch}
-    key = {"reference": reference.digest, "format": plan.format, **_key(applied, plan.recipe), **batch}
+    key = {"reference": reference.digest, "format": plan.format, **_key(applied, plan.recipe), **batch, **backend}
     return stages.run(
         "export",
         plan.name,
-        key={**key, "versions": versions(packages)},
+        key={**key, "versions": versions((*packages, *_BACKEND_PACKAGES.get(plan.backend, ())))},
         code=("pipeline/exporters", "pipeline/recipes", "pipeline/sources"),
         function=f"edgekit.pipeline.exporters.{task}",
         family=family,
@@ -144,6 +157,7 @@ def _convert(stages: Stages, origin: Origin, reference: Reference, plan: Plan) -
             "source": reference.source.to_json(),
             **applied,
             **batch,
+            **backend,
             "output": str(directory / "model"),
         },
     )

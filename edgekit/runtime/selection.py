@@ -15,6 +15,9 @@ from edgekit.runtime.engines import engine as find_engine
 from edgekit.runtime.engines.base import version_numbers
 from edgekit.runtime.machine import Machine
 
+#: ExecuTorch's backends that only apps have: what they are called, and in which apps.
+_IN_APPS = {"vulkan": ("Vulkan", "an Android app"), "coreml": ("Core ML", "an iOS app")}
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -129,6 +132,8 @@ def _obstacle(
     engine = find_engine(name)
     if variant.format not in engine.formats:
         return f"it does not load .{variant.format} files"
+    if variant.backend in _IN_APPS or not variant.checked:
+        return _only_in_apps(variant.backend)
     misfit = _platform_misfit(engine, machine)
     if misfit is not None:
         return misfit
@@ -141,6 +146,11 @@ def _obstacle(
     if free is not None and free < needed:
         return f"it takes about {_mib(needed)} of memory, {_mib(free)} are free"
     return None
+
+
+def _only_in_apps(backend: str) -> str:
+    title, app = _IN_APPS.get(backend, (backend, "an app"))
+    return f"it needs ExecuTorch's {title} backend, which only {app} has: exported, not run"
 
 
 def _platform_misfit(engine: Engine, machine: Machine) -> str | None:

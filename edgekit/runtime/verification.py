@@ -37,7 +37,7 @@ class Verification:
         status: ``passed``, ``failed`` or ``not run``.
         reason: Why not, in one line; empty when it passed.
         snr_db, max_abs_diff, agreement: Those of the worst output; None when it did not run to the end.
-        required_snr_db: What `snr_db` has to reach.
+        required_snr_db: What `snr_db` has to reach; None for a variant that was exported, not run.
         threads: Threads the engine used; None when it did not load.
         host_rel_diff: The largest difference from what the same engine gives on the host, relative to the largest
             output there; 0 means the same bits. None when only one of them ran (on the host itself, nothing else
@@ -50,7 +50,7 @@ class Verification:
     engine: str
     status: str
     reason: str
-    required_snr_db: float
+    required_snr_db: float | None
     snr_db: float | None = None
     max_abs_diff: float | None = None
     agreement: float | None = None
@@ -105,12 +105,13 @@ def verify(
 
 
 def required_snr_db(variant: Variant) -> float:
-    """The SNR that *variant* has to reach anywhere, in dB."""
+    """The SNR that *variant*, which was run when it was built, has to reach anywhere, in dB."""
+    assert variant.snr_db is not None
     return FP32_MINIMUM_SNR_DB if variant.recipe == "fp32" else round(variant.snr_db - SNR_MARGIN_DB, 2)
 
 
 def not_run(variant: Variant, engine: str, reason: str) -> Verification:
-    return Verification(variant.name, engine, NOT_RUN, reason, required_snr_db(variant))
+    return Verification(variant.name, engine, NOT_RUN, reason, required_snr_db(variant) if variant.checked else None)
 
 
 def judge(variant: Variant, engine: str, vectors: CheckVectors, run: CheckRun) -> Verification:

@@ -1,4 +1,4 @@
-"""PyTorch -> ``.pte`` for ExecuTorch, lowered to XNNPACK."""
+"""PyTorch -> ``.pte`` for ExecuTorch, lowered to XNNPACK, Vulkan or Core ML."""
 
 from __future__ import annotations
 
@@ -17,22 +17,27 @@ from edgekit.pipeline.exporters.lowering import lower
 from edgekit.pipeline.exporters.record import record
 from edgekit.pipeline.exporters.tracing import calibration_tensors, example_inputs, observe
 from edgekit.pipeline.progress import emit
+from edgekit.pipeline.recipes import PTE_RECIPES
 from edgekit.pipeline.recipes.fold_pads import fold_pads
 from edgekit.pipeline.recipes.pooling import rewrite_pools
 from edgekit.pipeline.recipes.xnnpack import StaticQuantizer, dynamic_quantizer
 from edgekit.pipeline.sources import SourceSpec, open_source
 
-_RECIPES = ("fp32", "fp16", "int8", "int8-dynamic")
+#: What has a hand in a file besides torch and executorch, by backend.
+_PRODUCERS = {"xnnpack": ("torchao",), "coreml": ("coremltools",)}
 
 
-def export(*, source: Mapping[str, Any], recipe: str, calibration: str | None, output: str) -> dict[str, Any]:
+def export(
+    *, source: Mapping[str, Any], recipe: str, calibration: str | None, output: str, backend: str = "xnnpack"
+) -> dict[str, Any]:
     """Export a source model as a ``.pte`` with float32 input and output.
 
     Args:
         source: A `SourceSpec` as JSON.
-        recipe: ``fp32``, ``fp16``, ``int8`` or ``int8-dynamic``.
+        recipe: ``fp32``, ``fp16``, ``int8`` or ``int8-dynamic``; only the first two for another backend than XNNPACK.
         calibration: An ``.npz`` of inputs by name, samples first; ``int8`` needs it.
         output: The file to write.
+        backend: ``xnnpack``, ``vulkan`` or ``coreml``.
 
     Returns:
         The export record (see `edgekit.pipeline.exporters.record.record`).
@@ -41,13 +46,16 @@ def export(*, source: Mapping[str, Any], recipe: str, calibration: str | None, o
         ConversionError: ``EK-UNSUPPORTED``: the source has no PyTorch form, or the recipe is unknown here.
         UsageError: ``EK-DATA``: calibration samples are missing.
     """
-    if recipe not in _RECIPES:
-        raise ConversionError("EK-UNSUPPORTED", f".pte has no recipe {recipe}", f"it has {', '.join(_RECIPES)}")
+    known = PTE_RECIPES[backend]
+    if recipe not in known:
+        raise ConversionError(
+            "EK-UNSUPPORTED", f".pte has no recipe {recipe} ({backend})", f"it has {', '.join(known)}"
+        )
     opened = open_source(SourceSpec.from_json(source))
     examples = example_inputs(opened.signature)
     emit(kind="step", step="exporting")
     module = opened.torch_module()
-    if recipe == "fp16":
+    if recipe == "fp16" and backend == "xnnpack":
         module = HalfInside(module)
     graph_module = torch.export.export(module, examples).module()
     fold_pads(graph_module)
@@ -57,8 +65,8 @@ def export(*, source: Mapping[str, Any], recipe: str, calibration: str | None, o
         graph_module = quantize(graph_module, StaticQuantizer(), samples)
     elif recipe == "int8-dynamic":
         graph_module = quantize(graph_module, dynamic_quantizer(), [examples])
-    Path(output).write_bytes(lower(graph_module, examples))
-    return record(("torch", "torchao", "executorch"), {"executorch": "1.5"})
+    Path(output).write_bytes(lower(graph_module, examples, backend, half=recipe == "fp16"))
+    return record(("torch", "executorch", *_PRODUCERS.get(backend, ())), {"executorch": "1.5"})
 
 
 def quantize(

@@ -1,74 +1,35 @@
-"""From an exported graph to the bytes of a ``.pte``, by executorch's XNNPACK backend."""
+"""From an exported graph to the bytes of a ``.pte``, by one of executorch's backends."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from importlib import import_module
 
 import torch
-from executorch.backends.xnnpack.operators import node_visitor
-from executorch.backends.xnnpack.partition.graphs import bilinear_2d, sdpa
-from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
 from executorch.exir import to_edge_transform_and_lower
-from torch.export import ExportedProgram
 from torch.fx import GraphModule
 
 from edgekit.pipeline.progress import emit
 
-_CONVOLUTION = "aten.convolution.default"
+#: Backend -> the module with ``lowering(program, half)``, a context that gives the backend's partitioner.
+_BACKENDS = {
+    "xnnpack": "edgekit.pipeline.exporters.backends.xnnpack",
+    "vulkan": "edgekit.pipeline.exporters.backends.vulkan",
+    "coreml": "edgekit.pipeline.exporters.backends.coreml",
+}
 
 
-def lower(graph_module: GraphModule, examples: tuple[torch.Tensor, ...]) -> bytes:
-    """The ``.pte`` of *graph_module*, as much of it as possible delegated to XNNPACK."""
+def lower(
+    graph_module: GraphModule, examples: tuple[torch.Tensor, ...], backend: str = "xnnpack", *, half: bool = False
+) -> bytes:
+    """The ``.pte`` of *graph_module*, as much of it as possible delegated to *backend*.
+
+    Args:
+        half: Store weights and compute in half precision inside the delegate, between float32 inputs and outputs. For
+            XNNPACK, the graph itself has to.
+    """
     emit(kind="step", step="lowering")
     program = torch.export.export(graph_module, examples)
-    with half_constants(), only_patterns_of(program):
-        manager = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()])
+    with import_module(_BACKENDS[backend]).lowering(program, half) as partitioner:
+        manager = to_edge_transform_and_lower(program, partitioner=[partitioner])
     buffer: bytes = manager.to_executorch().buffer
     return buffer
-
-
-@contextmanager
-def half_constants() -> Iterator[None]:
-    """Store half-precision weights and biases of convolutions as such.
-
-    executorch 1.5.1 stores them as float32 whatever they are, which XNNPACK then converts while it packs them.
-    Symptom: EfficientNet-Lite0 in fp16 has 16.0 MB instead of 9.3 MB. XNNPACK takes half-precision weights just as
-    well, with the same outputs, so the flag that forces float32 is withheld from the serializer.
-    """
-    visitors = node_visitor._node_visitor_dict
-    stock = visitors[_CONVOLUTION]
-
-    class HalfConvolution(stock):  # type: ignore[valid-type, misc]
-        def define_tensor(self, tensor: torch.fx.Node, *arguments: Any, **options: Any) -> None:
-            if tensor.meta["val"].dtype == torch.float16:
-                options.pop("force_fp32", None)
-            super().define_tensor(tensor, *arguments, **options)
-
-    visitors[_CONVOLUTION] = HalfConvolution
-    try:
-        yield
-    finally:
-        visitors[_CONVOLUTION] = stock
-
-
-@contextmanager
-def only_patterns_of(program: ExportedProgram) -> Iterator[None]:
-    """Look for attention and bilinear resizing only where a softmax or a resize is.
-
-    executorch 1.5.1 traces its reference graphs of both at the first lowering in a process, whatever is lowered.
-    Symptom: 5 of the 11 CPU seconds that a small network takes.
-    """
-    targets = {str(node.target) for node in program.graph.nodes if node.op == "call_function"}
-    attends = any("softmax" in target or "scaled_dot_product" in target for target in targets)
-    resizes = any("upsample" in target or "interpolate" in target for target in targets)
-    stock = sdpa.get_graphs, bilinear_2d.get_graphs_dict
-    if not attends:
-        sdpa.get_graphs = list
-    if not resizes:
-        bilinear_2d.get_graphs_dict = dict
-    try:
-        yield
-    finally:
-        sdpa.get_graphs, bilinear_2d.get_graphs_dict = stock

@@ -54,6 +54,13 @@ RECIPES = {
     )
 }
 
+#: The recipes that a ``.pte`` can have, by the backend that it is lowered to.
+PTE_RECIPES = {
+    "xnnpack": ("fp32", "fp16", "int8", "int8-dynamic"),
+    "vulkan": ("fp32", "fp16"),
+    "coreml": ("fp32", "fp16"),
+}
+
 
 def recipe(name: str) -> Recipe:
     """The recipe called *name*."""

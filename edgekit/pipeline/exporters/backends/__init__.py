@@ -1,0 +1,1 @@
+"""One module per ExecuTorch backend, with what its lowering takes: ``lowering(program, half)``."""

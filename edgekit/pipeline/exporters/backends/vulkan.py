@@ -1,0 +1,47 @@
+"""Vulkan: ExecuTorch's shaders for Android's GPUs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from executorch.backends.vulkan.partitioner.vulkan_partitioner import VulkanPartitioner
+from executorch.backends.vulkan.patterns import fusable_patterns
+from executorch.exir.backend.partitioner import Partitioner
+from torch.export import ExportedProgram
+
+#: Patterns of rotary embedding, all of which end in one of `_JOINING`.
+ROTARY = ("export_llama_rope", "hf_rope")
+_JOINING = ("cat", "stack")
+
+
+@contextmanager
+def lowering(program: ExportedProgram, half: bool) -> Iterator[Partitioner]:
+    """The partitioner for *program*.
+
+    With ``force_fp16`` the backend stores and computes in half precision whatever is float32 in the graph, and converts
+    inputs and outputs on their way to and from the GPU
+    (https://docs.pytorch.org/executorch/stable/backends/vulkan/vulkan-partitioner.html).
+    """
+    with only_patterns_of(program):
+        yield VulkanPartitioner({"force_fp16": True} if half else {})
+
+
+@contextmanager
+def only_patterns_of(program: ExportedProgram) -> Iterator[None]:
+    """Look for rotary embeddings only in a program that joins tensors.
+
+    executorch 1.5.1 traces its reference graphs of them twice at every lowering, whatever is lowered. Symptom: half of
+    the ten seconds that a small network takes.
+    """
+    targets = {str(node.target) for node in program.graph.nodes if node.op == "call_function"}
+    joins = any(target.split(".")[1:2] == [name] for target in targets for name in _JOINING)
+    stock = {name: fusable_patterns[name].get_graphs_fn for name in ROTARY if name in fusable_patterns}
+    if not joins:
+        for name in stock:
+            fusable_patterns[name].get_graphs_fn = list
+    try:
+        yield
+    finally:
+        for name, function in stock.items():
+            fusable_patterns[name].get_graphs_fn = function
