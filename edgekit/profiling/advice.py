@@ -60,9 +60,10 @@ def advise(profile: Profile, rows: Sequence[Row]) -> tuple[Advice, ...]:
 def pareto(rows: Sequence[Row]) -> tuple[Row, ...]:
     """Those that no other of their device and bundle beats in both latency and quality, fastest first.
 
-    Rows out of the headline take no part. Quality is the accuracy, or the SNR where there are no labels.
+    Rows out of the headline take no part, nor do those whose quality is not known. Quality is the accuracy, or the SNR
+    where there are no labels.
     """
-    counted = [row for row in rows if row.headline]
+    counted = [row for row in rows if row.headline and row.checked]
     best = [row for row in counted if not any(_beats(other, row) for other in counted if _peers(other, row))]
     return tuple(sorted(best, key=_median_ms))
 
@@ -79,13 +80,16 @@ def _peers(one: Row, other: Row) -> bool:
 
 
 def _quality(row: Row) -> float:
-    return row.snr_db if row.accuracy is None else row.accuracy
+    """Of a row that was checked."""
+    if row.accuracy is not None:
+        return row.accuracy
+    return float("-inf") if row.snr_db is None else row.snr_db
 
 
 def _advise(device: DeviceRecord, bundle: str, rows: Sequence[Row]) -> Advice:
     headline = [row for row in rows if row.headline]
     fair = _alike(headline)
-    shipped = [row for row in fair if row.format in SHIPPED_FORMATS]
+    shipped = [row for row in fair if row.format in SHIPPED_FORMATS and row.checked]
     left_out = tuple(f"{row.name}: {_why_out(row)}" for row in rows if not row.headline)
     not_compared = tuple(f"{row.name}: {reason}" for row in headline if (reason := _why_apart(row, fair)))
     if not shipped:
@@ -118,7 +122,7 @@ def _alike(rows: Sequence[Row]) -> list[Row]:
 
 def _why_apart(row: Row, fair: Sequence[Row]) -> str:
     if row in fair:
-        return ""
+        return "" if row.checked else "exported, not run at the build: its outputs were never checked"
     if row.comparison is not None and row.comparison.verdict == NOT_COMPARABLE:
         return row.comparison.reason
     others = f"{fair[0].threads} threads, batches of {fair[0].batch}, {fair[0].accelerator}"
@@ -138,7 +142,9 @@ def _why_nothing(device: DeviceRecord, rows: Sequence[Row]) -> str:
         return device.failure
     if device.emulated:
         return "no advice, since an emulated board shows that files run there and counts instructions, but has no speed"
-    if any(row.headline for row in rows):
+    if rows and not any(row.checked for row in rows):
+        return "no advice, since these files are exported, not run: nothing has shown that their outputs are right"
+    if any(row.headline for row in rows if row.checked):
         return "no advice, since only baselines gave a latency that counts"
     return "no advice, since no row gave a latency that counts"
 
@@ -146,8 +152,8 @@ def _why_nothing(device: DeviceRecord, rows: Sequence[Row]) -> str:
 def _keeps_quality(row: Row, rows: Sequence[Row]) -> bool:
     if row.accuracy_drop is not None:
         return row.accuracy_drop <= MAX_ACCURACY_DROP
-    needed = [other.snr_db for other in rows if other.recommended and other.format in SHIPPED_FORMATS]
-    return row.snr_db >= min(needed, default=row.snr_db)
+    needed = [_quality(other) for other in rows if other.recommended and other.format in SHIPPED_FORMATS]
+    return _quality(row) >= min(needed, default=_quality(row))
 
 
 def _fastest(rows: Sequence[Row], noise_floor_percent: float) -> tuple[Row, list[Row]]:
@@ -178,9 +184,12 @@ def _is_slower(row: Row, other: Row) -> bool:
 
 def _remarks(best: Row, good: Sequence[Row], fair: Sequence[Row]) -> tuple[str, ...]:
     remarks = [f"{best.name} is {mark}" for mark in best.marks]
+    remarks += [f"{best.name}: {remark}" for remark in best.remarks]
     if best.latency_ms is not None and best.latency_ms.drifting:
         remarks.append(f"{best.name} was drifting: {best.latency_ms.drift_percent:+.1f} % from first to last third")
     for row in fair:
+        if not row.checked:
+            continue
         if row.format not in SHIPPED_FORMATS and _median_ms(row) < _median_ms(best):
             remarks.append(f"{row.name}, a baseline and not for shipping, was faster: {_number(_median_ms(row))} ms")
         elif row.format in SHIPPED_FORMATS and row not in good and _median_ms(row) < _median_ms(best):
@@ -190,12 +199,12 @@ def _remarks(best: Row, good: Sequence[Row], fair: Sequence[Row]) -> tuple[str, 
 
 def _quality_words(row: Row) -> str:
     if row.accuracy is None:
-        return f"accuracy unknown (no labels), SNR {row.snr_db:.1f} dB"
+        return f"accuracy unknown (no labels), SNR {_quality(row):.1f} dB"
     return f"accuracy {row.accuracy:.2f} %{_below(row.accuracy_drop)}"
 
 
 def _loss(row: Row) -> str:
-    return f"SNR {row.snr_db:.1f} dB" if row.accuracy is None else f"accuracy {row.accuracy:.2f} %"
+    return f"SNR {_quality(row):.1f} dB" if row.accuracy is None else f"accuracy {row.accuracy:.2f} %"
 
 
 def _below(drop: float | None) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from edgekit.profiling.resampling import Rounds, draw_processes, draw_rounds, interval, numbered_rounds_ms, rounds_ms
 from edgekit.profiling.statistics import sound
-from edgekit.runtime.profiler.records import MEASURED, Cell, Conditions, DeviceRecord
+from edgekit.runtime.profiler.records import MEASURED, BrowserRecord, Cell, Conditions, DeviceRecord
 
 Verdict = Literal["faster", "slower", "no difference", "not comparable"]
 
@@ -91,11 +91,24 @@ def other_machine(base: DeviceRecord, new: DeviceRecord) -> str:
         return f"{_kind(new.emulated)} against {_kind(base.emulated)}"
     if base.machine is None or new.machine is None:
         return "a machine was not read"
+    if base.browser is not None and new.browser is not None:
+        return _other_phone(base.browser, new.browser)
     facts = {"board": "board", "cpu": "processor", "architecture": "architecture", "cores": "number of cores"}
     for name, words in facts.items():
         one, other = getattr(base.machine, name), getattr(new.machine, name)
         if one != other:
             return f"another machine: {words} {other or 'unknown'} against {one or 'unknown'}"
+    return ""
+
+
+def _other_phone(base: BrowserRecord, new: BrowserRecord) -> str:
+    """The same for browsers, which hide most of what decides: without a model's name, two phones can look alike."""
+    if base.model is None or new.model is None:
+        return "a browser did not tell which phone it is on"
+    for name in ("model", "platform", "cores", "memory_gib", "screen"):
+        one, other = getattr(base, name), getattr(new, name)
+        if one != other:
+            return f"another phone: {name.removesuffix('_gib')} {other or 'unknown'} against {one or 'unknown'}"
     return ""
 
 

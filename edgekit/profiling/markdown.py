@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from edgekit.profiling.advice import advise
@@ -30,5 +31,6 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def _safe(text: str) -> str:
-    """A bar would end the cell, an angle bracket begin a tag."""
-    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
+    """A bar would end the cell, an angle bracket begin a tag, a bracket a link or a picture, a backtick code."""
+    line = " ".join(text.split()).replace("<", "&lt;")
+    return re.sub(r"[\\|\[`]", r"\\\g<0>", line)

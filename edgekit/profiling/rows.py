@@ -17,8 +17,8 @@ from edgekit.profiling.statistics import Summary, sound, summarise
 from edgekit.runtime.profiler.board import energy_mj
 from edgekit.runtime.profiler.records import MEASURED, Cell, Process, Profile, Samples, Status
 
-#: The engine that others are compared with, where it was measured.
-REFERENCE_ENGINE = "litert"
+#: The engines that others are compared with, where they were measured; the first one is.
+REFERENCE_ENGINES = ("litert", "litert-web")
 
 
 @dataclass(frozen=True)
@@ -28,12 +28,14 @@ class Row:
     Attributes:
         bundle: Its name.
         target: The target it was built for.
-        accelerator: ``cpu`` or ``cuda``.
+        accelerator: ``cpu``, ``cuda`` or ``webgpu``.
         batch: Samples in an inference.
         status, reason: Whether it was measured, and why not.
         marks: What speaks against the figures: ``degraded: REASON``, ``throttled: REASON``.
+        remarks: What else to know: how outputs differ from those of the same engine elsewhere, for example.
         headline: Whether its latency counts: it was measured, and the machine was not throttled.
-        latency_ms: Of whole inferences, inputs copied in and outputs out.
+        latency_ms: Of whole inferences, inputs copied in and outputs out; None for a row that failed, whatever was
+            timed.
         reference: The engine of the row that it is compared with; None for that row itself.
         comparison: With the reference, which has the same device, signature of the model, and precision.
         import_ms, load_ms, load_cold_ms, load_warm_ms, first_ms: Importing the engine, loading the file (in all
@@ -43,7 +45,8 @@ class Row:
         peak_rss_bytes: Of a process that only loads and runs the model, which includes the interpreter and numpy.
         anonymous_bytes, file_bytes: Of what it held in the end: its own, and pages of files.
         size_bytes, accuracy, accuracy_drop, snr_db, agreement, delegated_share: As in the bundle's manifest:
-            percent, and percentage points.
+            percent, and percentage points. None where nothing at the build could run the file.
+        checked: Whether something at the build could: the others are exported, not run.
         recommended: Whether the bundle recommends the variant for its target.
         guest_instructions: Of one inference on an emulated board.
         energy_mj: Of one inference, from the board's own meter; *energy_reason* says why there is none.
@@ -67,6 +70,7 @@ class Row:
     status: Status
     reason: str
     marks: tuple[str, ...]
+    remarks: tuple[str, ...]
     headline: bool
     latency_ms: Summary | None
     reference: str | None
@@ -86,9 +90,10 @@ class Row:
     size_bytes: int
     accuracy: float | None
     accuracy_drop: float | None
-    snr_db: float
-    agreement: float
+    snr_db: float | None
+    agreement: float | None
     delegated_share: float | None
+    checked: bool
     recommended: bool
     guest_instructions: int | None
     energy_mj: float | None
@@ -118,8 +123,8 @@ def rows(profile: Profile) -> tuple[Row, ...]:
 
 
 def _reference(profile: Profile, cell: Cell) -> Cell | None:
-    """What *cell* is compared with: of what was measured with the same device, signature, precision and input, LiteRT,
-    or else the first.
+    """What *cell* is compared with: of what was measured with the same device, signature, precision and input, LiteRT
+    (in a browser its WebAssembly), or else the first.
 
     Bundles do not matter: what a desktop's bundle holds is compared with the file for a board when they are of one
     signature. A cell that got another input than its own bundle's reference is held against that all the same, so that
@@ -127,7 +132,8 @@ def _reference(profile: Profile, cell: Cell) -> Cell | None:
     """
     if cell.status != MEASURED or cell.conditions is None:
         return None
-    peers = [each for each in profile.cells if _group(profile, each) == _group(profile, cell) and sound(each.processes)]
+    measured = [each for each in profile.cells if each.status == MEASURED and sound(each.processes)]
+    peers = [each for each in measured if _group(profile, each) == _group(profile, cell)]
     best = _best(peer for peer in peers if _input(peer) == _input(cell))
     if best is cell or best is None:
         best = _best(peer for peer in peers if profile.bundle(peer).name == profile.bundle(cell).name)
@@ -135,7 +141,11 @@ def _reference(profile: Profile, cell: Cell) -> Cell | None:
 
 
 def _best(cells: Iterable[Cell]) -> Cell | None:
-    return min(cells, key=lambda cell: cell.engine != REFERENCE_ENGINE, default=None)
+    return min(cells, key=lambda cell: _RANKS.get(cell.engine, len(_RANKS)), default=None)
+
+
+#: Place of each reference.
+_RANKS = {name: place for place, name in enumerate(REFERENCE_ENGINES)}
 
 
 def _input(cell: Cell) -> str | None:
@@ -151,7 +161,7 @@ def _row(profile: Profile, cell: Cell, reference: Cell | None) -> Row:
     device, bundle = profile.device(cell), profile.bundle(cell)
     variant = bundle.variant(cell.variant)
     processes = sound(cell.processes)
-    latency = summarise(processes, seed=profile.settings.seed)
+    latency = summarise(processes, seed=profile.settings.seed) if cell.status == MEASURED else None
     looks = [look for process in processes for look in process.during]
     memory, operators, conditions = cell.memory, cell.operators, cell.conditions
     comparison = None
@@ -175,7 +185,8 @@ def _row(profile: Profile, cell: Cell, reference: Cell | None) -> Row:
         status=cell.status,
         reason=cell.reason,
         marks=_marks(cell.processes),
-        headline=cell.status == MEASURED and latency is not None and not throttled(cell),
+        remarks=cell.remarks,
+        headline=latency is not None and not throttled(cell),
         latency_ms=latency,
         reference=None if reference is None else reference.engine,
         comparison=comparison,
@@ -197,6 +208,7 @@ def _row(profile: Profile, cell: Cell, reference: Cell | None) -> Row:
         snr_db=variant.snr_db,
         agreement=variant.agreement,
         delegated_share=variant.delegated_share,
+        checked=variant.checked,
         recommended=bundle.recommended.get("variant") == cell.variant,
         guest_instructions=cell.guest_instructions,
         energy_mj=None if latency is None else energy_mj(looks, 1e6 * latency.mean),

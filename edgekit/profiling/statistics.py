@@ -38,6 +38,8 @@ class Summary:
         max: The largest.
         outliers: Samples further than 3.5 robust standard deviations (1.4826 MAD) from the median of their process.
             They are counted, and stay in every figure.
+        calls_per_sample: Inferences that were timed together. Where it is not 1, samples are means, which hide how
+            single inferences vary: *mad*, the percentiles, *max* and *outliers* are None.
         drift_percent: How much slower the last third of a process's samples was than the first: the medians'
             ratio, in the process that changed most. None from fewer than 30 samples.
         drifting: Whether that is more than 5 %, up or down.
@@ -48,14 +50,20 @@ class Summary:
     median: float
     interval: tuple[float, float]
     mean: float
-    mad: float
+    mad: float | None
     p90: float | None
     p95: float | None
     p99: float | None
-    max: float
-    outliers: int
+    max: float | None
+    outliers: int | None
     drift_percent: float | None
     drifting: bool
+    calls_per_sample: int = 1
+
+    @property
+    def why_none(self) -> str:
+        """What stands in place of a figure of single inferences."""
+        return TOO_FEW if self.calls_per_sample == 1 else f"samples are means of {self.calls_per_sample} inferences"
 
 
 def summarise(processes: Sequence[Process], *, seed: int = 0) -> Summary | None:
@@ -74,20 +82,23 @@ def summarise(processes: Sequence[Process], *, seed: int = 0) -> Summary | None:
     median = float(np.median(pooled))
     drifts = [drift for drift in map(_drift_percent, each) if drift is not None]
     drift = max(drifts, key=abs, default=None)
+    together = max(process.calls_per_sample for process in sound(processes))
+    single = together == 1
     return Summary(
         samples=pooled.size,
         processes=len(each),
         median=median,
         interval=_interval(measured, median, seed),
         mean=float(pooled.mean()),
-        mad=float(median_abs_deviation(pooled)),
-        p90=percentile(pooled, 90),
-        p95=percentile(pooled, 95),
-        p99=percentile(pooled, 99),
-        max=float(pooled.max()),
-        outliers=sum(map(_outliers, each)),
+        mad=float(median_abs_deviation(pooled)) if single else None,
+        p90=percentile(pooled, 90) if single else None,
+        p95=percentile(pooled, 95) if single else None,
+        p99=percentile(pooled, 99) if single else None,
+        max=float(pooled.max()) if single else None,
+        outliers=sum(map(_outliers, each)) if single else None,
         drift_percent=drift,
         drifting=drift is not None and abs(drift) > DRIFT_PERCENT,
+        calls_per_sample=together,
     )
 
 

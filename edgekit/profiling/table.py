@@ -53,10 +53,15 @@ def note(row: Row) -> str:
     words += dict.fromkeys(mark.partition(":")[0] for mark in row.marks)
     if row.status == MEASURED and row.reason:
         words.append(row.reason)
+    if row.status == MEASURED and not row.checked:
+        words.append("its outputs were never checked")
+    if row.latency_ms is not None and row.latency_ms.calls_per_sample != 1:
+        words.append(row.latency_ms.why_none)
     if row.latency_ms is not None and row.latency_ms.drifting:
         words.append(f"drifting {row.latency_ms.drift_percent:+.0f} %")
     if row.comparison is not None and row.comparison.verdict == NOT_COMPARABLE and row.status == MEASURED:
         words.append(f"not comparable: {row.comparison.reason}")
+    words += row.remarks
     return "; ".join(words)
 
 
@@ -75,7 +80,10 @@ def _latency(row: Row, figure: str) -> str:
     if row.latency_ms is None:
         return NONE
     value = getattr(row.latency_ms, figure)
-    return TOO_FEW if value is None else _number(value)
+    if value is not None:
+        return _number(value)
+    together = row.latency_ms.calls_per_sample
+    return TOO_FEW if together == 1 else f"means of {together}"
 
 
 def _interval(row: Row) -> str:

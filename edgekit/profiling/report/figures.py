@@ -117,10 +117,10 @@ def latency_table(rows: Sequence[Row]) -> Table:
         _by_latency(rows),
         ("Median", _summary(lambda it: words.number(it.median)), True),
         ("95 % interval", _summary(lambda it: words.bounds(it.interval)), True),
-        ("p90", _summary(lambda it: words.percentile(it.p90)), True),
-        ("p99", _summary(lambda it: words.percentile(it.p99)), True),
+        ("p90", _summary(lambda it: words.of_single(it, it.p90)), True),
+        ("p99", _summary(lambda it: words.of_single(it, it.p99)), True),
         ("Verdict", _verdict, False),
-        ("Remarks", lambda row: "; ".join(row.marks), False),
+        ("Remarks", lambda row: "; ".join((*row.marks, *row.remarks)), False),
     )
 
 
@@ -135,7 +135,8 @@ def spread(pairs: Sequence[tuple[Row, Cell]], identifier: str) -> Figure | None:
     for row, cell in shown:
         assert row.latency_ms is not None
         samples = np.concatenate([each.elapsed_ns.array() for each in sound(cell.processes) if each.elapsed_ns])
-        value = f"{row.latency_ms.samples:,} samples"
+        together = row.latency_ms.calls_per_sample
+        value = f"{row.latency_ms.samples:,} {'samples' if together == 1 else f'means of {together}'}"
         percent = samples / (row.latency_ms.median * 1e4)
         lines.append(charts.Spread(label(row, rows), value, mark(row.engine, row.accelerator), percent))
     chart = charts.spreads(lines, "percent of the row's own median")
@@ -157,10 +158,10 @@ def _steadiness(rows: Sequence[Row]) -> Table:
         f"Spread of single inferences on {rows[0].device}, in milliseconds",
         rows,
         column("Mean", _summary(lambda it: words.number(it.mean))),
-        column("Median absolute deviation", _summary(lambda it: words.number(it.mad))),
-        column("p95", _summary(lambda it: words.percentile(it.p95))),
-        column("Largest", _summary(lambda it: words.number(it.max))),
-        column("Outliers", _summary(lambda it: words.count(it.outliers))),
+        column("Median absolute deviation", _summary(lambda it: words.of_single(it, it.mad))),
+        column("p95", _summary(lambda it: words.of_single(it, it.p95))),
+        column("Largest", _summary(lambda it: words.of_single(it, it.max))),
+        column("Outliers", _summary(lambda it: it.why_none if it.outliers is None else words.count(it.outliers))),
         column("Drift", _summary(words.drift)),
         column("Samples", _summary(words.basis)),
     )
@@ -203,7 +204,7 @@ def against(rows: Sequence[Row], device: DeviceRecord, identifier: str) -> Figur
 
 def trade(rows: Sequence[Row], identifier: str) -> Figure | None:
     """Quality against latency, and the Pareto front, of one bundle's rows on one device."""
-    shown = [row for row in _by_latency(rows) if row.headline]
+    shown = [row for row in _by_latency(rows) if row.headline and row.snr_db is not None]
     labelled = [row for row in shown if row.accuracy is not None]
     shown = labelled or shown
     if not shown:
@@ -219,7 +220,7 @@ def trade(rows: Sequence[Row], identifier: str) -> Figure | None:
             any(row is other for other in best),
         )
         for row in shown
-        if row.latency_ms
+        if row.latency_ms and row.snr_db is not None
     ]
     quality = "accuracy, %" if labelled else "SNR against the source model, dB (no labels)"
     chart = charts.front(dots, "milliseconds for one inference", quality)
@@ -261,7 +262,7 @@ def sizes(rows: Sequence[Row], identifier: str) -> Figure:
     title = f"Size of the files of {name}. " + " ".join(f"{bar.label}: {bar.value}." for bar in bars)
     numbers = Table(
         f"Size of the files of {name}",
-        ("Variant", "Size", "Bytes", "Operators delegated"),
+        ("Variant", "Size", "Bytes", "Operators delegated", "Outputs checked at the build"),
         tuple(
             (
                 row.variant,
@@ -270,6 +271,7 @@ def sizes(rows: Sequence[Row], identifier: str) -> Figure:
                 words.percent(row.delegated_share, 0)
                 if row.delegated_share is not None
                 else "the format has no delegate",
+                "yes" if row.checked else "exported, not run",
             )
             for row in files
         ),

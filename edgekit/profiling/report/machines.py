@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 from edgekit.profiling.report import words
 from edgekit.profiling.report.figures import Table
-from edgekit.runtime.profiler.records import BoardState, Cell, Conditions, DeviceRecord
+from edgekit.runtime.machine import Machine
+from edgekit.runtime.profiler.records import BoardState, BrowserRecord, Cell, Conditions, DeviceRecord
 
 #: Bits of a Raspberry Pi's ``get_throttled``, and how far to the left those are that hold since the start.
 _BITS = ("under-voltage", "frequency capped", "throttled", "soft temperature limit")
@@ -15,23 +16,9 @@ _SINCE_START = 16
 
 def facts(device: DeviceRecord) -> list[tuple[str, str]]:
     """The machine itself: what does not change while it is measured."""
-    machine = device.machine
-    found: list[tuple[str, str | None]] = []
-    if machine is not None:
-        bits = machine.architecture
-        if machine.kernel_architecture != machine.architecture:
-            bits += f" on a {machine.kernel_architecture} kernel"
-        found += [
-            ("Board", machine.board),
-            ("Processor", f"{machine.cpu or 'unknown'}, {words.plural(machine.cores, 'core')}"),
-            ("Architecture", bits),
-            ("CPU features", ", ".join(machine.features) or "none that edgekit looks for"),
-            ("Memory", words.size(machine.memory_bytes)),
-            ("Operating system", machine.os),
-            ("Python", machine.python),
-            ("glibc", machine.glibc),
-            ("Memory page", f"{machine.page_bytes} bytes"),
-        ]
+    found = [] if device.machine is None else _machine(device.machine)
+    if device.browser is not None:
+        found = _browser(device.browser)
     found += [
         ("Target", device.target),
         ("Engines", ", ".join(f"{name} {version}" for name, version in sorted(device.engines.items()))),
@@ -39,6 +26,51 @@ def facts(device: DeviceRecord) -> list[tuple[str, str]]:
         ("Not reached", device.failure),
     ]
     return [(name, value) for name, value in found if value]
+
+
+def _machine(machine: Machine) -> list[tuple[str, str | None]]:
+    bits = machine.architecture
+    if machine.kernel_architecture != machine.architecture:
+        bits += f" on a {machine.kernel_architecture} kernel"
+    return [
+        ("Board", machine.board),
+        ("Processor", f"{machine.cpu or 'unknown'}, {words.plural(machine.cores, 'core')}"),
+        ("Architecture", bits),
+        ("CPU features", ", ".join(machine.features) or "none that edgekit looks for"),
+        ("Memory", words.size(machine.memory_bytes)),
+        ("Operating system", machine.os),
+        ("Python", machine.python),
+        ("glibc", machine.glibc),
+        ("Memory page", f"{machine.page_bytes} bytes"),
+    ]
+
+
+def _browser(browser: BrowserRecord) -> list[tuple[str, str | None]]:
+    """What a browser says of itself and of the machine that it hides."""
+    memory = None if browser.memory_gib is None else f"{words.number(browser.memory_gib, 2)} GiB or more, as it says"
+    gpu = browser.webgpu_adapter or "yes, the adapter is not told" if browser.webgpu else "no"
+    return [
+        ("Driven by", "a program: its figures are no phone's" if browser.automated else None),
+        ("Model", browser.model or "not told"),
+        ("Platform", browser.platform),
+        ("Processor", f"not told, {words.plural(browser.cores, 'core')} as it says"),
+        ("Memory", memory),
+        ("Screen", browser.screen),
+        ("Browser", browser.user_agent),
+        ("Reached by", browser.connection),
+        ("Secure context", _yes(browser.secure_context)),
+        ("Cross-origin isolated", _yes(browser.cross_origin_isolated)),
+        ("Threads", browser.why_threads),
+        ("Relaxed SIMD", _yes(browser.relaxed_simd)),
+        ("WebGPU", gpu),
+        ("Timer", f"steps of {words.microseconds(browser.timer_resolution_us)}"),
+        ("LiteRT.js", browser.litert_js),
+        ("Began, by its clock", browser.started),
+    ]
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"
 
 
 def states(device: DeviceRecord, cells: Iterable[Cell]) -> Table | None:
@@ -59,7 +91,8 @@ def states(device: DeviceRecord, cells: Iterable[Cell]) -> Table | None:
         if text(looks) != words.NOT_KNOWN
     ]
     waited = sum(process.waited_s for process in processes)
-    lines.append(("Waited to be ready", "", f"{words.number(waited)} s in all", ""))
+    if device.browser is None:  # where nothing waits
+        lines.append(("Waited to be ready", "", f"{words.number(waited)} s in all", ""))
     headers = ("", "Before", "While measured", "After")
     return Table(f"State of {device.name}", headers, tuple(lines), frozenset())
 
@@ -133,6 +166,10 @@ def _power(looks: Sequence[BoardState]) -> str:
     return ", ".join(sorted({look.power_source for look in looks if look.power_source})) or words.NOT_KNOWN
 
 
+def _battery(looks: Sequence[BoardState]) -> str:
+    return _range([look.battery_percent for look in looks if look.battery_percent is not None], "%", 0)
+
+
 def _watts(looks: Sequence[BoardState]) -> str:
     return _range([look.power_w for look in looks if look.power_w is not None], "W", 2)
 
@@ -145,6 +182,7 @@ _STATES: tuple[tuple[str, Callable[[Sequence[BoardState]], str]], ...] = (
     ("Load of a core", _load),
     ("Free memory", _memory),
     ("Power source", _power),
+    ("Battery", _battery),
     ("Power", _watts),
 )
 

@@ -26,6 +26,8 @@ _KNOWN = (
     "torch-compile",
     "tensorflow",
 )
+#: Looks like: the same engine on an accelerator, or in a browser, which no chart has beside it.
+_LIKE = {"litert-web": "litert", "litert-webgpu": "litert"}
 _CUDA = "-cuda"
 
 
@@ -40,6 +42,6 @@ class Mark:
 
 def mark(engine: str, accelerator: str | None = "cpu") -> Mark:
     """The mark of *engine*. One that edgekit does not know has the mark of one it knows: rows bear their names."""
-    base = engine.removesuffix(_CUDA)
+    base = _LIKE.get(engine, engine).removesuffix(_CUDA)
     place = _KNOWN.index(base) if base in _KNOWN else sum(base.encode()) % len(_KNOWN)
     return Mark(f"var(--engine-{place + 1})", _SHAPES[place], accelerator not in (None, "cpu"))

@@ -14,7 +14,6 @@ from edgekit.profiling.advice import Advice, advise
 from edgekit.profiling.report import figures, machines, words
 from edgekit.profiling.report.figures import Figure, Table
 from edgekit.profiling.rows import Row, rows
-from edgekit.profiling.statistics import TOO_FEW
 from edgekit.runtime.profiler.records import FAILED, NOT_RUN, Cell, Profile
 
 Pairs = Sequence[tuple[Row, Cell]]
@@ -132,7 +131,7 @@ def _tiles(row: Row) -> tuple[tuple[str, str, str], ...]:
     assert row.latency_ms is not None
     summary = row.latency_ms
     drop = "the bundle has no labels" if row.accuracy is None else words.below(row.accuracy_drop)
-    p90 = TOO_FEW if summary.p90 is None else words.milliseconds(summary.p90)
+    p90 = summary.why_none if summary.p90 is None else words.milliseconds(summary.p90)
     return (
         ("Median latency", words.milliseconds(summary.median), f"95 % interval {words.bounds(summary.interval)}"),
         ("90th percentile", p90, words.basis(summary)),

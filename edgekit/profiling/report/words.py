@@ -45,9 +45,9 @@ def percent(value: float | None, digits: int = 2) -> str:
     return NOT_KNOWN if value is None else f"{value:.{digits}f} %"
 
 
-def percentile(value: float | None) -> str:
-    """Milliseconds without the unit; `rows` has None where there were too few samples."""
-    return TOO_FEW if value is None else number(value)
+def of_single(summary: Summary, value: float | None) -> str:
+    """A figure of single inferences in milliseconds, without the unit; or why there is none."""
+    return summary.why_none if value is None else number(value)
 
 
 def bounds(interval: tuple[float, float] | None) -> str:
@@ -74,9 +74,11 @@ def latency(summary: Summary) -> str:
 
 
 def basis(summary: Summary) -> str:
-    """``1,200 inferences in 5 processes``."""
+    """``1,200 inferences in 5 processes``; ``300 means of 4 inferences in 5 processes``."""
     processes = f"{summary.processes} process{'' if summary.processes == 1 else 'es'}"
-    return f"{plural(summary.samples, 'inference')} in {processes}"
+    if summary.calls_per_sample == 1:
+        return f"{plural(summary.samples, 'inference')} in {processes}"
+    return f"{plural(summary.samples, 'mean')} of {summary.calls_per_sample} inferences in {processes}"
 
 
 def below(drop: float | None) -> str:
