@@ -22,6 +22,7 @@ VERBS = {
     "phone": "Try and measure a bundle in a phone's browser.",
     "report": "Render profiles again, several as one.",
     "compare": "Hold a new profile against an older one.",
+    "integrate": "Write a starter for an app that runs a bundle.",
     "deploy": "Put a bundle on a device, ready to run.",
     "rollback": "Go back to what a device ran before.",
     "targets": "List the targets, or one target's facts.",

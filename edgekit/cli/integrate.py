@@ -1,0 +1,51 @@
+"""``edgekit integrate``: a starter for an app that runs a bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+_EPILOG = """\b
+Examples:
+  edgekit integrate digits.edgekit --for android
+  edgekit integrate digits.edgekit --for ios --variant fp32.pte -o MyApp/Digits
+  edgekit integrate digits.edgekit --for web --json
+"""
+
+
+@click.command("integrate", epilog=_EPILOG)
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.option(
+    "--for", "platform", metavar="PLATFORM", required=True, help="android, ios, react-native, flutter or web."
+)
+@click.option("--variant", metavar="NAME", help="The variant; by default the recommended one, or the first that fits.")
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="Folder to make; by default BUNDLE-PLATFORM here.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+@click.option("--quiet", is_flag=True, help="Say nothing but the result.")
+def command(bundle: Path, platform: str, variant: str | None, out: Path | None, as_json: bool, quiet: bool) -> None:
+    """Write a starter for an app on PLATFORM that runs a variant of BUNDLE.
+
+    It has the model, its labels, the source that loads it, prepares its inputs and ranks its scores, a check vector
+    for the app to test itself with, and a README.md that says what to do.
+    """
+    from edgekit.bundle import Bundle
+    from edgekit.cli import console
+    from edgekit.integration import integrate
+
+    with Bundle.open(bundle) as opened:
+        starter = integrate(opened, platform, out or Path(f"{bundle.stem}-{platform}"), variant)
+    console.note(f"{starter.variant} with {starter.library}, {len(starter.files)} files", quiet or as_json)
+    if as_json:
+        console.document(
+            {
+                "bundle": str(bundle),
+                "platform": starter.platform,
+                "variant": starter.variant,
+                "library": starter.library,
+                "folder": str(starter.folder),
+                "files": list(starter.files),
+            }
+        )
+    else:
+        click.echo(str(starter.folder / "README.md"))
