@@ -13,7 +13,8 @@ from edgekit.runtime.profiler.records import BoardState
 #: Where programs may be put and run by adb's shell; what apps and the SD card have may not be executed.
 PLACE = "/data/local/tmp"
 
-#: What the phone needs of a shell: all in Android 8 and later.
+#: Android 8: from there on, the shell has all that is needed, and adb tells exit codes.
+_LEAST_SDK = 26
 _TOOLS = ("cat", "df", "find", "mkdir", "mv", "rm", "sha256sum", "sync", "uname")
 
 #: Reads a file's first line without starting a program: phones have many cores, and some a slow shell. Short names
@@ -108,17 +109,19 @@ def read_phone(device: str, text: str) -> Phone:
         found = f"{kernel}, programs: {', '.join(abis) or 'unknown'}"
         reason = f"{device} is no 64-bit Arm phone ({found}), for which edgekit's runner is made"
         raise DeviceError("EK-DEVICE", reason, "edgekit phone BUNDLE  runs models in its browser")
-    if lacking:
-        hint = "Android 8 and later have them; edgekit phone BUNDLE  runs models in its browser"
-        raise DeviceError("EK-DEVICE", f"{device} lacks {', '.join(lacking)}", hint)
     android = properties.get("ro.build.version.release", "")
+    system = f"Android {android} (API {sdk})"
+    if 0 < sdk < _LEAST_SDK or lacking:
+        found = f"lacks {', '.join(lacking)}" if lacking else f"has {system}"
+        hint = "edgekit's runner needs Android 8 or later; edgekit phone BUNDLE  runs models in its browser"
+        raise DeviceError("EK-DEVICE", f"{device} {found}", hint)
     machine = describe_machine(
         kernel_architecture=kernel,
         pointer_bytes=8,
         model=_model(properties),
         cpuinfo=sections["cpuinfo"],
         meminfo=sections["meminfo"],
-        os_release=f"PRETTY_NAME=Android {android} (API {sdk})",
+        os_release=f"PRETTY_NAME={system}",
         python=None,
         glibc=None,
         page_bytes=int(page[1]) * 1024 if page else 4096,
@@ -209,12 +212,15 @@ def _cores(text: str) -> list[_Core]:
 
 
 def _clusters(cpuinfo: str, cores: list[_Core]) -> tuple[Cluster, ...]:
-    """Cores that are alike, slowest first. Cores that are switched off are missing from ``/proc/cpuinfo``."""
-    numbers_there = [int(number) for number in re.findall(r"^processor\s*:\s*(\d+)", cpuinfo, re.MULTILINE)]
-    kinds = dict(zip(numbers_there, arm_cores(cpuinfo), strict=False))
+    """Cores that are alike, slowest first."""
+    there = [int(number) for number in re.findall(r"^processor\s*:\s*(\d+)", cpuinfo, re.MULTILINE)]
+    kinds = dict(zip(there, arm_cores(cpuinfo), strict=False))
+    # A core that is switched off is missing from /proc/cpuinfo: it is of the kind that is as fast.
+    by_speed = {core.highest_hz: kinds[core.number] for core in cores if core.number in kinds}
     groups: dict[tuple[int, str], list[int]] = {}
     for core in cores:
-        groups.setdefault((core.highest_hz, kinds.get(core.number, "")), []).append(core.number)
+        kind = kinds.get(core.number) or by_speed.get(core.highest_hz, "")
+        groups.setdefault((core.highest_hz, kind), []).append(core.number)
     return tuple(
         Cluster(tuple(numbers), kind or None, hertz or None) for (hertz, kind), numbers in sorted(groups.items())
     )

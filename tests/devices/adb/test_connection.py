@@ -1,0 +1,197 @@
+"""Commands and files through the real adb, to a simulated device that is pulled out, freezes and fills up."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from support.android.client import Adb, both_clients
+from support.android.device import SimulatedDevice
+
+from edgekit.devices.adb import client, connection, listing
+from edgekit.devices.adb.connection import Connection
+from edgekit.errors import DeviceError
+
+MakeDevice = Callable[..., SimulatedDevice]
+
+pytestmark = pytest.mark.slow
+
+_TMP = "/data/local/tmp"
+
+
+def connected(device: SimulatedDevice) -> Connection:
+    """As a new session connects: what was pulled out a moment ago is waited for."""
+    return Connection("adb:phone", listing.find(device.serial))
+
+
+def stored(device: SimulatedDevice) -> set[str]:
+    return {path.name for path in (device.files / _TMP[1:]).iterdir()}
+
+
+def later(seconds: float, action: Callable[[], None]) -> None:
+    threading.Timer(seconds, action).start()
+
+
+def wait_until(fact: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + 15
+    while not fact():
+        assert time.monotonic() < deadline, f"waited in vain: {what}"
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second without an answer is enough."""
+    monkeypatch.setattr(connection, "ANSWER_S", 1.0)
+    monkeypatch.setattr(client, "_WATCH_S", 0.5)
+
+
+@both_clients
+def test_commands_end_with_their_exit_code_and_files_arrive_whole(simulated_device: MakeDevice, adb: Adb) -> None:
+    phone = connected(simulated_device())
+    answer = phone.ask("echo out; echo err >&2; sh -c 'exit 7'")
+    assert (answer.status, answer.output, answer.errors) == (7, "out\n", ("err",))
+    assert phone.ask("sh -c 'kill -SEGV $$'").signal == "SIGSEGV"
+    ran = phone.run(["sh", "-c", 'echo "$0|$HOME|$TMPDIR|$LD_PRELOAD"; exit 3', "a  'b'"], folder=_TMP, timeout_s=20)
+    assert (ran.status, ran.output) == (3, f"a  'b'|{_TMP}|{_TMP}|\n")
+    data = os.urandom(1 << 20)
+    phone.put({"a name": data, "b": b""}, _TMP)
+    assert (phone.fetch(f"{_TMP}/a name"), phone.fetch(f"{_TMP}/b")) == (data, b"")
+    phone.put({"b": b"again"}, _TMP)
+    assert phone.fetch(f"{_TMP}/b") == b"again"
+    with pytest.raises(DeviceError, match="nothing.*No such file"):
+        phone.fetch(f"{_TMP}/nothing")
+    with pytest.raises(DeviceError, match=r"Read-only file system|Permission denied"):
+        phone.put({"file": b"1"}, "/system")
+
+
+@both_clients
+def test_a_folder_is_there_whole_with_its_programs(simulated_device: MakeDevice, tmp_path: Path) -> None:
+    device = simulated_device()
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib/data").write_bytes(os.urandom(5000))
+    (tmp_path / "hello").write_text("#!/bin/sh\necho hello\n")
+    (tmp_path / "hello").chmod(0o755)
+    phone = connected(device)
+    phone.put_folder(tmp_path, f"{_TMP}/runner")
+    assert phone.do(f"{_TMP}/runner/hello") == "hello\n"
+    assert phone.fetch(f"{_TMP}/runner/lib/data") == (tmp_path / "lib/data").read_bytes()
+    assert stored(device) == {"runner"}
+
+
+@both_clients
+def test_pulled_out_in_a_push_it_leaves_nothing_and_can_be_used_at_once(simulated_device: MakeDevice) -> None:
+    device = simulated_device()
+    data = os.urandom(8 << 20)
+    device.drop(after_bytes=3 << 20)
+    with pytest.raises(DeviceError, match="the connection to adb:phone broke") as caught:
+        connected(device).put({"model": data}, _TMP)
+    assert caught.value.code == "EK-CONNECT" and "do the same again" in (caught.value.hint or "")
+    connected(device).put({"model": data}, _TMP)
+    assert stored(device) == {"model"}
+
+
+@both_clients
+def test_pulled_out_in_a_run_it_is_an_error_and_the_program_ends(simulated_device: MakeDevice) -> None:
+    """adb 29 answers exit code 0 here."""
+    device = simulated_device()
+    phone = connected(device)
+    later(0.7, device.drop)
+    with pytest.raises(DeviceError, match="the connection to adb:phone broke") as caught:
+        phone.run(["sleep", "300"], folder=_TMP, timeout_s=60)
+    assert caught.value.code == "EK-CONNECT"
+    again = connected(device)
+    wait_until(lambda: not any("sleep 300" in line for line in device.programs), "the program ends")
+    assert again.do("echo works") == "works\n"
+
+
+@both_clients
+@pytest.mark.usefixtures("impatient")
+def test_a_frozen_phone_is_not_waited_for(simulated_device: MakeDevice) -> None:
+    device = simulated_device()
+    phone = connected(device)
+    later(1.0, device.freeze)
+    with pytest.raises(DeviceError, match="gave no answer") as in_run:
+        phone.run(["sleep", "300"], folder=_TMP, timeout_s=60)
+    for attempt in (lambda: phone.do("true", timeout_s=1), lambda: phone.put({"file": bytes(8 << 20)}, _TMP)):
+        with pytest.raises(DeviceError, match="gave no answer") as caught:
+            attempt()
+        assert caught.value.code == in_run.value.code == "EK-CONNECT"
+    device.thaw()
+    wait_until(lambda: not any("sleep 300" in line for line in device.programs), "the program ends")
+    assert connected(device).do("echo works") == "works\n"
+
+
+def test_a_program_that_takes_too_long_is_ended_and_the_phone_is_not_blamed(simulated_device: MakeDevice) -> None:
+    device = simulated_device()
+    phone = connected(device)
+    with pytest.raises(DeviceError, match="no result after 1 s") as caught:
+        phone.run(["sleep", "300"], folder=_TMP, timeout_s=1)
+    assert caught.value.code == "EK-DEVICE"
+    wait_until(lambda: not any("sleep 300" in line for line in device.programs), "the program ends")
+    assert phone.do("echo works") == "works\n"
+
+
+@both_clients
+def test_a_full_disk_is_named_and_not_kept_full(simulated_device: MakeDevice) -> None:
+    device = simulated_device(storage_mib=4)
+    phone = connected(device)
+    with pytest.raises(DeviceError, match="adb:phone: the disk is full") as caught:
+        phone.put({"model": os.urandom(8 << 20)}, _TMP)
+    assert caught.value.code == "EK-DEVICE" and stored(device) == set()
+    phone.put({"small": b"fits"}, _TMP)
+
+
+@both_clients
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"door": "never"}, "has not allowed this computer"),
+        ({"door": "mute"}, "is offline"),
+        ({"state": "recovery"}, "'recovery'"),
+    ],
+)
+def test_a_phone_that_is_not_ready_is_told_from_others(
+    simulated_device: MakeDevice, monkeypatch: pytest.MonkeyPatch, options: dict[str, str], message: str
+) -> None:
+    monkeypatch.setattr(listing, "_PATIENCE_S", 0.5)
+    device = simulated_device(**options)
+    with pytest.raises(DeviceError, match=message) as caught:
+        connected(device)
+    assert caught.value.code == "EK-CONNECT" and caught.value.hint
+
+
+def test_somebody_taps_allow_and_it_works(simulated_device: MakeDevice) -> None:
+    device = simulated_device(door="ask")
+    later(0.5, device.allow)
+    assert connected(device).do("echo works") == "works\n"
+
+
+def test_one_of_several_is_chosen_by_name_or_as_adb_users_do(
+    simulated_device: MakeDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = simulated_device(), simulated_device(name="Other")
+    with pytest.raises(DeviceError, match="2 phones are connected"):
+        listing.find("")
+    assert listing.find(first.serial) == first.serial
+    monkeypatch.setenv("ANDROID_SERIAL", second.serial)
+    assert listing.find("") == second.serial and listing.find(first.serial) == first.serial
+
+
+def test_an_interruption_ends_what_runs_on_the_phone(
+    simulated_device: MakeDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    device = simulated_device()
+    phone = connected(device)
+    monkeypatch.setattr(client, "_WATCH_S", 0.5)
+    monkeypatch.setattr(phone, "_watch", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        phone.run(["sleep", "300"], folder=_TMP, timeout_s=60)
+    wait_until(lambda: not any("sleep 300" in line for line in device.programs), "the program ends")
