@@ -54,6 +54,7 @@ class Sitting:
         self._arrived: SimpleQueue[tuple[DeviceRecord, tuple[Cell, ...]]] = SimpleQueue()
         self._devices: list[DeviceRecord] = []
         self._cells: list[Cell] = []
+        self._settled = 0
         self._line = _Line(quiet)
 
     def receive(self, value: dict[str, Any]) -> None:
@@ -78,7 +79,11 @@ class Sitting:
         self._line.hear(event)
 
     def wait(self, *, once: bool) -> None:
-        """Show results as they come, until Ctrl-C or, with *once*, the first."""
+        """Show results as they come, until Ctrl-C or, with *once*, the first.
+
+        Raises:
+            Interrupted: No phone has sent one.
+        """
         try:
             while not (once and self._devices):
                 try:
@@ -86,10 +91,14 @@ class Sitting:
                 except Empty:
                     continue
         except KeyboardInterrupt:
-            if not self._devices:
-                raise Interrupted("EK-INTERRUPTED", "stopped; no phone has sent a result") from None
-        finally:
-            self._line.erase()
+            self._line.say("stopping")
+        # What phones were told has arrived is not lost, whenever it was stopped.
+        while not self._arrived.empty():
+            self._take(*self._arrived.get())
+        self._settle()
+        self._line.erase()
+        if not self._devices:
+            raise Interrupted("EK-INTERRUPTED", "stopped; no phone has sent a result")
 
     def end(self, *, strict: bool) -> None:
         """The last word.
@@ -110,18 +119,27 @@ class Sitting:
 
     def _take(self, record: DeviceRecord, cells: tuple[Cell, ...]) -> None:
         name = self._free_name(_name(record))
-        record, cells = replace(record, name=name), tuple(replace(cell, device=name) for cell in cells)
-        self._devices.append(record)
-        self._cells += cells
-        findings.keep(self._profile(self._devices, self._cells), self._outputs)
+        self._cells += [replace(cell, device=name) for cell in cells]
+        self._devices.append(replace(record, name=name))
+        self._settle()
+
+    def _settle(self) -> None:
+        """Keep and show what was not yet kept and shown to the end."""
+        for record in self._devices[self._settled :]:
+            findings.keep(self._profile(self._devices, self._cells), self._outputs)
+            self._show(record)
+            self._settled += 1
+
+    def _show(self, record: DeviceRecord) -> None:
         if self._as_json:
-            self._line.say(f"{name}: its result has arrived")
+            self._line.say(f"{record.name}: its result has arrived")
             return
         self._line.erase()
         browser = record.browser
         why = f" ({browser.connection}: {browser.why_threads})" if browser else ""
-        click.echo(f"\n{name}{why}")
-        findings.show(self._profile([record], cells), self._outputs, as_json=False, quiet=self._quiet)
+        click.echo(f"\n{record.name}{why}")
+        profile = self._profile([record], [cell for cell in self._cells if cell.device == record.name])
+        findings.show(profile, self._outputs, as_json=False, quiet=self._quiet)
 
     def _profile(self, devices: Sequence[DeviceRecord], cells: Sequence[Cell]) -> Profile:
         return Profile(
@@ -203,4 +221,4 @@ def _name(record: DeviceRecord) -> str:
     machine = record.machine
     if machine is None:
         return record.name
-    return f"{machine.board}, {machine.os}" if machine.board else machine.os
+    return f"{machine.os.partition(' on ')[0]} on {machine.board}" if machine.board else machine.os

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
 import ssl
 from collections.abc import Callable
@@ -11,15 +10,24 @@ from dataclasses import dataclass
 
 #: A phone has a handful. When all are taken, the one that has been silent or unwelcome the longest makes room.
 MOST_CONNECTIONS = 32
-#: From its first byte, or the end of its last request, to a whole head of a request.
+#: For a stranger to show the token.
 HEAD_S = 10.0
 
 
 @dataclass
 class _Guest:
-    """One connection: when it came, and whether it has shown the token."""
+    """One connection.
+
+    Attributes:
+        since_s: When it came.
+        end: Ends it.
+        transport: None until it is greeted, which takes two messages each way with TLS.
+        welcome: Whether it has shown the token.
+    """
 
     since_s: float
+    end: Callable[[], object]
+    transport: asyncio.BaseTransport | None = None
     welcome: bool = False
 
 
@@ -31,8 +39,7 @@ class Door:
         self._listener = listener
         self._protocol = protocol
         self._tls = tls
-        self._guests: dict[asyncio.BaseTransport, _Guest] = {}
-        self._greeting: set[asyncio.Task[None]] = set()
+        self._guests: list[_Guest] = []
 
     async def stand(self) -> None:
         """Accept until cancelled."""
@@ -43,65 +50,58 @@ class Door:
             except OSError:  # out of file descriptors, or a connection that was gone at once
                 await asyncio.sleep(0.1)
                 continue
-            if not self._has_room():
+            if self._make_room():
+                guest = _Guest(loop.time(), connection.close)
+                guest.end = loop.create_task(self._greet(guest, connection)).cancel
+                self._guests.append(guest)
+            else:
                 connection.close()
-                continue
-            task = loop.create_task(self._greet(connection))
-            self._greeting.add(task)
-            task.add_done_callback(self._greeting.discard)
+            await asyncio.sleep(0)  # those who are in come before those who wait
 
     def welcome(self, transport: asyncio.BaseTransport | None) -> None:
         """The connection has shown the token: it is not closed to make room for others."""
-        guest = None if transport is None else self._guests.get(transport)
-        if guest is not None:
-            guest.welcome = True
+        for guest in self._guests:
+            if guest.transport is transport:
+                guest.welcome = True
 
     def close(self) -> None:
         """End all connections."""
-        for task in self._greeting:
-            task.cancel()
-        for transport in self._guests:
-            _abort(transport)
+        for guest in self._guests:
+            guest.end()
 
-    def _has_room(self) -> bool:
-        self._forget_closed()
-        if len(self._guests) + len(self._greeting) < MOST_CONNECTIONS:
+    def _make_room(self) -> bool:
+        """Whether one more may come in: perhaps in place of the stranger who has been there the longest."""
+        self._guests = [each for each in self._guests if each.transport is None or not each.transport.is_closing()]
+        if len(self._guests) < MOST_CONNECTIONS:
             return True
-        strangers = [item for item in self._guests.items() if not item[1].welcome]
-        if not strangers:
-            return False
-        longest, _ = min(strangers, key=lambda item: item[1].since_s)
-        _abort(longest)
-        del self._guests[longest]
-        return True
+        strangers = [guest for guest in self._guests if not guest.welcome]
+        if strangers:
+            self._end(min(strangers, key=lambda guest: guest.since_s))
+        return bool(strangers)
 
-    def _forget_closed(self) -> None:
-        for transport in [each for each in self._guests if each.is_closing()]:
-            del self._guests[transport]
-
-    async def _greet(self, connection: socket.socket) -> None:
+    async def _greet(self, guest: _Guest, connection: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         timeout_s = None if self._tls is None else HEAD_S
         try:
             transport, _ = await loop.connect_accepted_socket(
                 self._protocol, connection, ssl=self._tls, ssl_handshake_timeout=timeout_s
             )
-        except (OSError, ssl.SSLError):  # TLS that was none, or took too long
-            with contextlib.suppress(OSError):
+            guest.transport, guest.end = transport, transport.abort
+            loop.call_later(HEAD_S, self._end_stranger, guest)
+        except OSError:  # TLS that was none, or took too long
+            pass
+        finally:
+            if guest.transport is None:
+                self._forget(guest)
                 connection.close()
-            return
-        self._guests[transport] = _Guest(loop.time())
-        loop.call_later(HEAD_S, self._end_stranger, transport)
 
-    def _end_stranger(self, transport: asyncio.BaseTransport) -> None:
-        guest = self._guests.get(transport)
-        if guest is not None and not guest.welcome:
-            _abort(transport)
-            del self._guests[transport]
+    def _end_stranger(self, guest: _Guest) -> None:
+        if not guest.welcome:
+            self._end(guest)
 
+    def _end(self, guest: _Guest) -> None:
+        guest.end()
+        self._forget(guest)
 
-def _abort(transport: asyncio.BaseTransport) -> None:
-    if isinstance(transport, asyncio.Transport):
-        transport.abort()
-    else:
-        transport.close()
+    def _forget(self, guest: _Guest) -> None:
+        self._guests = [each for each in self._guests if each is not guest]
