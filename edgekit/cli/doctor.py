@@ -212,7 +212,7 @@ def _report(findings: dict[str, Any]) -> list[str]:
             row["engine"],
             row["version"] or "-",
             " ".join(f".{format}" for format in row["formats"]),
-            "ok" if row["version"] else f"missing: {row['install_hint']}",
+            _engine_verdict(row),
         )
         for row in findings["engines"]
     ]
@@ -220,6 +220,14 @@ def _report(findings: dict[str, Any]) -> list[str]:
     if findings["target"] is not None:
         lines += ["", *_target_report(findings["target"])]
     return lines
+
+
+def _engine_verdict(row: dict[str, Any]) -> str:
+    from edgekit.runtime.engines import BROWSER_ENGINES
+
+    if row["engine"] in BROWSER_ENGINES:
+        return "in browsers: edgekit phone BUNDLE"
+    return "ok" if row["version"] else f"missing: {row['install_hint']}"
 
 
 def _core_line(core: dict[str, str | None]) -> str:

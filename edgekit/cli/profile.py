@@ -18,6 +18,7 @@ Examples:
   edgekit profile digits-rpi4.edgekit digits-desktop.edgekit --baseline torch --baseline onnxruntime -o profile.json
   edgekit profile digits.edgekit --variant int8.tflite --variant int8.pte --threads 1 --cpus 2,3
   edgekit profile digits.edgekit --per-op -o report.html -o digits.trace.json -o digits.nodes.json
+  edgekit profile digits.edgekit --on local --on browser:https --engine litert --engine litert-web
   edgekit profile digits.edgekit --on emulator:rpi4 --json
 """
 
@@ -31,7 +32,8 @@ Examples:
     multiple=True,
     default=("local",),
     show_default=True,
-    help="local, ssh://USER@HOST or emulator:BOARD (instructions, no times). Repeatable.",
+    help="local, ssh://USER@HOST, adb:SERIAL, browser (on this machine; browser:lan or browser:https for a phone) or "
+    "emulator:BOARD (instructions, no times). Repeatable.",
 )
 @click.option("--engine", "engines", metavar="NAME", multiple=True, help="Keep to this engine. Repeatable.")
 @click.option("--variant", "variants", metavar="NAME", multiple=True, help="Keep to this variant. Repeatable.")

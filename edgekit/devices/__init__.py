@@ -1,4 +1,4 @@
-"""Devices, by name: this machine, one behind SSH, a phone behind adb, an emulated board."""
+"""Devices, by name: this machine, one behind SSH, a phone behind adb or in its browser, an emulated board."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ SCHEMES = {
     "ssh": "edgekit.devices.ssh",
     "emulator": "edgekit.devices.emulator",
     "adb": "edgekit.devices.adb",
+    "browser": "edgekit.devices.browser.device",
 }
 
 #: One name of each kind, as users write them.
-EXAMPLES = ("local", "ssh://pi@host", "adb:SERIAL", "emulator:rpi4")
+EXAMPLES = ("local", "ssh://pi@host", "adb:SERIAL", "browser", "emulator:rpi4")
 
 
 def open_device(name: str) -> Device:

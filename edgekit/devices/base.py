@@ -35,7 +35,7 @@ class Device(Protocol):
     """A place where bundles run. A context manager; closing twice is harmless.
 
     Attributes:
-        name: As the user wrote it: ``local``, ``emulator:rpi4``, ``ssh://pi@host``.
+        name: As the user wrote it: ``local``, ``emulator:rpi4``, ``ssh://pi@host``, ``browser``.
         emulated: Whether only outputs are real there, and times are not.
     """
 
@@ -78,7 +78,8 @@ class Device(Protocol):
         ...
 
     def machine(self) -> Machine | None:
-        """What the device is; None for an emulated one, which measures nothing that depends on it.
+        """What the device is; None for an emulated one, which measures nothing that depends on it, and for a browser
+        that has not come yet.
 
         Raises:
             DeviceError: ``EK-CONNECT``, ``EK-DEVICE``: as `run`.

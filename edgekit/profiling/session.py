@@ -18,6 +18,7 @@ from edgekit.devices import open_device
 from edgekit.devices.base import Device
 from edgekit.devices.payload import SENT_FORMATS
 from edgekit.errors import EdgekitError, Interrupted, UsageError, did_you_mean
+from edgekit.runtime.engines import BROWSER_ENGINES
 from edgekit.runtime.engines import engine as find_engine
 from edgekit.runtime.machine import Machine
 from edgekit.runtime.profiler.records import MEASURED, BundleRecord, Cell, DeviceRecord, Mode, Profile, Request
@@ -29,6 +30,7 @@ from edgekit.target import Limits, Target, load_target, target_names
 WAIT_S: Mapping[Mode, float] = {"quick": 2.0, "default": 60.0, "strict": 300.0}
 
 LOCAL = "local"
+BROWSER = "browser"
 
 
 def profile(
@@ -49,8 +51,9 @@ def profile(
 
     Args:
         bundles: Path or paths. One that was built for a desktop is measured on this machine only, beside others.
-        on: Name or names of devices: ``local``, ``ssh://USER@HOST``, ``emulator:BOARD`` (instructions, no times).
-        engines, variants: Names to keep to; by default all that the bundles name.
+        on: Name or names of devices: ``local``, ``ssh://USER@HOST``, ``adb:SERIAL``, ``browser`` (on this machine;
+            ``browser:lan`` or ``browser:https`` on a phone), ``emulator:BOARD`` (instructions, no times).
+        engines, variants: Names to keep to; by default all that the bundles name, and in a browser ``litert-web``.
         baselines: Engines that only desktops have, which run on this machine whatever *engines* and *on* say;
             then no other such engine does.
         mode: ``quick`` (2 processes and at least 1 s for each variant on each engine), ``default`` (5 and 10 s) or
@@ -113,6 +116,8 @@ class Session:
         self._places = [open_device(name) for name in names]  # refuses misspelled devices
         self._bundles = _read(paths)
         self._names = _Names(tuple(self._bundles.values()), tuple(engines), tuple(variants), tuple(baselines))
+        for place in self._places:
+            self._check_engines(place)
         if LOCAL in on and cpus is not None:
             _check_cpus(cpus)
         if LOCAL not in on and not baselines and len(self._bundles) > 1:
@@ -204,6 +209,8 @@ class Session:
                 began.set()
             if event["event"] == "cell":
                 cell: Cell = conform(Cell, event["cell"])
+                if _is_elsewhere(place, cell):
+                    return
                 event = {**event, "cell": cell}
                 self._keep(cell)
             if hear is not None:
@@ -226,7 +233,8 @@ class Session:
                         noise_floor_percent=record.noise_floor_percent,
                     )
                     for cell in cells:
-                        self._keep(cell)
+                        if not _is_elsewhere(place, cell):
+                            self._keep(cell)
                 self._note(record)
             except Interrupted:
                 raise
@@ -241,8 +249,7 @@ class Session:
         local = place.name == LOCAL
         desktop = {path for path, record in self._bundles.items() if _is_for_desktops(record)}
         paths = [path for path in self._bundles if local or path not in desktop or len(self._bundles) == 1]
-        kept = self._names.for_baselines() if local and self._only_baselines else self._names.for_device(local)
-        variants, engines = kept
+        variants, engines = self._kept(place)
         return paths, Request(
             settings=self.settings,
             variants=variants,
@@ -251,6 +258,26 @@ class Session:
             start_below_celsius=limits.start_below_celsius,
             wait_s=WAIT_S[self.settings.mode],
         )
+
+    def _kept(self, place: Device) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Names of variants and of engines for *place*; empty for all that can be there."""
+        local, browser = place.name == LOCAL, _is_browser(place)
+        if browser and not self._names.engines:
+            return self._names.variants, BROWSER_ENGINES[:1]
+        variants, engines = (
+            self._names.for_baselines() if local and self._only_baselines else self._names.for_device(local)
+        )
+        return variants, tuple(name for name in engines if (name in BROWSER_ENGINES) == browser)
+
+    def _check_engines(self, place: Device) -> None:
+        """Refuse a device for which none of the engines that were named is."""
+        named = self._names.engines
+        if not named or self._kept(place)[1]:
+            return
+        if _is_browser(place):
+            raise UsageError("EK-ARGUMENT", f"no browser has {named[0]}", f"it has {' and '.join(BROWSER_ENGINES)}")
+        hint = f"--on {BROWSER} measures there, and so does  edgekit phone BUNDLE"
+        raise UsageError("EK-ARGUMENT", f"{named[0]} runs in a browser, and {place.name} is none", hint)
 
     def _keep(self, cell: Cell) -> None:
         key = (cell.device, cell.bundle, cell.variant, cell.engine)
@@ -380,12 +407,23 @@ def _limits(machine: Machine | None, bundles: Sequence[BundleRecord]) -> tuple[T
     return None, Limits()
 
 
+def _is_browser(place: Device) -> bool:
+    return place.name.partition(":")[0] == BROWSER
+
+
+def _is_elsewhere(place: Device, cell: Cell) -> bool:
+    """Whether bundles name an engine for browsers, and *place* is none: that is no row of it."""
+    return cell.engine in BROWSER_ENGINES and not _is_browser(place)
+
+
 def _by_machine(places: Sequence[Device]) -> dict[str, list[Device]]:
-    """Devices that may not be worked on at the same time, together: emulated boards are this machine."""
+    """Devices that may not be worked on at the same time, together: emulated boards are this machine, and so are
+    browsers, which may run here, and whose files are sent and outputs judged here. They come first, since somebody
+    stands by."""
     groups: dict[str, list[Device]] = {}
-    for place in places:
-        machine = LOCAL if place.emulated or place.name == LOCAL else place.name.rpartition("@")[2]
-        groups.setdefault(machine, []).append(place)
+    for place in sorted(places, key=lambda place: not _is_browser(place)):
+        here = place.emulated or place.name == LOCAL or _is_browser(place)
+        groups.setdefault(LOCAL if here else place.name.rpartition("@")[2], []).append(place)
     return groups
 
 

@@ -15,7 +15,7 @@ from edgekit.devices.base import RunResult
 from edgekit.devices.emulator import board, counter, guest, qemu
 from edgekit.errors import UsageError
 from edgekit.runtime.check_runs import CheckVectors, check_vectors, run_checks
-from edgekit.runtime.engines import available
+from edgekit.runtime.engines import BROWSER_ENGINES, available
 from edgekit.runtime.profiler.records import FAILED, MEASURED, NOT_RUN, BundleRecord, Cell, DeviceRecord, Request
 from edgekit.runtime.profiler.session import Hear, to_json
 from edgekit.runtime.remote import Server
@@ -211,4 +211,5 @@ class EmulatedDevice:
     def _engines_for(self, variant: Variant) -> tuple[str, ...]:
         """What such a board would run *variant* on; where it has nothing, what the bundle names."""
         support = self._target.support(variant.format, variant.recipe)
-        return support.engines if support else tuple(variant.engines)
+        engines = support.engines if support else variant.engines
+        return tuple(name for name in engines if name not in BROWSER_ENGINES)
