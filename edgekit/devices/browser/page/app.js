@@ -1,5 +1,6 @@
 // The page: what it shows, and what its buttons do.
 
+import {START_S} from "./block.js";
 import {make, find} from "./elements.js";
 import {lookAround} from "./environment.js";
 import {Files, loadJob} from "./job.js";
@@ -39,8 +40,13 @@ class App {
     const {job, environment} = this.#site;
     const cells = plan(job, environment);
     const runnable = cells.filter((cell) => !cell.reason);
-    const names = runnable.map((cell) => cell.title.replace(/\.tflite/, "")).join(", ");
-    find("plan").textContent = runnable.length ? `Measures ${names}.` : "Nothing of this bundle runs here.";
+    const names = [...new Set(runnable.map((cell) => cell.variant.name.replace(/\.tflite$/, "")))].join(", ");
+    const places = [...new Set(runnable.map((cell) => cell.place))].join(" and ");
+    const {repeats, seconds} = job.settings;
+    const minutes = Math.max(1, Math.round((runnable.length * (repeats * START_S + seconds)) / 60));
+    find("plan").textContent = runnable.length
+      ? `${names} on the ${places}: takes about ${minutes === 1 ? "a minute" : `${minutes} minutes`}.`
+      : "Nothing of this bundle runs here.";
     const notes = cells.filter((cell) => cell.reason).map((cell) => `${cell.title}: ${cell.reason}`);
     if (notes.length) find("plan").append(make("br"), `Not run: ${notes.join("; ")}.`);
   }
@@ -74,16 +80,17 @@ class App {
       const {result, cells} = await measure(site);
       const {outputs} = await site.files.checks();
       const summaries = cells.map((cell) => summary(cell, outputs));
+      note(null);
       find("status").textContent = "Measured.";
       this.#last = result;
       this.#show(result, summaries);
       keep(result, summaries);
       await this.#send(result);
     } catch (error) {
+      if (this.#abort.signal.aborted) note(null); // else it may be the page that ends, whose requests then fail
       find("status").textContent = `Not measured: ${error.message}.`;
     } finally {
       this.#abort = null;
-      note(null);
       this.#setRunning(false);
       this.#tryOut.resume();
     }

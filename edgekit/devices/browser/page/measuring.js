@@ -11,7 +11,7 @@ const PLACES = {wasm: "CPU", webgpu: "GPU"};
 /**
  * Every variant on every accelerator that the job asks for.
  *
- * @returns {object[]} Cells: what is posted of each, beside `variant` (the job's), `title` for people and `outputs`, the
+ * @returns {object[]} Cells: what is posted of each, beside `variant` (the job's), `title` and `place` for people and `outputs`, the
  *   check outputs as arrays.
  */
 export function plan(job, environment) {
@@ -22,7 +22,7 @@ export function plan(job, environment) {
     const {build, threads} = gpu && environment.build === "threaded" ? {build: "default", threads: 1} : environment;
     return {
       variant, accelerator, build: reason ? null : build, threads: reason ? null : threads, fully_accelerated: null,
-      status: "not run", reason, processes: [], outputs: null, title: `${variant.name} on the ${PLACES[accelerator]}`,
+      status: "not run", reason, processes: [], outputs: null, place: PLACES[accelerator], title: `${variant.name} on the ${PLACES[accelerator]}`,
     };
   });
 }

@@ -5,7 +5,6 @@ import {median, quantile, snrDb} from "./statistics.js";
 
 /** Fewer samples say little of a p90. */
 const LEAST_FOR_P90 = 64;
-const PLACES = {wasm: "CPU", webgpu: "GPU"};
 
 /** What is said of a cell: durations, and whether its outputs are right. */
 export function summary(cell, reference) {
@@ -14,7 +13,7 @@ export function summary(cell, reference) {
   const most = Math.max(1, ...processes.map((process) => process.calls_per_sample));
   const said = {
     variant: cell.variant.name,
-    place: `${PLACES[cell.accelerator]}${cell.threads > 1 ? `, ${cell.threads} threads` : ""}`,
+    place: cell.threads > 1 ? `${cell.place}, ${cell.threads} threads` : cell.place,
     medianMs: elapsedMs.length ? median(elapsedMs) : null,
     p90Ms: most === 1 && elapsedMs.length >= LEAST_FOR_P90 ? quantile(elapsedMs, 0.9) : null,
     mostCallsPerSample: most,
@@ -36,8 +35,8 @@ function worstSnrDb(measured, reference) {
 
 /** The table of summaries. */
 export function resultTable(summaries) {
-  const heads = ["Variant", "On", "Median", "p90", "Outputs"].map((text, index) => (
-    make("th", {scope: "col", className: index === 2 || index === 3 ? "n" : "", textContent: text})
+  const heads = ["Variant", "Median", "p90", "Outputs"].map((text, index) => (
+    make("th", {scope: "col", className: index === 1 || index === 2 ? "n" : "", textContent: text})
   ));
   return make("table", {},
     make("caption", {textContent: "Milliseconds for one inference: input written, model run, outputs read."}),
@@ -48,13 +47,12 @@ export function resultTable(summaries) {
 function rows(said) {
   const correct = said.correct === null ? ["–", ""] : said.correct ? ["correct", "good"] : ["wrong", "bad"];
   const row = make("tr", {},
-    make("th", {scope: "row", textContent: said.variant.replace(/\.tflite$/, "")}),
-    make("td", {textContent: said.place}),
+    make("th", {scope: "row"}, said.variant.replace(/\.tflite$/, ""), make("small", {textContent: said.place})),
     make("td", {className: "n", textContent: shown(said.medianMs)}),
     make("td", {className: "n", textContent: shown(said.p90Ms)}),
     make("td", {className: correct[1], textContent: correct[0]}));
   if (!said.reason) return [row];
-  return [row, make("tr", {}, make("td", {colSpan: 5, className: "bad", textContent: `${said.variant}: ${said.reason}`}))];
+  return [row, make("tr", {}, make("td", {colSpan: 4, className: "bad", textContent: `${said.variant}: ${said.reason}`}))];
 }
 
 /** Three figures, and no more than a microsecond. */
