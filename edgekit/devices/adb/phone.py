@@ -36,12 +36,22 @@ for core in /sys/devices/system/cpu/cpu[0-9]*; do
 done
 """
 
-#: For `read_phone`. Nothing here is personal: of the properties, only those that say what kind of phone it is.
+#: What kind of phone it is. The serial number and what else is personal stays there.
+_PROPERTIES = (
+    "ro.product.manufacturer",
+    "ro.product.model",
+    "ro.soc.manufacturer",
+    "ro.soc.model",
+    "ro.board.platform",
+    "ro.build.version.release",
+    "ro.build.version.sdk",
+    "ro.product.cpu.abilist",
+)
+
+#: For `read_phone`.
 FACTS = f"""\
 {_READ}
-section properties
-for name in ro.product.manufacturer ro.product.model ro.soc.manufacturer ro.soc.model ro.board.platform \\
-  ro.build.version.release ro.build.version.sdk ro.product.cpu.abilist; do echo "$name=$(getprop "$name")"; done
+section properties; getprop | grep -E '^.({"|".join(map(re.escape, _PROPERTIES))}).:'
 section kernel_architecture; uname -m
 section cpuinfo; cat /proc/cpuinfo
 section meminfo; cat /proc/meminfo
@@ -51,15 +61,16 @@ section lacking; for tool in {" ".join(_TOOLS)}; do command -v $tool >/dev/null 
 {_CORES}
 """
 
-#: For `read_state`.
+#: For `read_state`. Load is that of the time between two looks, without that of looking: the services take most of it.
 STATE = f"""\
 {_READ}
-section uptime; line_of /proc/uptime; echo "$found"
 section stat; line_of /proc/stat; echo "$found"
+section uptime; line_of /proc/uptime; echo "$found"
 section meminfo; cat /proc/meminfo
 {_CORES}
 section thermal; dumpsys thermalservice
 section battery; dumpsys battery
+section stat_after; line_of /proc/stat; echo "$found"
 """
 
 #: Kinds of temperature (``android.hardware.thermal``): of the processor.
@@ -96,7 +107,7 @@ def read_phone(device: str, text: str) -> Phone:
     """
     sections = _sections(text)
     try:
-        properties = dict(line.partition("=")[::2] for line in sections["properties"].splitlines())
+        properties = dict(re.findall(r"^\[(.*?)\]: \[(.*)\]$", sections["properties"], re.MULTILINE))
         kernel = sections["kernel_architecture"]
         lacking = sections["lacking"].split()
         page = re.search(r"(\d+) kB", sections["page"])
@@ -147,7 +158,7 @@ def read_state(text: str, before: str | None = None) -> BoardState:
         governors=tuple(core.governor for core in cores) if any(core.governor for core in cores) else (),
         temperature_celsius=celsius,
         thermal_status=status,
-        load_per_core=None if before is None else _load(_sections(before).get("stat", ""), sections.get("stat", "")),
+        load_per_core=_load(_sections(before or "").get("stat_after", ""), sections.get("stat", "")),
         free_memory_bytes=kilobytes(sections.get("meminfo", "")).get("MemAvailable"),
         power_source=read_power_source(sections.get("battery", "")),
         battery_percent=read_battery_percent(sections.get("battery", "")),

@@ -63,7 +63,7 @@ def test_commands_end_with_their_exit_code_and_files_arrive_whole(simulated_devi
     assert (phone.fetch(f"{_TMP}/a name"), phone.fetch(f"{_TMP}/b")) == (data, b"")
     phone.put({"b": b"again"}, _TMP)
     assert phone.fetch(f"{_TMP}/b") == b"again"
-    with pytest.raises(DeviceError, match="nothing.*No such file"):
+    with pytest.raises(DeviceError, match=r"nothing.*No such file"):
         phone.fetch(f"{_TMP}/nothing")
     with pytest.raises(DeviceError, match=r"Read-only file system|Permission denied"):
         phone.put({"file": b"1"}, "/system")

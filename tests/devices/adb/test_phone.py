@@ -133,7 +133,7 @@ def _facts(
         "ro.product.cpu.abilist": abilist,
     }
     sections = {
-        "properties": "".join(f"{name}={value}\r\n" for name, value in properties.items()),
+        "properties": "".join(f"[{name}]: [{value}]\r\n" for name, value in properties.items()),
         "kernel_architecture": kernel,
         "cpuinfo": cpuinfo,
         "meminfo": "MemTotal:        7724000 kB\nMemAvailable:    3500000 kB\n",
@@ -175,7 +175,8 @@ def test_pages_of_16_kib_are_seen() -> None:
 )
 def test_makers_are_named_once(maker: str, model: str, board: str) -> None:
     text = _facts().replace(
-        "manufacturer=Google\r\nro.product.model=Pixel 8", f"manufacturer={maker}\r\nro.product.model={model}"
+        "manufacturer]: [Google]\r\n[ro.product.model]: [Pixel 8]",
+        f"manufacturer]: [{maker}]\r\n[ro.product.model]: [{model}]",
     )
     assert read_phone("adb:1", text).machine.board == board
 
@@ -202,13 +203,17 @@ def test_an_unreadable_description_is_said() -> None:
         read_phone("adb:1", "sh: something else\n")
 
 
-def _look(stat: str, limit: int = 2914000) -> str:
+def _look(stat: str, stat_after: str, limit: int = 2914000) -> str:
     cores = f"0|1704000|1704000|300000|walt\n1|2914000|{limit}|2400000|walt\n"
-    return f"\n== uptime\n1000.5 7000.1\n\n== stat\n{stat}\n\n== cores\n{cores}\n== thermal\n{_GALAXY}\n== battery\n"
+    return (
+        f"\n== stat\n{stat}\n\n== uptime\n1000.5 7000.1\n\n== cores\n{cores}\n== thermal\n{_GALAXY}\n"
+        f"== battery\n\n== stat_after\n{stat_after}\n"
+    )
 
 
 def test_a_look_has_clocks_heat_and_the_load_since_the_look_before() -> None:
-    before, now = _look("cpu  100 0 100 800 0 0 0 0 0 0"), _look("cpu  160 0 120 820 0 0 0 0 0 0", limit=1800000)
+    before = _look("cpu  0 0 0 0 0 0 0 0 0 0", "cpu  100 0 100 800 0 0 0 0 0 0")
+    now = _look("cpu  160 0 120 820 0 0 0 0 0 0", "cpu  900 0 900 900 0 0 0 0 0 0", limit=1800000)
     state = read_state(now, before)
     assert (state.at_s, state.frequencies_hz) == (1000.5, (300_000_000, 2_400_000_000))
     assert (state.frequency_limit_hz, state.governors) == (1_800_000_000, ("walt", "walt"))
