@@ -135,7 +135,7 @@ def test_what_no_desktop_engine_runs_is_marked() -> None:
         for entry in load_target(name).formats
         if not entry.runs_on_host
     }
-    assert marked == {("ios", "pte", "coreml"), ("android-gpu", "pte", "vulkan"), ("android-gpu", "tflite", "gpu")}
+    assert marked == {("ios", "pte", "coreml"), ("android-gpu", "pte", "vulkan")}
 
 
 def test_where_two_backends_share_a_format_the_recipe_decides() -> None:

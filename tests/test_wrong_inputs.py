@@ -216,12 +216,12 @@ AT_ONCE: dict[str, tuple[Prepare, list[str], int, str, str]] = {
         "EK-UNSUPPORTED",
         "SavedModel gives .tflite only",
     ),
-    "a backend that is not exported to": (
+    "a recipe that a backend lacks": (
         lambda p: None,
-        ["build", "small", "-t", "ios", "-f", "pte", "-r", "fp16"],
+        ["build", "small", "-t", "android-gpu", "-f", "pte", "-r", "int8"],
         2,
         "EK-UNSUPPORTED",
-        "does not export to",
+        "a .pte for Vulkan has the recipes fp32 and fp16, not int8",
     ),
     "no disk space": (
         lambda p: p.patch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 1 << 20})),

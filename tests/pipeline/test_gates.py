@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
-from edgekit.pipeline.gates import check_weights
+from edgekit.pipeline.gates import check_backend, check_weights
 from edgekit.pipeline.inspection import FileFacts
 from edgekit.pipeline.recipes import recipe
 
@@ -16,6 +17,18 @@ _BIASES = 1_000
 
 def _facts(weights: Mapping[str, int], biases: Mapping[str, int]) -> FileFacts:
     return FileFacts(weights, biases, {"CONV_2D": 10}, ("convolution",), 100.0)
+
+
+def test_a_file_for_another_backend_is_refused() -> None:
+    facts = replace(_facts({}, {}), backends=("VulkanBackend",))
+    assert check_backend(facts, "vulkan") is None
+    assert check_backend(facts, "coreml") == "the file is for VulkanBackend, not for Core ML"
+
+
+def test_a_file_of_which_the_backend_takes_nothing_is_refused_unless_it_runs_all_the_same() -> None:
+    facts = replace(_facts({}, {}), delegated_share=0.0, undelegated_ops={"aten::sort": 1})
+    assert check_backend(facts, "vulkan") == "Vulkan takes none of the model's operators (aten::sort)"
+    assert check_backend(facts, "xnnpack") is None
 
 
 @pytest.mark.parametrize(

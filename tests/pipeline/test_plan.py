@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from edgekit.bundle import Variant
 from edgekit.errors import UsageError
 from edgekit.pipeline.plan import plan_variants
 from edgekit.pipeline.recommend import recommend
-from edgekit.target import load_target
+from edgekit.target import load_target, target_directory
 
 RPI4 = load_target("rpi4")
 
@@ -75,9 +76,28 @@ def test_unknown_words_are_refused(recipes: list[str], formats: list[str], meant
     assert caught.value.hint == f"did you mean {meant!r}?"
 
 
-def test_backends_that_are_not_exported_to_are_refused() -> None:
-    with pytest.raises(UsageError, match="does not export to"):
-        plan_variants(load_target("ios"), "torch", ["fp16"], ["pte"])
+def test_files_for_apps_are_planned_though_nothing_here_runs_them() -> None:
+    ios, _ = plan_variants(load_target("ios"), "torch")
+    assert {plan.name: plan.backend for plan in ios if plan.format == "pte"} == {
+        "fp16.pte": "coreml",
+        "fp32.pte": "xnnpack",
+        "int8.pte": "xnnpack",
+    }
+    assert [plan.name for plan in ios if not plan.runs_here] == ["fp16.pte"]
+    gpu, _ = plan_variants(load_target("android-gpu"), "torch")
+    assert {plan.backend: plan.runs_here for plan in gpu} == {"gpu": True, "vulkan": False}
+
+
+def test_a_recipe_that_a_backend_lacks_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"a \.pte for Vulkan has the recipes fp32 and fp16, not int8"):
+        plan_variants(load_target("android-gpu"), "torch", ["int8"], ["pte"])
+
+
+def test_a_backend_that_a_format_has_no_files_for_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text((target_directory() / "ios.toml").read_text().replace('format = "pte"', 'format = "tflite"'))
+    with pytest.raises(UsageError, match=r"exports no \.tflite for Core ML"):
+        plan_variants(load_target(path), "torch", ["fp16"])
 
 
 def variant(name: str, drop: float | None = 0.0, agreement: float = 100.0, **changes: Any) -> Variant:
@@ -102,6 +122,12 @@ def variant(name: str, drop: float | None = 0.0, agreement: float = 100.0, **cha
         "accuracy_drop": drop,
     }
     return Variant(**{**facts, **changes})
+
+
+def exported(name: str, backend: str) -> Variant:
+    """A file that was not run."""
+    unknown = dict.fromkeys(("snr_db", "max_abs_diff", "accuracy", "accuracy_drop"))
+    return replace(variant(name), agreement=None, backend=backend, **unknown)
 
 
 def test_int8_is_recommended_while_it_keeps_the_accuracy() -> None:
@@ -141,3 +167,11 @@ def test_a_file_for_throughput_is_not_recommended() -> None:
 def test_a_recipe_that_is_slower_on_the_target_is_recommended_last() -> None:
     made = [variant("int8-dynamic.tflite"), variant("fp32.tflite")]
     assert recommend(made, RPI4, None)["variant"] == "fp32.tflite"
+
+
+def test_what_was_run_is_recommended_before_what_was_only_exported() -> None:
+    gpu = load_target("android-gpu")
+    made = [exported("fp16.pte", "vulkan"), variant("fp32.tflite", 5.0)]
+    assert recommend(made, gpu, None)["variant"] == "fp32.tflite"
+    alone = recommend([exported("fp32.pte", "vulkan"), exported("fp16.pte", "vulkan")], gpu, None)
+    assert alone["variant"] == "fp16.pte" and alone["reason"].startswith("exported, not run here")

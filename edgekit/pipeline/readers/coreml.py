@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
+from hashlib import sha256
 from typing import NamedTuple
 
 import numpy as np
@@ -47,7 +48,8 @@ def read(payload: bytes) -> Delegate:
     """
     operations = list(_operations(_file(payload, "model.mlmodel")))
     operators = tuple(each.kind for each in operations if each.kind not in _PLUMBING)
-    return Delegate(operators, dict(_constants(operations)), _KINDS)
+    own = sha256(payload).hexdigest()  # a place says nothing outside of its package
+    return Delegate(operators, {f"{own} {place}": constant for place, constant in _constants(operations)}, _KINDS)
 
 
 def _file(payload: bytes, name: str) -> bytes:

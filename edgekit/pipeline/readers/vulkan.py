@@ -10,7 +10,7 @@ from edgekit.pipeline.inspection import Constant
 from edgekit.pipeline.readers.delegate import Delegate
 from edgekit.pipeline.readers.flatbuffer import parse
 
-_SCHEMA = "backends/vulkan/serialization/schema.fbs"
+SCHEMA = "backends/vulkan/serialization/schema.fbs"
 #: What the backend adds: values in another layout on the GPU, and weights put into one.
 _PLUMBING = ("aten.clone.default", "et_vk.prepack.default")
 
@@ -24,7 +24,7 @@ def read(payload: bytes) -> Delegate:
     if payload[4:8] != b"VH00":
         raise ValueError("no VH00 identifier")
     offset, size = struct.unpack_from("<II", payload, 10)
-    graph = parse(payload[offset : offset + size], _SCHEMA)
+    graph = parse(payload[offset : offset + size], SCHEMA)
     operators = tuple(call["name"] for call in graph["chain"] if call["name"] not in _PLUMBING)
     return Delegate(operators, dict(_constants(graph)), {name: kind for name in operators if (kind := _kind(name))})
 

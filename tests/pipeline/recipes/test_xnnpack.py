@@ -15,7 +15,8 @@ from torchao.quantization.pt2e.quantizer import Quantizer
 
 from edgekit.pipeline.exporters.executorch import quantize
 from edgekit.pipeline.exporters.lowering import lower
-from edgekit.pipeline.readers.pte import node_names, xnnpack_graphs
+from edgekit.pipeline.readers.pte import delegate_payloads
+from edgekit.pipeline.readers.xnnpack import node_names, read_graph
 from edgekit.pipeline.recipes.pooling import rewrite_pools
 from edgekit.pipeline.recipes.xnnpack import StaticQuantizer, dynamic_quantizer
 from edgekit.tensors import snr_db
@@ -46,7 +47,7 @@ def _run(data: bytes, images: torch.Tensor) -> torch.Tensor:
 
 
 def _nodes(data: bytes) -> Counter[str]:
-    return Counter(name for graph in xnnpack_graphs(data) for name in node_names(graph))
+    return Counter(name for _, payload in delegate_payloads(data) for name in node_names(read_graph(payload)))
 
 
 def test_relu6_keeps_its_precision_where_the_stock_quantizer_loses_it(nets: Nets) -> None:
