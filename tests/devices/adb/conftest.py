@@ -27,6 +27,8 @@ def adb(adb_program: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch
     with Adb(adb_program, tmp_path_factory.mktemp("adb")) as adb:
         for name, value in adb.environment.items():
             monkeypatch.setenv(name, value)
+        for name in ("ANDROID_SERIAL", "ANDROID_ADB_SERVER_ADDRESS", "ADB_SERVER_SOCKET"):
+            monkeypatch.delenv(name, raising=False)
         yield adb
 
 

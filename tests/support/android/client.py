@@ -57,8 +57,10 @@ class Adb:
             "HOME": str(folder),
             "TMPDIR": str(folder),
             "ANDROID_ADB_SERVER_PORT": str(self.port),
+            # Whatever is connected to this machine is not for tests.
+            "ADB_USB": "0",
+            "ADB_EMU": "0",
             "ADB_MDNS": "0",
-            "ADB_LIBUSB": "0",
         }
         self._run("keygen", str(folder / ".android/adbkey"))
         self.key = (folder / ".android/adbkey.pub").read_text()
@@ -102,6 +104,16 @@ class Adb:
         """Run ``adb ARGUMENTS`` to its end."""
         return self._run(*(["-s", serial] if serial else []), *arguments, timeout_s=timeout_s)
 
+    def popen(self, *arguments: str, serial: str | None = None) -> subprocess.Popen[bytes]:
+        """Start ``adb ARGUMENTS``."""
+        return subprocess.Popen(
+            [self._folder / "bin/adb", *(["-s", serial] if serial else []), *arguments],
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
     def shell(self, serial: str, command: str) -> str:
         """What *command* prints on the device; it has to succeed."""
         result = self("shell", command, serial=serial)
@@ -113,11 +125,16 @@ class Adb:
         lines = self("devices").stdout.decode().splitlines()[1:]
         return dict(line.split("\t") for line in lines if line)
 
-    def connect(self, serial: str, state: str | None = "device") -> None:
-        """``adb connect``, and wait until adb says *state* of it; its exit code and text mean nothing."""
-        self("connect", serial)
-        if state is not None:
-            self.wait(serial, state)
+    def connect(self, serial: str, state: str = "device") -> None:
+        """Have the server reach for *serial*, and wait until it says *state* of it."""
+        if serial in self.states():
+            self("disconnect", serial)  # otherwise adb 29 takes 10 s to look for it again
+        # The client waits 10 s for a device that says nothing; its exit code and text mean nothing anyway.
+        with self.popen("connect", serial) as client:
+            try:
+                self.wait(serial, state)
+            finally:
+                client.kill()
 
     def wait(self, serial: str, state: str | None, timeout_s: float = 15) -> None:
         """Wait until adb says *state* of *serial*; None: until it does not list it."""

@@ -1,7 +1,7 @@
 """The files of a simulated device: what every one has alike, made once; and what one has of its own.
 
-The shell is mksh, which is Android's; the tools are busybox's, of which only those are there that Android has too.
-Both are static programs of Debian for arm64.
+The shell is mksh and the tools are toybox, as on Android, both from Debian for arm64. toybox needs a C library, which
+lies where only it looks: programs that a test sends have to bring their own.
 """
 
 from __future__ import annotations
@@ -20,13 +20,20 @@ from support.namespaces import BIND, NO_DEVICES, NO_EXEC, NO_SUID, READ_ONLY, RE
 from edgekit.devices.emulator import debian
 from edgekit.runtime import environments
 
-_PACKAGES = ("mksh", "busybox-static")
-_SHELL, _TOOLS = "usr/lib/klibc/bin/mksh", "usr/bin/busybox"
+_PACKAGES = ("mksh", "toybox")
+_SHELL, _TOYBOX, _LIBRARIES = "usr/lib/klibc/bin/mksh", "usr/bin/toybox", "usr/lib/aarch64-linux-gnu"
+_LOADER, _NEEDED = "ld-linux-aarch64.so.1", ("libc.so.6", "libm.so.6", "libcrypt.so.1")
+
+#: Paths in the loader and in toybox -> the device's, not longer.
+_PATHS = {
+    "/lib/ld-linux-aarch64.so.1": "/system/bin/toybox-linker",
+    "/lib/aarch64-linux-gnu/": "/system/lib64/toybox-c/",
+}
 
 #: Directories to mount something on.
 _MOUNT_POINTS = ("proc", "sys", "dev", "vendor", "data/local/tmp", "sdcard")
 
-#: Tools of Android 14, from its toybox and what it has beside that, as far as busybox has them.
+#: Tools of Android 14, as far as Debian's toybox has them: awk, dd, diff, expr, more and tr are lacking.
 _ANDROID_TOOLS = """
 awk base64 basename blkid blockdev bunzip2 bzcat cal cat chgrp chmod chown chroot clear cmp cp cpio cut date dd df
 diff dirname dmesg dos2unix du echo egrep env expand expr fallocate false fgrep find flock fmt free fsync getopt grep
@@ -109,17 +116,29 @@ def fill(root: Path, phone: Phone) -> None:
 
 
 def _make(unpacked: Path, root: Path) -> None:
-    programs, libraries = root / "system/bin", root / "system/lib64"
+    programs, libraries = root / "system/bin", root / _PATHS["/lib/aarch64-linux-gnu/"].strip("/")
     for path in (programs, libraries, *(root / name for name in _MOUNT_POINTS)):
         path.mkdir(parents=True)
     shutil.copy(unpacked / _SHELL, programs / "sh")
-    tools = libraries / "busybox"  # where no PATH leads: Android has none
-    shutil.copy(unpacked / _TOOLS, tools)
-    listing = ["qemu-aarch64-static", str(tools), "--list"]
+    for name in _NEEDED:
+        shutil.copy(unpacked / _LIBRARIES / name, libraries / name)
+    loader = root / _PATHS[f"/lib/{_LOADER}"].strip("/")
+    _move(unpacked / _LIBRARIES / _LOADER, loader)
+    _move(unpacked / _TOYBOX, programs / "toybox")
+    listing = ["qemu-aarch64-static", "-L", str(unpacked), str(unpacked / _TOYBOX)]
     known = subprocess.run(listing, env={}, capture_output=True, text=True, check=True).stdout.split()
     for name in set(_ANDROID_TOOLS.split()).intersection(known):
-        (programs / name).symlink_to("../lib64/busybox")
+        (programs / name).symlink_to("toybox")
     for name, text in {"getprop": _GETPROP, "dumpsys": _DUMPSYS}.items():
         (programs / name).write_text(text)
         (programs / name).chmod(0o755)
     (root / "bin").symlink_to("/system/bin")
+
+
+def _move(program: Path, target: Path) -> None:
+    """Copy *program* and make it look for its libraries where the device has them."""
+    code = program.read_bytes()
+    for old, new in _PATHS.items():
+        code = code.replace(old.encode(), new.encode().ljust(len(old), b"\0"))
+    target.write_bytes(code)
+    target.chmod(0o755)
