@@ -498,3 +498,22 @@ def test_differences_are_named_by_field_and_file(path: Path, tmp_path: Path) -> 
     assert "variants[fp32.tflite].snr_db: 131.5 against 120.0" in lines
     assert lines[-1] == "file variants/fp32.tflite differs"
     assert any(line.startswith("labels: ") for line in lines)
+
+
+def test_a_bundle_from_before_there_were_backends_is_read() -> None:
+    value = copy.deepcopy(VALID_MANIFEST)
+    for entry in value["variants"]:
+        del entry["backend"]
+    manifest = parse_manifest(seal(value))
+    assert {(entry.backend, entry.checked) for entry in manifest.variants} == {("xnnpack", True)}
+
+
+def test_a_variant_that_was_not_run_has_no_figures_of_a_run() -> None:
+    value = json.loads(canonical_json(VALID_MANIFEST))
+    value["variants"][1] |= {"backend": "coreml", "snr_db": None, "max_abs_diff": None, "agreement": None}
+    manifest = parse_manifest(seal(value))
+    assert [entry.checked for entry in manifest.variants] == [True, False]
+    assert parse_manifest(manifest_bytes(manifest)) == manifest
+    value["variants"][1]["agreement"] = 100.0
+    with pytest.raises(ValueError, match="some of what a run gives is missing"):
+        parse_manifest(seal(value))

@@ -245,3 +245,42 @@ def test_a_package_that_a_baseline_needs_is_looked_for_first(project: Path, monk
         edgekit.build(project, formats=["onnx"])
     assert caught.value.code == "EK-MISSING-PACKAGE" and "onnxscript" in caught.value.message
     assert caught.value.hint == "pip install 'edgekit[baselines]'"
+
+
+@pytest.mark.slow
+def test_files_for_apps_are_exported_and_not_run(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing here runs a file for Vulkan or Core ML: it has no figures, meets no limit and is recommended last."""
+    recipes = ["-r", "fp32", "-r", "fp16"]
+    for target, backend in (("android-gpu", "vulkan"), ("ios", "coreml")):
+        assert run(["build", str(project), "-t", target, *recipes, "--max-drop", "1", "--json", "-q"]) == 0
+        document = json.loads(capsys.readouterr().out)
+        exported = [row for row in document["variants"] if row["status"] == "exported, not run"]
+        assert {row["backend"] for row in exported} == {backend}
+        assert document["unproven"] == [row["name"] for row in exported] and document["unmet_limits"] == []
+        for row in exported:
+            assert row["delegated_share"] == 100.0 and row["undelegated_ops"] == {}
+            assert {row[key] for key in ("snr_db", "agreement", "max_abs_diff", "accuracy", "host")} == {None}
+        assert document["recommended"]["variant"].endswith(".tflite") or target == "ios"
+        warnings = {row["name"]: row["warnings"] for row in document["variants"] if row["status"] == "ok"}
+        assert any("GPU" in warning for warning in warnings["fp16.tflite"]) == (target == "android-gpu")
+    assert run(["build", str(project), "-t", "ios", "-f", "pte", *recipes, "--max-drop", "1", "-q"]) == 0
+    shown = capsys.readouterr().out
+    assert "exported, not run (Core ML)" in shown and "limits not checked: fp16.pte: exported, not run" in shown
+
+
+@pytest.mark.slow
+def test_two_exports_for_core_ml_give_the_same_bytes(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("one", "two"):
+        monkeypatch.setenv("EDGEKIT_CACHE", str(tmp_path / f"cache-{name}"))
+        edgekit.build(project, target="ios", recipes=["fp16"], formats=["pte"], out=tmp_path / name).close()
+    one, two = (tmp_path / name / "small-ios.edgekit" for name in ("one", "two"))
+    assert one.read_bytes() == two.read_bytes()
+
+
+def test_a_missing_package_of_a_backend_is_one_line(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(origin, "find_spec", lambda name: None if name == "coremltools" else object())
+    with pytest.raises(UsageError, match="files for Core ML need coremltools, which is not installed") as raised:
+        run_build(str(project), target="ios")
+    assert raised.value.code == "EK-MISSING-PACKAGE" and raised.value.hint

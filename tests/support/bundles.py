@@ -28,3 +28,16 @@ def with_file(bundle: Path, variant: str, data: bytes, into: Path) -> Path:
     recommended = {"variant": variant, "reason": "here"}
     write_bundle(replace(manifest, variants=(entry,), recommended=recommended), {**kept, entry.file: data}, into)
     return into
+
+
+def as_exported(bundle: Path, variant: str, backend: str, into: Path) -> Path:
+    """A bundle at *into* whose *variant* is said to be for *backend*, and was not run."""
+    unknown = dict.fromkeys(("snr_db", "max_abs_diff", "agreement", "accuracy", "accuracy_drop"))
+    with Bundle.open(bundle) as opened:
+        manifest = opened.manifest
+        files = {name: opened.read(name) for name in manifest.files}
+    variants = tuple(
+        replace(entry, backend=backend, **unknown) if entry.name == variant else entry for entry in manifest.variants
+    )
+    write_bundle(replace(manifest, variants=variants), files, into)
+    return into
