@@ -56,18 +56,9 @@ class Platform:
     def engine(self, variant: Variant) -> AppEngine | None:
         """What runs *variant* there; None when nothing does."""
         for engine in self.engines:
-            if engine.format == variant.format and backend(variant) in engine.backends:
+            if engine.format == variant.format and variant.backend in engine.backends:
                 return engine
         return None
-
-
-def backend(variant: Variant) -> str:
-    """The backend that the file of *variant* needs."""
-    return str(getattr(variant, "backend", "xnnpack"))
-
-
-def platform_names() -> tuple[str, ...]:
-    return tuple(_read())
 
 
 def find_platform(name: str) -> Platform:
@@ -104,7 +95,7 @@ def choose(bundle: Bundle, platform: Platform, name: str | None) -> tuple[Varian
         return _with_engine(variant, platform)
     recommended = manifest.variant(manifest.recommended["variant"])
     # What was checked comes before what was only exported.
-    others = sorted(manifest.variants, key=lambda variant: not getattr(variant, "checked", True))
+    others = sorted(manifest.variants, key=lambda variant: not variant.checked)
     for variant in (recommended, *others):
         if not _why_not(variant, platform):
             return _with_engine(variant, platform)
@@ -136,7 +127,7 @@ def _why_not(variant: Variant, platform: Platform) -> str:
     if platform.engine(variant) is not None:
         return ""
     if any(engine.format == variant.format for engine in platform.engines):
-        return f"needs the backend {backend(variant)}, which no library for {platform.title} has here"
+        return f"needs the backend {variant.backend}, which no library for {platform.title} has here"
     return f"is no file for {platform.title}, which takes {_takes(platform)}"
 
 

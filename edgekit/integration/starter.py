@@ -15,7 +15,7 @@ from edgekit.bundle import Bundle
 from edgekit.errors import EdgekitError, UsageError
 from edgekit.integration.facts import Facts, facts_of
 from edgekit.integration.languages import constants
-from edgekit.integration.platforms import AppEngine, Platform, backend, choose, find_platform
+from edgekit.integration.platforms import AppEngine, Platform, choose, find_platform
 from edgekit.tensors import TensorSpec
 
 _TEMPLATES = Path(__file__).with_name("templates")
@@ -143,9 +143,9 @@ def _shown(value: Any) -> str:
 def _about(engine: AppEngine, facts: Facts) -> str:
     variant = facts.variant
     about = f"`{variant.name}` of the bundle `{facts.name}`, run by {engine.library}."
-    if getattr(variant, "checked", True):
+    if variant.checked:
         return about
-    never = f"**This file has never run:** where it was built nothing has its backend, {backend(variant)}."
+    never = f"**This file has never run:** where it was built nothing has its backend, {variant.backend}."
     return f"{about}\n{never} The self-test below is its first check."
 
 
