@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.android import system
 from support.android.client import CLIENTS, Adb, program
 from support.android.device import SimulatedDevice
 from support.android.phone import Phone
@@ -32,8 +33,14 @@ def adb(adb_program: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch
         yield adb
 
 
+@pytest.fixture(scope="session")
+def device_system() -> Path:
+    """The files of simulated devices; asked for before a test has an ``$EDGEKIT_HOME`` of its own."""
+    return system.directory()
+
+
 @pytest.fixture
-def simulated_device(adb: Adb) -> Iterator[MakeDevice]:
+def simulated_device(adb: Adb, device_system: Path) -> Iterator[MakeDevice]:
     """Makes devices that are on and connected until the test is done.
 
     Takes what `Phone` and `SimulatedDevice` take, and ``connect=False`` for one that adb does not know yet. Those
@@ -44,7 +51,7 @@ def simulated_device(adb: Adb) -> Iterator[MakeDevice]:
         def make(*, connect: bool = True, **options: Any) -> SimulatedDevice:
             names = Phone.__dataclass_fields__.keys() & options.keys()
             phone = Phone(**{name: options.pop(name) for name in names})
-            device = devices.enter_context(SimulatedDevice(phone, **options))
+            device = devices.enter_context(SimulatedDevice(device_system, phone, **options))
             if connect:
                 closed = {"ask": "unauthorized", "never": "unauthorized", "mute": "offline"}
                 state = closed.get(options.get("door", "none"), options.get("state", "device"))

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support.android import system
 from support.android.client import Adb, both_clients, program
 from support.android.device import SimulatedDevice
 
@@ -235,7 +236,7 @@ import sys, time
 from pathlib import Path
 from support.android.client import Adb
 from support.android.device import SimulatedDevice
-with Adb(Path(sys.argv[1]), Path(sys.argv[2])) as adb, SimulatedDevice() as device:
+with Adb(Path(sys.argv[1]), Path(sys.argv[2])) as adb, SimulatedDevice(Path(sys.argv[4])) as device:
     adb.connect(device.serial)
     adb.shell(device.serial, "(setsid sleep 300) </dev/null >/dev/null 2>&1 &")
     if sys.argv[3] == "frozen":
@@ -247,16 +248,16 @@ with Adb(Path(sys.argv[1]), Path(sys.argv[2])) as adb, SimulatedDevice() as devi
 
 @pytest.mark.slow
 @pytest.mark.parametrize("state", ["running", "frozen"])
-def test_a_killed_test_leaves_nothing_behind(tmp_path: Path, state: str) -> None:
+def test_a_killed_test_leaves_nothing_behind(device_system: Path, tmp_path: Path, state: str) -> None:
     environment = {**os.environ, "PYTHONPATH": f"{_TESTS}{os.pathsep}{_TESTS.parent}"}
-    command = [sys.executable, "-c", _HOLDER, str(program("adb-29")), str(tmp_path), state]
+    command = [sys.executable, "-c", _HOLDER, str(program("adb-29")), str(tmp_path), state, str(device_system)]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout is not None and holder.stdout.readline() == "ready\n"
         group = descendants(holder.pid)
         assert any("sleep" in words for words in group.values()) and any("nodaemon" in w for w in group.values())
         holder.kill()
     wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in group), "all processes are gone")
-    assert str(tmp_path) not in Path("/proc/mounts").read_text()
+    assert str(device_system) not in Path("/proc/mounts").read_text()
 
 
 def descendants(process: int) -> dict[int, str]:
@@ -279,5 +280,5 @@ def descendants(process: int) -> dict[int, str]:
 def test_what_this_machine_lacks_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(AssertionError) as caught:
-        SimulatedDevice()
+        system.directory()
     assert str(caught.value).startswith("a simulated device needs more on this machine: apt-get install qemu-user")

@@ -14,14 +14,13 @@ from pathlib import Path
 from typing import IO
 
 from support.android import phone as facts
-from support.android import root
 from support.android.phone import Phone
 
 _TESTS = Path(__file__).resolve().parents[2]
 
 
 class SimulatedDevice:
-    """A context manager: on from entry to exit. Needs root, Linux 6.7 and what `root.missing` names.
+    """A context manager: on from entry to exit. Needs root and Linux 6.7.
 
     Attributes:
         serial: What adb calls it once it is connected.
@@ -30,6 +29,7 @@ class SimulatedDevice:
 
     def __init__(
         self,
+        system: Path,
         phone: Phone | None = None,
         *,
         door: str = "none",
@@ -39,20 +39,16 @@ class SimulatedDevice:
         """Nothing runs yet.
 
         Args:
+            system: As `system.directory` gives it.
             door: Who is let in: a mode of `protocol.Door`.
             trusted: Texts of ``adbkey.pub`` of hosts that are let in by their keys.
             state: What adb calls it: ``device``, ``recovery``, ``sideload``.
         """
-        lack = root.missing()
-        if lack is not None:
-            raise AssertionError(f"a simulated device needs more on this machine: {lack}")
-        if os.geteuid() != 0:
-            raise AssertionError("a simulated device is started by root: run the tests as root")
         self.phone = phone or Phone()
-        self._tree = root.directory()
+        self._system = system
         self._plan = {
             "parent": os.getpid(),
-            "root": str(self._tree),
+            "root": str(self._system),
             "phone": asdict(self.phone),
             "door": door,
             "trusted": list(trusted),
@@ -78,7 +74,7 @@ class SimulatedDevice:
     def files(self) -> Path:
         """The device's root as it sees it now, for looking and changing from outside, with all rights."""
         assert self._process is not None, "the device is off"
-        return Path(f"/proc/{self._init}/root{self._tree}")
+        return Path(f"/proc/{self._init}/root{self._system}")
 
     @property
     def programs(self) -> list[str]:
@@ -97,11 +93,10 @@ class SimulatedDevice:
         """Switch it on, at the address it had before if it was on before. Its storage is empty."""
         assert self._process is None, "the device is on"
         plan = json.dumps({**self._plan, "port": self._port})
-        path = os.pathsep.join([str(_TESTS), str(_TESTS.parent)])
         self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed by power_off
         self._process = subprocess.Popen(
             [sys.executable, "-m", "support.android.power", plan],
-            env={"PATH": os.environ["PATH"], "PYTHONPATH": path},
+            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(_TESTS)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,

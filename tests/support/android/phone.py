@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edgekit.devices.emulator.board import CORES
-
 #: The core that qemu emulates, whichever of the device's a program runs on.
 EMULATED_CORE = "cortex-a76"
 
-#: "CPU part", fastest in kHz and capacity of 1024 of the two kinds of core: Cortex-A55 and Cortex-A76. Both have
-#: dot products and half precision.
+#: Linux' names of what both kinds of core have.
+_FEATURES = "fp asimd evtstrm aes pmull sha1 sha2 crc32 atomics fphp asimdhp cpuid asimdrdm lrcpc dcpop asimddp"
+
+#: "CPU part", fastest in kHz and capacity of 1024 of the two kinds of core: Cortex-A55 and Cortex-A76.
 _LITTLE = (0xD05, 1_785_000, 414)
 _BIG = (0xD0B, 2_419_000, 1024)
 
@@ -126,9 +126,8 @@ def battery_report(level: int, celsius: float, charging: bool) -> str:
 
 
 def _cpuinfo(phone: Phone) -> str:
-    flags = CORES[EMULATED_CORE].flags
     return "".join(
-        f"processor\t: {core}\nBogoMIPS\t: 38.40\nFeatures\t: {flags}\nCPU implementer\t: 0x41\n"
+        f"processor\t: {core}\nBogoMIPS\t: 38.40\nFeatures\t: {_FEATURES}\nCPU implementer\t: 0x41\n"
         f"CPU architecture: 8\nCPU variant\t: 0x1\nCPU part\t: 0x{_kind(phone, core)[0]:03x}\nCPU revision\t: 0\n\n"
         for core in range(phone.cores)
     )
