@@ -58,7 +58,7 @@ def command(bundle: Path, device: str, as_json: bool, quiet: bool) -> None:
 def _how_to_use(done: Deployment) -> list[str]:
     go = f"  cd ~/edgekit/apps/{done.app}/current"
     if not done.has_python:
-        run = f"  bin/edgekit-runner --model {done.app}.edgekit/variants/FILE.pte --input input.raw --output-dir ."
+        run = f"  bin/edgekit-runner --model {done.app}.edgekit/variants/FILE --input input.raw --output-dir ."
         return ["There (raw files in and out):", go, run]
     return [
         "There:",

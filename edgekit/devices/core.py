@@ -10,6 +10,7 @@ from pathlib import Path
 
 from edgekit.devices import wheels
 from edgekit.devices.part import Entry, Part, make_part
+from edgekit.devices.wheels import Wheel
 from edgekit.errors import EdgekitError
 from edgekit.runtime import native
 from edgekit.runtime.native import build
@@ -23,7 +24,7 @@ class Core:
 
     Attributes:
         key: Names exactly these binaries.
-        folder: Holds the core's library and runner.
+        folder: Holds the core's library.
         wheel: The wheel of executorch that has the other libraries.
     """
 
@@ -31,13 +32,12 @@ class Core:
     folder: Path
     wheel: Path
 
-    def entries(self, *own: str) -> Iterator[Entry]:
-        """The files *own* of edgekit, every ExecuTorch library, and the notices that go with them.
+    def entries(self) -> Iterator[Entry]:
+        """The core's library, every ExecuTorch library, and the notices that go with them.
 
         Which operators a model leaves outside its delegate, the file alone knows: so all libraries travel.
         """
-        for name in own:
-            yield Entry(name, (self.folder / name).read_bytes(), executable=name == native.RUNNER)
+        yield Entry(native.LIBRARY, (self.folder / native.LIBRARY).read_bytes())
         with zipfile.ZipFile(self.wheel) as archive:
             for name in native.EXECUTORCH_LIBRARIES:
                 yield Entry(name, archive.read(f"executorch/lib/{name}"))
@@ -48,7 +48,7 @@ class Core:
 
 
 def core(architecture: str, report: Callable[[str], None], *, download: bool = True) -> Core:
-    """The core for *architecture*: the one this package brings, or one built here from the wheel's headers.
+    """The core for *architecture*, with the libraries it needs.
 
     Args:
         report: Called with one line before a download and before a build.
@@ -56,26 +56,43 @@ def core(architecture: str, report: Callable[[str], None], *, download: bool = T
 
     Raises:
         DeviceError: ``EK-DEVICE``: ExecuTorch has no libraries for such a device.
-        EdgekitError: ``EK-MISSING-PACKAGE``: the wheel is not here; ``EK-ENGINE``: there is no prebuilt core,
-            and no compiler for *architecture* on this machine.
+        EdgekitError: ``EK-MISSING-PACKAGE``: the wheel is not here; ``EK-MISSING-PACKAGE``, ``EK-ENGINE``: as
+            `binaries`.
     """
-    found = wheels.find(f"executorch=={native.EXECUTORCH}", None, architecture, None)
+    wheel = _wheel(architecture)
+    folder = binaries(architecture, report, download=download)
+    path = wheels.obtain(wheel, report, download=download)
+    return Core(f"{native.key(architecture)} {wheel.sha256}", folder, path)
+
+
+def binaries(architecture: str, report: Callable[[str], None], *, download: bool = True) -> Path:
+    """The folder with the core's library and the runner: those this package brings, or built here, for which the
+    wheel of executorch has headers. Arguments as for `core`.
+
+    Raises:
+        DeviceError: ``EK-DEVICE``: there are none for such a device.
+        EdgekitError: ``EK-MISSING-PACKAGE``: nothing is prebuilt, and the wheel or a compiler for *architecture* is not
+            here; ``EK-ENGINE``: the compiler failed.
+    """
+    wheel = _wheel(architecture)
     folder = native.prebuilt(architecture) or native.local(architecture)
-    if not folder.is_dir() and native.compiler(architecture) is None:  # said before the download
+    if folder.is_dir():
+        return folder
+    if native.compiler(architecture) is None:  # said before the download
         hint = f"on Debian or Ubuntu: apt-get install {native.compiler_package(architecture)}"
         reason = f"this edgekit brings no ExecuTorch core for {architecture}, and no compiler to build it is here"
         raise EdgekitError("EK-MISSING-PACKAGE", reason, hint)
-    wheel = wheels.obtain(found, report, download=download)
-    if not folder.is_dir():
-        report(f"building the ExecuTorch core for {architecture}")
-        with tempfile.TemporaryDirectory(prefix="edgekit-executorch-") as scratch:
-            build.build_once(architecture, build.unpack(wheel, Path(scratch)))
-    return Core(f"{native.key(architecture)} {found.sha256}", folder, wheel)
+    path = wheels.obtain(wheel, report, download=download)
+    report(f"building the ExecuTorch core for {architecture}")
+    with tempfile.TemporaryDirectory(prefix="edgekit-executorch-") as scratch:
+        return build.build_once(architecture, build.unpack(path, Path(scratch)))
+
+
+def _wheel(architecture: str) -> Wheel:
+    return wheels.find(f"executorch=={native.EXECUTORCH}", None, architecture, None)
 
 
 def core_part(architecture: str, report: Callable[[str], None], *, download: bool = True) -> Part:
     """The part with which a device's Python runs ``.pte`` files; arguments and errors as `core`."""
     made = core(architecture, report, download=download)
-    return make_part(
-        f"executorch-{native.EXECUTORCH}", made.key, lambda: made.entries(native.LIBRARY), report=report, native_path=""
-    )
+    return make_part(f"executorch-{native.EXECUTORCH}", made.key, made.entries, report=report, native_path="")

@@ -14,6 +14,7 @@ import numpy as np
 from edgekit.bundle import Bundle, Variant
 from edgekit.devices.base import RunResult
 from edgekit.devices.deployment import CHUNK_BYTES, Plan
+from edgekit.devices.remote_board import SCRIPT, RemoteBoard
 from edgekit.devices.runner import RUN_S, WithRunner
 from edgekit.devices.shell import Answer, Shell, death, failure
 from edgekit.errors import BundleError, DeviceError, EdgekitError, LimitError, UsageError
@@ -147,6 +148,7 @@ class ShellHost:
         self._shell = shell
         self._program = f"{plan.path}/bin/edgekit-runner"
         self._files = f"{plan.path}/{plan.release.bundle}"
+        self._board = RemoteBoard(lambda: shell.ask("exec", "sh", "-c", SCRIPT).output)
 
     def model(self, entry: Variant) -> str:
         return f"{self._files}/{entry.file}"
@@ -164,7 +166,7 @@ class ShellHost:
         return self._shell.ask("exec", self._program, *arguments, timeout_s=timeout_s)
 
     def look(self) -> BoardState | None:
-        return None
+        return self._board.look()
 
 
 def send(shell: Shell, file: str, data: bytes) -> None:

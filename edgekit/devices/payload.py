@@ -53,7 +53,7 @@ def parts(
 ) -> tuple[Part, ...]:
     """Everything *machine* needs to run *bundle*, in the order of ``PYTHONPATH``.
 
-    A device with no Python that edgekit runs on gets one part, the self-contained runner, which takes ``.pte``.
+    A device with no Python that edgekit runs on gets one part, the self-contained runner.
 
     Args:
         system_numpy: Version of the numpy that the device's own Python has, or None. Only a 32-bit board uses it:
@@ -94,7 +94,8 @@ def why_not(format: str, machine: Machine, system_numpy: str | None = None) -> s
     """Why files of *format* cannot run on *machine* with what it would be sent, in one line; None when they can."""
     lacking = why_no_python(machine)
     if lacking is not None:
-        return None if format == "pte" else f"the device has {lacking}"
+        no_runner = runner_pack.why_not(format, machine.architecture)
+        return f"the device has {lacking}, and {no_runner}" if no_runner else None
     try:
         _engine(format, machine)
         if machine.architecture == "armv7l":
@@ -140,13 +141,10 @@ def package_part(wheel: Wheel, report: Callable[[str], None], *, download: bool 
 
 
 def _runner(machine: Machine, formats: Collection[str], report: Callable[[str], None], download: bool) -> Part:
-    lacking = why_no_python(machine)
-    if "pte" not in formats:
-        known = ", ".join(PYTHONS)
-        hint = f"install one of Python {known} there, or build a .pte file: its runner needs no Python"
-        raise DeviceError("EK-DEVICE", f"the device has {lacking}, and the bundle has no .pte file", hint)
-    report(f"the device has {lacking}: it gets a runner of its own, for .pte files only")
-    return runner_pack.runner_part(machine.architecture, report, download=download)
+    report(f"the device has {why_no_python(machine)}: it gets a runner of its own")
+    return runner_pack.runner_part(
+        machine.architecture, formats, report, page_bytes=machine.page_bytes, download=download
+    )
 
 
 def _engines(formats: Iterable[str], machine: Machine, report: Callable[[str], None]) -> list[Wheel]:

@@ -5,22 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from edgekit.bundle import Bundle, Variant
 from edgekit.devices.base import RunResult
+from edgekit.devices.runner_pack import ENGINES, versions
 from edgekit.devices.shell import Answer, death, failure
 from edgekit.errors import DeviceError
-from edgekit.runtime import native
-from edgekit.runtime.check_runs import CheckRun, check_vectors
+from edgekit.runtime.check_runs import CheckRun, CheckVectors, check_vectors
 from edgekit.runtime.machine import Machine
 from edgekit.runtime.model import MAX_DEFAULT_THREADS
-from edgekit.runtime.profiler.records import BoardState
+from edgekit.runtime.profiler.records import BoardState, Memory
 from edgekit.runtime.selection import check_names, why_not
 from edgekit.runtime.verification import Verification, judge, not_run
-from edgekit.tensors import TensorSpec
+from edgekit.tensors import TensorSpec, grouped
 
 #: A run on a small board starts a program, reads the model and runs it: seconds, unless something hangs.
 RUN_S = 300
@@ -71,17 +71,29 @@ class RunnerHost(Protocol):
 
 @dataclass(frozen=True)
 class RunnerRun:
-    """What the runner's process came to: outputs by name, threads in use, and the duration of each inference."""
+    """What the runner's process came to.
+
+    Attributes:
+        outputs: Of its last inference, by name.
+        threads: In use.
+        import_ns: Loading the engine's library.
+        load_ns: From the model file to a session that can run.
+        elapsed_ns: Of each inference: writing the inputs, the inference, reading the outputs.
+        spans: Those three parts, call by call, of inferences that came after; empty when none were asked for.
+        memory: After the inferences of *elapsed_ns*; None where the system does not say.
+    """
 
     outputs: dict[str, np.ndarray]
     threads: int
+    import_ns: int
+    load_ns: int
     elapsed_ns: list[int]
+    spans: tuple[list[int], ...]
+    memory: Memory | None
 
 
 class WithRunner:
-    """Runs *bundle* by the runner of *host*, which takes ``.pte`` files."""
-
-    ENGINE = "executorch"
+    """Runs *bundle* by the runner of *host*: ``.tflite`` files by LiteRT, ``.pte`` files by ExecuTorch."""
 
     def __init__(self, host: RunnerHost, bundle: Bundle):
         self.host = host
@@ -93,7 +105,7 @@ class WithRunner:
         entry = self._choose(variant, engine)
         ordered = [inputs[spec.name] for spec in self.bundle.manifest.signature.inputs]
         run = self.measure(entry, ordered, threads)
-        return RunResult(entry.name, self.ENGINE, run.threads, run.outputs)
+        return RunResult(entry.name, ENGINES[entry.format], run.threads, run.outputs)
 
     def verify(
         self, *, variant: str | None, threads: int | None, report: Callable[[str], None]
@@ -103,77 +115,136 @@ class WithRunner:
         for entry in self.bundle.manifest.variants:
             if variant not in (None, entry.name):
                 continue
-            reason = self.why_not(entry)
-            if reason:
-                rows += [not_run(entry, engine, reason) for engine in entry.engines]
-                continue
-            report(f"{entry.name} on {self.ENGINE}")
-            try:
-                runs = [self.measure(entry, sample, threads) for sample in vectors.samples]
-            except DeviceError as error:
-                if error.code == "EK-CONNECT":
-                    raise
-                rows.append(judge(entry, self.ENGINE, vectors, CheckRun(None, f"{error.code}: {error.message}")))
-                continue
-            outputs = {name: np.concatenate([run.outputs[name] for run in runs]) for name in runs[0].outputs}
-            rows.append(judge(entry, self.ENGINE, vectors, CheckRun(outputs, threads=runs[0].threads)))
+            for engine in entry.engines or (ENGINES.get(entry.format, ""),):
+                reason = self.why_not(entry, engine)
+                if reason:
+                    rows.append(not_run(entry, engine, reason))
+                    continue
+                report(f"{entry.name} on {engine}")
+                rows.append(judge(entry, engine, vectors, self._check(entry, vectors, threads)))
         return tuple(rows)
 
-    def why_not(self, entry: Variant) -> str:
-        """Why the device cannot run *entry*, in one line; empty when it can."""
-        if entry.format != "pte":
-            return f"the device has no Python that edgekit runs on, which .{entry.format} files need"
+    def why_not(self, entry: Variant, engine: str) -> str:
+        """Why the device cannot run *entry* on *engine*, in one line; empty when it can."""
+        if ENGINES.get(entry.format) != engine:
+            return f"the device has no Python that edgekit runs on, which {engine} needs"
         machine = replace(self.host.machine, glibc=None)  # the runner brings its own C library
-        installed = {self.ENGINE: native.EXECUTORCH}
-        return why_not(self.bundle.manifest, entry, self.ENGINE, machine, installed=installed)
+        return why_not(self.bundle.manifest, entry, engine, machine, installed=versions())
 
-    def measure(self, entry: Variant, inputs: Sequence[np.ndarray], threads: int | None, repeat: int = 1) -> RunnerRun:
+    def measure(
+        self,
+        entry: Variant,
+        inputs: Sequence[np.ndarray],
+        threads: int | None,
+        repeat: int = 1,
+        *,
+        spans: int = 0,
+        cpus: Sequence[int] | None = None,
+    ) -> RunnerRun:
         """Run *entry* so many times on *inputs*, in one process.
+
+        Args:
+            inputs: One array per input of the signature, with as many samples as the file takes per inference.
+            threads: None for the device's own default.
+            spans: So many inferences more, which are taken apart.
+            cpus: Cores to bind the process to.
 
         Raises:
             DeviceError: ``EK-CONNECT``, ``EK-DEVICE``, ``EK-CRASHED``: the connection, or the process, failed.
         """
-        host = self.host
+        host, engine = self.host, ENGINES[entry.format]
+        signature = self.bundle.manifest.signature.batched(entry.batch)
         folder = host.workspace()
         files = [f"{folder}/input_{index}.raw" for index in range(len(inputs))]
         for file, array in zip(files, inputs, strict=True):
             host.put(file, array.tobytes())
-        used = threads or min(MAX_DEFAULT_THREADS, host.machine.cores)
-        options = ["--model", host.model(entry), "--threads", str(used), "--output-dir", folder]
+        used = threads or min(MAX_DEFAULT_THREADS, host.machine.cores, len(set(cpus or range(host.machine.cores))))
+        options = ["--engine", engine, "--model", host.model(entry), "--threads", str(used), "--output-dir", folder]
         options += ["--repeat", str(repeat), "--input", *files]
+        options += ["--input-names", *(spec.name for spec in signature.inputs)]
+        options += ["--output-names", *(spec.name for spec in signature.outputs)]
+        options += ["--spans", str(spans)] if spans else []
+        options += ["--cpus", ",".join(map(str, cpus))] if cpus is not None else []
         answer = host.execute(options, RUN_S if repeat == 1 else MEASURE_S)
-        if answer.signal is not None:
-            raise death(host.device, f"{self.ENGINE}'s process", answer)
-        try:
-            document = json.loads(answer.output)
-        except ValueError:
-            raise failure(host.device, answer) from None
-        if "error" in document:
-            raise DeviceError("EK-DEVICE", f"{host.device}: {self.ENGINE}: {document['error']}")
-        specs = self.bundle.manifest.signature.outputs
+        document = self._document(answer, engine)
+        for spec, facts in zip(signature.inputs, document["inputs"], strict=True):
+            _check_fit(spec, facts)
         outputs = {
-            spec.name: _array(host.fetch(f"{folder}/output_{index}.raw"), spec) for index, spec in enumerate(specs)
+            spec.name: _array(host.fetch(f"{folder}/output_{index}.raw"), spec, facts)
+            for index, (spec, facts) in enumerate(zip(signature.outputs, document["outputs"], strict=True))
         }
-        return RunnerRun(outputs, document["threads"], document["elapsed_ns"])
+        parts = document["spans"] or {}
+        return RunnerRun(
+            outputs,
+            threads=document["threads"],
+            import_ns=document["import_ns"],
+            load_ns=document["load_ns"],
+            elapsed_ns=document["elapsed_ns"],
+            spans=tuple(parts[name] for name in ("write_ns", "invoke_ns", "read_ns") if parts),
+            memory=_memory(document),
+        )
+
+    def _check(self, entry: Variant, vectors: CheckVectors, threads: int | None) -> CheckRun:
+        """*entry* over all check vectors."""
+        groups = grouped(vectors.samples, entry.batch)
+        try:
+            runs = [self.measure(entry, group, threads) for group in groups]
+        except DeviceError as error:
+            if error.code == "EK-CONNECT":
+                raise
+            return CheckRun(None, f"{error.code}: {error.message}")
+        columns = {name: np.concatenate([run.outputs[name] for run in runs]) for name in runs[0].outputs}
+        outputs = {name: column[: len(vectors.samples)] for name, column in columns.items()}
+        return CheckRun(outputs, threads=runs[0].threads)
+
+    def _document(self, answer: Answer, engine: str) -> dict[str, Any]:
+        """What the runner printed."""
+        device = self.host.device
+        if answer.signal is not None:
+            raise death(device, f"{engine}'s process", answer)
+        try:
+            document: dict[str, Any] = json.loads(answer.output)
+        except ValueError:
+            raise failure(device, answer) from None
+        if "error" in document:
+            raise DeviceError("EK-DEVICE", f"{device}: {engine}: {document['error']}")
+        return document
 
     def _choose(self, variant: str | None, engine: str | None) -> Variant:
         device, manifest = self.host.device, self.bundle.manifest
-        if engine not in (None, self.ENGINE):
-            reason = f"{device} has no Python that edgekit runs on, so only {self.ENGINE} runs there"
+        if engine is not None and engine not in ENGINES.values():
+            reason = f"{device} has no Python that edgekit runs on, so only {' and '.join(ENGINES.values())} run there"
             raise DeviceError("EK-DEVICE", reason, "leave out --engine")
         check_names(manifest, variant)
         best = manifest.recommended["variant"]
-        ordered = sorted(manifest.variants, key=lambda entry: entry.name != best)
-        candidates = [entry for entry in ordered if variant in (None, entry.name)]
-        for entry in candidates:
-            if not self.why_not(entry):
+        ordered = sorted(manifest.variants, key=lambda entry: (entry.batch > 1, entry.name != best))
+        candidates = [
+            (entry, engine or ENGINES.get(entry.format, "")) for entry in ordered if variant in (None, entry.name)
+        ]
+        reasons = [self.why_not(*candidate) for candidate in candidates]
+        for (entry, _), reason in zip(candidates, reasons, strict=True):
+            if not reason:
                 return entry
-        first = candidates[0]
-        raise DeviceError("EK-DEVICE", f"{first.name} cannot run on {device}: {self.why_not(first)}")
+        raise DeviceError("EK-DEVICE", f"{candidates[0][0].name} cannot run on {device}: {reasons[0]}")
 
 
-def _array(data: bytes, spec: TensorSpec) -> np.ndarray:
+def _check_fit(spec: TensorSpec, facts: Mapping[str, Any]) -> None:
+    narrowed = (spec.dtype, facts["dtype"]) == ("int64", "int32")  # litert-torch 0.10 writes every int64 as int32
+    if tuple(facts["shape"]) != spec.shape or not (facts["dtype"] == spec.dtype or narrowed):
+        described = f"{facts['dtype']}{facts['shape']}, not {spec.dtype}{list(spec.shape)}"
+        raise DeviceError("EK-DEVICE", f"{spec.name!r} does not fit the bundle's signature: it is {described}")
+
+
+def _array(data: bytes, spec: TensorSpec, facts: Mapping[str, Any]) -> np.ndarray:
+    _check_fit(spec, facts)
     try:
-        return np.frombuffer(data, spec.dtype).reshape(spec.shape)
+        return np.frombuffer(data, facts["dtype"]).reshape(spec.shape).astype(spec.dtype)
     except ValueError as error:
-        raise DeviceError("EK-DEVICE", f"output {spec.name!r} does not fit the bundle's signature") from error
+        raise DeviceError("EK-DEVICE", f"output {spec.name!r} did not come whole") from error
+
+
+def _memory(document: Mapping[str, Any]) -> Memory | None:
+    peak, before = document["peak_rss_bytes"], document["before_bytes"]
+    if peak is None or before is None:
+        return None
+    return Memory(peak, document["anonymous_bytes"], document["file_bytes"], before)

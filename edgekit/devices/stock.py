@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from edgekit.devices import runner_pack
 from edgekit.devices.part import Part
 from edgekit.devices.payload import SENT_FORMATS, parts_for
 from edgekit.errors import UsageError
@@ -37,7 +38,7 @@ def lay_in(target: Target, report: Callable[[str], None]) -> tuple[Stock, ...]:
     if target.system is None or not formats:
         raise UsageError("EK-TARGET", f"edgekit deploys nothing to {target.title}", "boards and desktops only")
     pythons: list[str | None] = [*target.system.python]
-    if "pte" in formats:
+    if any(runner_pack.why_not(format, target.cpu.architecture) is None for format in formats):
         pythons.append(None)
     return tuple(
         Stock(python, parts_for(_machine(target, python), formats, system_numpy=_SYSTEM_NUMPY, report=report))

@@ -115,7 +115,7 @@ def find(requirement: str, python: str | None, architecture: str, glibc: str | N
         raise DeviceError("EK-DEVICE", f"there is no {name} for {architecture}", hint)
     wanted = None if python is None else ".".join(python.split(".")[:2])
     pythons = sorted({wheel.python for wheel in candidates if wheel.python}, key=version_numbers)
-    candidates = [wheel for wheel in candidates if wheel.python in (None, wanted)]
+    candidates = [wheel for wheel in candidates if wanted is None or wheel.python in (None, wanted)]
     if not candidates:
         versions = " or ".join(pythons)
         raise DeviceError("EK-DEVICE", f"there is no {name} for Python {wanted}", f"the device needs Python {versions}")

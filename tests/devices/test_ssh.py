@@ -254,14 +254,18 @@ def test_a_device_without_python_gets_a_runner(
     output = tmp_path / "scores.npz"
     arguments = ("--on", server.url, "--input", str(sample), "--output", str(output))
     ran = document(capfd, "run", str(small_bundle), *arguments)
-    assert ran["engine"] == "executorch"
+    assert ran["engine"] == "litert"
     with np.load(output) as stored:
         np.testing.assert_allclose(stored["output"], small_models.scores[3:4], atol=1e-5)
+    assert document(capfd, "run", str(small_bundle), *arguments, "--engine", "executorch")["variant"] == "fp32.pte"
     rows = document(capfd, "verify", str(small_bundle), "--on", server.url)["rows"]
-    statuses = {row["engine"]: row["status"] for row in rows}
-    assert statuses == {"litert": "not run", "executorch": "passed"}
-    assert run(["run", str(small_bundle), *arguments, "--engine", "litert"]) == 4
-    assert "only executorch runs there" in capfd.readouterr().err
+    assert [(row["variant"], row["engine"], row["status"]) for row in rows] == [
+        ("fp32.tflite", "litert", "passed"),
+        ("int8-dynamic.tflite", "litert", "passed"),
+        ("fp32.pte", "executorch", "passed"),
+    ]
+    assert run(["run", str(small_bundle), *arguments, "--engine", "tensorflow"]) == 4
+    assert "only litert and executorch run there" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(

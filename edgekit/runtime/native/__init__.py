@@ -1,7 +1,9 @@
-"""The torch-free ExecuTorch core: where its library is, and what is missing where it is not.
+"""The torch-free ExecuTorch core and the runner: where they are, and what is missing where they are not.
 
 The core is a small C++ library over those of the ``executorch`` package, which carry XNNPACK and the operators and
-need no torch. A release brings it built for x86_64 and aarch64; elsewhere it is built at its first use, in seconds.
+need no torch. The runner is a program for devices without Python (boards over SSH, phones over adb): it runs ``.pte``
+files by the core and ``.tflite`` files by LiteRT's own library, whichever the model asks for, and loads no other. A
+release brings both built for x86_64 and aarch64; elsewhere they are built at their first use, in seconds.
 """
 
 from __future__ import annotations
@@ -26,6 +28,9 @@ INTERFACE = 1
 LIBRARY = "libedgekit_executorch.so"
 RUNNER = "edgekit-runner"
 
+#: LiteRT's library, by the name under which the runner loads it.
+LITERT_LIBRARY = "libLiteRt.so"
+
 #: What the core links to, in the order in which they can be loaded one by one.
 EXECUTORCH_LIBRARIES = (
     "libexecutorch.so",
@@ -43,7 +48,6 @@ COMPILERS = {
 }
 
 _HERE = Path(__file__).parent
-_SOURCES = ("core.h", "core.cpp", "runner.cpp", "build.py")
 
 
 def library() -> Path | None:
@@ -81,9 +85,8 @@ def local(architecture: str) -> Path:
 def key(architecture: str) -> str:
     """What a build depends on, as a name for a folder."""
     digest = hashlib.sha256(f"{EXECUTORCH} {architecture}".encode())
-    for name in _SOURCES:
-        source = _HERE / name
-        digest.update(source.read_bytes() if source.exists() else b"")
+    for source in sorted(path for path in _HERE.iterdir() if path.suffix in (".cpp", ".h") or path.name == "build.py"):
+        digest.update(source.read_bytes())
     return f"{architecture}-{digest.hexdigest()[:16]}"
 
 

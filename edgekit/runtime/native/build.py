@@ -35,6 +35,10 @@ _DEFINITIONS = (
     f'-DEK_EXECUTORCH_VERSION="{native.EXECUTORCH}"',
 )
 _SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-O1", "-g")
+#: The runner's sources beside the core's; it loads the engines' libraries itself.
+_RUNNER = ("runner.cpp", "process.cpp", "executorch_engine.cpp", "litert_engine.cpp")
+#: Segments that fit pages of 4, 16 and 64 KiB, as those of the wheels' libraries for aarch64 do.
+_PAGES = "-Wl,-z,max-page-size=65536"
 #: Backend and operators register themselves when they are loaded: the linker sees no use of them.
 _REGISTERING = ("executorch_backend_xnnpack", "executorch_kernels_optimized", "executorch_kernels_quantized")
 _USED = ("executorch", "executorch_threadpool", "executorch_etdump")
@@ -42,7 +46,7 @@ _USED = ("executorch", "executorch_threadpool", "executorch_etdump")
 
 @dataclass(frozen=True)
 class Built:
-    """A folder with the core for one processor. ExecuTorch's libraries belong beside it, or on the loader's path."""
+    """A folder with the core for one processor. The engines' libraries belong beside it, or on the loader's path."""
 
     architecture: str
     library: Path
@@ -73,16 +77,17 @@ def build(architecture: str, executorch: Path, into: Path, *, sanitize: bool = F
     headers = executorch / "include"
     includes = ["-isystem", str(headers), "-isystem", str(headers / "executorch/runtime/core/portable_type/c10")]
     with tempfile.TemporaryDirectory(prefix="edgekit-native-") as folder:
-        core, runner = f"{folder}/core.o", f"{folder}/runner.o"
+        core = f"{folder}/core.o"
+        linking = [*(_SANITIZERS if sanitize else ("-s",)), _PAGES, "-Wl,-rpath,$ORIGIN"]
+        built = Built(architecture, into / native.LIBRARY, into / native.RUNNER)
+        runner = [str(_HERE / name) for name in _RUNNER]
         _compile(
             [compiler, *flags, *_DEFINITIONS, *includes, "-c", str(_HERE / "core.cpp"), "-o", core],
-            [compiler, *flags, "-c", str(_HERE / "runner.cpp"), "-o", runner],
+            [compiler, *flags, *runner, "-o", str(built.runner), *linking, "-ldl"],
         )
-        linking = [*(_SANITIZERS if sanitize else ("-s",)), *_libraries(executorch / "lib")]
-        built = Built(architecture, into / native.LIBRARY, into / native.RUNNER)
-        _compile(
-            [compiler, "-shared", core, f"-Wl,-soname,{native.LIBRARY}", "-o", str(built.library), *linking],
-            [compiler, core, runner, "-o", str(built.runner), *linking],
+        libraries = _libraries(executorch / "lib")
+        _call(
+            [compiler, "-shared", core, f"-Wl,-soname,{native.LIBRARY}", "-o", str(built.library), *linking, *libraries]
         )
     (into / "key").write_text(native.key(architecture), encoding="ascii")
     return built
@@ -130,7 +135,6 @@ def build_once(architecture: str, executorch: Path) -> Path:
 
 def _libraries(folder: Path) -> list[str]:
     return [
-        "-Wl,-rpath,$ORIGIN",
         f"-L{folder}",
         *(f"-l{name}" for name in _USED),
         "-Wl,--push-state,--no-as-needed",
