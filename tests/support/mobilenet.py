@@ -5,6 +5,7 @@ Imports torch; never import it where tensorflow is.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -54,10 +55,14 @@ def mobilenet_v2() -> nn.Module:
     return model.eval()
 
 
-def export_mobilenet(folder: Path) -> None:
-    """``mobilenet-fp32`` and ``mobilenet-int8``, each as ``.pte`` and ``.tflite``, as edgekit exports them."""
+def export_mobilenet(folder: Path, recipes: Sequence[str] = ("fp32", "int8")) -> None:
+    """``mobilenet-fp32`` and ``mobilenet-int8``, each as ``.pte`` and ``.tflite``, as edgekit exports them.
+
+    Args:
+        recipes: Of the ``.pte`` files, each of which takes half a minute.
+    """
     net, examples = _calibrated(), (torch.randn(1, 3, 224, 224),)
-    _export_pte(net, examples, folder)
+    _export_pte(net, examples, folder, recipes)
     _export_tflite(net, folder)
 
 
@@ -74,14 +79,14 @@ def _calibrated() -> nn.Module:
     return net.eval()
 
 
-def _export_pte(net: nn.Module, examples: tuple[torch.Tensor, ...], folder: Path) -> None:
+def _export_pte(net: nn.Module, examples: tuple[torch.Tensor, ...], folder: Path, recipes: Sequence[str]) -> None:
     from edgekit.pipeline.exporters.executorch import quantize
     from edgekit.pipeline.exporters.lowering import lower
     from edgekit.pipeline.recipes.fold_pads import fold_pads
     from edgekit.pipeline.recipes.pooling import rewrite_pools
     from edgekit.pipeline.recipes.xnnpack import StaticQuantizer
 
-    for recipe in ("fp32", "int8"):
+    for recipe in recipes:
         module = torch.export.export(net, examples).module()
         fold_pads(module)
         rewrite_pools(module)

@@ -43,24 +43,20 @@ class Store:
         self._workspace: str | None = None
 
     def runner(self, part: Part) -> str:
-        """Path of the script that starts the runner in *part*; the runners that it replaces are removed.
+        """Path of the script that starts the runner in *part*.
 
         Raises:
             DeviceError: ``EK-DEVICE``: there is no room for it; ``EK-CONNECT``: the connection broke.
         """
         assert part.runner is not None
         folder = f"{ROOT}/runners"
-        kept = (
-            f"cd {folder} && touch {part.digest} && for each in *; do [ $each = {part.digest} ] || rm -rf $each; done"
-        )
-        if self._connection.ask(f"[ -d {folder}/{part.digest} ]").status != 0:
+        if self._connection.ask(f"[ -d {folder}/{part.digest} ] && touch {folder}/{part.digest}").status != 0:
             self._connection.do(f"mkdir -p {folder} && rm -rf {folder}/*.part")
             self._check_room(part.unpacked_bytes)
             self._report(f"sending the runner ({part.unpacked_bytes / 1e6:.0f} MB)")
             with tempfile.TemporaryDirectory(prefix="edgekit-runner-") as scratch, tarfile.open(part.archive) as packed:
                 packed.extractall(scratch, filter="data")
                 self._connection.put_folder(Path(scratch), f"{folder}/{part.digest}")
-        self._connection.do(kept)
         return f"{folder}/{part.digest}/{part.runner}"
 
     def model(self, bundle: Bundle, entry: Variant) -> str:
@@ -80,10 +76,11 @@ class Store:
         return f"{folder}/{name}"
 
     def workspace(self) -> str:
-        """Path of this session's folder. What has not been used for two days is removed."""
+        """Path of this session's folder. What no session has used for days is removed: it was replaced."""
         if self._workspace is None:
             folder = f"{ROOT}/work/{secrets.token_hex(8)}"
-            old = f"find {ROOT}/models {ROOT}/work -mindepth 1 -maxdepth 1 -mtime +1 -exec rm -rf {{}} +"
+            folders = " ".join(f"{ROOT}/{name}" for name in ("runners", "models", "work"))
+            old = f"find {folders} -mindepth 1 -maxdepth 1 -mtime +1 -exec rm -rf {{}} +"
             self._connection.do(f"mkdir -p {folder} && {{ {old} 2>/dev/null; true; }}")
             self._workspace = folder
         return self._workspace

@@ -59,6 +59,15 @@ def on_device(
     return np.load(output)
 
 
+def leave_behind(store: Path, *names: str, days: float) -> None:
+    """Folders that a session made so many days ago."""
+    for name in names:
+        (store / name).mkdir(parents=True)
+        os.utime(store / name, times=(time.time() - days * 86400,) * 2)
+    for path in (store, *store.rglob("*")):
+        os.chown(path, 2000, 2000)
+
+
 def when_it_runs(device: SimulatedDevice, action: Callable[[], None]) -> threading.Thread:
     """Do *action* as soon as the runner runs there."""
 
@@ -103,11 +112,8 @@ class TestRunning:
     ) -> None:
         device = simulated_device()
         store = device.files / _STORE
-        (store / "runners/0ld").mkdir(parents=True)
-        (store / "runners/0ld/edgekit-runner").write_text("of an earlier edgekit")
-        os.chmod(store, 0o777)
-        os.chmod(store / "runners", 0o777)
-        os.chown(store / "runners/0ld", 2000, 2000)
+        leave_behind(store, "runners/replaced", "models/replaced.pte", "work/lost", days=3)
+        leave_behind(store, "runners/of-another-bundle", days=0.5)
         words = ("run", str(small_bundle), "--input", str(sample), "--on", f"adb:{device.serial}")
         first = said(capfd, *words, "--variant", "fp32.pte")
         assert EXPERIMENTAL in first and "sending the runner" in first and "sending fp32.pte" in first
@@ -116,7 +122,8 @@ class TestRunning:
         for variant in ("fp32.pte", "fp32.tflite"):
             outputs = on_device(capfd, device, small_bundle, sample, variant)
             np.testing.assert_allclose(outputs["output"], small_models.scores[3:4], atol=1e-5)
-        assert len(list((store / "runners").iterdir())) == 1, "an old runner is removed when it is replaced"
+        names = {path.name for folder in store.iterdir() for path in folder.iterdir()}
+        assert not names & {"replaced", "replaced.pte", "lost"} and "of-another-bundle" in names
         assert not list((store / "work").iterdir())
 
     def test_verify_checks_every_file_there(
