@@ -23,7 +23,8 @@ def test_the_installing_commands_are_those_that_ci_runs() -> None:
 @pytest.mark.parametrize("command", [command for command in commands() if not command.endswith("pytest")])
 def test_command(command: str, digits_bundle: Path, tmp_path: Path) -> None:
     command = command.removeprefix('pip install -e ".[build]" && ')
-    call(command, tmp_path if command.startswith("edgekit init") else ROOT)
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    call(command, tmp_path if command.startswith(("edgekit init", "edgekit integrate")) else ROOT)
 
 
 @pytest.mark.slow

@@ -11,6 +11,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+#: What commands name that take a device, or a phone: those are run in tests/devices.
+_PLACES = ("ssh://", "emulator", "adb:", "phone")
 
 
 def blocks(language: str) -> list[str]:
@@ -18,10 +20,9 @@ def blocks(language: str) -> list[str]:
 
 
 def commands(on: str | None = None) -> list[str]:
-    """Those that name the device or setup *on*; by default those that name none."""
+    """Those that name the device, setup or verb *on*; by default those that need none of `_PLACES`."""
     every = [line for block in blocks("sh") for line in block.splitlines() if line.strip()]
-    places = ("ssh://", "emulator")
-    return [line for line in every if (on in line if on else not any(place in line for place in places))]
+    return [line for line in every if (on in line if on else not any(place in line for place in _PLACES))]
 
 
 def call(command: str, folder: Path = ROOT, environment: Mapping[str, str] | None = None) -> str:
