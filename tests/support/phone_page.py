@@ -40,6 +40,7 @@ def start_browser(*flags: str) -> webdriver.Chrome:
         options.add_argument(argument)
     if not set(SOFTWARE_GPU) & set(flags):
         options.add_argument("--disable-gpu")
+    options.accept_insecure_certs = True  # somebody who taps through the warning
     driver = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
     driver.set_script_timeout(60)
     set_screen(driver)
@@ -59,11 +60,13 @@ class Phone:
     """A browser that is at the page of one server.
 
     Attributes:
+        path: Of the bundle.
         results: What it has posted, with the rows that were made of it; the last one last.
     """
 
     browser: webdriver.Chrome
     server: PhoneServer
+    path: Path
     results: list[tuple[dict[str, Any], tuple[Cell, ...]]] = field(default_factory=list)
 
     def open(self, address: str | None = None) -> None:
@@ -124,7 +127,7 @@ def phone_at(
             phone.results.append((value, read_result(value, bundle, settings)[1]))
 
         with PhoneServer(bundle, job, receive=receive, progress=lambda _: None, host=host, https=https) as server:
-            phone = Phone(browser, server)
+            phone = Phone(browser, server, path)
             yield phone
 
 

@@ -22,6 +22,9 @@ from edgekit.devices.browser.server import ANYWHERE
 
 pytestmark = pytest.mark.slow
 
+VARIANTS = ("fp32.tflite", "int8.tflite")
+ONCE = replace(SETTINGS, repeats=1)
+
 _AXE = """
 const done = arguments[0];
 const brief = each => ({
@@ -30,6 +33,24 @@ const brief = each => ({
 axe.run(document).then(
   found => done({passed: found.passes.map(each => each.id), faults: found.violations.map(brief)}),
   error => done({passed: [], faults: [{id: String(error), impact: "critical"}]}));
+"""
+#: Three samples of two inferences and one that does not count, on the GPU: how many there were, and how often memory of
+#: the GPU's was read by then.
+_READS = """
+const {infer, signatureOf} = await page("inference.js"), {takeTurn} = await page("phases.js");
+const {Files, loadJob} = await page("job.js");
+const job = await loadJob(), files = new Files(job), runtime = new URL("runtime/core/", document.baseURI).href;
+const litert = await import(runtime + "dist/index.js");
+await litert.loadLiteRt(runtime + "wasm/litert_wasm_internal.js");
+const file = new Uint8Array(await files.model(job.variants[0]));
+const compiled = await litert.loadAndCompile(file, {accelerator: "webgpu"});
+const {inputs: [[data]]} = await files.checks(), [{shape}] = job.signature.inputs;
+const own = GPUBuffer.prototype.mapAsync;
+let calls = 0, reads = 0;
+GPUBuffer.prototype.mapAsync = function (...how) { return own.apply(this, how).then(() => { reads += 1; }); };
+const call = () => { calls += 1; return infer(signatureOf(compiled), litert.Tensor, [{data, shape}]); };
+await takeTurn(call, {samples: 3, perSample: 2, discardMs: 0});
+return [calls, reads];
 """
 _TARGETS = """
 return [...document.querySelectorAll("button, select, input:not([type=checkbox]), .check, .file, summary")]
@@ -40,7 +61,7 @@ return [...document.querySelectorAll("button, select, input:not([type=checkbox])
 
 @pytest.fixture(scope="module")
 def phone(browser: webdriver.Chrome, digits_bundle: Path) -> Iterator[Phone]:
-    with phone_at(browser, digits_bundle) as phone:
+    with phone_at(browser, digits_bundle, settings=ONCE, variants=VARIANTS) as phone:
         yield phone
 
 
@@ -50,7 +71,7 @@ def native(digits_bundle: Path) -> dict[str, np.ndarray]:
     with Bundle.open(digits_bundle) as bundle:
         inputs = bundle.check_vectors()[0]["input"]
     outputs = {}
-    for name in ("fp32.tflite", "int8.tflite"):
+    for name in VARIANTS:
         model = edgekit.load(digits_bundle, variant=name, engine="litert")
         outputs[name] = np.concatenate([model(inputs[index : index + 1]) for index in range(len(inputs))])
     return outputs
@@ -75,7 +96,7 @@ def test_an_isolated_page_has_threads_and_the_outputs_of_litert(phone: Phone, na
 
 
 def test_one_thread_may_be_asked_for(browser: webdriver.Chrome, digits_bundle: Path) -> None:
-    with phone_at(browser, digits_bundle, settings=replace(SETTINGS, threads=1), variants=("int8.tflite",)) as phone:
+    with phone_at(browser, digits_bundle, settings=replace(ONCE, threads=1), variants=("int8.tflite",)) as phone:
         phone.open()
         (cell,) = phone.measure()["cells"]
         assert (cell["build"], cell["threads"]) == ("default", 1)
@@ -84,7 +105,9 @@ def test_one_thread_may_be_asked_for(browser: webdriver.Chrome, digits_bundle: P
 def test_plain_http_has_one_thread_and_says_why(
     browser: webdriver.Chrome, digits_bundle: Path, native: dict[str, np.ndarray]
 ) -> None:
-    with phone_at(browser, digits_bundle, host=ANYWHERE, variants=("int8.tflite",), webgpu=True) as phone:
+    with phone_at(
+        browser, digits_bundle, host=ANYWHERE, settings=ONCE, variants=("int8.tflite",), webgpu=True
+    ) as phone:
         if not phone.server.addresses:
             pytest.skip("this machine is in no network")
         phone.open(phone.server.addresses[0])
@@ -103,10 +126,23 @@ def test_plain_http_has_one_thread_and_says_why(
             assert np.median(spans_us) >= 50 * result["browser"]["timer_resolution_us"]
 
 
+def test_https_has_threads_and_the_camera_in_the_network(browser: webdriver.Chrome, digits_bundle: Path) -> None:
+    with phone_at(browser, digits_bundle, host=ANYWHERE, https=True, settings=ONCE, variants=("int8.tflite",)) as phone:
+        if not phone.server.addresses:
+            pytest.skip("this machine is in no network")
+        phone.open(phone.server.addresses[0])
+        assert "Camera" in phone.text("try")
+        result = phone.measure()
+        assert result["connection"] == "https"
+        assert result["browser"]["cross_origin_isolated"]
+        (cell,) = result["cells"]
+        assert (cell["status"], cell["build"]) == ("measured", "threaded")
+
+
 def test_the_build_for_browsers_without_relaxed_simd(
     browser: webdriver.Chrome, digits_bundle: Path, native: dict[str, np.ndarray]
 ) -> None:
-    with phone_at(browser, digits_bundle, variants=("fp32.tflite", "int8.tflite")) as phone:
+    with phone_at(browser, digits_bundle, settings=ONCE, variants=VARIANTS) as phone:
         phone.open(f"{phone.server.url}?build=compat")
         for cell in phone.measure()["cells"]:
             assert (cell["status"], cell["build"], cell["threads"]) == ("measured", "compat", 1)
@@ -117,8 +153,7 @@ def test_the_build_for_browsers_without_relaxed_simd(
 def test_a_gpu_gives_what_it_gives(assets_folder: Path, digits_bundle: Path, native: dict[str, np.ndarray]) -> None:
     browser = start_browser(*SOFTWARE_GPU)
     try:
-        variants = ("fp32.tflite", "int8.tflite")
-        with phone_at(browser, digits_bundle, webgpu=True, variants=variants) as phone:
+        with phone_at(browser, digits_bundle, settings=ONCE, webgpu=True, variants=VARIANTS) as phone:
             phone.open()
             result = phone.measure()
             assert result["browser"]["webgpu"]
@@ -129,6 +164,9 @@ def test_a_gpu_gives_what_it_gives(assets_folder: Path, digits_bundle: Path, nat
                 assert np.isfinite(outputs(phone, "int8.tflite", "webgpu")).all()
             else:
                 assert cell["reason"]
+            calls, reads = phone.run(_READS)
+            assert calls == 7
+            assert reads >= calls  # no sample ends before its outputs are here
     finally:
         browser.quit()
 
@@ -179,7 +217,7 @@ def test_a_variant_that_does_not_load_says_why_and_the_others_are_measured(
         broken = replace(fp32, size_bytes=len(junk), sha256=sha256(junk))
         variants = tuple(broken if variant.name == "fp32.tflite" else variant for variant in manifest.variants)
         write_bundle(replace(manifest, variants=variants), {**files, fp32.file: junk}, path)
-    with phone_at(browser, path, variants=("fp32.tflite", "int8.tflite")) as phone:
+    with phone_at(browser, path, settings=ONCE, variants=VARIANTS) as phone:
         phone.open()
         phone.measure()
         broken, whole = phone.results[-1][0]["cells"]
@@ -188,8 +226,34 @@ def test_a_variant_that_does_not_load_says_why_and_the_others_are_measured(
         assert broken["reason"] and broken["reason"] in phone.text("table")
 
 
+def test_models_that_do_not_fit_into_memory_together_take_turns_beside_the_first(
+    browser: webdriver.Chrome, digits_bundle: Path
+) -> None:
+    with phone_at(browser, digits_bundle, settings=ONCE) as phone:
+        phone.open()
+        sizes = phone.run(
+            """
+            const {Files, loadJob} = await page("job.js"), {lookAround} = await page("environment.js");
+            const {measure, newRun} = await page("measuring.js"), {Watch} = await page("watch.js");
+            const job = await loadJob(), environment = await lookAround(job);
+            environment.browser.memory_gib = 0.6;  // of which the page takes a quarter: two workers
+            const {result} = await measure({
+              job, environment, files: new Files(job), watch: new Watch(), run: newRun(),
+              signal: new AbortController().signal, hear: () => {}, progress: () => {},
+            });
+            return result.cells.map((cell) => cell.processes[0].round_sizes);
+            """
+        )
+        first, *others = [np.array(each) > 0 for each in sizes]
+        assert len(others) == 2
+        for other in others:
+            assert first[: len(other)][other].all()  # never without the one that it is compared with
+        length = min(map(len, others))
+        assert not (others[0][:length] & others[1][:length]).any()  # never together
+
+
 def test_the_desk_may_be_gone_when_the_result_is_there(browser: webdriver.Chrome, digits_bundle: Path) -> None:
-    with phone_at(browser, digits_bundle, variants=("int8.tflite",)) as phone:
+    with phone_at(browser, digits_bundle, settings=ONCE, variants=("int8.tflite",)) as phone:
         phone.open()
         phone.run(
             "const own = fetch;"

@@ -23,7 +23,7 @@ function labelled(scores, labels) {
   const items = best.map((index) => make("li", {},
     make("span", {textContent: labels[index]}),
     make("span", {textContent: `${(100 * shares[index]).toFixed(1)} %`}),
-    make("meter", {min: 0, max: 1, value: shares[index], ariaLabel: `Share of ${labels[index]}`})));
+    make("meter", {min: 0, max: 1, value: shares[index], "aria-label": `Share of ${labels[index]}`})));
   const found = [make("ol", {className: "answer"}, ...items)];
   if (!isShare) found.push(make("p", {className: "muted", textContent: "Shares are the softmax of the model's scores."}));
   return found;

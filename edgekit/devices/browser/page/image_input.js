@@ -15,8 +15,8 @@ export class ImageInput {
   #kind;
   #run;
   #say;
-  #shown = make("canvas", {className: "seen", role: "img", ariaLabel: "What the model sees", hidden: true});
-  #video = make("video", {className: "preview", muted: true, playsInline: true, hidden: true, ariaLabel: "Camera"});
+  #shown = make("canvas", {className: "seen", role: "img", "aria-label": "What the model sees", hidden: true});
+  #video = make("video", {className: "preview", muted: true, playsInline: true, hidden: true, "aria-label": "Camera"});
   #inverted = make("input", {type: "checkbox"});
   #cameraButton = make("button", {type: "button", textContent: "Camera"});
   #last = null;
@@ -31,7 +31,7 @@ export class ImageInput {
   }
 
   elements() {
-    const file = make("input", {type: "file", accept: "image/*", ariaLabel: "Picture"});
+    const file = make("input", {type: "file", accept: "image/*", "aria-label": "Picture"});
     file.onchange = () => file.files[0] && this.#readFile(file.files[0]);
     this.#cameraButton.onclick = () => (this.#video.srcObject ? this.stop() : this.#openCamera());
     const row = make("div", {className: "row"}, make("label", {className: "file"}, "Picture", file));
@@ -86,7 +86,7 @@ export class ImageInput {
   /** A field to draw in, white on black; the model runs after each stroke. */
   #pad() {
     const label = "Draw here; with a keyboard, choose a picture instead";
-    const pad = make("canvas", {className: "pad", width: 280, height: 280, role: "img", ariaLabel: label});
+    const pad = make("canvas", {className: "pad", width: 280, height: 280, role: "img", "aria-label": label});
     const context = pad.getContext("2d", {willReadFrequently: true});
     const clear = () => {
       context.fillStyle = "#000";

@@ -23,7 +23,7 @@ export class SoundInput {
   }
 
   elements() {
-    const file = make("input", {type: "file", accept: "audio/*", ariaLabel: "Sound file"});
+    const file = make("input", {type: "file", accept: "audio/*", "aria-label": "Sound file"});
     file.onchange = () => file.files[0] && this.#hear(file.files[0]);
     this.#button.onclick = () => (this.#recorder ? this.stop() : this.#record());
     const row = make("div", {className: "row"}, make("label", {className: "file"}, "Sound file", file));

@@ -61,7 +61,7 @@ class Field {
       return [make("div", {className: "grid"}, ...labels)];
     }
     this.#text = make("textarea", {spellcheck: false, oninput: () => { this.#ready = null; }});
-    const file = make("input", {type: "file", accept: ".npy,.csv,.txt", ariaLabel: `File for ${name}`});
+    const file = make("input", {type: "file", accept: ".npy,.csv,.txt", "aria-label": `File for ${name}`});
     file.onchange = () => file.files[0] && this.#read(file.files[0]).catch((error) => say(`${file.files[0].name}: ${error.message}`));
     const what = `${name}: ${size} values (${this.#shape.join(" × ")}), with commas, spaces or lines between them`;
     return [
