@@ -29,6 +29,8 @@ class Row:
         bundle: Its name.
         target: The target it was built for.
         accelerator: ``cpu``, ``cuda`` or ``webgpu``.
+        build, fully_accelerated: Which build of the engine was loaded, where it has several, and whether it ran all of
+            the model in its accelerated backend, where it tells.
         batch: Samples in an inference.
         status, reason: Whether it was measured, and why not.
         marks: What speaks against the figures: ``degraded: REASON``, ``throttled: REASON``.
@@ -65,6 +67,8 @@ class Row:
     format: str
     recipe: str
     accelerator: str | None
+    build: str | None
+    fully_accelerated: bool | None
     batch: int
     threads: int | None
     status: Status
@@ -180,6 +184,8 @@ def _row(profile: Profile, cell: Cell, reference: Cell | None) -> Row:
         format=variant.format,
         recipe=variant.recipe,
         accelerator=None if conditions is None else conditions.accelerator,
+        build=cell.build,
+        fully_accelerated=cell.fully_accelerated,
         batch=batch,
         threads=None if conditions is None else conditions.threads,
         status=cell.status,

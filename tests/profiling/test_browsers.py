@@ -121,7 +121,12 @@ def test_the_report_shows_what_the_browser_is_and_what_was_used(page: str) -> No
         "steps of 5.00 µs",
     ):
         assert words in text, words
-    assert "webgpu" in text and "80 to 82 %" in text and "CPU features" in text
+    assert (
+        "cpu, threaded build" in text
+        and "webgpu, default build" in text
+        and "80 to 82 %" in text
+        and "CPU features" in text
+    )
 
 
 def test_a_browser_that_a_program_drives_is_no_phone() -> None:

@@ -99,10 +99,11 @@ def states(device: DeviceRecord, cells: Iterable[Cell]) -> Table | None:
 
 def conditions(cells: Sequence[Cell]) -> Table | None:
     """What has to be the same for a ratio, as it was: a line for each set of conditions."""
-    groups: dict[tuple[str, Conditions], list[str]] = {}
+    groups: dict[tuple[str, Conditions, str], list[str]] = {}
     for cell in cells:
         if cell.conditions is not None:
-            groups.setdefault((cell.device, cell.conditions), []).append(f"{cell.variant} on {cell.engine}")
+            build = "" if cell.build is None else f", {cell.build} build"
+            groups.setdefault((cell.device, cell.conditions, build), []).append(f"{cell.variant} on {cell.engine}")
     if not groups:
         return None
     headers = (
@@ -115,14 +116,14 @@ def conditions(cells: Sequence[Cell]) -> Table | None:
             each.precision,
             words.count(each.threads),
             words.count(each.batch),
-            each.accelerator,
+            f"{each.accelerator}{build}",
             "none" if each.cpus is None else ", ".join(map(str, each.cpus)),
             ", ".join(each.inputs),
             ", ".join(each.outputs),
             each.inputs_sha256[:16],
             ", ".join(names),
         )
-        for (device, each), names in groups.items()
+        for (device, each, build), names in groups.items()
     )
     return Table("Conditions of every row that ran", headers, lines, frozenset({2, 3}))
 

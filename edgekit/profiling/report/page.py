@@ -14,6 +14,8 @@ from edgekit.profiling.advice import Advice, advise
 from edgekit.profiling.report import figures, machines, words
 from edgekit.profiling.report.figures import Figure, Table
 from edgekit.profiling.rows import Row, rows
+from edgekit.profiling.statistics import TOO_FEW
+from edgekit.runtime.engines import BROWSER_ENGINES
 from edgekit.runtime.profiler.records import FAILED, NOT_RUN, Cell, Profile
 
 Pairs = Sequence[tuple[Row, Cell]]
@@ -76,6 +78,7 @@ def _content(profile: Profile) -> dict[str, Any]:
         "mode": _MODES[profile.settings.mode],
         "profile": profile,
         "counts": _counts(found),
+        "means": any(row.latency_ms is not None and row.latency_ms.calls_per_sample > 1 for row in found),
         "cards": sorted((_card(each, found) for each in advise(profile, found)), key=lambda card: not card.tiles),
         "latency": [group for name, each in groups.items() if (group := _latency(profile, name, each, number))],
         "trades": _trades(found, number),
@@ -131,13 +134,16 @@ def _tiles(row: Row) -> tuple[tuple[str, str, str], ...]:
     assert row.latency_ms is not None
     summary = row.latency_ms
     drop = "the bundle has no labels" if row.accuracy is None else words.below(row.accuracy_drop)
-    p90 = summary.why_none if summary.p90 is None else words.milliseconds(summary.p90)
+    p90, of = words.milliseconds(summary.p90), words.basis(summary)
+    if summary.p90 is None:
+        p90, of = (TOO_FEW, of) if summary.calls_per_sample == 1 else ("no figure", summary.why_none)
+    memory = "with the interpreter and numpy" if row.engine not in BROWSER_ENGINES else "a browser does not tell"
     return (
         ("Median latency", words.milliseconds(summary.median), f"95 % interval {words.bounds(summary.interval)}"),
-        ("90th percentile", p90, words.basis(summary)),
+        ("90th percentile", p90, of),
         ("Accuracy", words.percent(row.accuracy), drop),
         ("File", words.size(row.size_bytes), row.variant),
-        ("Peak memory", words.size(row.peak_rss_bytes), "with the interpreter and numpy"),
+        ("Peak memory", words.size(row.peak_rss_bytes), memory),
         ("Load", words.milliseconds(row.load_ms), f"first inference {words.milliseconds(row.first_ms)}"),
     )
 
