@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ from support.ssh_server import SshServer
 
 import edgekit
 from edgekit.devices import preflight
-from edgekit.errors import DeviceError
-from edgekit.runtime.profiler.records import MEASURED, NOT_RUN, Profile
+from edgekit.devices.runner_pack import versions
+from edgekit.errors import DeviceError, UsageError
+from edgekit.runtime.profiler.records import MEASURED, Profile
 
 pytestmark = pytest.mark.usefixtures("ssh_config", "home")
 
@@ -73,18 +75,32 @@ def test_a_device_out_of_reach_is_a_line_in_the_profile(server: SshServer, bundl
         edgekit.profile(bundles[0], on=away, mode="quick")
 
 
-def test_a_device_without_python_measures_pte_files(
+def test_a_device_without_python_is_measured_by_its_runner(
     server: SshServer, small_bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """This machine has Python; it is told that it has not."""
     monkeypatch.setattr(preflight, "PROGRAMS", ())
-    profile = edgekit.profile(small_bundle, on=server.url, mode="quick", threads=1)
-    assert measured(profile) == ["fp32.pte on executorch"]
-    cell = next(cell for cell in profile.cells if cell.status == MEASURED)
-    assert cell.memory is None and cell.conditions is not None and cell.conditions.threads == 1
-    for process in cell.processes:
-        assert process.elapsed_ns is not None and sum(process.round_sizes) == process.elapsed_ns.count >= 64
-        assert process.first_ms is not None and process.import_ms is None
-        assert process.marks[0].startswith("degraded: ")
-    reasons = {cell.reason for cell in profile.cells if cell.status == NOT_RUN}
-    assert reasons == {"the device has no Python that edgekit runs on, which .tflite files need"}
+    core = max(os.sched_getaffinity(0))
+    profile = edgekit.profile(small_bundle, on=server.url, mode="quick", threads=1, cpus=[core], operators=True)
+    assert measured(profile) == ["fp32.pte on executorch", "fp32.tflite on litert", "int8-dynamic.tflite on litert"]
+    assert profile.devices[0].engines == versions()
+    for cell in profile.cells:
+        assert cell.memory is not None and cell.memory.before_bytes < cell.memory.peak_rss_bytes < 64 << 20
+        assert cell.operators_reason == "edgekit's runner traces no operators"
+        assert cell.conditions is not None and (cell.conditions.threads, cell.conditions.cpus) == (1, (core,))
+        assert sorted(process.repeat for process in cell.processes) == [0, 1]
+        for process in cell.processes:
+            assert process.elapsed_ns is not None and sum(process.round_sizes) == process.elapsed_ns.count >= 25
+            assert process.first_ms and process.import_ms and process.load_ms and process.cpus == (core,)
+            assert process.spans is not None and process.spans.invoke_ns.count == process.spans.write_ns.count >= 3
+            assert process.before is not None and process.after is not None and process.after.load_per_core is not None
+            assert process.before.at_s < process.after.at_s and process.after.free_memory_bytes
+            assert not any("nothing watched" in mark for mark in process.marks)
+
+
+def test_a_core_that_a_device_lacks_is_said(
+    server: SshServer, small_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preflight, "PROGRAMS", ())
+    with pytest.raises(UsageError, match="has no core 4096"):
+        edgekit.profile(small_bundle, on=server.url, mode="quick", cpus=[4096])

@@ -1,0 +1,205 @@
+"""The runner against the engines in Python, on this machine: it is a host of its own here."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import signal
+import subprocess
+import tarfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from small_models import IMAGE, SmallModels
+
+from edgekit.bundle import Bundle, Variant
+from edgekit.devices import runner_pack
+from edgekit.devices.runner import WithRunner
+from edgekit.devices.shell import Answer
+from edgekit.errors import DeviceError
+from edgekit.runtime.engines import open_session
+from edgekit.runtime.machine import read_machine
+from edgekit.runtime.profiler.records import BoardState
+
+
+class Here:
+    """This machine, as `edgekit.devices.runner.RunnerHost`: with no shell and no connection in between."""
+
+    device = "here"
+
+    def __init__(self, program: Path, folder: Path, bundle: Bundle | None = None):
+        self.machine = read_machine()
+        self._program, self._folder, self._bundle = program, folder, bundle
+
+    def model(self, entry: Variant) -> str:
+        assert self._bundle is not None
+        file = self._folder / f"{entry.sha256}.{entry.format}"
+        file.write_bytes(self._bundle.read(entry.file))
+        return str(file)
+
+    def workspace(self) -> str:
+        return str(self._folder)
+
+    def put(self, file: str, data: bytes) -> None:
+        Path(file).write_bytes(data)
+
+    def fetch(self, file: str) -> bytes:
+        return Path(file).read_bytes()
+
+    def execute(self, arguments: Sequence[str], timeout_s: float) -> Answer:
+        command = [str(self._program), *arguments]
+        environment = {"PATH": os.defpath}
+        done = subprocess.run(command, env=environment, capture_output=True, timeout=timeout_s, check=False)
+        status = done.returncode if done.returncode >= 0 else 128 - done.returncode
+        return Answer(status, done.stdout.decode(errors="replace"), tuple(done.stderr.decode().splitlines()))
+
+    def look(self) -> BoardState | None:
+        return None
+
+
+@pytest.fixture(scope="module")
+def program(fetched: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runner")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EDGEKIT_HOME", str(fetched))
+        pack = runner_pack.runner_part(platform.machine(), ("tflite", "pte"), lambda line: None)
+    with tarfile.open(pack.archive) as archive:
+        archive.extractall(folder, filter="data")
+    return folder / "run.sh"
+
+
+@pytest.fixture
+def host(program: Path, tmp_path: Path) -> Here:
+    return Here(program, tmp_path)
+
+
+@pytest.fixture
+def small(program: Path, small_bundle: Path, tmp_path: Path) -> Iterator[WithRunner]:
+    with Bundle.open(small_bundle) as bundle:
+        yield WithRunner(Here(program, tmp_path, bundle), bundle)
+
+
+def run(host: Here, *arguments: str) -> tuple[int, dict[str, object]]:
+    answer = host.execute(arguments, 60)
+    return answer.status, json.loads(answer.output)
+
+
+@pytest.mark.parametrize("name", ["fp32.tflite", "int8-dynamic.tflite", "fp32.pte"])
+def test_it_gives_what_the_engine_gives_in_python(small: WithRunner, small_models: SmallModels, name: str) -> None:
+    entry = small.bundle.manifest.variant(name)
+    image = small_models.images[5:6]
+    found = small.measure(entry, [image], threads=2, repeat=3, spans=4)
+    session = open_session(entry.engines[0], small.bundle.read(entry.file), entry.format, IMAGE, 2)
+    np.testing.assert_allclose(found.outputs["output"], session.run([image])[0], rtol=0, atol=1e-6)
+    session.close()
+    assert found.threads == 2 and len(found.elapsed_ns) == 3 and min(found.elapsed_ns) > 0
+    assert found.import_ns > 0 and found.load_ns > 0
+    assert [len(part) for part in found.spans] == [4, 4, 4]
+    assert found.memory is not None and found.memory.anonymous_bytes and found.memory.file_bytes
+    assert found.memory.before_bytes < found.memory.peak_rss_bytes < 64 << 20
+
+
+def test_every_variant_is_verified(small: WithRunner) -> None:
+    rows = small.verify(variant=None, threads=1, report=lambda line: None)
+    assert [(row.engine, row.status, row.threads) for row in rows] == [
+        ("litert", "passed", 1),
+        ("litert", "passed", 1),
+        ("executorch", "passed", 1),
+    ]
+
+
+def test_an_engine_loads_no_library_of_the_other(program: Path, small_models: SmallModels, tmp_path: Path) -> None:
+    """Each is taken away while the other runs."""
+    small_models.images[:1].tofile(tmp_path / "in.raw")
+    for format, other in (("tflite", "libedgekit_executorch.so"), ("pte", "libLiteRt.so")):
+        (tmp_path / f"image.{format}").write_bytes(small_models.files[f"image.{format}"])
+        host, options = Here(program, tmp_path), ("--input", f"{tmp_path}/in.raw", "--output-dir", str(tmp_path))
+        library = program.parent / other
+        library.rename(tmp_path / other)
+        try:
+            status, _ = run(host, "--model", f"{tmp_path}/image.{format}", *options)
+            assert status == 0
+            status, document = run(host, "--model", f"{tmp_path}/image.{format}", "--engine", _other(format), *options)
+            assert status == 1 and f"{other}: cannot open" in str(document["error"])
+        finally:
+            (tmp_path / other).rename(library)
+
+
+def _other(format: str) -> str:
+    return "executorch" if format == "tflite" else "litert"
+
+
+def test_it_runs_on_the_cores_that_were_named(program: Path, small_models: SmallModels, tmp_path: Path) -> None:
+    core = max(os.sched_getaffinity(0))
+    model = tmp_path / "image.tflite"
+    model.write_bytes(small_models.files["image.tflite"])
+    small_models.images[:1].tofile(tmp_path / "in.raw")
+    options = ["--cpus", str(core), "--threads", "3", "--repeat", "1000000"]
+    options += ["--model", str(model), "--input", f"{tmp_path}/in.raw", "--output-dir", str(tmp_path)]
+    process = subprocess.Popen([str(program), *options], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    try:
+        threads: list[int] = []
+        while len(threads) < 3:  # of three, two are the engine's own
+            assert process.poll() is None
+            threads = [int(name) for name in os.listdir(f"/proc/{process.pid}/task")]
+        assert {core for thread in threads for core in os.sched_getaffinity(thread)} == {core}
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    status, document = run(Here(program, tmp_path), *options[:2], *options[6:])
+    assert (status, document["cpus"], document["engine"]) == (0, [core], "litert")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--cpus", "0,4000"), "--cpus takes cores like 0-3,6, not '0,4000'"),
+        (("--cpus", "3-1"), "--cpus takes cores like 0-3,6, not '3-1'"),
+        (("--cpus", "1000"), "this process may not run on core 1000"),
+        (("--engine", "torch"), "--engine is litert or executorch"),
+        (("--model", "nothing.tflite"), "cannot be read, or is no .tflite file"),
+        (("--method", "decode"), "the file has no method 'decode', it has "),
+        (("--input-names", "left", "right"), "the model has 1 inputs, 2 are named"),
+        (("--trace", "x.etdp"), "there are no traces of .tflite files"),
+        ((), "the model takes 1 inputs, --input names 0"),
+        (("--input", "/dev/null"), "/dev/null has 0 bytes, input 0 takes 576"),
+    ],
+)
+def test_what_is_wrong_is_one_line(
+    host: Here, small_models: SmallModels, tmp_path: Path, options: tuple[str, ...], words: str
+) -> None:
+    model = tmp_path / "image.tflite"
+    model.write_bytes(small_models.files["image.tflite"])
+    status, document = run(host, "--model", str(model), "--output-dir", str(tmp_path), *options)
+    assert status == 1 and document.keys() == {"error"}
+    assert words in str(document["error"]) and "\n" not in str(document["error"])
+
+
+def test_a_file_that_is_not_the_signatures_is_said(
+    small: WithRunner, small_models: SmallModels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "other.tflite"
+    other.write_bytes(small_models.files["pair.tflite"])
+    monkeypatch.setattr(small.host, "model", lambda entry: str(other))
+    entry = small.bundle.manifest.variant("fp32.tflite")
+    with pytest.raises(DeviceError, match=r"here: litert: the model has 2 inputs, 1 are named"):
+        small.measure(entry, [small_models.images[:1]], threads=1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["fp32.tflite", "int8.tflite", "fp32.pte", "int8.pte"])
+def test_int8_has_the_same_bits_as_in_python(program: Path, digits_bundle: Path, tmp_path: Path, name: str) -> None:
+    with Bundle.open(digits_bundle) as bundle:
+        runner = WithRunner(Here(program, tmp_path, bundle), bundle)
+        entry, signature = bundle.manifest.variant(name), bundle.manifest.signature
+        inputs, _ = bundle.check_vectors()
+        session = open_session(entry.engines[0], bundle.read(entry.file), entry.format, signature, 1)
+        sample = [inputs[spec.name][:1] for spec in signature.inputs]
+        (expected,) = session.run(sample)
+        session.close()
+        (found,) = runner.measure(entry, sample, threads=2, repeat=2).outputs.values()
+    assert np.ptp(expected) > 0
+    np.testing.assert_allclose(found, expected, rtol=0, atol=0 if "int8" in name else 1e-6)
