@@ -26,6 +26,8 @@ _BYTES_PER_S, _SEND_S = 500_000, 60.0
 
 _FROZEN_HINT = "wake and unlock it, or unplug it and plug it in again"
 _BROKEN_HINT = "check its cable or network, then do the same again: nothing has to be cleaned up"
+#: Exit code of a check that finds another hash.
+_DAMAGED = 65
 _FULL = ("No space left on device", "Disk quota exceeded")
 #: What the phone itself says against a file, rather than the connection to it.
 _REFUSALS = ("Permission denied", "Read-only file system", "Operation not permitted", "Is a directory")
@@ -99,12 +101,12 @@ class Connection:
                 Path(scratch, f".{name}.part").write_bytes(data)
             size_bytes = sum(map(len, files.values()))
             self._push([f"{scratch}/.{name}.part" for name in files], f"{folder}/", size_bytes)
-        parts = " ".join(shlex.quote(f".{name}.part") for name in files)
-        moves = "; ".join(f"mv -f {shlex.quote(f'.{name}.part')} {shlex.quote(name)}" for name in files)
-        due = {f".{name}.part": hashlib.sha256(data).hexdigest() for name, data in files.items()}
-        where = shlex.quote(folder)
-        self._check(self.do(f"cd {where} && sha256sum {parts}", timeout_s=_limit_s(size_bytes)), due)
-        self.do(f"cd {where} && {moves}")
+        moves = " && ".join(_checked_move(f".{name}.part", name, data) for name, data in files.items())
+        answer = self.ask(f"cd {shlex.quote(folder)} && {moves}", timeout_s=_limit_s(size_bytes))
+        if answer.status == _DAMAGED:
+            raise self._damaged(answer.output.strip())
+        if answer.status != 0:
+            raise failure(self.device, answer)
 
     def put_folder(self, source: Path, target: str) -> None:
         """Make *target* a copy of the folder *source*, with what is executable there; it is there whole or not at all.
@@ -118,7 +120,10 @@ class Connection:
         self._push([str(source)], part, size_bytes)
         limit_s = _limit_s(size_bytes)
         hashes = self.do(f"cd {shlex.quote(part)} && find . -type f -exec sha256sum {{}} +", timeout_s=limit_s)
-        self._check(hashes, {f"./{name}": _sha256(path) for name, path in files.items()})
+        there = {name.strip(): digest for digest, _, name in (line.partition(" ") for line in hashes.splitlines())}
+        for name, path in files.items():
+            if there.get(f"./{name}") != _sha256(path):
+                raise self._damaged(name)
         # On disk before it gets its name: what bears it is not looked into again.
         self.do(
             f"sync; rm -rf {shlex.quote(target)} && mv {shlex.quote(part)} {shlex.quote(target)}", timeout_s=limit_s
@@ -173,12 +178,9 @@ class Connection:
         where = shlex.quote(target)
         self.ask(f"rm -rf {where}/.*.part; case {where} in *.part) rm -rf {where};; esac")
 
-    def _check(self, hashes: str, due: Mapping[str, str]) -> None:
-        found = {name.strip(): digest for digest, _, name in (line.partition(" ") for line in hashes.splitlines())}
-        for name, digest in due.items():
-            if found.get(name) != digest:
-                reason = f"{self.device}: {name} arrived damaged"
-                raise DeviceError("EK-DEVICE", reason, "do it again; another cable or port may help")
+    def _damaged(self, name: str) -> DeviceError:
+        reason = f"{self.device}: {name} arrived damaged"
+        return DeviceError("EK-DEVICE", reason, "do it again; another cable or port may help")
 
     def _call(self, arguments: Sequence[str], timeout_s: float, *, watched: bool) -> client.Call:
         return client.call(["-s", self.serial, *arguments], timeout_s=timeout_s, watch=self._watch if watched else None)
@@ -205,6 +207,15 @@ class Connection:
         )
         detail = f" ({adb_said})" if adb_said else ""
         return DeviceError("EK-CONNECT", f"the connection to {self.device} broke{detail}", _BROKEN_HINT)
+
+
+def _checked_move(part: str, name: str, data: bytes) -> str:
+    """The shell's command that gives *part* its name, if its hash is that of *data*."""
+    source, digest = shlex.quote(part), hashlib.sha256(data).hexdigest()
+    return (
+        f'hash=$(sha256sum {source}) && {{ [ "${{hash%% *}}" = {digest} ] || {{ echo {shlex.quote(name)}; '
+        f"(exit {_DAMAGED}); }}; }} && mv -f {source} {shlex.quote(name)}"
+    )
 
 
 def _limit_s(size_bytes: int) -> float:

@@ -13,7 +13,7 @@ from support.android.client import Adb, both_clients
 from support.android.device import SimulatedDevice
 
 from edgekit.devices.adb import client, connection, listing
-from edgekit.devices.adb.connection import Connection
+from edgekit.devices.adb.connection import Connection, _checked_move
 from edgekit.errors import DeviceError
 
 MakeDevice = Callable[..., SimulatedDevice]
@@ -67,6 +67,17 @@ def test_commands_end_with_their_exit_code_and_files_arrive_whole(simulated_devi
         phone.fetch(f"{_TMP}/nothing")
     with pytest.raises(DeviceError, match=r"Read-only file system|Permission denied"):
         phone.put({"file": b"1"}, "/system")
+
+
+def test_what_arrives_damaged_never_gets_its_name(
+    simulated_device: MakeDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device = simulated_device()
+    phone = connected(device)
+    monkeypatch.setattr(connection, "_checked_move", lambda part, name, data: _checked_move(part, name, b"other"))
+    with pytest.raises(DeviceError, match="adb:phone: model arrived damaged") as caught:
+        phone.put({"model": b"data"}, _TMP)
+    assert caught.value.code == "EK-DEVICE" and "model" not in stored(device)
 
 
 @both_clients
