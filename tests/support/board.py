@@ -17,11 +17,12 @@ from pathlib import Path
 
 from support import board_root
 from support.board_root import Layer
+from support.ports import free_port
 
 from edgekit.devices.emulator import board as board_facts
 from edgekit.target import load_target
 
-_POWER = Path(__file__).with_name("board_power.py")
+_TESTS = Path(__file__).parents[1]
 _USER, _HOST = "pi", "board"
 _START_S = 60
 _MEBI = 1 << 20
@@ -74,7 +75,7 @@ class Board:
         self._core = core or ""
         self._memory_mib = memory_mib
         self._power: subprocess.Popen[str] | None = None
-        self._port = _free_port()
+        self._port = free_port()
         self._lower = [board_root.directory(layer, cache) for layer in layers]
         self.url = f"ssh://{_USER}@{_HOST}"
         self.ssh_config = folder / "ssh_config"
@@ -114,7 +115,12 @@ class Board:
         plan.write_text(json.dumps(self._plan()))
         with (self._folder / "log").open("a") as log:
             self._power = subprocess.Popen(
-                [sys.executable, _POWER, plan], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
+                [sys.executable, "-m", "support.board_power", plan],
+                env={**os.environ, "PYTHONPATH": str(_TESTS)},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
             )
         deadline = time.monotonic() + _START_S
         while not self._answers():
@@ -209,10 +215,3 @@ class Board:
             "command": ["/usr/sbin/sshd", "-D", "-e"],
             "environment": {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "QEMU_CPU": self._core},
         }
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -11,6 +11,8 @@ import subprocess
 import time
 from pathlib import Path
 
+from support.ports import free_port
+
 _HOST = "bench"
 
 
@@ -29,7 +31,7 @@ class SshServer:
         self.folder = folder
         self.home = folder / "home"
         self.home.mkdir()
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"ssh://{_HOST}"
         self.config = folder / "config"
         self.known_hosts = folder / "known_hosts"
@@ -120,10 +122,3 @@ def _descendants(parent: int, name: str) -> list[int]:
             if names[child].startswith(name):
                 found.append(child)
     return found
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from support.ports import free_port
 
 #: Name -> where it comes from: Debian 12's adb 29, and the adb 36 that the package adbutils brings.
 CLIENTS = ("adb-29", "adb-36")
@@ -51,7 +52,7 @@ class Adb:
         (folder / "bin").mkdir()
         (folder / "bin/adb").symlink_to(program)
         (folder / ".android").mkdir()
-        self.port = _free_port()
+        self.port = free_port()
         self.environment = {
             "PATH": os.pathsep.join([str(folder / "bin"), os.environ["PATH"]]),
             "HOME": str(folder),
@@ -152,10 +153,3 @@ class Adb:
             timeout=timeout_s,
             check=False,
         )
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
