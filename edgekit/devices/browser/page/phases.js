@@ -5,6 +5,8 @@ import {median} from "./statistics.js";
 /** A trend smaller than this over the last windows of a warm-up is none. */
 const SETTLED_SHARE = 0.02;
 const WINDOWS = 6;
+/** Where an inference takes seconds, a warm-up's time limit holds too few of them. */
+const LEAST_CALLS = 8;
 /** What is timed takes at least so many steps of the clock: it is then right to 1 %. */
 const LEAST_STEPS = 100;
 
@@ -38,7 +40,7 @@ async function span(call, calls, clock) {
 }
 
 /**
- * Call until `leastMs` have gone by and durations have settled, or until `mostMs` have gone by.
+ * Call until `leastMs` have gone by and durations have settled, or until `mostMs` and a few inferences have gone by.
  *
  * Durations come in windows of a sixth of `leastMs`, at least one span each. They have settled when the trend of the
  * medians of the last six windows adds up to less than 2 %.
@@ -49,7 +51,9 @@ async function span(call, calls, clock) {
 export async function warmUp(call, {leastMs, mostMs, stepMs, clock = now}) {
   const windows = [];
   const began = clock();
-  let perSpan = callsPerSample(Math.max(await span(call, 1, clock), stepMs), stepMs); // a first guess
+  const firstMs = Math.max(await span(call, 1, clock), stepMs);
+  const limitMs = Math.max(mostMs, LEAST_CALLS * firstMs);
+  let perSpan = callsPerSample(firstMs, stepMs); // a first guess
   let window = [];
   let windowBegan = clock();
   let calls = 1;
@@ -65,7 +69,7 @@ export async function warmUp(call, {leastMs, mostMs, stepMs, clock = now}) {
     window = [];
     windowBegan = at;
     const settled = at - began >= leastMs && hasSettled(windows.slice(-WINDOWS).map(median));
-    if (settled || at - began >= mostMs) {
+    if (settled || at - began >= limitMs) {
       const last = windows.slice(-WINDOWS).flat();
       return {calls, elapsedMs: at - began, settled, typicalMs: median(last), fastestMs: Math.min(...last)};
     }

@@ -124,10 +124,9 @@ export class Run {
 
   async #warmUp() {
     const {least_warm_up_s, most_warm_up_s} = this.#settings;
-    // Where an inference takes seconds, the limit holds too few of them.
-    const most_ms = Math.max(most_warm_up_s * 1000, 8 * this.#facts.first_ms);
-    const limits = {least_ms: least_warm_up_s * 1000, most_ms};
-    const warm = await this.#ask("warm_up", limits, hang(most_ms), "warming up");
+    const limits = {least_ms: least_warm_up_s * 1000, most_ms: most_warm_up_s * 1000};
+    const longestMs = Math.max(limits.most_ms, this.#facts.first_ms);
+    const warm = await this.#ask("warm_up", limits, hang(longestMs), "warming up");
     this.#facts.warm_up_calls = warm.calls;
     this.#facts.warm_up_s = warm.elapsedMs / 1000;
     this.#facts.settled = warm.settled;
