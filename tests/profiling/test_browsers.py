@@ -18,7 +18,7 @@ from edgekit.profiling.comparison import compare_sessions, other_machine
 from edgekit.profiling.csv import render as render_csv
 from edgekit.profiling.files import merge
 from edgekit.profiling.report import render
-from edgekit.profiling.report.figures import sizes, trade
+from edgekit.profiling.report.figures import latency_table, sizes, trade
 from edgekit.profiling.report.machines import facts
 from edgekit.profiling.rows import Row, rows
 from edgekit.profiling.summary import sentences
@@ -71,7 +71,7 @@ def test_a_row_whose_outputs_are_wrong_has_no_latency_and_is_no_reference() -> N
     assert (second.reference, second.comparison) == (None, None)
 
 
-def test_means_of_several_inferences_have_a_median_and_no_tail(found: dict[tuple[str, str], Row], page: str) -> None:
+def test_means_of_several_inferences_have_a_median_and_no_tail(found: dict[tuple[str, str], Row]) -> None:
     row = found["int8.tflite", "litert-web"]
     summary = row.latency_ms
     assert summary is not None and summary.calls_per_sample == 8 and summary.samples == 144
@@ -81,8 +81,6 @@ def test_means_of_several_inferences_have_a_median_and_no_tail(found: dict[tuple
     line = dict(zip(headers, lines[0], strict=True))
     assert (line["p90 ms"], line["p99 ms"]) == ("means of 8", "means of 8")
     assert "samples are means of 8 inferences" in line["note"]
-    assert page.count("samples are means of 8 inferences") >= 7  # a tile, p90 and p99; MAD, p95, largest, outliers
-    assert "144 means of 8" in page.replace("\N{NO-BREAK SPACE}", " ")
     assert found["fp32.tflite", "litert-web"].latency_ms is not None
 
 
@@ -93,14 +91,15 @@ def test_means_are_compared_by_their_medians() -> None:
     assert comparison.verdict == "no difference"
 
 
-def test_what_differs_is_said_wherever_rows_are_shown(merged: Profile, page: str) -> None:
+def test_what_differs_is_said_wherever_rows_are_shown(merged: Profile) -> None:
     made = rows(merged)
     headers, lines = table(made)
     assert sum(DIFFERENT in line[headers.index("note")] for line in lines) == 1
     assert DIFFERENT in markdown.render(merged)
     records = list(csv.DictReader(io.StringIO(render_csv(made))))
     assert [each["remarks"] for each in records if each["remarks"]] == [DIFFERENT]
-    assert DIFFERENT.replace("'", "&#39;") in page
+    drawn = latency_table([row for row in made if row.device == PHONE])
+    assert sum(DIFFERENT in row[-1] for row in drawn.rows) == 1
     said = list(sentences(merged, made, advise(merged, made)))
     assert f"{PHONE}: degraded: on battery" in said
 
@@ -112,6 +111,7 @@ def test_advice_for_a_phone_is_of_its_own_rows(merged: Profile) -> None:
     assert "fp16.tflite on litert-web: failed: wrong outputs: SNR 3.1 dB, at least 69.0 dB are due" in advice.left_out
 
 
+@pytest.mark.slow
 def test_the_report_shows_what_the_browser_is_and_what_was_used(page: str) -> None:
     text = re.sub(r"<[^>]+>", " ", page).replace("\N{NO-BREAK SPACE}", " ")
     for words in (
@@ -134,9 +134,8 @@ def test_a_browser_that_a_program_drives_is_no_phone() -> None:
     assert "Driven by" not in dict(facts(record()))
 
 
-def test_what_a_phone_says_does_no_harm(merged: Profile, page: str) -> None:
+def test_what_a_phone_says_does_no_harm(merged: Profile) -> None:
     """Its texts are printable and short, which `edgekit.devices.browser.posted` sees to; no more than that."""
-    assert "<script" not in page and page.count("&lt;script&gt;") == 3  # the adapter; left out; not run
     text = markdown.render(merged)
     assert "<script" not in text and "![x](" not in text and not re.search(r"(?<!\\)`=", text)
     bars = {len(re.findall(r"(?<!\\)\|", line)) for line in text.splitlines() if line.startswith("|")}
