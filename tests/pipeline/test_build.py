@@ -250,22 +250,25 @@ def test_a_package_that_a_baseline_needs_is_looked_for_first(project: Path, monk
 @pytest.mark.slow
 def test_files_for_apps_are_exported_and_not_run(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Nothing here runs a file for Vulkan or Core ML: it has no figures, meets no limit and is recommended last."""
-    recipes = ["-r", "fp32", "-r", "fp16"]
-    for target, backend in (("android-gpu", "vulkan"), ("ios", "coreml")):
-        assert run(["build", str(project), "-t", target, *recipes, "--max-drop", "1", "--json", "-q"]) == 0
+    for target, backend, formats in (("android-gpu", "vulkan", ["-f", "tflite"]), ("ios", "coreml", [])):
+        wanted = ["-t", target, "-r", "fp16", "-f", "pte", *formats, "--max-drop", "1", "-q"]
+        assert run(["build", str(project), *wanted, "--json"]) == 0
         document = json.loads(capsys.readouterr().out)
         exported = [row for row in document["variants"] if row["status"] == "exported, not run"]
-        assert {row["backend"] for row in exported} == {backend}
+        assert [(row["name"], row["backend"]) for row in exported] == [("fp16.pte", backend)]
         assert document["unproven"] == [row["name"] for row in exported] and document["unmet_limits"] == []
         for row in exported:
             assert row["delegated_share"] == 100.0 and row["undelegated_ops"] == {}
             assert {row[key] for key in ("snr_db", "agreement", "max_abs_diff", "accuracy", "host")} == {None}
-        assert document["recommended"]["variant"].endswith(".tflite") or target == "ios"
-        warnings = {row["name"]: row["warnings"] for row in document["variants"] if row["status"] == "ok"}
-        assert any("GPU" in warning for warning in warnings["fp16.tflite"]) == (target == "android-gpu")
-    assert run(["build", str(project), "-t", "ios", "-f", "pte", *recipes, "--max-drop", "1", "-q"]) == 0
-    shown = capsys.readouterr().out
-    assert "exported, not run (Core ML)" in shown and "limits not checked: fp16.pte: exported, not run" in shown
+        best = document["recommended"]
+        assert best["variant"] == ("fp16.tflite" if formats else "fp16.pte")
+        assert best["reason"].startswith("exported, not run here") != bool(formats)
+        warnings = [line for row in document["variants"] if row["status"] == "ok" for line in row["warnings"]]
+        assert [line.startswith("run and checked on the CPU here") for line in warnings] == [True] * bool(formats)
+        assert run(["build", str(project), *wanted]) == 0
+        shown = capsys.readouterr().out
+        assert f"exported, not run ({'Vulkan' if formats else 'Core ML'})" in shown
+        assert "limits not checked: fp16.pte: exported, not run" in shown
 
 
 @pytest.mark.slow
@@ -282,5 +285,5 @@ def test_two_exports_for_core_ml_give_the_same_bytes(
 def test_a_missing_package_of_a_backend_is_one_line(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(origin, "find_spec", lambda name: None if name == "coremltools" else object())
     with pytest.raises(UsageError, match="files for Core ML need coremltools, which is not installed") as raised:
-        run_build(str(project), target="ios")
+        run_build(str(project), target="ios", recipes=["fp16"])
     assert raised.value.code == "EK-MISSING-PACKAGE" and raised.value.hint
