@@ -32,8 +32,8 @@ Examples:
     multiple=True,
     default=("local",),
     show_default=True,
-    help="local, ssh://USER@HOST, adb:SERIAL (experimental), browser (on this machine; browser:lan or browser:https for "
-    "a phone) or emulator:BOARD (instructions, no times). Repeatable.",
+    help="local, ssh://USER@HOST, adb:SERIAL (experimental), browser (on this machine; browser:lan or browser:https "
+    "for a phone) or emulator:BOARD (instructions, no times). Repeatable.",
 )
 @click.option("--engine", "engines", metavar="NAME", multiple=True, help="Keep to this engine. Repeatable.")
 @click.option("--variant", "variants", metavar="NAME", multiple=True, help="Keep to this variant. Repeatable.")
