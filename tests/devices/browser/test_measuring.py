@@ -15,7 +15,7 @@ from support.phone_page import Phone, phone_at, tensors
 import edgekit
 from edgekit.bundle import Bundle
 from edgekit.runtime.preprocess import Preprocessing, Resize
-from edgekit.tensors import snr_db
+from edgekit.tensors import grouped, snr_db
 
 
 @pytest.fixture(scope="module")
@@ -182,6 +182,22 @@ def test_a_worker_that_hangs_or_fails_is_ended_and_says_why(phone: Phone) -> Non
     )
     assert re.match("ProcessFailure: .*(LiteRt|model)", failures[0])
     assert failures[1] == "ProcessFailure: it hangs while running: no answer in 1 s"
+
+
+def test_batches_are_filled_up_as_on_the_host_and_taken_apart_again(phone: Phone) -> None:
+    samples = np.arange(30, dtype=np.float32).reshape(5, 1, 6)
+    found = phone.run(
+        """
+        const {grouped, ungrouped} = await page("job.js");
+        const groups = grouped(all[0].map((values) => [Float32Array.from(values)]), 2);
+        const plain = groups.map(([batch]) => Array.from(batch));
+        return [plain, groups.flatMap((batch) => ungrouped(batch, 2)).map(([values]) => Array.from(values))];
+        """,
+        samples[:, 0].tolist(),
+    )
+    expected = [batch[0].ravel().tolist() for batch in grouped([[sample] for sample in samples], 2)]
+    assert found[0] == expected
+    assert found[1][:5] == samples[:, 0].tolist()
 
 
 def test_signal_to_noise_is_that_of_the_host(phone: Phone) -> None:

@@ -130,6 +130,7 @@ class App {
     find("measure").textContent = running ? "Stop" : "Measure";
     find("running").hidden = !running;
     find("plan").hidden = running;
+    find("result").hidden = running || !this.#last;
     find("progress").value = 0;
     find("doing").textContent = "Starting.";
     if (running) find("status").textContent = "Measuring. Leave this page open, and the phone alone.";

@@ -10,6 +10,7 @@ export class Process {
   #worker = new Worker(new URL("worker.js", import.meta.url));
   #last = 0;
   #settle = null;
+  #ended = "";
 
   constructor() {
     this.#worker.onmessage = ({data}) => this.#hear(data);
@@ -31,6 +32,7 @@ export class Process {
   ask(verb, request, mostMs, doing) {
     const id = ++this.#last;
     return new Promise((resolve, reject) => {
+      if (this.#ended) return reject(new ProcessFailure(this.#ended));
       let waited = 0;
       let seen = performance.now();
       const watch = setInterval(() => {
@@ -60,6 +62,7 @@ export class Process {
 
   #end(failure) {
     this.#worker.terminate();
-    this.#settle?.(null, failure.replace(/[^\x20-\x7e]/g, "?").slice(0, 300));
+    this.#ended ||= failure.replace(/[^\x20-\x7e]/g, "?").slice(0, 300);
+    this.#settle?.(null, this.#ended);
   }
 }

@@ -24,7 +24,6 @@ export function leastRounds({seconds, samples, repeats, round_ms}) {
 }
 
 export class Run {
-  failed = false;
   #site;
   #process = null;
   #facts;
@@ -59,13 +58,15 @@ export class Run {
 
   /** From nothing to a settled model. Throws `ProcessFailure`. */
   async start() {
-    const {site, cell, facts} = {site: this.#site, cell: this.cell, facts: this.#facts};
+    const {cell} = this;
+    const [site, facts] = [this.#site, this.#facts];
     const {variant, accelerator, build, threads} = cell;
     const [file, wasm, checks] = await Promise.all([
       site.files.model(variant), site.files.wasm(build), site.files.checks(),
     ]);
     facts.battery_before = await site.watch.battery();
     await site.watch.visible();
+    site.signal.throwIfAborted();
     this.#process = new Process();
     const folder = new URL("runtime/", document.baseURI).href;
     const library = {folder, build, wasm, threads, gpu: accelerator === "webgpu"};
@@ -105,13 +106,13 @@ export class Run {
   /** What is posted of it. */
   async record(failure = "") {
     const elapsed = joined([new Float64Array(0), ...this.#rounds]);
-    this.failed = failure !== "";
+    const failed = failure !== "";
     return {
       ...this.#facts,
-      outputs: this.failed ? null : this.#facts.outputs,
+      outputs: failed ? null : this.#facts.outputs,
       calls_per_sample: this.#perSample,
-      elapsed_us: this.failed ? [] : Array.from(elapsed, (value) => Math.round(value * 1e6) / 1e3),
-      round_sizes: this.failed ? [] : this.#rounds.map((round) => round.length),
+      elapsed_us: failed ? [] : Array.from(elapsed, (value) => Math.round(value * 1e6) / 1e3),
+      round_sizes: failed ? [] : this.#rounds.map((round) => round.length),
       hidden_changes: this.#site.watch.hiddenChanges - this.#hiddenBefore,
       battery_after: await this.#site.watch.battery(),
       failure,
@@ -145,7 +146,7 @@ export class Run {
     return outputs.slice(0, checks.inputs.length);
   }
 
-  async #ask(verb, request, mostMs, doing) {
+  #ask(verb, request, mostMs, doing) {
     return this.#process.ask(verb, request, mostMs, doing);
   }
 }
