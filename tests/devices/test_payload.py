@@ -230,14 +230,7 @@ def test_an_old_system_gets_what_runs_there() -> None:
     ("machine", "formats", "numpy", "message"),
     [
         (dataclasses.replace(PI, glibc="2.31"), ["tflite"], None, "ai-edge-litert 2.3.0 needs glibc 2.34"),
-        (
-            dataclasses.replace(PI, python=None),
-            ["tflite"],
-            None,
-            "the device has no Python, and the bundle has no .pte",
-        ),
-        (dataclasses.replace(PI, python="3.9.2"), ["tflite"], None, r"the device has Python 3\.9\.2, and the bundle"),
-        (dataclasses.replace(PI, glibc=None), ["tflite"], None, "the device has no glibc"),
+        (dataclasses.replace(PI, python=None), ["ptl"], None, r"edgekit's runner takes \.tflite and \.pte files only"),
         (PI, ["ptl"], None, "no engine for .ptl files is sent to devices: they need all"),
         (PI, ["onnx"], None, "no engine for .onnx files is sent to devices: it runs on desktops"),
         (PI_32_BIT, ["pte"], "1.24.2", "there is no executorch 1.5.1 for armv7l"),
@@ -249,7 +242,7 @@ def test_an_old_system_gets_what_runs_there() -> None:
             "1.24.2",
             "tflite-runtime 2.14.0 for Python 3.13",
         ),
-        (dataclasses.replace(PI_32_BIT, python=None), ["pte"], None, "there is no executorch 1.5.1 for armv7l"),
+        (dataclasses.replace(PI_32_BIT, python=None), ["pte"], None, "there is no runner for armv7l, only for aarch64"),
     ],
 )
 def test_what_cannot_work_is_refused_at_once(
@@ -265,6 +258,18 @@ def test_what_cannot_work_is_refused_at_once(
         payload.parts_for(machine, formats, system_numpy=numpy, report=quiet, download=False)
     assert caught.value.code == "EK-DEVICE" and caught.value.hint
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("lacking", [{"python": None}, {"python": "3.9.2"}, {"glibc": None}])
+def test_a_board_without_a_python_that_fits_gets_a_runner_for_its_formats(lacking: dict[str, str | None]) -> None:
+    machine, lines = dataclasses.replace(PI, page_bytes=16384, **lacking), list[str]()  # type: ignore[arg-type]
+    (part,) = payload.parts_for(machine, ("tflite", "pte", "ptl"), report=lines.append)
+    assert part.runner and part.name == "edgekit-runner-executorch-1.5.1-litert-2.3.0"
+    assert lines[0].startswith("the device has ") and lines[0].endswith(": it gets a runner of its own")
+    assert [payload.why_not(format, machine) for format in ("tflite", "pte")] == [None, None]
+    assert "edgekit's runner takes .tflite and .pte files only" in str(payload.why_not("ptl", machine))
+    with pytest.raises(DeviceError, match=r"is laid out for pages of 64 KiB, the device's have 2048 KiB"):
+        payload.parts_for(dataclasses.replace(machine, page_bytes=2 << 20), ["pte"], report=quiet)
 
 
 def test_a_32_bit_board_gets_tflite_runtime_for_its_own_numpy() -> None:

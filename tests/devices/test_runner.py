@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import platform
 import signal
 import subprocess
@@ -14,6 +15,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from small_models import IMAGE, SmallModels
+from support.shared import Shared
+from support.typed_models import TypedModels, build_typed_models
 
 from edgekit.bundle import Bundle, Variant
 from edgekit.devices import runner_pack
@@ -187,6 +190,61 @@ def test_a_file_that_is_not_the_signatures_is_said(
     entry = small.bundle.manifest.variant("fp32.tflite")
     with pytest.raises(DeviceError, match=r"here: litert: the model has 2 inputs, 1 are named"):
         small.measure(entry, [small_models.images[:1]], threads=1)
+
+
+@pytest.fixture(scope="module")
+def typed_models() -> TypedModels:
+    folder = Shared.once("typed", lambda folder: (folder / "models").write_bytes(pickle.dumps(build_typed_models())))
+    models: TypedModels = pickle.loads((folder / "models").read_bytes())
+    return models
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("named", ["as in the signature", "as in the file"])
+def test_values_of_every_type_find_their_place(
+    host: Here, typed_models: TypedModels, tmp_path: Path, named: str
+) -> None:
+    """Of int64 numbers, the file takes and gives int32. It calls its inputs ``args_0`` and so on."""
+    model, facts = tmp_path / "typed.tflite", typed_models.typed_facts
+    model.write_bytes(typed_models.typed["tflite"])
+    order = [*range(len(facts.inputs))]
+    names = [spec.name for spec in facts.signature.inputs]
+    if named == "as in the file":
+        order = [*order[3:], *order[:3]]
+        names = [f"args_{index}" for index in order]
+    files = [tmp_path / f"{index}.raw" for index in order]
+    for index, file in zip(order, files, strict=True):
+        file.write_bytes(facts.inputs[index].tobytes())
+    options = ["--model", str(model), "--output-dir", str(tmp_path), "--input", *map(str, files), "--repeat", "2"]
+    options += ["--input-names", *names, "--output-names", *(spec.name for spec in facts.signature.outputs)]
+    status, document = run(host, *options)
+    assert status == 0, document
+    described = document["outputs"]
+    assert isinstance(described, list)
+    for index, (expected, found) in enumerate(zip(facts.outputs, described, strict=True)):
+        assert found["dtype"] == {"int64": "int32"}.get(expected.dtype.name, expected.dtype.name)
+        output = np.fromfile(tmp_path / f"output_{index}.raw", found["dtype"]).reshape(found["shape"])
+        np.testing.assert_array_equal(output, expected)
+    wide = next(file for index, file in zip(order, files, strict=True) if facts.inputs[index].dtype == np.int64)
+    wide.write_bytes((np.fromfile(wide, np.int64) + 2**31).tobytes())
+    status, document = run(host, *options)
+    assert status == 1 and "holds values beyond int32" in str(document["error"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["encode", "decode"])
+def test_a_method_is_chosen(host: Here, typed_models: TypedModels, tmp_path: Path, method: str) -> None:
+    facts = typed_models.coder_facts[method]
+    (tmp_path / "coder.tflite").write_bytes(typed_models.coder["tflite"])
+    files = []
+    for spec, array in zip(facts.signature.inputs, facts.inputs, strict=True):
+        files.append(str(tmp_path / f"{spec.name}.raw"))
+        array.tofile(files[-1])
+    options = ["--method", method, "--output-dir", str(tmp_path), "--input", *files]
+    status, document = run(host, "--model", f"{tmp_path}/coder.tflite", *options)
+    assert status == 0, document
+    found = np.fromfile(tmp_path / "output_0.raw", facts.outputs[0].dtype)
+    np.testing.assert_allclose(found, facts.outputs[0].ravel(), atol=1e-6)
 
 
 @pytest.mark.slow

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from small_models import IMAGE, PAIR, SmallModels
 
+from edgekit.bundle import Bundle
 from edgekit.devices import runner_pack
 from edgekit.devices.emulator import board
 from edgekit.devices.part import Entry, Part
@@ -146,6 +147,23 @@ def test_a_model_runs_with_nothing_else_there(jail: Jail, small_models: SmallMod
     here = open_session(engine, small_models.files[name], format, IMAGE, 1)
     np.testing.assert_allclose(scores, here.run([image])[0], rtol=1e-5, atol=1e-6)
     here.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["int8.tflite", "int8.pte"])
+def test_int8_has_the_same_bits_as_here(jail: Jail, digits_bundle: Path, name: str) -> None:
+    with Bundle.open(digits_bundle) as bundle:
+        entry, signature = bundle.manifest.variant(name), bundle.manifest.signature
+        inputs, _ = bundle.check_vectors()
+        samples = [inputs[spec.name][:1] for spec in signature.inputs]
+        (found,) = jail.outputs(
+            bundle.read(entry.file), samples, "--threads", "4", "--repeat", "2", format=entry.format
+        )
+        session = open_session(entry.engines[0], bundle.read(entry.file), entry.format, signature, 1)
+        (expected,) = session.run(samples)
+        session.close()
+    assert np.ptp(expected) > 0
+    np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize("format", ["tflite", "pte"])

@@ -162,7 +162,8 @@ def test_the_runner_runs_a_method_and_keeps_a_trace(runner: Runner, native_model
         ("conv.pte", [], ["--speed", "9"], "there is no option --speed"),
         ("methods.pte", [], [], "the file has no method 'forward', it has decode, encode"),
         ('no "such".pte', [], [], 'no "such".pte: No such file or directory'),
-        ("images.npy", [], [], "Program identifier"),
+        ("images.npy", [], ["--engine", "executorch"], "Program identifier"),
+        ("typed.tflite", [], [], "libLiteRt.so: cannot open shared object file"),
     ],
 )
 def test_the_runner_says_in_json_what_is_wrong(
