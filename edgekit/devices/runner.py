@@ -15,6 +15,7 @@ from edgekit.devices.runner_pack import ENGINES, versions
 from edgekit.devices.shell import Answer, death, failure
 from edgekit.errors import DeviceError
 from edgekit.runtime.check_runs import CheckRun, CheckVectors, check_vectors
+from edgekit.runtime.engines import BROWSER_ENGINES
 from edgekit.runtime.machine import Machine
 from edgekit.runtime.model import MAX_DEFAULT_THREADS
 from edgekit.runtime.profiler.records import BoardState, Memory
@@ -115,7 +116,8 @@ class WithRunner:
         for entry in self.bundle.manifest.variants:
             if variant not in (None, entry.name):
                 continue
-            for engine in entry.engines or (ENGINES.get(entry.format, ""),):
+            named = [name for name in entry.engines if name not in BROWSER_ENGINES]
+            for engine in named or [ENGINES.get(entry.format, "")]:
                 reason = self.why_not(entry, engine)
                 if reason:
                     rows.append(not_run(entry, engine, reason))
