@@ -125,7 +125,8 @@ def command(
         raise lost[0][1]
     if all(row.required_snr_db is None for _, row in rows):
         first = rows[0][1]
-        raise EdgekitError("EK-NO-VARIANT", f"nothing ran: {first.variant}: {first.reason}", "edgekit integrate makes the start of one")
+        hint = "edgekit integrate makes the start of one"
+        raise EdgekitError("EK-NO-VARIANT", f"nothing ran: {first.variant}: {first.reason}", hint)
     if all(row.status == NOT_RUN for _, row in rows):
         raise EdgekitError("EK-ENGINE", "no variant ran: no engine for them is installed", "pip install ai-edge-litert")
 
