@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 #: What it sends at most of a body that it calls endless; beyond every limit of the server.
 _ENDLESS_BYTES = 33 << 20
+#: Where the server waits for more.
+_PATIENCE_S = 0.2
 _CHUNK = b"10000\r\n" + b"x" * 65536 + b"\r\n"
 
 
@@ -76,17 +78,21 @@ class HostileClient:
                 while attack.endless and sent < _ENDLESS_BYTES:
                     connection.sendall(attack.endless)
                     sent += len(attack.endless)
-                connection.shutdown(socket.SHUT_WR)
+            connection.settimeout(_PATIENCE_S)
             while part := connection.recv(65536):
                 received += part
         return received
 
-    def _request(self, method: str, path: str, *fields: str, body: bytes = b"", host: str = "localhost") -> bytes:
-        head = "\r\n".join((f"{method} {path} HTTP/1.1", f"Host: {host}", *fields, "", ""))
+    def _request(
+        self, method: str, path: str, *fields: str, body: bytes = b"", host: str = "localhost", last: bool = True
+    ) -> bytes:
+        ending = "Connection: close" if last else "Connection: keep-alive"
+        head = "\r\n".join((f"{method} {path} HTTP/1.1", f"Host: {host}", *fields, ending, "", ""))
         return head.encode("utf-8", "surrogateescape") + body
 
-    def _post(self, path: str, body: bytes, *fields: str) -> bytes:
-        return self._request("POST", f"/{self._token}/{path}", f"Content-Length: {len(body)}", *fields, body=body)
+    def _post(self, path: str, body: bytes, *fields: str, last: bool = True) -> bytes:
+        length = f"Content-Length: {len(body)}"
+        return self._request("POST", f"/{self._token}/{path}", length, *fields, body=body, last=last)
 
     def _noise(self) -> Attack:
         return Attack("noise", self._random.randbytes(self._random.choice((1, 16, 300, 5000))) + b"\r\n\r\n")
@@ -258,6 +264,7 @@ class HostileClient:
                 b'{"a":' * 100_000,
                 b"[" + b"[]," * 250_000 + b"[]]",
                 b'{"run":"x","cells":[' + b"{}," * 400_000 + b"{}]}",
+                b'{"run":"x","cells":[' + b"1.5," * 700_000 + b"0]}",
                 b'{"run": 1' + b"0" * 10_000 + b"}",
                 b'{"run": NaN}',
                 b'{"run": "\\ud800"}',
@@ -289,12 +296,13 @@ class HostileClient:
     def _pipeline(self) -> Attack:
         one = self._random.choice(
             (
-                self._request("GET", f"/{self._token}/job.json"),
-                self._request("GET", "/x/"),
-                self._post("progress", b"{}"),
+                self._request("GET", f"/{self._token}/job.json", last=False),
+                self._request("GET", "/x/", last=False),
+                self._post("progress", b"{}", last=False),
             )
         )
-        return Attack("pipeline", one * self._random.choice((2, 60)))
+        end = self._request("GET", f"/{self._token}/job.json")
+        return Attack("pipeline", one * self._random.choice((2, 60)) + end)
 
     def _pressed(self) -> Attack:
         """Bodies that unpack to a hundred times their size, and a transfer that is smaller than it says."""

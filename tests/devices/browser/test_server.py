@@ -21,7 +21,8 @@ from support.posted import SETTINGS, document
 from edgekit.bundle import Bundle, write_bundle
 from edgekit.devices.browser import assets
 from edgekit.devices.browser.job import make_job, phone_settings
-from edgekit.devices.browser.server import ANYWHERE, MOST_PROGRESS_BYTES, MOST_RESULT_BYTES, PhoneServer
+from edgekit.devices.browser.reception import MOST_PROGRESS_BYTES, MOST_RESULT_BYTES
+from edgekit.devices.browser.server import ANYWHERE, PhoneServer
 from edgekit.errors import BundleError, EdgekitError, UsageError
 
 
