@@ -1,4 +1,4 @@
-"""LiteRT.js for phones: fetched by one explicit step, exactly the pinned packages, and there without a network after."""
+"""LiteRT.js for phones: fetched by one explicit step, exactly the pinned packages, and there offline after."""
 
 from __future__ import annotations
 
