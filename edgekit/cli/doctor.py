@@ -27,6 +27,7 @@ Examples:
   edgekit doctor adb:SERIAL               what that phone is, and what runs there (experimental)
   edgekit doctor --setup emulator         fetch what emulated boards run: Debian's Python, the engines
   edgekit doctor --setup deploy:rpi4      fetch what deploying there takes, to do so later without a network
+  edgekit doctor --setup phone            fetch LiteRT.js, which runs models in phones' browsers
   edgekit doctor --setup tflite-runtime   make the separate environment that this engine needs
   edgekit doctor --codes                  every error code and what it means""",
 )
@@ -34,7 +35,8 @@ Examples:
 @click.option(
     "--setup",
     metavar="WHAT",
-    help="Make what an engine (tflite-runtime), emulated boards (emulator) or deploying (deploy:TARGET) needs.",
+    help="Make what an engine (tflite-runtime), emulated boards (emulator), deploying (deploy:TARGET) or phones' "
+    "browsers (phone) need.",
 )
 @click.option("--codes", is_flag=True, help="Print every error code and what it means.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")

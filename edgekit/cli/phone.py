@@ -93,7 +93,7 @@ def command(
         opened = stack.enter_context(Bundle.open(bundle))
         job = make_job(opened, settings, webgpu=webgpu, variants=variants)
         words = [*(["--webgpu"] if webgpu else []), *(word for name in variants for word in ("--variant", name))]
-        sitting = Sitting(opened, settings, words, outputs, as_json=as_json, quiet=quiet)
+        sitting = stack.enter_context(Sitting(opened, settings, words, outputs, as_json=as_json, quiet=quiet))
         server = PhoneServer(
             opened,
             job,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import sys
 import threading
 import time
@@ -11,6 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -31,7 +33,11 @@ _LOOK_S = 0.5
 
 
 class Sitting:
-    """Shows and keeps what phones send. `receive` and `progress` are called by the server, on its threads."""
+    """Shows and keeps what phones send. `receive` and `progress` are called by the server, on its threads.
+
+    Used as a context manager: the first Ctrl-C ends it between two results and not in the middle of one, a second one
+    at once.
+    """
 
     def __init__(
         self,
@@ -54,8 +60,22 @@ class Sitting:
         self._arrived: SimpleQueue[tuple[DeviceRecord, tuple[Cell, ...]]] = SimpleQueue()
         self._devices: list[DeviceRecord] = []
         self._cells: list[Cell] = []
-        self._settled = 0
         self._line = _Line(quiet)
+        self._stopped = False
+
+    def __enter__(self) -> Sitting:
+        self._before = signal.signal(signal.SIGINT, self._press)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        signal.signal(signal.SIGINT, self._before)
+
+    def _press(self, number: int, frame: FrameType | None) -> None:
+        if self._stopped:
+            raise KeyboardInterrupt
+        self._stopped = True
 
     def receive(self, value: dict[str, Any]) -> None:
         """Take a posted result.
@@ -84,18 +104,13 @@ class Sitting:
         Raises:
             Interrupted: No phone has sent one.
         """
-        try:
-            while not (once and self._devices):
-                try:
-                    self._take(*self._arrived.get(timeout=_LOOK_S))
-                except Empty:
-                    continue
-        except KeyboardInterrupt:
-            self._line.say("stopping")
-        # What phones were told has arrived is not lost, whenever it was stopped.
-        while not self._arrived.empty():
+        while not (self._stopped or (once and self._devices)):
+            try:
+                self._take(*self._arrived.get(timeout=_LOOK_S))
+            except Empty:
+                continue
+        while not self._arrived.empty():  # phones were told that it has arrived
             self._take(*self._arrived.get())
-        self._settle()
         self._line.erase()
         if not self._devices:
             raise Interrupted("EK-INTERRUPTED", "stopped; no phone has sent a result")
@@ -119,18 +134,13 @@ class Sitting:
 
     def _take(self, record: DeviceRecord, cells: tuple[Cell, ...]) -> None:
         name = self._free_name(_name(record))
-        self._cells += [replace(cell, device=name) for cell in cells]
-        self._devices.append(replace(record, name=name))
-        self._settle()
+        record, cells = replace(record, name=name), tuple(replace(cell, device=name) for cell in cells)
+        self._devices.append(record)
+        self._cells += cells
+        findings.keep(self._profile(self._devices, self._cells), self._outputs)
+        self._show(record, cells)
 
-    def _settle(self) -> None:
-        """Keep and show what was not yet kept and shown to the end."""
-        for record in self._devices[self._settled :]:
-            findings.keep(self._profile(self._devices, self._cells), self._outputs)
-            self._show(record)
-            self._settled += 1
-
-    def _show(self, record: DeviceRecord) -> None:
+    def _show(self, record: DeviceRecord, cells: Sequence[Cell]) -> None:
         if self._as_json:
             self._line.say(f"{record.name}: its result has arrived")
             return
@@ -138,8 +148,7 @@ class Sitting:
         browser = record.browser
         why = f" ({browser.connection}: {browser.why_threads})" if browser else ""
         click.echo(f"\n{record.name}{why}")
-        profile = self._profile([record], [cell for cell in self._cells if cell.device == record.name])
-        findings.show(profile, self._outputs, as_json=False, quiet=self._quiet)
+        findings.show(self._profile([record], cells), self._outputs, as_json=False, quiet=self._quiet)
 
     def _profile(self, devices: Sequence[DeviceRecord], cells: Sequence[Cell]) -> Profile:
         return Profile(
