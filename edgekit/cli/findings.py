@@ -61,6 +61,13 @@ def show(profile: Profile, outputs: Sequence[Path], *, as_json: bool, quiet: boo
     console.note(f"written: {written}" if outputs else "-o report.html -o profile.json  keep this", quiet)
 
 
+def measured(profile: Profile) -> bool:
+    """Whether anything was."""
+    from edgekit.runtime.profiler.records import MEASURED
+
+    return any(cell.status == MEASURED for cell in profile.cells)
+
+
 def failure(profile: Profile) -> EdgekitError | None:
     """The error for a profile in which something failed; None when nothing did."""
     from edgekit.errors import DeviceError, EdgekitError

@@ -114,11 +114,11 @@ def command(
     findings.keep(profile, outputs)
     findings.show(profile, outputs, as_json=as_json, quiet=quiet)
     failed = findings.failure(profile)
-    if failed is not None and (strict or not _measured(profile)):
+    if failed is not None and (strict or not findings.measured(profile)):
         raise failed
     if failed is not None:
         console.note(f"{failed.message} (--strict makes this an error)", quiet)
-    elif not _measured(profile):
+    elif not findings.measured(profile):
         raise _nothing(profile)
 
 
@@ -152,16 +152,10 @@ def _keep_part(session: Session, outputs: tuple[Path, ...]) -> None:
     from edgekit.errors import Interrupted
 
     profile = session.so_far("stopped by Ctrl-C: not everything was measured")
-    if outputs and _measured(profile):
+    if outputs and findings.measured(profile):
         findings.keep(profile, outputs)
         written = ", ".join(map(str, outputs))
         raise Interrupted("EK-INTERRUPTED", f"stopped; what was measured until then is in {written}")
-
-
-def _measured(profile: Profile) -> bool:
-    from edgekit.runtime.profiler.records import MEASURED
-
-    return any(cell.status == MEASURED for cell in profile.cells)
 
 
 def _nothing(profile: Profile) -> Exception:

@@ -20,7 +20,7 @@ import click
 import edgekit
 from edgekit.cli import console, findings
 from edgekit.errors import DeviceError, EdgekitError, Interrupted
-from edgekit.runtime.profiler.records import MEASURED, BundleRecord, Cell, DeviceRecord, Profile, Settings
+from edgekit.runtime.profiler.records import BundleRecord, Cell, DeviceRecord, Profile, Settings
 
 if TYPE_CHECKING:
     from edgekit.bundle import Bundle
@@ -125,10 +125,9 @@ class Sitting:
         if self._as_json:
             findings.show(profile, self._outputs, as_json=True, quiet=self._quiet)
         failed = findings.failure(profile)
-        measured = any(cell.status == MEASURED for cell in profile.cells)
-        if failed is not None and (strict or not measured):
+        if failed is not None and (strict or not findings.measured(profile)):
             raise failed
-        if not measured:
+        if not findings.measured(profile):
             reason = profile.cells[0].reason if profile.cells else "it sent no rows"
             raise DeviceError("EK-DEVICE", f"nothing was measured: {reason}", "the page says more")
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 
 import edgekit
-from edgekit.bundle import Bundle, sha256
+from edgekit.bundle import Bundle, Manifest, sha256
 from edgekit.devices import core, runner_pack, wheels
 from edgekit.devices.part import Entry, Part, environment, make_part
 from edgekit.devices.wheels import Wheel
@@ -65,8 +65,20 @@ def parts(
         DeviceError: ``EK-DEVICE``: nothing in the bundle can run there; the message says what the device lacks.
         EdgekitError: ``EK-MISSING-PACKAGE``: this machine lacks what it would send, or the tools to make it.
     """
-    formats = tuple(dict.fromkeys(variant.format for variant in bundle.manifest.variants))
-    return parts_for(machine, formats, system_numpy=system_numpy, report=report, download=download)
+    return parts_for(machine, formats_of(bundle.manifest), system_numpy=system_numpy, report=report, download=download)
+
+
+def formats_of(manifest: Manifest) -> tuple[str, ...]:
+    """The formats of the files in a bundle that something but an app can run.
+
+    Raises:
+        DeviceError: ``EK-DEVICE``: there are none.
+    """
+    formats = tuple(dict.fromkeys(variant.format for variant in manifest.variants if variant.checked))
+    if not formats:
+        hint = "edgekit integrate BUNDLE --for PLATFORM  starts one"
+        raise DeviceError("EK-DEVICE", "the bundle's files are for apps only: exported, not run", hint)
+    return formats
 
 
 def parts_for(

@@ -86,6 +86,15 @@ def _rows(opening: str, rows: Sequence[str], closing: str, indent: str) -> str:
     return "\n".join([opening, *(f"{indent}    {row}," for row in rows), f"{indent}{closing}"])
 
 
+def _labelled_preparation(scale: str, mean: list[str], std: list[str], first: str) -> str:
+    """As Swift and Dart write a call with named arguments."""
+    return f"Preparation(scale: {scale}, mean: [{_listed(mean)}], std: [{_listed(std)}], channelsFirst: {first})"
+
+
+def _labelled_image(height: str, width: str, channels: str, resize: str, crop: str) -> str:
+    return f"ImageSize(height: {height}, width: {width}, channels: {channels}, resize: {resize}, crop: {crop})"
+
+
 _KOTLIN_TEXT = _quoted('"', "$", "\\u{:04x}")
 _SWIFT_TEXT = _quoted('"', "", "\\u{{{:x}}}")
 _DART_TEXT = _quoted("'", "$", "\\u{{{:x}}}")
@@ -112,12 +121,8 @@ LANGUAGES = {
         tensors=lambda specs: _rows(
             "[", [f"TensorInfo(name: {_SWIFT_TEXT(s.name)}, shape: {list(s.shape)})" for s in specs], "]", "    "
         ),
-        preparation=lambda scale, mean, std, first: (
-            f"Preparation(scale: {scale}, mean: [{_listed(mean)}], std: [{_listed(std)}], channelsFirst: {first})"
-        ),
-        image=lambda height, width, channels, resize, crop: (
-            f"ImageSize(height: {height}, width: {width}, channels: {channels}, resize: {resize}, crop: {crop})"
-        ),
+        preparation=_labelled_preparation,
+        image=_labelled_image,
         nothing="nil",
     ),
     "dart": Language(
@@ -125,12 +130,8 @@ LANGUAGES = {
         tensors=lambda specs: _rows(
             "[", [f"TensorInfo({_DART_TEXT(s.name)}, {list(s.shape)})" for s in specs], "]", ""
         ),
-        preparation=lambda scale, mean, std, first: (
-            f"Preparation(scale: {scale}, mean: [{_listed(mean)}], std: [{_listed(std)}], channelsFirst: {first})"
-        ),
-        image=lambda height, width, channels, resize, crop: (
-            f"ImageSize(height: {height}, width: {width}, channels: {channels}, resize: {resize}, crop: {crop})"
-        ),
+        preparation=_labelled_preparation,
+        image=_labelled_image,
         nothing="null",
     ),
     "javascript": Language(

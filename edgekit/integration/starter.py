@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import json
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,10 +86,14 @@ def integrate(bundle: Bundle, platform: str, destination: Path, variant: str | N
     facts = facts_of(bundle, chosen)
     files = _files(place, engine, facts, bundle.read(chosen.file))
     try:
-        for name, data in files.items():
-            path = destination / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(data)
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{destination.name}.", dir=destination.parent) as scratch:
+            whole = Path(scratch, "starter")
+            for name, data in files.items():
+                path = whole / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(data)
+            whole.replace(destination)
     except OSError as error:
         raise EdgekitError("EK-WRITE", f"cannot write {destination}: {error.strerror}", "write elsewhere") from error
     return Starter(platform, chosen.name, engine.library, destination, tuple(sorted(files)))

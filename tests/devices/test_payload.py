@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from small_models import SmallModels
+from support.bundles import as_exported, only
 from support.shared import Shared
 
 from edgekit.bundle import Bundle, sha256
@@ -97,6 +98,17 @@ def test_a_bundle_takes_the_parts_of_its_formats(sent: dict[str, Part], small_bu
     assert [made.name for made in parts] == [made.name for made in sent.values()]
     alone = payload.parts_for(PI, ["pte"], report=quiet)
     assert [made.name for made in alone] == [made.name for name, made in sent.items() if name != "ai-edge-litert"]
+
+
+def test_files_that_only_apps_run_are_sent_no_engine(small_bundle: Path, tmp_path: Path) -> None:
+    exported = as_exported(small_bundle, "fp32.pte", "vulkan", tmp_path / "gpu.edgekit")
+    with Bundle.open(only(exported, ("fp32.pte", "fp32.tflite"), tmp_path / "both.edgekit")) as bundle:
+        assert payload.formats_of(bundle.manifest) == ("tflite",)
+    with (
+        Bundle.open(only(exported, ("fp32.pte",), tmp_path / "alone.edgekit")) as bundle,
+        pytest.raises(DeviceError, match="for apps only"),
+    ):
+        payload.formats_of(bundle.manifest)
 
 
 def test_what_no_device_needs_stays_here(sent: dict[str, Part]) -> None:

@@ -128,6 +128,14 @@ def test_coordinates_are_pinned_and_follow_the_backend(small_bundle: Path, tmp_p
         assert expected in text and "backend_xnnpack" not in text
 
 
+@pytest.mark.parametrize("platform", ["android", "ios", "react-native", "flutter", "web"])
+def test_the_file_for_a_gpu_is_that_for_the_cpu(small_bundle: Path, platform: str, tmp_path: Path) -> None:
+    """As ``--target android-gpu`` builds it."""
+    path = with_variant(small_bundle, tmp_path / "gpu.edgekit", "fp32.tflite", backend="gpu")
+    with Bundle.open(path) as bundle:
+        assert integrate(bundle, platform, tmp_path / "app", "fp32.tflite").variant == "fp32.tflite"
+
+
 def test_what_nothing_here_ran_says_so(small_bundle: Path, tmp_path: Path) -> None:
     facts = {"backend": "coreml", "snr_db": None, "max_abs_diff": None, "agreement": None}
     bundle = with_variant(small_bundle, tmp_path / "coreml.edgekit", "fp32.pte", **facts)

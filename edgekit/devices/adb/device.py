@@ -119,7 +119,7 @@ class AdbDevice:
         found = self.phone()
         with ExitStack() as stack:
             opened = [stack.enter_context(Bundle.open(bundle)) for bundle in bundles]
-            formats = {variant.format for bundle in opened for variant in bundle.manifest.variants}
+            formats = {format for bundle in opened for format in payload.formats_of(bundle.manifest)}
             (part,) = payload.parts_for(found.machine, sorted(formats), report=report)
             store = Store(self._connected(), found.free_disk_bytes, report)
             self._stores.append(store)

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from edgekit.errors import UsageError
+from edgekit.runtime.profiler.records import Browser
 from edgekit.schema import conform
 from edgekit.tensors import TensorSpec
 
@@ -100,27 +101,6 @@ class PostedCell:
 
 
 @dataclass(frozen=True)
-class PostedBrowser:
-    """Fields as in `edgekit.runtime.profiler.records.BrowserRecord`."""
-
-    user_agent: str
-    platform: str
-    mobile: bool | None
-    model: str | None
-    cores: int
-    memory_gib: float | None
-    secure_context: bool
-    cross_origin_isolated: bool
-    relaxed_simd: bool
-    webgpu: bool
-    webgpu_adapter: str | None
-    automated: bool
-    timer_resolution_us: float
-    screen: str
-    litert_js: str
-
-
-@dataclass(frozen=True)
 class Posted:
     """The whole document.
 
@@ -132,7 +112,7 @@ class Posted:
     run: str
     bundle_sha256: str
     started: str
-    browser: PostedBrowser
+    browser: Browser
     connection: Literal["localhost", "https", "http"]
     why_threads: str
     cells: tuple[PostedCell, ...]

@@ -347,8 +347,8 @@ class BundleRecord:
 
 
 @dataclass(frozen=True)
-class BrowserRecord:
-    """A browser that ran a page of measurements, as it described itself. What it does not tell is None.
+class Browser:
+    """A browser, as it describes itself. What it does not tell is None.
 
     Attributes:
         user_agent, platform, mobile, model: Who it says it is; the model of the phone, which few tell.
@@ -361,9 +361,6 @@ class BrowserRecord:
         timer_resolution_us: The least time that it can tell.
         screen: Width, height and pixel ratio: ``412x839@2``.
         litert_js: Version of the runtime.
-        connection: How the page came to it: ``localhost``, ``https`` or ``http``.
-        why_threads: Which threads it got and why, in the page's own words.
-        started: When the measurement began by its clock, as ISO 8601.
     """
 
     user_agent: str
@@ -381,6 +378,18 @@ class BrowserRecord:
     timer_resolution_us: float
     screen: str
     litert_js: str
+
+
+@dataclass(frozen=True)
+class BrowserRecord(Browser):
+    """A browser that ran a page of measurements.
+
+    Attributes:
+        connection: How the page came to it: ``localhost``, ``https`` or ``http``.
+        why_threads: Which threads it got and why, in the page's own words.
+        started: When the measurement began by its clock, as ISO 8601.
+    """
+
     connection: Literal["localhost", "https", "http"]
     why_threads: str
     started: str

@@ -1,4 +1,5 @@
-// LiteRT: loads model.tflite from the app and runs it on the CPU.
+// LiteRT: loads model.tflite from the app and runs it on the CPU. Accelerator.GPU takes the same file to the GPU, which
+// computes in half precision.
 package edgekit.starter
 
 import android.content.Context
