@@ -331,9 +331,10 @@ class _Block:
             self._reference = run
 
     def measure(self) -> None:
-        """Rounds, until each process has its share; then the rest of what is asked of each."""
+        """Rounds, until each process has its share. Every process takes part in every round: one that had its share and
+        left would make the others' last rounds quieter than its own."""
         while any(not run.done for run in self._runs):
-            order = [run for run in self._runs if not run.done or run is self._reference]
+            order = list(self._runs)
             _random(self._site, self._repeat, self._number).shuffle(order)
             for run in order:
                 self._try(run, partial(run.take_turn, self._number))

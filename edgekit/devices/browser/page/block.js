@@ -73,13 +73,12 @@ class Block {
     this.#site.work(START_S);
   }
 
-  /** Rounds, until each process has its share. */
+  /** Rounds, until each process has its share; none leaves before, which would make the others' last rounds quieter. */
   async measure() {
     const {seed, seconds, repeats} = this.#site.job.settings;
     const turnS = seconds / repeats / leastRounds(this.#site.job.settings);
     while (this.#runs.some((run) => !run.done)) {
-      const due = this.#runs.filter((run) => !run.done || run === this.#reference);
-      for (const run of shuffled(due, `${seed}/${this.#repeat}/${this.#number}`)) {
+      for (const run of shuffled(this.#runs, `${seed}/${this.#repeat}/${this.#number}`)) {
         this.#site.hear(`${run.cell.title}: measuring`);
         const isNew = !run.done;
         await this.#try(run, () => run.takeTurn(this.#number));
