@@ -35,6 +35,7 @@ def measured(profile: Profile) -> list[str]:
     return sorted(f"{cell.variant} on {cell.engine}" for cell in profile.cells if cell.status == MEASURED)
 
 
+@pytest.mark.slow
 def test_two_bundles_side_by_side_on_a_device(server: SshServer, bundles: tuple[Path, Path]) -> None:
     events: list[dict[str, Any]] = []
     profile = edgekit.profile(
@@ -75,6 +76,7 @@ def test_a_device_out_of_reach_is_a_line_in_the_profile(server: SshServer, bundl
         edgekit.profile(bundles[0], on=away, mode="quick")
 
 
+@pytest.mark.slow
 def test_a_device_without_python_is_measured_by_its_runner(
     server: SshServer, small_bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -72,6 +72,7 @@ def test_nothing_is_made_twice_and_a_recipe_more_changes_only_itself(project: Pa
     assert sorted(made) == [("check", "fp16.tflite"), ("export", "fp16.tflite")]
 
 
+@pytest.mark.slow
 def test_training_is_kept_when_recipes_change_and_repeated_when_the_data_does(shared: Path) -> None:
     project = write_project(shared / "trained", TOML.replace("[metric]", TRAINING + "[metric]"))
     first, second, third = Heard(), Heard(), Heard()
@@ -106,6 +107,7 @@ def test_other_weights_are_another_model(shared: Path) -> None:
     assert bundles[0] != bundles[1]
 
 
+@pytest.mark.slow
 def test_two_builds_from_nothing_give_the_same_bytes(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -178,6 +180,7 @@ def calibration(shared: Path) -> Path:
     return shared / "samples.npy"
 
 
+@pytest.mark.slow
 def test_a_python_factory_is_built_without_a_project(project: Path, calibration: Path) -> None:
     with edgekit.build(f"{project}/model.py:build", target="rpi4", calibration=calibration) as bundle:
         manifest = bundle.manifest
