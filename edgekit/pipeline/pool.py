@@ -86,7 +86,8 @@ class Pool:
                 result = worker.perform(task, listener)
             except EdgekitError as error:
                 self._release(worker, alive=worker.process.poll() is None)
-                if self._stopping and error.code == "EK-CRASHED":  # by our own hand
+                # By our own hand: it was killed, or Ctrl-C came within an import, which the library took for its own end.
+                if self._stopping and not isinstance(error, Interrupted):
                     raise _stopped() from error
                 raise
             except BaseException:

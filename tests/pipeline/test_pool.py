@@ -75,27 +75,31 @@ def test_a_dead_process_costs_one_task(pool: Pool, tmp_path: Path, name: str, sa
     assert pool.run(task("echo", tmp_path), ignore)["arguments"] == {}
 
 
-def test_ctrl_c_lets_a_task_that_can_save_finish_and_kills_the_others(pool: Pool, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("function", "outcome"), [("wait", {"interrupted": True}), ("import_numpy", "EK-INTERRUPTED")])
+def test_ctrl_c_lets_a_task_that_can_save_finish_and_kills_the_others(
+    pool: Pool, tmp_path: Path, function: str, outcome: Any
+) -> None:
     ended: dict[str, Any] = {}
 
-    def run(name: str, interruptible: bool) -> None:
+    def run(name: str, function: str, interruptible: bool) -> None:
         marker = tmp_path / name
         try:
-            ended[name] = pool.run(task("wait", tmp_path, interruptible=interruptible, path=str(marker)), ignore)
+            ended[name] = pool.run(task(function, tmp_path, interruptible=interruptible, path=str(marker)), ignore)
         except EdgekitError as error:
             ended[name] = error.code
 
-    threads = [threading.Thread(target=run, args=item) for item in (("saver", True), ("other", False))]
+    tasks = (("saver", function, True), ("other", "wait", False))
+    threads = [threading.Thread(target=run, args=item) for item in tasks]
     for thread in threads:
         thread.start()
     deadline = time.monotonic() + 20
-    while not all((tmp_path / name).exists() and (tmp_path / name).read_text() for name in ("saver", "other")):
+    while not all((tmp_path / name).exists() and (tmp_path / name).read_text() for name, *_ in tasks):
         assert time.monotonic() < deadline
         time.sleep(0.01)
     pool.interrupt()
     for thread in threads:
         thread.join()
-    assert ended == {"saver": {"interrupted": True}, "other": "EK-INTERRUPTED"}
+    assert ended == {"saver": outcome, "other": "EK-INTERRUPTED"}
     assert all(thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread())
     with pytest.raises(EdgekitError, match="stopped"):
         pool.run(task("echo", tmp_path), ignore)

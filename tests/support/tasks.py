@@ -41,12 +41,24 @@ def leave() -> None:
     os._exit(7)
 
 
+def import_numpy(path: str) -> None:
+    """Wait for a Ctrl-C within an import, which numpy takes for a broken installation."""
+    try:
+        wait_for_ctrl_c(path)
+    except KeyboardInterrupt:
+        raise ImportError("IMPORTANT: PLEASE READ THIS FOR ADVICE ON HOW TO SOLVE THIS ISSUE!") from None
+
+
 def wait(path: str) -> dict[str, Any]:
     """Wait for a Ctrl-C, then tidy up."""
-    with open(path, "w") as started:
-        started.write(str(os.getpid()))
     try:
-        time.sleep(60)
+        wait_for_ctrl_c(path)
     except KeyboardInterrupt:
         return {"interrupted": True}
     return {"interrupted": False}
+
+
+def wait_for_ctrl_c(path: str) -> None:
+    with open(path, "w") as started:
+        started.write(str(os.getpid()))
+    time.sleep(60)
