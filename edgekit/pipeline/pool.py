@@ -86,7 +86,7 @@ class Pool:
                 result = worker.perform(task, listener)
             except EdgekitError as error:
                 self._release(worker, alive=worker.process.poll() is None)
-                # By our own hand: it was killed, or Ctrl-C came within an import, which the library took for its own end.
+                # By our own hand: it was killed, or Ctrl-C came within an import, which a library calls a fault.
                 if self._stopping and not isinstance(error, Interrupted):
                     raise _stopped() from error
                 raise
