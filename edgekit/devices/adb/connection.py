@@ -1,26 +1,35 @@
 """One phone through ``adb``: commands, files to it and from it. Every call has a time limit and an end that is seen.
 
 adb 29 answers exit code 0 with cut-off output when the connection drops in the middle of a command, so every command
-ends by printing a mark with its exit code, and what lacks the mark was cut off. What is sent is put under a temporary
-name, hashed on the phone, and renamed.
+ends by printing a mark with its exit code, and what lacks the mark was cut off. What may take long
+runs apart from the connection (`edgekit.devices.adb.job`). What is sent is put under a temporary name, hashed on the
+phone, and renamed.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 import secrets
 import shlex
 import tempfile
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from edgekit.devices.adb import client, listing
+from edgekit.devices.adb import client, job, listing
 from edgekit.devices.shell import Answer, failure
 from edgekit.errors import DeviceError
 
 #: A short command on a phone that is awake takes some 50 ms.
 ANSWER_S = 20.0
+#: How long a phone whose connection broke may take to be back: adb 29 looks for it after 10 s. Its
+#: job waits longer (`job.LEASE_S`).
+PATIENCE_S = 20.0
+_FETCH_S = 300.0
+#: What is left to do when something went wrong is not worth more.
+_END_S = 5.0
 #: Sending: the least rate of a poor Wi-Fi connection, and what comes on top.
 _BYTES_PER_S, _SEND_S = 500_000, 60.0
 
@@ -31,6 +40,10 @@ _DAMAGED = 65
 _FULL = ("No space left on device", "Disk quota exceeded")
 #: What the phone itself says against a file, rather than the connection to it.
 _REFUSALS = ("Permission denied", "Read-only file system", "Operation not permitted", "Is a directory")
+
+
+class _Lost(DeviceError):
+    """The connection broke; the phone itself may be as well as ever."""
 
 
 class Connection:
@@ -45,20 +58,17 @@ class Connection:
         self.device = device
         self.serial = serial
 
-    def ask(self, command: str, *, timeout_s: float = ANSWER_S, long: bool = False) -> Answer:
+    def ask(self, command: str, *, timeout_s: float = ANSWER_S) -> Answer:
         """Run a command of the phone's shell to its end.
 
         Args:
             command: For ``sh``; words that come from elsewhere have to be quoted. It must not leave the shell.
-            timeout_s: How long it may take.
-            long: It may well take longer than a phone that works needs for an answer: the phone is asked meanwhile
-                whether it is still there.
+            timeout_s: How long a phone that works may take.
 
         Raises:
-            DeviceError: ``EK-CONNECT``: the connection broke, or the phone gave no answer; ``EK-DEVICE``: it is there
-                and the command took longer than it may.
+            DeviceError: ``EK-CONNECT``: the connection broke, or the phone gave no answer.
         """
-        status, output, errors = self._shell(command, timeout_s, long)
+        status, output, errors = self._shell(command, timeout_s)
         return Answer(status, output.decode(errors="replace"), errors)
 
     def do(self, command: str, *, timeout_s: float = ANSWER_S) -> str:
@@ -72,23 +82,31 @@ class Connection:
             raise failure(self.device, answer)
         return answer.output
 
-    def run(self, arguments: Sequence[str], *, folder: str, timeout_s: float) -> Answer:
-        """Run a program that may take long; it ends when the connection does.
-
-        Nothing but the program runs on the phone meanwhile, so that nothing disturbs what it measures: a shell waits
-        for it. When the connection is lost, adb's daemon sends that shell SIGHUP, and it takes the program with it.
+    def run(self, arguments: Sequence[str], *, folder: str, timeout_s: float, report: Callable[[str], None]) -> Answer:
+        """Run a program that may take long, which goes on there while the connection is lost for a moment.
 
         Args:
-            folder: Its home and place for temporary files: phones have no ``/tmp``.
+            folder: There, for its files; its home as well.
+            report: Called with one line when the connection is lost.
 
         Raises:
-            DeviceError: As `ask`.
+            DeviceError: ``EK-CONNECT``: the connection broke and did not come back, or the phone gave no answer;
+                ``EK-DEVICE``: it is there and the program took longer than it may.
         """
-        where = shlex.quote(folder)
-        # What phones preload belongs to their own C library.
-        start = f"unset LD_PRELOAD LD_LIBRARY_PATH; HOME={where} TMPDIR={where} {shlex.join(arguments)} &"
-        command = f"{start} program=$!; trap 'kill -9 $program' HUP INT TERM; wait $program"
-        return self.ask(command, timeout_s=timeout_s, long=True)
+        name = f"{folder}/job-{secrets.token_hex(8)}"
+        command, deadline = job.run(name, arguments, home=folder), time.monotonic() + timeout_s
+        try:
+            while True:
+                try:
+                    status, output, errors = self._shell(command, deadline - time.monotonic(), sign=job.show(name))
+                    return Answer(status, output.decode(errors="replace"), errors)
+                except _Lost:
+                    report(f"the connection to {self.device} broke: waiting for it, what runs there goes on")
+                    if not self._returns():
+                        raise
+        finally:
+            with contextlib.suppress(DeviceError):  # without an answer it ends by itself
+                self.ask(job.end(name), timeout_s=_END_S)
 
     def put(self, files: Mapping[str, bytes], folder: str) -> None:
         """Write *files* into *folder*, which is there, each in place of what has its name.
@@ -135,22 +153,26 @@ class Connection:
         Raises:
             DeviceError: ``EK-DEVICE``: it cannot be read; ``EK-CONNECT``: the connection broke.
         """
-        status, output, errors = self._shell(f"cat {shlex.quote(file)}", 300, long=True)
+        status, output, errors = self._shell(f"cat {shlex.quote(file)}", _FETCH_S, sign=":")
         if status != 0:
             raise failure(self.device, Answer(status, "", errors))
         return output
 
-    def _shell(self, command: str, timeout_s: float, long: bool) -> tuple[int, bytes, tuple[str, ...]]:
-        """Exit code, output and lines on standard error; see `ask`."""
+    def _shell(self, command: str, timeout_s: float, *, sign: str = "") -> tuple[int, bytes, tuple[str, ...]]:
+        """Exit code, output and lines on standard error.
+
+        Args:
+            sign: For a command that may well take longer than a phone that works needs for an answer: a short command
+                that the phone is given meanwhile, to see that it is still there.
+        """
         token = secrets.token_hex(8)
         try:
-            done = self._call(["shell", f'{{ {command}\n}}; echo "{token}:$?:"'], timeout_s, watched=long)
+            done = self._call(["shell", f'{{ {command}\n}}; echo "{token}:$?:"'], timeout_s, sign=sign)
         except client.Late:
-            if not long:
+            if not sign:
                 raise self._frozen(timeout_s) from None
-            raise DeviceError(
-                "EK-DEVICE", f"{self.device}: no result after {timeout_s:.0f} s", "does it hang?"
-            ) from None
+            reason = f"{self.device}: no result after {timeout_s:.0f} s"
+            raise DeviceError("EK-DEVICE", reason, "does it hang?") from None
         end = re.search(rf"{token}:(\d+):\s*\Z".encode(), done.output)
         if end is None:
             raise self._broken(done)
@@ -159,7 +181,7 @@ class Connection:
     def _push(self, sources: Sequence[str], target: str, size_bytes: int) -> None:
         limit_s = _limit_s(size_bytes)
         try:
-            done = self._call(["push", *sources, target], limit_s, watched=True)
+            done = self._call(["push", *sources, target], limit_s, sign=":")
         except client.Late:
             reason = f"{self.device} did not take {size_bytes / 1e6:.0f} MB in {limit_s:.0f} s"
             raise DeviceError("EK-CONNECT", reason, _BROKEN_HINT) from None
@@ -182,15 +204,25 @@ class Connection:
         reason = f"{self.device}: {name} arrived damaged"
         return DeviceError("EK-DEVICE", reason, "do it again; another cable or port may help")
 
-    def _call(self, arguments: Sequence[str], timeout_s: float, *, watched: bool) -> client.Call:
-        return client.call(["-s", self.serial, *arguments], timeout_s=timeout_s, watch=self._watch if watched else None)
+    def _call(self, arguments: Sequence[str], timeout_s: float, *, sign: str = "") -> client.Call:
+        watch = (lambda: self._look(sign)) if sign else None
+        return client.call(["-s", self.serial, *arguments], timeout_s=timeout_s, watch=watch)
 
-    def _watch(self) -> None:
+    def _look(self, sign: str) -> None:
         """Raise unless the phone answers: adb itself waits for ever for one that is frozen."""
         try:
-            self._call(["shell", ":"], ANSWER_S, watched=False)
+            self._call(["shell", sign], ANSWER_S)
         except client.Late:
             raise self._frozen(ANSWER_S) from None
+
+    def _returns(self) -> bool:
+        """Whether the phone comes back before long."""
+        deadline = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline:
+            if any((phone.serial, phone.state) == (self.serial, "device") for phone in listing.phones()):
+                return True
+            time.sleep(0.5)
+        return False
 
     def _frozen(self, waited_s: float) -> DeviceError:
         return DeviceError("EK-CONNECT", f"{self.device} gave no answer for {waited_s:.0f} s", _FROZEN_HINT)
@@ -206,7 +238,7 @@ class Connection:
             (line for line in reversed(done.errors.splitlines()) if line.startswith(("adb:", "error:"))), ""
         )
         detail = f" ({adb_said})" if adb_said else ""
-        return DeviceError("EK-CONNECT", f"the connection to {self.device} broke{detail}", _BROKEN_HINT)
+        return _Lost("EK-CONNECT", f"the connection to {self.device} broke{detail}", _BROKEN_HINT)
 
 
 def _checked_move(part: str, name: str, data: bytes) -> str:

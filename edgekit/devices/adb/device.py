@@ -124,20 +124,29 @@ class AdbDevice:
             store = Store(self._connected(), found.free_disk_bytes, report)
             self._stores.append(store)
             script = store.runner(part)
-            hosts = [_Host(self._connected(), found, store, bundle, script) for bundle in opened]
+            hosts = [_Host(self._connected(), found, store, bundle, script, report) for bundle in opened]
             yield [WithRunner(host, bundle) for host, bundle in zip(hosts, opened, strict=True)]
 
 
 class _Host:
     """See `edgekit.devices.runner.RunnerHost`."""
 
-    def __init__(self, connection: Connection, phone: Phone, store: Store, bundle: Bundle, script: str):
+    def __init__(
+        self,
+        connection: Connection,
+        phone: Phone,
+        store: Store,
+        bundle: Bundle,
+        script: str,
+        report: Callable[[str], None],
+    ):
         self.device = connection.device
         self.machine = phone.machine
         self._connection = connection
         self._store = store
         self._bundle = bundle
         self._script = script
+        self._report = report
         self._models: dict[str, str] = {}
         self._last_look: str | None = None
 
@@ -158,7 +167,7 @@ class _Host:
     def execute(self, arguments: Sequence[str], timeout_s: float) -> Answer:
         # The shell that adb starts has no /bin/sh on some phones, which the script's first line would ask for.
         command = ["sh", self._script, *arguments]
-        return self._connection.run(command, folder=self.workspace(), timeout_s=timeout_s)
+        return self._connection.run(command, folder=self.workspace(), timeout_s=timeout_s, report=self._report)
 
     def look(self) -> BoardState | None:
         text = self._connection.ask(phone.STATE).output

@@ -12,8 +12,9 @@ import pytest
 from support.android.client import Adb, both_clients
 from support.android.device import SimulatedDevice
 
-from edgekit.devices.adb import client, connection, listing
+from edgekit.devices.adb import client, connection, job, listing
 from edgekit.devices.adb.connection import Connection, _checked_move
+from edgekit.devices.shell import Answer, failure
 from edgekit.errors import DeviceError
 
 MakeDevice = Callable[..., SimulatedDevice]
@@ -26,6 +27,14 @@ _TMP = "/data/local/tmp"
 def connected(device: SimulatedDevice) -> Connection:
     """As a new session connects: what was pulled out a moment ago is waited for."""
     return Connection("adb:phone", listing.find(device.serial))
+
+
+def run(phone: Connection, *arguments: str, timeout_s: float = 60, report: Callable[[str], None] = print) -> Answer:
+    return phone.run(arguments, folder=_TMP, timeout_s=timeout_s, report=report)
+
+
+def runs(device: SimulatedDevice, program: str) -> bool:
+    return any(program in line for line in device.programs)
 
 
 def stored(device: SimulatedDevice) -> set[str]:
@@ -45,8 +54,10 @@ def wait_until(fact: Callable[[], bool], what: str) -> None:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A second without an answer is enough."""
+    """A second without an answer is enough, for the phone as well."""
     monkeypatch.setattr(connection, "ANSWER_S", 1.0)
+    monkeypatch.setattr(connection, "PATIENCE_S", 1.0)
+    monkeypatch.setattr(job, "LEASE_S", 2)
     monkeypatch.setattr(client, "_WATCH_S", 0.5)
 
 
@@ -56,8 +67,12 @@ def test_commands_end_with_their_exit_code_and_files_arrive_whole(simulated_devi
     answer = phone.ask("echo out; echo err >&2; sh -c 'exit 7'")
     assert (answer.status, answer.output, answer.errors) == (7, "out\n", ("err",))
     assert phone.ask("sh -c 'kill -SEGV $$'").signal == "SIGSEGV"
-    ran = phone.run(["sh", "-c", 'echo "$0|$HOME|$TMPDIR|$LD_PRELOAD"; exit 3', "a  'b'"], folder=_TMP, timeout_s=20)
-    assert (ran.status, ran.output) == (3, f"a  'b'|{_TMP}|{_TMP}|\n")
+    ran = run(phone, "sh", "-c", 'echo "$0|$HOME|$TMPDIR|$LD_PRELOAD"; echo err >&2; exit 3', "a  'b'")
+    assert (ran.status, ran.output, ran.errors) == (3, f"a  'b'|{_TMP}|{_TMP}|\n", ("err",))
+    assert run(phone, "sh", "-c", "kill -SEGV $$").signal == "SIGSEGV"
+    with pytest.raises(DeviceError, match="No such file"):
+        failed = phone.run(["true"], folder=f"{_TMP}/nothing", timeout_s=20, report=print)
+        raise failure("adb:phone", failed)
     data = os.urandom(1 << 20)
     phone.put({"a name": data, "b": b""}, _TMP)
     assert (phone.fetch(f"{_TMP}/a name"), phone.fetch(f"{_TMP}/b")) == (data, b"")
@@ -107,17 +122,31 @@ def test_pulled_out_in_a_push_it_leaves_nothing_and_can_be_used_at_once(simulate
 
 
 @both_clients
-def test_pulled_out_in_a_run_it_is_an_error_and_the_program_ends(simulated_device: MakeDevice) -> None:
+def test_a_connection_lost_for_a_moment_costs_a_run_nothing(simulated_device: MakeDevice) -> None:
     """adb 29 answers exit code 0 here."""
+    device, said = simulated_device(), list[str]()
+    later(0.7, device.drop)
+    ran = run(connected(device), "sh", "-c", f"echo began >>{_TMP}/log; sleep 3; cat {_TMP}/log", report=said.append)
+    assert (ran.status, ran.output) == (0, "began\n"), "it ran once, to its end"
+    assert said == ["the connection to adb:phone broke: waiting for it, what runs there goes on"]
+    assert stored(device) == {"log"}
+
+
+@both_clients
+@pytest.mark.usefixtures("impatient")
+def test_pulled_out_in_a_run_it_is_an_error_and_the_program_ends(simulated_device: MakeDevice) -> None:
     device = simulated_device()
     phone = connected(device)
-    later(0.7, device.drop)
+    later(0.7, device.unplug)
     with pytest.raises(DeviceError, match="the connection to adb:phone broke") as caught:
-        phone.run(["sleep", "300"], folder=_TMP, timeout_s=60)
+        run(phone, "sleep", "300")
     assert caught.value.code == "EK-CONNECT"
-    again = connected(device)
-    wait_until(lambda: not any("sleep 300" in line for line in device.programs), "the program ends")
-    assert again.do("echo works") == "works\n"
+    wait_until(lambda: not runs(device, "sleep 300"), "the program ends, though no host can tell it to")
+    device.plug()
+    wait_until(
+        lambda: (device.serial, "device") in {(each.serial, each.state) for each in listing.phones()}, "it is back"
+    )
+    assert connected(device).do("echo works") == "works\n"
 
 
 @both_clients
@@ -127,13 +156,13 @@ def test_a_frozen_phone_is_not_waited_for(simulated_device: MakeDevice) -> None:
     phone = connected(device)
     later(1.0, device.freeze)
     with pytest.raises(DeviceError, match="gave no answer") as in_run:
-        phone.run(["sleep", "300"], folder=_TMP, timeout_s=60)
+        run(phone, "sleep", "300")
     for attempt in (lambda: phone.do("true", timeout_s=1), lambda: phone.put({"file": bytes(8 << 20)}, _TMP)):
         with pytest.raises(DeviceError, match="gave no answer") as caught:
             attempt()
         assert caught.value.code == in_run.value.code == "EK-CONNECT"
     device.thaw()
-    wait_until(lambda: not any("sleep 300" in line for line in device.programs), "the program ends")
+    wait_until(lambda: not runs(device, "sleep 300"), "the program ends")
     assert connected(device).do("echo works") == "works\n"
 
 
@@ -141,9 +170,9 @@ def test_a_program_that_takes_too_long_is_ended_and_the_phone_is_not_blamed(simu
     device = simulated_device()
     phone = connected(device)
     with pytest.raises(DeviceError, match="no result after 1 s") as caught:
-        phone.run(["sleep", "300"], folder=_TMP, timeout_s=1)
+        run(phone, "sleep", "300", timeout_s=1)
     assert caught.value.code == "EK-DEVICE"
-    wait_until(lambda: not any("sleep 300" in line for line in device.programs), "the program ends")
+    wait_until(lambda: not runs(device, "sleep 300"), "the program ends")
     assert phone.do("echo works") == "works\n"
 
 
@@ -196,13 +225,13 @@ def test_one_of_several_is_chosen_by_name_or_as_adb_users_do(
 def test_an_interruption_ends_what_runs_on_the_phone(
     simulated_device: MakeDevice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupt() -> None:
+    def interrupt(sign: str) -> None:
         raise KeyboardInterrupt
 
     device = simulated_device()
     phone = connected(device)
     monkeypatch.setattr(client, "_WATCH_S", 0.5)
-    monkeypatch.setattr(phone, "_watch", interrupt)
+    monkeypatch.setattr(phone, "_look", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        phone.run(["sleep", "300"], folder=_TMP, timeout_s=60)
-    wait_until(lambda: not any("sleep 300" in line for line in device.programs), "the program ends")
+        run(phone, "sleep", "300")
+    wait_until(lambda: not runs(device, "sleep 300"), "the program ends")

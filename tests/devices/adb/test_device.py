@@ -20,7 +20,7 @@ from support.android.device import SimulatedDevice
 from support.bundles import only
 
 from edgekit.cli.main import run
-from edgekit.devices.adb import EXPERIMENTAL
+from edgekit.devices.adb import EXPERIMENTAL, connection
 
 MakeDevice = Callable[..., SimulatedDevice]
 
@@ -164,19 +164,41 @@ class TestRunning:
         small_bundle: Path,
         sample: Path,
         capfd: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
+        monkeypatch.setattr(connection, "PATIENCE_S", 1.0)
         device = simulated_device()
         words = ("run", str(small_bundle), "--input", str(sample), "--variant", "fp32.pte", "--on", "adb:")
         device.drop(after_bytes=5 << 20)
         in_push = said(capfd, *words, exit_code=4)
         assert f"the connection to adb:{device.serial} broke" in in_push and "do the same again" in in_push
         assert "score" in said(capfd, *words)
-        dropping = when_it_runs(device, device.drop)
+        pulling_out = when_it_runs(device, device.unplug)
         in_run = said(capfd, *words, exit_code=4)
         assert f"the connection to adb:{device.serial} broke" in in_run and "EK-CONNECT" in in_run
-        dropping.join()
+        pulling_out.join()
+        device.plug()
+        adb.connect(device.serial)
         assert "score" in said(capfd, *words)
         assert not any("edgekit" in line for line in device.programs)
+
+    @both_clients
+    def test_a_connection_lost_for_a_moment_costs_a_run_nothing(
+        self,
+        simulated_device: MakeDevice,
+        adb: Adb,
+        small_bundle: Path,
+        sample: Path,
+        capfd: pytest.CaptureFixture[str],
+    ) -> None:
+        device = simulated_device()
+        words = ("run", str(small_bundle), "--input", str(sample), "--variant", "fp32.pte", "--on", "adb:")
+        said(capfd, *words)
+        dropping = when_it_runs(device, device.drop)
+        in_run = said(capfd, *words)
+        dropping.join()
+        assert "score" in in_run and "broke: waiting for it, what runs there goes on" in in_run
+        assert not list((device.files / _STORE / "work").iterdir())
 
     def test_a_runner_that_android_ends_for_want_of_memory_is_said(
         self,
