@@ -1,9 +1,8 @@
 """One phone through ``adb``: commands, files to it and from it. Every call has a time limit and an end that is seen.
 
 adb 29 answers exit code 0 with cut-off output when the connection drops in the middle of a command, so every command
-ends by printing a mark with its exit code, and what lacks the mark was cut off. What may take long
-runs apart from the connection (`edgekit.devices.adb.job`). What is sent is put under a temporary name, hashed on the
-phone, and renamed.
+ends by printing a mark with its exit code, and what lacks the mark was cut off. What may take long runs apart from the
+connection (`edgekit.devices.adb.job`). What is sent is put under a temporary name, hashed on the phone, and renamed.
 """
 
 from __future__ import annotations
