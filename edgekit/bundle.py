@@ -44,12 +44,22 @@ _BLANK = "0" * 64
 
 
 @dataclass(frozen=True)
+class Required:
+    """What a run of the check vectors has to reach on any device, in dB: over all columns, and in every one of them."""
+
+    snr_db: float
+    column_snr_db: float
+
+
+@dataclass(frozen=True)
 class Variant:
     """One deployable file: a format and a recipe, with what was measured of it.
 
     ``accuracy`` is in percent of the evaluation samples and ``accuracy_drop`` in percentage points below the
-    float source model; both are None without labels. ``snr_db``, ``max_abs_diff`` and ``agreement`` (percent
-    of samples with the same largest output) compare with the float source model's outputs. ``arena_bytes`` is
+    float source model; both are None without labels. ``snr_db`` compares with the float source model's outputs, over
+    all columns, ``worst_column`` (as numpy would index it) is the one that is furthest off (see `edgekit.fidelity`),
+    ``agreement`` the percentage of samples with the same largest class score, None without class scores, ``required``
+    what the check vectors have to reach wherever they are run. ``arena_bytes`` is
     about what intermediate values take while it runs; None when unknown. ``batch`` is the number of samples that the
     file takes per inference: one, or several to measure throughput.
     ``backend`` is what its operators are lowered to (see `edgekit.target.Backend`). A file for one that no engine of a
@@ -72,6 +82,9 @@ class Variant:
     agreement: float | None
     delegated_share: float | None
     undelegated_ops: Mapping[str, int]
+    worst_column: str | None = None
+    worst_column_snr_db: float | None = None
+    required: Required | None = None
     accuracy: float | None = None
     accuracy_drop: float | None = None
     arena_bytes: int | None = None
@@ -102,6 +115,7 @@ class Manifest:
         checks: Input and output files of the check vectors, their number, and whether inputs were random.
         files: Size and SHA-256 of every file but the manifest.
         methods: Signatures of further methods by name; every variant's file has them.
+        class_scores: The output whose largest value is the model's answer; None where there are no classes to choose.
     """
 
     name: str
@@ -117,6 +131,7 @@ class Manifest:
     producer: str
     files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     methods: Mapping[str, Signature] = field(default_factory=dict)
+    class_scores: str | None = None
     schema_version: int = SCHEMA_VERSION
 
     def variant(self, name: str) -> Variant:
@@ -319,10 +334,13 @@ def parse_manifest(data: bytes) -> Manifest:
             raise ValueError(f"variants.{variant.name}: size or hash")
         if not 0 < variant.batch < _MAX_AXIS:
             raise ValueError(f"variants.{variant.name}.batch")
-        if len({value is None for value in (variant.snr_db, variant.max_abs_diff, variant.agreement)}) > 1:
+        measured = (variant.snr_db, variant.max_abs_diff, variant.worst_column_snr_db, variant.required)
+        if len({value is None for value in measured}) > 1:
             raise ValueError(f"variants.{variant.name}: some of what a run gives is missing")
     if len({variant.name for variant in manifest.variants}) != len(manifest.variants) or not manifest.variants:
         raise ValueError("variants")
+    if manifest.class_scores not in (None, *(spec.name for spec in manifest.signature.outputs)):
+        raise ValueError("class_scores")
     manifest.variant(manifest.recommended["variant"])
     return manifest
 

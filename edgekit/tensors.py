@@ -1,8 +1,7 @@
-"""Tensor specs, signatures, and how far one set of outputs is from another."""
+"""Tensor specs and signatures."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,9 +9,6 @@ from typing import Any
 import numpy as np
 
 from edgekit.errors import UsageError
-
-#: Signal-to-noise ratios are capped here, so that identical outputs stay a number in JSON.
-MAX_SNR_DB = 200.0
 
 
 @dataclass(frozen=True)
@@ -82,46 +78,3 @@ def grouped(samples: Sequence[Sequence[np.ndarray]], count: int) -> Iterator[lis
         group = list(samples[start : start + count])
         group += [group[-1]] * (count - len(group))
         yield [np.concatenate(column) for column in zip(*group, strict=True)]
-
-
-def snr_db(reference: np.ndarray, measured: np.ndarray) -> float:
-    """Signal-to-noise ratio of *measured* against *reference* in dB, over all elements.
-
-    ``10 log10(sum(reference^2) / sum((measured - reference)^2))``, capped at `MAX_SNR_DB`;
-    ``-MAX_SNR_DB`` when *measured* holds a value that is not finite.
-    """
-    reference = np.asarray(reference, np.float64)
-    measured = np.asarray(measured, np.float64)
-    if not np.isfinite(measured).all():
-        return -MAX_SNR_DB
-    signal = float(np.square(reference).sum())
-    noise = float(np.square(measured - reference).sum())
-    if noise == 0.0:
-        return MAX_SNR_DB
-    if signal == 0.0:
-        return -MAX_SNR_DB
-    return max(-MAX_SNR_DB, min(MAX_SNR_DB, 10.0 * math.log10(signal / noise)))
-
-
-def max_abs_diff(reference: np.ndarray, measured: np.ndarray) -> float:
-    """The largest absolute difference between two arrays of one shape."""
-    return float(np.abs(np.asarray(measured, np.float64) - np.asarray(reference, np.float64)).max())
-
-
-def agreement(reference: np.ndarray, measured: np.ndarray) -> float:
-    """Percent of samples (first axis) whose largest output is the same in both."""
-    same = reference.reshape(len(reference), -1).argmax(1) == measured.reshape(len(measured), -1).argmax(1)
-    return float(100.0 * same.mean())
-
-
-def near_constant(outputs: np.ndarray) -> bool:
-    """Whether *outputs* (samples first) hardly depend on the sample.
-
-    True when the spread of each element across samples is below one part in a thousand of the outputs'
-    own size, or the outputs are too small to mean anything, as those of an untrained network are.
-    """
-    outputs = np.asarray(outputs, np.float64).reshape(len(outputs), -1)
-    size = float(np.abs(outputs).max(initial=0.0))
-    if size < 1e-8 or len(outputs) < 2:
-        return size < 1e-8
-    return float(outputs.std(axis=0).max()) < 1e-3 * size

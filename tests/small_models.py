@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from support.figures import figures
 
 from edgekit.bundle import Manifest, Variant, sha256, write_bundle
+from edgekit.fidelity import agreement, max_abs_diff, snr_db
 from edgekit.runtime.preprocess import Preprocessing
-from edgekit.tensors import Signature, TensorSpec, agreement, max_abs_diff, snr_db
+from edgekit.tensors import Signature, TensorSpec
 
 IMAGE = Signature((TensorSpec("image", (1, 1, 12, 12), "float32"),), (TensorSpec("output", (1, 4), "float32"),))
 PAIR = Signature(
@@ -130,9 +132,12 @@ def build_bundle(models: SmallModels, path: Path) -> Path:
                 engines=(engine,),
                 minimum_runtime={},
                 producers={"made": "by a test"},
-                snr_db=round(snr_db(models.scores, measured), 2),
-                max_abs_diff=max_abs_diff(models.scores, measured),
-                agreement=agreement(models.scores, measured),
+                **figures(
+                    round(snr_db(models.scores, measured), 2),
+                    recipe=name.rpartition(".")[0],
+                    agreement=agreement(models.scores, measured),
+                    max_abs_diff=max_abs_diff(models.scores, measured),
+                ),
                 delegated_share=100.0,
                 undelegated_ops={},
                 warnings=("slower than fp32 for convolutions",) if "int8" in name else (),

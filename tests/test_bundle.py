@@ -22,6 +22,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.figures import figures
 
 from edgekit import archive
 from edgekit import bundle as bundle_module
@@ -71,9 +72,7 @@ def variant(file: str) -> Variant:
         engines=("litert",),
         minimum_runtime={"litert": "2.3.0"},
         producers={"torch": "2.13.0"},
-        snr_db=131.5,
-        max_abs_diff=1e-6,
-        agreement=100.0,
+        **figures(131.5, recipe=name.partition(".")[0], max_abs_diff=1e-6),
         delegated_share=98.5,
         undelegated_ops={"aten::mean": 1},
         accuracy=98.3,
@@ -510,10 +509,10 @@ def test_a_bundle_from_before_there_were_backends_is_read() -> None:
 
 def test_a_variant_that_was_not_run_has_no_figures_of_a_run() -> None:
     value = json.loads(canonical_json(VALID_MANIFEST))
-    value["variants"][1] |= {"backend": "coreml", "snr_db": None, "max_abs_diff": None, "agreement": None}
+    value["variants"][1] |= {"backend": "coreml", **dict.fromkeys(figures())}
     manifest = parse_manifest(seal(value))
     assert [entry.checked for entry in manifest.variants] == [True, False]
     assert parse_manifest(manifest_bytes(manifest)) == manifest
-    value["variants"][1]["agreement"] = 100.0
+    value["variants"][1]["snr_db"] = 100.0
     with pytest.raises(ValueError, match="some of what a run gives is missing"):
         parse_manifest(seal(value))

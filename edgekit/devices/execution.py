@@ -18,9 +18,9 @@ from edgekit.devices.remote_board import SCRIPT, RemoteBoard
 from edgekit.devices.runner import RUN_S, WithRunner
 from edgekit.devices.shell import Answer, Shell, death, failure
 from edgekit.errors import BundleError, DeviceError, EdgekitError, LimitError, UsageError
+from edgekit.fidelity import compare
 from edgekit.runtime.profiler.records import BoardState
-from edgekit.runtime.verification import Verification, required_snr_db
-from edgekit.tensors import snr_db
+from edgekit.runtime.verification import Verification
 
 #: Every variant over every check vector.
 VERIFY_S = 1800
@@ -62,12 +62,11 @@ def prove(device: str, release: Execution, bundle: Bundle) -> None:
     except EdgekitError as error:
         raise DeviceError("EK-DEVICE", f"it does not run there: {error.message}", error.hint) from error
     # One sample varies more than all of them together do, so half of what those must reach is asked of it.
-    due = required_snr_db(bundle.manifest.variant(result.variant)) / 2
-    found = min(snr_db(array[:1], result.outputs[name]) for name, array in reference.items())
-    if found < due:
-        reason = (
-            f"{device}: {result.variant} on {result.engine} gives wrong outputs ({found:.1f} dB, {due:.1f} dB are due)"
-        )
+    required = bundle.manifest.variant(result.variant).required
+    assert required is not None
+    found = compare({name: array[:1] for name, array in reference.items()}, result.outputs)
+    if fault := found.fault(required.snr_db / 2, required.column_snr_db / 2):
+        reason = f"{device}: {result.variant} on {result.engine} gives wrong outputs: {fault}"
         raise DeviceError("EK-DEVICE", reason, "edgekit verify BUNDLE --on local: is the bundle right here?")
 
 

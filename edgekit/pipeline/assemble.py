@@ -19,10 +19,6 @@ from edgekit.pipeline.references import Reference
 from edgekit.pipeline.variants import Made
 from edgekit.target import Target
 
-#: Check vectors: this many samples, fewer when they would be larger than this.
-_CHECK_SAMPLES = 16
-_CHECK_BYTES = 8 << 20
-
 
 def assemble(
     origin: Origin,
@@ -53,6 +49,7 @@ def assemble(
         source=_source(origin, reference),
         calibration=reference.calibration_origin,
         checks=checks,
+        class_scores=reference.class_scores,
         producer=f"edgekit {__version__}",
     )
     before = file_digest(destination) if destination.is_file() else None
@@ -76,13 +73,10 @@ def _source(origin: Origin, reference: Reference) -> Mapping[str, Any]:
 
 
 def _checks(reference: Reference, files: dict[str, bytes]) -> Mapping[str, Any]:
-    """Add check vectors, spread evenly over the evaluation samples, to *files*."""
+    """Add check vectors to *files*."""
     inputs, _ = load_arrays(reference.samples)
     outputs, _ = load_arrays(reference.outputs)
-    available = len(next(iter(inputs.values())))
-    size = sum(array.nbytes // available for array in inputs.values())
-    count = max(1, min(available, _CHECK_SAMPLES, _CHECK_BYTES // max(size, 1)))
-    chosen = np.linspace(0, available - 1, count).round().astype(int)
+    chosen = reference.check_samples
     named: dict[str, dict[str, str]] = {"inputs": {}, "outputs": {}}
     for side, arrays in (("inputs", inputs), ("outputs", outputs)):
         for index, (name, array) in enumerate(arrays.items()):
@@ -91,4 +85,4 @@ def _checks(reference: Reference, files: dict[str, bytes]) -> Mapping[str, Any]:
             np.save(buffer, array[chosen], allow_pickle=False)
             files[file] = buffer.getvalue()
             named[side][name] = file
-    return {**named, "samples": count, "random": reference.random}
+    return {**named, "samples": len(chosen), "random": reference.random}

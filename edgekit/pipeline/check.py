@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edgekit.bundle import Required
 from edgekit.errors import ConversionError
+from edgekit.fidelity import Fidelity, compare
 from edgekit.pipeline.recipes import Recipe
-from edgekit.tensors import agreement, max_abs_diff, snr_db
 
 #: The engine on this host that checks each format.
 CHECKING_ENGINES = {
@@ -22,22 +23,28 @@ CHECKING_ENGINES = {
 }
 
 
+#: How far below the SNR of the build a run of the check vectors may be elsewhere: other kernels round otherwise.
+_MARGIN_DB = 3.0
+#: The same of a single column, which a few values make.
+_COLUMN_MARGIN_DB = 6.0
+
+
 @dataclass(frozen=True)
 class Quality:
-    """How far a variant is from the float source model on the evaluation samples.
+    """How far a variant is from the float source model on the evaluation samples; see `edgekit.bundle.Variant`.
 
     ``accuracy`` and ``accuracy_drop`` are in percent and percentage points, None without labels. All is None of a file
     that no engine here runs.
     """
 
-    snr_db: float | None
-    max_abs_diff: float | None
-    agreement: float | None
-    accuracy: float | None
-    accuracy_drop: float | None
-
-
-NOT_RUN = Quality(None, None, None, None, None)
+    snr_db: float | None = None
+    worst_column: str | None = None
+    worst_column_snr_db: float | None = None
+    max_abs_diff: float | None = None
+    agreement: float | None = None
+    accuracy: float | None = None
+    accuracy_drop: float | None = None
+    required: Required | None = None
 
 
 def judge(
@@ -46,12 +53,17 @@ def judge(
     measured: Mapping[str, np.ndarray],
     score: Callable[[Mapping[str, np.ndarray]], float | None],
     minimum_snr_db: float | None,
+    *,
+    class_scores: str | None,
+    check_samples: np.ndarray,
 ) -> Quality:
     """Compare *measured* outputs with the *reference*.
 
     Args:
         score: The project's metric on a set of outputs, in percent; None without labels.
         minimum_snr_db: The project's own limit, instead of the recipe's.
+        class_scores: The output that scores classes, if there is one.
+        check_samples: Which samples become check vectors.
 
     Raises:
         ConversionError: ``EK-QUALITY``, when outputs are not finite or further off than the recipe allows.
@@ -59,22 +71,41 @@ def judge(
     for name, array in measured.items():
         if not np.isfinite(array).all():
             raise ConversionError("EK-QUALITY", f"output {name!r} holds NaN or infinity", "try another recipe")
-    worst = min(reference, key=lambda name: snr_db(reference[name], measured[name]))
-    snr = snr_db(reference[worst], measured[worst])
-    required = used.minimum_snr_db if minimum_snr_db is None or used.name == "fp32" else minimum_snr_db
-    if snr < required:
-        raise ConversionError(
-            "EK-QUALITY",
-            f"output {worst!r} is {snr:.1f} dB from the float model, {used.name} needs {required:.0f} dB",
-            "the export went wrong: try another recipe or format"
-            if used.name == "fp32"
-            else "calibrate with more real samples, or use fp16",
-        )
+    found = compare(reference, measured, class_scores)
+    limit = used.minimum_snr_db if minimum_snr_db is None or used.name == "fp32" else minimum_snr_db
+    if fault := found.fault(limit):
+        raise ConversionError("EK-QUALITY", f"{used.name}: {fault}", _hint(used, found))
+    checks, vectors = ({name: array[check_samples] for name, array in side.items()} for side in (measured, reference))
     float_score, own_score = score(reference), score(measured)
     return Quality(
-        snr_db=round(snr, 2),
-        max_abs_diff=max(max_abs_diff(reference[name], measured[name]) for name in reference),
-        agreement=round(min(agreement(reference[name], measured[name]) for name in reference), 3),
+        snr_db=round(found.snr_db, 2),
+        worst_column=found.worst.place,
+        worst_column_snr_db=round(found.worst.snr_db, 2),
+        max_abs_diff=found.max_abs_diff,
+        agreement=None if found.agreement is None else round(found.agreement, 3),
         accuracy=None if own_score is None else round(own_score, 3),
         accuracy_drop=None if own_score is None or float_score is None else round(float_score - own_score, 3),
+        required=_required(used, compare(vectors, checks)),
+    )
+
+
+def _required(used: Recipe, checks: Fidelity) -> Required:
+    """What a run of the check vectors has to reach anywhere, from what it reached here.
+
+    An exact float copy differs by rounding only, however far from it this host's is.
+    """
+    snr, column = checks.snr_db - _MARGIN_DB, checks.worst.snr_db - _COLUMN_MARGIN_DB
+    if used.name == "fp32":
+        snr, column = min(snr, used.minimum_snr_db), min(column, used.minimum_column_snr_db)
+    return Required(round(snr, 2), round(column, 2))
+
+
+def _hint(used: Recipe, found: Fidelity) -> str:
+    if used.activations == "float32":
+        return "the file computes something else than the model: try the other format"
+    if found.lost is None:
+        return "calibrate with more real samples, or use fp16" if used.calibrated else "use fp16 or fp32"
+    return (
+        f"{used.activations} has one scale for a whole tensor: return what differs in size as outputs of their own, "
+        "or use fp16"
     )

@@ -10,8 +10,9 @@ from edgekit.target import Target
 
 #: Without a limit of the project's own, a recommended variant may lose this many percentage points of accuracy.
 _DEFAULT_MAX_DROP = 1.0
-#: ... or, without labels, must agree with the float model on this percentage of samples.
-_MIN_AGREEMENT = 95.0
+#: ... or, without labels, must choose the same class on this percentage of samples, or, where there are no classes to
+#: choose, follow the float model's outputs this closely.
+_MIN_AGREEMENT, _MIN_SNR_DB = 95.0, 25.0
 
 
 def recommend(variants: Sequence[Variant], target: Target, max_drop: float | None) -> Mapping[str, str]:
@@ -47,7 +48,9 @@ def _place(name: str, order: Sequence[str]) -> int:
 def _keeps_quality(variant: Variant, allowed: float) -> bool:
     if variant.accuracy_drop is not None:
         return variant.accuracy_drop <= allowed
-    return variant.agreement is None or variant.agreement >= _MIN_AGREEMENT
+    if variant.agreement is not None:
+        return variant.agreement >= _MIN_AGREEMENT
+    return variant.snr_db is None or variant.snr_db >= _MIN_SNR_DB
 
 
 def _reason(best: Variant, variants: Sequence[Variant], target: Target, allowed: float) -> str:
@@ -58,8 +61,13 @@ def _reason(best: Variant, variants: Sequence[Variant], target: Target, allowed:
         parts.append("no variant keeps the float model's quality; this one comes first in the target's order")
     elif best.accuracy_drop is not None:
         parts.append(f"accuracy {best.accuracy:.2f} %, {_drop(best.accuracy_drop)} the float model")
-    else:
+    elif best.agreement is not None:
         parts.append(f"agrees with the float model on {best.agreement:.1f} % of the check samples")
+    else:
+        parts.append(
+            f"follows the float model's outputs at {best.snr_db:.1f} dB, {best.worst_column} at "
+            f"{best.worst_column_snr_db:.1f} dB"
+        )
     largest = max((each for each in variants if each.format == best.format), key=lambda variant: variant.size_bytes)
     if largest.size_bytes > 1.1 * best.size_bytes:
         parts.append(f"{largest.size_bytes / best.size_bytes:.1f}x smaller than {largest.name}")

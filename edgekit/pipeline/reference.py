@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from edgekit.errors import UsageError
+from edgekit.fidelity import near_constant
 from edgekit.pipeline.data import load_arrays, save_arrays
 from edgekit.pipeline.sources import SourceSpec, open_source
-from edgekit.tensors import near_constant
 
 
 def describe(*, source: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from edgekit.bundle import canonical_json
 from edgekit.errors import Interrupted
+from edgekit.fidelity import class_scores
 from edgekit.pipeline.cache import Entry, code_digest, file_digest, versions
 from edgekit.pipeline.data import DEFAULT_INPUT, load_arrays, read_array_file, save_arrays
 from edgekit.pipeline.metric import Score, scorer
@@ -22,6 +23,9 @@ from edgekit.tensors import Signature, TensorSpec
 
 #: Samples that stand in for data that a bare model file comes without.
 _RANDOM_SAMPLES = 16
+#: Check vectors: this many samples, fewer when they would be larger than this.
+_CHECK_SAMPLES = 16
+_CHECK_BYTES = 8 << 20
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,8 @@ class Reference:
         samples_by_set: Number of samples of each data set.
         accuracy: The metric on the evaluation samples, in percent; None without labels.
         score: The metric, for other outputs.
+        class_scores: The output whose largest value is the model's answer; None where there are no classes to choose.
+        check_samples: Numbers of the evaluation samples that become check vectors.
     """
 
     source: SourceSpec
@@ -56,6 +62,8 @@ class Reference:
     samples_by_set: Mapping[str, int]
     accuracy: float | None
     score: Score
+    class_scores: str | None
+    check_samples: np.ndarray
 
 
 def make_reference(stages: Stages, origin: Origin) -> Reference:
@@ -229,9 +237,10 @@ class _Maker:
             failure="EK-SOURCE",
         )
         samples, outputs = Path(data.path("evaluation.npz")), Path(entry.path("outputs.npz"))
-        _, labels = load_arrays(samples)
+        inputs, labels = load_arrays(samples)
         score = scorer(origin.metric, origin.directory, labels)
-        accuracy = score(load_arrays(outputs)[0])
+        results, _ = load_arrays(outputs)
+        accuracy = score(results)
         return Reference(
             source=source,
             digest=hashlib.sha256(canonical_json({"model": model, "reference": entry.digest})).hexdigest(),
@@ -247,7 +256,25 @@ class _Maker:
             samples_by_set=data.record["samples"],
             accuracy=None if accuracy is None else round(accuracy, 3),
             score=score,
+            class_scores=_class_scores(origin, results, labels),
+            check_samples=_check_samples(inputs),
         )
+
+
+def _class_scores(origin: Origin, results: Mapping[str, np.ndarray], labels: np.ndarray | None) -> str | None:
+    """The output that scores classes: what the accuracy is taken from, or what looks like it where nothing is said."""
+    if origin.metric == "accuracy" and labels is not None:
+        return next(iter(results))
+    regresses = origin.training is not None and origin.training.loss in ("mse", "mae")
+    return None if regresses else class_scores(results)
+
+
+def _check_samples(inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Spread evenly over all samples."""
+    available = len(next(iter(inputs.values())))
+    size = sum(array.nbytes // available for array in inputs.values())
+    count = max(1, min(available, _CHECK_SAMPLES, _CHECK_BYTES // max(size, 1)))
+    return np.linspace(0, available - 1, count).round().astype(int)
 
 
 def _random_inputs(signature: Signature) -> dict[str, np.ndarray]:

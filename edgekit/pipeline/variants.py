@@ -10,7 +10,7 @@ from typing import Any
 
 from edgekit.bundle import Variant
 from edgekit.pipeline.cache import Entry, file_digest, versions
-from edgekit.pipeline.check import CHECKING_ENGINES, NOT_RUN, judge
+from edgekit.pipeline.check import CHECKING_ENGINES, Quality, judge
 from edgekit.pipeline.data import load_arrays
 from edgekit.pipeline.origin import TENSORFLOW, TORCH, Origin
 from edgekit.pipeline.plan import Plan
@@ -27,7 +27,7 @@ _EXPORTERS: dict[tuple[str, str], tuple[str, str, tuple[str, ...]]] = {
     ("torch", "ptl"): ("torch_mobile:export", "torch", TORCH),
     ("torch", "onnx"): ("onnx:export", "torch", (*TORCH, "onnx", "onnxscript")),
     ("torch", "pt2"): ("exported_program:export", "torch", TORCH),
-    ("tensorflow", "tflite"): ("tensorflow:export", "tensorflow", TENSORFLOW),
+    ("tensorflow", "tflite"): ("tensorflow:convert", "tensorflow", TENSORFLOW),
     ("tensorflow", "pte"): ("executorch:export", "torch", (*TORCH, "executorch", "torchao", "keras")),
     ("tensorflow", "ptl"): ("torch_mobile:export", "torch", (*TORCH, "keras")),
     ("tensorflow", "onnx"): ("onnx:export", "torch", (*TORCH, "onnx", "onnxscript", "keras")),
@@ -90,11 +90,19 @@ def make_variant(stages: Stages, origin: Origin, reference: Reference, plan: Pla
         },
         failure="EK-RUN",
     )
-    quality = NOT_RUN
+    quality = Quality()
     if plan.runs_here:
         measured, _ = load_arrays(examined.path("outputs.npz"))
         expected, _ = load_arrays(reference.outputs)
-        quality = judge(plan.recipe, expected, measured, reference.score, origin.limits.min_snr_db)
+        quality = judge(
+            plan.recipe,
+            expected,
+            measured,
+            reference.score,
+            origin.limits.min_snr_db,
+            class_scores=reference.class_scores,
+            check_samples=reference.check_samples,
+        )
     facts = examined.record["facts"]
     support = target.support(plan.format, plan.recipe.name)
     engines = dict.fromkeys([*(support.engines if support else ()), CHECKING_ENGINES[plan.format]])
@@ -124,25 +132,16 @@ def make_variant(stages: Stages, origin: Origin, reference: Reference, plan: Pla
 
 def _export(stages: Stages, origin: Origin, reference: Reference, plan: Plan) -> tuple[Path, Mapping[str, Any]]:
     """The exported file and what its exporter said of it."""
-    if plan.format == "tflite" and plan.recipe.name != "fp32" and _quantizes_tflite(origin, plan):
+    if plan.format == "tflite" and plan.recipe.name != "fp32":
         return _quantize(stages, origin, reference, plan)
     entry = _convert(stages, origin, reference, plan)
     return Path(entry.path("model")), entry.record
 
 
-def _quantizes_tflite(origin: Origin, plan: Plan) -> bool:
-    """Whether the recipe is applied to the float ``.tflite``.
-
-    TensorFlow's converter has recipes of its own, but its ``int8-dynamic`` leaves weights of less than 1,024
-    values in float.
-    """
-    return origin.family == "torch" or plan.recipe.name == "int8-dynamic"
-
-
 def _convert(stages: Stages, origin: Origin, reference: Reference, plan: Plan) -> Entry:
     task, family, packages = _EXPORTERS[origin.family, plan.format]
-    # litert-torch converts in float only, and is not told of any recipe.
-    applied = {} if task == "litert:convert" else _applied(reference, plan.recipe)
+    # Conversion to .tflite is in float, and is not told of any recipe.
+    applied = {} if plan.format == "tflite" else _applied(reference, plan.recipe)
     backend = {"backend": plan.backend} if plan.format == "pte" else {}
     batch = {} if plan.batch == 1 else {"batch": plan.batch}
     key = {"reference": reference.digest, "format": plan.format, **_key(applied, plan.recipe), **batch, **backend}

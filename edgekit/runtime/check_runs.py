@@ -9,9 +9,10 @@ import numpy as np
 
 from edgekit.bundle import Bundle, Variant
 from edgekit.errors import BundleError, EdgekitError, LimitError
+from edgekit.fidelity import near_constant
 from edgekit.runtime import environments
 from edgekit.runtime.remote import Server
-from edgekit.tensors import Signature, grouped, near_constant
+from edgekit.tensors import Signature, grouped
 
 
 @dataclass(frozen=True)

@@ -9,18 +9,12 @@ from typing import Any
 import numpy as np
 
 from edgekit.bundle import Bundle, Variant
+from edgekit.fidelity import compare, max_abs_diff
 from edgekit.runtime.check_runs import CheckRun, CheckVectors, check_vectors, run_checks
 from edgekit.runtime.engines import BROWSER_ENGINES, engine_names
 from edgekit.runtime.engines import engine as find_engine
 from edgekit.runtime.machine import Machine
 from edgekit.runtime.selection import why_not
-from edgekit.tensors import agreement, max_abs_diff, snr_db
-
-#: An exact float copy of the model differs from it by rounding only, on any machine.
-FP32_MINIMUM_SNR_DB = 80.0
-
-#: How far below the SNR of the build a quantized variant may fall: other kernels round otherwise, no more.
-SNR_MARGIN_DB = 3.0
 
 #: How far a recipe's outputs may be from the host's, relative to the largest: other kernels sum in another order, but
 #: integers have no rounding to differ in. Of the other recipes only the bound against the reference is known.
@@ -36,7 +30,8 @@ class Verification:
     Attributes:
         status: ``passed``, ``failed`` or ``not run``.
         reason: Why not, in one line; empty when it passed.
-        snr_db, max_abs_diff, agreement: Those of the worst output; None when it did not run to the end.
+        snr_db, worst_column, worst_column_snr_db, max_abs_diff, agreement: See `edgekit.bundle.Variant`; None when it
+            did not run to the end.
         required_snr_db: What `snr_db` has to reach; None for a variant that was exported, not run.
         threads: Threads the engine used; None when it did not load.
         host_rel_diff: The largest difference from what the same engine gives on the host, relative to the largest
@@ -52,6 +47,8 @@ class Verification:
     reason: str
     required_snr_db: float | None
     snr_db: float | None = None
+    worst_column: str | None = None
+    worst_column_snr_db: float | None = None
     max_abs_diff: float | None = None
     agreement: float | None = None
     threads: int | None = None
@@ -97,43 +94,43 @@ def verify(
     runnable = [(entry, name) for entry, name in pairs if not refused[entry.name, name]]
     runs = run_checks(bundle, vectors, runnable, threads=threads, report=report)
     return tuple(
-        judge(entry, name, vectors, runs[entry.name, name])
+        judge(entry, name, vectors, runs[entry.name, name], bundle.manifest.class_scores)
         if (entry.name, name) in runs
         else not_run(entry, name, refused[entry.name, name])
         for entry, name in pairs
     )
 
 
-def required_snr_db(variant: Variant) -> float:
-    """The SNR that *variant*, which was run when it was built, has to reach anywhere, in dB."""
-    assert variant.snr_db is not None
-    return FP32_MINIMUM_SNR_DB if variant.recipe == "fp32" else round(variant.snr_db - SNR_MARGIN_DB, 2)
-
-
 def not_run(variant: Variant, engine: str, reason: str) -> Verification:
-    return Verification(variant.name, engine, NOT_RUN, reason, required_snr_db(variant) if variant.checked else None)
+    return Verification(variant.name, engine, NOT_RUN, reason, _required_snr_db(variant))
 
 
-def judge(variant: Variant, engine: str, vectors: CheckVectors, run: CheckRun) -> Verification:
-    """What a run of *variant* comes to, against the float reference."""
-    required = required_snr_db(variant)
+def judge(
+    variant: Variant, engine: str, vectors: CheckVectors, run: CheckRun, class_scores: str | None = None
+) -> Verification:
+    """What a run of *variant*, which was run when it was built, comes to against the float reference."""
+    assert variant.required is not None
+    row = Verification(variant.name, engine, FAILED, run.failure, _required_snr_db(variant), threads=run.threads)
     if run.outputs is None:
-        return Verification(variant.name, engine, FAILED, run.failure, required)
-    pairs = [(reference, run.outputs[name]) for name, reference in vectors.reference.items()]
-    worst = round(min(snr_db(reference, measured) for reference, measured in pairs), 2)
-    finite = all(bool(np.isfinite(measured).all()) for _, measured in pairs)
-    passed = worst >= required
-    return Verification(
-        variant.name,
-        engine,
-        PASSED if passed else FAILED,
-        "" if passed else f"SNR {worst:.1f} dB, at least {required:.1f} dB are due" if finite else "outputs not finite",
-        required,
-        worst,
-        max(max_abs_diff(reference, measured) for reference, measured in pairs) if finite else None,
-        min(agreement(reference, measured) for reference, measured in pairs) if finite else None,
-        run.threads,
+        return row
+    if not all(np.isfinite(measured).all() for measured in run.outputs.values()):
+        return replace(row, reason="outputs not finite")
+    found = compare(vectors.reference, run.outputs, class_scores)
+    fault = found.fault(variant.required.snr_db, variant.required.column_snr_db)
+    return replace(
+        row,
+        status=FAILED if fault else PASSED,
+        reason=fault or "",
+        snr_db=round(found.snr_db, 2),
+        worst_column=found.worst.place,
+        worst_column_snr_db=round(found.worst.snr_db, 2),
+        max_abs_diff=found.max_abs_diff,
+        agreement=found.agreement,
     )
+
+
+def _required_snr_db(variant: Variant) -> float | None:
+    return None if variant.required is None else variant.required.snr_db
 
 
 def compared(row: Verification, variant: Variant, run: CheckRun, host: CheckRun | None) -> Verification:

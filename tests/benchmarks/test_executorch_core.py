@@ -18,11 +18,12 @@ from support.mobilenet import MOBILENET, export_mobilenet
 from support.native_models import TINY, build_native_models
 from support.shared import Shared
 
+from edgekit.fidelity import near_constant
 from edgekit.runtime import native
 from edgekit.runtime.engines.executorch import ENGINE, CoreSession
 from edgekit.runtime.model import Model
 from edgekit.runtime.native.build import build
-from edgekit.tensors import Signature, near_constant
+from edgekit.tensors import Signature
 
 
 def _file(name: str) -> bytes:

@@ -12,6 +12,7 @@ import pytest
 from support.mobilenet import MOBILENET, export_mobilenet
 from support.shared import Shared
 
+from edgekit.fidelity import near_constant
 from edgekit.profiling.operators import decode, headline
 from edgekit.profiling.operators.steps import OVERHEAD
 from edgekit.runtime.engines import open_session
@@ -19,7 +20,6 @@ from edgekit.runtime.engines.executorch import traced_session
 from edgekit.runtime.engines.litert_profiler import Event, ProfiledModel
 from edgekit.runtime.profiler.records import Trace
 from edgekit.runtime.profiler.tracing import litert_trace
-from edgekit.tensors import near_constant
 
 _TURNS, _CALLS = 40, 5
 

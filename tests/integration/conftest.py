@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from small_models import PAIR, SmallModels
+from support.figures import figures
 from support.shared import Shared
 
 from edgekit.bundle import Bundle, Manifest, Variant, sha256, write_bundle
@@ -151,9 +152,7 @@ def _variant(name: str, data: bytes) -> Variant:
         engines=(_engine(name),),
         minimum_runtime={},
         producers={"made": "by a test"},
-        snr_db=120.0,
-        max_abs_diff=1e-6,
-        agreement=100.0,
+        **figures(),
         delegated_share=100.0,
         undelegated_ops={},
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.figures import figures
 
 from edgekit.bundle import Variant
 from edgekit.errors import UsageError
@@ -113,9 +114,7 @@ def variant(name: str, drop: float | None = 0.0, agreement: float = 100.0, **cha
         "engines": ("litert",),
         "minimum_runtime": {},
         "producers": {},
-        "snr_db": 30.0,
-        "max_abs_diff": 0.1,
-        "agreement": agreement,
+        **figures(30.0, recipe=recipe, agreement=agreement, max_abs_diff=0.1),
         "delegated_share": 100.0,
         "undelegated_ops": {},
         "accuracy": None if drop is None else 98.0 - drop,
@@ -126,8 +125,8 @@ def variant(name: str, drop: float | None = 0.0, agreement: float = 100.0, **cha
 
 def exported(name: str, backend: str) -> Variant:
     """A file that was not run."""
-    unknown = dict.fromkeys(("snr_db", "max_abs_diff", "accuracy", "accuracy_drop"))
-    return replace(variant(name), agreement=None, backend=backend, **unknown)
+    unknown = dict.fromkeys((*figures(), "accuracy", "accuracy_drop"))
+    return replace(variant(name), backend=backend, **unknown)
 
 
 def test_int8_is_recommended_while_it_keeps_the_accuracy() -> None:

@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+from support.figures import figures
 
 from edgekit.bundle import Manifest, Variant, sha256, write_bundle
 from edgekit.tensors import Signature
@@ -82,9 +83,7 @@ def pte_bundle(data: bytes, signature: Signature, inputs: np.ndarray, outputs: n
         engines=("executorch",),
         minimum_runtime={"executorch": "1.5"},
         producers={"made": "by a test"},
-        snr_db=100.0,
-        max_abs_diff=0.0,
-        agreement=100.0,
+        **figures(),
         delegated_share=0.0,
         undelegated_ops={},
         warnings=(),

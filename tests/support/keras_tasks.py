@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from edgekit.errors import EdgekitError
+from edgekit.fidelity import snr_db
 from edgekit.pipeline.sources import SourceSpec, open_source
-from edgekit.tensors import snr_db
 
 SAMPLES = 70  # more than one batch of predict(), and not a multiple
 
@@ -182,18 +182,18 @@ EXPORTS = (
 
 
 def export_models(folder: Path) -> dict[str, Any]:
-    from edgekit.pipeline.exporters.tensorflow import export
+    from edgekit.pipeline.exporters.litert import quantize
+    from edgekit.pipeline.exporters.tensorflow import convert
 
     records = {}
     for name, recipe in EXPORTS:
         path = folder / (name if name == "exported" else f"{name}.keras")
         source = SourceSpec("saved-model" if name == "exported" else "keras", str(path))
-        records[f"{name} {recipe}"] = export(
-            source=source.to_json(),
-            recipe=recipe,
-            calibration=str(folder / f"{name}.inputs.npz") if recipe == "int8" else None,
-            output=str(folder / f"{name}.{recipe}.tflite"),
-        )
+        base, output = (str(folder / f"{name}.{each}.tflite") for each in ("fp32", recipe))
+        records[f"{name} fp32"] = convert(source=source.to_json(), output=base)
+        if recipe != "fp32":
+            calibration = str(folder / f"{name}.inputs.npz") if recipe == "int8" else None
+            records[f"{name} {recipe}"] = quantize(base=base, recipe=recipe, calibration=calibration, output=output)
     return records
 
 
@@ -201,7 +201,7 @@ def refuse_export(folder: Path) -> dict[str, Any]:
     """A model with an operator that only TensorFlow itself can run."""
     import tensorflow as tf
 
-    from edgekit.pipeline.exporters.tensorflow import export
+    from edgekit.pipeline.exporters.tensorflow import convert
 
     @tf.function(input_signature=[tf.TensorSpec([None, 4], tf.float32, name="x")])
     def serve(x):
@@ -210,7 +210,7 @@ def refuse_export(folder: Path) -> dict[str, Any]:
     tf.saved_model.save(tf.Module(), str(folder / "erfinv"), signatures={"serving_default": serve})
     source = SourceSpec("saved-model", str(folder / "erfinv")).to_json()
     output = folder / "erfinv.tflite"
-    error = refusal(lambda: export(source=source, recipe="fp32", calibration=None, output=str(output)))
+    error = refusal(lambda: convert(source=source, output=str(output)))
     return {"error": error, "file_left": output.exists()}
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from support.figures import figures
 
 from edgekit.bundle import Variant
 from edgekit.runtime.machine import Machine
@@ -184,9 +185,12 @@ def variant(
         engines=engines,
         minimum_runtime={},
         producers={},
-        snr_db=snr_db,
-        max_abs_diff=10 ** (-snr_db / 20),
-        agreement=100.0 if accuracy_drop in (0, None) else 100 - 2 * abs(accuracy_drop),
+        **figures(
+            snr_db,
+            recipe=recipe,
+            agreement=100.0 if accuracy_drop in (0, None) else 100 - 2 * abs(accuracy_drop),
+            max_abs_diff=10 ** (-snr_db / 20),
+        ),
         delegated_share=delegated_share,
         undelegated_ops={} if delegated_share in (100.0, None) else {"SOFTMAX": 1},
         accuracy=accuracy,

@@ -13,10 +13,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from edgekit.fidelity import snr_db
 from edgekit.pipeline.sources import SourceSpec
 from edgekit.pipeline.sources.torch import TorchSource, open_source
 from edgekit.runtime.engines import open_session
-from edgekit.tensors import TensorSpec, snr_db
+from edgekit.tensors import TensorSpec
 
 INPUTS = {
     "clamped": TensorSpec("image", (1, 3, 24, 24), "float32"),

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
+
+import numpy as np
 
 from edgekit.bundle import Bundle, Variant, manifest_bytes, sha256
 from edgekit.devices.browser import assets
 from edgekit.errors import EdgekitError, UsageError, did_you_mean
+from edgekit.fidelity import scale
 from edgekit.runtime.profiler.records import Mode, Settings
 from edgekit.runtime.profiler.session import MODES, settings_for
-from edgekit.runtime.verification import required_snr_db
 from edgekit.tensors import Signature
 
 SCHEMA_VERSION = 1
@@ -64,7 +66,9 @@ def make_job(bundle: Bundle, settings: Settings, *, webgpu: bool, variants: Sequ
         "checks": {
             "samples": checks["samples"],
             "inputs": _named_files(checks["inputs"]),
-            "outputs": _named_files(checks["outputs"]),
+            "outputs": [
+                {**named, "scale": _scale(bundle.array(named["file"]))} for named in _named_files(checks["outputs"])
+            ],
             "random": bool(checks.get("random")),
         },
         "variants": chosen,
@@ -110,7 +114,7 @@ def _job_variant(entry: Variant, signature: Signature) -> dict[str, Any]:
         "size_bytes": entry.size_bytes,
         "recipe": entry.recipe,
         "batch": entry.batch,
-        "required_snr_db": required_snr_db(entry),
+        "required": None if entry.required is None else asdict(entry.required),
         "reason": _why_not(signature),
     }
 
@@ -122,6 +126,11 @@ def _why_not(signature: Signature) -> str:
             known = ", ".join(DTYPES)
             return f"{spec.name!r} is {spec.dtype}, and LiteRT.js knows only {known}"
     return ""
+
+
+def _scale(reference: np.ndarray) -> dict[str, Any] | None:
+    """What the page holds noise against; None of whole numbers, which are judged here alone."""
+    return asdict(scale(reference)) if reference.dtype.kind == "f" else None
 
 
 def _named_files(files: Mapping[str, str]) -> list[dict[str, str]]:

@@ -14,6 +14,7 @@ import numpy as np
 from edgekit.bundle import Bundle, Manifest, Variant, manifest_bytes, sha256
 from edgekit.devices.browser.posted import Battery, Posted, PostedCell, PostedProcess, decoded, read_posted, refusal
 from edgekit.errors import LimitError
+from edgekit.fidelity import max_abs_diff
 from edgekit.runtime import frames
 from edgekit.runtime.check_runs import CheckRun, CheckVectors, check_vectors, run_checks
 from edgekit.runtime.engines import engine as find_engine
@@ -33,7 +34,7 @@ from edgekit.runtime.profiler.records import (
     Settings,
 )
 from edgekit.runtime.verification import Verification, compared, judge
-from edgekit.tensors import Signature, grouped, max_abs_diff
+from edgekit.tensors import Signature, grouped
 
 FORMAT = "tflite"
 #: Accelerator as a page calls it -> the engine of its rows.

@@ -1,4 +1,4 @@
-"""PyTorch -> ``.tflite`` for LiteRT, in two steps: litert-torch converts, ai-edge-quantizer quantizes.
+"""``.tflite`` for LiteRT, in two steps: litert-torch converts PyTorch, ai-edge-quantizer quantizes any ``.tflite``.
 
 The steps are tasks of their own: one conversion serves every recipe, and quantizing needs no PyTorch, so that
 `convert` alone imports torch and litert-torch.
@@ -7,23 +7,22 @@ The steps are tasks of their own: one conversion serves every recipe, and quanti
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ai_edge_quantizer import algorithm_manager, calibrator, qtyping
+from ai_edge_quantizer import calibrator
 from ai_edge_quantizer.quantizer import Quantizer
-from ai_edge_quantizer.recipe_manager import RecipeManager
-from ai_edge_quantizer.utils import qsv_utils
+from ai_edge_quantizer.utils import qsv_utils, tfl_interpreter_utils
 
 from edgekit.errors import ConversionError
 from edgekit.pipeline.exporters.record import record
 from edgekit.pipeline.exporters.samples import calibration_samples
 from edgekit.pipeline.progress import emit
+from edgekit.pipeline.recipes.litert import rules
 from edgekit.pipeline.sources import SourceSpec, open_source
 
-_Operation = qtyping.TFLOperationName
-_Algorithm = algorithm_manager.AlgorithmName
 _MINIMUM_RUNTIME = {"litert": "2.1"}
 _RECIPES = ("fp16", "int8", "int8-dynamic")
 
@@ -72,7 +71,7 @@ def convert(*, source: Mapping[str, Any], output: str) -> dict[str, Any]:
 
 
 def quantize(*, base: str, recipe: str, calibration: str | None, output: str) -> dict[str, Any]:
-    """Quantize the float32 ``.tflite`` that `convert` wrote. Input and output stay float32.
+    """Quantize a float32 ``.tflite``. Input and output stay float32.
 
     ``int8`` calibrates with the extremes over all samples. ai-edge-quantizer 0.10.0 takes a moving average of each
     sample's extremes instead, which cuts off what most samples exceed. Symptom: EfficientNet-Lite0 falls
@@ -93,33 +92,43 @@ def quantize(*, base: str, recipe: str, calibration: str | None, output: str) ->
     """
     if recipe not in _RECIPES:
         raise ConversionError("EK-UNSUPPORTED", f".tflite has no recipe {recipe}", f"it has {', '.join(_RECIPES)}")
-    rules = _rules(recipe)
-    quantizer = Quantizer(base, rules.get_quantization_recipe())
+    applied = rules(recipe, Path(base).read_bytes())
+    quantizer = Quantizer(base, applied.get_quantization_recipe())
     ranges = None
     if quantizer.need_calibration:
         emit(kind="step", step="calibrating")
         observer = calibrator.Calibrator(base, num_threads=1, qsv_update_func=qsv_utils.min_max_update)
         (signature,) = observer.get_signature_list().items()
         samples = list(_named(calibration_samples(calibration, recipe), signature[1]["inputs"]))
-        observer.calibrate({signature[0]: samples}, rules)
+        with _without_missing_tensors():
+            observer.calibrate({signature[0]: samples}, applied)
         ranges = observer.get_model_qsvs()
     emit(kind="step", step="quantizing")
     Path(output).write_bytes(bytes(quantizer.quantize(ranges).quantized_model))
     return record(("ai-edge-quantizer",), _MINIMUM_RUNTIME)
 
 
-def _rules(recipe: str) -> RecipeManager:
-    """ai-edge-quantizer's rules for one of our recipes; a later rule wins."""
-    rules = RecipeManager()
-    if recipe == "fp16":
-        rules.add_weight_only_config(".*", _Operation.ALL_SUPPORTED, 16, algorithm_key=_Algorithm.FLOAT_CASTING)
-    elif recipe == "int8-dynamic":
-        rules.add_dynamic_config(".*", _Operation.ALL_SUPPORTED, 8)
-    else:
-        rules.add_static_config(".*", _Operation.ALL_SUPPORTED, 8, 8)
-        for border in (_Operation.INPUT, _Operation.OUTPUT):
-            rules.add_quantization_config(".*", border, algorithm_key=_Algorithm.NO_QUANTIZE)
-    return rules
+@contextmanager
+def _without_missing_tensors() -> Iterator[None]:
+    """Take a tensor that nothing reads for zeros.
+
+    LiteRT 2.3.0 gives results of a loop that nobody reads no memory, and ai-edge-quantizer 0.10.0 reads every tensor by
+    name. Symptom: an LSTM of Keras ends in "Tensor data is null".
+    """
+    stock = tfl_interpreter_utils.get_tensor_data
+
+    def tolerant(interpreter: Any, detail: Mapping[str, Any], *arguments: Any) -> np.ndarray:
+        try:
+            value: np.ndarray = stock(interpreter, detail, *arguments)
+        except ValueError:
+            return np.zeros(detail["shape"], detail["dtype"])
+        return value
+
+    tfl_interpreter_utils.get_tensor_data = tolerant
+    try:
+        yield
+    finally:
+        tfl_interpreter_utils.get_tensor_data = stock
 
 
 def _named(samples: Iterator[dict[str, np.ndarray]], names: list[str]) -> Iterator[dict[str, np.ndarray]]:

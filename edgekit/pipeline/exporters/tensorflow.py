@@ -1,18 +1,18 @@
-"""Keras models and SavedModels to ``.tflite`` with TensorFlow's converter.
+"""Keras models and SavedModels to a float ``.tflite`` with TensorFlow's converter.
 
-Quantization scheme: Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
-Inference", CVPR 2018; weights per output channel as in the LiteRT 8-bit specification.
+Recipes are applied to that file (`edgekit.pipeline.exporters.litert.quantize`). TensorFlow 2.21's own calibration reads
+tensors after the operators that follow have written over them in place. Symptom: a convolution before a multiplication
+by 300 gets the range of the product, and has two values left in int8.
 """
 
 from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 from tensorflow.lite.python import schema_py_generated as schema
 from tensorflow.lite.python.convert_phase import ConverterError
@@ -20,28 +20,22 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 
 from edgekit.errors import ConversionError
 from edgekit.pipeline.exporters.record import record
-from edgekit.pipeline.exporters.samples import calibration_samples
-from edgekit.pipeline.progress import emit
 from edgekit.pipeline.sources import SourceSpec, open_source
 from edgekit.tensors import Signature
 
 _SIGNATURE = "serving_default"
 
 
-def export(*, source: Mapping[str, Any], recipe: str, calibration: str | None, output: str) -> dict[str, Any]:
-    """Write *source* as ``.tflite`` in the precision of *recipe*; a task for a TensorFlow worker.
+def convert(*, source: Mapping[str, Any], output: str) -> dict[str, Any]:
+    """Write *source* as a float32 ``.tflite``; a task for a TensorFlow worker.
 
-    The file has one signature, ``serving_default``, with the source's own input and output names, batch size 1 and
-    the source's own (float) input and output dtypes.
-
-    Args:
-        calibration: ``.npz`` of float inputs by name, samples first; the recipe ``int8`` needs it.
+    The file has one signature, ``serving_default``, with the source's own input and output names and dtypes, batch
+    size 1.
 
     Returns:
         The export record (see `edgekit.pipeline.exporters.record.record`).
 
     Raises:
-        UsageError: ``EK-DATA``: the recipe needs calibration samples and there are none.
         ConversionError: ``EK-UNSUPPORTED``, naming operators that LiteRT has no kernel for; ``EK-EXPORT`` when the
             converter fails otherwise.
     """
@@ -49,7 +43,8 @@ def export(*, source: Mapping[str, Any], recipe: str, calibration: str | None, o
     with tempfile.TemporaryDirectory() as directory:
         _freeze(opened, directory)
         converter = tf.lite.TFLiteConverter.from_saved_model(directory, signature_keys=[_SIGNATURE])
-        _configure(converter, recipe, calibration, opened.signature)
+        # Without SELECT_TF_OPS, so that the plain runtime can run whatever comes out.
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
         try:
             data: bytes = converter.convert()
         except ConverterError as error:
@@ -80,34 +75,6 @@ def _freeze(opened: Any, directory: str) -> None:
     # Gradients of a frozen graph cannot be saved ("invalid capture"), and nobody will ask for them.
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
     tf.saved_model.save(tf.Module(), directory, signatures={_SIGNATURE: served}, options=options)
-
-
-def _configure(converter: Any, recipe: str, calibration: str | None, signature: Signature) -> None:
-    # Without SELECT_TF_OPS, so that the plain runtime can run whatever comes out.
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-    if recipe == "fp32":
-        return
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    if recipe == "fp16":
-        converter.target_spec.supported_types = [tf.float16]
-    elif recipe == "int8":
-        # The second set is for operators without an int8 kernel: they stay float between their neighbours.
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8, tf.lite.OpsSet.TFLITE_BUILTINS]
-        converter.representative_dataset = _representative(calibration, signature)
-    else:
-        raise ConversionError("EK-UNSUPPORTED", f"no recipe {recipe!r} here", "use fp32, fp16 or int8")
-
-
-def _representative(calibration: str | None, signature: Signature) -> Callable[[], Iterator[dict[str, np.ndarray]]]:
-    samples = list(calibration_samples(calibration, "int8"))
-
-    def representative() -> Iterator[dict[str, np.ndarray]]:
-        for index, sample in enumerate(samples):
-            if index % 16 == 0:
-                emit(kind="step", step="calibrating", done=index, total=len(samples))
-            yield {spec.name: sample[spec.name].astype(spec.dtype, copy=False) for spec in signature.inputs}
-
-    return representative
 
 
 def _explained(error: ConverterError) -> ConversionError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edgekit.errors import UsageError, did_you_mean
+from edgekit.fidelity import column_db
 
 
 @dataclass(frozen=True)
@@ -27,12 +28,17 @@ class Recipe:
     bytes_per_parameter: int
     minimum_snr_db: float
 
+    @property
+    def minimum_column_snr_db(self) -> float:
+        """What every single column of the outputs has to reach (see `edgekit.fidelity`)."""
+        return column_db(self.minimum_snr_db)
+
 
 RECIPES = {
     recipe.name: recipe
     for recipe in (
         Recipe("fp32", "float weights and activations, as trained", "float32", "float32", False, 4, 80.0),
-        Recipe("fp16", "half-precision weights: half the size", "float16", "float16", False, 2, 30.0),
+        Recipe("fp16", "half-precision weights: half the size", "float16", "float16", False, 2, 25.0),
         Recipe(
             "int8",
             "weights per channel and activations in int8, calibrated; float input and output: a quarter of the size",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import torch
@@ -11,12 +12,21 @@ from torchao.quantization.pt2e import MinMaxObserver
 from torchao.quantization.pt2e.quantizer import QuantizationAnnotation, QuantizationConfig, SharedQuantizationSpec
 
 from edgekit.pipeline.recipes.fold_pads import zero_pad
+from edgekit.pipeline.recipes.tail import Kind, Operator, tail
 
 _ANNOTATION = "quantization_annotation"
 _ATEN = torch.ops.aten
 _RELU6 = (_ATEN.hardtanh.default, _ATEN.hardtanh_.default, _ATEN.relu6.default, _ATEN.relu6_.default)
 _CONVOLUTIONS = (_ATEN.conv1d.default, _ATEN.conv2d.default)
 _CLAMPED = (*_CONVOLUTIONS, _ATEN.linear.default)
+_NAMES: dict[Kind, str] = {
+    "join": "cat concat concatenate stack",
+    "layout": "chunk clone contiguous expand flatten getitem permute reshape select slice split split_with_sizes "
+    "squeeze t transpose unbind unflatten unsqueeze view",
+    "elementwise": "abs add clamp div elu exp gelu hardsigmoid hardswish hardtanh leaky_relu log maximum minimum mul "
+    "neg pow prelu relu relu6 rsqrt rsub sigmoid silu softmax softplus sqrt square sub tanh",
+}
+_KINDS: dict[str, Kind] = {name: kind for kind, names in _NAMES.items() for name in names.split()}
 #: The smallest scale that XNNPACK's requantization is made for.
 _SMALLEST_SCALE = 2**-12
 
@@ -26,6 +36,8 @@ class StaticQuantizer(XNNPACKQuantizer):
 
     Ranges come from `MinMaxObserver`: as accurate as the stock ``HistogramObserver`` here, and calibration takes
     a fraction of the time.
+
+    The tail of the graph stays float (see `edgekit.pipeline.recipes.tail`).
 
     The workarounds, both for executorch 1.5.1:
 
@@ -66,6 +78,8 @@ class StaticQuantizer(XNNPACKQuantizer):
                 self._quantize_behind(node)
             elif zero_pad(node) is not None:
                 self._quantize_before(node)
+        for node in _tail(model):
+            node.meta.pop(_ANNOTATION, None)
         return model
 
     def _quantize_behind(self, activation: Node) -> None:
@@ -95,6 +109,18 @@ class StaticQuantizer(XNNPACKQuantizer):
     def _config(self) -> QuantizationConfig:
         assert self.global_config is not None
         return self.global_config
+
+
+def _tail(model: GraphModule) -> Iterator[Node]:
+    nodes = [node for node in model.graph.nodes if node.op == "call_function"]
+    operators = [Operator(_KINDS.get(_name(node)), tuple(node.all_input_nodes), (node,)) for node in nodes]
+    return (nodes[place] for place in tail(operators, model.graph.output_node().all_input_nodes))
+
+
+def _name(node: Node) -> str:
+    """Of an operator, without its overload or the underscore of one that works in place."""
+    packet = getattr(node.target, "overloadpacket", node.target)
+    return str(packet.__name__).rstrip("_")
 
 
 def dynamic_quantizer() -> XNNPACKQuantizer:

@@ -14,8 +14,9 @@ from support.phone_page import Phone, phone_at, tensors
 
 import edgekit
 from edgekit.bundle import Bundle
+from edgekit.fidelity import compare, scale
 from edgekit.runtime.preprocess import Preprocessing, Resize
-from edgekit.tensors import grouped, snr_db
+from edgekit.tensors import grouped
 
 
 @pytest.fixture(scope="module")
@@ -200,13 +201,21 @@ def test_batches_are_filled_up_as_on_the_host_and_taken_apart_again(phone: Phone
     assert found[1][:5] == samples[:, 0].tolist()
 
 
-def test_signal_to_noise_is_that_of_the_host(phone: Phone) -> None:
+@pytest.mark.parametrize("shape", [(16, 10), (4, 7, 6), (4, 6, 7), (9, 1)])
+def test_noise_is_judged_as_on_the_host(phone: Phone, shape: tuple[int, ...]) -> None:
     random = np.random.default_rng(1)
-    reference = random.normal(size=64)
-    measured = reference + random.normal(0, 1e-3, 64)
+    reference = random.normal(300, 20, size=shape)
+    measured = reference + random.normal(0, 1e-3, shape)
+    held_against = scale(reference)
+    samples = [array.reshape(len(array), -1).tolist() for array in (reference, measured)]
     found = phone.run(
-        "const {snrDb} = await page('statistics.js'); return [snrDb(all[0], all[1]), snrDb(all[0], all[0])]",
-        reference.tolist(),
-        measured.tolist(),
+        """
+        const {noiseRatios, snrDb} = await page("statistics.js");
+        const ratios = noiseRatios(all[0], all[1], all[2]);
+        return [ratios.map(snrDb), snrDb(ratios.reduce((sum, ratio) => sum + ratio, 0) / ratios.length)];
+        """,
+        *samples,
+        vars(held_against),
     )
-    assert found == pytest.approx([snr_db(reference, measured), snr_db(reference, reference)])
+    expected = compare({"output": reference}, {"output": measured})
+    assert [min(found[0]), found[1]] == pytest.approx([expected.worst.snr_db, expected.snr_db])

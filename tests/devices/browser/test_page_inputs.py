@@ -14,6 +14,7 @@ import pytest
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from small_models import PAIR, SmallModels
+from support.figures import figures
 from support.phone_page import Phone, phone_at
 
 import edgekit
@@ -48,9 +49,7 @@ def write_small_bundle(
         engines=("litert",),
         minimum_runtime={},
         producers={"made": "by a test"},
-        snr_db=100.0,
-        max_abs_diff=0.0,
-        agreement=100.0,
+        **figures(),
         delegated_share=100.0,
         undelegated_ops={},
         warnings=(),

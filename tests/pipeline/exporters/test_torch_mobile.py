@@ -12,11 +12,11 @@ from torch.ao.quantization import get_default_qconfig_mapping
 from torch.ao.quantization.quantize_fx import convert_fx, prepare_fx
 
 from edgekit.errors import EdgekitError
+from edgekit.fidelity import snr_db
 from edgekit.pipeline.exporters.torch_mobile import export
 from edgekit.pipeline.gates import check_weights
 from edgekit.pipeline.inspection import inspect_file
 from edgekit.pipeline.recipes import recipe
-from edgekit.tensors import snr_db
 
 
 @pytest.mark.parametrize(

@@ -78,8 +78,8 @@ class App {
     try {
       await this.#tryOut.pause();
       const {result, cells} = await measure(site);
-      const {outputs} = await site.files.checks();
-      const summaries = cells.map((cell) => summary(cell, outputs));
+      const {outputs, scales} = await site.files.checks();
+      const summaries = cells.map((cell) => summary(cell, outputs, scales));
       note(null);
       find("status").textContent = "Measured.";
       this.#last = result;

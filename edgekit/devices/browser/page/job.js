@@ -46,14 +46,15 @@ export class Files {
   /**
    * The check vectors, sample by sample.
    *
-   * @returns {Promise<{inputs: TypedArray[][], outputs: TypedArray[][]}>} For each sample one array per input or output,
-   *   in the signature's order.
+   * @returns {Promise<{inputs: TypedArray[][], outputs: TypedArray[][], scales: (Object|null)[]}>} For each sample one
+   *   array per input or output, in the signature's order, and what noise in each output is held against.
    */
   checks() {
     const {checks, signature} = this.job;
     return this.#once("checks", async () => ({
       inputs: await this.#samples(signature.inputs, checks.inputs),
       outputs: await this.#samples(signature.outputs, checks.outputs),
+      scales: signature.outputs.map((spec) => checks.outputs.find((each) => each.name === spec.name).scale),
     }));
   }
 

@@ -1,13 +1,13 @@
 // What was measured, for people.
 
 import {make} from "./elements.js";
-import {median, quantile, snrDb} from "./statistics.js";
+import {median, noiseRatios, quantile, snrDb} from "./statistics.js";
 
 /** Fewer samples say little of a p90. */
 const LEAST_FOR_P90 = 64;
 
-/** What is said of a cell: durations, and whether its outputs are right. */
-export function summary(cell, reference) {
+/** What is said of a cell: durations, and whether its outputs are right; `scales` are the job's, one per output. */
+export function summary(cell, reference, scales) {
   const processes = cell.processes.filter((process) => !process.failure);
   const elapsedMs = processes.flatMap((process) => process.elapsed_us).map((value) => value / 1000);
   const most = Math.max(1, ...processes.map((process) => process.calls_per_sample));
@@ -21,16 +21,24 @@ export function summary(cell, reference) {
     reason: cell.reason,
   };
   if (!cell.outputs) return said;
-  const worst = worstSnrDb(cell.outputs, reference);
-  said.correct = worst >= cell.variant.required_snr_db;
-  if (!said.correct) said.reason ||= `its outputs are wrong: SNR ${worst.toFixed(1)} dB, ${cell.variant.required_snr_db} due`;
+  const fault = faultOf(cell, reference, scales);
+  said.correct = !fault;
+  said.reason ||= fault;
   return said;
 }
 
-/** The SNR of the worst output, over all check samples; both arguments: samples, outputs, values. */
-function worstSnrDb(measured, reference) {
-  const all = (samples, place) => samples.flatMap((sample) => Array.from(sample[place]));
-  return Math.min(...reference[0].map((_, place) => snrDb(all(reference, place), all(measured, place))));
+/** Why a cell's outputs are wrong; empty when they are not. The desk has the last word. */
+function faultOf(cell, reference, scales) {
+  const at = (samples, place) => samples.map((sample) => sample[place]);
+  const ratios = scales.map((scale, place) => (
+    scale === null ? [] : noiseRatios(at(reference, place), at(cell.outputs, place), scale)
+  )).flat();
+  if (ratios.length === 0) return "";
+  const found = snrDb(ratios.reduce((sum, ratio) => sum + ratio, 0) / ratios.length);
+  const worst = snrDb(Math.max(...ratios));
+  const {snr_db: due, column_snr_db: columnDue} = cell.variant.required;
+  if (worst < columnDue) return `an output is wrong: SNR ${worst.toFixed(1)} dB, ${columnDue} due`;
+  return found < due ? `its outputs are wrong: SNR ${found.toFixed(1)} dB, ${due} due` : "";
 }
 
 /** The table of summaries. */

@@ -11,21 +11,31 @@ export function quantile(values, share) {
 
 export const median = (values) => quantile(values, 0.5);
 
-/** As in edgekit/tensors.py: identical outputs have this SNR. */
+/** As in edgekit/fidelity.py: identical outputs have this SNR, and what is rounding counts as at least that much. */
 const MOST_SNR_DB = 200;
+const ROUNDED = 1e-8;
 
-/** The signal-to-noise ratio of one array against a reference, in dB; see `snr_db` in edgekit/tensors.py. */
-export function snrDb(reference, measured) {
-  let signal = 0;
-  let noise = 0;
-  for (let index = 0; index < reference.length; index++) {
-    signal += reference[index] ** 2;
-    noise += (measured[index] - reference[index]) ** 2;
-  }
-  if (!Number.isFinite(noise)) return -MOST_SNR_DB;
-  if (noise === 0) return MOST_SNR_DB;
-  if (signal === 0) return -MOST_SNR_DB;
-  return Math.max(-MOST_SNR_DB, Math.min(MOST_SNR_DB, 10 * Math.log10(signal / noise)));
+/**
+ * Noise power over signal power of each column of one output (see `Scale` in edgekit/fidelity.py); both arguments hold
+ * one array per check sample.
+ */
+export function noiseRatios(reference, measured, {stride, signal, rounding}) {
+  const noise = new Float64Array(signal.length);
+  reference.forEach((sample, place) => sample.forEach((value, index) => {
+    noise[Math.floor(index / stride) % signal.length] += (measured[place][index] - value) ** 2;
+  }));
+  const count = reference.length * reference[0].length / signal.length;
+  return Array.from(noise, (sum, column) => {
+    const power = sum / count;
+    if (power === 0) return 0;
+    return power <= rounding[column] ? Math.min(ROUNDED, power / signal[column]) : power / signal[column];
+  });
+}
+
+/** Decibels of noise power over signal power. */
+export function snrDb(ratio) {
+  if (!Number.isFinite(ratio)) return -MOST_SNR_DB;
+  return ratio <= 0 ? MOST_SNR_DB : Math.max(-MOST_SNR_DB, Math.min(MOST_SNR_DB, -10 * Math.log10(ratio)));
 }
 
 /** Numbers that make a whole of 1, from scores of any size. */

@@ -1,0 +1,71 @@
+"""Our recipes as rules of ai-edge-quantizer, which applies them to a float ``.tflite``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_quantizer import algorithm_manager, qtyping
+from ai_edge_quantizer.recipe_manager import RecipeManager
+
+from edgekit.pipeline.recipes.tail import Kind, Operator, tail
+
+_Operation = qtyping.TFLOperationName
+_Algorithm = algorithm_manager.AlgorithmName
+_BUILTINS = {number: name for name, number in vars(schema.BuiltinOperator).items() if name.isupper()}
+
+_NAMES: dict[Kind, str] = {
+    "join": "CONCATENATION PACK",
+    "layout": "RESHAPE TRANSPOSE SQUEEZE EXPAND_DIMS SLICE STRIDED_SLICE SPLIT SPLIT_V UNPACK",
+    "elementwise": "ABS ADD DIV ELU EXP GELU HARD_SWISH LEAKY_RELU LOG LOGISTIC MAXIMUM MINIMUM MUL NEG POW PRELU RELU "
+    "RELU6 RELU_0_TO_1 RELU_N1_TO_1 RSQRT SOFTMAX SQRT SQUARE SQUARED_DIFFERENCE SUB TANH",
+}
+_KINDS: dict[str, Kind] = {name: kind for kind, names in _NAMES.items() for name in names.split()}
+#: Operators that run other subgraphs. ai-edge-quantizer 0.10.0 calibrates a loop's body by what the last pass left, and
+#: asks for ranges of the loop's own tensors that it never took ("not found in tensor_name_to_qsv").
+_CONTROL = frozenset({"CALL", "CALL_ONCE", "IF", "WHILE"})
+
+
+def rules(recipe: str, model: bytes) -> RecipeManager:
+    """The rules for *recipe* (``fp16``, ``int8`` or ``int8-dynamic``) and the float ``.tflite`` *model*.
+
+    A later rule wins. In ``int8`` loops stay float, and so does the tail (`edgekit.pipeline.recipes.tail`).
+    """
+    manager = RecipeManager()
+    if recipe == "fp16":
+        manager.add_weight_only_config(".*", _Operation.ALL_SUPPORTED, 16, algorithm_key=_Algorithm.FLOAT_CASTING)
+    elif recipe == "int8-dynamic":
+        manager.add_dynamic_config(".*", _Operation.ALL_SUPPORTED, 8)
+    else:
+        manager.add_static_config(".*", _Operation.ALL_SUPPORTED, 8, 8)
+        for border in (_Operation.INPUT, _Operation.OUTPUT):
+            manager.add_quantization_config(".*", border, algorithm_key=_Algorithm.NO_QUANTIZE)
+        for scope in _float_scopes(model):
+            only = f"^{re.escape(scope)}$"
+            manager.add_quantization_config(only, _Operation.ALL_SUPPORTED, algorithm_key=_Algorithm.NO_QUANTIZE)
+    return manager
+
+
+def _float_scopes(model: bytes) -> Iterator[str]:
+    """Scopes, in ai-edge-quantizer's sense, of the operators that stay float in ``int8``."""
+    read = schema.Model.GetRootAs(model, 0)
+    for index in range(read.SubgraphsLength()):
+        graph = read.Subgraphs(index)
+        names, operators = [], []
+        for operator in map(graph.Operators, range(graph.OperatorsLength())):
+            name = _BUILTINS.get(read.OperatorCodes(operator.OpcodeIndex()).BuiltinCode(), "")
+            sides = _numbers(operator, "Inputs"), _numbers(operator, "Outputs")
+            names.append(name)
+            operators.append(Operator(_KINDS.get(name), *sides))
+        joining = set(tail(operators, _numbers(graph, "Outputs")))
+        for place, (name, described) in enumerate(zip(names, operators, strict=True)):
+            if index > 0 or place in joining or name in _CONTROL:
+                yield "".join(f"{graph.Tensors(number).Name().decode()};" for number in described.outputs)
+
+
+def _numbers(owner: Any, side: str) -> tuple[int, ...]:
+    """The tensors on one *side* of an operator or graph; missing ones left out."""
+    numbers = map(getattr(owner, side), range(getattr(owner, f"{side}Length")()))
+    return tuple(number for number in numbers if number >= 0)
