@@ -85,11 +85,12 @@ class Fidelity:
 
         Args:
             required_snr_db: What all columns together have to reach.
-            required_column_db: What each of them has to; by default three quarters of that, and none may be lost.
+            required_column_db: What each of them has to; by default three quarters of that, and none may be lost then,
+            unless that is what the requirement allows.
         """
         if required_column_db is None:
             required_column_db = column_db(required_snr_db)
-            if self.lost is not None:
+            if self.lost is not None and required_column_db > LOST_DB:
                 return f"{self.lost.place} is lost: {self.lost.ranges}"
         for what, found, due in (
             (f"{self.worst.place} is", self.worst.snr_db, required_column_db),

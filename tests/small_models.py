@@ -153,6 +153,7 @@ def build_bundle(models: SmallModels, path: Path) -> Path:
         signature=IMAGE,
         preprocessing=PREPROCESSING.to_json(),
         labels=LABELS,
+        class_scores="output",
         variants=tuple(variants),
         recommended={"variant": "fp32.tflite", "reason": "exact"},
         source={"framework": "torch", "parameter_count": 284},

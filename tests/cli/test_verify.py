@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from small_models import SmallModels
 
-from edgekit.bundle import Bundle, sha256, write_bundle
+from edgekit.bundle import Bundle, Required, sha256, write_bundle
 from edgekit.cli.main import run
 from edgekit.runtime import environments
 from edgekit.runtime.engines import executorch
@@ -77,7 +77,7 @@ def test_outputs_that_are_off_are_named(
     bundle = rewritten(small_bundle, tmp_path / "off.edgekit", {"checks/output_0.npy": npy(reference)})
     assert run(["verify", str(bundle), "--variant", "fp32.tflite"]) == 3
     err = capsys.readouterr().err
-    assert "[EK-VERIFY]" in err and "fp32.tflite on litert" in err and "at least 80.0 dB" in err
+    assert "[EK-VERIFY]" in err and "fp32.tflite on litert" in err and "output[:, 0] is 16.8 dB" in err
 
 
 def test_a_quantized_variant_may_lose_three_db(small_bundle: Path, tmp_path: Path) -> None:
@@ -85,8 +85,8 @@ def test_a_quantized_variant_may_lose_three_db(small_bundle: Path, tmp_path: Pat
         entry = opened.manifest.variants[1]
         rows = verify(opened, machine=read_machine(), threads=1, variant=entry.name)
         (row,) = (row for row in rows if row.status == "passed")
-        assert row.required_snr_db == pytest.approx(entry.snr_db - 3, abs=0.01)
-    better = rewritten(small_bundle, tmp_path / "b.edgekit", {}, recipe="fp16", snr_db=150.0)
+        assert entry.required is not None and row.required_snr_db == entry.required.snr_db
+    better = rewritten(small_bundle, tmp_path / "b.edgekit", {}, recipe="fp16", required=Required(147.0, 60.0))
     with Bundle.open(better) as opened:
         row = verify(opened, machine=read_machine(), threads=1, variant="fp32.tflite")[0]
     assert row.status == "failed" and "147.0 dB" in row.reason

@@ -176,6 +176,7 @@ EXPORTS = (
     ("mobile", "int8"),
     ("squeeze", "fp32"),
     ("sequence", "int8"),
+    ("detector", "int8"),
     ("exported", "fp32"),
     ("exported", "int8"),
 )

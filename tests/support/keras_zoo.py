@@ -49,6 +49,16 @@ def windows() -> keras.Model:
     return keras.Model(image, layers.Dense(5, activation="softmax")(layers.Flatten()(x)), name="windows")
 
 
+def detector() -> keras.Model:
+    """Boxes in pixels beside scores between 0 and 1 in one output; a product that is computed in place."""
+    image = keras.Input((32, 32, 3), name="image")
+    x = layers.Conv2D(16, 3, 2, padding="same", activation="relu")(image)
+    x = layers.Conv2D(16, 3, 2, padding="same", activation="relu")(x)
+    boxes = layers.Rescaling(300.0)(layers.Conv2D(4, 1)(x))
+    scores = layers.Conv2D(3, 1, activation="sigmoid")(x)
+    return keras.Model(image, layers.Reshape((64, 7))(layers.Concatenate()([boxes, scores])), name="detector")
+
+
 def sequence() -> keras.Model:
     series = keras.Input((50, 6), name="series")
     x = layers.Conv1D(12, 5, 2, padding="same")(series)
@@ -150,7 +160,7 @@ def mobilenet_v2() -> keras.Model:
     return keras.applications.MobileNetV2((64, 64, 3), alpha=0.35, weights=None, classes=10, classifier_activation=None)
 
 
-MODELS = (mobile, windows, sequence, series, segmentation, squeeze, perceptron, words, nested, mobilenet_v2)
+MODELS = (mobile, windows, detector, sequence, series, segmentation, squeeze, perceptron, words, nested, mobilenet_v2)
 
 
 def samples(model: keras.Model, count: int, seed: int = 1) -> list[np.ndarray]:

@@ -21,6 +21,7 @@ QUALITY = {
     "mobile int8": 22,
     "squeeze fp32": 100,
     "sequence int8": 19,
+    "detector int8": 25,
     "exported fp32": 100,
     "exported int8": 22,
 }
