@@ -1,0 +1,103 @@
+"""Judge and gates on thousands of small random models: what is dead or swapped is refused, what is equal is not.
+
+EDGEKIT_GENERATED=10000 runs as many; each model follows from its number.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from support.generated import SAMPLES, Generated, generate
+
+from edgekit.errors import ConversionError
+from edgekit.fidelity import channel_axes
+from edgekit.pipeline.check import judge
+from edgekit.pipeline.gates import check_weights
+from edgekit.pipeline.inspection import FileFacts
+from edgekit.pipeline.recipes import RECIPES
+
+_COUNT = int(os.environ.get("EDGEKIT_GENERATED", "120"))
+_SHARDS = 4
+#: A column that a damage is done to varies by at least this part of its largest value, and by as much as probabilities
+#: have to.
+_VARIES, _PROBABILITY = 1e-3, 3 / 256
+
+Outputs = dict[str, np.ndarray]
+
+
+@pytest.mark.parametrize("shard", range(_SHARDS))
+def test_dead_and_swapped_is_refused_and_equal_is_not(shard: int) -> None:
+    damages = 0
+    for seed in range(shard, _COUNT, _SHARDS):
+        made = generate(seed)
+        assert refusal(made, made.outputs, "fp32") is None
+        assert refusal(made, made.precisely, "fp32") is None, seed
+        for what, measured in damaged(made):
+            damages += 1
+            for recipe in RECIPES:
+                assert refusal(made, measured, recipe) is not None, f"model {seed}: {what} passes as {recipe}"
+    assert damages > _COUNT / _SHARDS
+
+
+@pytest.mark.parametrize("shard", range(_SHARDS))
+def test_a_file_of_all_weights_passes_and_one_of_half_of_them_does_not(shard: int) -> None:
+    for seed in range(shard, _COUNT, _SHARDS):
+        weights, biases = generate(seed).weights
+        for share, passes in ((1, True), (0.5, False)):
+            held = [{"float32": int(4 * share * count)} for count in (weights, biases)]
+            facts = FileFacts(*held, operators={}, kinds=(), delegated_share=100.0)
+            size = sum(each["float32"] for each in held) + 4096
+            refused = check_weights(facts, RECIPES["fp32"], weights + biases, size)
+            assert (refused is None) == passes, f"model {seed}: {refused}"
+
+
+def refusal(made: Generated, measured: Outputs, recipe: str) -> str | None:
+    try:
+        judge(
+            RECIPES[recipe], made.outputs, measured, lambda _: None, None,
+            class_scores=None, check_samples=np.arange(SAMPLES // 3),
+        )  # fmt: skip
+    except ConversionError as error:
+        return error.message
+    return None
+
+
+def damaged(made: Generated) -> Iterator[tuple[str, Outputs]]:
+    """The outputs with a column that does not move any more, with two columns or two outputs in each other's place."""
+    random = np.random.default_rng(made.seed)
+    for name, array in made.outputs.items():
+        axis = channel_axes(array.shape)[0]
+        if axis is None:
+            continue
+        columns = [index for index in range(array.shape[axis]) if _varies(np.take(array, index, axis))]
+        if columns:
+            killed = np.moveaxis(array.copy(), axis, 0)
+            killed[columns[0]] = np.median(killed[columns[0]]) if random.random() < 0.5 else 0
+            yield f"{name} with a dead column {columns[0]}", {**made.outputs, name: np.moveaxis(killed, 0, axis)}
+        if len(columns) > 1 and _differ(*(np.take(array, columns[place], axis) for place in (0, -1))):
+            swapped = np.moveaxis(array.copy(), axis, 0)
+            swapped[[columns[0], columns[-1]]] = swapped[[columns[-1], columns[0]]]
+            yield f"{name} with swapped columns", {**made.outputs, name: np.moveaxis(swapped, 0, axis)}
+    names = list(made.outputs)
+    for one, other in itertools.pairwise(names):
+        first, second = made.outputs[one], made.outputs[other]
+        if first.shape == second.shape and first.dtype == second.dtype and _varies(first) and _differ(first, second):
+            yield f"{one} and {other} swapped", {**made.outputs, one: second, other: first}
+
+
+def _differ(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether one in the other's place is noise as large as what it says."""
+    first, second = (np.asarray(array, np.float64) for array in (one, other))
+    return bool(np.square(first - second).mean() > max(first.var(), second.var()))
+
+
+def _varies(column: np.ndarray) -> bool:
+    values = column.astype(np.float64)
+    size = np.abs(values).max()
+    spread = values.std()
+    likely = column.dtype.kind == "f" and values.min() > 0 and values.max() <= 1
+    return bool(spread > _VARIES * size and (not likely or spread > _PROBABILITY))
