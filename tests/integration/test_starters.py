@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from integration.conftest import changed, with_variant, write_starter
 from support.bundles import only
+from support.figures import not_run
 from support.sources import faults, node, script_faults, sources
 
 from edgekit.bundle import Bundle
@@ -137,7 +138,7 @@ def test_the_file_for_a_gpu_is_that_for_the_cpu(small_bundle: Path, platform: st
 
 
 def test_what_nothing_here_ran_says_so(small_bundle: Path, tmp_path: Path) -> None:
-    facts = {"backend": "coreml", "snr_db": None, "max_abs_diff": None, "agreement": None}
+    facts = {"backend": "coreml", **not_run()}
     bundle = with_variant(small_bundle, tmp_path / "coreml.edgekit", "fp32.pte", **facts)
     folder = write_starter(bundle, "ios", tmp_path / "starter", "fp32.pte")
     assert "has never run" in (folder / "README.md").read_text(encoding="utf-8")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.figures import figures
+from support.figures import figures, not_run
 
 from edgekit.bundle import Variant
 from edgekit.errors import UsageError
@@ -125,8 +125,7 @@ def variant(name: str, drop: float | None = 0.0, agreement: float = 100.0, **cha
 
 def exported(name: str, backend: str) -> Variant:
     """A file that was not run."""
-    unknown = dict.fromkeys((*figures(), "accuracy", "accuracy_drop"))
-    return replace(variant(name), backend=backend, **unknown)
+    return replace(variant(name), backend=backend, **not_run())
 
 
 def test_int8_is_recommended_while_it_keeps_the_accuracy() -> None:

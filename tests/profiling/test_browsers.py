@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 from support import phone_profiles, profiles
+from support.figures import not_run
 from support.phone_profiles import DIFFERENT, IPHONE, PHONE, PIXEL, record
 
 from edgekit.bundle import Variant
@@ -154,9 +155,7 @@ def test_phones_of_a_kind_are_compared_and_others_are_not() -> None:
 
 
 def exported(variant: Variant) -> Variant:
-    return replace(
-        variant, snr_db=None, max_abs_diff=None, agreement=None, accuracy=None, accuracy_drop=None, backend="vulkan"
-    )
+    return replace(variant, backend="vulkan", **not_run())
 
 
 def test_what_was_exported_and_not_run_is_never_recommended(merged: Profile) -> None:

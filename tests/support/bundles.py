@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from support.figures import not_run
+
 from edgekit.bundle import Bundle, sha256, write_bundle
 
 
@@ -32,7 +34,7 @@ def with_file(bundle: Path, variant: str, data: bytes, into: Path) -> Path:
 
 def as_exported(bundle: Path, variant: str, backend: str, into: Path) -> Path:
     """A bundle at *into* whose *variant* is said to be for *backend*, and was not run."""
-    unknown = dict.fromkeys(("snr_db", "max_abs_diff", "agreement", "accuracy", "accuracy_drop"))
+    unknown = not_run()
     with Bundle.open(bundle) as opened:
         manifest = opened.manifest
         files = {name: opened.read(name) for name in manifest.files}

@@ -7,6 +7,11 @@ from typing import Any
 from edgekit.bundle import Required
 
 
+def not_run() -> dict[str, None]:
+    """Fields of a `Variant` that was exported, not run."""
+    return dict.fromkeys([*figures(), "accuracy", "accuracy_drop"])
+
+
 def figures(
     snr_db: float = 120.0, *, recipe: str = "fp32", agreement: float | None = 100.0, max_abs_diff: float = 0.0
 ) -> dict[str, Any]:

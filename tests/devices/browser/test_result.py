@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.posted import IPHONE, PIXEL, SETTINGS, cell, document, outputs, process, text
 
-from edgekit.bundle import Bundle, write_bundle
+from edgekit.bundle import Bundle, Required, write_bundle
 from edgekit.devices.browser.posted import read_progress
 from edgekit.devices.browser.result import read_result, system
 from edgekit.errors import UsageError
@@ -78,7 +78,7 @@ def test_a_profile_with_it_is_written_and_read_again(small_bundle: Path) -> None
 def test_wrong_outputs_fail_the_row_whatever_the_page_says(small_bundle: Path) -> None:
     wrong = [[text(array[:, ::-1]) for array in sample] for sample in outputs(small_bundle, "fp32.tflite")]
     _, (made,) = read(small_bundle, document(small_bundle, cell(small_bundle, check_outputs=wrong)))
-    assert made.status == "failed" and made.reason.startswith("wrong outputs: SNR ")
+    assert made.status == "failed" and made.reason.startswith("wrong outputs: output[:, ")
     _, (made,) = read(small_bundle, document(small_bundle, cell(small_bundle, check_outputs=None)))
     assert (made.status, made.reason) == ("failed", "its outputs for the check samples were not posted")
     broken = [
@@ -113,7 +113,7 @@ def test_other_labels_are_counted(small_bundle: Path, tmp_path: Path) -> None:
     """In a bundle whose variant was so lossy at the build that a swapped label passes."""
     with Bundle.open(small_bundle) as opened:
         files = {name: opened.read(name) for name in opened.manifest.files}
-        lossy = replace(opened.manifest.variant("int8-dynamic.tflite"), snr_db=3.0)
+        lossy = replace(opened.manifest.variant("int8-dynamic.tflite"), required=Required(-20.0, -40.0))
         write_bundle(replace(opened.manifest, variants=(lossy,), recommended={"variant": lossy.name, "reason": ""}), {
             name: data for name, data in files.items() if not name.startswith("variants/") or name == lossy.file
         }, tmp_path / "lossy.edgekit")  # fmt: skip
