@@ -1,4 +1,9 @@
-"""Fixtures that several test files share."""
+"""Which tests run, and fixtures that several test files share.
+
+A test that needs more than pip brings (a browser, an SSH server, an emulator, root, a compiler of the machine's, Debian's
+packages) has the mark ``system``: by itself, or because it asks, directly or not, for a fixture that asks for `system`.
+Whether the machine has it plays no part: all other tests see no such program anywhere (`support.bare_machine`).
+"""
 
 from __future__ import annotations
 
@@ -7,13 +12,73 @@ import pickle
 import re
 import subprocess
 import sysconfig
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from small_models import SmallModels, build_bundle, build_models
+from support.bare_machine import BareMachine
 from support.shared import Shared
 
 _ROOT = Path(__file__).parent.parent
+_BARE = pytest.StashKey[BareMachine]()
+_LEFT_OUT = pytest.StashKey[Counter[str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Without ``-m``, what takes minutes is left out; and what is ``system``, unless ``-m`` speaks of it."""
+    asked = config.option.markexpr or "not slow"
+    config.option.markexpr = asked if "system" in asked else f"({asked}) and not system"
+    folder = tempfile.TemporaryDirectory(prefix="edgekit-programs-")
+    config.add_cleanup(folder.cleanup)
+    config.stash[_BARE] = BareMachine(Path(folder.name))
+    config.stash[_LEFT_OUT] = Counter()
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    if "system" in getattr(item, "fixturenames", ()):
+        item.add_marker("system")
+
+
+def pytest_deselected(items: Sequence[pytest.Item]) -> None:
+    for item in items:
+        mark = "system" if item.get_closest_marker("system") else "slow" if item.get_closest_marker("slow") else ""
+        item.config.stash[_LEFT_OUT][mark] += 1
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    if item.get_closest_marker("system"):
+        return (yield)
+    with item.config.stash[_BARE].only():
+        return (yield)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workeroutput"):  # a process of pytest-xdist; each has collected the same
+        session.config.workeroutput["left_out"] = dict(session.config.stash[_LEFT_OUT])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    left_out = getattr(node, "workeroutput", {}).get("left_out", {})
+    node.config.stash[_LEFT_OUT] |= Counter(left_out)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    left_out = config.stash[_LEFT_OUT]
+    said = [f"{left_out['system']} tests that need more than pip brings (pytest -m system)"] if left_out["system"] else []
+    said += [f"{left_out['slow']} that take minutes (pytest -m slow)"] if left_out["slow"] else []
+    if said:
+        terminalreporter.write_line(f"left out: {', '.join(said)}")
+
+
+@pytest.fixture(scope="session")
+def system() -> None:
+    """Whatever asks for this needs programs or rights that pip does not bring: see above."""
 
 
 @pytest.fixture(scope="session", autouse=True)

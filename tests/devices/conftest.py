@@ -19,7 +19,7 @@ def fetched() -> Path:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshServer]:
+def server(system: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshServer]:
     """Shared by the tests of a file."""
     with SshServer(tmp_path_factory.mktemp("ssh")) as server:
         yield server

@@ -179,7 +179,7 @@ def test_edgekit_alone_is_its_device_side(sent: dict[str, Part], small_bundle: P
 
 
 @pytest.fixture(scope="module")
-def on_a_board(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
+def on_a_board(system: None, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
     """Runs arm64 Python, with nothing installed for it, on an emulated Raspberry Pi 4 that has the parts."""
     system = guest.SYSTEMS["aarch64"]
     Shared.once("emulator", lambda _: guest.set_up(system, quiet))
@@ -272,6 +272,7 @@ def test_what_cannot_work_is_refused_at_once(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("lacking", [{"python": None}, {"python": "3.9.2"}, {"glibc": None}])
 def test_a_board_without_a_python_that_fits_gets_a_runner_for_its_formats(lacking: dict[str, str | None]) -> None:
     machine, lines = dataclasses.replace(PI, page_bytes=16384, **lacking), list[str]()  # type: ignore[arg-type]

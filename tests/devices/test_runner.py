@@ -64,7 +64,7 @@ class Here:
 
 
 @pytest.fixture(scope="module")
-def program(fetched: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def program(system: None, fetched: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runner")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EDGEKIT_HOME", str(fetched))

@@ -77,7 +77,7 @@ def home(fetched: Path) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def pack() -> Part:
+def pack(system: None) -> Part:
     return runner_pack.runner_part("aarch64", ("tflite", "pte"), quiet)
 
 
@@ -185,6 +185,7 @@ def test_a_wrong_file_is_said(jail: Jail, format: str) -> None:
     assert code == 1 and answer["error"]
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("format", ["tflite", "pte"])
 def test_its_script_starts_it_on_a_real_machine(small_models: SmallModels, tmp_path: Path, format: str) -> None:
     pack = runner_pack.runner_part(platform.machine(), [format], quiet)

@@ -33,6 +33,7 @@ def home(fetched: Path) -> Iterator[None]:
         yield
 
 
+@pytest.mark.system
 def test_there_is_a_stock_for_each_python_and_for_none() -> None:
     target = load_target("rpi4")
     assert target.system is not None

@@ -21,7 +21,7 @@ def layer_cache(pytestconfig: pytest.Config) -> Path:
 
 
 @pytest.fixture(scope="module")
-def make_board(layer_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeBoard]:
+def make_board(system: None, layer_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeBoard]:
     """Makes boards that are on until the tests of a file are done; takes what `Board` takes."""
     with ExitStack() as boards:
 

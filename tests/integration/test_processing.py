@@ -151,6 +151,7 @@ KOTLIN_SERIES = """
 
 
 @pytest.mark.slow
+@pytest.mark.system
 def test_starters_compile_and_work_in_kotlin(
     picture_bundle: Path, series_bundle: Path, pair_bundle: Path, tmp_path: Path
 ) -> None:

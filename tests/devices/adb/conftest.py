@@ -34,7 +34,7 @@ def adb(adb_program: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch
 
 
 @pytest.fixture(scope="session")
-def device_system() -> Path:
+def device_system(system: None) -> Path:
     """The files of simulated devices; asked for before a test has an ``$EDGEKIT_HOME`` of its own."""
     return system.directory()
 

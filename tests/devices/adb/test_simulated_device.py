@@ -277,6 +277,7 @@ def descendants(process: int) -> dict[int, str]:
     return found
 
 
+@pytest.mark.system
 def test_what_this_machine_lacks_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(AssertionError) as caught:

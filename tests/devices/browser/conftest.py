@@ -19,7 +19,7 @@ def assets_folder() -> Path:
 
 
 @pytest.fixture(scope="module")
-def browser(assets_folder: Path) -> Iterator[webdriver.Chrome]:
+def browser(system: None, assets_folder: Path) -> Iterator[webdriver.Chrome]:
     """Chromium with a phone's screen."""
     driver = start_browser(*FAKE_CAMERA)
     yield driver

@@ -150,6 +150,7 @@ def test_the_build_for_browsers_without_relaxed_simd(
         assert np.array_equal(outputs(phone, "int8.tflite").argmax(1), native["int8.tflite"].argmax(1))
 
 
+@pytest.mark.system
 def test_a_gpu_gives_what_it_gives(assets_folder: Path, digits_bundle: Path, native: dict[str, np.ndarray]) -> None:
     browser = start_browser(*SOFTWARE_GPU)
     try:

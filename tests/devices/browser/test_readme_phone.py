@@ -14,6 +14,7 @@ from support.readme import ROOT, call, commands
 
 
 @pytest.mark.slow
+@pytest.mark.system
 def test_commands_one_after_the_other(digits_bundle: Path) -> None:
     setup, phone = commands("phone")
     call(setup)

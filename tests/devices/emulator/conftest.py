@@ -11,7 +11,7 @@ from edgekit.devices.emulator import guest
 
 
 @pytest.fixture
-def emulator_home(fetched: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def emulator_home(system: None, fetched: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An ``$EDGEKIT_HOME`` in which emulated boards are set up."""
     monkeypatch.setenv("EDGEKIT_HOME", str(fetched))
     Shared.once("emulator", lambda _: guest.set_up(guest.SYSTEMS["aarch64"], lambda line: None))

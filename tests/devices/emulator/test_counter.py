@@ -12,7 +12,7 @@ from edgekit.errors import DeviceError
 
 
 @pytest.fixture
-def real(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> qemu.Qemu:
+def real(system: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> qemu.Qemu:
     monkeypatch.setenv("EDGEKIT_HOME", str(tmp_path / "home"))
     return qemu.require("aarch64")
 
