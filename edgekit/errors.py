@@ -16,6 +16,7 @@ CODES = {
     "EK-DATA": "the project's data is empty, malformed, not finite or does not fit the model",
     "EK-TARGET": "the target is unknown or its file is wrong",
     "EK-SPACE": "there is not enough free disk space",
+    "EK-FOREIGN": "a folder that edgekit keeps things in is open to others, or what lies there was changed",
     "EK-WRITE": "an output cannot be written",
     "EK-DIVERGED": "training produced a loss that is not finite",
     "EK-CHECKPOINT": "a checkpoint or weight file cannot be read or does not fit the model",

@@ -1,7 +1,8 @@
 """Which tests run, and fixtures that several test files share.
 
-A test that needs more than pip brings (a browser, an SSH server, an emulator, root, a compiler of the machine's, Debian's
-packages) has the mark ``system``: by itself, or because it asks, directly or not, for a fixture that asks for `system`.
+A test that needs more than pip brings (a browser, an SSH server, an emulator, root, a compiler of the machine's,
+Debian's packages) has the mark ``system``: by itself, or because it asks, directly or not, for a fixture that asks for
+`system`.
 Whether the machine has it plays no part: all other tests see no such program anywhere (`support.bare_machine`).
 """
 
@@ -70,8 +71,8 @@ def pytest_testnodedown(node: Any) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     left_out = config.stash[_LEFT_OUT]
-    said = [f"{left_out['system']} tests that need more than pip brings (pytest -m system)"] if left_out["system"] else []
-    said += [f"{left_out['slow']} that take minutes (pytest -m slow)"] if left_out["slow"] else []
+    kinds = {"system": "need more than pip brings (pytest -m system)", "slow": "take minutes (pytest -m slow)"}
+    said = [f"{left_out[kind]} tests that {words}" for kind, words in kinds.items() if left_out[kind]]
     if said:
         terminalreporter.write_line(f"left out: {', '.join(said)}")
 

@@ -10,10 +10,9 @@ from pathlib import Path
 
 from edgekit.devices import wheels
 from edgekit.devices.part import Entry, Part, make_part
-from edgekit.devices.wheels import Wheel
 from edgekit.errors import EdgekitError
 from edgekit.runtime import native
-from edgekit.runtime.native import build
+from edgekit.runtime.native import build, compilers
 
 NOTICES = Path(__file__).parent / "notices"
 
@@ -56,40 +55,39 @@ def core(architecture: str, report: Callable[[str], None], *, download: bool = T
 
     Raises:
         DeviceError: ``EK-DEVICE``: ExecuTorch has no libraries for such a device.
-        EdgekitError: ``EK-MISSING-PACKAGE``: the wheel is not here; ``EK-MISSING-PACKAGE``, ``EK-ENGINE``: as
-            `binaries`.
+        EdgekitError: ``EK-MISSING-PACKAGE``: nothing is prebuilt, and the wheel or a compiler for *architecture* is not
+            here; ``EK-ENGINE``: the compiler failed; ``EK-FOREIGN``: what was built is not what lies there now.
     """
-    wheel = _wheel(architecture)
-    folder = binaries(architecture, report, download=download)
+    wheel = wheels.find(f"executorch=={native.EXECUTORCH}", None, architecture, None)
+    folder = native.prebuilt(architecture) or native.built(architecture, native.LIBRARY)
+    if folder is None:
+        _require_compiler(architecture)  # said before the download
     path = wheels.obtain(wheel, report, download=download)
+    if folder is None:
+        report(f"building the ExecuTorch core for {architecture}")
+        with tempfile.TemporaryDirectory(prefix="edgekit-executorch-") as scratch:
+            folder = build.library_once(architecture, build.unpack(path, Path(scratch)))
     return Core(f"{native.key(architecture)} {wheel.sha256}", folder, path)
 
 
-def binaries(architecture: str, report: Callable[[str], None], *, download: bool = True) -> Path:
-    """The folder with the core's library and the runner: those this package brings, or built here, for which the
-    wheel of executorch has headers. Arguments as for `core`.
+def runner(architecture: str, report: Callable[[str], None]) -> Path:
+    """The runner's program for *architecture*: the one this package brings, or one built here.
 
     Raises:
-        DeviceError: ``EK-DEVICE``: there are none for such a device.
-        EdgekitError: ``EK-MISSING-PACKAGE``: nothing is prebuilt, and the wheel or a compiler for *architecture* is not
-            here; ``EK-ENGINE``: the compiler failed.
+        EdgekitError: As for `core`.
     """
-    wheel = _wheel(architecture)
-    folder = native.prebuilt(architecture) or native.local(architecture)
-    if folder.is_dir():
-        return folder
-    if native.compiler(architecture) is None:  # said before the download
-        hint = f"on Debian or Ubuntu: apt-get install {native.compiler_package(architecture)}"
+    folder = native.prebuilt(architecture) or native.built(architecture, native.RUNNER)
+    if folder is None:
+        _require_compiler(architecture)
+        report(f"building the runner for {architecture}")
+        folder = build.runner_once(architecture)
+    return folder / native.RUNNER
+
+
+def _require_compiler(architecture: str) -> None:
+    if compilers.find(architecture) is None:
         reason = f"this edgekit brings no ExecuTorch core for {architecture}, and no compiler to build it is here"
-        raise EdgekitError("EK-MISSING-PACKAGE", reason, hint)
-    path = wheels.obtain(wheel, report, download=download)
-    report(f"building the ExecuTorch core for {architecture}")
-    with tempfile.TemporaryDirectory(prefix="edgekit-executorch-") as scratch:
-        return build.build_once(architecture, build.unpack(path, Path(scratch)))
-
-
-def _wheel(architecture: str) -> Wheel:
-    return wheels.find(f"executorch=={native.EXECUTORCH}", None, architecture, None)
+        raise EdgekitError("EK-MISSING-PACKAGE", reason, compilers.install_hint(architecture))
 
 
 def core_part(architecture: str, report: Callable[[str], None], *, download: bool = True) -> Part:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit.bundle import replacing, sha256
+from edgekit.private import private_folder
 from edgekit.runtime.environments import home
 
 #: Changes whenever the same entries would be written as other bytes.
@@ -78,6 +79,7 @@ def make_part(
     if known is None:
         report(f"packing {name}")
         files = sorted(entries(), key=lambda entry: entry.path)
+        private_folder(archive.parent)
         with replacing(archive) as temporary:
             temporary.write_bytes(pack(files))
         known = _digest(archive), sum(len(entry.data) for entry in files)

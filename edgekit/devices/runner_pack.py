@@ -9,7 +9,6 @@ libraries that it carries are those that the bundle's formats need, and no other
 from __future__ import annotations
 
 import struct
-import subprocess
 import zipfile
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
@@ -21,8 +20,10 @@ from edgekit.devices.core import NOTICES
 from edgekit.devices.part import Entry, Part, make_part
 from edgekit.devices.wheels import Wheel
 from edgekit.errors import DeviceError
+from edgekit.private import is_sealed
 from edgekit.runtime import native
 from edgekit.runtime.environments import home
+from edgekit.runtime.native import compilers
 
 #: The script that starts it.
 SCRIPT = "run.sh"
@@ -101,7 +102,7 @@ def runner_part(
     refusals = [why_not(format, architecture) for format in formats]
     if all(refusals):
         raise DeviceError("EK-DEVICE", next(filter(None, refusals), "there is no file to run"), _hint(architecture))
-    folder = core.binaries(architecture, report, download=download)
+    program = core.runner(architecture, report)
     engines: list[core.Core | _LiteRT] = []
     names = []
     if "pte" in formats:
@@ -115,7 +116,7 @@ def runner_part(
     parts += [sha256(path.read_bytes()) for path in libraries]
 
     def entries() -> Iterator[Entry]:
-        yield Entry(native.RUNNER, (folder / native.RUNNER).read_bytes(), executable=True)
+        yield Entry(native.RUNNER, program.read_bytes(), executable=True)
         found = {entry.path: entry for engine in engines for entry in engine.entries()}  # both have Apache's licence
         yield from found.values()
         yield from _base(architecture, libraries)
@@ -167,23 +168,18 @@ def _litert(architecture: str, report: Callable[[str], None], download: bool) ->
 def _libraries(architecture: str, report: Callable[[str], None]) -> tuple[Path, ...]:
     """Loader, C and C++ libraries: the compiler's own, or Debian's where there is no compiler, or an old one."""
     names = (_LOADERS[architecture], *_LIBRARIES)
-    compiler = native.compiler(architecture)
+    compiler = compilers.find(architecture)
     if compiler is not None:
-        found = tuple(_of_compiler(compiler, name) for name in names)
-        if all(_NEEDED[path.name] in path.read_bytes() for path in found if path.name in _NEEDED):
+        found = tuple(path for name in names if (path := compiler.library(name)) is not None)
+        complete = len(found) == len(names)
+        if complete and all(_NEEDED[path.name] in path.read_bytes() for path in found if path.name in _NEEDED):
             return found
     from edgekit.devices.emulator import debian
 
     root = home() / "runner-libraries" / architecture
-    if not root.is_dir():
+    if not is_sealed(root):
         debian.unpack(("libc6", "libstdc++6", "libgcc-s1"), architecture, root, report)
     return tuple(root / "usr/lib" / f"{architecture}-linux-gnu" / name for name in names)
-
-
-def _of_compiler(compiler: str, library: str) -> Path:
-    command = [compiler, f"-print-file-name={library}"]
-    found = subprocess.run(command, capture_output=True, text=True, check=True)
-    return Path(found.stdout.strip())
 
 
 def _formats() -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import subprocess
 import sys
 import tempfile
 import tomllib
@@ -20,6 +19,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from edgekit.errors import DeviceError, EdgekitError, UsageError, did_you_mean
+from edgekit.private import private_folder
+from edgekit.runtime import pip
 from edgekit.runtime.engines.base import version_numbers
 from edgekit.runtime.environments import home
 
@@ -155,12 +156,12 @@ def obtain(wheel: Wheel, report: Callable[[str], None], *, download: bool = True
         reason = f"fetching {wheel.file} needs pip, which {sys.executable} does not have"
         raise EdgekitError("EK-MISSING-PACKAGE", reason, f"{sys.executable} -m ensurepip, {by_hand}")
     report(f"fetching {wheel.file} ({_megabytes(wheel)})")
-    destination.parent.mkdir(parents=True, exist_ok=True)
+    private_folder(destination.parent)
     with tempfile.TemporaryDirectory(prefix=".fetch-", dir=destination.parent) as name:
         folder = Path(name)
         problem = _download(wheel, folder)
         if problem is None and not _is_intact(folder / wheel.file, wheel):
-            problem = "what pip fetched is another file"
+            problem = "what the package index sent is another file than the pinned one"
         if problem is not None:
             hint = f"is the package index reachable? Connect once, {by_hand}"
             raise EdgekitError("EK-MISSING-PACKAGE", f"cannot fetch {wheel.file}: {problem}", hint)
@@ -170,21 +171,11 @@ def obtain(wheel: Wheel, report: Callable[[str], None], *, download: bool = True
 
 def _download(wheel: Wheel, folder: Path) -> str | None:
     """Have pip put exactly *wheel* into *folder*; what went wrong, in one line, or None."""
-    wanted = folder / "requirements.txt"
-    wanted.write_text(f"{wheel.requirement} --hash=sha256:{wheel.sha256}\n", encoding="utf-8")
     tags = [argument for platform in wheel.platforms for argument in ("--platform", platform)]
     abi = wheel.file.split("-")[2]
     python = ["--python-version", f"3.{abi.removeprefix('cp3')}"] if abi.startswith("cp3") else []
-    quiet = ["--quiet", "--disable-pip-version-check", "--no-input", "--retries", "2", "--timeout", "30"]
-    exact = ["--no-deps", "--only-binary", ":all:", "--require-hashes", "--requirement", str(wanted)]
-    command = [sys.executable, "-m", "pip", "download", *quiet, *tags, *python, *exact, "--dest", str(folder)]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    if result.returncode == 0:
-        return None
-    if "Retrying (" in result.stderr:  # pip goes on to say that there is no such package
-        return "the package index cannot be reached"
-    lines = [line for line in result.stderr.splitlines() if line.startswith("ERROR")]
-    return (lines[0].removeprefix("ERROR: ") if lines else f"pip ended with exit code {result.returncode}")[:300]
+    files = {wheel.requirement: (wheel.sha256,)}
+    return pip.fetch(sys.executable, "download", files, folder, *tags, *python, "--dest", str(folder))
 
 
 def _is_intact(path: Path, wheel: Wheel) -> bool:

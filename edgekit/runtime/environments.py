@@ -1,12 +1,11 @@
 """Separate environments for engines whose packages cannot live beside the others'.
 
 An environment is a virtual environment under ``$EDGEKIT_HOME/environments/NAME`` (by default
-``~/.local/share/edgekit``). A marker file, written last, says that it is complete.
+``~/.local/share/edgekit``). It is sealed when it is complete, and used only as it was then.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -17,9 +16,8 @@ from pathlib import Path
 
 import edgekit
 from edgekit.errors import EdgekitError, UsageError, did_you_mean
+from edgekit.private import check_private, is_sealed, private_folder, seal, unseal
 from edgekit.runtime.engines.base import package_version
-
-_MARKER = "edgekit-environment.json"
 
 #: Loads exactly this edgekit in another Python, and nothing else from where it is installed.
 _BOOT = """\
@@ -41,39 +39,66 @@ class Environment:
 
     Attributes:
         name: The engine it is for.
-        requirements: Arguments to ``pip install``; the first is the engine's own package, pinned with ``==``.
+        files: All that is installed there: a requirement (``NAME==VERSION``) -> the SHA-256 of the wheels that may
+            come for it, one for each Python and processor. The first is the engine's own package.
         pythons: Versions of Python that have wheels for it and run edgekit, best first.
         conflicts: Packages with the major version from which on the engine fails beside them.
     """
 
     name: str
-    requirements: tuple[str, ...]
+    files: Mapping[str, tuple[str, ...]]
     pythons: tuple[str, ...]
     conflicts: Mapping[str, int]
 
     @property
     def version(self) -> str:
-        return self.requirements[0].partition("==")[2]
+        return next(iter(self.files)).partition("==")[2]
 
+
+# For Python 3.11 and 3.10, on x86_64 and on aarch64.
+_TFLITE_RUNTIME = {
+    "tflite-runtime==2.14.0": (
+        "195ab752e7e57329a68e54dd3dd5439fad888b9bff1be0f0dc042a3237a90e4d",
+        "ce9fa5d770a9725c746dcbf6f59f3178233b3759f09982e8b2db8d2234c333b0",
+        "bb11df4283e281cd609c621ac9470ad0cb5674408593272d7593a2c6bde8a808",
+        "d38c6885f5e9673c11a61ccec5cad7c032ab97340718d26b17794137f398b780",
+    ),
+    "numpy==1.26.4": (
+        "666dbfb6ec68962c033a450943ded891bed2d54e6755e35e5835d63f4f6931d5",
+        "7ab55401287bfec946ced39700c053796e7cc0e3acbef09993a9ad2adba6ca6e",
+        "ffa75af20b44f8dba823498024771d5ac50620e6915abac414251bd971b4529f",
+        "d209d8969599b27ad20994c8e41936ee0964e6da07478d6c35016bc386b66ad4",
+    ),
+}
 
 ENVIRONMENTS = {
     environment.name: environment
     for environment in (
         # tflite-runtime 2.14.0 declares numpy>=1.23.2, but with numpy 2 it fails at the first model.
-        Environment("tflite-runtime", ("tflite-runtime==2.14.0", "numpy<2"), ("3.11", "3.10"), {"numpy": 2}),
+        Environment("tflite-runtime", _TFLITE_RUNTIME, ("3.11", "3.10"), {"numpy": 2}),
     )
 }
 
 
 def home() -> Path:
-    """Where edgekit keeps what it was told to install: ``$EDGEKIT_HOME``, or ``~/.local/share/edgekit``."""
-    return Path(os.environ.get("EDGEKIT_HOME") or Path.home() / ".local" / "share" / "edgekit")
+    """Where edgekit keeps what it was told to install: ``$EDGEKIT_HOME``, or ``~/.local/share/edgekit``.
+
+    Raises:
+        UsageError: ``EK-FOREIGN``: that is another user's, or others can write there.
+    """
+    folder = Path(os.environ.get("EDGEKIT_HOME") or Path.home() / ".local" / "share" / "edgekit")
+    check_private(folder)
+    return folder
 
 
 def python(name: str) -> Path | None:
-    """The Python of the environment called *name*, or None when it was not created, or not to the end."""
+    """The Python of the environment called *name*, or None when it was not created, or not to the end.
+
+    Raises:
+        EdgekitError: ``EK-FOREIGN``: it was changed since.
+    """
     directory = home() / "environments" / name
-    return directory / "bin" / "python" if _is_complete(directory, _environment(name)) else None
+    return directory / "bin" / "python" if is_sealed(directory, _made_of(_environment(name))) else None
 
 
 def version_here(name: str) -> str | None:
@@ -113,7 +138,8 @@ def command(name: str, module: str, *arguments: str) -> list[str]:
     interpreter = python(name)
     if interpreter is None:
         raise EdgekitError("EK-ENGINE", f"{name} is not installed", install_hint(name))
-    return [str(interpreter), "-I", "-c", _BOOT, _package(), module, *arguments]
+    # -B: new compiled modules would be a change.
+    return [str(interpreter), "-I", "-B", "-c", _BOOT, _package(), module, *arguments]
 
 
 def command_here(module: str, *arguments: str) -> list[str]:
@@ -131,25 +157,34 @@ def create(name: str, report: Callable[[str], None] | None = None) -> Path:
 
     Raises:
         UsageError: ``EK-MISSING-PACKAGE``: no suitable Python on this machine.
-        EdgekitError: ``EK-ENGINE``: pip failed; the message has its last line.
+        EdgekitError: ``EK-ENGINE``: pip failed, or got other files than the pinned ones; ``EK-FOREIGN``: what is there
+            was changed.
     """
+    import tempfile  # only those who make one need these
+
+    from edgekit.runtime import pip
+
     environment = _environment(name)
     directory = home() / "environments" / name
     interpreter = directory / "bin" / "python"
-    if _is_complete(directory, environment):
+    if is_sealed(directory, _made_of(environment)):
         return interpreter
     say = report or (lambda line: None)
     base = _find_python(environment)
+    unseal(directory)
     shutil.rmtree(directory, ignore_errors=True)
-    directory.parent.mkdir(parents=True, exist_ok=True)
+    private_folder(directory.parent)
     done = False
     try:
         say(f"making {directory} with {base}")
         _call(name, [base, "-m", "venv", str(directory)])
-        say(f"installing {' '.join(environment.requirements)}")
-        quiet = ["--quiet", "--disable-pip-version-check", "--no-input"]
-        _call(name, [str(interpreter), "-m", "pip", "install", *quiet, *environment.requirements])
-        (directory / _MARKER).write_text(json.dumps({"requirements": environment.requirements}), encoding="utf-8")
+        say(f"installing {' '.join(environment.files)}")
+        with tempfile.TemporaryDirectory(prefix="edgekit-pip-") as scratch:
+            problem = pip.fetch(interpreter, "install", environment.files, Path(scratch))
+        if problem is not None:
+            hint = "is the package index reachable, and the usual one?"
+            raise EdgekitError("EK-ENGINE", f"cannot install {name}: {problem}", hint)
+        seal(directory, _made_of(environment))
         done = True
     finally:
         if not done:
@@ -167,12 +202,8 @@ def _environment(name: str) -> Environment:
     return ENVIRONMENTS[name]
 
 
-def _is_complete(directory: Path, environment: Environment) -> bool:
-    try:
-        marker = json.loads((directory / _MARKER).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return bool(marker == {"requirements": list(environment.requirements)})
+def _made_of(environment: Environment) -> object:
+    return {requirement: list(hashes) for requirement, hashes in environment.files.items()}
 
 
 def _find_python(environment: Environment) -> str:
@@ -202,4 +233,4 @@ def _call(name: str, arguments: list[str]) -> None:
     if result.returncode != 0:
         lines = (result.stderr or result.stdout).strip().splitlines()
         reason = lines[-1] if lines else f"exit code {result.returncode}"
-        raise EdgekitError("EK-ENGINE", f"cannot install {name}: {reason[:300]}", "is the package index reachable?")
+        raise EdgekitError("EK-ENGINE", f"cannot make an environment for {name}: {reason[:300]}")

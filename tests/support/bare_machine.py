@@ -1,7 +1,7 @@
 """What a test without the mark ``system`` finds on any machine: this Python's programs, and a shell's usual tools.
 
-What more this machine has (compilers, browsers, SSH, emulators) is out of its sight, so that whoever leaves the mark out
-learns it here, and not from somebody who has less.
+What more this machine has (compilers, browsers, SSH, emulators) is out of its sight, so that whoever leaves the mark
+out learns it here, and not from somebody who has less.
 """
 
 from __future__ import annotations
@@ -19,20 +19,22 @@ from typing import Any
 import pytest
 
 #: Coreutils, shells, and what else belongs to the smallest of Linux systems.
-TOOLS = """
-[ awk base64 basename bash cat chgrp chmod chown cksum cmp comm cp cut dash date dd df diff dirname du echo egrep env
-expr false fgrep find flock fold getconf getopt grep groups gunzip gzip head hostname id install join kill ldd link ln locale
-ls mawk md5sum mkdir mkfifo mknod mktemp mv nice nl nohup nproc od paste pathchk printenv printf pwd readlink realpath
-rm rmdir sed seq setsid sh sha1sum sha256sum sha512sum shuf sleep sort split stat stdbuf stty sync tail tar taskset tee test
-timeout touch tr true truncate tty uname uniq unlink wc which who whoami xargs yes zcat
-""".split()
+TOOLS = frozenset(
+    """
+    [ awk base64 basename bash cat chgrp chmod chown cksum cmp comm cp cut dash date dd df diff dirname du echo egrep
+    env expr false fgrep find flock fold getconf getopt grep groups gunzip gzip head hostname id install join kill ldd
+    link ln locale ls mawk md5sum mkdir mkfifo mknod mktemp mv nice nl nohup nproc od paste pathchk printenv printf pwd
+    readlink realpath rm rmdir sed seq setsid sh sha1sum sha256sum sha512sum shuf sleep sort split stat stdbuf stty sync
+    tail tar taskset tee test timeout touch tr true truncate tty uname uniq unlink wc which who whoami xargs yes zcat
+    """.split()
+)
 
 #: Where a system keeps its programs; starting any other from there is seen, too.
 _SYSTEM = re.compile(r"(/usr)?(/local)?/s?bin/([^/]+)")
 
 
 class BareMachine:
-    """A ``PATH`` with nothing but `TOOLS` and this Python's own programs, and a watch over what is started by its path."""
+    """A ``PATH`` with `TOOLS` and this Python's own programs, and a watch over what is started by its whole path."""
 
     def __init__(self, folder: Path):
         """*folder* is empty; links go there."""

@@ -28,6 +28,7 @@ from pathlib import Path
 
 from edgekit.bundle import write_error
 from edgekit.errors import EdgekitError, UsageError
+from edgekit.private import private_folder
 from edgekit.runtime.environments import home
 from edgekit.schema import conform
 
@@ -145,7 +146,7 @@ def set_up(report: Callable[[str], None]) -> Path:
         pass
     fetched = [(package, _obtain(package, report)) for package in packages()]
     try:
-        home().mkdir(parents=True, exist_ok=True)
+        private_folder(home())
         with tempfile.TemporaryDirectory(prefix=".litert.js-", dir=home()) as name:
             new = Path(name) / "new"
             for package, tarball in fetched:

@@ -8,6 +8,7 @@ from typing import Any
 from edgekit.devices.emulator import counter, debian, guest, qemu
 from edgekit.devices.emulator.guest import System
 from edgekit.runtime import native
+from edgekit.runtime.native import compilers
 
 
 @dataclass(frozen=True)
@@ -72,11 +73,11 @@ def _core(system: System) -> Item:
     architecture = system.architecture
     if "executorch" not in system.wheels:
         return Item("ExecuTorch core", True, "not needed")
-    if native.prebuilt(architecture) or native.local(architecture).is_dir():
+    if native.prebuilt(architecture) or native.built(architecture, native.LIBRARY):
         return Item("ExecuTorch core", True, f"built for {architecture}")
-    if native.compiler(architecture) is not None:
+    if compilers.find(architecture) is not None:
         return Item("ExecuTorch core", True, f"will be built for {architecture}")
-    return Item("ExecuTorch core", False, f"no compiler for {architecture}", (native.compiler_package(architecture),))
+    return Item("ExecuTorch core", False, f"no compiler for {architecture}", (compilers.package(architecture),))
 
 
 def _counting(system: System) -> Item:

@@ -13,6 +13,7 @@ import numpy as np
 from edgekit.bundle import replacing, sha256
 from edgekit.devices.emulator.qemu import Qemu
 from edgekit.errors import DeviceError
+from edgekit.private import is_sealed, private_folder, seal
 from edgekit.runtime.environments import home
 from edgekit.runtime.remote import RemoteSession
 
@@ -33,6 +34,7 @@ def plugin(qemu: Qemu) -> Path:
     Raises:
         DeviceError: ``EK-MISSING-PACKAGE``: this qemu takes no such plugin, or there is no C compiler;
             ``EK-DEVICE``: the compiler failed.
+        EdgekitError: ``EK-FOREIGN``: what lies there is not what was built.
     """
     why = why_not(qemu)
     if why is not None:
@@ -40,9 +42,11 @@ def plugin(qemu: Qemu) -> Path:
     source = _SOURCE.read_bytes()
     interface = _INTERFACES[qemu.version[0]]
     library = home() / "emulator" / f"counter-{interface}-{sha256(source)[:16]}.so"
-    if not library.is_file():
+    if not is_sealed(library):
+        private_folder(library.parent)
         with replacing(library) as temporary:
             _compile(interface, temporary)
+            seal(temporary, place=library)
     return library
 
 

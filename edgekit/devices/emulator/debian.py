@@ -8,6 +8,7 @@ make (users, keys, alternatives) is not there.
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import shutil
 import subprocess
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import IO
 
 from edgekit.errors import DeviceError
+from edgekit.private import private_folder, seal
 from edgekit.runtime import environments
 
 #: Raspberry Pi OS 12 is this release: Python 3.11, glibc 2.36.
@@ -49,15 +51,16 @@ def unpack(
     *,
     suite: str = SUITE,
 ) -> None:
-    """Make the directory *into* from the files of *packages* and of everything they depend on.
+    """Make the directory *into* from the files of *packages* and of everything they depend on, and seal it.
 
-    It is complete once it bears its name. Downloaded packages stay in ``$EDGEKIT_HOME/debian``, so that an
-    interrupted download goes on where it was.
+    Which versions those are, the archive decides: it keeps the newest only. Its index is signed by Debian's keys, and
+    each package has to have the hash that the index gives. Downloaded packages stay in ``$EDGEKIT_HOME/debian``, so
+    that an interrupted download goes on where it was.
 
     Args:
         packages: Debian's names; ``name-`` keeps a package out.
         architecture: Of the guest: ``aarch64``, ``armv7l`` or ``x86_64``.
-        into: Must not exist.
+        into: What lies there already, and was not sealed, is replaced.
         report: Called with one line for each step.
         suite: Release of Debian.
 
@@ -71,14 +74,14 @@ def unpack(
         raise DeviceError("EK-MISSING-PACKAGE", what, f"on Debian or Ubuntu: apt-get install {' '.join(missing)}")
     name = _ARCHITECTURES[architecture]
     cache = environments.home() / "debian" / f"{suite}-{name}"
-    cache.mkdir(parents=True, exist_ok=True)
+    private_folder(cache)
     report(f"fetching Debian packages for {architecture}: {' '.join(packages)}")
     with (cache / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # apt refuses where another one runs; this waits
         environment = {**os.environ, "APT_CONFIG": str(_configure(cache, name, suite)), "LC_ALL": "C.UTF-8"}
         _update(environment)
         files = _download(packages, cache / "archives", environment)
-    into.parent.mkdir(parents=True, exist_ok=True)
+    private_folder(into.parent)
     with tempfile.TemporaryDirectory(prefix=f"{into.name}.", dir=into.parent) as folder:
         root = Path(folder, "root")
         for link in _MERGED:
@@ -87,6 +90,9 @@ def unpack(
         report(f"unpacking {len(files)} packages into {into}")
         for file in files:
             _extract(file, root)
+        if into.exists():
+            into.rename(Path(folder, "old"))
+        seal(root, place=into)
         root.rename(into)
 
 
@@ -116,6 +122,7 @@ def _configure(cache: Path, architecture: str, suite: str) -> Path:
         "APT::Architectures": architecture,
         "APT::Install-Recommends": "false",
         "APT::Sandbox::User": "root",
+        "Acquire::ForceHash": "SHA256",  # for the plan, which would name MD5
     }
     file = cache / "apt.conf"
     proxies = _call(["apt-config", "--format", '%F "%v";%n', "dump", "Acquire::http", "Acquire::https"])
@@ -140,7 +147,19 @@ def _download(packages: Sequence[str], archives: Path, environment: dict[str, st
         plan = _call([*install, "--print-uris", "--option", f"Dir::Cache::archives={empty}", *packages], environment)
     _call([*install, *packages], environment)
     # Each line of the plan: 'URI' FILE SIZE HASH
-    return [archives / line.split()[1] for line in plan.splitlines() if line.startswith("'")]
+    planned = [line.split() for line in plan.splitlines() if line.startswith("'")]
+    for _, name, _, wanted in planned:
+        _check(archives / name, wanted)
+    return [archives / name for _, name, _, _ in planned]
+
+
+def _check(package: Path, wanted: str) -> None:
+    """Compare a package with its hash in the signed index: apt takes one that was there before by its size alone."""
+    kind, _, digest = wanted.partition(":")
+    with package.open("rb") as file:
+        if kind != "SHA256" or hashlib.file_digest(file, "sha256").hexdigest() != digest:
+            hint = f"rm {package}  and try again"
+            raise DeviceError("EK-FOREIGN", f"{package.name} is not the package of Debian's index", hint)
 
 
 def _extract(package: Path, root: Path) -> None:

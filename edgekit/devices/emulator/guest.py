@@ -21,6 +21,7 @@ from edgekit.devices import payload, wheels
 from edgekit.devices.emulator import board, debian, qemu
 from edgekit.devices.payload import Part
 from edgekit.errors import DeviceError
+from edgekit.private import is_sealed, private_folder, seal, unseal
 from edgekit.runtime.environments import home
 from edgekit.runtime.machine import Machine, describe_machine
 from edgekit.target import Target, load_target
@@ -114,7 +115,7 @@ class Guest:
         inside.mkdir(parents=True)
         for part in parts:
             (inside / part.digest[:16]).symlink_to(_place(part))
-        _compiled().mkdir(exist_ok=True)
+        private_folder(_compiled())
         (inside / "compiled").symlink_to(_compiled())
         board.write(target, root, core)
 
@@ -163,7 +164,7 @@ def set_up(system: System, report: Callable[[str], None]) -> None:
     qemu.require(system.architecture)
     parts = _parts(system, report, download=True)
     with _lock():
-        if not _directory(system).is_dir():
+        if not is_sealed(_directory(system)):
             debian.unpack(system.packages, system.architecture, _directory(system), report)
         _renew(system, parts, report)
 
@@ -173,7 +174,8 @@ def unpack(system: System, report: Callable[[str], None]) -> tuple[Part, ...]:
     parts = _parts(system, report, download=False)
     with _lock():
         facts = _facts(system)
-        if facts is None or facts["parts"] != [part.digest for part in parts]:
+        known = facts is not None and facts["parts"] == [part.digest for part in parts]
+        if not (known and all(map(is_sealed, (_compiled(), *map(_place, parts))))):
             _renew(system, parts, report)
     return parts
 
@@ -181,11 +183,13 @@ def unpack(system: System, report: Callable[[str], None]) -> tuple[Part, ...]:
 def _renew(system: System, parts: Sequence[Part], report: Callable[[str], None]) -> None:
     """Unpack those of *parts* that are not there, prove that the engines load, and note it."""
     for part in parts:
-        if not _place(part).is_dir():
+        if not is_sealed(_place(part)):
             report(f"unpacking {part.name}")
             _unpack(part, _place(part))
     report("starting the engines under emulation")
+    unseal(_compiled())
     found = _prove(system, parts)
+    seal(_compiled())
     facts = {**_recipe(system), "parts": [part.digest for part in parts], "engines": found}
     with replacing(_marker(system)) as temporary:
         temporary.write_text(json.dumps(facts), encoding="utf-8")
@@ -209,7 +213,13 @@ def _prove(system: System, parts: Sequence[Part]) -> dict[str, str]:
 
 
 def _facts(system: System) -> dict[str, Any] | None:
-    """What was noted when *system* was complete; None when it never was, or as another edgekit wanted it."""
+    """What was noted when *system* was complete; None when it never was, or as another edgekit wanted it.
+
+    Raises:
+        EdgekitError: ``EK-FOREIGN``: it was changed since.
+    """
+    if not is_sealed(_directory(system)):
+        return None
     try:
         facts: dict[str, Any] = json.loads(_marker(system).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -230,7 +240,7 @@ def _parts(system: System, report: Callable[[str], None], *, download: bool) -> 
 
 
 def _unpack(part: Part, place: Path) -> None:
-    place.parent.mkdir(parents=True, exist_ok=True)
+    private_folder(place.parent)
     with tempfile.TemporaryDirectory(prefix=".unpacking-", dir=place.parent) as folder:
         fresh = Path(folder, "part")
         fresh.mkdir()
@@ -239,11 +249,10 @@ def _unpack(part: Part, place: Path) -> None:
         if result.returncode != 0:
             reason = (result.stderr.strip().splitlines() or ["no reason given"])[0]
             raise DeviceError("EK-DEVICE", f"cannot unpack {part.name}: {reason[:300]}", "is the disk full?")
-        try:
-            fresh.rename(place)
-        except OSError:
-            if not place.is_dir():  # otherwise another process was faster
-                raise
+        if place.exists():
+            place.rename(Path(folder, "old"))
+        seal(fresh, place=place)
+        fresh.rename(place)
 
 
 def _machine(system: System, target: Target, core: board.Core | None) -> Machine:
@@ -273,8 +282,7 @@ def _compiled() -> Path:
 @contextmanager
 def _lock() -> Iterator[None]:
     """One process or thread at a time makes things here; the others wait."""
-    folder = home() / "emulator"
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = private_folder(home() / "emulator")
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -34,18 +34,16 @@ class ExecuTorch:
     def import_library(self) -> None:
         try:
             _core()
-        except EdgekitError:
-            if _binding_version() is None:
-                raise
+        except EdgekitError as error:
+            _refuse_unless_binding(error)
             import executorch.runtime  # noqa: F401
 
     def open(self, data: bytes, signature: Signature, threads: int, method: str | None = None) -> Session:
         method = method or "forward"
         try:
             core = _core()
-        except EdgekitError:
-            if _binding_version() is None:
-                raise
+        except EdgekitError as error:
+            _refuse_unless_binding(error)
             return BindingSession(data, signature, threads, method)
         return CoreSession(core, data, signature, threads, method)
 
@@ -230,6 +228,12 @@ def _core() -> Path:
     except OSError as error:
         raise EdgekitError("EK-ENGINE", f"the ExecuTorch core does not load: {error}") from error
     return core
+
+
+def _refuse_unless_binding(error: EdgekitError) -> None:
+    """Raise *error* unless torch's binding may do what the core cannot: not where somebody has changed the core."""
+    if error.code == "EK-FOREIGN" or _binding_version() is None:
+        raise error
 
 
 def _binding_version() -> str | None:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from edgekit.errors import EdgekitError
+from edgekit.private import private_folder
 from edgekit.runtime import environments
 from edgekit.runtime.engines.base import Platform, Session, failure, only_forward, package_version
 from edgekit.runtime.engines.torch_eager import load_program
@@ -48,7 +49,7 @@ class TorchCompile:
         import torch
 
         # Its own default is a folder of a known name under /tmp, from which it then loads libraries.
-        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(environments.home() / "torch-compile"))
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(private_folder(environments.home() / "torch-compile")))
         function: Callable[..., Any] = torch.compile(
             load_program(self.name, data, signature, self.device), fullgraph=True, dynamic=False
         )

@@ -12,11 +12,12 @@ import hashlib
 import os
 import platform
 import re
-import shutil
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
+from edgekit.errors import EdgekitError
+from edgekit.private import is_sealed
 from edgekit.runtime.environments import home
 
 #: The only version of executorch the core works with: its libraries promise no stable binary interface.
@@ -41,12 +42,6 @@ EXECUTORCH_LIBRARIES = (
     "libexecutorch_kernels_quantized.so",
 )
 
-#: Processor -> compilers to try for it. One that is named in ``$CXX`` comes first on a machine of that processor.
-COMPILERS = {
-    "x86_64": ("x86_64-linux-gnu-g++",),
-    "aarch64": ("aarch64-linux-gnu-g++",),
-}
-
 _HERE = Path(__file__).parent
 
 
@@ -54,13 +49,15 @@ def library() -> Path | None:
     """The core's library, or None where it is not built.
 
     Looked for in ``$EDGEKIT_NATIVE``, in this package, and among those that were built before.
+
+    Raises:
+        EdgekitError: ``EK-FOREIGN``: what was built is not what lies there now, or others could put it there.
     """
-    return _built(LIBRARY)
-
-
-def runner() -> Path | None:
-    """The command-line runner, or None where it is not built. Looked for like `library`."""
-    return _built(RUNNER)
+    given = Path(os.environ.get("EDGEKIT_NATIVE", ""), LIBRARY)
+    if given != Path(LIBRARY) and given.exists():
+        return given
+    folder = prebuilt(platform.machine()) or built(platform.machine(), LIBRARY)
+    return None if folder is None else folder / LIBRARY
 
 
 def prebuilt(architecture: str) -> Path | None:
@@ -76,16 +73,27 @@ def prebuilt(architecture: str) -> Path | None:
     return folder if fits else None
 
 
-def local(architecture: str) -> Path:
-    """The folder for what is built on this machine; it is there once it is complete."""
-    return home() / "native" / key(architecture)
+def local(architecture: str, name: str) -> Path:
+    """The folder for the `LIBRARY` or the `RUNNER` that is built on this machine; sealed once it is complete."""
+    return home() / "native" / key(architecture) / Path(name).stem
+
+
+def built(architecture: str, name: str) -> Path | None:
+    """The same, or None as long as it is not complete.
+
+    Raises:
+        EdgekitError: ``EK-FOREIGN``: what lies there is not what was built.
+    """
+    folder = local(architecture, name)
+    return folder if is_sealed(folder) else None
 
 
 @cache
 def key(architecture: str) -> str:
     """What a build depends on, as a name for a folder."""
     digest = hashlib.sha256(f"{EXECUTORCH} {architecture}".encode())
-    for source in sorted(path for path in _HERE.iterdir() if path.suffix in (".cpp", ".h") or path.name == "build.py"):
+    made_by = ("build.py", "compilers.py")
+    for source in sorted(path for path in _HERE.iterdir() if path.suffix in (".cpp", ".h") or path.name in made_by):
         digest.update(source.read_bytes())
     return f"{architecture}-{digest.hexdigest()[:16]}"
 
@@ -122,26 +130,18 @@ def executorch_libraries(core: Path) -> Path | None:
     return package / "lib"
 
 
-def compiler(architecture: str) -> str | None:
-    """A C++ compiler on ``PATH`` whose programs run on *architecture*, or None."""
-    names = COMPILERS.get(architecture, ())
-    if architecture == platform.machine():
-        names = (*filter(None, [os.environ.get("CXX")]), "g++", "c++", *names)
-    return next((found for name in names if (found := shutil.which(name))), None)
-
-
-def compiler_package(architecture: str) -> str:
-    """Debian's package with a `compiler` for *architecture*."""
-    return "g++" if architecture == platform.machine() else f"g++-{architecture.replace('_', '-')}-linux-gnu"
-
-
 def why_not() -> str | None:
     """What keeps the core from running here, in one line; None when it runs, or will once it is built."""
-    core = library()
+    try:
+        core = library()
+    except EdgekitError as error:  # it was changed
+        return f"{error.message}: {error.hint}"
     if core is not None and executorch_libraries(core) is not None:
         return None
+    from edgekit.runtime.native import compilers  # nobody needs one whose core is built
+
     architecture = platform.machine()
-    if architecture not in COMPILERS:
+    if architecture not in compilers.ARCHITECTURES:
         return f"executorch has no libraries for {architecture}"
     package = executorch_package()
     if package is None:
@@ -149,16 +149,7 @@ def why_not() -> str | None:
     version = executorch_version(package)
     if version != EXECUTORCH:
         return f"executorch {version} is installed, edgekit's core needs exactly {EXECUTORCH}"
-    if core is None and compiler(architecture) is None:
-        return "this edgekit brings no built core, and there is no C++ compiler to build it: apt install g++"
+    if core is None and compilers.find(architecture) is None:
+        lacking = "this edgekit brings no built core, and there is no C++ compiler to build it"
+        return f"{lacking}: {compilers.install_hint(architecture)}"
     return None
-
-
-def _built(name: str) -> Path | None:
-    given = os.environ.get("EDGEKIT_NATIVE")
-    architecture = platform.machine()
-    folders = [Path(given)] if given else []
-    if (inside := prebuilt(architecture)) is not None:
-        folders.append(inside)
-    folders.append(local(architecture))
-    return next((folder / name for folder in folders if (folder / name).exists()), None)

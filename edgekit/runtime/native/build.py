@@ -1,28 +1,25 @@
 """Building the core and its command-line runner, for this machine or with a cross compiler for another.
 
-``python -m edgekit.runtime.native.build --into FOLDER`` builds both for x86_64 and aarch64, for a release.
+`edgekit.devices.prebuilt` builds both for every processor, for a release.
 """
 
 from __future__ import annotations
 
-import argparse
 import fcntl
 import os
 import platform
-import shutil
 import subprocess
-import sys
 import tempfile
 import zipfile
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit.errors import EdgekitError
+from edgekit.private import is_sealed, private_folder, seal
 from edgekit.runtime import native
-from edgekit.runtime.environments import home
+from edgekit.runtime.native import compilers
+from edgekit.runtime.native.compilers import Compiler
 
 _HERE = Path(__file__).parent
 
@@ -39,27 +36,27 @@ _SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fn
 _RUNNER = ("runner.cpp", "process.cpp", "executorch_engine.cpp", "litert_engine.cpp")
 #: Segments that fit pages of 4, 16 and 64 KiB, as those of the wheels' libraries for aarch64 do.
 _PAGES = "-Wl,-z,max-page-size=65536"
-#: Backend and operators register themselves when they are loaded: the linker sees no use of them.
-_REGISTERING = ("executorch_backend_xnnpack", "executorch_kernels_optimized", "executorch_kernels_quantized")
-_USED = ("executorch", "executorch_threadpool", "executorch_etdump")
+#: Some only register themselves when they are loaded: the linker sees no use of them.
+_LIBRARIES = ("-Wl,--no-as-needed", *(f"-l{name[3:-3]}" for name in native.EXECUTORCH_LIBRARIES))
 
 
-@dataclass(frozen=True)
-class Built:
-    """A folder with the core for one processor. The engines' libraries belong beside it, or on the loader's path."""
+def build(architecture: str, executorch: Path, into: Path, *, sanitize: bool = False) -> None:
+    """Put the core's library, the runner and the key that names them into a folder: see `native.prebuilt`.
 
-    architecture: str
-    library: Path
-    runner: Path
+    Arguments and errors as for `build_library`.
+    """
+    build_library(architecture, executorch, into, sanitize=sanitize)
+    build_runner(architecture, into, sanitize=sanitize)
+    (into / "key").write_text(native.key(architecture), encoding="ascii")
 
 
-def build(architecture: str, executorch: Path, into: Path, *, sanitize: bool = False) -> Built:
-    """Compile the core and the runner.
+def build_library(architecture: str, executorch: Path, into: Path, *, sanitize: bool = False) -> None:
+    """Compile the core. The engines' libraries belong beside it, or on the loader's path.
 
     Args:
         architecture: ``x86_64`` or ``aarch64``.
         executorch: An unpacked ``executorch`` package for it, with ``include/`` and ``lib/``.
-        into: The folder to put them in; made when it is not there.
+        into: The folder to put it in; made when it is not there.
         sanitize: With the address and undefined-behaviour sanitizers.
 
     Raises:
@@ -68,29 +65,26 @@ def build(architecture: str, executorch: Path, into: Path, *, sanitize: bool = F
     version = native.executorch_version(executorch)
     if version != native.EXECUTORCH:
         raise EdgekitError("EK-ENGINE", f"{executorch} is executorch {version}, the core needs {native.EXECUTORCH}")
-    compiler = native.compiler(architecture)
-    if compiler is None:
-        hint = f"apt install {native.compiler_package(architecture)}"
-        raise EdgekitError("EK-ENGINE", f"there is no C++ compiler for {architecture}", hint)
+    compiler = _compiler(architecture)
     into.mkdir(parents=True, exist_ok=True)
-    flags = [*_FLAGS, *(_SANITIZERS if sanitize else ())]
     headers = executorch / "include"
     includes = ["-isystem", str(headers), "-isystem", str(headers / "executorch/runtime/core/portable_type/c10")]
+    compiling = [*compiler.compiling_core, *_flags(sanitize), *_DEFINITIONS, *includes]
+    linking = [*compiler.linking_core, "-shared", f"-Wl,-soname,{native.LIBRARY}", *_linking(sanitize)]
+    libraries = [f"-L{executorch / 'lib'}", *_LIBRARIES]
     with tempfile.TemporaryDirectory(prefix="edgekit-native-") as folder:
         core = f"{folder}/core.o"
-        linking = [*(_SANITIZERS if sanitize else ("-s",)), _PAGES, "-Wl,-rpath,$ORIGIN"]
-        built = Built(architecture, into / native.LIBRARY, into / native.RUNNER)
-        runner = [str(_HERE / name) for name in _RUNNER]
-        _compile(
-            [compiler, *flags, *_DEFINITIONS, *includes, "-c", str(_HERE / "core.cpp"), "-o", core],
-            [compiler, *flags, *runner, "-o", str(built.runner), *linking, "-ldl"],
-        )
-        libraries = _libraries(executorch / "lib")
-        _call(
-            [compiler, "-shared", core, f"-Wl,-soname,{native.LIBRARY}", "-o", str(built.library), *linking, *libraries]
-        )
-    (into / "key").write_text(native.key(architecture), encoding="ascii")
-    return built
+        _call([*compiler.command, *compiling, "-c", str(_HERE / "core.cpp"), "-o", core])
+        _call([*compiler.command, core, "-o", str(into / native.LIBRARY), *linking, *libraries])
+
+
+def build_runner(architecture: str, into: Path, *, sanitize: bool = False) -> None:
+    """Compile the command-line runner. Arguments and errors as for `build_library`."""
+    compiler = _compiler(architecture)
+    into.mkdir(parents=True, exist_ok=True)
+    sources = [str(_HERE / name) for name in _RUNNER]
+    command = [*compiler.command, *_flags(sanitize), *sources]
+    _call([*command, "-o", str(into / native.RUNNER), *_linking(sanitize), "-ldl"])
 
 
 def unpack(wheel: Path, into: Path) -> Path:
@@ -115,38 +109,50 @@ def build_here() -> Path:
         return found
     package = native.executorch_package()
     assert package is not None  # why_not looked
-    return build_once(platform.machine(), package) / native.LIBRARY
+    return library_once(platform.machine(), package) / native.LIBRARY
 
 
-def build_once(architecture: str, executorch: Path) -> Path:
+def library_once(architecture: str, executorch: Path) -> Path:
     """The folder that keeps the core for *architecture*, built unless it is there; two processes do not build it twice.
 
     Raises:
-        EdgekitError: As `build`.
+        EdgekitError: As `build_library`; ``EK-FOREIGN``: what lies there is not what was built.
     """
-    target = native.local(architecture)
-    with _locked(home() / "native" / "lock"):
-        if not target.exists():
+    return _once(architecture, native.LIBRARY, lambda into: build_library(architecture, executorch, into))
+
+
+def runner_once(architecture: str) -> Path:
+    """The same for the runner."""
+    return _once(architecture, native.RUNNER, lambda into: build_runner(architecture, into))
+
+
+def _once(architecture: str, name: str, make: Callable[[Path], None]) -> Path:
+    target = native.local(architecture, name)
+    with _locked(target.parent):
+        if not is_sealed(target):
             with tempfile.TemporaryDirectory(dir=target.parent, prefix="building-") as folder:
-                build(architecture, executorch, Path(folder, "done"))
+                make(Path(folder, "done"))
+                if target.exists():  # left by somebody who was interrupted before it was sealed
+                    target.rename(Path(folder, "old"))
+                seal(Path(folder, "done"), place=target)
                 Path(folder, "done").rename(target)
     return target
 
 
-def _libraries(folder: Path) -> list[str]:
-    return [
-        f"-L{folder}",
-        *(f"-l{name}" for name in _USED),
-        "-Wl,--push-state,--no-as-needed",
-        *(f"-l{name}" for name in _REGISTERING),
-        "-Wl,--pop-state",
-    ]
+def _compiler(architecture: str) -> Compiler:
+    compiler = compilers.find(architecture)
+    if compiler is None:
+        what = f"there is no C++ compiler for {architecture}"
+        raise EdgekitError("EK-ENGINE", what, compilers.install_hint(architecture))
+    return compiler
 
 
-def _compile(*commands: Sequence[str]) -> None:
-    """Run the compiler's *commands* side by side."""
-    with ThreadPoolExecutor(len(commands)) as workers:
-        list(workers.map(_call, commands))
+def _flags(sanitize: bool) -> list[str]:
+    return [*_FLAGS, *(_SANITIZERS if sanitize else ())]
+
+
+def _linking(sanitize: bool) -> list[str]:
+    return [*(_SANITIZERS if sanitize else ("-s",)), _PAGES, "-Wl,-rpath,$ORIGIN"]
 
 
 def _call(command: Sequence[str]) -> None:
@@ -161,9 +167,10 @@ def _call(command: Sequence[str]) -> None:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def _locked(folder: Path) -> Iterator[None]:
+    """Make *folder*, and be alone there."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path = private_folder(folder) / "lock"
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise EdgekitError("EK-ENGINE", f"the ExecuTorch core cannot be kept: {error}") from error
@@ -172,49 +179,3 @@ def _locked(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
-
-
-def main(arguments: Sequence[str]) -> None:
-    """Build the core for every processor a release carries it for."""
-    parser = argparse.ArgumentParser(description="Build edgekit's ExecuTorch core for x86_64 and aarch64.")
-    parser.add_argument("--into", type=Path, required=True, help="makes INTO/x86_64 and INTO/aarch64")
-    parser.add_argument(
-        "--executorch",
-        action="append",
-        default=[],
-        metavar="ARCHITECTURE=PATH",
-        help="a wheel or unpacked package of executorch; without it, pip downloads the wheel",
-    )
-    options = parser.parse_args(arguments)
-    given = dict(entry.split("=", 1) for entry in options.executorch)
-    with tempfile.TemporaryDirectory(prefix="edgekit-native-") as folder:
-        for architecture in native.COMPILERS:
-            package = _package(architecture, given.get(architecture), Path(folder, architecture))
-            built = build(architecture, package, options.into / architecture)
-            for path in (built.library, built.runner):
-                print(f"{path}  {path.stat().st_size} bytes")
-
-
-def _package(architecture: str, given: str | None, scratch: Path) -> Path:
-    """An unpacked executorch package: the one that was named, the installed one, or one that pip downloads."""
-    installed = native.executorch_package() if architecture == platform.machine() else None
-    source = Path(given) if given else installed
-    if source is None:
-        print(f"downloading executorch {native.EXECUTORCH} for {architecture}")
-        _download(architecture, scratch)
-        source = next(scratch.glob("*.whl"))
-    if source.is_dir():
-        return source
-    return unpack(source, scratch)
-
-
-def _download(architecture: str, into: Path) -> None:
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
-    command += ["--platform", f"manylinux_2_28_{architecture}", "--dest", str(into), f"executorch=={native.EXECUTORCH}"]
-    if subprocess.run(command, check=False).returncode != 0:
-        shutil.rmtree(into, ignore_errors=True)
-        raise EdgekitError("EK-ENGINE", f"pip cannot download executorch {native.EXECUTORCH} for {architecture}")
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

@@ -1,19 +1,22 @@
 #include "core.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cinttypes>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <exception>
 #include <memory>
-#include <mutex>
 #include <new>
 #include <optional>
-#include <stdexcept>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include <executorch/devtools/etdump/etdump_flatcc.h>
@@ -33,6 +36,19 @@ class ThreadPool {
 ThreadPool* get_threadpool();
 }  // namespace executorch::extension::threadpool
 
+// The wheel's libraries run on libstdc++, and exceptions pass from here through them and back. So this file uses of a C++
+// library what its headers define, and calls no other function of one but those behind exceptions, new and delete, which
+// every compiler for Linux leaves to the same names in libstdc++. That lets zig build it, whose headers are libc++'s. No
+// class of a C++ library is handed over but for three inside ExecuTorch's own: see the assertions below.
+#ifdef _LIBCPP_VERSION
+namespace std {
+// What libc++'s headers want defined, and libstdc++'s have inside.
+const char* bad_variant_access::what() const noexcept { return "bad_variant_access"; }
+bad_alloc::bad_alloc() noexcept = default;
+bad_array_new_length::bad_array_new_length() noexcept = default;
+}  // namespace std
+#endif
+
 // libstdc++ would take this from glibc 2.32; with one of our own (never single-threaded) the library needs glibc 2.17.
 extern "C" {
 __attribute__((visibility("hidden"))) char __libc_single_threaded = 0;
@@ -47,6 +63,15 @@ using executorch::aten::TensorImpl;
 using executorch::extension::MallocMemoryAllocator;
 using executorch::extension::threadpool::get_threadpool;
 
+// The std::variant in a buffer and the std::optional in a program have one layout in libstdc++ and in libc++, whose variant
+// is told to keep its index in one byte (build.py). The std::string_view in a tensor's description has not: it is copied,
+// and never looked into.
+static_assert(sizeof(std::variant<const void*, uint64_t>) == 16 && sizeof(et::FreeableBuffer) == 40);
+static_assert(sizeof(et::Program) == 152 && sizeof(et::TensorInfo) == 64 && sizeof(et::Method) == 160);
+#if defined(_LIBCPP_VERSION) && !defined(_LIBCPP_ABI_VARIANT_INDEX_TYPE_OPTIMIZATION)
+#error "libc++'s std::variant would be laid out otherwise than ExecuTorch's libraries have it"
+#endif
+
 // Flatbuffers and constants want 16; vector units like whole cache lines.
 constexpr size_t kFileAlignment = 16;
 constexpr size_t kArenaAlignment = 64;
@@ -54,20 +79,41 @@ constexpr size_t kArenaAlignment = 64;
 constexpr size_t kSlack = 128;
 constexpr size_t kMaxLog = 4096;
 
-struct Failure : std::runtime_error {
-  using std::runtime_error::runtime_error;
+// Strings of our own traits: a C++ library has those of the usual ones compiled, elsewhere than in its headers.
+struct Traits : std::char_traits<char> {};
+using Text = std::basic_string<char, Traits>;
+
+Text to_text(int64_t number) {
+  char digits[24];
+  std::snprintf(digits, sizeof digits, "%" PRId64, number);
+  return digits;
+}
+
+class Lock {
+ public:
+  explicit Lock(pthread_mutex_t& mutex) : mutex_(mutex) { pthread_mutex_lock(&mutex_); }
+  Lock(const Lock&) = delete;
+  Lock& operator=(const Lock&) = delete;
+  ~Lock() { pthread_mutex_unlock(&mutex_); }
+
+ private:
+  pthread_mutex_t& mutex_;
+};
+
+struct Failure {
+  Text message;
 };
 // ExecuTorch gave up where it would have ended the process.
 struct Aborted {};
 
-thread_local std::string log_lines;
-thread_local std::string last_error;
+thread_local Text log_lines;
+thread_local Text last_error;
 thread_local int calls_in_progress = 0;
 
 pal_emit_log_message_method previous_log = nullptr;
 pal_abort_method previous_abort = nullptr;
 
-std::mutex pool_mutex;
+pthread_mutex_t pool_mutex = PTHREAD_MUTEX_INITIALIZER;
 int open_models = 0;  // guarded by pool_mutex
 
 void on_log(et_timestamp_t time, et_pal_log_level_t level, const char* file, const char* function, size_t line,
@@ -77,7 +123,7 @@ void on_log(et_timestamp_t time, et_pal_log_level_t level, const char* file, con
     return;
   }
   if ((level != kError && level != kFatal) || log_lines.size() > kMaxLog) return;
-  if (log_lines.find(std::string(message, length)) != std::string::npos) return;
+  if (log_lines.find(Text(message, length)) != Text::npos) return;
   if (!log_lines.empty()) log_lines += "; ";
   log_lines.append(message, length);
 }
@@ -92,9 +138,9 @@ void on_abort() {
 // hand, because register_pal of executorch 1.5.1 prints a warning when somebody has been there before. Whoever was there
 // first is kept: two copies of this library that took each other for predecessors would pass a message in a circle.
 void take_over_hooks() {
-  static std::mutex mutex;
+  static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
   static bool first = true;
-  std::lock_guard<std::mutex> lock(mutex);
+  Lock lock(mutex);
   auto* hooks = const_cast<et::PalImpl*>(et::get_pal_impl());
   if (first) {
     previous_log = hooks->emit_log_message;
@@ -105,11 +151,11 @@ void take_over_hooks() {
   hooks->abort = on_abort;
 }
 
-[[noreturn]] void fail(const std::string& message) { throw Failure(message); }
+[[noreturn]] void fail(const Text& message) { throw Failure{message}; }
 
 void check(et::Error error) {
   if (error == et::Error::Ok) return;
-  std::string name = et::to_string(error);
+  Text name = et::to_string(error);
   fail(name.compare(0, 7, "Error::") == 0 ? name.substr(7) : name);
 }
 
@@ -143,7 +189,7 @@ class MappedFile {
  public:
   explicit MappedFile(const char* path) {
     int descriptor = ::open(path, O_RDONLY | O_CLOEXEC);
-    if (descriptor < 0) fail(std::string(path) + ": " + std::strerror(errno));
+    if (descriptor < 0) fail(Text(path) + ": " + std::strerror(errno));
     // Not fstat, which would need glibc 2.33.
     off_t end = ::lseek(descriptor, 0, SEEK_END);
     if (end > 0) {
@@ -152,7 +198,7 @@ class MappedFile {
       if (start != MAP_FAILED) data_ = start;
     }
     ::close(descriptor);
-    if (data_ == nullptr) fail(std::string(path) + ": empty, or not a file that can be mapped into memory");
+    if (data_ == nullptr) fail(Text(path) + ": empty, or not a file that can be mapped into memory");
   }
   MappedFile(const MappedFile&) = delete;
   MappedFile& operator=(const MappedFile&) = delete;
@@ -187,10 +233,10 @@ void describe_scalar(Port& port, ScalarType type) {
   port.facts.data = &port.scalar;
 }
 
-void describe_tensor(Port& port, const et::TensorInfo& info, const std::string& name) {
+void describe_tensor(Port& port, const et::TensorInfo& info, const Text& name) {
   auto sizes = info.sizes();
   auto order = info.dim_order();
-  if (sizes.size() > EK_MAX_RANK) fail(name + " has more than " + std::to_string(EK_MAX_RANK) + " dimensions");
+  if (sizes.size() > EK_MAX_RANK) fail(name + " has more than " + to_text(EK_MAX_RANK) + " dimensions");
   if (order.size() != sizes.size()) fail(name + " has no order of dimensions");
   port.sizes.assign(sizes.begin(), sizes.end());
   port.order.assign(order.begin(), order.end());
@@ -207,7 +253,7 @@ void describe_tensor(Port& port, const et::TensorInfo& info, const std::string& 
   }
 }
 
-Port describe(et::Tag tag, const std::string& name) {
+Port describe(et::Tag tag, const Text& name) {
   Port port;
   port.tag = tag;
   if (tag == et::Tag::Int) {
@@ -247,9 +293,9 @@ void copy(const ek_tensor& facts, uint8_t* flat) {
   }
 }
 
-std::string shown(const int32_t* sizes, size_t rank) {
-  std::string text = "[";
-  for (size_t i = 0; i < rank; i++) text += (i ? ", " : "") + std::to_string(sizes[i]);
+Text shown(const int32_t* sizes, size_t rank) {
+  Text text = "[";
+  for (size_t i = 0; i < rank; i++) text += (i ? ", " : "") + to_text(sizes[i]);
   return text + "]";
 }
 
@@ -276,13 +322,13 @@ struct ek_model {
   ~ek_model() { leave_pool(); }
 
   void leave_pool() {
-    std::lock_guard<std::mutex> lock(pool_mutex);
+    Lock lock(pool_mutex);
     if (counted) open_models--;
     counted = false;
   }
 
   void use_threads(int32_t threads) {
-    std::lock_guard<std::mutex> lock(pool_mutex);
+    Lock lock(pool_mutex);
     auto* pool = get_threadpool();
     // XNNPACK and the optimized kernels would follow this null pointer.
     if (pool == nullptr) {
@@ -319,7 +365,7 @@ struct ek_model {
     auto found = program->method_meta(name);
     if (!found.ok()) {
       log_lines.clear();  // which say less
-      fail("the file has no method '" + std::string(name) + "', it has " + method_names());
+      fail("the file has no method '" + Text(name) + "', it has " + method_names());
     }
     const et::MethodMeta& meta = found.get();
     for (size_t i = 0; i < meta.num_memory_planned_buffers(); i++) {
@@ -339,10 +385,10 @@ struct ek_model {
     describe_ports(meta);
   }
 
-  std::string method_names() const {
-    std::string names;
+  Text method_names() const {
+    Text names;
     for (size_t i = 0; i < program->num_methods(); i++) {
-      names += (i ? ", " : "") + std::string(taken(program->get_method_name(i)));
+      names += (i ? ", " : "") + Text(taken(program->get_method_name(i)));
     }
     return names;
   }
@@ -355,7 +401,7 @@ struct ek_model {
     check(method->get_inputs(values.data(), values.size()));
 #pragma GCC diagnostic pop
     for (size_t i = 0; i < meta.num_inputs(); i++) {
-      std::string name = "input " + std::to_string(i);
+      Text name = "input " + to_text(i);
       Port port = describe(taken(meta.input_tag(i)), name);
       if (port.tag == et::Tag::Tensor) {
         et::TensorInfo info = taken(meta.input_tensor_meta(i));
@@ -370,7 +416,7 @@ struct ek_model {
       if (inputs[i].tag == et::Tag::Tensor) declare(i);
     }
     for (size_t i = 0; i < meta.num_outputs(); i++) {
-      std::string name = "output " + std::to_string(i);
+      Text name = "output " + to_text(i);
       Port port = describe(taken(meta.output_tag(i)), name);
       if (port.tag == et::Tag::Tensor) {
         et::TensorInfo info = taken(meta.output_tensor_meta(i));
@@ -428,7 +474,7 @@ struct ek_model {
   }
 
   void read_back(Port& port, const et::EValue& value, size_t index) {
-    if (value.tag != port.tag) fail("output " + std::to_string(index) + " changed its type");
+    if (value.tag != port.tag) fail("output " + to_text(index) + " changed its type");
     if (port.tag == et::Tag::Int) {
       port.scalar.i = value.toInt();
     } else if (port.tag == et::Tag::Double) {
@@ -439,10 +485,10 @@ struct ek_model {
       const Tensor& tensor = value.toTensor();
       auto sizes = tensor.sizes();
       if (!std::equal(sizes.begin(), sizes.end(), port.sizes.begin(), port.sizes.end())) {
-        fail("output " + std::to_string(index) + " is " + shown(sizes.data(), sizes.size()) + " this time, not " +
+        fail("output " + to_text(index) + " is " + shown(sizes.data(), sizes.size()) + " this time, not " +
              shown(port.sizes.data(), port.sizes.size()));
       }
-      if (tensor.const_data_ptr() != port.facts.data) fail("output " + std::to_string(index) + " moved in memory");
+      if (tensor.const_data_ptr() != port.facts.data) fail("output " + to_text(index) + " moved in memory");
     }
   }
 };
@@ -465,7 +511,7 @@ int32_t guarded(ek_model* model, Body&& body) noexcept {
       if (model != nullptr) model->aborted = true;
       last_error = "ExecuTorch gave up: " + log_lines;
     } catch (const Failure& failure) {
-      last_error = log_lines.empty() ? failure.what() : log_lines + " (" + failure.what() + ")";
+      last_error = log_lines.empty() ? failure.message : log_lines + " (" + failure.message + ")";
     } catch (const std::bad_alloc&) {
       last_error = "out of memory";
     } catch (const std::exception& error) {
@@ -483,7 +529,7 @@ template <typename Load>
 ek_model* opened(const char* method, int32_t threads, int32_t trace, Load&& load) noexcept {
   auto* model = new (std::nothrow) ek_model;
   int32_t failed = guarded(model, [&] {
-    if (model == nullptr) throw std::bad_alloc();
+    if (model == nullptr) fail("out of memory");
     take_over_hooks();
     et::runtime_init();
     load(*model);
@@ -497,7 +543,7 @@ ek_model* opened(const char* method, int32_t threads, int32_t trace, Load&& load
 
 const Port* port(const std::vector<Port>& ports, int32_t index) {
   if (index < 0 || static_cast<size_t>(index) >= ports.size()) {
-    fail("there is no input or output " + std::to_string(index) + ", only " + std::to_string(ports.size()));
+    fail("there is no input or output " + to_text(index) + ", only " + to_text(ports.size()));
   }
   return &ports[static_cast<size_t>(index)];
 }
@@ -505,10 +551,10 @@ const Port* port(const std::vector<Port>& ports, int32_t index) {
 const Port* fitting(const std::vector<Port>& ports, int32_t index, const void* data, size_t size_bytes, int32_t dtype) {
   const Port* found = port(ports, index);
   if (found->facts.dtype != dtype) {
-    fail("element type " + std::to_string(dtype) + " was given, the model's is " + std::to_string(found->facts.dtype));
+    fail("element type " + to_text(dtype) + " was given, the model's is " + to_text(found->facts.dtype));
   }
   if (size_bytes != static_cast<size_t>(found->facts.size_bytes)) {
-    fail(std::to_string(size_bytes) + " bytes were given, the model's are " + std::to_string(found->facts.size_bytes));
+    fail(to_text(size_bytes) + " bytes were given, the model's are " + to_text(found->facts.size_bytes));
   }
   if (data == nullptr && size_bytes > 0) fail("no buffer was given");
   return found;
@@ -613,7 +659,7 @@ EXPORTED int32_t ek_run(ek_model* model) {
   return guarded(model, [&] {
     if (model == nullptr) fail("the model is closed");
     for (size_t i = 0; i < model->inputs.size(); i++) {
-      if (!model->inputs[i].fresh) fail("input " + std::to_string(i) + " was not set since the last run");
+      if (!model->inputs[i].fresh) fail("input " + to_text(i) + " was not set since the last run");
     }
     model->run();
   });

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.android import system
+from support.android import system as files
 from support.android.client import CLIENTS, Adb, program
 from support.android.device import SimulatedDevice
 from support.android.phone import Phone
@@ -36,7 +36,7 @@ def adb(adb_program: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch
 @pytest.fixture(scope="session")
 def device_system(system: None) -> Path:
     """The files of simulated devices; asked for before a test has an ``$EDGEKIT_HOME`` of its own."""
-    return system.directory()
+    return files.directory()
 
 
 @pytest.fixture

@@ -1,0 +1,137 @@
+"""What edgekit keeps on this machine: folders of this user alone, and seals that tell whether what is there changed.
+
+Whatever is run or loaded from such a folder was built or downloaded once and is trusted later. So nobody else may have
+put it there: a folder of another user's, or one that others can write to, is refused. And it has to be what was made:
+its hash is noted beside it when it is complete, and compared before it is used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from edgekit.errors import EdgekitError, UsageError
+
+_OTHERS = stat.S_IWGRP | stat.S_IWOTH
+#: What was found intact in this process, with its seal's time: large environments are not hashed twice.
+_INTACT: dict[tuple[str, int], str] = {}
+
+
+def private_folder(path: Path) -> Path:
+    """*path* as a folder of this user's, closed to everybody else (0700); made, with what is missing above it.
+
+    Raises:
+        UsageError: ``EK-FOREIGN``: as `check_private`.
+        EdgekitError: ``EK-WRITE``: it cannot be made.
+    """
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    try:
+        for folder in reversed(missing):
+            folder.mkdir(mode=0o700, exist_ok=True)
+        check_private(path)
+        if stat.S_IMODE(path.stat().st_mode) & 0o077:
+            path.chmod(0o700)
+    except OSError as error:
+        hint = "choose another place: $EDGEKIT_HOME, $EDGEKIT_CACHE"
+        raise EdgekitError("EK-WRITE", f"{path} cannot be made: {error.strerror or error}", hint) from error
+    return path
+
+
+def check_private(path: Path) -> None:
+    """Refuse a folder in which somebody else may have put things; one that is not there is nobody's.
+
+    Raises:
+        UsageError: ``EK-FOREIGN``: it belongs to another user, or others can write there.
+    """
+    try:
+        facts = path.stat()
+    except FileNotFoundError:
+        return
+    if facts.st_uid != os.geteuid():
+        hint = "choose a folder of your own: $EDGEKIT_HOME, $EDGEKIT_CACHE"
+        raise UsageError("EK-FOREIGN", f"{path} belongs to another user (uid {facts.st_uid})", hint)
+    if facts.st_mode & _OTHERS:
+        hint = f"chmod go-w {path}  and remove what you do not know there"
+        raise UsageError("EK-FOREIGN", f"other users can write to {path}", hint)
+
+
+def seal(path: Path, made_of: object = None, place: Path | None = None) -> None:
+    """Note what the file or folder at *path* is now, so that `is_sealed` knows it again.
+
+    Args:
+        made_of: What it was made of, as JSON has it: `is_sealed` compares that, too.
+        place: Where it will be moved next.
+    """
+    record = _record(path if place is None else place)
+    written = record.with_name(f".{record.name}.{os.getpid()}")
+    written.write_text(json.dumps({"sha256": tree_digest(path), "made_of": made_of}, sort_keys=True), encoding="utf-8")
+    os.replace(written, record)
+
+
+def is_sealed(path: Path, made_of: object = None) -> bool:
+    """Whether *path* is there, complete, made of *made_of*, and to the last byte what it was when it was sealed.
+
+    Raises:
+        EdgekitError: ``EK-FOREIGN``: it is there, and was changed.
+    """
+    record = _record(path)
+    try:
+        document = json.loads(record.read_text(encoding="utf-8"))
+        sealed, key = str(document["sha256"]), (str(path), record.stat().st_mtime_ns)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    if document.get("made_of") != made_of or not path.exists():
+        return False
+    if _INTACT.get(key) != sealed:
+        if tree_digest(path) != sealed:
+            hint = f"rm -r {path}  and it is made anew"
+            raise EdgekitError("EK-FOREIGN", f"{path} is not as edgekit left it, and is not used", hint)
+        _INTACT[key] = sealed
+    return True
+
+
+def unseal(path: Path) -> None:
+    """Forget what *path* was: it is about to be changed."""
+    with suppress(OSError):
+        _record(path).unlink()
+
+
+def tree_digest(path: Path) -> str:
+    """SHA-256 over the file at *path*, or over the names, kinds and contents of everything in that folder."""
+    digest = hashlib.sha256()
+    for name, kind, contents in _entries(path):
+        digest.update(f"{len(name)} {name} {kind} {contents}\n".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
+
+
+def _entries(path: Path) -> Iterator[tuple[str, str, str]]:
+    """Name, kind and hash (of a link: where it leads) of each file, in one order; folders show by what is in them."""
+    if not path.is_dir():
+        yield "", "file", _file_digest(path)
+        return
+    for folder, folders, files in os.walk(path):
+        folders.sort()
+        links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
+        for name in sorted([*files, *links]):
+            whole = os.path.join(folder, name)
+            shown, mode = os.path.relpath(whole, path), os.lstat(whole).st_mode
+            if stat.S_ISLNK(mode):
+                yield shown, "link", os.readlink(whole)
+            elif stat.S_ISREG(mode):
+                yield shown, "file", _file_digest(whole)
+            else:
+                yield shown, "other", ""
+
+
+def _file_digest(path: Path | str) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _record(path: Path) -> Path:
+    return path.with_name(f"{path.name}.seal")
