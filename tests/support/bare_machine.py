@@ -19,15 +19,14 @@ from typing import Any
 import pytest
 
 #: Coreutils, shells, and what else belongs to the smallest of Linux systems.
-TOOLS = frozenset(
-    """
+_NAMES = """
     [ awk base64 basename bash cat chgrp chmod chown cksum cmp comm cp cut dash date dd df diff dirname du echo egrep
     env expr false fgrep find flock fold getconf getopt grep groups gunzip gzip head hostname id install join kill ldd
     link ln locale ls mawk md5sum mkdir mkfifo mknod mktemp mv nice nl nohup nproc od paste pathchk printenv printf pwd
     readlink realpath rm rmdir sed seq setsid sh sha1sum sha256sum sha512sum shuf sleep sort split stat stdbuf stty sync
     tail tar taskset tee test timeout touch tr true truncate tty uname uniq unlink wc which who whoami xargs yes zcat
-    """.split()
-)
+"""
+TOOLS = frozenset(_NAMES.split())
 
 #: Where a system keeps its programs; starting any other from there is seen, too.
 _SYSTEM = re.compile(r"(/usr)?(/local)?/s?bin/([^/]+)")
