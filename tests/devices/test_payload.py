@@ -24,6 +24,7 @@ from edgekit.devices.part import Entry, Part
 from edgekit.errors import DeviceError, EdgekitError
 from edgekit.runtime import native
 from edgekit.runtime.machine import Machine
+from edgekit.runtime.native import compilers
 from edgekit.target import load_target
 
 #: A Raspberry Pi 4 with Raspberry Pi OS 12, as far as the payload is concerned.
@@ -296,13 +297,13 @@ def test_a_32_bit_board_gets_tflite_runtime_for_its_own_numpy() -> None:
 
 def test_no_core_and_no_compiler_is_said_before_a_download(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("EDGEKIT_HOME", str(tmp_path))
-    monkeypatch.setattr(native, "compiler", lambda architecture: None)
+    monkeypatch.setattr(compilers, "find", lambda architecture: None)
     monkeypatch.setattr(native, "prebuilt", lambda architecture: None)
     lines: list[str] = []
     with pytest.raises(EdgekitError, match="no ExecuTorch core for aarch64") as caught:
         payload.parts_for(dataclasses.replace(PI, python=None), ["pte"], report=lines.append)
     assert caught.value.code == "EK-MISSING-PACKAGE"
-    assert caught.value.hint == "on Debian or Ubuntu: apt-get install g++-aarch64-linux-gnu"
+    assert caught.value.hint == "pip install ziglang, or apt install g++-aarch64-linux-gnu"
     assert not [line for line in lines if "fetching" in line]
 
 

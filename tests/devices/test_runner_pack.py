@@ -22,6 +22,7 @@ from edgekit.devices.part import Entry, Part
 from edgekit.errors import DeviceError
 from edgekit.runtime import native
 from edgekit.runtime.engines import open_session
+from edgekit.runtime.native import compilers
 from edgekit.target import load_target
 
 
@@ -199,10 +200,10 @@ def test_its_script_starts_it_on_a_real_machine(small_models: SmallModels, tmp_p
     np.testing.assert_allclose(scores, small_models.scores[0], atol=1e-5)
 
 
-def test_without_a_compiler_its_libraries_are_debians(
+def test_without_a_compilers_its_libraries_are_debians(
     pack: Part, small_models: SmallModels, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(native, "compiler", lambda architecture: None)
+    monkeypatch.setattr(compilers.Compiler, "library", lambda compiler, name: None)
     lines: list[str] = []
     other = runner_pack.runner_part("aarch64", ("tflite", "pte"), lines.append)
     assert abs(other.size_bytes - pack.size_bytes) < 1e6

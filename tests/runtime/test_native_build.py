@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -17,18 +18,18 @@ from support.bare import BareEnvironment, build_wheel, pte_bundle
 from support.native_models import CONV, DTYPES, DTYPES_SIGNATURE, SQUARE, NativeModels, random_inputs
 from support.shared import Shared
 
-from edgekit.devices import wheels
+from edgekit.devices import prebuilt, wheels
 from edgekit.devices.emulator import board
 from edgekit.errors import EdgekitError
 from edgekit.runtime import native
 from edgekit.runtime.engines import executorch, open_session
-from edgekit.runtime.native import build
+from edgekit.runtime.native import build, compilers
 from edgekit.target import load_target
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
-ARCHITECTURES = tuple(native.COMPILERS)
+ARCHITECTURES = tuple(compilers.ARCHITECTURES)
 
 
 def executorch_package() -> Path:
@@ -37,22 +38,28 @@ def executorch_package() -> Path:
     return package
 
 
+@pytest.fixture(scope="session", params=["zig", pytest.param("g++", marks=pytest.mark.system)])
+def release(request: pytest.FixtureRequest) -> Path:
+    """What the release command makes with either compiler: a folder for each processor."""
+
+    def make(folder: Path) -> None:
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setenv("EDGEKIT_HOME", str(Shared.directory / "edgekit-home"))  # with the wheels of devices' tests
+            if request.param == "zig":
+                patched.setenv("PATH", "")
+            found = [compilers.find(architecture) for architecture in ARCHITECTURES]
+            assert all(compiler and request.param in Path(compiler.command[0]).name for compiler in found)
+            prebuilt.main(["--into", str(folder)])
+
+    return Shared.once(f"native-release-{request.param}", make)
+
+
 @pytest.fixture(scope="session")
 def arm_wheel() -> Path:
-    """ExecuTorch's wheel for aarch64, fetched to where the tests of devices look for it, too."""
+    """ExecuTorch's wheel for aarch64."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("EDGEKIT_HOME", str(Shared.directory / "edgekit-home"))
         return wheels.obtain(wheels.find(f"executorch=={native.EXECUTORCH}", "3.11", "aarch64", "2.36"), print)
-
-
-@pytest.fixture(scope="session")
-def release(arm_wheel: Path) -> Path:
-    """What the release command makes: a folder for each processor."""
-
-    def make(folder: Path) -> None:
-        build.main(["--into", str(folder), "--executorch", f"aarch64={arm_wheel}"])
-
-    return Shared.once("native-release", make)
 
 
 def machine_of(binary: Path) -> str:
@@ -92,7 +99,7 @@ def runner(release: Path, tmp_path: Path) -> Runner:
 
 
 @pytest.fixture
-def arm_runner(release: Path, arm_wheel: Path, tmp_path: Path) -> Runner:
+def arm_runner(system: None, release: Path, arm_wheel: Path, tmp_path: Path) -> Runner:
     """The runner for aarch64 on an emulated Raspberry Pi 4, with the libraries beside it as a device gets them."""
     root, place = tmp_path / "root", tmp_path / "bin"
     board.write(load_target("rpi4"), root)
@@ -111,22 +118,22 @@ def test_a_release_has_library_and_runner_for_both_processors(release: Path) -> 
         for name in (native.LIBRARY, native.RUNNER):
             binary = release / architecture / name
             assert machine_of(binary) == architecture
-            assert binary.stat().st_size < 200_000
+            assert binary.stat().st_size < (500_000 if name == native.RUNNER else 250_000)
         assert (release / architecture / "key").read_text() == native.key(architecture)
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_the_library_runs_on_older_systems_than_executorchs_own(release: Path, architecture: str) -> None:
-    listing = subprocess.run(
-        ["objdump", "-T", str(release / architecture / native.LIBRARY)], capture_output=True, text=True, check=False
-    )
-    if listing.returncode != 0:  # an objdump that does not know the other processor
-        program = f"{architecture}-linux-gnu-objdump"
-        listing = subprocess.run(
-            [program, "-T", str(release / architecture / native.LIBRARY)], capture_output=True, text=True, check=True
-        )
-    versions = [tuple(map(int, text.split("."))) for text in re.findall(r"GLIBC_([\d.]+)", listing.stdout)]
-    assert versions and max(versions) <= (2, 17)
+    data = (release / architecture / native.LIBRARY).read_bytes()
+    assert newest(b"GLIBC", data) <= (2, 17)
+    assert newest(b"GLIBCXX", data) <= (3, 4, 22)
+    assert newest(b"GLIBC", (release / architecture / native.RUNNER).read_bytes()) <= (2, 34)
+
+
+def newest(library: bytes, data: bytes) -> tuple[int, ...]:
+    """The newest version of *library*'s symbols that a program or library asks for."""
+    found = re.findall(rb"\0" + library + rb"_([\d.]+)(?=\0)", data)
+    return max((tuple(map(int, text.split(b"."))) for text in found), default=(0,))
 
 
 def test_the_runner_gives_what_the_library_gives(runner: Runner, native_models: NativeModels) -> None:
@@ -211,9 +218,10 @@ def nothing_built(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(native, "prebuilt", lambda architecture: None)
 
 
+@pytest.mark.system
 def test_two_processes_build_the_core_once(tmp_path: Path) -> None:
     """A compiler that keeps count stands before the real one."""
-    counted, real = tmp_path / "count", native.compiler("x86_64")
+    counted, real = tmp_path / "count", shutil.which("g++")
     wrapper = tmp_path / "counting-g++"
     wrapper.write_text(f'#!/bin/sh\necho "$@" >> {counted}\nexec {real} "$@"\n')
     wrapper.chmod(0o755)
@@ -227,15 +235,24 @@ def test_two_processes_build_the_core_once(tmp_path: Path) -> None:
     answers = [process.communicate()[0].strip() for process in processes]
     assert answers[0] == answers[1] and Path(answers[0]).exists()
     assert sum("core.cpp" in line for line in counted.read_text().splitlines()) == 1
-    assert {path.name for path in (tmp_path / "home" / "native").iterdir()} == {native.key("x86_64"), "lock"}
+    (kept,) = (tmp_path / "home" / "native").iterdir()
+    name = Path(native.LIBRARY).stem
+    assert kept.name == native.key("x86_64") and {path.name for path in kept.iterdir()} == {
+        name,
+        f"{name}.seal",
+        "lock",
+    }
 
 
-@pytest.mark.usefixtures("nothing_built")
-def test_without_a_compiler_torchs_binding_does_it(
-    monkeypatch: pytest.MonkeyPatch, native_models: NativeModels
-) -> None:
+@pytest.fixture
+def no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("CXX", raising=False)
+    monkeypatch.setattr(compilers, "find_spec", lambda name: None)
+
+
+@pytest.mark.usefixtures("nothing_built", "no_compiler")
+def test_without_a_compiler_torchs_binding_does_it(native_models: NativeModels) -> None:
     assert "no C++ compiler" in str(native.why_not())
     assert executorch.ENGINE.install_hint == native.why_not()
     assert executorch.ENGINE.version() is not None
@@ -256,23 +273,22 @@ def test_with_a_compiler_that_fails_the_reason_is_its_error(monkeypatch: pytest.
     with pytest.raises(EdgekitError, match=r"does not build: core\.cpp:1: error: no such header") as caught:
         open_session("executorch", b"", "pte", SQUARE, 1)
     assert caught.value.code == "EK-ENGINE"
-    assert [path.name for path in (tmp_path / "home" / "native").iterdir()] == ["lock"]
+    assert [path.name for path in (tmp_path / "home" / "native").glob("*/*")] == ["lock"]
 
 
 def without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(executorch, "package_version", lambda name: None)
 
 
-@pytest.mark.usefixtures("nothing_built")
+@pytest.mark.usefixtures("nothing_built", "no_compiler")
 def test_without_torch_and_without_a_compiler_the_engine_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", "")
-    monkeypatch.delenv("CXX", raising=False)
     without_torch(monkeypatch)
     with pytest.raises(EdgekitError) as caught:
         open_session("executorch", b"", "pte", SQUARE, 1)
     assert caught.value.code == "EK-ENGINE"
     assert caught.value.hint == (
-        "this edgekit brings no built core, and there is no C++ compiler to build it: apt install g++"
+        "this edgekit brings no built core, and there is no C++ compiler to build it: "
+        "pip install ziglang, or apt install g++"
     )
 
 
@@ -284,7 +300,7 @@ def test_another_version_of_executorch_is_refused_by_name(monkeypatch: pytest.Mo
     monkeypatch.setattr(native, "executorch_package", lambda: package)
     assert native.why_not() == "executorch 1.6.0 is installed, edgekit's core needs exactly 1.5.1"
     with pytest.raises(EdgekitError, match=r"executorch 1\.6\.0, the core needs 1\.5\.1") as caught:
-        build.build("x86_64", package, tmp_path / "out")
+        build.build_library("x86_64", package, tmp_path / "out")
     assert caught.value.code == "EK-ENGINE"
 
 
@@ -303,6 +319,40 @@ def test_a_core_of_other_sources_is_left_alone(monkeypatch: pytest.MonkeyPatch, 
     assert native.prebuilt("x86_64") == folder
     (folder / "key").write_text("x86_64-0123456789abcdef")
     assert native.prebuilt("x86_64") is None
+
+
+def test_what_the_user_names_comes_first_then_the_machines_compiler_then_ziglang(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def first(architecture: str) -> str:
+        compiler = compilers.find(architecture)
+        assert compiler is not None
+        return Path(compiler.command[0]).name
+
+    other = "aarch64" if platform.machine() == "x86_64" else "x86_64"
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CXX", raising=False)
+    assert first(platform.machine()) == first(other) == "zig"
+    for name in ("g++", f"{other}-linux-gnu-g++", "my-g++"):
+        (tmp_path / name).write_text("#!/bin/sh\n")
+        (tmp_path / name).chmod(0o755)
+    assert (first(platform.machine()), first(other)) == ("g++", f"{other}-linux-gnu-g++")
+    monkeypatch.setenv("CXX", "my-g++")
+    assert (first(platform.machine()), first(other)) == ("my-g++", f"{other}-linux-gnu-g++")
+
+
+@pytest.mark.usefixtures("nothing_built")
+def test_a_core_that_somebody_changed_is_not_used_and_nothing_else_in_its_place(native_models: NativeModels) -> None:
+    core = build.build_here()
+    core.write_bytes(core.read_bytes()[:-1] + b"x")
+    for use in (build.build_here, lambda: open_session("executorch", native_models["conv"], "pte", CONV, 1)):
+        with pytest.raises(EdgekitError, match="is not as edgekit left it") as caught:
+            use()
+        assert str(core.parent) in f"{caught.value.message} {caught.value.hint}"
+    assert "is not as edgekit left it" in str(native.why_not())
+    shutil.rmtree(core.parent)
+    assert build.build_here() == core
+    open_session("executorch", native_models["conv"], "pte", CONV, 1).close()
 
 
 def test_the_environment_variable_comes_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -341,20 +391,18 @@ assert outputs[0::3] == outputs[1::3] == outputs[2::3]
     assert "register_pal" not in done.stderr
 
 
+@pytest.mark.system
 def test_the_sanitizers_find_nothing(native_models: NativeModels, tmp_path: Path) -> None:
     """The core's own tests once more, with a core that stops at wrong memory accesses and undefined behaviour."""
-    built = build.build("x86_64", executorch_package(), tmp_path / "sanitized", sanitize=True)
-    compiler = native.compiler("x86_64")
+    build.build_library("x86_64", executorch_package(), tmp_path / "sanitized", sanitize=True)
+    compiler = compilers.find("x86_64")
     assert compiler is not None
-    preloaded = [
-        subprocess.run([compiler, f"-print-file-name={name}"], capture_output=True, text=True, check=True).stdout
-        for name in ("libasan.so", "libubsan.so", "libstdc++.so")
-    ]
+    preloaded = [compiler.library(name) for name in ("libasan.so", "libubsan.so", "libstdc++.so")]
     environment = {
         **os.environ,
-        "EDGEKIT_NATIVE": str(built.library.parent),
+        "EDGEKIT_NATIVE": str(tmp_path / "sanitized"),
         "EDGEKIT_TEST_NATIVE_MODELS": str(native_models.folder),
-        "LD_PRELOAD": " ".join(path.strip() for path in preloaded),
+        "LD_PRELOAD": " ".join(map(str, preloaded)),
         "ASAN_OPTIONS": f"detect_leaks=0:log_path={tmp_path}/report",  # the leaks are Python's own
         "UBSAN_OPTIONS": f"log_path={tmp_path}/report",
         "PYTHONPATH": str(ROOT),
