@@ -47,6 +47,7 @@ PACKAGES = (
     Package("pandas", "profile", "2.2", None, "profiles as data frames, and their charts"),
     Package("altair", "profile", "6", "7", "charts of profiles"),
     Package("vl-convert-python", "profile", "1.7", "2", "charts of profiles"),
+    Package("ziglang", "native", "0.17", "0.18", "building ExecuTorch's core where there is no g++"),
     Package("aiohttp", "phone", "3.11", "4", "the page for phones"),
     Package("segno", "phone", "1.6", "2", "its QR code"),
     Package("cryptography", "phone", "44", None, "its certificate"),

@@ -20,6 +20,7 @@ from edgekit.runtime import environments, native
 from edgekit.runtime.engines.executorch import ExecuTorch
 from edgekit.runtime.engines.litert import LiteRT
 from edgekit.runtime.machine import Machine
+from edgekit.runtime.native import compilers
 
 PI4 = Machine(
     board="Raspberry Pi 4 Model B Rev 1.4",
@@ -169,6 +170,7 @@ def test_what_executorch_lacks_without_torch_is_one_line(monkeypatch: pytest.Mon
     assert "executorch without torch: yes: its core is built at first use" in invoke().output
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("CXX", raising=False)
+    monkeypatch.setattr(compilers, "find_spec", lambda name: None)
     assert "executorch without torch: no: this edgekit brings no built core" in invoke().output
 
 

@@ -303,7 +303,7 @@ def test_no_core_and_no_compiler_is_said_before_a_download(monkeypatch: pytest.M
     with pytest.raises(EdgekitError, match="no ExecuTorch core for aarch64") as caught:
         payload.parts_for(dataclasses.replace(PI, python=None), ["pte"], report=lines.append)
     assert caught.value.code == "EK-MISSING-PACKAGE"
-    assert caught.value.hint == "pip install ziglang, or apt install g++-aarch64-linux-gnu"
+    assert caught.value.hint == "pip install 'edgekit[native]', or apt install g++-aarch64-linux-gnu"
     assert not [line for line in lines if "fetching" in line]
 
 

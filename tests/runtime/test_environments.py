@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +18,7 @@ from small_models import IMAGE, PAIR, SmallModels
 
 from edgekit.bundle import Bundle
 from edgekit.errors import EdgekitError, UsageError
+from edgekit.private import seal, tree_digest
 from edgekit.runtime import engines, environments
 from edgekit.runtime.machine import read_machine
 from edgekit.runtime.remote import Server
@@ -100,8 +104,47 @@ def test_a_half_made_environment_is_none(monkeypatch: pytest.MonkeyPatch, tmp_pa
     (directory / "bin").mkdir(parents=True)
     (directory / "bin" / "python").touch()
     assert environments.python("tflite-runtime") is None
-    (directory / "edgekit-environment.json").write_text(json.dumps({"requirements": ["older==1"]}))
+    seal(directory, {"older==1": ["0" * 64]})
     assert environments.python("tflite-runtime") is None
+
+
+def test_an_environment_that_somebody_changed_is_not_started(
+    home: Path, monkeypatch: pytest.MonkeyPatch, small_models: SmallModels, tmp_path: Path
+) -> None:
+    shutil.copytree(home, tmp_path / "home", symlinks=True)
+    monkeypatch.setenv("EDGEKIT_HOME", str(tmp_path / "home"))
+    (packages,) = (tmp_path / "home").glob("environments/tflite-runtime/lib/python*/site-packages")
+    (packages / "evil.pth").write_text("import sys; sys.exit('evil')\n")
+    with pytest.raises(EdgekitError, match="is not as edgekit left it") as caught:
+        engines.open_session("tflite-runtime", small_models.files["image.tflite"], "tflite", IMAGE, 1)
+    assert caught.value.code == "EK-FOREIGN" and "\n" not in caught.value.message
+    with pytest.raises(EdgekitError, match="is not as edgekit left it"):
+        environments.create("tflite-runtime")
+
+
+def test_running_it_changes_nothing(home: Path, small_models: SmallModels) -> None:
+    engines.open_session("tflite-runtime", small_models.files["image.tflite"], "tflite", IMAGE, 1).close()
+    directory = home / "environments" / "tflite-runtime"
+    assert json.loads(directory.with_name("tflite-runtime.seal").read_text())["sha256"] == tree_digest(directory)
+
+
+def test_other_files_than_the_pinned_ones_are_not_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("EDGEKIT_HOME", str(tmp_path))
+    right = environments.ENVIRONMENTS["tflite-runtime"]
+    files = {**right.files, "numpy==1.26.4": ("0" * 64,)}
+    monkeypatch.setitem(environments.ENVIRONMENTS, "tflite-runtime", replace(right, files=files))
+    with pytest.raises(EdgekitError, match="is another file than the pinned one") as caught:
+        environments.create("tflite-runtime")
+    assert caught.value.code == "EK-ENGINE" and "\n" not in caught.value.message
+    assert list((tmp_path / "environments").iterdir()) == []
+
+
+def test_what_an_environment_installs_stands_there_by_its_hash() -> None:
+    for environment in environments.ENVIRONMENTS.values():
+        assert environment.version
+        for requirement, hashes in environment.files.items():
+            assert re.fullmatch(r"[\w-]+==[\d.]+", requirement)
+            assert hashes and all(re.fullmatch("[0-9a-f]{64}", digest) for digest in hashes)
 
 
 def test_what_fails_leaves_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -288,7 +288,7 @@ def test_without_torch_and_without_a_compiler_the_engine_is_not_installed(monkey
     assert caught.value.code == "EK-ENGINE"
     assert caught.value.hint == (
         "this edgekit brings no built core, and there is no C++ compiler to build it: "
-        "pip install ziglang, or apt install g++"
+        "pip install 'edgekit[native]', or apt install g++"
     )
 
 

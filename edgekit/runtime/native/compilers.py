@@ -53,7 +53,7 @@ def package(architecture: str) -> str:
 
 def install_hint(architecture: str) -> str:
     """What to do where there is none."""
-    return f"pip install ziglang, or apt install {package(architecture)}"
+    return f"pip install 'edgekit[native]', or apt install {package(architecture)}"
 
 
 def _of_machine(architecture: str) -> Compiler | None:

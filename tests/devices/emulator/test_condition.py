@@ -98,7 +98,7 @@ def test_a_setup_that_was_cut_short_is_not_taken_for_one(
 ) -> None:
     """All is there but the marker, and one part only half: as after a power cut."""
     home = tmp_path / "home"
-    there = ["parts", "wheels", "native", "emulator/bookworm-aarch64"]
+    there = ["parts", "wheels", "native", "emulator/bookworm-aarch64", "emulator/bookworm-aarch64.seal"]
     unpacked = [path.relative_to(emulator_home) for path in (emulator_home / "emulator/parts").iterdir()]
     for name in (*there, *unpacked):
         if (emulator_home / name).exists():

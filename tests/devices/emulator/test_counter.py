@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edgekit.devices.emulator import counter, qemu
-from edgekit.errors import DeviceError
+from edgekit.errors import DeviceError, EdgekitError
 
 
 @pytest.fixture
@@ -22,7 +22,15 @@ def test_it_is_built_once(real: qemu.Qemu, monkeypatch: pytest.MonkeyPatch, tmp_
     assert library.read_bytes()[:4] == b"\x7fELF"
     built = library.stat().st_mtime_ns
     assert counter.plugin(real) == library and library.stat().st_mtime_ns == built
-    assert [path.name for path in library.parent.iterdir()] == [library.name]
+    assert {path.name for path in library.parent.iterdir()} == {library.name, f"{library.name}.seal"}
+
+
+def test_one_that_somebody_changed_is_not_loaded(real: qemu.Qemu) -> None:
+    library = counter.plugin(real)
+    library.write_bytes(library.read_bytes() + b"x")
+    with pytest.raises(EdgekitError, match="is not as edgekit left it") as caught:
+        counter.plugin(real)
+    assert caught.value.code == "EK-FOREIGN"
 
 
 def test_a_qemu_that_cannot_count_is_refused(real: qemu.Qemu) -> None:
