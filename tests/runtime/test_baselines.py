@@ -142,6 +142,7 @@ def test_onnxruntime_reads_no_file_besides(tmp_path: Path, monkeypatch: pytest.M
         engines.open_session("onnxruntime", model.SerializeToString(), "onnx", signature, 1)
 
 
+@pytest.mark.system
 def test_torch_compile_compiles_once_and_says_what_a_compiler_complains_of(
     files: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -49,6 +49,7 @@ def machine_with_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(cuda, "torch_cuda", lambda: "12.8")
     monkeypatch.setattr(cuda, "onnxruntime_has_cuda", lambda: True)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setenv("CXX", "sh")  # as if there were a compiler, for torch.compile
     return tmp_path
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -155,7 +156,8 @@ def test_a_trace_uses_the_threads_asked_for_and_imports_nothing_heavy(
     for format in ("tflite", "pte"):
         (tmp_path / f"image.{format}").write_bytes(small_models.files[f"image.{format}"])
     command = [sys.executable, "-c", _PROGRAM, tmp_path / "image.tflite", "executorch", tmp_path / "image.pte"]
-    environment = {"PATH": "/usr/bin:/bin", "OPENBLAS_NUM_THREADS": "1"}
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "EDGEKIT_HOME") if name in os.environ}
+    environment = {**kept, "OPENBLAS_NUM_THREADS": "1"}
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     assert json.loads(done.stdout) == {"tasks": 3, "heavy": []}
     assert "ERROR" not in done.stderr and "WARNING" not in done.stderr
