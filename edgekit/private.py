@@ -7,7 +7,6 @@ its hash is noted beside it when it is complete, and compared before it is used.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import stat
@@ -73,20 +72,21 @@ def seal(path: Path, made_of: object = None, place: Path | None = None) -> None:
     os.replace(written, record)
 
 
+def has_seal(path: Path, made_of: object = None) -> bool:
+    """Whether *path* was made to its end, of *made_of*. Before it is used, ask `is_sealed`."""
+    return _sealed_digest(path, made_of) is not None
+
+
 def is_sealed(path: Path, made_of: object = None) -> bool:
-    """Whether *path* is there, complete, made of *made_of*, and to the last byte what it was when it was sealed.
+    """Whether *path* was made to its end, of *made_of*, and is to the last byte what it was then.
 
     Raises:
-        EdgekitError: ``EK-FOREIGN``: it is there, and was changed.
+        EdgekitError: ``EK-FOREIGN``: it was changed.
     """
-    record = _record(path)
-    try:
-        document = json.loads(record.read_text(encoding="utf-8"))
-        sealed, key = str(document["sha256"]), (str(path), record.stat().st_mtime_ns)
-    except (OSError, ValueError, KeyError, TypeError):
+    sealed = _sealed_digest(path, made_of)
+    if sealed is None:
         return False
-    if document.get("made_of") != made_of or not path.exists():
-        return False
+    key = str(path), _record(path).stat().st_mtime_ns
     if _INTACT.get(key) != sealed:
         if tree_digest(path) != sealed:
             hint = f"rm -r {path}  and it is made anew"
@@ -103,6 +103,8 @@ def unseal(path: Path) -> None:
 
 def tree_digest(path: Path) -> str:
     """SHA-256 over the file at *path*, or over the names, kinds and contents of everything in that folder."""
+    import hashlib  # brings OpenSSL, of which a device that has its core needs nothing
+
     digest = hashlib.sha256()
     for name, kind, contents in _entries(path):
         digest.update(f"{len(name)} {name} {kind} {contents}\n".encode("utf-8", "surrogateescape"))
@@ -128,7 +130,18 @@ def _entries(path: Path) -> Iterator[tuple[str, str, str]]:
                 yield shown, "other", ""
 
 
+def _sealed_digest(path: Path, made_of: object) -> str | None:
+    try:
+        document = json.loads(_record(path).read_text(encoding="utf-8"))
+        fits = document["made_of"] == made_of and path.exists()
+        return str(document["sha256"]) if fits else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def _file_digest(path: Path | str) -> str:
+    import hashlib
+
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

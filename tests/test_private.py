@@ -115,7 +115,7 @@ def test_what_is_not_sealed_or_of_something_else_is_to_be_made_anew(kept: Path) 
     assert not is_sealed(kept) and not is_sealed(kept, {"a": "2"})
     unseal(kept)
     assert not is_sealed(kept, {"a": "1"})
-    for rubbish in (b"", b"[]", b'{"sha256": 1}', b"\xff"):
+    for rubbish in (b"", b"[]", b"{}", b"\xff"):
         kept.with_name("kept.seal").write_bytes(rubbish)
         assert not is_sealed(kept, {"a": "1"})
 

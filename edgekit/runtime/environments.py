@@ -16,7 +16,7 @@ from pathlib import Path
 
 import edgekit
 from edgekit.errors import EdgekitError, UsageError, did_you_mean
-from edgekit.private import check_private, is_sealed, private_folder, seal, unseal
+from edgekit.private import check_private, has_seal, is_sealed, private_folder, seal, unseal
 from edgekit.runtime.engines.base import package_version
 
 #: Loads exactly this edgekit in another Python, and nothing else from where it is installed.
@@ -92,13 +92,9 @@ def home() -> Path:
 
 
 def python(name: str) -> Path | None:
-    """The Python of the environment called *name*, or None when it was not created, or not to the end.
-
-    Raises:
-        EdgekitError: ``EK-FOREIGN``: it was changed since.
-    """
+    """The Python of the environment called *name*, or None when it was not created, or not to the end."""
     directory = home() / "environments" / name
-    return directory / "bin" / "python" if is_sealed(directory, _made_of(_environment(name))) else None
+    return directory / "bin" / "python" if has_seal(directory, _made_of(_environment(name))) else None
 
 
 def version_here(name: str) -> str | None:
@@ -133,10 +129,10 @@ def command(name: str, module: str, *arguments: str) -> list[str]:
     bring this Python's numpy with it.
 
     Raises:
-        EdgekitError: ``EK-ENGINE``: the environment was not created.
+        EdgekitError: ``EK-ENGINE``: the environment was not created; ``EK-FOREIGN``: it was changed since.
     """
     interpreter = python(name)
-    if interpreter is None:
+    if interpreter is None or not is_sealed(interpreter.parents[1], _made_of(_environment(name))):
         raise EdgekitError("EK-ENGINE", f"{name} is not installed", install_hint(name))
     # -B: new compiled modules would be a change.
     return [str(interpreter), "-I", "-B", "-c", _BOOT, _package(), module, *arguments]
