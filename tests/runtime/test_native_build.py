@@ -20,6 +20,7 @@ from support.shared import Shared
 
 from edgekit.devices import prebuilt, wheels
 from edgekit.devices.emulator import board
+from edgekit.devices.runner_pack import alignment_bytes
 from edgekit.errors import EdgekitError
 from edgekit.runtime import native
 from edgekit.runtime.engines import executorch, open_session
@@ -118,6 +119,7 @@ def test_a_release_has_library_and_runner_for_both_processors(release: Path) -> 
         for name in (native.LIBRARY, native.RUNNER):
             binary = release / architecture / name
             assert machine_of(binary) == architecture
+            assert alignment_bytes(binary.read_bytes()) == 1 << 16  # the largest pages there are
             assert binary.stat().st_size < (500_000 if name == native.RUNNER else 250_000)
         assert (release / architecture / "key").read_text() == native.key(architecture)
 
