@@ -16,6 +16,7 @@ from pathlib import Path
 
 from edgekit.errors import EdgekitError, UsageError
 
+_ELSEWHERE = "choose a folder of your own: $EDGEKIT_HOME, $EDGEKIT_CACHE"
 _OTHERS = stat.S_IWGRP | stat.S_IWOTH
 #: What was found intact in this process, with its seal's time: large environments are not hashed twice.
 _INTACT: dict[tuple[str, int], str] = {}
@@ -28,16 +29,14 @@ def private_folder(path: Path) -> Path:
         UsageError: ``EK-FOREIGN``: as `check_private`.
         EdgekitError: ``EK-WRITE``: it cannot be made.
     """
-    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
     try:
-        for folder in reversed(missing):
+        for folder in reversed([folder for folder in (path, *path.parents) if not folder.exists()]):
             folder.mkdir(mode=0o700, exist_ok=True)
         check_private(path)
         if stat.S_IMODE(path.stat().st_mode) & 0o077:
             path.chmod(0o700)
     except OSError as error:
-        hint = "choose another place: $EDGEKIT_HOME, $EDGEKIT_CACHE"
-        raise EdgekitError("EK-WRITE", f"{path} cannot be made: {error.strerror or error}", hint) from error
+        raise EdgekitError("EK-WRITE", f"{path} cannot be made: {error.strerror or error}", _ELSEWHERE) from error
     return path
 
 
@@ -45,15 +44,17 @@ def check_private(path: Path) -> None:
     """Refuse a folder in which somebody else may have put things; one that is not there is nobody's.
 
     Raises:
-        UsageError: ``EK-FOREIGN``: it belongs to another user, or others can write there.
+        UsageError: ``EK-FOREIGN``: it belongs to another user, or others can write there; ``EK-WRITE``: there is no way
+            to it.
     """
     try:
         facts = path.stat()
     except FileNotFoundError:
         return
+    except OSError as error:
+        raise UsageError("EK-WRITE", f"{path} cannot be reached: {error.strerror or error}", _ELSEWHERE) from error
     if facts.st_uid != os.geteuid():
-        hint = "choose a folder of your own: $EDGEKIT_HOME, $EDGEKIT_CACHE"
-        raise UsageError("EK-FOREIGN", f"{path} belongs to another user (uid {facts.st_uid})", hint)
+        raise UsageError("EK-FOREIGN", f"{path} belongs to another user (uid {facts.st_uid})", _ELSEWHERE)
     if facts.st_mode & _OTHERS:
         hint = f"chmod go-w {path}  and remove what you do not know there"
         raise UsageError("EK-FOREIGN", f"other users can write to {path}", hint)
@@ -88,7 +89,7 @@ def is_sealed(path: Path, made_of: object = None) -> bool:
         return False
     key = str(path), _record(path).stat().st_mtime_ns
     if _INTACT.get(key) != sealed:
-        if tree_digest(path) != sealed:
+        if _found_digest(path) != sealed:
             hint = f"rm -r {path}  and it is made anew"
             raise EdgekitError("EK-FOREIGN", f"{path} is not as edgekit left it, and is not used", hint)
         _INTACT[key] = sealed
@@ -136,6 +137,13 @@ def _sealed_digest(path: Path, made_of: object) -> str | None:
         fits = document["made_of"] == made_of and path.exists()
         return str(document["sha256"]) if fits else None
     except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _found_digest(path: Path) -> str | None:
+    try:
+        return tree_digest(path)
+    except OSError:  # what was made could be read
         return None
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from edgekit import private
+from edgekit.cli.main import run
 from edgekit.errors import EdgekitError, UsageError
 from edgekit.private import check_private, is_sealed, private_folder, seal, tree_digest, unseal
 from edgekit.runtime import environments
@@ -71,9 +72,23 @@ def test_one_that_others_write_to_is_refused(tmp_path: Path, monkeypatch: pytest
 
 def test_where_none_can_be_made_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(EdgekitError, match="cannot be made: Not a directory") as caught:
-        private_folder(tmp_path / "file" / "home")
-    assert caught.value.code == "EK-WRITE"
+    for use in (private_folder, check_private):
+        with pytest.raises(EdgekitError, match=r"cannot be (made|reached): Not a directory") as caught:
+            use(tmp_path / "file" / "home")
+        assert caught.value.code == "EK-WRITE" and "$EDGEKIT_HOME" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("verb", [["--setup", "tflite-runtime"], ["--setup", "deploy:rpi4"], []])
+def test_every_verb_says_it_in_one_line(
+    verb: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "open"
+    folder.mkdir()
+    folder.chmod(0o777)
+    monkeypatch.setenv("EDGEKIT_HOME", str(folder))
+    assert run(["doctor", *verb]) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert f"other users can write to {folder}" in said[0] and "[EK-FOREIGN]" in said[0] and len(said) == 2
 
 
 CHANGES: dict[str, Callable[[Path], object]] = {
@@ -86,6 +101,7 @@ CHANGES: dict[str, Callable[[Path], object]] = {
     "a link elsewhere": lambda kept: ((kept / "python").unlink(), (kept / "python").symlink_to("/tmp/python")),
     "a link to a folder elsewhere": lambda kept: ((kept / "lib64").unlink(), (kept / "lib64").symlink_to("/tmp")),
     "a link for a file": lambda kept: ((kept / "run").rename(kept.parent / "r"), (kept / "run").symlink_to("../r")),
+    "a folder for a file": lambda kept: ((kept / "run").unlink(), (kept / "run").mkdir()),
     "a pipe": lambda kept: os.mkfifo(kept / "pipe"),
     "a name that is no text": lambda kept: Path(os.fsdecode(bytes(kept) + b"/\xff")).touch(),
 }

@@ -173,10 +173,10 @@ def create(name: str, report: Callable[[str], None] | None = None) -> Path:
     done = False
     try:
         say(f"making {directory} with {base}")
-        _call(name, [base, "-m", "venv", str(directory)])
+        _call(name, [base, "-I", "-m", "venv", str(directory)])
         say(f"installing {' '.join(environment.files)}")
         with tempfile.TemporaryDirectory(prefix="edgekit-pip-") as scratch:
-            problem = pip.fetch(interpreter, "install", environment.files, Path(scratch))
+            problem = pip.fetch((interpreter, "-I"), "install", environment.files, Path(scratch))
         if problem is not None:
             hint = "is the package index reachable, and the usual one?"
             raise EdgekitError("EK-ENGINE", f"cannot install {name}: {problem}", hint)

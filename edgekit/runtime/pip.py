@@ -10,12 +10,12 @@ _QUIET = ("--quiet", "--disable-pip-version-check", "--no-input", "--retries", "
 
 
 def fetch(
-    python: str | Path, verb: str, files: Mapping[str, Sequence[str]], scratch: Path, *options: str
+    python: Sequence[str | Path], verb: str, files: Mapping[str, Sequence[str]], scratch: Path, *options: str
 ) -> str | None:
     """Have pip install or download exactly these wheels.
 
     Args:
-        python: Whose pip.
+        python: Whose pip: the program, and the option that keeps the current folder off its import path.
         verb: ``install`` or ``download``.
         files: Requirement (``NAME==VERSION``) -> the SHA-256 that its file may have, one for each kind of machine.
             Whatever they need in turn is among them.
@@ -29,7 +29,7 @@ def fetch(
     lines = [" ".join([name, *(f"--hash=sha256:{digest}" for digest in files[name])]) for name in files]
     wanted.write_text("\n".join(lines) + "\n", encoding="utf-8")
     exact = ["--no-deps", "--only-binary", ":all:", "--require-hashes", "--requirement", str(wanted)]
-    command = [str(python), "-m", "pip", verb, *_QUIET, *exact, *options]
+    command = [*python, "-m", "pip", verb, *_QUIET, *exact, *options]
     result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if result.returncode == 0:
         return None

@@ -1,7 +1,7 @@
 """What compiles the core and the runner: a compiler of this machine's, or the one in the package ``ziglang``.
 
-zig compiles its own libc++ when it first links a runner for a processor, which takes a minute, and keeps that in a cache
-of its own. The core needs none of it.
+zig compiles its own libc++ when it first links a runner for a processor, which takes a minute, and keeps that in a
+cache of its own. The core needs none of it.
 """
 
 from __future__ import annotations
