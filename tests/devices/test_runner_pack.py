@@ -200,7 +200,7 @@ def test_its_script_starts_it_on_a_real_machine(small_models: SmallModels, tmp_p
     np.testing.assert_allclose(scores, small_models.scores[0], atol=1e-5)
 
 
-def test_without_a_compilers_its_libraries_are_debians(
+def test_without_a_compiler_that_brings_libraries_they_are_debians(
     pack: Part, small_models: SmallModels, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(compilers.Compiler, "library", lambda compiler, name: None)
