@@ -15,13 +15,13 @@ MakeBoard = Callable[..., Board]
 
 
 @pytest.fixture(scope="session")
-def layer_cache(pytestconfig: pytest.Config) -> Path:
+def layer_cache(system: None, pytestconfig: pytest.Config) -> Path:
     """Unpacked Debian packages: 0.3 GB that the next run need not fetch again."""
     return Path(pytestconfig.cache.mkdir("boards"))
 
 
 @pytest.fixture(scope="module")
-def make_board(system: None, layer_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeBoard]:
+def make_board(layer_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeBoard]:
     """Makes boards that are on until the tests of a file are done; takes what `Board` takes."""
     with ExitStack() as boards:
 

@@ -12,6 +12,7 @@ from edgekit.cli.doctor import command
 from edgekit.cli.main import run
 from edgekit.devices.emulator import guest, qemu
 from edgekit.errors import DeviceError
+from edgekit.runtime.native import compilers
 
 pytestmark = pytest.mark.slow
 
@@ -27,6 +28,7 @@ def programs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """The only folder on PATH, and an empty one; nothing is set up."""
     folder = tmp_path / "bin"
     folder.mkdir()
+    monkeypatch.setattr(compilers, "find_spec", lambda name: None)
     monkeypatch.setenv("PATH", str(folder))
     monkeypatch.setenv("EDGEKIT_HOME", str(tmp_path / "home"))
     return folder
