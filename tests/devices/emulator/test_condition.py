@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from edgekit import private
 from edgekit.cli.doctor import command
 from edgekit.cli.main import run
 from edgekit.devices.emulator import guest, qemu
-from edgekit.errors import DeviceError
+from edgekit.errors import DeviceError, EdgekitError
 from edgekit.runtime.native import compilers
 
 pytestmark = pytest.mark.slow
@@ -114,3 +115,22 @@ def test_a_setup_that_was_cut_short_is_not_taken_for_one(
     guest.set_up(SYSTEM, said.append)
     assert guest.is_ready(SYSTEM) and "unpacking click-8.5.1" in said
     assert said[-1] == "starting the engines under emulation" and not any("fetching" in line for line in said)
+
+
+@pytest.mark.parametrize("pattern", ["bookworm-aarch64/usr/bin/python3.11", "parts/*/click/__init__.py", "compiled"])
+def test_a_system_that_somebody_changed_is_not_started(
+    emulator_home: Path, monkeypatch: pytest.MonkeyPatch, pattern: str
+) -> None:
+    guest.unpack(SYSTEM, lambda line: None)
+    (found,) = (emulator_home / "emulator").glob(pattern)
+    file = next(found.rglob("*.pyc")) if found.is_dir() else found
+    whole = file.read_bytes()
+    monkeypatch.setattr(private, "_INTACT", {})  # as in a new process
+    file.write_bytes(whole + b"\n")
+    try:
+        with pytest.raises(EdgekitError, match="is not as edgekit left it") as caught:
+            guest.unpack(SYSTEM, lambda line: None)
+        assert caught.value.code == "EK-FOREIGN" and "\n" not in caught.value.message
+    finally:
+        file.write_bytes(whole)
+    guest.unpack(SYSTEM, lambda line: None)
