@@ -15,7 +15,7 @@ import subprocess
 import sysconfig
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +25,12 @@ from support.bare_machine import BareMachine
 from support.shared import Shared
 
 _ROOT = Path(__file__).parent.parent
+_BENCHMARKS = _ROOT / "tests" / "benchmarks"  # measure what this machine has
 _BARE = pytest.StashKey[BareMachine]()
 _LEFT_OUT = pytest.StashKey[Counter[str]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Without ``-m``, what takes minutes is left out; and what is ``system``, unless ``-m`` speaks of it."""
-    asked = config.option.markexpr or "not slow"
-    config.option.markexpr = asked if "system" in asked else f"({asked}) and not system"
     folder = tempfile.TemporaryDirectory(prefix="edgekit-programs-")
     config.add_cleanup(folder.cleanup)
     config.stash[_BARE] = BareMachine(Path(folder.name))
@@ -44,15 +42,20 @@ def pytest_itemcollected(item: pytest.Item) -> None:
         item.add_marker("system")
 
 
-def pytest_deselected(items: Sequence[pytest.Item]) -> None:
-    for item in items:
-        mark = "system" if item.get_closest_marker("system") else "slow" if item.get_closest_marker("slow") else ""
-        item.config.stash[_LEFT_OUT][mark] += 1
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is ``system``, unless ``-m`` speaks of it, and without ``-m`` what takes minutes."""
+    asked = config.option.markexpr
+    marks = [mark for mark, leave in (("system", "system" not in asked), ("slow", not asked)) if leave]
+    found = {item: next((mark for mark in marks if item.get_closest_marker(mark)), None) for item in items}
+    config.stash[_LEFT_OUT].update(filter(None, found.values()))
+    config.hook.pytest_deselected(items=[item for item, mark in found.items() if mark])
+    items[:] = [item for item, mark in found.items() if not mark]
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    if item.get_closest_marker("system"):
+    if item.get_closest_marker("system") or _BENCHMARKS in item.path.parents:
         return (yield)
     with item.config.stash[_BARE].only():
         return (yield)
@@ -72,9 +75,9 @@ def pytest_testnodedown(node: Any) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     left_out = config.stash[_LEFT_OUT]
     kinds = {"system": "need more than pip brings (pytest -m system)", "slow": "take minutes (pytest -m slow)"}
-    said = [f"{left_out[kind]} tests that {words}" for kind, words in kinds.items() if left_out[kind]]
+    said = [f"{left_out[kind]} that {words}" for kind, words in kinds.items() if left_out[kind]]
     if said:
-        terminalreporter.write_line(f"left out: {', '.join(said)}")
+        terminalreporter.write_line(f"tests left out: {', '.join(said)}")
 
 
 @pytest.fixture(scope="session")
