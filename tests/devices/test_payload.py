@@ -161,8 +161,7 @@ def test_variables_lead_to_the_parts(sent: dict[str, Part]) -> None:
 
 def test_edgekit_alone_is_its_device_side(sent: dict[str, Part], small_bundle: Path, tmp_path: Path) -> None:
     for name in ("edgekit", "click"):
-        with tarfile.open(sent[name].archive) as archive:
-            archive.extractall(tmp_path, filter="data")
+        sent[name].unpack(tmp_path)
     assert not (tmp_path / "edgekit/pipeline").exists()
     assert not list(tmp_path.rglob("*.cpp")) and not list(tmp_path.rglob("*.so"))
 

@@ -8,7 +8,6 @@ import pickle
 import platform
 import signal
 import subprocess
-import tarfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -69,8 +68,7 @@ def program(system: None, fetched: Path, tmp_path_factory: pytest.TempPathFactor
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EDGEKIT_HOME", str(fetched))
         pack = runner_pack.runner_part(platform.machine(), ("tflite", "pte"), lambda line: None)
-    with tarfile.open(pack.archive) as archive:
-        archive.extractall(folder, filter="data")
+    pack.unpack(folder)
     return folder / "run.sh"
 
 

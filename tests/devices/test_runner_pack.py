@@ -35,8 +35,7 @@ class Jail:
 
     def __init__(self, root: Path, part: Part):
         self.root = root
-        with tarfile.open(part.archive) as archive:
-            archive.extractall(root / "pack", filter="data")
+        part.unpack(root / "pack")
         board.write(load_target("rpi4"), root)
         (root / "qemu").write_bytes(Path(shutil.which("qemu-aarch64-static") or "").read_bytes())
         (root / "qemu").chmod(0o755)
@@ -190,8 +189,7 @@ def test_a_wrong_file_is_said(jail: Jail, format: str) -> None:
 @pytest.mark.parametrize("format", ["tflite", "pte"])
 def test_its_script_starts_it_on_a_real_machine(small_models: SmallModels, tmp_path: Path, format: str) -> None:
     pack = runner_pack.runner_part(platform.machine(), [format], quiet)
-    with tarfile.open(pack.archive) as archive:
-        archive.extractall(tmp_path / "a folder", filter="data")
+    pack.unpack(tmp_path / "a folder")
     (tmp_path / f"model.{format}").write_bytes(small_models.files[f"image.{format}"])
     small_models.images[:1].tofile(tmp_path / "in.raw")
     command = ["a folder/run.sh", "--model", f"model.{format}", "--input", "in.raw", "--output-dir", "."]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import secrets
 import shlex
-import tarfile
 import tempfile
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
@@ -54,8 +53,8 @@ class Store:
             self._connection.do(f"mkdir -p {folder} && rm -rf {folder}/*.part")
             self._check_room(part.unpacked_bytes)
             self._report(f"sending the runner ({part.unpacked_bytes / 1e6:.0f} MB)")
-            with tempfile.TemporaryDirectory(prefix="edgekit-runner-") as scratch, tarfile.open(part.archive) as packed:
-                packed.extractall(scratch, filter="data")
+            with tempfile.TemporaryDirectory(prefix="edgekit-runner-") as scratch:
+                part.unpack(Path(scratch))
                 self._connection.put_folder(Path(scratch), f"{folder}/{part.digest}")
         return f"{folder}/{part.digest}/{part.runner}"
 
