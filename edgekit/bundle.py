@@ -367,8 +367,13 @@ def write_bundle(manifest: Manifest, files: Mapping[str, bytes], destination: Pa
 
 
 @contextlib.contextmanager
-def replacing(destination: Path) -> Iterator[Path]:
-    """A temporary path beside *destination* that takes its place when the block ends well.
+def replacing(destination: Path, *, parents: bool = True) -> Iterator[Path]:
+    """A temporary path beside *destination* that takes its place, on the disk itself, when the block ends well.
+
+    A link is followed: what it names is replaced.
+
+    Args:
+        parents: Whether to make the folders that are not there.
 
     Raises:
         EdgekitError: ``EK-SPACE`` when the disk is full, ``EK-WRITE`` for any other operating system error.
@@ -377,28 +382,42 @@ def replacing(destination: Path) -> Iterator[Path]:
 
     temporary = None
     try:
-        destination.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{destination.name}.", suffix=".part", dir=destination.parent)
+        place = Path(os.path.realpath(destination))
+        if parents:
+            place.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=".edgekit-", suffix=".part", dir=place.parent)
         os.close(handle)
         temporary = Path(name)
         yield temporary
         with temporary.open("rb+") as stream:
             os.fsync(stream.fileno())
         temporary.chmod(0o644)
-        os.replace(temporary, destination)
+        os.replace(temporary, place)
+        _sync_folder(place.parent)
     except OSError as error:
         raise write_error(destination, error) from error
     finally:
         if temporary is not None:
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have a new name outlast a loss of power, too; where the system cannot, it is as safe as it gets."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def write_error(destination: Path, error: OSError) -> EdgekitError:
     """The `EdgekitError` for an operating system error while writing *destination*."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return EdgekitError("EK-SPACE", f"no space is left to write {destination}", "free some, or pass another --out")
+        return EdgekitError("EK-SPACE", f"no space is left to write {destination}", "free some, or write elsewhere")
     reason = error.strerror or str(error)
-    return EdgekitError("EK-WRITE", f"cannot write {destination}: {reason}", "choose another --out, or mend its rights")
+    return EdgekitError("EK-WRITE", f"cannot write {destination}: {reason}", "write elsewhere, or mend its rights")
 
 
 def differences(first: Bundle, second: Bundle) -> list[str]:

@@ -34,10 +34,9 @@ def require_packages() -> None:
 
 def keep(profile: Profile, outputs: Sequence[Path]) -> None:
     """Write the files that were asked for."""
-    from edgekit.profiling.outputs import write
+    from edgekit.profiling.outputs import write_all
 
-    for path in outputs:
-        write(profile, path)
+    write_all(profile, outputs)
 
 
 def show(profile: Profile, outputs: Sequence[Path], *, as_json: bool, quiet: bool) -> None:

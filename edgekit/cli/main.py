@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from contextlib import suppress
 from importlib import import_module
-from typing import Any
+from signal import SIGPIPE
+from typing import Any, NoReturn
 
 import click
 
 from edgekit import __version__
-from edgekit.errors import EdgekitError
+from edgekit.cli import signals
+from edgekit.cli.leavings import Leavings
+from edgekit.errors import EdgekitError, Interrupted
 
 #: Verb -> what the list of verbs says of it. Its module ``edgekit.cli.VERB`` holds a click command named ``command``.
 VERBS = {
@@ -55,6 +60,16 @@ class _Verbs(click.Group):
             raise UsageError("EK-ARGUMENT", f"unknown verb {args[0]!r}", did_you_mean(args[0], VERBS))
         return super().resolve_command(context, args)
 
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except KeyboardInterrupt as stop:
+            raise _Ended from stop
+        except OSError as error:
+            if signals.nobody_listens(error):
+                raise _Ended from error
+            raise
+
 
 @click.group(
     cls=_Verbs,
@@ -75,12 +90,26 @@ def cli(context: click.Context, debug: bool) -> None:
     context.obj = {"debug": debug}
 
 
+class _Ended(Exception):
+    """A verb was stopped, or nobody listens to it any more: what `click` would answer in its own way."""
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and end the process with its exit code."""
-    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+    leavings = Leavings()
+    signals.listen(leavings.clear)
+    code = 1
+    try:
+        code = run(sys.argv[1:] if arguments is None else arguments, leavings)
+    finally:
+        signals.ignore()
+        leavings.clear(processes=signals.heard())
+    if signals.heard():
+        _end(code)
+    sys.exit(code)
 
 
-def run(arguments: list[str]) -> int:
+def run(arguments: list[str], leavings: Leavings | None = None) -> int:
     """Run the command line; the exit code (the README lists them)."""
     debug = "--debug" in arguments
     try:
@@ -89,29 +118,45 @@ def run(arguments: list[str]) -> int:
         cli.main(args=[*(["--debug"] if debug else []), *rest], prog_name="edgekit", standalone_mode=False)
     except click.exceptions.Exit as ended:
         return ended.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        hint = "run the same command again to go on"
-        _show({"code": "EK-INTERRUPTED", "message": "stopped", "hint": hint, "log": None})
-        return 130
+    except (_Ended, KeyboardInterrupt, click.Abort) as ended:
+        return _stopped(ended)
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
         hint = f"{context.command_path} --help has examples" if context else "edgekit --help has examples"
         _show({"code": "EK-ARGUMENT", "message": error.format_message(), "hint": hint, "log": None})
         return 2
-    except BrokenPipeError:
-        sys.stderr.close()
-        return 0
     except EdgekitError as error:
         if debug:
             raise
-        _show(error.to_json())
-        return error.exit_code
+        _show(error.to_json(), leavings)
+        return signals.exit_code() if isinstance(error, Interrupted) else error.exit_code
     except Exception as error:  # the outermost boundary: nothing foreseen reaches it
+        if signals.heard():  # within an import, which a library calls a fault
+            return _stopped(error)
         if debug:
             raise
-        _show(_unforeseen(error))
+        _show(_unforeseen(error), leavings)
         return 1
     return 0
+
+
+def _stopped(ended: BaseException) -> int:
+    """The last word of a command that was stopped, or that nobody listens to: its exit code."""
+    if isinstance(ended.__cause__, OSError):
+        signals.mute()
+        return 128 + SIGPIPE
+    hint = "run the same command again to go on"
+    _show({"code": "EK-INTERRUPTED", "message": signals.stopped(), "hint": hint, "log": None})
+    return signals.exit_code()
+
+
+def _end(code: int) -> NoReturn:
+    """End without waiting for threads that still work, and without the last rites of libraries under their feet."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            if stream is not None:
+                stream.flush()
+    os._exit(code)
 
 
 def _unforeseen(error: Exception) -> dict[str, Any]:
@@ -126,13 +171,14 @@ def _unforeseen(error: Exception) -> dict[str, Any]:
     }
 
 
-def _show(error: dict[str, Any]) -> None:
+def _show(error: dict[str, Any], leavings: Leavings | None = None) -> None:
+    log = error["log"] and (leavings.keep(error["log"]) if leavings else error["log"])
     message = " ".join(str(error["message"]).split())
-    click.echo(f"{click.style('error', fg='red')}: {message} [{error['code']}]", err=True)
-    if error["hint"]:
-        click.echo(f" hint: {error['hint']}", err=True)
-    if error["log"]:
-        click.echo(f"  log: {error['log']}", err=True)
+    lines = [f"{click.style('error', fg='red')}: {message} [{error['code']}]"]
+    lines += [f" hint: {error['hint']}"] if error["hint"] else []
+    lines += [f"  log: {log}"] if log else []
+    with suppress(OSError):  # nobody listens
+        click.echo("\n".join(lines), err=True)
 
 
 def _keep_traceback(error: Exception) -> str:

@@ -40,7 +40,7 @@ Examples:
     metavar="FILE",
     multiple=True,
     type=click.Path(path_type=Path),
-    help="Write .html, .json (everything measured), .csv or .md, anew with each phone. Repeatable.",
+    help="Write .json (everything measured; each phone's as it comes), and at the end .html, .csv or .md. Repeatable.",
 )
 @click.option("--once", is_flag=True, help="End after the first result.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output, at the end.")
@@ -67,33 +67,33 @@ def command(
     The page lets one try the model, measures every variant as edgekit profile does, checks the outputs, and sends what
     it measured back here. Any number of phones may come until Ctrl-C ends it. With three variants, a phone takes about
     a minute (--quick: 15 s). Only this machine is served unless --lan is given; the address holds a password.
+
+    With -o, a phone is told that its result has arrived once it is on disk here, and sends it again when it could not
+    be written. Where no .json is named, FILE.html.json keeps the results until FILE.html is written.
     """
     import secrets
 
     from edgekit.bundle import Bundle
-    from edgekit.cli import console, findings
+    from edgekit.cli import console, findings, signals
     from edgekit.cli.sitting import Sitting
     from edgekit.devices.browser.job import make_job, phone_settings
     from edgekit.devices.browser.server import ANYWHERE, LOOPBACK, PhoneServer
     from edgekit.errors import UsageError
-    from edgekit.profiling import outputs as files
 
     if quick and strict:
         raise UsageError("EK-ARGUMENT", "--quick and --strict exclude each other", "leave one out")
     if https and not lan:
         raise UsageError("EK-ARGUMENT", "--https is for phones in the network", "add --lan; localhost needs no https")
     findings.require_packages()
-    files.check(outputs, operators=False)
     settings = phone_settings(
         "quick" if quick else "strict" if strict else "default",
         seed=secrets.randbelow(1 << 31) if seed is None else seed,
         threads=threads,
     )
-    with ExitStack() as stack:
-        opened = stack.enter_context(Bundle.open(bundle))
+    with Bundle.open(bundle) as opened:
         job = make_job(opened, settings, webgpu=webgpu, variants=variants)
         words = [*(["--webgpu"] if webgpu else []), *(word for name in variants for word in ("--variant", name))]
-        sitting = stack.enter_context(Sitting(opened, settings, words, outputs, as_json=as_json, quiet=quiet))
+        sitting = Sitting(opened, settings, words, outputs, as_json=as_json, quiet=quiet)
         server = PhoneServer(
             opened,
             job,
@@ -103,17 +103,24 @@ def command(
             port=port,
             https=https,
         )
-        stack.enter_context(server)
-        if usb:
-            from edgekit.devices.browser.usb import forwarded
+        try:
+            with ExitStack() as stack:
+                stack.enter_context(signals.instead(sitting.stop))
+                stack.enter_context(server)
+                if usb:
+                    from edgekit.devices.browser.usb import forwarded
 
-            stack.enter_context(forwarded(server.port))
-        click.echo("\n".join(_invitation(server, lan=lan, usb=usb, quiet=quiet)), err=True)
-        for entry in job["variants"]:
-            if entry["reason"]:
-                console.note(f"{entry['name']} will not run: {entry['reason']}", quiet)
-        sitting.wait(once=once)
-    sitting.end(strict=strict)
+                    stack.enter_context(forwarded(server.port))
+                click.echo("\n".join(_invitation(server, lan=lan, usb=usb, quiet=quiet)), err=True)
+                for entry in job["variants"]:
+                    if entry["reason"]:
+                        console.note(f"{entry['name']} will not run: {entry['reason']}", quiet)
+                for path in sitting.replaced:
+                    console.note(f"{path} is there already: the first result replaces it")
+                sitting.wait(once=once)
+            sitting.end(strict=strict)
+        except KeyboardInterrupt:
+            raise sitting.stopped() from None
 
 
 def _invitation(server: PhoneServer, *, lan: bool, usb: bool, quiet: bool) -> list[str]:

@@ -83,7 +83,7 @@ def command(
     meets them all. Threads, input bytes and types are the same; where something differs, the row says so and has no
     ratio. A bundle that was built for a desktop is measured here, beside the others.
     """
-    from edgekit.cli import console, findings
+    from edgekit.cli import console, findings, signals
     from edgekit.cli.measuring import Measuring
     from edgekit.errors import UsageError
     from edgekit.profiling import outputs as files
@@ -110,6 +110,10 @@ def command(
             profile = session.run(measuring.hear)
     except KeyboardInterrupt:
         _keep_part(session, outputs)
+        raise
+    except OSError as error:
+        if signals.nobody_listens(error):  # to its progress
+            _keep_part(session, outputs)
         raise
     findings.keep(profile, outputs)
     findings.show(profile, outputs, as_json=as_json, quiet=quiet)
@@ -143,19 +147,19 @@ def _cores(text: str) -> tuple[int, ...]:
 
 
 def _keep_part(session: Session, outputs: tuple[Path, ...]) -> None:
-    """After Ctrl-C: what was measured so far goes where all of it would have gone.
+    """After a stop: what was measured so far goes where all of it would have gone.
 
     Raises:
         Interrupted: It was kept.
     """
-    from edgekit.cli import findings
+    from edgekit.cli import findings, signals
     from edgekit.errors import Interrupted
 
-    profile = session.so_far("stopped by Ctrl-C: not everything was measured")
+    profile = session.so_far(f"stopped by {signals.cause()}: not everything was measured")
     if outputs and findings.measured(profile):
         findings.keep(profile, outputs)
         written = ", ".join(map(str, outputs))
-        raise Interrupted("EK-INTERRUPTED", f"stopped; what was measured until then is in {written}")
+        raise Interrupted("EK-INTERRUPTED", f"{signals.stopped()}; what was measured until then is in {written}")
 
 
 def _nothing(profile: Profile) -> Exception:

@@ -1,26 +1,25 @@
-"""The phones that come to a page: what each is at, what each measured, and all of it as one profile."""
+"""The phones that come to a page, for the person at the desk: what each is at, and what each measured."""
 
 from __future__ import annotations
 
+import errno
 import shutil
-import signal
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
-from queue import Empty, SimpleQueue
-from types import FrameType, TracebackType
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import click
 
-import edgekit
-from edgekit.cli import console, findings
+from edgekit.cli import console, findings, signals
 from edgekit.errors import DeviceError, EdgekitError, Interrupted
-from edgekit.runtime.profiler.records import BundleRecord, Cell, DeviceRecord, Profile, Settings
+from edgekit.profiling.phones import PhoneResults
+from edgekit.runtime.profiler.records import Cell, DeviceRecord, Settings
 
 if TYPE_CHECKING:
     from edgekit.bundle import Bundle
@@ -29,15 +28,13 @@ if TYPE_CHECKING:
 _GONE_S = 60.0
 #: Phones whose progress is kept in mind.
 _MOST_AT_WORK = 20
-_LOOK_S = 0.5
+
+_Result = tuple[DeviceRecord, tuple[Cell, ...]]
 
 
 class Sitting:
-    """Shows and keeps what phones send. `receive` and `progress` are called by the server, on its threads.
-
-    Used as a context manager: the first Ctrl-C ends it between two results and not in the middle of one, a second one
-    at once.
-    """
+    """Shows what phones send, while `edgekit.profiling.phones.PhoneResults` keeps it. `receive` and `progress` are
+    called by the server, on its threads; all else is for the main thread."""
 
     def __init__(
         self,
@@ -49,81 +46,84 @@ class Sitting:
         as_json: bool,
         quiet: bool,
     ):
-        """*words* are what of the command *settings* do not say."""
-        self._bundle = bundle
-        self._settings = settings
-        self._words = tuple(words)
+        """*words* are what of the command *settings* do not say.
+
+        Raises:
+            EdgekitError: One of *outputs* cannot be written.
+        """
+        #: Results, and None when it is time to stop.
+        self._arrived: SimpleQueue[_Result | None] = SimpleQueue()
+        self._results = PhoneResults(
+            bundle, settings, outputs, words=words, hear=lambda *result: self._arrived.put(result)
+        )
         self._outputs = tuple(outputs)
         self._as_json = as_json
         self._quiet = quiet
-        self._created = datetime.now(UTC).isoformat(timespec="seconds")
-        self._arrived: SimpleQueue[tuple[DeviceRecord, tuple[Cell, ...]]] = SimpleQueue()
-        self._devices: list[DeviceRecord] = []
-        self._cells: list[Cell] = []
         self._line = _Line(quiet)
-        self._stopped = False
+        self._trouble = ""
+        self._unheard = False
 
-    def __enter__(self) -> Sitting:
-        self._before = signal.signal(signal.SIGINT, self._press)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        signal.signal(signal.SIGINT, self._before)
-
-    def _press(self, number: int, frame: FrameType | None) -> None:
-        if self._stopped:
-            raise KeyboardInterrupt
-        self._stopped = True
+    @property
+    def replaced(self) -> list[Path]:
+        """Files of before that the first result will replace."""
+        return [path for path in self._results.kept_in if path.exists()]
 
     def receive(self, value: dict[str, Any]) -> None:
-        """Take a posted result.
-
-        Raises:
-            UsageError: ``EK-INPUT``: it does not fit.
-        """
-        from edgekit.devices.browser.result import read_result
-
+        """Take a posted result; see `PhoneResults.receive`."""
         try:
-            found = read_result(value, self._bundle, self._settings)
+            self._results.receive(value)
         except Exception as error:
-            reason = error.message if isinstance(error, EdgekitError) else f"{type(error).__name__}: {error}"
-            self._line.say(f"a phone's result was not taken: {reason}")
+            self._tell(error.message if isinstance(error, EdgekitError) else f"{type(error).__name__}: {error}")
             raise
         self._line.forget(str(value["run"]))
-        self._arrived.put(found)
+        if self._trouble:
+            self._trouble = ""
+            self._line.say("all results are written again")
 
     def progress(self, event: dict[str, Any]) -> None:
         """Show how far a phone is."""
         self._line.hear(event)
 
-    def wait(self, *, once: bool) -> None:
-        """Show results as they come, until Ctrl-C or, with *once*, the first.
+    def stop(self) -> None:
+        """Have `wait` return. May be called by a signal's handler."""
+        self._arrived.put(None)
 
-        Raises:
-            Interrupted: No phone has sent one.
-        """
-        while not (self._stopped or (once and self._devices)):
-            try:
-                self._take(*self._arrived.get(timeout=_LOOK_S))
-            except Empty:
-                continue
-        while not self._arrived.empty():  # phones were told that it has arrived
-            self._take(*self._arrived.get())
-        self._line.erase()
-        if not self._devices:
-            raise Interrupted("EK-INTERRUPTED", "stopped; no phone has sent a result")
+    def wait(self, *, once: bool) -> None:
+        """Show results as they come, until `stop` or, with *once*, the first."""
+        while (result := self._arrived.get()) is not None:
+            self._show([result])
+            if once or self._unheard:
+                return
 
     def end(self, *, strict: bool) -> None:
-        """The last word.
+        """Write what still can be, render, and say the last word. Nothing may be received any more.
 
         Raises:
-            EdgekitError: Nothing was measured; or, with *strict*, something failed.
+            Interrupted: No phone has sent a result; or it was a signal other than Ctrl-C that ended it.
+            EdgekitError: Something could not be written; or nothing was measured; or, with *strict*, something failed.
+            BrokenPipeError: Nobody listens.
         """
-        profile = self._profile(self._devices, self._cells)
+        unwritten = _failure_of(self._results.close)
+        waiting = (self._arrived.get() for _ in range(self._arrived.qsize()))
+        self._show([result for result in waiting if result is not None])
+        self._line.erase()
+        profile = self._results.profile
+        if not profile.devices:
+            raise self.stopped()
+        if self._results.way_to_render():
+            self._line.say(f"writing {', '.join(map(str, self._outputs))} (Ctrl-C leaves out what is not there yet)")
+        unrendered = _failure_of(self._results.render)
         if self._as_json:
             findings.show(profile, self._outputs, as_json=True, quiet=self._quiet)
+        if unwritten is not None:
+            lost = f"{self._results.unwritten} of {len(profile.devices)} results are not in it"
+            raise EdgekitError(unwritten.code, f"{unwritten.message}: {lost}", unwritten.hint)
+        if unrendered is not None:
+            raise unrendered
+        if self._unheard:
+            raise BrokenPipeError(errno.EPIPE, "nobody listens")
+        if signals.heard() and signals.cause() != "Ctrl-C":
+            raise self.stopped(rendered=True)
         failed = findings.failure(profile)
         if failed is not None and (strict or not findings.measured(profile)):
             raise failed
@@ -131,49 +131,47 @@ class Sitting:
             reason = profile.cells[0].reason if profile.cells else "it sent no rows"
             raise DeviceError("EK-DEVICE", f"nothing was measured: {reason}", "the page says more")
 
-    def _take(self, record: DeviceRecord, cells: tuple[Cell, ...]) -> None:
-        name = self._free_name(_name(record))
-        record, cells = replace(record, name=name), tuple(replace(cell, device=name) for cell in cells)
-        self._devices.append(record)
-        self._cells += cells
-        findings.keep(self._profile(self._devices, self._cells), self._outputs)
-        self._show(record, cells)
+    def stopped(self, *, rendered: bool = False) -> Interrupted:
+        """What a stop leaves, for the person who asked for it."""
+        count = len(self._results.profile.devices) - self._results.unwritten  # waits for what is just being written
+        files = self._outputs if rendered else self._results.kept_in
+        what = "no phone has sent a result"
+        if count:
+            what = f"the result{'' if count == 1 else 's'} of {count} phone{'' if count == 1 else 's'}"
+            what += f" are in {', '.join(map(str, files))}" if files else " were not to be kept"
+        hint = None if rendered or not count else self._results.way_to_render() or None
+        return Interrupted("EK-INTERRUPTED", f"{signals.stopped()}; {what}", hint)
 
-    def _show(self, record: DeviceRecord, cells: Sequence[Cell]) -> None:
-        if self._as_json:
-            self._line.say(f"{record.name}: its result has arrived")
+    def _tell(self, reason: str) -> None:
+        """Why a result was not taken, or that it waits; the same trouble once."""
+        waiting = self._results.unwritten
+        if not waiting:
+            self._line.say(f"a phone's result was not taken: {reason}")
+        elif reason != self._trouble:
+            self._trouble = reason
+            self._line.say(f"{reason}: what phones send waits in memory, and they are asked to send it again")
+
+    def _show(self, results: Sequence[_Result]) -> None:
+        if not results:
             return
-        self._line.erase()
-        browser = record.browser
-        why = f" ({browser.connection}: {browser.why_threads})" if browser else ""
-        click.echo(f"\n{record.name}{why}")
-        findings.show(self._profile([record], cells), self._outputs, as_json=False, quiet=self._quiet)
-
-    def _profile(self, devices: Sequence[DeviceRecord], cells: Sequence[Cell]) -> Profile:
-        return Profile(
-            created=self._created,
-            producer=f"edgekit {edgekit.__version__}",
-            command=self._command(),
-            settings=self._settings,
-            bundles=(BundleRecord.of(self._bundle),),
-            devices=tuple(devices),
-            cells=tuple(cells),
-        )
-
-    def _command(self) -> tuple[str, ...]:
-        """What measures the same in the same order."""
-        settings = self._settings
-        words = ["edgekit", "phone", str(self._bundle.path), *self._words]
-        words += [] if settings.mode == "default" else [f"--{settings.mode}"]
-        words += [] if settings.threads is None else ["--threads", str(settings.threads)]
-        return (*words, "--seed", str(settings.seed))
-
-    def _free_name(self, name: str) -> str:
-        taken, free, number = {record.name for record in self._devices}, name, 1
-        while free in taken:
-            number += 1
-            free = f"{name} ({number})"
-        return free
+        try:
+            if self._as_json:
+                for record, _ in results:
+                    self._line.say(f"{record.name}: its result has arrived")
+                return
+            self._line.erase()
+            click.echo()
+            for record, _ in results:
+                browser = record.browser
+                click.echo(f"{record.name}{f' ({browser.connection}: {browser.why_threads})' if browser else ''}")
+            devices, cells = zip(*results, strict=True)
+            profile = replace(self._results.profile, devices=devices, cells=tuple(chain(*cells)))
+            findings.show(profile, self._results.kept_in, as_json=False, quiet=self._quiet)
+        except OSError as error:
+            if not signals.nobody_listens(error):
+                raise
+            self._unheard = True
+            signals.mute()
 
 
 class _Line:
@@ -224,9 +222,9 @@ class _Line:
             click.echo(f"\r\x1b[K{text[: width - 1]}", err=True, nl=False)
 
 
-def _name(record: DeviceRecord) -> str:
-    """What people call the phone: its model, where its browser tells."""
-    machine = record.machine
-    if machine is None:
-        return record.name
-    return f"{machine.os.partition(' on ')[0]} on {machine.board}" if machine.board else machine.os
+def _failure_of(work: Callable[[], None]) -> EdgekitError | None:
+    try:
+        work()
+    except EdgekitError as error:
+        return error
+    return None

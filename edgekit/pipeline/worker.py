@@ -19,11 +19,11 @@ from typing import Any
 
 from edgekit.errors import ConversionError, EdgekitError, Interrupted
 from edgekit.pipeline import progress
+from edgekit.runtime.signals import leave_to_parent
 
 
 def main() -> None:
-    # Ctrl-C is for the host to hear; it passes the signal on to the task that can make use of it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    leave_to_parent()  # it passes Ctrl-C on to the task that can make use of it
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     requests: queue.SimpleQueue[str] = queue.SimpleQueue()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from edgekit.bundle import canonical_json, replacing
 from edgekit.errors import UsageError
-from edgekit.runtime.profiler.records import DeviceRecord, Profile
+from edgekit.runtime.profiler.records import Profile
 
 
 def read_profile(path: str | Path) -> Profile:
@@ -59,7 +59,8 @@ def merge(profiles: Sequence[Profile]) -> Profile:
     for other in others:
         if other in profiles[: profiles.index(other)] or other == first:
             continue
-        names = {record.name: _free(record.name, merged.devices) for record in other.devices}
+        taken = {record.name for record in merged.devices}
+        names = {record.name: free_name(record.name, taken) for record in other.devices}
         known = {bundle.sha256 for bundle in merged.bundles}
         merged = replace(
             merged,
@@ -71,10 +72,10 @@ def merge(profiles: Sequence[Profile]) -> Profile:
     return merged
 
 
-def _free(name: str, taken: Sequence[DeviceRecord]) -> str:
-    names = {record.name for record in taken}
+def free_name(name: str, taken: Container[str]) -> str:
+    """*name*, or ``NAME (2)`` and so on when it is *taken*."""
     free, number = name, 1
-    while free in names:
+    while free in taken:
         number += 1
         free = f"{name} ({number})"
     return free

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import stat
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from edgekit.bundle import replacing, write_error
-from edgekit.errors import UsageError, did_you_mean
+from edgekit.errors import EdgekitError, UsageError, did_you_mean
 from edgekit.profiling import csv, files, markdown
 from edgekit.profiling.rows import rows
 from edgekit.runtime.profiler.records import Profile
@@ -65,15 +68,15 @@ def check(paths: Sequence[Path], *, operators: bool) -> None:
         ending = _ending(path)
         if ending in OPERATOR_ENDINGS and not operators:
             raise UsageError("EK-ARGUMENT", f"{path} shows operators, and none are traced", "add --per-op")
-        if path.is_dir():
-            raise UsageError("EK-ARGUMENT", f"{path} is a folder", f"name a file in it: {path / 'report.html'}")
-        if not path.parent.is_dir():
-            raise UsageError("EK-ARGUMENT", f"there is no folder {path.parent}", f"mkdir -p {path.parent}")
         try:
-            with tempfile.TemporaryFile(dir=path.parent):
-                pass
+            _check_place(path)
         except OSError as error:
             raise write_error(path, error) from error
+
+
+def is_profile(path: Path) -> bool:
+    """Whether a file of this name holds a profile, rather than a rendering of one."""
+    return _ending(path) == _PROFILE
 
 
 def write(profile: Profile, path: Path) -> None:
@@ -90,6 +93,45 @@ def write(profile: Profile, path: Path) -> None:
     text = _TEXTS[ending](profile)
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def write_all(profile: Profile, paths: Sequence[Path]) -> None:
+    """Write *profile* to each of *paths*; first itself, then what takes longer to make of it.
+
+    Raises:
+        EdgekitError: As `write`, for the first that cannot be written; the others are.
+    """
+    failure = None
+    for path in sorted(paths, key=lambda path: not is_profile(path)):
+        try:
+            write(profile, path)
+        except EdgekitError as error:
+            failure = failure or error
+    if failure is not None:
+        raise failure
+
+
+def _check_place(path: Path) -> None:
+    """Refuse a place where a file could not be put, or replaced.
+
+    Raises:
+        OSError: By what the system says.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        if not path.parent.is_dir():
+            raise UsageError("EK-ARGUMENT", f"there is no folder {path.parent}", f"mkdir -p {path.parent}") from None
+    else:
+        if stat.S_ISDIR(mode):
+            raise UsageError("EK-ARGUMENT", f"{path} is a folder", f"name a file in it: {path / 'report.html'}")
+        if not stat.S_ISREG(mode):
+            hint = "name a file; --json writes a document to standard output"
+            raise UsageError("EK-ARGUMENT", f"{path} is no regular file, and what is written replaces it", hint)
+        if not os.access(path, os.W_OK):  # it could be replaced all the same, but is not meant to be
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    with tempfile.TemporaryFile(dir=Path(os.path.realpath(path)).parent):
+        pass
 
 
 def _ending(path: Path) -> str:

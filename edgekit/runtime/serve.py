@@ -6,7 +6,6 @@ Run as ``python -m edgekit.runtime.serve``. What an engine prints on standard ou
 from __future__ import annotations
 
 import os
-import signal
 from typing import Any
 
 import numpy as np
@@ -14,11 +13,12 @@ import numpy as np
 from edgekit.errors import EdgekitError
 from edgekit.runtime import frames
 from edgekit.runtime.engines import Session, open_session
+from edgekit.runtime.signals import leave_to_parent
 from edgekit.tensors import Signature
 
 
 def main() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the host, which then closes the pipe
+    leave_to_parent()  # which then closes the pipe
     requests, answers = frames.take_over_pipes()
     server = _Server()
     while True:

@@ -21,7 +21,7 @@ from aiohttp.web import BaseRequest, RequestHandler, Response, Server, StreamRes
 
 from edgekit.devices.browser.posted import read_progress
 from edgekit.devices.browser.site import Answer
-from edgekit.errors import EdgekitError
+from edgekit.errors import EdgekitError, UsageError
 
 MOST_RESULT_BYTES = 32 << 20
 MOST_PROGRESS_BYTES = 4 << 10
@@ -36,6 +36,8 @@ _CHUNK_BYTES = 1 << 16
 #: What of a request is read at most, beside its body: its first line and each of its header fields.
 _LINE_BYTES, _FIELD_BYTES = 2048, 8190
 _IDLE_S = 60.0
+#: When a phone may try again to send what could not be kept.
+_RETRY_S = 5
 _MOST_TEXT = 200
 
 _HEADERS = {
@@ -161,6 +163,10 @@ class Reception:
             with tempfile.SpooledTemporaryFile(max_size=1 << 20) as spool:
                 await _receive_body(request, spool, MOST_RESULT_BYTES)
                 await loop.run_in_executor(self._reader, self._take, spool)
+        except ConnectionError:
+            raise
+        except OSError as error:  # a large body lies on disk while it is read
+            return _refuse(_later(error.strerror or str(error)))
         except _Refused as refusal:
             return _refuse(refusal)
         return _empty(204)
@@ -177,14 +183,16 @@ class Reception:
         refusal = self._refusal(value)
         if refusal is not None:
             del value  # the error outlives this call, and whatever its frames hold does too
-            raise _Refused(400, refusal)
+            raise refusal
         self._runs.add(run)
 
-    def _refusal(self, value: dict[str, Any]) -> str | None:
+    def _refusal(self, value: dict[str, Any]) -> _Refused | None:
         try:
             self._receive(value)
-        except EdgekitError as error:
-            return error.message
+        except UsageError as error:
+            return _Refused(400, error.message)
+        except EdgekitError as error:  # nothing is wrong with what was posted
+            return _later(error.message)
         return None
 
 
@@ -206,6 +214,11 @@ class _Refused(Exception):
         super().__init__(message)
         self.status = status
         self.message = message
+
+
+def _later(reason: str) -> _Refused:
+    """What was posted may be right, and the desk cannot keep it."""
+    return _Refused(503, f"the desk cannot keep it now, send it again: {reason}")
 
 
 def _is_own(host: str) -> bool:
@@ -302,6 +315,8 @@ async def _send(request: BaseRequest, answer: Answer) -> StreamResponse:
 def _refuse(refusal: _Refused) -> StreamResponse:
     headers = {**_HEADERS, "Cache-Control": _PASSING}
     body = json.dumps({"message": _brief(refusal.message)}).encode()
+    if refusal.status == 503:
+        headers["Retry-After"] = str(_RETRY_S)
     response = Response(status=refusal.status, body=body, content_type="application/json", headers=headers)
     response.force_close()
     return response

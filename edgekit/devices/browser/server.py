@@ -49,8 +49,9 @@ class PhoneServer:
 
         Args:
             job: What `edgekit.devices.browser.job.make_job` made of *bundle*.
-            receive: Called with each result as it was posted, one at a time, on a thread of the server's. An
-                `EdgekitError` of its refuses the result; the phone is shown the message.
+            receive: Called with each result as it was posted, one at a time, on a thread of the server's. Its
+                `UsageError` refuses the result; another `EdgekitError` has the phone send it again. The phone is shown
+                the message.
             progress: Called with each ``{"run", "device", "done", "text"}``, on the server's thread: has to be quick.
             host: ``127.0.0.1`` for this machine (and phones behind ``adb reverse``), ``0.0.0.0`` for its networks.
             port: 0 for any that is free.

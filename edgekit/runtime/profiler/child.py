@@ -27,6 +27,7 @@ from edgekit.runtime.engines import engine as find_engine
 from edgekit.runtime.preprocess import Preprocessing
 from edgekit.runtime.profiler import file_cache, phases
 from edgekit.runtime.profiler.memory import memory_of_this_process, resident_bytes
+from edgekit.runtime.signals import leave_to_parent
 from edgekit.tensors import Signature, TensorSpec
 
 #: From linux/prctl.h.
@@ -57,7 +58,7 @@ def main() -> None:
 def _belong_to_parent() -> None:
     """Leave interruptions to the parent; be the first to go when memory runs out, and not outlive the parent even in
     native code that never returns."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    leave_to_parent()
     try:
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
         import ctypes

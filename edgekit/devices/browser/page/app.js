@@ -19,6 +19,7 @@ class App {
   #tryOut;
   #abort = null;
   #last = null;
+  #again = null;
 
   async start() {
     const job = await loadJob();
@@ -143,6 +144,7 @@ class App {
   }
 
   async #send(result) {
+    clearTimeout(this.#again);
     const line = find("delivery");
     line.className = "";
     line.textContent = "Sending the result to the desk.";
@@ -154,6 +156,7 @@ class App {
     } catch (error) {
       line.textContent = `The result did not arrive: ${error.message}.`;
       line.className = "bad";
+      if (error.again_ms) this.#again = setTimeout(() => this.#send(result), error.again_ms);
     }
     find("send").hidden = line.className === "good";
   }

@@ -45,7 +45,7 @@ export function unfinished() {
 /**
  * Post a result. The desk counts it once, however often it is sent.
  *
- * @throws {Error} Why it did not arrive, in one line.
+ * @throws {Error} Why it did not arrive, in one line; with `again_ms` where the desk asks to send it again after so long.
  */
 export async function send(result) {
   let answer;
@@ -56,7 +56,8 @@ export async function send(result) {
   }
   if (answer.ok) return;
   const {message} = await answer.json().catch(() => ({}));
-  throw new Error(message || `the desk refuses it (${answer.status})`);
+  const error = new Error(message || `the desk refuses it (${answer.status})`);
+  throw Object.assign(error, {again_ms: 1000 * Number(answer.headers.get("Retry-After") ?? 0)});
 }
 
 /** Tell the desk how far a measurement is; whether it hears makes no difference. */

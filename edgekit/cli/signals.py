@@ -1,0 +1,130 @@
+"""Signals that stop a command: the first in good order, a second at once."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+
+from edgekit.runtime.signals import STOPPING
+
+#: One stop may come as several signals: ``timeout`` sends its own twice, a terminal and its shell send one each.
+_SAME_S = 0.2
+#: How long a command may take after the second signal, before its process is ended from outside.
+_GRACE_S = 1.0
+
+
+class Stop(KeyboardInterrupt):
+    """A signal asks the command to stop."""
+
+
+class _Heard:
+    """What this process was sent."""
+
+    first: int | None = None
+    at = 0.0
+    instead: Callable[[], object] | None = None
+    terminals: tuple[int, ...] = ()
+
+
+def listen(clear: Callable[[], object]) -> None:
+    """From now on, each of `STOPPING` raises `Stop` in the main thread, unless this process was started to ignore it.
+
+    Args:
+        clear: Called, on another thread, before the process is ended when the main thread does not come to its end
+            after a second signal; it may be in native code.
+    """
+    _Heard.terminals = tuple(fd for fd in (1, 2) if os.isatty(fd))
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    threading.Thread(target=_watch, args=(reading, clear), name="edgekit-signals", daemon=True).start()
+    for number in STOPPING:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as by nohup
+            signal.signal(number, _hear)
+
+
+def ignore() -> None:
+    """Let nothing stop the rest, which is short."""
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_IGN)
+
+
+def heard() -> bool:
+    """Whether there was one."""
+    return _Heard.first is not None
+
+
+def cause() -> str:
+    """What stopped the command, for people."""
+    return "Ctrl-C" if _Heard.first in (None, signal.SIGINT) else signal.Signals(_Heard.first).name
+
+
+def stopped() -> str:
+    """That it was stopped, as the beginning of a message."""
+    return "stopped" if _Heard.first in (None, signal.SIGINT) else f"stopped by {cause()}"
+
+
+def exit_code() -> int:
+    """Of a command that was stopped: 128 and the signal's number."""
+    return 128 + (_Heard.first or signal.SIGINT)
+
+
+@contextmanager
+def instead(act: Callable[[], object]) -> Iterator[None]:
+    """Within it the first signal calls *act* on the main thread, in the middle of whatever it does; a second is a
+    `Stop`."""
+    _Heard.instead = act
+    try:
+        yield
+    finally:
+        _Heard.instead = None
+
+
+def nobody_listens(error: OSError) -> bool:
+    """Whether *error* is of writing to a pipe whose reader has gone (``| head``), or to a terminal that is closed."""
+    return error.errno in (errno.EPIPE, errno.EIO)
+
+
+def mute() -> None:
+    """Drop what is written to standard output and standard error from now on, and what still waits to be."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for fd in (1, 2):
+        os.dup2(nowhere, fd)
+    os.close(nowhere)
+
+
+def _hear(number: int, frame: FrameType | None) -> None:
+    now, first = time.monotonic(), _Heard.first is None
+    if not first and now - _Heard.at < _SAME_S:
+        return
+    if first:
+        _Heard.first, _Heard.at = number, now
+        if any(not os.isatty(fd) for fd in _Heard.terminals):  # the terminal was closed: writing to it would fail
+            mute()
+        if _Heard.instead is not None:
+            _Heard.instead()
+            return
+    raise Stop
+
+
+def _watch(reading: int, clear: Callable[[], object]) -> None:
+    """Hear signals even when the main thread cannot, and end the process after a second one."""
+    began: float | None = None
+    while True:
+        numbers = set(os.read(reading, 64)) & set(STOPPING)
+        now = time.monotonic()
+        if numbers and began is None:
+            began = now
+        elif numbers and began is not None and now - began >= _SAME_S:
+            break
+    time.sleep(_GRACE_S)
+    with suppress(OSError):
+        os.write(2, f"{stopped()} at once\n".encode())
+    clear()
+    os._exit(exit_code())

@@ -1,0 +1,30 @@
+"""The signals that ask a program to stop."""
+
+from __future__ import annotations
+
+import os
+import signal
+from types import FrameType
+
+#: What ``kill``, ``timeout`` and init systems send; and what a terminal sends that is closed.
+_OUTSIDE = (signal.SIGTERM, signal.SIGHUP)
+STOPPING = (signal.SIGINT, *_OUTSIDE)
+
+
+def leave_to_parent() -> None:
+    """In a child that works at its parent's word: signals that reach the whole group of processes, or everything below
+    a supervisor, are the parent's to hear. It ends this process when it is ready to."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in _OUTSIDE:
+        signal.signal(number, _leave)  # to ignore them would pass on to programs that are started from here
+    os.register_at_fork(after_in_child=_hear_again)
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    """It is the parent's."""
+
+
+def _hear_again() -> None:
+    """`multiprocessing` ends its workers by these."""
+    for number in _OUTSIDE:
+        signal.signal(number, signal.SIG_DFL)
