@@ -33,10 +33,24 @@ def require_packages() -> None:
 
 
 def keep(profile: Profile, outputs: Sequence[Path]) -> None:
-    """Write the files that were asked for."""
-    from edgekit.profiling.outputs import write_all
+    """Write the files that were asked for.
 
-    write_all(profile, outputs)
+    Raises:
+        Interrupted: It was stopped meanwhile; the message says what is written.
+    """
+    from edgekit.cli import signals
+    from edgekit.errors import Interrupted
+    from edgekit.profiling.outputs import is_profile, write_all
+
+    written: list[Path] = []
+    try:
+        write_all(profile, outputs, written.append)
+    except KeyboardInterrupt:
+        if not written:
+            raise
+        names = ", ".join(map(str, written))
+        hint = f"edgekit report {written[0]} -o FILE  makes the others" if is_profile(written[0]) else None
+        raise Interrupted("EK-INTERRUPTED", f"{signals.stopped()}; what was measured is in {names}", hint) from None
 
 
 def show(profile: Profile, outputs: Sequence[Path], *, as_json: bool, quiet: bool) -> None:

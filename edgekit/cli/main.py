@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from contextlib import suppress
@@ -120,6 +121,8 @@ def run(arguments: list[str], leavings: Leavings | None = None) -> int:
         return ended.exit_code
     except (_Ended, KeyboardInterrupt, click.Abort) as ended:
         return _stopped(ended)
+    except SystemExit:  # click's, when nobody listens to a text of help
+        return _unheard()
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
         hint = f"{context.command_path} --help has examples" if context else "edgekit --help has examples"
@@ -143,11 +146,16 @@ def run(arguments: list[str], leavings: Leavings | None = None) -> int:
 def _stopped(ended: BaseException) -> int:
     """The last word of a command that was stopped, or that nobody listens to: its exit code."""
     if isinstance(ended.__cause__, OSError):
-        signals.mute()
-        return 128 + SIGPIPE
+        return _unheard()
     hint = "run the same command again to go on"
     _show({"code": "EK-INTERRUPTED", "message": signals.stopped(), "hint": hint, "log": None})
     return signals.exit_code()
+
+
+def _unheard() -> int:
+    """As of a program that the signal has ended."""
+    signals.mute()
+    return 128 + SIGPIPE
 
 
 def _end(code: int) -> NoReturn:
@@ -163,6 +171,9 @@ def _unforeseen(error: Exception) -> dict[str, Any]:
     if isinstance(error, ModuleNotFoundError) and (error.name or "").startswith("edgekit."):
         message = "this is edgekit as it is deployed to devices: it runs bundles, and no more"
         return {"code": "EK-MISSING-PACKAGE", "message": message, "hint": "use this verb on a desktop", "log": None}
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        where = f"to write {error.filename}" if error.filename else "where something was to be written"
+        return {"code": "EK-SPACE", "message": f"no space is left {where}", "hint": "free some", "log": None}
     return {
         "code": "EK-UNEXPECTED",
         "message": f"{type(error).__name__}: {error}",

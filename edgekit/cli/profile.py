@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from edgekit.errors import Interrupted
     from edgekit.profiling.session import Session
     from edgekit.runtime.profiler.records import Profile
 
@@ -108,11 +109,11 @@ def command(
     try:
         with Measuring(quiet, several=session.several) as measuring:
             profile = session.run(measuring.hear)
-    except KeyboardInterrupt:
-        _keep_part(session, outputs)
-        raise
+    except KeyboardInterrupt as stop:
+        raise (_keep_part(session, outputs) or stop) from None
     except OSError as error:
-        if signals.nobody_listens(error):  # to its progress
+        if signals.nobody_listens(error):
+            signals.mute()
             _keep_part(session, outputs)
         raise
     findings.keep(profile, outputs)
@@ -146,20 +147,18 @@ def _cores(text: str) -> tuple[int, ...]:
     return tuple(dict.fromkeys(cores))
 
 
-def _keep_part(session: Session, outputs: tuple[Path, ...]) -> None:
-    """After a stop: what was measured so far goes where all of it would have gone.
-
-    Raises:
-        Interrupted: It was kept.
-    """
+def _keep_part(session: Session, outputs: tuple[Path, ...]) -> Interrupted | None:
+    """After a stop: what was measured so far goes where all of it would have gone. What says so, or None when nothing
+    was kept."""
     from edgekit.cli import findings, signals
     from edgekit.errors import Interrupted
 
     profile = session.so_far(f"stopped by {signals.cause()}: not everything was measured")
-    if outputs and findings.measured(profile):
-        findings.keep(profile, outputs)
-        written = ", ".join(map(str, outputs))
-        raise Interrupted("EK-INTERRUPTED", f"{signals.stopped()}; what was measured until then is in {written}")
+    if not outputs or not findings.measured(profile):
+        return None
+    findings.keep(profile, outputs)
+    written = ", ".join(map(str, outputs))
+    return Interrupted("EK-INTERRUPTED", f"{signals.stopped()}; what was measured until then is in {written}")
 
 
 def _nothing(profile: Profile) -> Exception:

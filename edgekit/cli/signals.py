@@ -39,6 +39,9 @@ def listen(clear: Callable[[], object]) -> None:
         clear: Called, on another thread, before the process is ended when the main thread does not come to its end
             after a second signal; it may be in native code.
     """
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:  # it was closed, and is for nothing else that is opened
+        pass
+    os.close(fd)
     _Heard.terminals = tuple(fd for fd in (1, 2) if os.isatty(fd))
     reading, writing = os.pipe()
     os.set_blocking(writing, False)

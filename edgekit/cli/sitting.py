@@ -137,8 +137,8 @@ class Sitting:
         files = self._outputs if rendered else self._results.kept_in
         what = "no phone has sent a result"
         if count:
-            what = f"the result{'' if count == 1 else 's'} of {count} phone{'' if count == 1 else 's'}"
-            what += f" are in {', '.join(map(str, files))}" if files else " were not to be kept"
+            place = f"in {', '.join(map(str, files))}" if files else "nowhere, as there was no -o"
+            what = f"the results of {count} phones are {place}" if count > 1 else f"the result of 1 phone is {place}"
         hint = None if rendered or not count else self._results.way_to_render() or None
         return Interrupted("EK-INTERRUPTED", f"{signals.stopped()}; {what}", hint)
 

@@ -182,7 +182,7 @@ class Shell:
 
     def _give_up(self) -> None:
         self._late = True
-        self._process.kill()
+        _kill(self._process)
 
     def _read_errors(self) -> None:
         assert self._process.stderr is not None
@@ -235,9 +235,16 @@ def _end(process: subprocess.Popen[bytes], wait_s: float = 0) -> None:
     try:
         process.wait(timeout=wait_s)
     except subprocess.TimeoutExpired:
-        process.kill()
+        _kill(process)
         process.wait()
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
             with contextlib.suppress(OSError):
                 pipe.close()
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """With what it has started: a proxy, or the program that ``ssh`` is a script for."""
+    if process.poll() is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)

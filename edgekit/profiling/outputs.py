@@ -95,8 +95,11 @@ def write(profile: Profile, path: Path) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def write_all(profile: Profile, paths: Sequence[Path]) -> None:
+def write_all(profile: Profile, paths: Sequence[Path], done: Callable[[Path], object] = lambda path: None) -> None:
     """Write *profile* to each of *paths*; first itself, then what takes longer to make of it.
+
+    Args:
+        done: Called with each that was written.
 
     Raises:
         EdgekitError: As `write`, for the first that cannot be written; the others are.
@@ -105,6 +108,7 @@ def write_all(profile: Profile, paths: Sequence[Path]) -> None:
     for path in sorted(paths, key=lambda path: not is_profile(path)):
         try:
             write(profile, path)
+            done(path)
         except EdgekitError as error:
             failure = failure or error
     if failure is not None:
