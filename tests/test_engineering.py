@@ -50,7 +50,7 @@ ENGINE_LIBRARIES = {
 
 
 def device_side() -> list[Path]:
-    names = ("__init__", "errors", "schema", "archive", "private", "tensors", "target", "bundle")
+    names = ("__init__", "errors", "schema", "archive", "names", "private", "tensors", "target", "bundle")
     ground = [PACKAGE / f"{name}.py" for name in names]
     return [*ground, *sorted((PACKAGE / "runtime").rglob("*.py"))]
 

@@ -83,7 +83,7 @@ def facts_of(bundle: Bundle, variant: Variant) -> Facts:
     largest = max(float(np.abs(array).max()) for array in vectors.reference.values())
     preprocessing = preprocessing_of(bundle)
     return Facts(
-        name=_one_line(manifest.name),
+        name=manifest.name,
         variant=variant,
         signature=ordered,
         preprocessing=preprocessing or Preprocessing(),
@@ -136,7 +136,3 @@ def _tolerance(variant: Variant, largest: float) -> float:
 
 def _count(shape: tuple[int, ...]) -> int:
     return int(np.prod(shape))
-
-
-def _one_line(text: str) -> str:
-    return "".join(character for character in " ".join(text.split()) if character.isprintable())

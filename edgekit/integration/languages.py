@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -41,7 +40,7 @@ def constants(language: str, facts: Facts) -> dict[str, str]:
         "image": shown,
         "scores": style.text(facts.scores),
         "logits": _truth(facts.logits),
-        "labels": json.dumps(facts.labels, ensure_ascii=False, indent=2),
+        "labels": _rows("[", [style.text(label) for label in facts.labels], "]", "") if facts.labels else "[]",
         "tolerance": style.number.format(_single(facts.tolerance)),
         "preparation_comment": "What becomes of a raw sample: the same as in the training.",
         "image_comment": "The pictures that the model takes." if image else "The model takes no pictures.",
@@ -61,21 +60,24 @@ def _single(value: float) -> str:
     return text if any(mark in text for mark in ".e") else f"{text}.0"
 
 
-def _quoted(quote: str, special: str, code: str) -> Callable[[str], str]:
+def _quoted(quote: str, special: str, code: Callable[[str], str]) -> Callable[[str], str]:
     """Writes texts between *quote*, with a backslash before each of *special* and *code* for what does not print."""
 
     def text(value: str) -> str:
-        inside = "".join(
-            f"\\{character}"
-            if character in special + quote + "\\"
-            else character
-            if character.isprintable()
-            else code.format(ord(character))
-            for character in value
-        )
-        return f"{quote}{inside}{quote}"
+        inside = (f"\\{each}" if each in special + quote + "\\" else each for each in value)
+        return f"{quote}{''.join(each if each.isprintable() else code(each) for each in inside)}{quote}"
 
     return text
+
+
+def _point(character: str) -> str:
+    return f"\\u{{{ord(character):x}}}"
+
+
+def _units(character: str) -> str:
+    """As Kotlin has it, which knows units of 16 bits."""
+    units = character.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[place : place + 2].hex()}" for place in range(0, len(units), 2))
 
 
 def _listed(values: Sequence[object]) -> str:
@@ -95,10 +97,10 @@ def _labelled_image(height: str, width: str, channels: str, resize: str, crop: s
     return f"ImageSize(height: {height}, width: {width}, channels: {channels}, resize: {resize}, crop: {crop})"
 
 
-_KOTLIN_TEXT = _quoted('"', "$", "\\u{:04x}")
-_SWIFT_TEXT = _quoted('"', "", "\\u{{{:x}}}")
-_DART_TEXT = _quoted("'", "$", "\\u{{{:x}}}")
-_SCRIPT_TEXT = _quoted("'", "", "\\u{{{:x}}}")
+_KOTLIN_TEXT = _quoted('"', "$", _units)
+_SWIFT_TEXT = _quoted('"', "", _point)
+_DART_TEXT = _quoted("'", "$", _point)
+_SCRIPT_TEXT = _quoted("'", "", _point)
 
 LANGUAGES = {
     "kotlin": Language(

@@ -14,8 +14,9 @@ from typing import Any
 
 from edgekit.bundle import Bundle
 from edgekit.errors import EdgekitError, UsageError
+from edgekit.integration import markdown
 from edgekit.integration.facts import Facts, facts_of
-from edgekit.integration.languages import constants
+from edgekit.integration.languages import LANGUAGES, constants
 from edgekit.integration.platforms import AppEngine, Platform, choose, find_platform
 from edgekit.tensors import TensorSpec
 
@@ -36,10 +37,10 @@ _FILLED = (
 
 #: How each language calls the model, and what it writes between the input's name and its values, for the README.
 _CALLS = {
-    "kotlin": ("val outputs = model.predict(mapOf({}))", '"{}" to {}', "val best = model.rank(outputs)"),
-    "swift": ("let outputs = try model.predict([{}])", '"{}": {}', "let best = try model.rank(outputs)"),
-    "dart": ("final outputs = model.predict({{{}}});", "'{}': {}", "final best = model.rankScores(outputs);"),
-    "javascript": ("const outputs = await model.predict({{{}}});", "'{}': {}", "const best = model.rank(outputs);"),
+    "kotlin": ("val outputs = model.predict(mapOf({}))", "{} to {}", "val best = model.rank(outputs)"),
+    "swift": ("let outputs = try model.predict([{}])", "{}: {}", "let best = try model.rank(outputs)"),
+    "dart": ("final outputs = model.predict({{{}}});", "{}: {}", "final best = model.rankScores(outputs);"),
+    "javascript": ("const outputs = await model.predict({{{}}});", "{}: {}", "const best = model.rank(outputs);"),
 }
 #: How each platform reads a picture, and what it reads it from.
 _PICTURES = {
@@ -127,6 +128,7 @@ def _values(platform: Platform, engine: AppEngine, facts: Facts) -> dict[str, st
         "variant": facts.variant.name,
         "format": engine.format,
         "title": html.escape(facts.name),
+        "heading": markdown.text(facts.name),
         "file_label": "A picture:" if facts.image else "A JSON file with the raw values by input name:",
         "accept": "image/*" if facts.image else "application/json",
         "about": _about(engine, facts),
@@ -147,7 +149,7 @@ def _shown(value: Any) -> str:
 
 def _about(engine: AppEngine, facts: Facts) -> str:
     variant = facts.variant
-    about = f"`{variant.name}` of the bundle `{facts.name}`, run by {engine.library}."
+    about = f"`{variant.name}` of the bundle {markdown.code(facts.name)}, run by {engine.library}."
     if variant.checked:
         return about
     never = f"**This file has never run:** where it was built nothing has its backend, {variant.backend}."
@@ -157,13 +159,14 @@ def _about(engine: AppEngine, facts: Facts) -> str:
 def _usage(platform: Platform, facts: Facts) -> str:
     """The lines that run the model, as a block of code below a step of the README, and what they take."""
     call, pair, rank = _CALLS[platform.language]
+    quoted = LANGUAGES[platform.language].text
     inputs = facts.signature.inputs
     if facts.image is not None:
         value, meaning = _PICTURES[platform.name]
-        pairs = [pair.format(inputs[0].name, value)]
+        pairs = [pair.format(quoted(inputs[0].name), value)]
     else:
         names = ["values"] if len(inputs) == 1 else [f"values{number}" for number in range(1, len(inputs) + 1)]
-        pairs = [pair.format(spec.name, name) for spec, name in zip(inputs, names, strict=True)]
+        pairs = [pair.format(quoted(spec.name), name) for spec, name in zip(inputs, names, strict=True)]
         shapes = (f"`{name}` has {list(_raw_shape(facts, spec))}" for name, spec in zip(names, inputs, strict=True))
         meaning = f"raw values, row by row: {', '.join(shapes)}"
     lines = [call.format(", ".join(pairs)), *([rank] if facts.labels else [])]

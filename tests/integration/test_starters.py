@@ -88,27 +88,6 @@ def test_the_grammars_find_what_is_wrong(small_bundle: Path, tmp_path: Path) -> 
 
 PROCESSING = ("Processing", "processing")
 
-#: Texts that break source which does not escape them.
-NASTY = 'it\'s "$name" ${1+1} \\u{41} */ `x`'
-
-
-@pytest.mark.parametrize("platform", [*NATIVE, *SCRIPTS])
-def test_any_text_may_be_a_name_or_a_label(small_bundle: Path, platform: str, tmp_path: Path) -> None:
-    spec = TensorSpec(NASTY + "\n", (1, 1, 12, 12), "float32")
-
-    def rename(manifest):  # type: ignore[no-untyped-def]
-        signature = replace(manifest.signature, inputs=(spec,))
-        checks = {**manifest.checks, "inputs": {spec.name: manifest.checks["inputs"]["image"]}}
-        labels = (NASTY, "*/", "\u2028", "é 😀")
-        return replace(manifest, name=f"{NASTY}\nname", signature=signature, checks=checks, labels=labels)
-
-    nasty = changed(small_bundle, tmp_path / "nasty.edgekit", rename)
-    write_starter(nasty, platform, tmp_path / "starter")
-    assert source_faults(platform, tmp_path / "starter") == []
-    if platform == "web":
-        spec_js = "import { INPUTS, LABELS } from './spec.js'; console.log(JSON.stringify([INPUTS[0].name, LABELS]))"
-        assert node(tmp_path / "starter", spec_js) == [spec.name, [NASTY, "*/", "\u2028", "é 😀"]]
-
 
 def test_coordinates_are_pinned_and_follow_the_backend(small_bundle: Path, tmp_path: Path) -> None:
     gradle = "app/build.gradle.kts"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,22 +16,70 @@ NPM_CACHE = Path(os.environ.get("EDGEKIT_HOME", Path.home() / ".edgekit")) / "np
 
 def faults(path: Path) -> list[str]:
     """What the grammar of *path*'s language does not understand in it, or misses; one line each."""
+    root = _parsed(path.read_bytes(), path.suffix)
+    wrong = (node for node in _nodes(root) if node.is_error or node.is_missing)
+    return [f"{path.name}:{node.start_point.row + 1}: {node.text.decode()[:60]!r}" for node in wrong]
+
+
+def string_values(source: str, suffix: str) -> list[str]:
+    """The values of all string literals in *source*, which is of the language of *suffix*, in their order.
+
+    Raises:
+        AssertionError: One holds an expression, or something that is no escape of the language.
+    """
+    literals = [node for node in _nodes(_parsed(source.encode(), suffix)) if node.type in _LITERALS]
+    for literal in literals:
+        inside = {node.type for node in _nodes(literal)}
+        assert not inside & _EXPRESSIONS, literal.text.decode()
+    return [_unescaped(literal.text.decode()[1:-1], suffix) for literal in literals]
+
+
+_LITERALS = {"string_literal", "line_string_literal"}
+_EXPRESSIONS = {"interpolation", "interpolated_expression", "template_substitution"}
+#: What stands for itself or for another character after a backslash, as each language's own reference has it.
+_SIMPLE = {"n": "\n", "r": "\r", "t": "\t", "\\": "\\", '"': '"', "'": "'"}
+_ESCAPES = {
+    ".kt": {**_SIMPLE, "b": "\b", "$": "$"},
+    ".swift": {**_SIMPLE, "0": "\0"},
+    ".dart": {**_SIMPLE, "b": "\b", "f": "\f", "v": "\v", "$": "$"},
+}
+
+
+def _unescaped(inside: str, suffix: str) -> str:
+    """The value of a literal with *inside* between its quotes."""
+
+    def one(match: re.Match[str]) -> str:
+        if match["point"]:
+            assert suffix != ".kt", "Kotlin knows no such escape"
+            return chr(int(match["point"], 16))
+        if match["unit"]:
+            assert suffix != ".swift", "Swift knows no such escape"
+            return chr(int(match["unit"], 16))
+        if match["simple"]:
+            return _ESCAPES[suffix][match["simple"]]
+        assert suffix not in (".kt", ".dart"), f"an expression: {match[0]}"
+        return match[0]
+
+    parts = r"\\u\{(?P<point>[0-9a-fA-F]+)\}|\\u(?P<unit>[0-9a-fA-F]{4})|\\(?P<simple>.)|\$[A-Za-z_{]"
+    value = re.sub(parts, one, inside)
+    return value.encode("utf-16", "surrogatepass").decode("utf-16")  # units of 16 bits become characters
+
+
+def _parsed(source: bytes, suffix: str) -> Any:
     import tree_sitter
     import tree_sitter_dart
     import tree_sitter_kotlin
     import tree_sitter_swift
 
     grammars = {".kt": tree_sitter_kotlin, ".kts": tree_sitter_kotlin, ".swift": tree_sitter_swift}
-    grammar = {**grammars, ".dart": tree_sitter_dart}[path.suffix]
-    tree = tree_sitter.Parser(tree_sitter.Language(grammar.language())).parse(path.read_bytes())
+    grammar = {**grammars, ".dart": tree_sitter_dart}[suffix]
+    return tree_sitter.Parser(tree_sitter.Language(grammar.language())).parse(source).root_node
 
-    def wrong(node: Any) -> Iterator[str]:
-        if node.is_error or node.is_missing:
-            yield f"{path.name}:{node.start_point.row + 1}: {node.text.decode()[:60]!r}"
-        for child in node.children:
-            yield from wrong(child)
 
-    return list(wrong(tree.root_node))
+def _nodes(node: Any) -> Iterator[Any]:
+    yield node
+    for child in node.children:
+        yield from _nodes(child)
 
 
 def sources(folder: Path, *suffixes: str) -> list[Path]:

@@ -3,6 +3,9 @@
 import {parseNpy} from "./npy.js";
 import {asType, joined, sizeOf} from "./arrays.js";
 
+/** Where a file of the bundle is, whatever its name holds. */
+const bundled = (file) => `bundle/${file.split("/").map(encodeURIComponent).join("/")}`;
+
 async function get(path) {
   let answer;
   try {
@@ -31,7 +34,7 @@ export class Files {
 
   /** The bytes of a variant's file. */
   model(variant) {
-    return this.#once(variant.file, async () => (await get(`bundle/${variant.file}`)).arrayBuffer());
+    return this.#once(variant.file, async () => (await get(bundled(variant.file))).arrayBuffer());
   }
 
   /** Where workers find a build of LiteRT.js: fetched once, whatever the browser keeps of it itself. */
@@ -61,7 +64,7 @@ export class Files {
   async #samples(specs, files) {
     const columns = await Promise.all(specs.map(async (spec) => {
       const {file} = files.find((each) => each.name === spec.name);
-      const {data} = parseNpy(await (await get(`bundle/${file}`)).arrayBuffer());
+      const {data} = parseNpy(await (await get(bundled(file))).arrayBuffer());
       const size = sizeOf(spec.shape.slice(1));
       return Array.from({length: this.job.checks.samples}, (_, index) => (
         asType(data.slice(index * size, (index + 1) * size), spec.dtype)
