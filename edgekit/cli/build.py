@@ -23,7 +23,7 @@ Examples:
   edgekit build net.py:make --target rpi4 --calibration samples.npy --max-drop 0.5
 
 \b
-Exit codes: 0 done, 2 wrong usage, 3 a limit was not met, 5 no variant could be made, 130 stopped."""
+Exit codes: 0 done, 2 wrong usage, 3 a limit was not met, 5 no variant could be made, 130 stopped by Ctrl-C."""
 )
 @click.argument("project", default=".", metavar="[PROJECT | MODEL FILE]")
 @click.option(

@@ -118,15 +118,16 @@ def _hear(number: int, frame: FrameType | None) -> None:
 
 def _watch(reading: int, clear: Callable[[], object]) -> None:
     """Hear signals even when the main thread cannot, and end the process after a second one."""
-    began: float | None = None
+    first, began = 0, 0.0
     while True:
-        numbers = set(os.read(reading, 64)) & set(STOPPING)
+        numbers = [number for number in os.read(reading, 64) if number in STOPPING]
         now = time.monotonic()
-        if numbers and began is None:
-            began = now
-        elif numbers and began is not None and now - began >= _SAME_S:
+        if numbers and not first:
+            first, began = numbers[0], now
+        elif numbers and now - began >= _SAME_S:
             break
     time.sleep(_GRACE_S)
+    _Heard.first = first  # which the main thread may not have come to
     with suppress(OSError):
         os.write(2, f"{stopped()} at once\n".encode())
     clear()

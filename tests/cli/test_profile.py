@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import signal
 from importlib import metadata
 from pathlib import Path
 
 import pytest
-from support import commands, profiles
+from support import profiles
 from support.bundles import only, with_file
 
 from edgekit.cli import findings
@@ -125,22 +123,3 @@ def test_failures_count_devices_first(tmp_path: Path, capfd: pytest.CaptureFixtu
     write_profile(replace(profile, devices=(lost, *profile.devices[1:])), tmp_path / "p.json")
     assert run(["report", str(tmp_path / "p.json")]) == 0
     assert "the cable was pulled" in capfd.readouterr().out
-
-
-def test_ctrl_c_keeps_what_was_measured(bundle: Path, tmp_path: Path) -> None:
-    kept = tmp_path / "part.json"
-    process = commands.start(
-        "profile", bundle, "--engine", "litert", "--threads", "1", "-o", kept, environment={"PYTHONUNBUFFERED": "1"}
-    )
-    assert process.stderr is not None
-    for line in process.stderr:
-        if "so far" in line:
-            break
-    os.killpg(process.pid, signal.SIGINT)
-    done = commands.finish(process, timeout_s=30)
-    assert done.exit_code == 130 and not done.output, done.errors
-    assert f"what was measured until then is in {kept}" in " ".join(done.errors)
-    profile = read_profile(kept)
-    assert profile.notes == ("stopped by Ctrl-C: not everything was measured",)
-    assert [cell.status for cell in profile.cells] == [MEASURED]
-    assert [path.name for path in tmp_path.iterdir()] == ["part.json"]
