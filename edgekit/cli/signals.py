@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import signal
 import threading
 import time
@@ -15,8 +16,9 @@ from edgekit.runtime.signals import STOPPING
 
 #: One stop may come as several signals: ``timeout`` sends its own twice, a terminal and its shell send one each.
 _SAME_S = 0.2
-#: How long a command may take after the second signal, before its process is ended from outside.
-_GRACE_S = 1.0
+#: How long a command may take after a second signal, and until it takes note of the first, which native code does not,
+#: before its process is ended.
+_GRACE_S, _STUCK_S = 1.0, 5.0
 
 
 class Stop(KeyboardInterrupt):
@@ -36,8 +38,7 @@ def listen(clear: Callable[[], object]) -> None:
     """From now on, each of `STOPPING` raises `Stop` in the main thread, unless this process was started to ignore it.
 
     Args:
-        clear: Called, on another thread, before the process is ended when the main thread does not come to its end
-            after a second signal; it may be in native code.
+        clear: Called, on another thread, before the process is ended because the main thread does not come to its end.
     """
     while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:  # it was closed, and is for nothing else that is opened
         pass
@@ -117,17 +118,21 @@ def _hear(number: int, frame: FrameType | None) -> None:
 
 
 def _watch(reading: int, clear: Callable[[], object]) -> None:
-    """Hear signals even when the main thread cannot, and end the process after a second one."""
+    """Hear signals even when the main thread cannot: end the process after a second one, or when it is stuck."""
     first, began = 0, 0.0
     while True:
-        numbers = [number for number in os.read(reading, 64) if number in STOPPING]
+        waits = first > 0 and _Heard.first is None
+        ready, _, _ = select.select([reading], [], [], _STUCK_S if waits else None)
+        numbers = [number for number in os.read(reading, 64) if number in STOPPING] if ready else []
+        if not numbers and waits and _Heard.first is None:
+            break
         now = time.monotonic()
         if numbers and not first:
             first, began = numbers[0], now
         elif numbers and now - began >= _SAME_S:
+            time.sleep(_GRACE_S)
             break
-    time.sleep(_GRACE_S)
-    _Heard.first = first  # which the main thread may not have come to
+    _Heard.first = _Heard.first or first
     with suppress(OSError):
         os.write(2, f"{stopped()} at once\n".encode())
     clear()
