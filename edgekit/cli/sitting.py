@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -175,7 +176,8 @@ class Sitting:
 
 
 class _Line:
-    """What phones are at: a line for each that begins, and on a terminal one that moves."""
+    """What phones are at: a line for each that begins, and on a terminal one that moves. Where nobody reads it any
+    more, phones are served all the same."""
 
     def __init__(self, quiet: bool):
         self._quiet = quiet
@@ -209,17 +211,20 @@ class _Line:
 
     def erase(self) -> None:
         if self._moving:
-            click.echo("\r\x1b[K", err=True, nl=False)
+            with suppress(OSError):
+                click.echo("\r\x1b[K", err=True, nl=False)
 
     def _say(self, text: str) -> None:
         self.erase()
-        console.note(text, self._quiet)
+        with suppress(OSError):
+            console.note(text, self._quiet)
 
     def _draw(self) -> None:
         if self._moving and self._at_work:
             text = " | ".join(shown for _, shown in self._at_work.values())
             width = shutil.get_terminal_size().columns
-            click.echo(f"\r\x1b[K{text[: width - 1]}", err=True, nl=False)
+            with suppress(OSError):
+                click.echo(f"\r\x1b[K{text[: width - 1]}", err=True, nl=False)
 
 
 def _failure_of(work: Callable[[], None]) -> EdgekitError | None:

@@ -267,6 +267,25 @@ def test_a_reader_of_the_results_that_has_gone_ends_it_with_all_of_them_kept(
     assert "rror" not in left.errors
 
 
+def test_phones_are_served_when_nobody_reads_what_is_said_of_them(small_bundle: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "p.json"
+    reading, writing = os.pipe()
+    options = {"temporary": tmp_path / "tmp", "stderr": writing}
+    with phoning(small_bundle, "--quick", "--once", "-o", kept, **options) as command, open(reading) as said:
+        os.close(writing)
+        lines = iter(said.readline, "")
+        address = next(line for line in lines if "http://localhost" in line)
+        phone = Phone(re.search(ADDRESS, address)[0])  # type: ignore[index]
+        next(line for line in lines if "Ctrl-C ends it" in line)
+        said.close()
+        progress = {"run": "00000000000000aa", "device": "Pixel 8", "done": 0.5, "text": "fp32.tflite"}
+        assert phone.ask("progress", progress).status == 204
+        assert phone.post_result(small_bundle, bundle_sha256="0" * 64).status == 400
+        assert phone.post_result(small_bundle).status == 204
+        left = command.finish()
+    assert left.exit_code in (0, 141) and devices(kept) == 1 and left.files == []
+
+
 def test_a_file_that_is_there_is_named_before_a_result_replaces_it(small_bundle: Path, tmp_path: Path) -> None:
     kept = tmp_path / "p.json"
     kept.write_text("old")

@@ -18,6 +18,7 @@ from edgekit.bundle import Bundle
 from edgekit.devices.browser.job import make_job
 from edgekit.devices.browser.result import read_result
 from edgekit.devices.browser.server import LOOPBACK, PhoneServer
+from edgekit.errors import EdgekitError
 from edgekit.runtime.profiler.records import Cell, Settings
 
 #: So short that figures mean nothing; all of it is done nevertheless.
@@ -62,12 +63,14 @@ class Phone:
     Attributes:
         path: Of the bundle.
         results: What it has posted, with the rows that were made of it; the last one last.
+        trouble: What keeps the desk from taking a result.
     """
 
     browser: webdriver.Chrome
     server: PhoneServer
     path: Path
     results: list[tuple[dict[str, Any], tuple[Cell, ...]]] = field(default_factory=list)
+    trouble: EdgekitError | None = None
 
     def open(self, address: str | None = None) -> None:
         self.browser.get(address or self.server.url)
@@ -124,6 +127,8 @@ def phone_at(
         job["settings"] |= _WARM_UP
 
         def receive(value: dict[str, Any]) -> None:
+            if phone.trouble is not None:
+                raise phone.trouble
             phone.results.append((value, read_result(value, bundle, settings)[1]))
 
         with PhoneServer(bundle, job, receive=receive, progress=lambda _: None, host=host, https=https) as server:

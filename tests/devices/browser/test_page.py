@@ -19,6 +19,7 @@ from support.phone_page import SETTINGS, SOFTWARE_GPU, Phone, phone_at, set_scre
 import edgekit
 from edgekit.bundle import Bundle, sha256, write_bundle
 from edgekit.devices.browser.server import ANYWHERE
+from edgekit.errors import EdgekitError
 
 pytestmark = pytest.mark.slow
 
@@ -376,3 +377,40 @@ def save_screenshot(phone: Phone, name: str) -> None:
     if folder:
         shot = phone.browser.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True})
         Path(folder, name).write_bytes(base64.b64decode(shot["data"]))
+
+
+def test_a_result_that_the_desk_cannot_keep_is_sent_again_by_itself(
+    browser: webdriver.Chrome, digits_bundle: Path
+) -> None:
+    with phone_at(browser, digits_bundle, settings=ONCE, variants=VARIANTS[:1]) as phone:
+        phone.open()
+        phone.trouble = EdgekitError("EK-SPACE", "no space is left to write phone.json")
+        phone.press("measure")
+        phone.wait("document.getElementById('delivery').textContent.includes('did not arrive')")
+        assert "send it again: no space is left" in phone.text("delivery") and not phone.results
+        phone.trouble = None
+        phone.wait("document.getElementById('delivery').textContent.includes('has arrived')", most_s=20)
+        assert len(phone.results) == 1
+
+
+def test_names_and_labels_are_texts_on_the_page(browser: webdriver.Chrome, digits_bundle: Path, tmp_path: Path) -> None:
+    markup = "<img src=x onerror=\"document.title='owned'\">"
+    with Bundle.open(digits_bundle) as opened:
+        manifest, files = opened.manifest, {name: opened.read(name) for name in opened.manifest.files}
+    entry = manifest.variant(VARIANTS[0])
+    odd = replace(entry, file="variants/a b?c#d%41&é.tflite")
+    files[odd.file] = files[entry.file]
+    variants = tuple(odd if each is entry else each for each in manifest.variants)
+    changed = replace(
+        manifest, name=markup, labels=tuple(f"{markup} {number}" for number in range(10)), variants=variants
+    )
+    files = {name: data for name, data in files.items() if name != entry.file}
+    write_bundle(changed, files, tmp_path / "it.edgekit")
+    with phone_at(browser, tmp_path / "it.edgekit", settings=ONCE, variants=VARIANTS[:1]) as phone:
+        phone.open()
+        assert phone.text("name") == markup and browser.title.startswith(markup)
+        assert phone.measure()["cells"][0]["status"] == "measured"
+        browser.execute_script("[...document.querySelectorAll('#inputs button')].at(-1).click()")
+        phone.wait("!document.getElementById('answer').hidden")
+        assert f"{markup} " in phone.text("answer")
+        assert browser.execute_script("return document.querySelectorAll('img[src=x]').length") == 0

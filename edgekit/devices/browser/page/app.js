@@ -72,6 +72,7 @@ class App {
   }
 
   async #measure() {
+    clearTimeout(this.#again);
     this.#abort = new AbortController();
     this.#setRunning(true);
     const run = newRun();
