@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +51,19 @@ def keep(profile: Profile, outputs: Sequence[Path]) -> None:
         names = ", ".join(map(str, written))
         hint = f"edgekit report {written[0]} -o FILE  makes the others" if is_profile(written[0]) else None
         raise Interrupted("EK-INTERRUPTED", f"{signals.stopped()}; what was measured is in {names}", hint) from None
+
+
+def failure_of(work: Callable[[], None]) -> EdgekitError | None:
+    """The error that *work* ends in, for what has to be done before it is raised; but a stop is a stop."""
+    from edgekit.errors import EdgekitError, Interrupted
+
+    try:
+        work()
+    except Interrupted:
+        raise
+    except EdgekitError as error:
+        return error
+    return None
 
 
 def show(profile: Profile, outputs: Sequence[Path], *, as_json: bool, quiet: bool) -> None:

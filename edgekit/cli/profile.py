@@ -116,8 +116,10 @@ def command(
             signals.mute()
             _keep_part(session, outputs)
         raise
-    findings.keep(profile, outputs)
-    findings.show(profile, outputs, as_json=as_json, quiet=quiet)
+    unkept = findings.failure_of(lambda: findings.keep(profile, outputs))
+    findings.show(profile, () if unkept else outputs, as_json=as_json, quiet=quiet or unkept is not None)
+    if unkept is not None:
+        raise unkept
     failed = findings.failure(profile)
     if failed is not None and (strict or not findings.measured(profile)):
         raise failed

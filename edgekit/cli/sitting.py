@@ -7,7 +7,7 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import chain
@@ -104,7 +104,7 @@ class Sitting:
             EdgekitError: Something could not be written; or nothing was measured; or, with *strict*, something failed.
             BrokenPipeError: Nobody listens.
         """
-        unwritten = _failure_of(self._results.close)
+        unwritten = findings.failure_of(self._results.close)
         waiting = (self._arrived.get() for _ in range(self._arrived.qsize()))
         self._show([result for result in waiting if result is not None])
         self._line.erase()
@@ -113,7 +113,7 @@ class Sitting:
             raise self.stopped()
         if self._results.way_to_render():
             self._line.say(f"writing {', '.join(map(str, self._outputs))} (Ctrl-C leaves out what is not there yet)")
-        unrendered = _failure_of(self._results.render)
+        unrendered = findings.failure_of(self._results.render)
         if self._as_json:
             findings.show(profile, self._outputs, as_json=True, quiet=self._quiet)
         if unwritten is not None:
@@ -225,11 +225,3 @@ class _Line:
             width = shutil.get_terminal_size().columns
             with suppress(OSError):
                 click.echo(f"\r\x1b[K{text[: width - 1]}", err=True, nl=False)
-
-
-def _failure_of(work: Callable[[], None]) -> EdgekitError | None:
-    try:
-        work()
-    except EdgekitError as error:
-        return error
-    return None

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
+import resource
 from importlib import metadata
 from pathlib import Path
 
 import pytest
 from support import profiles
 from support.bundles import only, with_file
+from support.stops import running
 
 from edgekit.cli import findings
 from edgekit.cli.main import run
@@ -123,3 +125,13 @@ def test_failures_count_devices_first(tmp_path: Path, capfd: pytest.CaptureFixtu
     write_profile(replace(profile, devices=(lost, *profile.devices[1:])), tmp_path / "p.json")
     assert run(["report", str(tmp_path / "p.json")]) == 0
     assert "the cable was pulled" in capfd.readouterr().out
+
+
+def test_what_cannot_be_written_is_shown_at_least(bundle: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "p.json"
+    with running("profile", bundle, *QUICK, "-o", kept, temporary=tmp_path / "tmp") as command:
+        command.read_until("repeat 2 of 2")
+        resource.prlimit(command.process.pid, resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
+        left = command.finish()
+    assert left.exit_code == 1 and f"cannot write {kept}" in left.errors and "written:" not in left.errors
+    assert "ship fp32.tflite on litert" in left.output and not kept.exists()
