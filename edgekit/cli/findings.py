@@ -39,18 +39,24 @@ def keep(profile: Profile, outputs: Sequence[Path]) -> None:
         Interrupted: It was stopped meanwhile; the message says what is written.
     """
     from edgekit.cli import signals
-    from edgekit.errors import Interrupted
     from edgekit.profiling.outputs import is_profile, write_all
 
     written: list[Path] = []
+
+    def word() -> tuple[str, str | None]:
+        hint = f"edgekit report {written[0]} -o FILE  makes the others" if is_profile(written[0]) else None
+        return f"what was measured is in {', '.join(map(str, written))}", hint
+
+    def note(path: Path) -> None:
+        written.append(path)
+        signals.leave_word(*word())
+
     try:
-        write_all(profile, outputs, written.append)
+        write_all(profile, outputs, note)
     except KeyboardInterrupt:
         if not written:
             raise
-        names = ", ".join(map(str, written))
-        hint = f"edgekit report {written[0]} -o FILE  makes the others" if is_profile(written[0]) else None
-        raise Interrupted("EK-INTERRUPTED", f"{signals.stopped()}; what was measured is in {names}", hint) from None
+        raise signals.stopped_with(*word()) from None
 
 
 def failure_of(work: Callable[[], None]) -> EdgekitError | None:

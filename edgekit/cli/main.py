@@ -69,6 +69,8 @@ class _Verbs(click.Group):
         except OSError as error:
             if signals.nobody_listens(error):
                 raise _Ended from error
+            if error.errno == errno.EPIPE:  # click takes every broken pipe for that
+                raise RuntimeError("a program that edgekit was writing to has gone") from error
             raise
 
 
@@ -147,8 +149,7 @@ def _stopped(ended: BaseException) -> int:
     """The last word of a command that was stopped, or that nobody listens to: its exit code."""
     if isinstance(ended.__cause__, OSError):
         return _unheard()
-    hint = "run the same command again to go on"
-    _show({"code": "EK-INTERRUPTED", "message": signals.stopped(), "hint": hint, "log": None})
+    _show(signals.stopped_with(hint="run the same command again to go on").to_json())
     return signals.exit_code()
 
 

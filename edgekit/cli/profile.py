@@ -153,14 +153,12 @@ def _keep_part(session: Session, outputs: tuple[Path, ...]) -> Interrupted | Non
     """After a stop: what was measured so far goes where all of it would have gone. What says so, or None when nothing
     was kept."""
     from edgekit.cli import findings, signals
-    from edgekit.errors import Interrupted
 
     profile = session.so_far(f"stopped by {signals.cause()}: not everything was measured")
     if not outputs or not findings.measured(profile):
         return None
     findings.keep(profile, outputs)
-    written = ", ".join(map(str, outputs))
-    return Interrupted("EK-INTERRUPTED", f"{signals.stopped()}; what was measured until then is in {written}")
+    return signals.stopped_with(f"what was measured until then is in {', '.join(map(str, outputs))}")
 
 
 def _nothing(profile: Profile) -> Exception:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
+from edgekit.errors import Interrupted
 from edgekit.runtime.signals import STOPPING
 
 #: One stop may come as several signals: ``timeout`` sends its own twice, a terminal and its shell send one each.
@@ -19,6 +20,8 @@ _SAME_S = 0.2
 #: How long a command may take after a second signal, and until it takes note of the first, which native code does not,
 #: before its process is ended.
 _GRACE_S, _STUCK_S = 1.0, 5.0
+#: Standard output and standard error.
+_STREAMS = (1, 2)
 
 
 class Stop(KeyboardInterrupt):
@@ -31,7 +34,8 @@ class _Heard:
     first: int | None = None
     at = 0.0
     instead: Callable[[], object] | None = None
-    terminals: tuple[int, ...] = ()
+    muted = False
+    word: tuple[str, str | None] = "", None
 
 
 def listen(clear: Callable[[], object]) -> None:
@@ -43,7 +47,6 @@ def listen(clear: Callable[[], object]) -> None:
     while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:  # it was closed, and is for nothing else that is opened
         pass
     os.close(fd)
-    _Heard.terminals = tuple(fd for fd in (1, 2) if os.isatty(fd))
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
@@ -69,9 +72,15 @@ def cause() -> str:
     return "Ctrl-C" if _Heard.first in (None, signal.SIGINT) else signal.Signals(_Heard.first).name
 
 
-def stopped() -> str:
-    """That it was stopped, as the beginning of a message."""
-    return "stopped" if _Heard.first in (None, signal.SIGINT) else f"stopped by {cause()}"
+def stopped_with(kept: str = "", hint: str | None = None) -> Interrupted:
+    """The error for a command that was stopped, which says what is *kept* of its work."""
+    by = "" if _Heard.first in (None, signal.SIGINT) else f" by {cause()}"
+    return Interrupted("EK-INTERRUPTED", f"stopped{by}{kept and f'; {kept}'}", hint)
+
+
+def leave_word(kept: str, hint: str | None = None) -> None:
+    """What to say of a stop, in case that the main thread does not come to saying it."""
+    _Heard.word = kept, hint
 
 
 def exit_code() -> int:
@@ -91,16 +100,24 @@ def instead(act: Callable[[], object]) -> Iterator[None]:
 
 
 def nobody_listens(error: OSError) -> bool:
-    """Whether *error* is of writing to a pipe whose reader has gone (``| head``), or to a terminal that is closed."""
-    return error.errno in (errno.EPIPE, errno.EIO)
+    """Whether *error* is of writing to a pipe whose reader has gone (``| head``), or to a terminal that is closed:
+    where there is one, and not of another pipe or a disk."""
+    return error.errno in (errno.EPIPE, errno.EIO) and (_Heard.muted or any(map(_is_deaf, _STREAMS)))
 
 
 def mute() -> None:
-    """Drop what is written to standard output and standard error from now on, and what still waits to be."""
+    """Drop what is written to where nobody listens, from now on, and what still waits to be."""
+    _Heard.muted = True
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    for fd in (1, 2):
+    for fd in filter(_is_deaf, _STREAMS):
         os.dup2(nowhere, fd)
     os.close(nowhere)
+
+
+def _is_deaf(fd: int) -> bool:
+    poll = select.poll()
+    poll.register(fd, select.POLLOUT)
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
 
 
 def _hear(number: int, frame: FrameType | None) -> None:
@@ -109,7 +126,7 @@ def _hear(number: int, frame: FrameType | None) -> None:
         return
     if first:
         _Heard.first, _Heard.at = number, now
-        if any(not os.isatty(fd) for fd in _Heard.terminals):  # the terminal was closed: writing to it would fail
+        if any(map(_is_deaf, _STREAMS)):  # the terminal was closed: writing to it would fail
             mute()
         if _Heard.instead is not None:
             _Heard.instead()
@@ -133,7 +150,9 @@ def _watch(reading: int, clear: Callable[[], object]) -> None:
             time.sleep(_GRACE_S)
             break
     _Heard.first = _Heard.first or first
+    word = stopped_with(*_Heard.word)
+    hint = f" hint: {word.hint}\n" if word.hint else ""
     with suppress(OSError):
-        os.write(2, f"{stopped()} at once\n".encode())
+        os.write(2, f"error: {word.message} [{word.code}]\n{hint}".encode(errors="backslashreplace"))
     clear()
     os._exit(exit_code())

@@ -111,6 +111,7 @@ class Sitting:
         profile = self._results.profile
         if not profile.devices:
             raise self.stopped()
+        signals.leave_word(*self._word())
         if self._results.way_to_render():
             self._line.say(f"writing {', '.join(map(str, self._outputs))} (Ctrl-C leaves out what is not there yet)")
         unrendered = findings.failure_of(self._results.render)
@@ -124,7 +125,7 @@ class Sitting:
         if self._unheard:
             raise BrokenPipeError(errno.EPIPE, "nobody listens")
         if signals.heard() and signals.cause() != "Ctrl-C":
-            raise self.stopped(rendered=True)
+            raise signals.stopped_with(*self._word(rendered=True))
         failed = findings.failure(profile)
         if failed is not None and (strict or not findings.measured(profile)):
             raise failed
@@ -132,16 +133,19 @@ class Sitting:
             reason = profile.cells[0].reason if profile.cells else "it sent no rows"
             raise DeviceError("EK-DEVICE", f"nothing was measured: {reason}", "the page says more")
 
-    def stopped(self, *, rendered: bool = False) -> Interrupted:
-        """What a stop leaves, for the person who asked for it."""
+    def stopped(self) -> Interrupted:
+        """For the person who stopped it: what is kept."""
+        return signals.stopped_with(*self._word())
+
+    def _word(self, *, rendered: bool = False) -> tuple[str, str | None]:
+        """Where the results are, and how to make of them what is not made yet."""
         count = len(self._results.profile.devices) - self._results.unwritten  # waits for what is just being written
         files = self._outputs if rendered else self._results.kept_in
         what = "no phone has sent a result"
         if count:
             place = f"in {', '.join(map(str, files))}" if files else "nowhere, as there was no -o"
             what = f"the results of {count} phones are {place}" if count > 1 else f"the result of 1 phone is {place}"
-        hint = None if rendered or not count else self._results.way_to_render() or None
-        return Interrupted("EK-INTERRUPTED", f"{signals.stopped()}; {what}", hint)
+        return what, None if rendered or not count else self._results.way_to_render() or None
 
     def _tell(self, reason: str) -> None:
         """Why a result was not taken, or that it waits; the same trouble once."""
