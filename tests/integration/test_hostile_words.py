@@ -71,7 +71,8 @@ def renamed(bundle: Path, into: Path, name: str, labels: tuple[str, ...]) -> Pat
             "outputs": {name: next(iter(manifest.checks["outputs"].values()))},
         }
         signature = replace(signature, inputs=(specs[0],), outputs=(specs[1],))
-        return replace(manifest, name=name, signature=signature, checks=checks, labels=labels)
+        named = {"name": name, "class_scores": manifest.class_scores and name}
+        return replace(manifest, **named, signature=signature, checks=checks, labels=labels)
 
     return changed(bundle, into, change)
 
