@@ -16,7 +16,7 @@ from edgekit.errors import Interrupted
 from edgekit.runtime.signals import STOPPING
 
 #: One stop may come as several signals: ``timeout`` sends its own twice, a terminal and its shell send one each.
-_SAME_S = 0.2
+_SAME_S = 0.1
 #: How long a command may take after a second signal, and until it takes note of the first, which native code does not,
 #: before its process is ended.
 _GRACE_S, _STUCK_S = 1.0, 5.0

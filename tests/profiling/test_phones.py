@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -194,11 +197,30 @@ def test_places_where_no_file_can_be_kept_are_refused_at_once(results: Results, 
     assert (tmp_path / "null.json").is_symlink()
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everything")
-def test_a_file_that_may_not_be_written_is_refused_at_once(results: Results, tmp_path: Path) -> None:
-    (tmp_path / "p.json").touch(mode=0o444)
-    with pytest.raises(EdgekitError, match="Permission denied"):
-        results(tmp_path / "p.json")
+_OF_NOBODY = """
+import os, sys
+from pathlib import Path
+from edgekit.errors import EdgekitError
+from edgekit.profiling.outputs import check
+if os.getuid() == 0:  # who may write everything
+    os.setuid(65534)
+for path in map(Path, sys.argv[1:]):
+    try:
+        check([path], operators=False)
+    except EdgekitError as error:
+        print(error.code, error.message)
+"""
+
+
+def test_a_file_that_may_not_be_written_is_refused_at_once() -> None:
+    with tempfile.TemporaryDirectory() as name:  # pytest's own folders are for one user
+        folder = Path(name)
+        folder.chmod(0o777)
+        (folder / "p.json").touch(mode=0o444)
+        (folder / "locked").mkdir(mode=0o555)
+        paths = [folder / "p.json", folder / "locked" / "p.json", folder / "free.json"]
+        done = subprocess.run([sys.executable, "-c", _OF_NOBODY, *paths], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [f"EK-WRITE cannot write {path}: Permission denied" for path in paths[:2]]
 
 
 def test_the_profile_is_json_to_anybody(results: Results, posted: Any, tmp_path: Path) -> None:
