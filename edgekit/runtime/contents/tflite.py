@@ -16,6 +16,7 @@ from edgekit.runtime.contents.flatbuffer import Table, decode
 from edgekit.runtime.contents.refusal import Malformed, Refused, shown
 from edgekit.runtime.contents.sizes import MAX_AXES, MAX_VALUES, check_memory
 from edgekit.runtime.contents.tflite_schema import SCHEMA
+from edgekit.runtime.contents.tflite_shapes import check_shape
 
 #: ``TensorType``: numpy's name, or LiteRT's where numpy has none, and bits of one value; 0 where values have no size.
 TYPES = (
@@ -41,7 +42,7 @@ class TfliteModel:
     """
 
     model: Table
-    data: memoryview
+    data: bytes | memoryview
     names: tuple[str, ...]
 
     @property
@@ -68,9 +69,9 @@ def read(data: bytes | memoryview) -> TfliteModel:
     if model["external_buffers"] or model["external_buffer_groups"]:
         raise Refused("it keeps weights in other files", "reads files that it names")
     names = tuple(_name(code) for code in model["operator_codes"])
-    found = TfliteModel(model, memoryview(data), names)
+    found = TfliteModel(model, data, names)
     for buffer in model["buffers"]:
-        _stored(found.data, buffer)
+        _stored(data, buffer)
     _inside(model["metadata_buffer"], len(model["buffers"]), "a buffer of metadata")
     _inside([entry["buffer"] for entry in model["metadata"]], len(model["buffers"]), "a buffer of metadata")
     calls = [list(_graph(found, graph)) for graph in model["subgraphs"]]
@@ -101,14 +102,14 @@ def _name(code: Table) -> str:
     return name
 
 
-def _stored(data: memoryview, buffer: Table) -> memoryview:
+def _stored(data: bytes | memoryview, buffer: Table) -> memoryview:
     # ai-edge-quantizer writes the contents of larger models behind the flatbuffer, and their place into it.
     offset, size = buffer["offset"], buffer["size"]
     if offset <= 1:
         return memoryview(buffer["data"] or b"")
     if len(buffer["data"]) or offset + size > len(data):
         raise Malformed("a buffer is outside of the file")
-    return data[offset : offset + size]
+    return memoryview(data)[offset : offset + size]
 
 
 def _graph(found: TfliteModel, graph: Table) -> Iterator[int]:
@@ -124,6 +125,7 @@ def _graph(found: TfliteModel, graph: Table) -> Iterator[int]:
     nodes = []
     for node in graph["operators"]:
         yield from _node(found, node, len(tensors))
+        check_shape(found.names[node["opcode_index"]], node, tensors, found.stored)
         inputs = [number for number in node["inputs"] if number >= 0]
         if not set(inputs) <= ready or constant & set(node["outputs"]):
             raise Malformed("an operator takes what is not computed yet, or writes a constant")

@@ -1,0 +1,49 @@
+"""What a model file holds, read by readers of our own before any library sees a byte of it.
+
+Hashes say that a file is the one that was packed, not who packed it, and the libraries that load models do more than
+compute: they unpickle, import, open files, and believe every number. So a file is read here first, as data, and refused
+when it holds anything but what `edgekit.runtime.contents.allowed` lists.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+
+__all__ = ["READERS", "Contents", "check"]
+
+#: Format -> the module with ``read(data)``, which gives something with ``data`` and ``operators``.
+READERS = {
+    "tflite": "edgekit.runtime.contents.tflite",
+    "pte": "edgekit.runtime.contents.pte",
+    "ptl": "edgekit.runtime.contents.ptl",
+    "pt2": "edgekit.runtime.contents.pt2",
+    "onnx": "edgekit.runtime.contents.onnx",
+    "keras": "edgekit.runtime.contents.keras",
+}
+
+
+@dataclass(frozen=True)
+class Contents:
+    """A checked model file.
+
+    Attributes:
+        data: What a library may see of it: the file itself, or a new archive of what was checked in it.
+        operators: Its operators, layers or classes, in the file's own order and names.
+    """
+
+    data: bytes | memoryview
+    operators: tuple[str, ...]
+
+
+def check(data: bytes, format: str) -> Contents:
+    """Read and check a model file. One of a format that is not edgekit's own is taken as it is.
+
+    Raises:
+        Refused: It holds something that is not on its format's allow-list.
+        Malformed: It is damaged, or not of that format.
+    """
+    if format not in READERS:
+        return Contents(data, ())
+    found = import_module(READERS[format]).read(data)
+    return Contents(found.data, found.operators)
