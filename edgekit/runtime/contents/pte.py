@@ -181,6 +181,8 @@ def _value(file: _File, value: Table, values: Sequence[Table], sizes: Sequence[i
         _tensor(file, found, sizes)
     elif kind == "IntList":  # of numbers that may be computed: each is a value
         _refers(found["items"], values, ("Int",))
+        if any(abs(values[number]["val"]["int_val"]) > MAX_VALUES for number in found["items"]):
+            raise Malformed("a list of sizes or axes holds a number that is none")
     elif kind == "TensorList":
         _refers(found["items"], values, ("Tensor",))
     elif kind == "OptionalTensorList":

@@ -125,7 +125,7 @@ def _values(graph: Table, named: Mapping[str, memoryview], count: int) -> dict[i
         found[tensor["id_out"]] = tensor
         if tensor["external_id"] != _NONE:
             externs.append(tensor["external_id"])
-    if sorted(externs) != list(range(graph["num_externs"])):
+    if len(externs) != graph["num_externs"] or set(externs) != set(range(len(externs))):
         raise Malformed("XNNPACK's graph has other inputs and outputs than it says")
     return found
 

@@ -1,0 +1,74 @@
+"""Zip files that hold models: what is in them, and a new one of what was checked.
+
+Each library reads zip files with code of its own, and two files of one name, bytes in between or a second table of
+contents are read in different ways. So what a library gets is a new file, of what was read here.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping
+
+from edgekit.runtime.contents.refusal import Malformed, shown
+
+#: What `zipfile` raises, by experience with damaged files.
+_DAMAGED = (
+    zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, IndexError, KeyError, NotImplementedError, OSError,
+    OverflowError, RuntimeError, ValueError, struct.error, zlib.error,
+)  # fmt: skip
+#: Honest archives hold a file for each tensor.
+_MAX_FILES = 1 << 16
+
+
+def unpack(data: bytes | memoryview, reads: Callable[[str], bool] = lambda name: True) -> dict[str, bytes]:
+    """The files of the archive in *data* by name, in their order.
+
+    Args:
+        data: The archive.
+        reads: Whether to read the file of this name. What is left out may be compressed; it may raise, too.
+
+    Raises:
+        Malformed: It is none, has compressed files, or two of one name.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            infos = archive.infolist()
+            names = {info.filename for info in infos}
+            if len(infos) > _MAX_FILES or len(names) < len(infos):
+                raise Malformed("it has two files of one name")
+            infos = [info for info in infos if reads(info.filename)]
+            for info in infos:
+                if info.compress_type != zipfile.ZIP_STORED:
+                    raise Malformed(f"its {shown(info.filename)} is compressed")
+            # Stored as they are, files together are no larger than the archive: few bytes cannot stand for many.
+            if sum(info.file_size for info in infos) > len(data):
+                raise Malformed("its files are larger than it is")
+            return {info.filename: archive.read(info) for info in infos}
+    except Malformed:
+        raise
+    except _DAMAGED as error:
+        raise Malformed(f"it is no archive: {' '.join(str(error).split())[:100]}") from error
+
+
+def within_folder(files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """*files* by their names below the one folder that they all are in, as PyTorch has it.
+
+    Raises:
+        Malformed: They are not in one.
+    """
+    folders = {name.partition("/")[0] for name in files}
+    if len(folders) != 1:
+        raise Malformed("its files are not in one folder")
+    return {name.partition("/")[2]: contents for name, contents in files.items()}
+
+
+def pack(files: Mapping[str, bytes]) -> bytes:
+    """A zip file of *files*, stored as they are. The same files give the same bytes."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for name, contents in files.items():
+            archive.writestr(zipfile.ZipInfo(name), contents)  # of 1980
+    return buffer.getvalue()
