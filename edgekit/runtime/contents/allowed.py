@@ -296,3 +296,60 @@ PTL_CLASSES = _names("""
 quantized.Conv2dPackedParamsBase quantized.Conv3dPackedParamsBase quantized.EmbeddingPackedParamsBase
 quantized.LinearPackedParamsBase xnnpack.Conv2dOpContext xnnpack.LinearOpContext xnnpack.TransposeConv2dOpContext
 """)
+
+#: ``.pt2``: what computes with sizes, and control flow, below ``torch.ops.higher_order``.
+PT2_SIZES = _names("""
+_operator.add _operator.and_ _operator.eq _operator.floordiv _operator.ge _operator.getitem _operator.gt _operator.le
+_operator.lt _operator.mod _operator.mul _operator.ne _operator.neg _operator.not_ _operator.or_ _operator.pos
+_operator.sub _operator.truediv math.ceil math.floor math.trunc torch.sym_float torch.sym_int torch.sym_ite
+torch.sym_max torch.sym_min torch.sym_not torch.sym_sqrt torch.sym_sum
+""")
+PT2_CONTROL = _names("cond scan wrap_with_autocast wrap_with_set_grad_enabled while_loop")
+#: ``.pt2``: operators of quantized models, below ``torch.ops.quantized_decomposed``.
+PT2_QUANTIZED = _names("""
+choose_qparams choose_qparams_symmetric choose_qparams_per_token choose_qparams_per_token_asymmetric
+dequantize_per_channel dequantize_per_channel_group dequantize_per_tensor dequantize_per_token
+quantize_per_channel quantize_per_channel_group quantize_per_tensor quantize_per_token
+""")
+#: ``.pt2``: containers of inputs and outputs.
+PT2_TREES = _names("builtins.dict builtins.list builtins.tuple collections.OrderedDict")
+
+#: ``.onnx``: operators by domain. Not here: what decodes pictures or runs what other programs compiled.
+ONNX = {
+    "": _names("""
+Abs Acos Acosh Add AffineGrid And ArgMax ArgMin Asin Asinh Atan Atanh Attention AveragePool BatchNormalization
+Bernoulli BitCast BitShift BitwiseAnd BitwiseNot BitwiseOr BitwiseXor BlackmanWindow Cast CastLike
+CausalConvWithState Ceil Celu CenterCropPad Clip Col2Im Compress Concat ConcatFromSequence Constant ConstantOfShape
+Conv ConvInteger ConvTranspose Cos Cosh CumProd CumSum DFT DeformConv DepthToSpace DequantizeLinear Det Div Dropout
+DynamicQuantizeLinear Einsum Elu Equal Erf Exp Expand EyeLike Flatten Floor GRU Gather GatherElements GatherND Gelu
+Gemm GlobalAveragePool GlobalLpPool GlobalMaxPool Greater GreaterOrEqual GridSample GroupNormalization HammingWindow
+HannWindow HardSigmoid HardSwish Hardmax Identity If InstanceNormalization IsInf IsNaN LRN LSTM LayerNormalization
+LeakyRelu Less LessOrEqual LinearAttention Log LogSoftmax Loop LpNormalization LpPool MatMul MatMulInteger Max
+MaxPool MaxRoiPool MaxUnpool Mean MeanVarianceNormalization MelWeightMatrix Min Mish Mod Mul Multinomial Neg
+NegativeLogLikelihoodLoss NonMaxSuppression NonZero Not OneHot Optional OptionalGetElement OptionalHasElement Or
+PRelu Pad Pow QLinearConv QLinearMatMul QuantizeLinear RMSNormalization RNN RandomNormal RandomNormalLike
+RandomUniform RandomUniformLike Range Reciprocal ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean
+ReduceMin ReduceProd ReduceSum ReduceSumSquare RegexFullMatch Relu Reshape Resize ReverseSequence RoiAlign
+RotaryEmbedding Round STFT Scan Scatter ScatterElements ScatterND Selu SequenceAt SequenceConstruct SequenceEmpty
+SequenceErase SequenceInsert SequenceLength SequenceMap Shape Shrink Sigmoid Sign Sin Sinh Size Slice Softmax
+SoftmaxCrossEntropyLoss Softplus Softsign SpaceToDepth Split SplitToSequence Sqrt Squeeze StringConcat
+StringNormalizer StringSplit Sub Sum SwiGLU Swish Tan Tanh TensorScatter TfIdfVectorizer ThresholdedRelu Tile TopK
+Transpose Trilu Unique Unsqueeze Upsample Where Xor
+"""),
+    "ai.onnx.ml": _names("""
+ArrayFeatureExtractor Binarizer CastMap CategoryMapper DictVectorizer FeatureVectorizer Imputer LabelEncoder
+LinearClassifier LinearRegressor Normalizer OneHotEncoder SVMClassifier SVMRegressor Scaler TreeEnsemble
+TreeEnsembleClassifier TreeEnsembleRegressor ZipMap
+"""),
+    "com.microsoft": _names("""
+Attention BiasAdd BiasGelu BiasSoftmax CDist ConvTransposeWithDynamicPads CropAndResize DequantizeLinear
+DynamicQuantizeLSTM DynamicQuantizeMatMul EmbedLayerNormalization ExpandDims FastGelu FusedConv FusedGemm
+FusedMatMul GatherBlockQuantized GatherND Gelu GridSample GroupNorm GroupQueryAttention Inverse Irfft MatMulBnb4
+MatMulFpQ4 MatMulInteger16 MatMulIntegerToFloat MatMulNBits MaxpoolWithMask MultiHeadAttention NGramRepeatBlock
+NhwcMaxPool Pad PackedAttention QAttention QEmbedLayerNormalization QGemm QLinearAdd QLinearAveragePool
+QLinearConcat QLinearConv QLinearGlobalAveragePool QLinearLeakyRelu QLinearMul QLinearReduceMean QLinearSigmoid
+QLinearSoftmax QLinearWhere QMoE QOrderedMatMul QuantizeLinear QuickGelu Range ReduceSumInteger RelativePositionBias
+Rfft RotaryEmbedding SimplifiedLayerNormalization SkipGroupNorm SkipLayerNormalization
+SkipSimplifiedLayerNormalization SparseToDenseMatMul TransposeMatMul Trilu Unique WordConvEmbedding
+"""),
+}
