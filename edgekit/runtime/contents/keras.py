@@ -1,0 +1,170 @@
+"""``.keras``: layers by allow-list, and weights as plain arrays.
+
+A ``.keras`` file names, for every layer, a class to import and the arguments to make it with. Keras 3.15 with
+``safe_mode=True`` runs no pickled functions and imports nothing outside of Keras, but some of its own layers open files
+that their arguments name, and whatever a program registered as a custom object goes before Keras's own. HDF5's
+library believes what a file of weights says.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from edgekit.runtime.contents import archives, hdf5
+from edgekit.runtime.contents.allowed import KERAS, KERAS_FUNCTIONS, KERAS_VALUES
+from edgekit.runtime.contents.hdf5 import Array
+from edgekit.runtime.contents.refusal import Malformed, Refused, shown
+
+_METADATA, _CONFIG, _WEIGHTS = "metadata.json", "config.json", "model.weights.h5"
+ENTRIES = (_METADATA, _CONFIG, _WEIGHTS)
+#: What the rules for bundles and sources have in common: such a layer is said by name.
+_RUNS_CODE = {
+    "Lambda": "runs the code in the file",
+    "FlaxLayer": "runs code of another framework",
+    "JaxLayer": "runs code of another framework",
+    "TorchModuleWrapper": "unpickles a module of PyTorch",
+    "TFSMLayer": "loads the SavedModel that it names",
+}
+_MAX_JSON_BYTES = 32 << 20
+#: Arguments that give weights or outputs their size. Larger ones than this are found among the weights' own sizes.
+_SIZES = frozenset(
+    {"cropping", "depth_multiplier", "filters", "groups", "height", "input_dim", "key_dim", "kernel_size", "n"}
+    | {"num_heads", "output_dim", "padding", "pool_size", "size", "strides", "units", "value_dim", "width"}
+)
+_PLAIN_SIZE = 4096
+
+
+@dataclass(frozen=True)
+class KerasModel:
+    """One model.
+
+    Attributes:
+        layers: Class of every layer and operator, those of inner models among them.
+        weights: Every stored array.
+        data: The same model as a new archive of what was checked and nothing else.
+    """
+
+    layers: tuple[str, ...]
+    weights: tuple[Array, ...]
+    data: bytes
+
+    @property
+    def operators(self) -> tuple[str, ...]:
+        return self.layers
+
+
+def read(data: bytes | memoryview, registered: Collection[str] = ()) -> KerasModel:
+    """Read and check a file that ``model.save("….keras")`` wrote.
+
+    Args:
+        data: The file.
+        registered: Names, as ``package>Name``, of classes and functions that a project's own code registered.
+
+    Raises:
+        Refused: It holds a layer that is not on the list, or another file.
+        Malformed: It is none, or damaged.
+    """
+    files = archives.unpack(data, _reads)
+    missing = set(ENTRIES) - files.keys()
+    if missing:
+        raise Malformed(f"it is no Keras model: it has no {sorted(missing)[0]}")
+    try:
+        config, metadata = _json(files[_CONFIG]), _json(files[_METADATA])
+        layers = tuple(_checked(config, registered))
+        version = str(metadata.get("keras_version", ""))[:40]
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise Malformed(f"it is no Keras model ({type(error).__name__})") from error
+    group = hdf5.read(files[_WEIGHTS])
+    weights = tuple(array for _, array in hdf5.arrays(group))
+    _check_sizes(config, {size for array in weights for size in array.shape})
+    kept = {
+        _METADATA: json.dumps({"keras_version": version}).encode(),
+        _CONFIG: json.dumps(config).encode(),
+        _WEIGHTS: hdf5.write(group),
+    }
+    return KerasModel(layers, weights, archives.pack(kept))
+
+
+def _reads(name: str) -> bool:
+    if name not in ENTRIES:
+        raise Refused(
+            f"it holds {shown(name)}, which no model of plain layers needs", "opens it, or what it stands for"
+        )
+    return True
+
+
+def _json(text: bytes) -> Any:
+    if len(text) > _MAX_JSON_BYTES:
+        raise Malformed(f"its configuration has {len(text):,} bytes")
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise Malformed(f"its configuration is no JSON ({str(error)[:60]})") from error
+
+
+def _checked(value: Any, registered: Collection[str]) -> Iterator[str]:
+    """The classes of layers and operators in *value*, after a check of everything that Keras would make of it.
+
+    What the model was compiled with is taken out on the way: it is for training, and made of more classes.
+    """
+    if isinstance(value, dict):
+        value.pop("compile_config", None)
+        if "class_name" in value:
+            yield from _class(value, registered)
+        for item in value.values():
+            yield from _checked(item, registered)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _checked(item, registered)
+
+
+def _class(value: Mapping[str, Any], registered: Collection[str]) -> Iterator[str]:
+    """Refuse a class or function that is not Keras's own, or does more than compute."""
+    name, module = str(value["class_name"]), str(value.get("module"))
+    own = value.get("registered_name")
+    if name in KERAS_VALUES:
+        return
+    if own is not None and own in registered:
+        yield str(own)
+        return
+    if name == "function":
+        if module not in KERAS_FUNCTIONS or not re.fullmatch(r"\w+", str(value.get("config"))):
+            raise Refused(f"it names a function of {shown(module)}, which is not Keras's own", "calls that function")
+        return
+    if name in _RUNS_CODE:
+        raise Refused(f"it holds a {name} layer", _RUNS_CODE[name])
+    if name == "__lambda__":
+        raise Refused("it holds a function as code ('__lambda__')", "runs the code in the file")
+    if name not in KERAS.get(module, ()):
+        does = "opens files that it names" if module == "keras.layers" else "imports that class"
+        raise Refused(f"it holds {shown(name)} of {shown(module)}, which is not on the list", does)
+    if own not in (None, name):
+        raise Refused(f"it holds {shown(own)}, a custom object", "makes what a program registered by that name")
+    if module == "keras.layers" or module.startswith("keras.src.ops."):
+        yield name
+
+
+def _check_sizes(value: Any, stored: Collection[int]) -> None:
+    """Refuse sizes by which Keras would make weights that the file does not have."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if key in _SIZES:
+                _check_size(key, item, stored)
+            _check_sizes(item, stored)
+    elif isinstance(value, list):
+        for item in value:
+            _check_sizes(item, stored)
+
+
+def _check_size(key: str, item: Any, stored: Collection[int]) -> None:
+    for number in item if isinstance(item, list) else [item]:
+        if isinstance(number, list):
+            _check_size(key, number, stored)
+        elif (
+            isinstance(number, int) and number > _PLAIN_SIZE and not any(size and size % number == 0 for size in stored)
+        ):
+            raise Malformed(f"its {key} is {number:,}, and no weight is of that size")
