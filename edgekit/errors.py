@@ -30,6 +30,7 @@ CODES = {
     "EK-LIMIT": "a limit of the project or of a policy was not met",
     "EK-NO-VARIANT": "no variant is left that could be built, loaded or run",
     "EK-BUNDLE": "the bundle is damaged, incomplete or not a bundle",
+    "EK-CONTENTS": "a model file holds more than data: an operator, class or file that is not on its format's list",
     "EK-INPUT": "an input does not fit the model's signature",
     "EK-ENGINE": "an engine is unknown, not installed or cannot run this variant",
     "EK-VERIFY": "outputs differ from the bundle's check vectors",

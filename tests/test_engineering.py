@@ -36,7 +36,6 @@ def test_tool_finds_nothing(command: list[str]) -> None:
 ENGINE_LIBRARIES = {
     "litert.py": {"ai_edge_litert"},
     "executorch.py": {"executorch", "torch"},
-    "keras_file.py": {"h5py"},
     "onnxruntime.py": {"onnxruntime"},
     "onnxruntime_cuda.py": {"onnxruntime"},
     "pytorch_mobile.py": {"torch"},

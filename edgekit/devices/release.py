@@ -15,6 +15,7 @@ import numpy as np
 import edgekit
 from edgekit.bundle import MANIFEST, SUFFIX, Bundle, canonical_json, manifest_bytes, sha256, write_bundle
 from edgekit.devices.part import Entry, Part, environment, pack
+from edgekit.runtime.contents import read_variant
 
 #: Beside the bundle: one of its check inputs, to try it with.
 SAMPLE = "sample.npz"
@@ -67,8 +68,10 @@ def make_release(bundle: Bundle, parts: Sequence[Part], python: str | None) -> R
             then, for the runner opens model files.
 
     Raises:
-        BundleError: A file of the bundle is damaged.
+        BundleError: A file of the bundle is damaged, or holds more than data.
     """
+    for variant in bundle.manifest.variants:
+        read_variant(bundle, variant)
     app = app_name(bundle.manifest.name)
     files = {name: bundle.read(name) for name in sorted(bundle.manifest.files)}
     runner = next((f"$parts/{part.digest}/{part.runner}" for part in parts if part.runner is not None), None)

@@ -18,6 +18,7 @@ from edgekit.integration import markdown
 from edgekit.integration.facts import Facts, facts_of
 from edgekit.integration.languages import LANGUAGES, constants
 from edgekit.integration.platforms import AppEngine, Platform, choose, find_platform
+from edgekit.runtime.contents import read_variant
 from edgekit.tensors import TensorSpec
 
 _TEMPLATES = Path(__file__).with_name("templates")
@@ -77,7 +78,7 @@ def integrate(bundle: Bundle, platform: str, destination: Path, variant: str | N
     Raises:
         UsageError: ``EK-ARGUMENT``: an unknown name, or *destination* is not empty; ``EK-NO-VARIANT``: nothing fits
             the platform; ``EK-INPUT``: the model takes or gives something other than 32-bit floats.
-        BundleError: The bundle is damaged.
+        BundleError: The bundle is damaged, or the file holds more than data.
         EdgekitError: ``EK-WRITE``: *destination* cannot be written.
     """
     place = find_platform(platform)
@@ -85,7 +86,7 @@ def integrate(bundle: Bundle, platform: str, destination: Path, variant: str | N
         raise UsageError("EK-ARGUMENT", f"{destination} is there already", "name another folder with -o")
     chosen, engine = choose(bundle, place, variant)
     facts = facts_of(bundle, chosen)
-    files = _files(place, engine, facts, bundle.read(chosen.file))
+    files = _files(place, engine, facts, bytes(read_variant(bundle, chosen).data))
     try:
         destination.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{destination.name}.", dir=destination.parent) as scratch:

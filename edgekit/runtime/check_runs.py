@@ -11,6 +11,7 @@ from edgekit.bundle import Bundle, Variant
 from edgekit.errors import BundleError, EdgekitError, LimitError
 from edgekit.fidelity import near_constant
 from edgekit.runtime import environments
+from edgekit.runtime.contents import read_variant
 from edgekit.runtime.remote import Server
 from edgekit.tensors import Signature, grouped
 
@@ -95,7 +96,12 @@ def run_checks(
     Args:
         command: The command line that runs `edgekit.runtime.serve` for an engine.
         report: Called with one line before each run.
+
+    Raises:
+        BundleError: A file holds more than data, or is damaged.
     """
+    for name in dict.fromkeys(variant.name for variant, _ in pairs):
+        read_variant(bundle, bundle.manifest.variant(name))
     runs = {}
     for engine in dict.fromkeys(name for _, name in pairs):
         server = Server.start(engine, command(engine))

@@ -18,6 +18,7 @@ from edgekit.devices.adb.connection import Connection
 from edgekit.devices.adb.phone import PLACE
 from edgekit.devices.part import Part
 from edgekit.errors import DeviceError
+from edgekit.runtime.contents import read_variant
 
 ROOT = f"{PLACE}/edgekit"
 
@@ -63,7 +64,7 @@ class Store:
 
         Raises:
             DeviceError: As `runner`.
-            BundleError: The file is damaged here.
+            BundleError: The file is damaged here, or holds more than data.
         """
         folder, name = f"{ROOT}/models", f"{entry.sha256}.{entry.format}"
         known = self._connection.ask(f"cd {folder} && touch -c {name} && sha256sum {name}")
@@ -71,7 +72,7 @@ class Store:
             self._check_room(entry.size_bytes)
             self._report(f"sending {entry.name} ({entry.size_bytes / 1e6:.1f} MB)")
             self._connection.do(f"mkdir -p {folder}")
-            self._connection.put({name: bundle.read(entry.file)}, folder)
+            self._connection.put({name: bytes(read_variant(bundle, entry).data)}, folder)
         return f"{folder}/{name}"
 
     def workspace(self) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from edgekit.bundle import Bundle, canonical_json
 from edgekit.devices.browser import assets
 from edgekit.devices.browser.job import files_of
+from edgekit.runtime.contents import read_variant
 
 _PAGE = Path(__file__).with_name("page")
 _TYPES = {
@@ -48,7 +49,7 @@ def answers(bundle: Bundle, job: Mapping[str, Any]) -> Mapping[str, Answer]:
     """Everything that is served, by its path below the token.
 
     Raises:
-        BundleError: A file of the bundle is damaged.
+        BundleError: A file of the bundle is damaged, or holds more than data.
         EdgekitError: ``EK-MISSING-PACKAGE``: LiteRT.js was not fetched yet.
     """
     found = {f"runtime/{name}": _of_runtime(name, data) for name, data in assets.load().items()}
@@ -56,7 +57,11 @@ def answers(bundle: Bundle, job: Mapping[str, Any]) -> Mapping[str, Answer]:
         found[f"page/{name}"] = _text(path.read_bytes(), _TYPES[path.suffix])
     found[""] = found["page/index.html"]
     found["job.json"] = _text(canonical_json(dict(job)), _TYPES[".json"])
-    for file in files_of(job):
+    served = files_of(job)
+    for variant in bundle.manifest.variants:
+        if variant.file in served:
+            read_variant(bundle, variant)
+    for file in served:
         found[f"bundle/{file}"] = Answer(bundle.read(file), _BYTES)
     return found
 

@@ -17,7 +17,8 @@ from edgekit.pipeline.exporters.record import record
 from edgekit.pipeline.progress import emit
 from edgekit.pipeline.sources import SourceSpec, open_source
 from edgekit.pipeline.sources.keras import KerasSource
-from edgekit.runtime.engines.keras_file import pack_keras, read_keras
+from edgekit.runtime.contents import archives
+from edgekit.runtime.contents import keras as contents
 
 
 def export(
@@ -46,9 +47,8 @@ def export(
     if not isinstance(opened, KerasSource):
         raise ConversionError("EK-UNSUPPORTED", f"a {opened.framework} model gives no .keras", "use --format tflite")
     emit(kind="step", step="exporting")
-    data = _saved(opened.model)
     try:
-        read_keras(data)
+        data = contents.read(_saved(opened.model)).data
     except ValueError as error:
         hint = "TensorFlow is given no code of a project: measure against .tflite, .pt2 or .onnx instead"
         raise ConversionError("EK-UNSUPPORTED", f"the model cannot be a .keras: {error}", hint) from error
@@ -65,11 +65,8 @@ def _saved(model: keras.Model) -> bytes:
         model.save(path)
         with zipfile.ZipFile(path) as stored:
             entries = {name: stored.read(name) for name in stored.namelist()}
-    metadata = {"keras_version": keras.__version__}
     config = _numbered(json.loads(entries["config.json"]), {})
-    return pack_keras(
-        {**entries, "metadata.json": json.dumps(metadata).encode(), "config.json": json.dumps(config).encode()}
-    )
+    return archives.pack({**entries, "config.json": json.dumps(config).encode()})
 
 
 def _numbered(value: Any, numbers: dict[int, int]) -> Any:

@@ -18,6 +18,7 @@ import numpy as np
 from edgekit.pipeline.inspection import Constant
 from edgekit.pipeline.readers.delegate import Delegate
 from edgekit.pipeline.readers.protobuf import fields, number
+from edgekit.runtime.contents.pte import Part
 
 _KINDS = {
     "conv": "convolution",
@@ -40,12 +41,13 @@ class _Operation(NamedTuple):
     attributes: dict[str, bytes]
 
 
-def read(payload: bytes) -> Delegate:
+def read(part: Part) -> Delegate:
     """What is in Core ML's part of a ``.pte``.
 
     Raises:
         ValueError: It is none.
     """
+    payload = bytes(part.payload)
     operations = list(_operations(_file(payload, "model.mlmodel")))
     operators = tuple(each.kind for each in operations if each.kind not in _PLUMBING)
     own = sha256(payload).hexdigest()  # a place says nothing outside of its package

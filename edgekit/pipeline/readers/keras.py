@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from math import prod
 
 import numpy as np
 
 from edgekit.pipeline.inspection import Constant, FileFacts
-from edgekit.runtime.engines.keras_file import Weight, read_keras
+from edgekit.runtime.contents import keras
+from edgekit.runtime.contents.hdf5 import Array
 
 _KINDS = {
     name: kind
@@ -31,14 +31,14 @@ def read(data: bytes) -> FileFacts:
     """The facts of a ``.keras`` file. TensorFlow has no delegate.
 
     Raises:
-        ValueError: It is none, or holds more than a float model of Keras's own layers.
+        ValueError: It is none, or holds what `edgekit.runtime.contents` refuses.
     """
-    file = read_keras(data)
+    file = keras.read(data)
     layers = Counter(name for name in file.layers if name != _INPUT)
     if not layers:
         raise ValueError("no layers")
     return FileFacts.undelegated(map(_constant, file.weights), layers, _KINDS)
 
 
-def _constant(weight: Weight) -> Constant:
-    return Constant(weight.dtype, len(weight.shape), prod(weight.shape) * np.dtype(weight.dtype).itemsize)
+def _constant(weight: Array) -> Constant:
+    return Constant(np.dtype(weight.dtype).name, len(weight.shape), len(weight.values))

@@ -1,16 +1,16 @@
-"""``.onnx``: the graph's initializers and operators, by the ``onnx`` package."""
+"""``.onnx``: the graph's initializers and operators."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import onnx
-from google.protobuf.message import DecodeError
 
 from edgekit.pipeline.inspection import Constant, FileFacts
+from edgekit.runtime.contents import onnx
+from edgekit.runtime.contents.onnx import DTYPES
 
 _KINDS = {
     "Conv": "convolution",
@@ -29,34 +29,17 @@ def read(data: bytes) -> FileFacts:
     """The facts of an ``.onnx`` file. What ONNX Runtime has on the CPU is no delegate.
 
     Raises:
-        ValueError: It is none, or keeps tensors in other files.
+        ValueError: It is none, or holds what `edgekit.runtime.contents` refuses.
     """
-    try:
-        model = onnx.load_model_from_string(data)
-    except DecodeError as error:
-        raise ValueError(str(error)) from error
-    if not model.graph.node:
-        raise ValueError("no graph")
-    graphs = [*_graphs(model.graph), *model.functions]
-    nodes = [node for graph in graphs for node in graph.node]
-    calls = Counter(node.op_type for node in nodes if node.op_type != _CONSTANT)
-    tensors = [tensor for graph in graphs for tensor in getattr(graph, "initializer", ())]
-    tensors += [attribute.t for node in nodes if node.op_type == _CONSTANT for attribute in node.attribute]
+    found = onnx.read(data)
+    calls = Counter(name for name in found.operators if name != _CONSTANT)
+    tensors = [tensor for graph in found.graphs for tensor in graph.get("initializer", ())]
+    constants = [node for node in found.nodes if node["op_type"] == _CONSTANT]
+    tensors += [attribute["t"] for node in constants for attribute in node["attribute"] if "t" in attribute]
     return FileFacts.undelegated(map(_constant, tensors), calls, _KINDS)
 
 
-def _graphs(graph: Any) -> Iterator[Any]:
-    """*graph* and the graphs inside its operators: bodies of loops and branches."""
-    yield graph
-    for node in graph.node:
-        for attribute in node.attribute:
-            for inner in (attribute.g, *attribute.graphs):
-                if inner.node:
-                    yield from _graphs(inner)
-
-
-def _constant(tensor: Any) -> Constant:
-    if tensor.data_location == onnx.TensorProto.EXTERNAL:
-        raise ValueError(f"the tensor {tensor.name!r} is in another file")
-    dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)
-    return Constant(dtype.name, len(tensor.dims), int(np.prod(tensor.dims)) * dtype.itemsize)
+def _constant(tensor: Mapping[str, Any]) -> Constant:
+    dtype, bits, _ = DTYPES[tensor["data_type"]]
+    shape = tensor.get("dims", ())
+    return Constant(dtype, len(shape), int(np.prod(shape)) * bits // 8)

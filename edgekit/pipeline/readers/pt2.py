@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from edgekit.pipeline.inspection import Constant, FileFacts
-from edgekit.runtime.engines.pt2 import Pt2, read_pt2
+from edgekit.runtime.contents import pt2
+from edgekit.runtime.contents.pt2 import DTYPES, Pt2
 
 _KINDS = {
     f"aten::{name}": kind
@@ -23,29 +24,17 @@ _KINDS = {
     }.items()
     for name in names
 }
-#: ``ScalarType`` in ``torch/_export/serde/schema.py``.
-_DTYPES = {
-    1: "uint8",
-    2: "int8",
-    3: "int16",
-    4: "int32",
-    5: "int64",
-    6: "float16",
-    7: "float32",
-    8: "float64",
-    12: "bool",
-}
 
 
 def read(data: bytes) -> FileFacts:
     """The facts of a ``.pt2`` file. torch has no delegate.
 
     Raises:
-        ValueError: It is none, or holds more than a float program of fixed shapes.
+        ValueError: It is none, or holds what `edgekit.runtime.contents` refuses.
     """
-    archive = read_pt2(data)
-    names = [node["target"].split(".") for node in archive.nodes]
-    calls = Counter(f"aten::{name[3]}" for name in names if name[0] == "torch")
+    archive = pt2.read(data)
+    names = [operator.split(".") for operator in archive.operators]
+    calls = Counter(f"aten::{name[3]}" for name in names if name[0] == "torch" and len(name) > 3)
     return FileFacts.undelegated(_constants(archive), calls, _KINDS)
 
 
@@ -56,5 +45,5 @@ def _constants(archive: Pt2) -> Iterator[Constant]:
         if tensor["path_name"] not in seen:
             seen.add(tensor["path_name"])
             meta = tensor["tensor_meta"]
-            dtype, shape = _DTYPES[meta["dtype"]], [size["as_int"] for size in meta["sizes"]]
-            yield Constant(dtype, len(shape), int(np.prod(shape)) * np.dtype(dtype).itemsize)
+            (dtype, itemsize), shape = DTYPES[meta["dtype"]], [size["as_int"] for size in meta["sizes"]]
+            yield Constant(dtype, len(shape), int(np.prod(shape)) * itemsize)

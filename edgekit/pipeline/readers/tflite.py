@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
 from edgekit.pipeline.inspection import Constant, FileFacts, peak_bytes
+from edgekit.runtime.contents import tflite
+from edgekit.runtime.contents.tflite import TYPES, TfliteModel
 
 _KINDS = {
     "CONV_2D": "convolution",
@@ -23,7 +24,6 @@ _KINDS = {
     "UNIDIRECTIONAL_SEQUENCE_LSTM": "recurrent",
     "UNIDIRECTIONAL_SEQUENCE_RNN": "recurrent",
 }
-_DTYPES = {value: name.lower() for name, value in vars(schema.TensorType).items() if name.isupper()}
 #: How ``Interpreter._get_ops_details`` calls a delegate's node.
 _DELEGATE = "DELEGATE"
 
@@ -32,10 +32,9 @@ def read(data: bytes) -> FileFacts:
     """The facts of a ``.tflite`` file.
 
     Raises:
-        ValueError: It is none, or LiteRT does not load it.
+        ValueError: It is none, holds what `edgekit.runtime.contents` refuses, or LiteRT does not load it.
     """
-    if data[4:8] != b"TFL3":
-        raise ValueError("no TFL3 identifier")
+    found = tflite.read(data)
     interpreter = Interpreter(model_content=data, num_threads=1)
     interpreter.allocate_tensors()
     nodes: list[dict[str, Any]] = interpreter._get_ops_details()
@@ -45,52 +44,37 @@ def read(data: bytes) -> FileFacts:
     for node in nodes:
         if node["op_name"] != _DELEGATE:
             (inside if node["index"] in delegated else outside)[node["op_name"]] += 1
-    return FileFacts.of(_constants(data), inside, outside, _KINDS, _arena_bytes(data))
+    return FileFacts.of(_constants(found), inside, outside, _KINDS, _arena_bytes(found))
 
 
-def _arena_bytes(data: bytes) -> int:
-    model = schema.Model.GetRootAs(data, 0)
+def _arena_bytes(found: TfliteModel) -> int:
     peaks = []
-    for graph in (model.Subgraphs(index) for index in range(model.SubgraphsLength())):
+    for graph in found.model["subgraphs"]:
         sizes = {
-            index: math.prod(tensor.Shape(axis) for axis in range(tensor.ShapeLength())) * _width(tensor.Type())
-            for index, tensor in ((index, graph.Tensors(index)) for index in range(graph.TensorsLength()))
-            if not _stored_bytes(model.Buffers(tensor.Buffer()))
+            index: math.prod(tensor["shape"]) * _width(TYPES[tensor["type"]][0])
+            for index, tensor in enumerate(graph["tensors"])
+            if not len(found.stored(tensor))
         }
-        operators = (graph.Operators(index) for index in range(graph.OperatorsLength()))
-        peaks.append(peak_bytes([_tensors_of(operator) for operator in operators], sizes))
+        peaks.append(peak_bytes([[*node["inputs"], *node["outputs"]] for node in graph["operators"]], sizes))
     return max(peaks, default=0)
 
 
-def _tensors_of(operator: Any) -> list[int]:
-    inputs = [operator.Inputs(index) for index in range(operator.InputsLength())]
-    return inputs + [operator.Outputs(index) for index in range(operator.OutputsLength())]
-
-
-def _width(type_number: int) -> int:
+def _width(name: str) -> int:
     """Bytes of one value; those of the widest type where numpy has no such type (four bits, texts)."""
     try:
-        return np.dtype(_DTYPES[type_number]).itemsize
+        return np.dtype(name).itemsize or 8
     except TypeError:
         return 8
 
 
-def _stored_bytes(buffer: Any) -> int:
-    """Bytes in a buffer of constants; 0 for the buffer of a tensor that is computed."""
-    # ai-edge-quantizer writes the contents of larger models behind the flatbuffer, and their place into it.
-    return int(buffer.DataLength() or (buffer.Size() if buffer.Offset() > 1 else 0))
-
-
-def _constants(data: bytes) -> Iterator[Constant]:
+def _constants(found: TfliteModel) -> Iterator[Constant]:
     """Every buffer with contents, once, under the type of the first tensor that reads it."""
-    model = schema.Model.GetRootAs(data, 0)
     seen: set[int] = set()
-    for graph in (model.Subgraphs(index) for index in range(model.SubgraphsLength())):
-        for tensor in (graph.Tensors(index) for index in range(graph.TensorsLength())):
-            size = _stored_bytes(model.Buffers(tensor.Buffer()))
-            if size and tensor.Buffer() not in seen:
-                seen.add(tensor.Buffer())
-                yield Constant(_DTYPES[tensor.Type()], tensor.ShapeLength(), size)
+    for tensor in (tensor for graph in found.model["subgraphs"] for tensor in graph["tensors"]):
+        size = len(found.stored(tensor))
+        if size and tensor["buffer"] not in seen:
+            seen.add(tensor["buffer"])
+            yield Constant(TYPES[tensor["type"]][0], len(tensor["shape"]), size)
 
 
 def _delegated(nodes: list[dict[str, Any]]) -> set[int]:

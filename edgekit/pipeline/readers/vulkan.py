@@ -1,32 +1,26 @@
-"""Vulkan's graph inside a ``.pte``: a flatbuffer, its weights stored beside it."""
+"""Vulkan's graph inside a ``.pte``."""
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from edgekit.pipeline.inspection import Constant
 from edgekit.pipeline.readers.delegate import Delegate
-from edgekit.pipeline.readers.flatbuffer import parse
+from edgekit.runtime.contents.pte import Part
+from edgekit.runtime.contents.vulkan import DTYPES, node_names
 
-SCHEMA = "backends/vulkan/serialization/schema.fbs"
 #: What the backend adds: values in another layout on the GPU, and weights put into one.
 _PLUMBING = ("aten.clone.default", "et_vk.prepack.default")
 
 
-def read(payload: bytes) -> Delegate:
-    """What is in Vulkan's part of a ``.pte``.
-
-    Raises:
-        ValueError: It is none.
-    """
-    if payload[4:8] != b"VH00":
-        raise ValueError("no VH00 identifier")
-    offset, size = struct.unpack_from("<II", payload, 10)
-    graph = parse(payload[offset : offset + size], SCHEMA)
-    operators = tuple(call["name"] for call in graph["chain"] if call["name"] not in _PLUMBING)
-    return Delegate(operators, dict(_constants(graph)), {name: kind for name in operators if (kind := _kind(name))})
+def read(part: Part) -> Delegate:
+    """What is in Vulkan's part of a ``.pte``."""
+    assert part.graph is not None
+    operators = tuple(name for name in node_names(part.graph) if name not in _PLUMBING)
+    return Delegate(
+        operators, dict(_constants(part.graph)), {name: kind for name in operators if (kind := _kind(name))}
+    )
 
 
 def _constants(graph: Mapping[str, Any]) -> Iterator[tuple[str, Constant]]:
@@ -35,8 +29,8 @@ def _constants(graph: Mapping[str, Any]) -> Iterator[tuple[str, Constant]]:
         tensor = value["value"]
         if value["value_type"] == "VkTensor" and tensor["constant_id"] >= 0:
             stored = graph["constants"][tensor["constant_id"]]
-            # VkDataType spells a type as numpy does, but in capitals.
-            yield stored["named_key"], Constant(tensor["datatype"].lower(), len(tensor["dims"]), stored["length"])
+            dtype, _ = DTYPES[tensor["datatype"]]
+            yield stored["named_key"], Constant(dtype, len(tensor["dims"]), stored["length"])
 
 
 def _kind(name: str) -> str | None:

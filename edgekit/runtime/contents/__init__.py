@@ -10,7 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib import import_module
 
-__all__ = ["READERS", "Contents", "check"]
+from edgekit.bundle import Bundle, Variant
+from edgekit.errors import BundleError
+from edgekit.runtime.contents.refusal import Malformed, Refused
+
+__all__ = ["READERS", "Contents", "Malformed", "Refused", "check", "checked", "read_variant"]
 
 #: Format -> the module with ``read(data)``, which gives something with ``data`` and ``operators``.
 READERS = {
@@ -47,3 +51,36 @@ def check(data: bytes, format: str) -> Contents:
         return Contents(data, ())
     found = import_module(READERS[format]).read(data)
     return Contents(found.data, found.operators)
+
+
+def checked(data: bytes, format: str, name: str | None = None) -> Contents:
+    """`check` for a file of a bundle.
+
+    Args:
+        name: What the file is called towards the user.
+
+    Raises:
+        BundleError: ``EK-CONTENTS``: it holds something that is not on its format's allow-list; ``EK-BUNDLE``: it is
+            damaged, or not of that format.
+    """
+    called = name or f"the .{format} file"
+    try:
+        return check(data, format)
+    except Refused as error:
+        message = f"{called} is refused: {error}: this {error.does}"
+        hint = (
+            "a model file of edgekit build holds nothing of that kind: ask where this one is from, and build it again"
+        )
+        raise BundleError("EK-CONTENTS", message, hint) from error
+    except Malformed as error:
+        message = f"{called} is damaged, or no .{format} file: {error}"
+        raise BundleError("EK-BUNDLE", message, "copy or build the bundle again") from error
+
+
+def read_variant(bundle: Bundle, variant: Variant) -> Contents:
+    """The file of *variant*, whose hash is right, checked.
+
+    Raises:
+        BundleError: As `checked`, or the file does not match its hash.
+    """
+    return checked(bundle.read(variant.file), variant.format, variant.name)

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 
 def _names(text: str) -> frozenset[str]:
-    return frozenset(text.split())
+    return frozenset(_ordered(text))
+
+
+def _ordered(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
 
 
 #: ``.tflite``: LiteRT's operators in the order of their numbers. Those with a dash are none that compute: a place for
 #: delegates and for greater numbers, calls of whatever the program around registered, and one that LiteRT lacks.
-TFLITE_NUMBERED = """
+TFLITE_NUMBERED = _ordered("""
 ADD AVERAGE_POOL_2D CONCATENATION CONV_2D DEPTHWISE_CONV_2D DEPTH_TO_SPACE DEQUANTIZE EMBEDDING_LOOKUP FLOOR
 FULLY_CONNECTED HASHTABLE_LOOKUP L2_NORMALIZATION L2_POOL_2D LOCAL_RESPONSE_NORMALIZATION LOGISTIC LSH_PROJECTION
 LSTM MAX_POOL_2D MUL RELU RELU_N1_TO_1 RELU6 RESHAPE RESIZE_BILINEAR RNN SOFTMAX SPACE_TO_DEPTH SVDF TANH
@@ -39,13 +43,13 @@ STABLEHLO_CONVERT STABLEHLO_DYNAMIC_SLICE STABLEHLO_DYNAMIC_UPDATE_SLICE STABLEH
 STABLEHLO_DOT_GENERAL STABLEHLO_REDUCE_WINDOW STABLEHLO_SORT STABLEHLO_WHILE STABLEHLO_GATHER STABLEHLO_TRANSPOSE
 DILATE STABLEHLO_RNG_BIT_GENERATOR REDUCE_WINDOW STABLEHLO_COMPOSITE STABLEHLO_SHIFT_LEFT STABLEHLO_CBRT
 STABLEHLO_CASE
-""".split()
+""")
 #: Custom operators that LiteRT itself brings.
 TFLITE_CUSTOM = _names("AudioSpectrogram Mfcc NumericVerify TFLite_Detection_PostProcess")
 
 #: ``.pte``: ExecuTorch's own kernels by the kinds of value that they take, outputs and results last (letters: see
-#: `edgekit.runtime.contents.pte`). Without a namespace: ``aten``. Not here: what reads or gives memory by numbers in the
-#: file alone (``as_strided_copy``, ``empty``), what copies to other devices, and what trains.
+#: `edgekit.runtime.contents.pte`). Without a namespace: ``aten``. Not here: what reads or gives memory by numbers in
+#: the file alone (``as_strided_copy``, ``empty``), what copies to other devices, and what trains.
 PTE = """
 ASTT: full.out
 ATT: ones.out rand.out randn.out zeros.out
@@ -354,8 +358,8 @@ SkipSimplifiedLayerNormalization SparseToDenseMatMul TransposeMatMul Trilu Uniqu
 """),
 }
 
-#: ``.keras``: what may be made, by module. Not here: layers that run code or open files (``Lambda``, ``TFSMLayer``, those
-#: with vocabularies, those of other frameworks), and operators that are given functions.
+#: ``.keras``: what may be made, by module. Not here: layers that run code or open files (``Lambda``, ``TFSMLayer``,
+#: those with vocabularies, those of other frameworks), and operators that are given functions.
 KERAS = {
     "keras": _names("DTypePolicy Functional Model Sequential"),
     "keras.dtype_policies": _names("DTypePolicy DTypePolicyMap"),

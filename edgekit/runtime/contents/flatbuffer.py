@@ -162,7 +162,7 @@ class _Decoder:
             raise Malformed(f"{name} is outside of the file")
         self._spend(end - place, name)
         if kind in _SCALARS:
-            return self._data[begin:end].cast(code) if width > 1 else self._data[begin:end]
+            return self._data[begin:end].cast(code) if width > 1 else self._data[begin:end]  # type: ignore[call-overload]
         places = [begin + 4 * index + offset for index, offset in enumerate(self._data[begin:end].cast("I"))]
         if kind == "str":
             return [self._text(name, each) for each in places]

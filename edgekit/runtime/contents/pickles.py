@@ -230,12 +230,15 @@ def walk(value: Any) -> list[Any]:
                 continue
             seen.add(id(each))
         found.append(each)
-        if isinstance(each, Object):
-            pending += [each.arguments, each.state, *(part for pair in each.items for part in pair)]
-        elif isinstance(each, dict):
-            pending += [*each.keys(), *each.values()]
-        elif isinstance(each, (list, tuple)):
-            pending += each
-        elif isinstance(each, Reference):
-            pending.append(each.value)
+        pending += _parts(each)[::-1]
     return found
+
+
+def _parts(value: Any) -> list[Any]:
+    if isinstance(value, Object):
+        return [value.arguments, value.state, *(part for pair in value.items for part in pair)]
+    if isinstance(value, dict):
+        return [*value.keys(), *value.values()]
+    if isinstance(value, (list, tuple)):
+        return list(value)
+    return [value.value] if isinstance(value, Reference) else []

@@ -61,7 +61,8 @@ class _Decoder:
         self._messages += 1
         if depth > _MAX_DEPTH or self._messages > _MAX_MESSAGES:
             raise Malformed(f"its messages ({kind}) nest too deep, or are too many")
-        fields, found = self._schema.messages[kind], {}
+        fields = self._schema.messages[kind]
+        found: Message = {}
         while place < end:
             key, place = self._varint(place, end)
             number, wire = key >> 3, key & 7
@@ -116,7 +117,7 @@ class _Decoder:
             width = _FIXED[kind][1].size
             if (end - begin) % width:
                 raise Malformed(f"{name} is cut short")
-            numbers = list(self._data[begin:end].cast(kind[0] if width == 4 else "d"))
+            numbers = [number for (number,) in _FIXED[kind][1].iter_unpack(self._data[begin:end])]
         else:
             while begin < end:
                 number, begin = self._varint(begin, end)

@@ -32,9 +32,9 @@ _MAX_SLOTS, _MAX_REGISTERS, _MAX_TYPE = 1 << 12, 1 << 16, 1 << 12
 #: Instructions: values that they take off the stack and leave on it. ``N`` is their second number; "?" is not known.
 _STACK: dict[str, tuple[int | str, int | str]] = {
     "DEVICE": (1, 1), "DICT_CONSTRUCT": ("N", 1), "DICT_INDEX": (2, 1), "DIM": (1, 1), "DROP": (1, 0),
-    "DROPR": (0, 0), "DTYPE": (1, 1), "FORMAT": ("N", 1), "GET_ATTR": (1, 1), "INTERFACE_CALL": ("N", 1), "ISINSTANCE": (1, 1),
-    "IS_CUDA": (1, 1),    "JF": (1, 0), "JMP": (0, 0), "LIST_CONSTRUCT": ("N", 1), "LIST_UNPACK": (1, "N"), "LOAD": (0, 1), "LOADC": (0, 1),
-    "LOOP": (0, 0), "MOVE": (0, 1), "NAMED_TUPLE_CONSTRUCT": ("N", 1), "NUM_TO_TENSOR": (1, 1), "OP": (0, "?"),
+    "DROPR": (0, 0), "DTYPE": (1, 1), "FORMAT": ("N", 1), "GET_ATTR": (1, 1), "INTERFACE_CALL": ("N", 1),
+    "ISINSTANCE": (1, 1), "IS_CUDA": (1, 1), "JF": (1, 0), "JMP": (0, 0), "LIST_CONSTRUCT": ("N", 1),
+    "LIST_UNPACK": (1, "N"), "LOAD": (0, 1), "LOADC": (0, 1), "LOOP": (0, 0), "MOVE": (0, 1), "NAMED_TUPLE_CONSTRUCT": ("N", 1), "NUM_TO_TENSOR": (1, 1), "OP": (0, "?"),
     "OPN": ("N", "?"), "RAISE_EXCEPTION": (1, 0), "RET": (0, 0), "SET_ATTR": (2, 0), "STORE": (1, 0),
     "STOREN": ("N", 0), "TO_LIST": (3, 1), "TUPLE_CONSTRUCT": ("N", 1), "TUPLE_INDEX": (2, 1),
     "TUPLE_SLICE": (1, 1), "UN_INITIALIZED": (0, 1), "__ISNOT__": (2, 1), "__IS__": (2, 1), "__NOT__": (1, 1),
@@ -60,12 +60,13 @@ class PtlModule:
 
     Attributes:
         functions: Its methods.
-        tensors: Every tensor in it, weights first, then constants.
+        weights, constants: The tensors in ``data.pkl`` and ``constants.pkl``.
         data: A new archive of what was checked, without the source code that nobody runs.
     """
 
     functions: tuple[Function, ...]
-    tensors: tuple[Tensor, ...]
+    weights: tuple[Tensor, ...]
+    constants: tuple[Tensor, ...]
     data: bytes
 
     @property
@@ -96,7 +97,7 @@ def read(data: bytes | memoryview) -> PtlModule:
     modules, constants, bytecode = (
         pickles.load(files[f"{part}.pkl"], _allows) for part in ("data", "constants", "bytecode")
     )
-    found = [*_tensors(modules, "data/", files), *_tensors(constants, "constants/", files)]
+    weights, constant = _tensors(modules, "data/", files), _tensors(constants, "constants/", files)
     if not isinstance(modules, Object) or not isinstance(constants, tuple):
         raise Malformed("it holds no module")
     _tensors(bytecode, "constants/", files)
@@ -104,7 +105,7 @@ def read(data: bytes | memoryview) -> PtlModule:
     if not any(function.name.endswith(".forward") for function in functions):
         raise Malformed("it has no forward")
     packed = archives.pack({f"archive/{name}": contents for name, contents in files.items()})
-    return PtlModule(functions, tuple(found), packed)
+    return PtlModule(functions, tuple(weights), tuple(constant), packed)
 
 
 def _reads(name: str) -> bool:

@@ -187,9 +187,7 @@ def _check_strings(stored: memoryview) -> None:
         raise Malformed("a constant of texts is damaged")
     places = struct.unpack_from(f"<{count + 1}i", stored, 4)
     begin = 4 * (count + 2)
-    if any(not begin <= place <= len(stored) for place in places) or any(
-        first > second for first, second in zip(places, places[1:], strict=False)
-    ):
+    if places[0] < begin or places[-1] > len(stored) or list(places) != sorted(places):
         raise Malformed("a constant of texts is damaged")
 
 

@@ -51,7 +51,7 @@ def tensor(made: Object, size_of: Callable[[str], int | None]) -> Tensor:
     """
     try:
         reference, offset, shape, steps = made.arguments[:4]
-        mark, kind, key, _, count = reference.value[:5] if isinstance(reference, Reference) else (None,) * 5
+        mark, kind, key, _, count = reference.value[:5] if isinstance(reference, Reference) else ("", "", "", "", -1)
     except (TypeError, ValueError) as error:
         raise Malformed("a tensor is damaged") from error
     numbers = isinstance(shape, tuple) and isinstance(steps, tuple) and len(shape) == len(steps)

@@ -144,12 +144,12 @@ def _tensor(value: Table, graph: Table, named: Mapping[str, memoryview], count: 
     if place and _stored(constants[place], named, count) < _bytes(tensor):
         raise Malformed("a constant of XNNPACK's part is outside of the file")
     if tensor["datatype"] == 10 and place:
-        raise_for_blocks(params, shape)
+        _check_blocks(params, shape)
     if "quant_params" in value["xvalue_union"]:
         _check_params(value["xvalue_union"], shape, graph, named, count)
 
 
-def raise_for_blocks(params: Table | None, shape: list[int]) -> None:
+def _check_blocks(params: Table | None, shape: list[int]) -> None:
     size = (params or {}).get("group_size", 0)
     if size < 1 or len(shape) != 2 or shape[1] % size:
         raise Malformed("the blocks of a constant of XNNPACK's part do not fit it")
@@ -201,15 +201,15 @@ def _node(node: Table, values: Mapping[int, Table]) -> Iterator[int]:
     for field, number in told.items():
         if field.endswith("_id"):
             optional = field == "bias_id" or (name.startswith("XNNConcatenate") and field > f"input{name[-1]}_id")
-            if number == _NONE and optional or (name.startswith("XNNConcatenate") and optional):
+            if (number == _NONE and optional) or (name.startswith("XNNConcatenate") and optional):
                 continue
             if number not in values:
                 raise Malformed(f"{name} takes a value that there is not")
             used[field] = values[number]
             yield number
-        elif field.startswith(_COUNTS) and not 1 <= number <= _MOST:
+        elif number > _MOST and field.startswith((*_COUNTS, "padding_", "adjustment_")) and field != "padding_value":
             raise Malformed(f"{name}.{field} is {number}")
-        elif field.startswith(("padding_", "adjustment_")) and field != "padding_value" and number > _MOST:
+        elif number < 1 and field.startswith(_COUNTS):
             raise Malformed(f"{name}.{field} is {number}")
     if used.get("output_id", {}).get("constant_buffer_idx"):
         raise Malformed(f"{name} writes a constant")
@@ -249,9 +249,11 @@ def _check_shapes(name: str, told: Table, used: Mapping[str, Table]) -> None:
         numbers = [size for size in told["new_shape"] if size]
         if math.prod(numbers) > max(math.prod(used["input_id"]["dims"]), 1):
             raise Malformed(f"{name} gives more values than there are")
-    if name == "XNNStaticResizeBilinear2D":
-        if list(used["output_id"]["dims"])[1:3] != [told["new_height"], told["new_width"]]:
-            raise Malformed(f"{name} gives another shape than its tensor's")
+    if name == "XNNStaticResizeBilinear2D" and list(used["output_id"]["dims"])[1:3] != [
+        told["new_height"],
+        told["new_width"],
+    ]:
+        raise Malformed(f"{name} gives another shape than its tensor's")
 
 
 def _check_convolution(name: str, told: Table, used: Mapping[str, Table]) -> None:

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from edgekit.errors import EdgekitError, UsageError, did_you_mean
+from edgekit.runtime.contents import checked
 from edgekit.runtime.engines.base import Engine, Session
 from edgekit.tensors import Signature
 
@@ -94,9 +95,11 @@ def why_missing(name: str) -> str:
 def open_session(
     name: str, data: bytes, format: str, signature: Signature, threads: int, method: str | None = None
 ) -> Session:
-    """Load a model file on the engine called *name* (see `Engine.open`).
+    """Read a model file as data, and load it on the engine called *name* (see `Engine.open`).
 
     Raises:
+        BundleError: ``EK-CONTENTS`` or ``EK-BUNDLE``: the file holds more than data, or is damaged (see
+            `edgekit.runtime.contents`).
         EdgekitError: ``EK-ENGINE`` when the engine is unknown, not installed or does not load *format*;
             ``EK-ARGUMENT`` for a thread count below 1; ``EK-RUN`` when it refuses the file.
     """
@@ -107,7 +110,7 @@ def open_session(
         raise UsageError("EK-ARGUMENT", f"threads must be at least 1, not {threads}")
     if chosen.version() is None:
         raise EdgekitError("EK-ENGINE", f"{name} cannot run here: {why_missing(name)}", chosen.install_hint)
-    return chosen.open(data, signature, threads, method)
+    return chosen.open(bytes(checked(data, format).data), signature, threads, method)
 
 
 def _entry_points() -> EntryPoints:

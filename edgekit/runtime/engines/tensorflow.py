@@ -12,7 +12,6 @@ import numpy as np
 
 from edgekit.errors import EdgekitError
 from edgekit.runtime.engines.base import Platform, Session, Steps, failure, misfit, only_forward, package_version
-from edgekit.runtime.engines.keras_file import read_keras
 from edgekit.tensors import Signature, TensorSpec
 
 #: What Keras and TensorFlow raise for a file that they cannot use, by experience.
@@ -54,7 +53,7 @@ class TensorFlowSession:
         self.threads = _start(tf, threads)
         self._tf = tf
         try:
-            model = _load(keras, read_keras(data).data)
+            model = _load(keras, data)
             _fit("inputs", signature.inputs, model.inputs)
             self._function = _traced(tf, keras, model, signature)
         except (*_REFUSALS, tf.errors.OpError) as error:
@@ -120,7 +119,7 @@ def _start(tf: Any, threads: int) -> int:
 
 
 def _load(keras: Any, data: bytes) -> Any:
-    """The model in *data*, which `read_keras` checked, taking and returning flat lists."""
+    """The model in *data*, which `edgekit.runtime.contents` checked, taking and returning flat lists."""
     with tempfile.TemporaryDirectory(prefix="edgekit-keras-") as folder:
         path = Path(folder, "model.keras")
         path.write_bytes(data)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import io
 from typing import Any
 
-from edgekit.runtime.engines.base import Platform, Session, failure, misfit, only_forward, package_version
-from edgekit.runtime.engines.pt2 import read_pt2
+from edgekit.runtime.engines.base import Platform, Session, misfit, only_forward, package_version
 from edgekit.runtime.engines.torch_session import TorchSession
 from edgekit.tensors import Signature, TensorSpec
 
@@ -36,16 +35,15 @@ def load_program(engine: str, data: bytes, signature: Signature, device: str = "
     at every call, and an operator by its overload takes its arguments apart in Python; both together make a network
     of three small layers five times slower (torch 2.13.0).
 
+    Args:
+        data: What `edgekit.runtime.contents` gives of it: torch does more with other files than read them.
+
     Raises:
-        EdgekitError: ``EK-RUN``: the file holds more than a program, or does not fit the signature.
+        EdgekitError: ``EK-RUN``: it does not fit the signature.
     """
     import torch
 
-    try:
-        archive = read_pt2(data)
-    except ValueError as error:
-        raise failure(engine, "load the model", error) from error
-    program = torch.export.load(io.BytesIO(archive.data))
+    program = torch.export.load(io.BytesIO(data))
     _fit(engine, "inputs", signature.inputs, program, program.graph_signature.user_inputs)
     _fit(engine, "outputs", signature.outputs, program, program.graph_signature.user_outputs)
     if device != "cpu":  # where it was exported

@@ -16,6 +16,7 @@ import numpy as np
 from edgekit.bundle import Bundle, Manifest
 from edgekit.errors import UsageError, did_you_mean
 from edgekit.runtime import frames
+from edgekit.runtime.contents import read_variant
 from edgekit.runtime.engines import available
 from edgekit.runtime.engines import engine as find_engine
 from edgekit.runtime.machine import Machine, read_machine
@@ -204,7 +205,7 @@ class _Session:
             needed = needed_memory_bytes(manifest, variant) + (_FRAMEWORK_BYTES if slow else _ENGINE_BYTES)
             file = folder / variant.sha256
             if not file.exists():
-                _write_to_disk(file, bundle.read(variant.file))
+                _write_to_disk(file, bytes(read_variant(bundle, variant).data))
             task = Task(
                 key=key,
                 variant=variant.name,
