@@ -27,8 +27,9 @@ DTYPES = {
     13: ("uint64", 64, "uint64_data"), 14: ("complex64", 64, "float_data"), 15: ("complex128", 128, "double_data"),
     16: ("bfloat16", 16, "int32_data"), 17: ("float8_e4m3fn", 8, "int32_data"),
     18: ("float8_e4m3fnuz", 8, "int32_data"), 19: ("float8_e5m2", 8, "int32_data"),
-    20: ("float8_e5m2fnuz", 8, "int32_data"), 21: ("uint4", 4, "int32_data"), 22: ("int4", 4, "int32_data"), 23: ("float4_e2m1", 4, "int32_data"), 24: ("float8_e8m0", 8, "int32_data"),
-    25: ("uint2", 2, "int32_data"), 26: ("int2", 2, "int32_data"),
+    20: ("float8_e5m2fnuz", 8, "int32_data"), 21: ("uint4", 4, "int32_data"), 22: ("int4", 4, "int32_data"),
+    23: ("float4_e2m1", 4, "int32_data"), 24: ("float8_e8m0", 8, "int32_data"), 25: ("uint2", 2, "int32_data"),
+    26: ("int2", 2, "int32_data"),
 }  # fmt: skip
 _DATA = ("raw_data", "float_data", "int32_data", "string_data", "int64_data", "double_data", "uint64_data")
 #: Where ONNX Runtime looks for the mark of its own format.

@@ -34,10 +34,11 @@ _STACK: dict[str, tuple[int | str, int | str]] = {
     "DEVICE": (1, 1), "DICT_CONSTRUCT": ("N", 1), "DICT_INDEX": (2, 1), "DIM": (1, 1), "DROP": (1, 0),
     "DROPR": (0, 0), "DTYPE": (1, 1), "FORMAT": ("N", 1), "GET_ATTR": (1, 1), "INTERFACE_CALL": ("N", 1),
     "ISINSTANCE": (1, 1), "IS_CUDA": (1, 1), "JF": (1, 0), "JMP": (0, 0), "LIST_CONSTRUCT": ("N", 1),
-    "LIST_UNPACK": (1, "N"), "LOAD": (0, 1), "LOADC": (0, 1), "LOOP": (0, 0), "MOVE": (0, 1), "NAMED_TUPLE_CONSTRUCT": ("N", 1), "NUM_TO_TENSOR": (1, 1), "OP": (0, "?"),
-    "OPN": ("N", "?"), "RAISE_EXCEPTION": (1, 0), "RET": (0, 0), "SET_ATTR": (2, 0), "STORE": (1, 0),
-    "STOREN": ("N", 0), "TO_LIST": (3, 1), "TUPLE_CONSTRUCT": ("N", 1), "TUPLE_INDEX": (2, 1),
-    "TUPLE_SLICE": (1, 1), "UN_INITIALIZED": (0, 1), "__ISNOT__": (2, 1), "__IS__": (2, 1), "__NOT__": (1, 1),
+    "LIST_UNPACK": (1, "N"), "LOAD": (0, 1), "LOADC": (0, 1), "LOOP": (0, 0), "MOVE": (0, 1),
+    "NAMED_TUPLE_CONSTRUCT": ("N", 1), "NUM_TO_TENSOR": (1, 1), "OP": (0, "?"), "OPN": ("N", "?"),
+    "RAISE_EXCEPTION": (1, 0), "RET": (0, 0), "SET_ATTR": (2, 0), "STORE": (1, 0), "STOREN": ("N", 0),
+    "TO_LIST": (3, 1), "TUPLE_CONSTRUCT": ("N", 1), "TUPLE_INDEX": (2, 1), "TUPLE_SLICE": (1, 1),
+    "UN_INITIALIZED": (0, 1), "__ISNOT__": (2, 1), "__IS__": (2, 1), "__NOT__": (1, 1),
 }  # fmt: skip
 #: What the first number of an instruction counts.
 _REGISTERED = ("DROPR", "LOAD", "MOVE", "STORE", "STOREN")

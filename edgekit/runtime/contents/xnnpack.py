@@ -29,6 +29,8 @@ _NAMED = (1 << 64) - 1
 _EXTERNAL = 3
 #: Fields of nodes that count something, and are not 0.
 _COUNTS = ("kernel_", "subsampling_", "dilation_", "pooling_", "stride_", "group", "new_height", "new_width")
+#: Fields that may be 0.
+_EDGES = ("adjustment_", "padding_top", "padding_right", "padding_bottom", "padding_left")
 _MOST = 1 << 16
 
 
@@ -207,9 +209,9 @@ def _node(node: Table, values: Mapping[int, Table]) -> Iterator[int]:
                 raise Malformed(f"{name} takes a value that there is not")
             used[field] = values[number]
             yield number
-        elif number > _MOST and field.startswith((*_COUNTS, "padding_", "adjustment_")) and field != "padding_value":
-            raise Malformed(f"{name}.{field} is {number}")
-        elif number < 1 and field.startswith(_COUNTS):
+            continue
+        least = 1 if field.startswith(_COUNTS) else 0
+        if field.startswith((*_COUNTS, *_EDGES)) and not least <= number <= _MOST:
             raise Malformed(f"{name}.{field} is {number}")
     if used.get("output_id", {}).get("constant_buffer_idx"):
         raise Malformed(f"{name} writes a constant")
