@@ -72,8 +72,16 @@ def load(data: bytes, allows: Callable[[Name], bool]) -> Any:
         Refused: It names what is not allowed.
         Malformed: It is damaged, or written in another way than PyTorch writes.
     """
+    value, end = load_first(data, 0, allows)
+    if end != len(data):
+        raise Malformed("a pickle goes on behind its end")
+    return value
+
+
+def load_first(data: bytes, place: int, allows: Callable[[Name], bool]) -> tuple[Any, int]:
+    """`load` for a pickle that begins at *place*, with other things behind it: its value, and where it ends."""
     try:
-        return _Machine(data, allows).run()
+        return _Machine(data, place, allows).run()
     except (IndexError, KeyError, struct.error, TypeError, UnicodeDecodeError, ValueError) as error:
         if isinstance(error, Malformed):
             raise
@@ -81,23 +89,23 @@ def load(data: bytes, allows: Callable[[Name], bool]) -> Any:
 
 
 class _Machine:
-    def __init__(self, data: bytes, allows: Callable[[Name], bool]):
+    def __init__(self, data: bytes, place: int, allows: Callable[[Name], bool]):
         self._data = data
         self._allows = allows
-        self._place = 0
+        self._place = place
         self._stack: list[Any] = []
         self._memo: dict[int, Any] = {}
 
-    def run(self) -> Any:
+    def run(self) -> tuple[Any, int]:
         if self._take(1) != b"\x80" or self._byte() not in (2, 3, 4):
             raise Malformed("a pickle is of a protocol that PyTorch does not write")
         for _ in range(_MAX_STEPS):
             code = self._byte()
             if code == ord("."):
                 (value,) = self._stack
-                if self._place != len(self._data) or isinstance(value, _Mark):
-                    raise Malformed("a pickle goes on behind its end")
-                return value
+                if isinstance(value, _Mark):
+                    raise Malformed("a pickle ends with a mark")
+                return value, self._place
             self._step(code)
         raise Malformed("a pickle has too many steps")
 

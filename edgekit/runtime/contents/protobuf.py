@@ -25,7 +25,7 @@ Message = dict[str, Any]
 #: Messages of one kind: name and kind of each field by number.
 _Fields = Mapping[int, tuple[str, str]]
 
-_MAX_DEPTH, _MAX_MESSAGES, _MAX_ENTRIES = 64, 1 << 19, 1 << 21
+_MAX_DEPTH, _MAX_MESSAGES, _MAX_ENTRIES = 64, 1 << 19, 1 << 22
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _FIXED = {"f32": (_FIXED32, struct.Struct("<f")), "f64": (_FIXED64, struct.Struct("<d"))}
 _COUNTED = {"count": (_VARINT, 0), "count4": (_FIXED32, 4), "count8": (_FIXED64, 8)}
@@ -42,24 +42,25 @@ class Schema:
             self.messages[name] = {int(number): (key, kind) for number, key, kind in parts}
 
 
-def decode(data: bytes | memoryview, schema: Schema, message: str) -> Message:
-    """The *message* in *data*, with everything in it.
+def decode(data: bytes | memoryview, schema: Schema, message: str, most: int = _MAX_MESSAGES) -> Message:
+    """The *message* in *data*, with everything in it: at most so many messages.
 
     Raises:
         Malformed: It is none, or has fields that the schema lacks.
     """
-    return _Decoder(memoryview(data), schema).message(message, 0, len(data), 0)
+    return _Decoder(memoryview(data), schema, most).message(message, 0, len(data), 0)
 
 
 class _Decoder:
-    def __init__(self, data: memoryview, schema: Schema):
+    def __init__(self, data: memoryview, schema: Schema, most: int):
         self._data = data
+        self._most = most
         self._schema = schema
         self._messages = self._entries = 0
 
     def message(self, kind: str, place: int, end: int, depth: int) -> Message:
         self._messages += 1
-        if depth > _MAX_DEPTH or self._messages > _MAX_MESSAGES:
+        if depth > _MAX_DEPTH or self._messages > self._most:
             raise Malformed(f"its messages ({kind}) nest too deep, or are too many")
         fields = self._schema.messages[kind]
         found: Message = {}

@@ -1,0 +1,98 @@
+"""Weights that ``torch.save`` wrote: a pickle of tensors and little else, in a zip file or, before 2020, in a row.
+
+``torch.load`` of torch 2.13.0 with ``weights_only=True`` runs no code; it makes tensors of any size out of few bytes.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import Any
+
+from edgekit.runtime.contents import archives, pickles
+from edgekit.runtime.contents.allowed import STATE_DICT
+from edgekit.runtime.contents.pickles import Name, Reference
+from edgekit.runtime.contents.refusal import Malformed, Refused, shown
+from edgekit.runtime.contents.torch_tensors import REBUILT, STORAGES, is_storage, tensors
+
+_FILES = frozenset({"data.pkl", "byteorder", "version", ".data/serialization_id", ".format_version"})
+_FILES |= {".storage_alignment"}
+#: What files of before 2020 begin with.
+_MAGIC, _PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
+
+
+@dataclass(frozen=True)
+class StateDict:
+    """A file of weights.
+
+    Attributes:
+        value: What it holds, with calls as `edgekit.runtime.contents.pickles.Object`.
+        data: The same as a new archive of what was checked; the file itself where it is of before 2020.
+    """
+
+    value: Any
+    data: bytes
+
+    @property
+    def operators(self) -> tuple[str, ...]:
+        return ()
+
+
+def read(data: bytes) -> StateDict:
+    """Read and check a file of weights.
+
+    Raises:
+        Refused: It names a class or function that is not on the list.
+        Malformed: It is none, or damaged.
+    """
+    if data[:2] != b"PK":
+        return StateDict(_in_a_row(data), data)
+    files = archives.within_folder(archives.unpack(data, _reads))
+    if "data.pkl" not in files or files.get("byteorder", b"little") != b"little":
+        raise Malformed("it holds no weights, or big-endian ones")
+    value = pickles.load(files["data.pkl"], _allows)
+    sizes = {name.partition("data/")[2]: len(contents) for name, contents in files.items()}
+    tensors(pickles.walk(value), sizes.get)
+    return StateDict(value, archives.pack({f"archive/{name}": contents for name, contents in files.items()}))
+
+
+def _reads(name: str) -> bool:
+    inner = name.partition("/")[2]
+    if inner not in _FILES and not (inner.startswith("data/") and inner.count("/") == 1):
+        raise Refused(f"it holds {shown(name)}, which weights do not need", "is more than weights")
+    return True
+
+
+def _allows(name: Name) -> bool:
+    if is_storage(name) or (name.module == "torch._utils" and name.name in REBUILT):
+        return True
+    return str(name) in STATE_DICT
+
+
+def _in_a_row(data: bytes) -> Any:
+    """What a file of before 2020 holds: three pickles about itself, the weights, keys of storages, and those."""
+    magic, place = pickles.load_first(data, 0, _allows)
+    protocol, place = pickles.load_first(data, place, _allows)
+    if (magic, protocol) != (_MAGIC, _PROTOCOL):
+        raise Malformed("it holds no weights that torch.save() wrote")
+    _, place = pickles.load_first(data, place, _allows)
+    value, place = pickles.load_first(data, place, _allows)
+    keys, place = pickles.load_first(data, place, _allows)
+    parts = pickles.walk(value)
+    widths = {}
+    for part in parts:
+        if isinstance(part, Reference) and isinstance(part.value, tuple) and len(part.value) >= 5:
+            kind, key = part.value[1], str(part.value[2])
+            widths[key] = STORAGES[kind.name][1] if isinstance(kind, Name) and is_storage(kind) else 0
+    sizes: dict[str, int] = {}
+    for key in keys if isinstance(keys, list) else ():
+        if place + 8 > len(data):
+            raise Malformed("its weights are cut short")
+        (count,) = struct.unpack_from("<q", data, place)
+        size = count * widths.get(str(key), 0)
+        place += 8 + size
+        if count < 0 or place > len(data):
+            raise Malformed("its weights are cut short")
+        sizes[str(key)] = size
+    tensors(parts, sizes.get)
+    return value
