@@ -60,6 +60,11 @@ Exit codes: 0 done, 2 wrong usage, 3 a limit was not met, 5 no variant could be 
 )
 @click.option("-j", "--jobs", type=click.IntRange(min=1), help="Worker processes side by side.  [one per core]")
 @click.option("--fresh", is_flag=True, help="Ignore what earlier builds left in the cache.")
+@click.option(
+    "--trust",
+    is_flag=True,
+    help="Take a model file that holds more than data (code, operators that open files), after saying what it would do.",
+)
 @click.option("--strict", is_flag=True, help="Fail when any variant fails, not only when all do.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress; results and errors only.")
@@ -73,6 +78,7 @@ def command(
     out: Path | None,
     jobs: int | None,
     fresh: bool,
+    trust: bool,
     strict: bool,
     as_json: bool,
     quiet: bool,
@@ -102,6 +108,7 @@ def command(
                 calibration=calibration,
                 jobs=jobs,
                 fresh=fresh,
+                trust=trust,
                 listener=progress.hear,
             )
         results.append(result)

@@ -40,6 +40,9 @@ class Progress:
 
     def hear(self, event: dict[str, Any]) -> None:
         """Show one event of `edgekit.pipeline.stages.Listener`."""
+        if event["kind"] == "trusted":
+            click.echo(f"warning: {event['text']}", err=True)
+            return
         if self._quiet:
             return
         with self._lock:

@@ -6,11 +6,12 @@ import concurrent.futures
 import os
 import platform
 import shutil
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from edgekit.bundle import SUFFIX, Bundle, Manifest, Variant
 from edgekit.errors import ConversionError, EdgekitError, Interrupted, LimitError, UsageError
@@ -20,6 +21,7 @@ from edgekit.pipeline.origin import Origin, find_origin
 from edgekit.pipeline.plan import Plan, Skipped, plan_variants
 from edgekit.pipeline.pool import Pool
 from edgekit.pipeline.references import Reference, make_reference
+from edgekit.pipeline.sources import contents
 from edgekit.pipeline.stages import Listener, Stages
 from edgekit.pipeline.variants import Made, make_variant
 from edgekit.target import Target, load_target
@@ -101,6 +103,7 @@ def build(
     calibration: str | Path | None = None,
     jobs: int | None = None,
     fresh: bool = False,
+    trust: bool = False,
 ) -> Bundle:
     """Build the bundle of *project* for *target* and open it.
 
@@ -113,6 +116,7 @@ def build(
         calibration: Array file with real samples, for a bare model file.
         jobs: Worker processes at work side by side; by default one per core.
         fresh: Ignore the cache.
+        trust: Take a model file that holds more than data, with a warning that says what it would do.
 
     Raises:
         EdgekitError: With a code, a hint and the exit code that the command line would give.
@@ -127,9 +131,16 @@ def build(
         calibration=None if calibration is None else str(calibration),
         jobs=jobs,
         fresh=fresh,
+        trust=trust,
+        listener=_warn,
     )
     result.raise_for_failure()
     return Bundle.open(result.path)
+
+
+def _warn(event: Mapping[str, Any]) -> None:
+    if event["kind"] == "trusted":
+        warnings.warn(event["text"], stacklevel=3)
 
 
 def run_build(
@@ -143,12 +154,16 @@ def run_build(
     calibration: str | None = None,
     jobs: int | None = None,
     fresh: bool = False,
+    trust: bool = False,
     listener: Listener = lambda event: None,
 ) -> Result:
     """`build`, giving every row instead of only the bundle, and telling *listener* what happens meanwhile."""
     began = monotonic()
     device = load_target(target)
-    origin = find_origin(project, calibration)
+    origin = find_origin(project, calibration, trust)
+    said = contents.check(origin.source)
+    if said is not None:
+        listener({"kind": "trusted", "stage": "source", "label": origin.name, "text": said})
     wanted = origin.project.build if origin.project is not None else None
     plans, skipped = plan_variants(
         device,

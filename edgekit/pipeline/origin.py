@@ -127,12 +127,13 @@ class Origin:
                 raise UsageError("EK-MISSING-PACKAGE", what, hint)
 
 
-def find_origin(path: str, calibration: str | None = None) -> Origin:
+def find_origin(path: str, calibration: str | None = None, trust: bool = False) -> Origin:
     """The origin at *path*: a project folder, an ``edgekit.toml``, or a model file.
 
     Args:
         path: A folder with ``edgekit.toml``, or ``.pt2``, ``.keras``, a SavedModel folder, ``file.py:factory``.
         calibration: ``.npy`` or ``.npz`` of real, ready samples for a bare model file.
+        trust: Whether the model file may hold more than data (see `edgekit.pipeline.sources.contents`).
 
     Raises:
         UsageError: Nothing there that can be built, or it is wrong.
@@ -150,7 +151,7 @@ def find_origin(path: str, calibration: str | None = None) -> Origin:
             raise UsageError(
                 "EK-ARGUMENT", "--calibration is for bare model files", "name data.calibration in edgekit.toml"
             )
-        return _of_project(load_project(place))
+        return _of_project(load_project(place), trust)
     kind = _kind(place, factory)
     if kind is None:
         raise UsageError(
@@ -172,7 +173,7 @@ def find_origin(path: str, calibration: str | None = None) -> Origin:
     return Origin(
         name=place.stem,
         path=place,
-        source=SourceSpec(kind, str(place), factory, inputs=inputs),
+        source=SourceSpec(kind, str(place), factory, inputs=inputs, trust=trust),
         digest=tree_digest([place] if factory is None else place.parent.glob("*.py")),
         calibration=samples,
     )
@@ -186,7 +187,7 @@ def _kind(place: Path, factory: str | None) -> str | None:
     return {".pt2": "pt2", ".keras": "keras"}.get(place.suffix)
 
 
-def _of_project(project: Project) -> Origin:
+def _of_project(project: Project, trust: bool) -> Origin:
     directory, model = project.directory, project.model
     if model.factory is not None:
         file, factory = split_reference(model.factory)
@@ -208,7 +209,7 @@ def _of_project(project: Project) -> Origin:
     return Origin(
         name=project.name,
         path=directory,
-        source=SourceSpec(kind, str(directory / file), factory, weights),
+        source=SourceSpec(kind, str(directory / file), factory, weights, trust=trust),
         digest=tree_digest([*_own_files(directory), *outside]),
         project=project,
         labels=_labels(project),

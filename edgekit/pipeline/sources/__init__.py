@@ -39,6 +39,7 @@ class SourceSpec:
         factory: Name of the function in *path* that makes the model; None for model files.
         weights: Trained weights: a ``state_dict`` for ``torch``, a ``.keras`` or ``.weights.h5`` file for ``keras``.
         inputs: Specs of the inputs with batch size 1; empty when the model file says so itself.
+        trust: Whether model files and weights may hold more than data (see `edgekit.pipeline.sources.contents`).
     """
 
     kind: str
@@ -46,9 +47,11 @@ class SourceSpec:
     factory: str | None = None
     weights: str | None = None
     inputs: tuple[TensorSpec, ...] = ()
+    trust: bool = False
 
     def with_weights(self, weights: str) -> SourceSpec:
-        return replace(self, weights=weights)
+        """The same with weights that training made here, of the project's own code."""
+        return replace(self, weights=weights, trust=True)
 
     def to_json(self) -> dict[str, Any]:
         return {**vars(self), "inputs": [spec.to_json() for spec in self.inputs]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 import zipfile
 from pathlib import Path
@@ -9,22 +10,25 @@ from pathlib import Path
 import torch
 
 from edgekit.errors import UsageError
+from edgekit.pipeline.sources import contents
 from edgekit.tensors import TensorSpec
 
 #: What torch 2.13 raises for a file that is cut short, is no archive, or holds other things than tensors.
 UNREADABLE = (OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError, zipfile.BadZipFile)
 
 
-def load_exported(path: Path) -> tuple[torch.nn.Module, list[TensorSpec]]:
+def load_exported(path: Path, trust: bool = False) -> tuple[torch.nn.Module, list[TensorSpec]]:
     """The module in *path*, and its inputs.
 
     Raises:
-        UsageError: ``EK-SOURCE``: no such file, written by another torch, or not for one sample in float32.
+        UsageError: ``EK-SOURCE``: no such file, written by another torch, or not for one sample in float32;
+            ``EK-CONTENTS``: it holds more than data, and *trust* is False.
     """
     if not path.is_file():
         raise UsageError("EK-SOURCE", f"{path} is not a file", "name a file that torch.export.save() wrote")
+    checked = contents.program(path, trust)
     try:
-        program = torch.export.load(path)
+        program = torch.export.load(path if checked is None else io.BytesIO(checked))
     except (*UNREADABLE, AttributeError, TypeError) as error:
         raise UsageError(
             "EK-SOURCE",

@@ -6,9 +6,11 @@ rebuilt as an ``nn.Module`` (see `keras_to_torch`). Keras chooses its backend on
 
 from __future__ import annotations
 
+import contextlib
+import tempfile
 import zipfile
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +18,7 @@ import keras
 import numpy as np
 
 from edgekit.errors import UsageError
-from edgekit.pipeline.sources import SourceSpec
+from edgekit.pipeline.sources import SourceSpec, contents
 from edgekit.pipeline.sources.python_file import load_callable
 from edgekit.tensors import Signature, TensorSpec
 
@@ -106,14 +108,14 @@ def open_model(spec: SourceSpec) -> keras.Model:
         # The file holds the whole model, so the project's Python, which may import TensorFlow into a process that
         # already holds PyTorch, runs only where it has to: to register layers of its own.
         try:
-            return _with_inputs(_read(Path(weights), "EK-CHECKPOINT"), spec)
+            return _with_inputs(_read(Path(weights), "EK-CHECKPOINT", spec.trust), spec)
         except UsageError:
             if spec.factory is None:
                 raise
             load_callable(path, spec.factory)
-            return _with_inputs(_read(Path(weights), "EK-CHECKPOINT"), spec)
+            return _with_inputs(_read(Path(weights), "EK-CHECKPOINT", spec.trust), spec)
     if spec.factory is None:
-        model = _read(path, "EK-SOURCE")
+        model = _read(path, "EK-SOURCE", spec.trust)
     else:
         model = load_callable(path, spec.factory)()
         if not isinstance(model, keras.Model):
@@ -124,8 +126,10 @@ def open_model(spec: SourceSpec) -> keras.Model:
             )
     wrapped = _with_inputs(model, spec)
     if weights is not None:
+        checked = contents.keras_weights(Path(weights), spec.trust)
         try:
-            model.load_weights(weights)
+            with _file(Path(weights), checked, "model.weights.h5") as file:
+                model.load_weights(file)
         except _UNREADABLE as error:
             raise UsageError(
                 "EK-CHECKPOINT",
@@ -135,15 +139,17 @@ def open_model(spec: SourceSpec) -> keras.Model:
     return wrapped
 
 
-def _read(path: Path, code: str) -> keras.Model:
+def _read(path: Path, code: str, trust: bool) -> keras.Model:
     if not path.is_file():
         raise UsageError(code, f"{path} is not a file", "name a file that model.save('….keras') wrote")
     if not zipfile.is_zipfile(path):
         raise UsageError(
             code, f"{path.name} is cut short, or no .keras file at all", "save it again, with model.save('….keras')"
         )
+    checked = contents.keras_model(path, code, trust, keras.saving.get_custom_objects())
     try:
-        return keras.saving.load_model(path, compile=False)
+        with _file(path, checked, "model.keras") as file:
+            return keras.saving.load_model(file, compile=False, safe_mode=checked is not None)
     except _UNREADABLE as error:
         raise UsageError(
             code,
@@ -151,6 +157,18 @@ def _read(path: Path, code: str) -> keras.Model:
             "save it with model.save('….keras') of Keras 3; give own layers, and what a Lambda did, "
             "as classes registered in the project's Python file",
         ) from error
+
+
+@contextlib.contextmanager
+def _file(path: Path, checked: bytes | None, name: str) -> Iterator[Path]:
+    """A file of that *name* of what was checked; the one at *path* where that is trusted as it is."""
+    if checked is None:
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="edgekit-keras-") as folder:
+        file = Path(folder, name)
+        file.write_bytes(checked)
+        yield file
 
 
 def _with_inputs(model: keras.Model, spec: SourceSpec) -> keras.Model:

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from edgekit.errors import ConversionError, UsageError
-from edgekit.pipeline.sources import SourceSpec
+from edgekit.pipeline.sources import SourceSpec, contents
 from edgekit.tensors import Signature, TensorSpec
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def open_source(spec: SourceSpec) -> SavedModelSource:
 
     Raises:
         UsageError: ``EK-SOURCE``: no SavedModel there, a damaged one, no ``serving_default`` signature, or a
-            signature whose shapes are open beyond the batch.
+            signature whose shapes are open beyond the batch; ``EK-CONTENTS``: it holds more than data.
     """
     path = Path(spec.path)
     if not (path / "saved_model.pb").is_file():
@@ -82,6 +82,7 @@ def open_source(spec: SourceSpec) -> SavedModelSource:
             f"{path} is not a SavedModel: it holds no saved_model.pb",
             "name a directory that tf.saved_model.save() or model.export() wrote",
         )
+    contents.folder(path, spec.trust)
     try:
         loaded = tf.saved_model.load(str(path))
     except (OSError, ValueError, KeyError, tf.errors.OpError) as error:

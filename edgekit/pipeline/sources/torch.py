@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import io
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 import torch
 
 from edgekit.errors import UsageError
-from edgekit.pipeline.sources import SourceSpec
+from edgekit.pipeline.sources import SourceSpec, contents
 from edgekit.pipeline.sources.exported_program import UNREADABLE, dtype_name, first_line, load_exported
 from edgekit.pipeline.sources.python_file import load_callable
 from edgekit.tensors import Signature, TensorSpec
@@ -121,7 +122,7 @@ def open_source(spec: SourceSpec) -> TorchSource:
     """
     name = Path(spec.path).name
     if spec.kind == "pt2":
-        module, inputs = load_exported(Path(spec.path))
+        module, inputs = load_exported(Path(spec.path), spec.trust)
         return TorchSource(module, spec.inputs or inputs, name)
     if not spec.inputs:
         raise UsageError(
@@ -149,19 +150,23 @@ def build_module(spec: SourceSpec) -> torch.nn.Module:
             "return the module; with a Keras model, set the framework to keras",
         )
     if spec.weights is not None:
-        _load_weights(module, Path(spec.weights))
+        _load_weights(module, Path(spec.weights), spec.trust)
     for name, value in module.state_dict().items():
         if isinstance(value, torch.Tensor) and value.is_floating_point() and not torch.isfinite(value).all():
             raise UsageError("EK-CHECKPOINT", f"the model's weights {name} hold NaN or infinity", "train it again")
     return module
 
 
-def _load_weights(module: torch.nn.Module, path: Path) -> None:
+def _load_weights(module: torch.nn.Module, path: Path, trust: bool) -> None:
     if not path.is_file():
         raise UsageError("EK-CHECKPOINT", f"{path} is not a file", "check model.weights in edgekit.toml")
     hint = "save them from this very model: torch.save(model.state_dict(), FILE)"
+    checked = contents.weights(path, trust)
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        if checked is None:
+            state = torch.load(path, map_location="cpu", weights_only=False)
+        else:
+            state = torch.load(io.BytesIO(checked), map_location="cpu", weights_only=True)
     except UNREADABLE as error:
         raise UsageError("EK-CHECKPOINT", f"weights {path.name} cannot be read: {first_line(error)}", hint) from error
     if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):

@@ -11,6 +11,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from edgekit.runtime.contents.refusal import Malformed, shown
 
@@ -21,6 +22,22 @@ _DAMAGED = (
 )  # fmt: skip
 #: Honest archives hold a file for each tensor.
 _MAX_FILES = 1 << 16
+
+
+@dataclass(frozen=True)
+class Packed:
+    """Something that was read from an archive.
+
+    Attributes:
+        files: What was checked of it, by name.
+    """
+
+    files: Mapping[str, bytes]
+
+    @property
+    def data(self) -> bytes:
+        """A new archive of what was checked and nothing else: what a library may see. Made each time."""
+        return pack(self.files)
 
 
 def unpack(data: bytes | memoryview, reads: Callable[[str], bool] = lambda name: True) -> dict[str, bytes]:

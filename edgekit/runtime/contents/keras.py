@@ -16,6 +16,7 @@ from typing import Any
 
 from edgekit.runtime.contents import archives, hdf5
 from edgekit.runtime.contents.allowed import KERAS, KERAS_FUNCTIONS, KERAS_VALUES
+from edgekit.runtime.contents.archives import Packed
 from edgekit.runtime.contents.hdf5 import Array
 from edgekit.runtime.contents.refusal import Malformed, Refused, shown
 
@@ -39,18 +40,16 @@ _PLAIN_SIZE = 4096
 
 
 @dataclass(frozen=True)
-class KerasModel:
+class KerasModel(Packed):
     """One model.
 
     Attributes:
         layers: Class of every layer and operator, those of inner models among them.
         weights: Every stored array.
-        data: The same model as a new archive of what was checked and nothing else.
     """
 
     layers: tuple[str, ...]
     weights: tuple[Array, ...]
-    data: bytes
 
     @property
     def operators(self) -> tuple[str, ...]:
@@ -86,7 +85,7 @@ def read(data: bytes | memoryview, registered: Collection[str] = ()) -> KerasMod
         _CONFIG: json.dumps(config).encode(),
         _WEIGHTS: hdf5.write(group),
     }
-    return KerasModel(layers, weights, archives.pack(kept))
+    return KerasModel(kept, layers, weights)
 
 
 def _reads(name: str) -> bool:

@@ -17,6 +17,7 @@ from typing import Any
 
 from edgekit.runtime.contents import archives
 from edgekit.runtime.contents.allowed import ATEN, PT2_CONTROL, PT2_QUANTIZED, PT2_SIZES, PT2_TREES
+from edgekit.runtime.contents.archives import Packed
 from edgekit.runtime.contents.refusal import Malformed, Refused, shown
 from edgekit.runtime.contents.sizes import MAX_AXES, MAX_VALUES
 
@@ -72,20 +73,18 @@ _NESTED = frozenset(
 
 
 @dataclass(frozen=True)
-class Pt2:
+class Pt2(Packed):
     """One program with its tensors.
 
     Attributes:
         program: ``models/model.json``, without what is there to debug it.
         tensors: What the archive says of each weight and constant, by name: ``path_name`` and ``tensor_meta``.
         fixed: Whether all of its shapes are.
-        data: The same program as a new archive of what was checked and nothing else.
     """
 
     program: Mapping[str, Any]
     tensors: Mapping[str, Mapping[str, Any]]
     fixed: bool
-    data: bytes
 
     @property
     def nodes(self) -> list[Mapping[str, Any]]:
@@ -120,8 +119,8 @@ def read(data: bytes | memoryview) -> Pt2:
     kept = {name: contents for name, contents in files.items() if name in _OTHERS or _TENSORS.fullmatch(name)}
     kept |= {_SAMPLES: b"", _PROGRAM: json.dumps(program).encode()}
     kept |= {name: json.dumps(config).encode() for name, config in zip(_CONFIGS.values(), configs, strict=True)}
-    packed = archives.pack({f"archive/{name}": contents for name, contents in kept.items()})
-    return Pt2(program, tensors, not program["range_constraints"], packed)
+    kept = {f"archive/{name}": contents for name, contents in kept.items()}
+    return Pt2(kept, program, tensors, not program["range_constraints"])
 
 
 def _reads(name: str) -> bool:

@@ -14,6 +14,7 @@ from typing import Any
 
 from edgekit.runtime.contents import archives, pickles
 from edgekit.runtime.contents.allowed import ATEN, PREPACKED, PTL_CLASSES, QUANTIZED, RESULTS, SCRIPT
+from edgekit.runtime.contents.archives import Packed
 from edgekit.runtime.contents.pickles import Name, Object
 from edgekit.runtime.contents.refusal import Malformed, Refused, shown
 from edgekit.runtime.contents.torch_tensors import REBUILT, Tensor, is_storage, tensors
@@ -56,19 +57,17 @@ class Function:
 
 
 @dataclass(frozen=True)
-class PtlModule:
+class PtlModule(Packed):
     """One ``.ptl`` file.
 
     Attributes:
         functions: Its methods.
         weights, constants: The tensors in ``data.pkl`` and ``constants.pkl``.
-        data: A new archive of what was checked, without the source code that nobody runs.
     """
 
     functions: tuple[Function, ...]
     weights: tuple[Tensor, ...]
     constants: tuple[Tensor, ...]
-    data: bytes
 
     @property
     def operators(self) -> tuple[str, ...]:
@@ -105,8 +104,8 @@ def read(data: bytes | memoryview) -> PtlModule:
     functions = tuple(_functions(bytecode))
     if not any(function.name.endswith(".forward") for function in functions):
         raise Malformed("it has no forward")
-    packed = archives.pack({f"archive/{name}": contents for name, contents in files.items()})
-    return PtlModule(functions, tuple(weights), tuple(constant), packed)
+    kept = {f"archive/{name}": contents for name, contents in files.items()}
+    return PtlModule(kept, functions, tuple(weights), tuple(constant))
 
 
 def _reads(name: str) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 
 from edgekit.runtime.contents import archives, pickles
 from edgekit.runtime.contents.allowed import STATE_DICT
+from edgekit.runtime.contents.archives import Packed
 from edgekit.runtime.contents.pickles import Name, Reference
 from edgekit.runtime.contents.refusal import Malformed, Refused, shown
 from edgekit.runtime.contents.torch_tensors import REBUILT, STORAGES, is_storage, tensors
@@ -22,20 +23,20 @@ _MAGIC, _PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
 
 
 @dataclass(frozen=True)
-class StateDict:
+class StateDict(Packed):
     """A file of weights.
 
     Attributes:
         value: What it holds, with calls as `edgekit.runtime.contents.pickles.Object`.
-        data: The same as a new archive of what was checked; the file itself where it is of before 2020.
+        whole: The file, where it is no archive, as those of before 2020.
     """
 
     value: Any
-    data: bytes
+    whole: bytes | None = None
 
     @property
-    def operators(self) -> tuple[str, ...]:
-        return ()
+    def data(self) -> bytes:
+        return super().data if self.whole is None else self.whole
 
 
 def read(data: bytes) -> StateDict:
@@ -46,14 +47,14 @@ def read(data: bytes) -> StateDict:
         Malformed: It is none, or damaged.
     """
     if data[:2] != b"PK":
-        return StateDict(_in_a_row(data), data)
+        return StateDict({}, _in_a_row(data), data)
     files = archives.within_folder(archives.unpack(data, _reads))
     if "data.pkl" not in files or files.get("byteorder", b"little") != b"little":
         raise Malformed("it holds no weights, or big-endian ones")
     value = pickles.load(files["data.pkl"], _allows)
     sizes = {name.partition("data/")[2]: len(contents) for name, contents in files.items()}
     tensors(pickles.walk(value), sizes.get)
-    return StateDict(value, archives.pack({f"archive/{name}": contents for name, contents in files.items()}))
+    return StateDict({f"archive/{name}": contents for name, contents in files.items()}, value)
 
 
 def _reads(name: str) -> bool:

@@ -1,0 +1,104 @@
+"""Model files and weights of a source, read as data before their framework sees them.
+
+What is outside of its format's list (`edgekit.runtime.contents.allowed`) is refused, or taken as it is where the user
+trusts it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+from edgekit.errors import UsageError
+from edgekit.pipeline.sources import SourceSpec
+from edgekit.runtime.contents import hdf5, keras, pt2, saved_model, state_dict
+from edgekit.runtime.contents.refusal import Malformed, Refused
+
+#: How a file is called that cannot be read, by what it is for.
+_HINTS = {
+    "EK-SOURCE": "save the model again",
+    "EK-CHECKPOINT": "save them from this very model",
+}
+
+
+def check(spec: SourceSpec) -> str | None:
+    """Check the files of *spec*, but what only its own Python can tell (custom objects that it registers).
+
+    Returns:
+        What a trusted file would do, in one line; None where there is nothing to say.
+
+    Raises:
+        UsageError: As `readable`.
+    """
+    path = Path(spec.path)
+    said = None
+    if spec.kind == "saved-model":
+        said = _attempt(path, lambda: saved_model.check_folder(path), "EK-SOURCE", spec.trust)
+    elif spec.factory is None:
+        read = pt2.read if spec.kind == "pt2" else keras.read
+        said = _attempt(path, lambda: read(path.read_bytes()), "EK-SOURCE", spec.trust)
+    if spec.weights is not None and spec.kind == "torch" and Path(spec.weights).is_file():
+        weights = Path(spec.weights)
+        said = _attempt(weights, lambda: state_dict.read(weights.read_bytes()), "EK-CHECKPOINT", spec.trust) or said
+    return said
+
+
+def program(path: Path, trust: bool) -> bytes | None:
+    """What torch may see of a ``.pt2`` file; None for one that is trusted and holds more than data.
+
+    Raises:
+        UsageError: ``EK-CONTENTS``: it holds what is not on the list; ``EK-SOURCE``: it is damaged.
+    """
+    return readable(path, lambda: pt2.read(path.read_bytes()).data, "EK-SOURCE", trust)
+
+
+def weights(path: Path, trust: bool) -> bytes | None:
+    """The same of a file that ``torch.save`` wrote; ``EK-CHECKPOINT`` where it is damaged."""
+    return readable(path, lambda: state_dict.read(path.read_bytes()).data, "EK-CHECKPOINT", trust)
+
+
+def keras_model(path: Path, code: str, trust: bool, registered: Collection[str]) -> bytes | None:
+    """The same of a ``.keras`` file, whose own classes may be *registered*."""
+    return readable(path, lambda: keras.read(path.read_bytes(), registered).data, code, trust)
+
+
+def keras_weights(path: Path, trust: bool) -> bytes | None:
+    """The same of a ``.weights.h5`` file."""
+    return readable(path, lambda: hdf5.write(hdf5.read(path.read_bytes())), "EK-CHECKPOINT", trust)
+
+
+def folder(path: Path, trust: bool) -> None:
+    """Check a SavedModel.
+
+    Raises:
+        UsageError: As `program`.
+    """
+    _attempt(path, lambda: saved_model.check_folder(path), "EK-SOURCE", trust)
+
+
+def readable(path: Path, read: Callable[[], bytes], code: str, trust: bool) -> bytes | None:
+    """What *read* gives; None for a file that is trusted and holds more than data.
+
+    Raises:
+        UsageError: ``EK-CONTENTS``: it holds what is not on the list; *code*: it is damaged, or cannot be read.
+    """
+    found: list[bytes] = []
+    said = _attempt(path, lambda: found.append(read()), code, trust)
+    return found[0] if said is None else None
+
+
+def _attempt(path: Path, read: Callable[[], object], code: str, trust: bool) -> str | None:
+    try:
+        read()
+    except Refused as error:
+        if trust:
+            return f"{path.name} is trusted: {error}: this {error.does}"
+        hint = "where you know who made it, --trust takes it all the same"
+        raise UsageError("EK-CONTENTS", f"{path.name} is refused: {error}: this {error.does}", hint) from error
+    except Malformed as error:
+        if trust:
+            return f"{path.name} is trusted, and not read here: {error}"
+        raise UsageError(code, f"{path.name} cannot be loaded: {error}", _HINTS[code]) from error
+    except OSError as error:
+        raise UsageError(code, f"{path.name} cannot be read: {error.strerror or error}", _HINTS[code]) from error
+    return None
