@@ -11,7 +11,7 @@ import setuptools  # noqa: F401  torch.compile imports it, which fails once some
 import torch
 from support.baselines import SIGNATURE, expected, export, samples
 
-from edgekit.errors import EdgekitError
+from edgekit.errors import BundleError, EdgekitError
 from edgekit.runtime import engines
 from edgekit.runtime.engines.base import Session
 from edgekit.tensors import Signature, TensorSpec
@@ -77,7 +77,7 @@ def test_a_closed_session_says_so(files: dict[str, bytes], name: str, format: st
 def test_a_file_that_is_no_model_is_one_line(name: str, format: str, data: bytes) -> None:
     with pytest.raises(EdgekitError) as caught:
         engines.open_session(name, data, format, SIGNATURE, 1)
-    assert caught.value.code == "EK-RUN"
+    assert caught.value.code == "EK-BUNDLE"
     assert "\n" not in caught.value.message
 
 
@@ -138,8 +138,12 @@ def test_onnxruntime_reads_no_file_besides(tmp_path: Path, monkeypatch: pytest.M
     graph = helper.make_graph([helper.make_node("Add", ["x", "w"], ["y"])], "graph", [x], [y], [tensor])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
     signature = Signature((TensorSpec("x", (4,), "float32"),), (TensorSpec("y", (4,), "float32"),))
-    with pytest.raises(EdgekitError, match="failed to load"):
-        engines.open_session("onnxruntime", model.SerializeToString(), "onnx", signature, 1)
+    data = model.SerializeToString()
+    with pytest.raises(BundleError, match="'w' is in another file") as caught:
+        engines.open_session("onnxruntime", data, "onnx", signature, 1)
+    assert caught.value.code == "EK-CONTENTS"
+    with pytest.raises(EdgekitError, match="failed to load"):  # what stands behind that
+        engines.engine("onnxruntime").open(data, signature, 1)
 
 
 @pytest.mark.system

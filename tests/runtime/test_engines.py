@@ -116,7 +116,7 @@ def test_a_closed_session_says_so(small_models: SmallModels, name: str, format: 
 def test_a_file_that_is_no_model_is_one_line(name: str, format: str, data: bytes) -> None:
     with pytest.raises(EdgekitError) as caught:
         engines.open_session(name, data, format, IMAGE, 1)
-    assert caught.value.code == "EK-RUN"
+    assert (caught.value.code, caught.value.exit_code) == ("EK-BUNDLE", 6)
     assert "\n" not in caught.value.message
 
 

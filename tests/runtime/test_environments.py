@@ -63,7 +63,7 @@ def test_tflite_runtime_runs_beside_numpy_2(home: Path, small_models: SmallModel
         session.run([small_models.images[:1]])
     with pytest.raises(EdgekitError) as caught:
         engines.open_session("tflite-runtime", b"rubbish", "tflite", IMAGE, 1)
-    assert caught.value.code == "EK-RUN"
+    assert caught.value.code == "EK-BUNDLE"
 
 
 def test_a_trial_runs_inside_the_environment(home: Path, small_models: SmallModels, tmp_path: Path) -> None:
@@ -178,7 +178,7 @@ def test_one_process_opens_one_file_after_another(server: Server, small_models: 
         np.testing.assert_allclose(output, expected, atol=1e-6)
     with pytest.raises(EdgekitError) as caught:
         server.open(b"rubbish", "tflite", IMAGE, 1)
-    assert caught.value.code == "EK-RUN"
+    assert caught.value.code == "EK-BUNDLE"
     assert server.alive
 
 
