@@ -21,10 +21,9 @@ from edgekit.pipeline.exporters.executorch import export
 from edgekit.pipeline.exporters.lowering import lower
 from edgekit.pipeline.gates import check_backend, check_weights
 from edgekit.pipeline.inspection import FileFacts, inspect_file
-from edgekit.pipeline.readers import flatbuffer
-from edgekit.pipeline.readers import vulkan as vulkan_reader
-from edgekit.pipeline.readers.pte import delegate_payloads
 from edgekit.pipeline.recipes import recipe
+from edgekit.runtime.contents.pte import read
+from edgekit.runtime.contents.vulkan import DTYPES
 
 #: What convolutions of the net ``clamped`` become, whose batch norms and clamps they take in, or not.
 _OPERATORS = {
@@ -80,19 +79,19 @@ def test_a_whole_net_goes_to_the_backend_with_all_its_weights(
 
 def test_half_precision_stays_inside_vulkan(file: dict[tuple[str, str], Path]) -> None:
     """Inputs and outputs are float32 for the application: the backend converts them."""
-    ((backend, payload),) = delegate_payloads(file["vulkan", "fp16"].read_bytes())
-    assert backend == "VulkanBackend"
-    offset, size = (int.from_bytes(payload[begin : begin + 4], "little") for begin in (10, 14))
-    graph = flatbuffer.parse(payload[offset : offset + size], vulkan_reader.SCHEMA)
+    (part,) = read(file["vulkan", "fp16"].read_bytes()).parts
+    assert part.backend == "VulkanBackend" and part.graph is not None
+    graph = part.graph
     borders = [graph["values"][index]["value"] for index in (*graph["input_ids"], *graph["output_ids"])]
-    assert [(each["datatype"], each["staging_datatype"]) for each in borders] == [("FLOAT16", "FLOAT32")] * 2
+    types = [(each["datatype"], each["staging_datatype"]) for each in borders]
+    assert [tuple(DTYPES[number][0] for number in each) for each in types] == [("float16", "float32")] * 2
 
 
 def test_core_ml_reads_what_executorch_unpacks(file: dict[tuple[str, str], Path], tmp_path: Path) -> None:
     """Our reader of the package against executorch's and coremltools' own."""
-    ((backend, payload),) = delegate_payloads(file["coreml", "fp16"].read_bytes())
-    assert backend == "CoreMLBackend"
-    assert executorchcoreml.unflatten_directory_contents(payload, str(tmp_path))
+    (part,) = read(file["coreml", "fp16"].read_bytes()).parts
+    assert part.backend == "CoreMLBackend"
+    assert executorchcoreml.unflatten_directory_contents(bytes(part.payload), str(tmp_path))
     from coremltools.proto import FeatureTypes_pb2, Model_pb2
 
     (path,) = tmp_path.rglob("model.mlmodel")

@@ -16,10 +16,10 @@ from torchao.quantization.pt2e.quantizer import Quantizer
 from edgekit.fidelity import snr_db
 from edgekit.pipeline.exporters.executorch import quantize
 from edgekit.pipeline.exporters.lowering import lower
-from edgekit.pipeline.readers.pte import delegate_payloads
-from edgekit.pipeline.readers.xnnpack import node_names, read_graph
 from edgekit.pipeline.recipes.pooling import rewrite_pools
 from edgekit.pipeline.recipes.xnnpack import StaticQuantizer, dynamic_quantizer
+from edgekit.runtime.contents.pte import read
+from edgekit.runtime.contents.xnnpack import node_names
 
 
 class _PadsAsStock(StaticQuantizer):
@@ -47,7 +47,8 @@ def _run(data: bytes, images: torch.Tensor) -> torch.Tensor:
 
 
 def _nodes(data: bytes) -> Counter[str]:
-    return Counter(name for _, payload in delegate_payloads(data) for name in node_names(read_graph(payload)))
+    graphs = (part.graph for part in read(data).parts)
+    return Counter(name for graph in graphs if graph is not None for name in node_names(graph))
 
 
 def test_relu6_keeps_its_precision_where_the_stock_quantizer_loses_it(nets: Nets) -> None:
