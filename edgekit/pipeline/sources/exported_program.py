@@ -29,7 +29,7 @@ def load_exported(path: Path, trust: bool = False) -> tuple[torch.nn.Module, lis
     checked = contents.program(path, trust)
     try:
         program = torch.export.load(path if checked is None else io.BytesIO(checked))
-    except (*UNREADABLE, AttributeError, TypeError) as error:
+    except Exception as error:  # torch's verifier has errors of its own, and what is trusted may raise anything
         raise UsageError(
             "EK-SOURCE",
             f"{path.name} cannot be loaded: {first_line(error)}",
