@@ -137,7 +137,7 @@ def _reads(name: str) -> bool:
     return True
 
 
-def _json(text: bytes) -> Any:
+def _json(text: bytes | str) -> Any:
     if len(text) > _MAX_JSON_BYTES:
         raise Malformed(f"its program has {len(text):,} bytes")
     try:
@@ -195,7 +195,7 @@ def _check_field(key: str, item: Any, owner: dict[str, Any]) -> None:
         if not isinstance(item, str) or len(item) > _MAX_SIZE or not _SIZE.fullmatch(item):
             raise Refused(f"its size {shown(item)} is code and not data", "is evaluated")
     elif key in ("in_spec", "out_spec"):
-        _check_tree(json.loads(item) if isinstance(item, str) and len(item) < _MAX_JSON_BYTES else item)
+        _check_tree(_json(item))
     elif key == "forward_arg_names":
         for name in item or ():
             _require(_WORD, name, key)
@@ -249,7 +249,7 @@ def _check_tree(spec: Any) -> None:
         kind, context = node["type"], node["context"]
         if kind is not None and kind not in PT2_TREES:
             raise Refused(f"its inputs or outputs are in a {shown(kind)}", "imports what the file names")
-        keys = json.loads(context) if isinstance(context, str) else context
+        keys = _json(context) if isinstance(context, str) else context
         if keys is not None and not (
             isinstance(keys, list) and all(type(key) is int or isinstance(key, str) for key in keys)
         ):

@@ -20,7 +20,9 @@ from edgekit.runtime.contents.refusal import Malformed, Refused, shown
 from edgekit.runtime.contents.torch_tensors import REBUILT, Tensor, is_storage, tensors
 
 #: What the lite interpreter reads of an archive, and what is left out of the new one: source code, for debugging.
-_READ = re.compile(r"version|byteorder|\.data/serialization_id|(data|constants|bytecode)\.pkl|(data|constants)/[\w.]+")
+_READ = re.compile(
+    r"version|byteorder|\.data/(version|serialization_id)|(data|constants|bytecode)\.pkl|(data|constants)/[\w.]+"
+)
 _LEFT_OUT = re.compile(r"code/.*|traced_inputs.*|mobile_debug_handles\.pkl|extra/.*|[\w/.]+\.debug_pkl")
 _CLASS = re.compile(r"__torch__(\.\w+)+")
 _FOREIGN = re.compile(r"__torch__\.torch\.classes\.([\w.]+)")
@@ -30,16 +32,17 @@ _VERSIONS = range(3, 10)
 #: Objects have a slot for each attribute; a module with thousands of submodules is none that a phone runs.
 _MAX_SLOTS, _MAX_REGISTERS, _MAX_TYPE = 1 << 12, 1 << 16, 1 << 12
 
-#: Instructions: values that they take off the stack and leave on it. ``N`` is their second number; "?" is not known.
+#: Instructions: values that they take off the stack and leave on it. ``X`` and ``N`` are their numbers; of operators,
+#: "?", it depends.
 _STACK: dict[str, tuple[int | str, int | str]] = {
     "DEVICE": (1, 1), "DICT_CONSTRUCT": ("N", 1), "DICT_INDEX": (2, 1), "DIM": (1, 1), "DROP": (1, 0),
-    "DROPR": (0, 0), "DTYPE": (1, 1), "FORMAT": ("N", 1), "GET_ATTR": (1, 1), "INTERFACE_CALL": ("N", 1),
+    "DROPR": (0, 0), "DTYPE": (1, 1), "FORMAT": ("X", 1), "GET_ATTR": (1, 1), "INTERFACE_CALL": ("N", 1),
     "ISINSTANCE": (1, 1), "IS_CUDA": (1, 1), "JF": (1, 0), "JMP": (0, 0), "LIST_CONSTRUCT": ("N", 1),
-    "LIST_UNPACK": (1, "N"), "LOAD": (0, 1), "LOADC": (0, 1), "LOOP": (0, 0), "MOVE": (0, 1),
+    "LIST_UNPACK": (1, "X"), "LOAD": (0, 1), "LOADC": (0, 1), "LOOP": (0, 0), "MOVE": (0, 1),
     "NAMED_TUPLE_CONSTRUCT": ("N", 1), "NUM_TO_TENSOR": (1, 1), "OP": (0, "?"), "OPN": ("N", "?"),
     "RAISE_EXCEPTION": (1, 0), "RET": (0, 0), "SET_ATTR": (2, 0), "STORE": (1, 0), "STOREN": ("N", 0),
-    "TO_LIST": (3, 1), "TUPLE_CONSTRUCT": ("N", 1), "TUPLE_INDEX": (2, 1), "TUPLE_SLICE": (1, 1),
-    "UN_INITIALIZED": (0, 1), "__ISNOT__": (2, 1), "__IS__": (2, 1), "__NOT__": (1, 1),
+    "TO_LIST": (3, 1), "TUPLE_CONSTRUCT": ("X", 1), "TUPLE_INDEX": (2, 1), "TUPLE_SLICE": (1, 1),
+    "UN_INITIALIZED": (0, 1), "WARN": (2, 0), "__ISNOT__": (2, 1), "__IS__": (2, 1), "__NOT__": (1, 1),
 }  # fmt: skip
 #: What the first number of an instruction counts.
 _REGISTERED = ("DROPR", "LOAD", "MOVE", "STORE", "STOREN")
@@ -49,10 +52,16 @@ _JUMPS = ("JF", "JMP", "LOOP")
 
 @dataclass(frozen=True)
 class Function:
-    """One method: its whole name, its operators with the number of values each takes, and its instructions."""
+    """One method.
+
+    Attributes:
+        name: Its whole name.
+        operators: Name of each, with the number of values that it takes, where the file says that, and gives.
+        instructions: Code and numbers of each.
+    """
 
     name: str
-    operators: tuple[tuple[str, int | None], ...]
+    operators: tuple[tuple[str, int | None, int], ...]
     instructions: tuple[tuple[str, int, int], ...]
 
 
@@ -88,11 +97,11 @@ def read(data: bytes | memoryview) -> PtlModule:
         Malformed: It is none, or damaged.
     """
     files = archives.within_folder(archives.unpack(data, _reads))
-    missing = {"data.pkl", "constants.pkl", "bytecode.pkl", "version"} - files.keys()
+    version = files.get("version", files.get(".data/version", b""))
+    missing = {"data.pkl", "constants.pkl", "bytecode.pkl"} - files.keys()
     if missing or files.get("byteorder", b"little") != b"little":
         raise Malformed(f"it is no lite interpreter archive: {sorted(missing) or 'big-endian'}")
-    version = files["version"].strip()
-    if not version.isdigit() or len(version) > 3:
+    if not version.strip().isdigit() or len(version) > 4:
         raise Malformed("it is of no version that there is")
     modules, constants, bytecode = (
         pickles.load(files[f"{part}.pkl"], _allows) for part in ("data", "constants", "bytecode")
@@ -127,6 +136,7 @@ def _allows(name: Name) -> bool:
     return (
         whole == "collections.OrderedDict"
         or is_storage(name)
+        or whole == "torch.device"
         or (name.module == "torch" and name.name in _SCHEMES)
         or (name.module == "torch._utils" and name.name in REBUILT)
         or (name.module == "torch.jit._pickle" and name.name in _PICKLED)
@@ -159,6 +169,10 @@ def _function(name: str, code: Any, schema: Any = ()) -> Function:
     arguments, returns = dict(schema)["arguments"], dict(schema)["returns"]
     for entry in (*arguments, *returns):
         _check_type(dict(entry)["type"])
+    # Warnings and errors show texts on the terminal.
+    for text in (part for part in pickles.walk(parts["constants"]) if isinstance(part, str)):
+        if not all(letter.isprintable() or letter in "\n\t" for letter in text):
+            raise Refused("its bytecode holds a text that does not print", "sends it to the terminal")
     for kind in parts["types"]:
         _check_type(kind)
     _check_type(name)
@@ -184,7 +198,7 @@ def _check_type(name: Any) -> None:
             raise Refused(f"it names the class {shown(foreign)}", "calls code that is not PyTorch's own")
 
 
-def _operator(name: str, overload: str, count: int | None = None) -> tuple[str, int | None]:
+def _operator(name: str, overload: str, count: int | None = None) -> tuple[str, int | None, int]:
     space, _, short = str(name).partition("::")
     plain = short[:-1] if short.endswith("_") and not short.endswith("__") else short
     allowed = {"aten": short in ATEN or plain in ATEN, "quantized": short in QUANTIZED}.get(space, False)
@@ -193,7 +207,8 @@ def _operator(name: str, overload: str, count: int | None = None) -> tuple[str, 
         raise Refused(f"it holds the operator {shown(whole)}", "runs what may read or write files and memory")
     if count is not None and not 0 <= count <= 64:
         raise Malformed(f"{name} takes {count} values")
-    return name if isinstance(name, str) else str(name), count
+    plain = short if space == "aten" else name
+    return str(name), count, _results().get(f"{plain}.{overload}" if overload else plain, 1)
 
 
 def _instruction(code: str, first: int, second: int, place: int, length: int, counts: Sequence[int]) -> None:
@@ -208,6 +223,7 @@ def _instruction(code: str, first: int, second: int, place: int, length: int, co
         or (code in ("GET_ATTR", "SET_ATTR") and not 0 <= first < _MAX_SLOTS)
         or (code in _TYPED and not 0 <= first <= first + (second - 1 if code == "ISINSTANCE" else 0) < max(types, 1))
         or (code in _JUMPS and not 0 <= place + first < length)
+        or (code in ("FORMAT", "LIST_UNPACK", "TUPLE_CONSTRUCT") and not 0 <= first <= _MAX_REGISTERS)
         or not 0 <= second <= _MAX_REGISTERS
     )
     if wrong:
@@ -260,13 +276,12 @@ def _check_stack(function: Function, arguments: int, returns: int) -> None:
 
 
 def _effect(function: Function, code: str, first: int, second: int) -> tuple[int, int | None]:
-    takes, leaves = _STACK[code]
-    takes = second if takes == "N" else int(takes)
+    takes, leaves = ({"X": first, "N": second}.get(str(count), count) for count in _STACK[code])
     if code in ("OP", "OPN"):
-        name, count = function.operators[first]
+        name, count, results = function.operators[first]
         if code == "OP":
             takes = count or 0
         if (code == "OP" and count is None) or name == "prim::TupleUnpack":
-            return takes, None
-        return takes, _results().get(name.partition("::")[2], 1)
-    return takes, second if leaves == "N" else int(leaves)
+            return int(takes), None
+        return int(takes), results
+    return int(takes), int(leaves)

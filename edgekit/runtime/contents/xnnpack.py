@@ -81,11 +81,14 @@ def check_call(graph: Table, tensors: Sequence[Table | None]) -> None:
         if value["external_id"] == _NONE:
             continue
         given = tensors[value["external_id"]] if value["external_id"] < len(tensors) else None
-        if given is None or len(given["sizes"]) != len(value["dims"]):
+        if given is None:
+            raise Malformed("XNNPACK's part is called with another value than it takes")
+        shape = list(given["sizes"]) or [1]  # XNNPACK has no tensors without axes
+        if len(shape) != (len(value["dims"]) or 1):
             raise Malformed("XNNPACK's part is called with another tensor than it takes")
         if given["scalar_type"] not in (DTYPES[value["datatype"]][2], 4 if value["datatype"] == 12 else None):
             raise Malformed("XNNPACK's part is called with another type than it takes")
-        if value["flags"] & 1 and list(given["sizes"]) != list(value["dims"]) and not given["shape_dynamism"]:
+        if value["flags"] & 1 and shape != (list(value["dims"]) or [1]) and not given["shape_dynamism"]:
             raise Malformed("XNNPACK's part is called with another shape than it takes")
 
 
@@ -210,7 +213,8 @@ def _node(node: Table, values: Mapping[int, Table]) -> Iterator[int]:
             used[field] = values[number]
             yield number
             continue
-        least = 1 if field.startswith(_COUNTS) else 0
+        # Averages know no dilation, and say 0.
+        least = 1 if field.startswith(_COUNTS) and (name, field[:9]) != ("XNNAvgPooling2d", "dilation_") else 0
         if field.startswith((*_COUNTS, *_EDGES)) and not least <= number <= _MOST:
             raise Malformed(f"{name}.{field} is {number}")
     if used.get("output_id", {}).get("constant_buffer_idx"):
