@@ -161,9 +161,6 @@ def run_build(
     began = monotonic()
     device = load_target(target)
     origin = find_origin(project, calibration, trust)
-    said = contents.check(origin.source)
-    if said is not None:
-        listener({"kind": "trusted", "stage": "source", "label": origin.name, "text": said})
     wanted = origin.project.build if origin.project is not None else None
     plans, skipped = plan_variants(
         device,
@@ -176,6 +173,9 @@ def run_build(
         raise UsageError("EK-ARGUMENT", f"--jobs is {jobs}", "it takes a number from 1")
     _check_host()
     origin.check_installed([plan.format for plan in plans], [plan.backend for plan in plans])
+    said = contents.check(origin.source)
+    if said is not None:
+        listener({"kind": "trusted", "stage": "source", "label": origin.name, "text": said})
     folder = out or origin.directory / "build"
     cache = Cache.default(fresh)
     _check_space(cache.root, folder)
