@@ -10,7 +10,7 @@ MAX_AXES = 16
 #: Values of one tensor: an index into it fits 31 bits, as runtimes for devices have it.
 MAX_VALUES = (1 << 31) - 1
 #: The most that computed values may take at one time. Detectors at 1280 pixels take 200 MB.
-MAX_MEMORY_BYTES = 1 << 30
+MAX_MEMORY_BYTES = 3 << 28
 
 
 def peak_bytes(nodes: Sequence[Sequence[int]], sizes: Sequence[int]) -> int:

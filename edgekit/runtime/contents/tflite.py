@@ -170,8 +170,8 @@ def _check_quantization(found: Table, shape: list[int], count: int) -> None:
         raise Malformed(f"{scales} scales are for no axis of {shape}")
     if zero_points not in (scales, 1 if scales else 0):
         raise Malformed(f"it has {zero_points} zero points for {scales} scales")
-    if not all(map(math.isfinite, found["scale"])):
-        raise Malformed("a scale is not finite")
+    if not all(map(math.isfinite, found["scale"])) or any(abs(point) > MAX_VALUES for point in found["zero_point"]):
+        raise Malformed("a scale or zero point is none")
     details = found["details"] or {}
     for name in ("scales", "zero_points"):
         if name in details and not -1 <= details[name] < count:
