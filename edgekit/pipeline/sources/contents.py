@@ -93,7 +93,8 @@ def _attempt(path: Path, read: Callable[[], object], code: str, trust: bool) -> 
     except Refused as error:
         if trust:
             return f"{path.name} is trusted: {error}: this {error.does}"
-        hint = "where you know who made it, --trust takes it all the same"
+        trusting = "where you know who made it, --trust takes it all the same"
+        hint = f"{error.cure}; {trusting}" if error.cure else trusting
         raise UsageError("EK-CONTENTS", f"{path.name} is refused: {error}: this {error.does}", hint) from error
     except Malformed as error:
         if trust:

@@ -30,6 +30,7 @@ _RUNS_CODE = {
     "TorchModuleWrapper": "unpickles a module of PyTorch",
     "TFSMLayer": "loads the SavedModel that it names",
 }
+_CURE = "write it as a layer class that a project's Python file registers"
 _MAX_JSON_BYTES = 32 << 20
 #: Arguments that give weights or outputs their size. Larger ones than this are found among the weights' own sizes.
 _SIZES = frozenset(
@@ -135,14 +136,15 @@ def _class(value: Mapping[str, Any], registered: Collection[str]) -> Iterator[st
             raise Refused(f"it names a function of {shown(module)}, which is not Keras's own", "calls that function")
         return
     if name in _RUNS_CODE:
-        raise Refused(f"it holds a {name} layer", _RUNS_CODE[name])
+        raise Refused(f"it holds a {name} layer", _RUNS_CODE[name], _CURE)
     if name == "__lambda__":
-        raise Refused("it holds a function as code ('__lambda__')", "runs the code in the file")
+        raise Refused("it holds a function as code ('__lambda__')", "runs the code in the file", _CURE)
     if name not in KERAS.get(module, ()):
         does = "opens files that it names" if module == "keras.layers" else "imports that class"
-        raise Refused(f"it holds {shown(name)} of {shown(module)}, which is not on the list", does)
+        of = "" if module == "None" else f" of {shown(module)}"
+        raise Refused(f"it holds the class {shown(name)}{of}, which is not on the list", does, _CURE)
     if own not in (None, name):
-        raise Refused(f"it holds {shown(own)}, a custom object", "makes what a program registered by that name")
+        raise Refused(f"it holds {shown(own)}, a custom object", "makes what a program registered by that name", _CURE)
     if module == "keras.layers" or module.startswith("keras.src.ops."):
         yield name
 

@@ -11,12 +11,14 @@ class Refused(Malformed):
     """The file holds something that its format's allow-list does not have.
 
     Attributes:
-        does: What that would do when it is loaded or run, in words that follow "it", as "runs code".
+        does: What that would do when it is loaded or run, in words that follow "this", as "runs code".
+        cure: How to do without it, where one knows; else empty.
     """
 
-    def __init__(self, message: str, does: str = "is not known to be data"):
+    def __init__(self, message: str, does: str, cure: str = ""):
         super().__init__(message)
         self.does = does
+        self.cure = cure
 
 
 def shown(name: object) -> str:

@@ -98,7 +98,7 @@ def test_a_class_without_a_module_is_refused() -> None:
     contents = entries(facts()["both"])
     config = json.loads(contents[CONFIG])
     del config["config"]["layers"][-1]["module"]
-    with pytest.raises(Refused, match="'None', which is not on the list"):
+    with pytest.raises(Refused, match="the class 'Argmax', which is not on the list"):
         read(packed({**contents, CONFIG: json.dumps(config).encode()}))
 
 
