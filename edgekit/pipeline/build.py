@@ -140,7 +140,7 @@ def build(
 
 def _warn(event: Mapping[str, Any]) -> None:
     if event["kind"] == "trusted":
-        warnings.warn(event["text"], stacklevel=3)
+        warnings.warn(event["text"], stacklevel=4)  # at the call of `build`
 
 
 def run_build(
