@@ -110,7 +110,7 @@ def read(data: bytes | memoryview) -> PtlModule:
     if not isinstance(modules, Object) or not isinstance(constants, tuple):
         raise Malformed("it holds no module")
     _tensors(bytecode, "constants/", files)
-    functions = tuple(_functions(bytecode))
+    functions = tuple(_functions(bytecode, _classes(modules)))
     if not any(function.name.endswith(".forward") for function in functions):
         raise Malformed("it has no forward")
     kept = {f"archive/{name}": contents for name, contents in files.items()}
@@ -151,24 +151,31 @@ def _tensors(value: Any, folder: str, files: Mapping[str, bytes]) -> list[Tensor
     return tensors(parts, lambda key: len(files[folder + key]) if folder + key in files else None)
 
 
-def _functions(bytecode: Any) -> list[Function]:
+def _classes(modules: Any) -> frozenset[str]:
+    """Classes of the objects in ``data.pkl``."""
+    return frozenset(str(part.kind) for part in pickles.walk(modules) if isinstance(part, Object))
+
+
+def _functions(bytecode: Any, classes: frozenset[str]) -> list[Function]:
     """The methods in ``bytecode.pkl``: a version, then for each its name, its code and its schema."""
     try:
         version, *methods = bytecode
         if version not in _VERSIONS:
             raise Malformed(f"its bytecode is of version {shown(version)}")
-        return [_function(*method) for method in methods]
+        return [_function(classes, *method) for method in methods]
     except (TypeError, ValueError, KeyError, IndexError) as error:
         if isinstance(error, Malformed):
             raise
         raise Malformed("its bytecode is damaged") from error
 
 
-def _function(name: str, code: Any, schema: Any = ()) -> Function:
+def _function(classes: frozenset[str], name: str, code: Any, schema: Any = ()) -> Function:
     parts = dict(code)
     arguments, returns = dict(schema)["arguments"], dict(schema)["returns"]
-    for entry in (*arguments, *returns):
-        _check_type(dict(entry)["type"])
+    for entry in map(dict, (*arguments, *returns)):
+        _check_type(entry["type"])
+        if entry["name"] == "self" and entry["type"] not in classes:
+            raise Malformed(f"its bytecode takes the class {shown(entry['type'])}, of which there is no object")
     # Warnings and errors show texts on the terminal.
     for text in (part for part in pickles.walk(parts["constants"]) if isinstance(part, str)):
         if not all(letter.isprintable() or letter in "\n\t" for letter in text):
