@@ -132,8 +132,10 @@ def _reads(name: str) -> bool:
     if inner == _SAMPLES:  # pickled inputs, which nobody needs
         return False
     if inner not in _OTHERS and inner not in (_PROGRAM, *_CONFIGS.values()) and not _TENSORS.fullmatch(inner):
-        does = "is unpickled, which runs code" if name.endswith(".pkl") else "is taken by torch for what it is called"
-        raise Refused(f"it holds {shown(name)}, which no program of tensors needs", does)
+        if inner == "data.pkl":
+            what = "it was written by torch.save(), not by torch.export.save()"
+            raise Refused(what, "is unpickled, which runs code", "write it with torch.export.save()")
+        raise Refused(f"it holds {shown(name)}, which no program of tensors needs", "is taken for what it is called")
     return True
 
 

@@ -153,4 +153,5 @@ def test_a_file_that_is_no_exported_program_is_said(tmp_path: Path) -> None:
     file.write_bytes(b"not a model")
     assert caught(SourceSpec("pt2", str(file))).code == "EK-SOURCE"
     torch.save({"a": torch.ones(1)}, file)
-    assert caught(SourceSpec("pt2", str(file))).code == "EK-SOURCE"
+    error = caught(SourceSpec("pt2", str(file)))
+    assert error.code == "EK-CONTENTS" and "torch.save()" in error.message
