@@ -15,6 +15,7 @@ from edgekit.devices.base import RunResult
 from edgekit.devices.emulator import board, counter, guest, qemu
 from edgekit.errors import UsageError
 from edgekit.runtime.check_runs import CheckVectors, check_vectors, run_checks
+from edgekit.runtime.contents import read_variant
 from edgekit.runtime.engines import BROWSER_ENGINES, available
 from edgekit.runtime.profiler.records import FAILED, MEASURED, NOT_RUN, BundleRecord, Cell, DeviceRecord, Request
 from edgekit.runtime.profiler.session import Hear, to_json
@@ -61,7 +62,7 @@ class EmulatedDevice:
             machine = self._guest.machine
             choice = choose(choices(opened.manifest, machine, variant, engine, installed=self._versions))
             chosen, name = opened.manifest.variant(choice.variant), choice.engine
-            data = opened.read(chosen.file)
+            data = bytes(read_variant(opened, chosen).data)
             signature = opened.manifest.signature
         report(f"{chosen.name} on {name}")
         with Server.start(name, self._command()) as server:
