@@ -24,6 +24,7 @@ import numpy as np
 from edgekit import archive
 from edgekit.archive import Archive, ArchiveError
 from edgekit.errors import BundleError, EdgekitError
+from edgekit.foreign import foreign
 from edgekit.names import is_identifier, is_label, is_tensor_name
 from edgekit.schema import conform
 from edgekit.tensors import Signature
@@ -35,7 +36,7 @@ SUFFIX = ".edgekit"
 #: A manifest larger than this is not read; a real one has a few kilobytes.
 _MAX_MANIFEST_BYTES = 4 << 20
 #: Element types and axes that a tensor may have.
-_DTYPES = frozenset(
+DTYPES = frozenset(
     {"bool", "float16", "float32", "float64"} | {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)}
 )
 _MAX_AXIS = 1 << 31
@@ -181,13 +182,15 @@ class Bundle:
         path = Path(path)
         if path.is_dir():
             if not (path / MANIFEST).is_file():
-                raise BundleError("EK-BUNDLE", f"{path} has no {MANIFEST}", "edgekit build makes a bundle")
+                raise _foreign(path) or BundleError(
+                    "EK-BUNDLE", f"{path} has no {MANIFEST}", "edgekit build makes a bundle"
+                )
             bundle = cls(path, _PENDING, None)
         elif path.is_file():
             try:
                 bundle = cls(path, _PENDING, Archive(path))
             except (ArchiveError, OSError) as error:
-                raise _broken(path, f"is not a bundle ({error})") from error
+                raise _foreign(path) or _broken(path, f"is not a bundle ({error})") from error
         else:
             raise BundleError("EK-MISSING-FILE", f"there is no bundle at {path}", "edgekit build makes one")
         try:
@@ -354,21 +357,39 @@ def write_bundle(manifest: Manifest, files: Mapping[str, bytes], destination: Pa
     """Write a bundle beside *destination* and rename it into place.
 
     The manifest's ``files`` are filled in from *files*. A reader sees the old bundle or the new one,
-    never a part. The same contents give the same bytes (see `edgekit.archive`).
+    never a part, and never one that cannot be opened. The same contents give the same bytes (see `edgekit.archive`).
 
     Raises:
+        BundleError: What was written is no bundle: *manifest* and *files* do not fit the schema, or each other.
         EdgekitError: The disk is full (``EK-SPACE``), or the place cannot be written, or *files* are too large
             (``EK-WRITE``).
     """
     facts = {name: {"size_bytes": len(data), "sha256": sha256(data)} for name, data in sorted(files.items())}
     manifest = Manifest(**{**vars(manifest), "files": facts})
     entries = {MANIFEST: manifest_bytes(manifest), **dict(sorted(files.items()))}
-    with replacing(destination) as temporary, temporary.open("wb") as stream:
-        try:
-            archive.write(entries, stream)
-        except ValueError as error:
-            raise EdgekitError("EK-WRITE", f"cannot write {destination}: {error}", "build fewer variants") from error
+    with replacing(destination) as temporary:
+        with temporary.open("wb") as stream:
+            try:
+                archive.write(entries, stream)
+            except ValueError as error:
+                raise EdgekitError(
+                    "EK-WRITE", f"cannot write {destination}: {error}", "build fewer variants"
+                ) from error
+        _read_back(temporary, destination)
     return manifest
+
+
+def _read_back(written: Path, destination: Path) -> None:
+    """Nobody is told of a bundle that cannot be read."""
+    try:
+        with Bundle.open(written) as bundle:
+            bundle.verify()
+            bundle.check_vectors()
+    except BundleError as error:
+        message = error.message.replace(str(written), str(destination))
+        raise BundleError(
+            error.code, message, "nothing was written there; the bundle that was there is as it was"
+        ) from error
 
 
 @contextlib.contextmanager
@@ -483,7 +504,7 @@ def _check_signature(signature: Signature) -> None:
         for spec in specs:
             if not is_tensor_name(spec.name):
                 raise ValueError(f"signature: the name {spec.name[:100]!r}")
-            if spec.dtype not in _DTYPES or not all(0 < size < _MAX_AXIS for size in spec.shape):
+            if spec.dtype not in DTYPES or not all(0 < size < _MAX_AXIS for size in spec.shape):
                 raise ValueError(f"signature.{spec.name}")
 
 
@@ -503,6 +524,14 @@ def _brief(value: object) -> str:
 
 def _broken(path: Path, what: str) -> BundleError:
     return BundleError("EK-BUNDLE", f"{path} {what}", "copy or build the bundle again")
+
+
+def _foreign(path: Path) -> BundleError | None:
+    """The error for a file that is known as something else than a bundle."""
+    known = foreign(path)
+    if known is None or path.suffix == SUFFIX:
+        return None
+    return BundleError("EK-BUNDLE", f"{path} is {known.what}, not a bundle", known.hint)
 
 
 _PENDING: Any = None

@@ -49,7 +49,20 @@ ENGINE_LIBRARIES = {
 
 
 def device_side() -> list[Path]:
-    names = ("__init__", "errors", "schema", "archive", "names", "private", "tensors", "target", "bundle")
+    names = (
+        "__init__",
+        "errors",
+        "schema",
+        "archive",
+        "foreign",
+        "names",
+        "npz",
+        "numbers",
+        "private",
+        "tensors",
+        "target",
+        "bundle",
+    )
     ground = [PACKAGE / f"{name}.py" for name in names]
     return [*ground, *sorted((PACKAGE / "runtime").rglob("*.py"))]
 

@@ -14,6 +14,7 @@ from support.projects import DATA, MODEL, TOML, TRAINING, write_project
 
 from edgekit.cli.main import run
 
+LABELS = 'labels = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"]'
 PREVIOUS = b"the bundle of an earlier build"
 
 
@@ -147,6 +148,28 @@ AT_ONCE: dict[str, tuple[Prepare, list[str], int, str, str]] = {
         "EK-MISSING-PACKAGE",
         "no-such-package is not installed",
     ),
+    "a class without a name": (
+        lambda p: (p.spoil(LABELS, 'labels = "labels.txt"'), (p.project / "labels.txt").write_text("a\n\nb\n")),
+        BUILD,
+        2,
+        "EK-DATA",
+        "labels.txt:2 is empty",
+    ),
+    "a class with a control character": (
+        lambda p: (p.spoil(LABELS, 'labels = "labels.txt"'), (p.project / "labels.txt").write_text("a\nb\x1b[2J\n")),
+        BUILD,
+        2,
+        "EK-DATA",
+        "labels.txt:2 is no name of a class",
+    ),
+    "class names in another encoding": (
+        lambda p: (p.spoil(LABELS, 'labels = "labels.txt"'), (p.project / "labels.txt").write_bytes(b"gr\xfc\xdfe\n")),
+        BUILD,
+        2,
+        "EK-DATA",
+        "labels.txt cannot be read as UTF-8 text",
+    ),
+    "a class name too long": (spoil(LABELS, f'labels = ["{"n" * 201}"]'), BUILD, 2, "EK-DATA", "data.labels, name 1"),
     "unknown target": (lambda p: None, ["build", "small", "-t", "rpi44"], 2, "EK-TARGET", "unknown target 'rpi44'"),
     "broken target file": (
         lambda p: p.file("mine.toml", b'titel = "Mine"'),
@@ -311,7 +334,9 @@ IN_A_WORKER: dict[str, tuple[Prepare, list[str], int, str, str]] = {
         "names 10 classes",
     ),
     "samples of a wrong shape": (
-        lambda p: p.data("def evaluation():\n    return np.ones((4, 28, 28, 3), np.uint8), np.arange(4)\n"),
+        lambda p: p.data(
+            "def evaluation():\n    return np.ones((4, 28, 28, 3), np.uint8), np.arange(4)\n\n\ntrain = evaluation\n"
+        ),
         BUILD,
         2,
         "EK-SOURCE",
@@ -362,7 +387,7 @@ ODD = """
 
 class Odd(nn.Module):
     def forward(self, x):
-        return x * 2 if x.sum() > 0 else x
+        return torch.special.bessel_j0(x)
 """
 
 

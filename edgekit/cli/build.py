@@ -54,7 +54,11 @@ Exit codes: 0 done, 2 wrong usage, 3 a limit was not met, 5 no variant could be 
     metavar="POINTS",
     help="Percentage points of accuracy a variant may lose.",
 )
-@click.option("--calibration", metavar="FILE", help=".npy or .npz with real samples, for a bare model file.")
+@click.option(
+    "--calibration",
+    metavar="FILE",
+    help=".npy or .npz with real samples (one array per input, by its name), for a bare model file.",
+)
 @click.option(
     "-o", "--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for the bundle.  [PROJECT/build]"
 )

@@ -57,8 +57,7 @@ def command(
     A raw sample (an image, a recording, an array) goes through the bundle's preprocessing. An array that already
     has the shape and dtype of the model's input is taken as it is.
     """
-    import numpy as np
-
+    from edgekit import npz
     from edgekit.bundle import Bundle
     from edgekit.cli import console
     from edgekit.devices import open_device
@@ -85,7 +84,7 @@ def command(
     console.note(f"{result.variant} on {result.engine}, {result.threads} threads", quiet or as_json)
     if output is not None:
         try:
-            np.savez(output, allow_pickle=False, **outputs)
+            npz.save(output, outputs)
         except OSError as error:
             raise EdgekitError("EK-WRITE", f"cannot write {output}: {error.strerror}", "write elsewhere") from error
     ranked = {name: _ranked(array, labels, top) for name, array in outputs.items()}

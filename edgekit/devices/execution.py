@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from edgekit import npz
 from edgekit.bundle import Bundle, Variant
 from edgekit.devices.base import RunResult
 from edgekit.devices.deployment import CHUNK_BYTES, Plan
@@ -84,7 +85,7 @@ class WithPython:
     ) -> RunResult:
         folder = self._shell.do("workspace")
         packed = io.BytesIO()
-        np.savez(packed, allow_pickle=False, **inputs)
+        npz.save(packed, inputs)
         send(self._shell, f"{folder}/inputs.npz", packed.getvalue())
         files = ("--input", f"{folder}/inputs.npz", "--output", f"{folder}/outputs.npz")
         chosen = _options({"--variant": variant, "--engine": engine, "--threads": threads})

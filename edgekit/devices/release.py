@@ -10,9 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 import edgekit
+from edgekit import npz
 from edgekit.bundle import MANIFEST, SUFFIX, Bundle, canonical_json, manifest_bytes, sha256, write_bundle
 from edgekit.devices.part import Entry, Part, environment, pack
 from edgekit.runtime.contents import read_variant
@@ -122,7 +121,7 @@ def _bundle_file(bundle: Bundle, files: dict[str, bytes]) -> bytes:
 def _sample(bundle: Bundle) -> bytes:
     inputs, _ = bundle.check_vectors()
     buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **{name: array[:1] for name, array in inputs.items()})
+    npz.save(buffer, {name: array[:1] for name, array in inputs.items()})
     return buffer.getvalue()
 
 

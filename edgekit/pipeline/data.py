@@ -1,7 +1,7 @@
 """The project's data: read by its own functions, checked, preprocessed, and left as plain arrays.
 
-Every file this writes is an ``.npz`` with one array per model input, samples first, and ``labels`` where there
-are any.
+Every file this writes is an ``.npz`` with one array per model input, samples first. Labels, where there are any, lie in
+a file of their own beside it: an input may be called whatever its model calls it.
 """
 
 from __future__ import annotations
@@ -12,10 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from edgekit import npz
 from edgekit.errors import UsageError
+from edgekit.names import tensor_name
+from edgekit.numbers import plain, single
 from edgekit.pipeline.project import split_reference
 from edgekit.pipeline.sources.python_file import load_callable
-from edgekit.runtime.preprocess import Preprocessing
+from edgekit.runtime.preprocess import Preprocessing, read_arrays
 from edgekit.tensors import TensorSpec
 
 #: The name of a model's only input, unless the data names it.
@@ -69,9 +72,10 @@ def prepare(
         drawn = _preprocess("calibration", inputs, process)
     else:
         drawn = _draw(sets, calibration, seed)
+    _check_alike({**{name: inputs for name, (inputs, _) in sets.items()}, "calibration": drawn})
     counts = {"calibration": len(next(iter(drawn.values())))}
     for name, (inputs, labels) in sets.items():
-        save_arrays(out / f"{name}.npz", inputs if labels is None else {**inputs, "labels": labels})
+        save_arrays(out / f"{name}.npz", inputs, labels)
         counts[name] = len(next(iter(inputs.values())))
     save_arrays(out / "calibration.npz", drawn)
     inputs, _ = sets["evaluation"]
@@ -80,50 +84,68 @@ def prepare(
     return {"inputs": [spec.to_json() for spec in specs], "samples": counts, "calibration_from": origin}
 
 
-def save_arrays(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write *arrays* by name to an ``.npz``; the same arrays give the same bytes."""
-    np.savez(path, allow_pickle=False, **arrays)
+def save_arrays(path: str | Path, arrays: Mapping[str, np.ndarray], labels: np.ndarray | None = None) -> None:
+    """Write *arrays* by name to an ``.npz``, and *labels* beside it; the same arrays give the same bytes."""
+    npz.save(path, arrays)
+    if labels is not None:
+        np.save(_labels_beside(path), labels, allow_pickle=False)
 
 
 def load_arrays(path: str | Path) -> tuple[Arrays, np.ndarray | None]:
-    """Inputs by name, and labels or None, from a file that `prepare` wrote."""
+    """Arrays by name, and labels or None, as `save_arrays` wrote them."""
     with np.load(path, allow_pickle=False) as stored:
         arrays = {name: stored[name] for name in stored.files}
-    labels = arrays.pop("labels", None)
-    return arrays, labels
+    labels = _labels_beside(path)
+    return arrays, np.load(labels, allow_pickle=False) if labels.exists() else None
+
+
+def _labels_beside(path: str | Path) -> Path:
+    return Path(path).with_suffix(".labels.npy")
 
 
 def read_array_file(path: Path) -> Arrays:
-    """Inputs by name from a ``.npy`` file, or from an ``.npz`` (its only array, or one per input name)."""
+    """Arrays of numbers by name from a ``.npy`` file, or from an ``.npz`` (its only array, or one per input name).
+
+    Floats are in single precision.
+
+    Raises:
+        UsageError: ``EK-DATA``: it holds none.
+    """
     try:
-        stored = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise UsageError("EK-DATA", f"{path} holds no numpy arrays ({error})", "save it with numpy.save") from error
-    if isinstance(stored, np.ndarray):
-        return {DEFAULT_INPUT: _single(stored)}
-    arrays = {name: _single(stored[name]) for name in stored.files}
-    return {DEFAULT_INPUT: next(iter(arrays.values()))} if len(arrays) == 1 else arrays
+        stored = read_arrays(path)
+    except UsageError as error:
+        raise UsageError("EK-DATA", error.message, error.hint) from error
+    if not stored:
+        raise UsageError("EK-DATA", f"{path} holds no arrays", "save it with numpy.savez(FILE, NAME=array)")
+    arrays = _numbers(path.name, {DEFAULT_INPUT: next(iter(stored.values()))} if len(stored) == 1 else stored)
+    return {name: single("EK-DATA", f"{path.name}'s {name!r}", array) for name, array in arrays.items()}
 
 
-def _single(array: np.ndarray) -> np.ndarray:
-    """*array*, in single precision if it is in double, which numpy makes by default and no device computes in."""
-    return array.astype(np.float32) if array.dtype == np.float64 else array
+def _numbers(what: str, inputs: Mapping[Any, Any]) -> Arrays:
+    """*inputs* as arrays of numbers, under names that a tensor may have."""
+    arrays: Arrays = {}
+    for given, value in inputs.items():
+        name = tensor_name(given, DEFAULT_INPUT)
+        if name in arrays:
+            raise UsageError("EK-DATA", f"{what} names two inputs {name!r}", "give each input a name of its own")
+        shown = f"{what}'s {name!r}" if len(inputs) > 1 else what
+        arrays[name] = plain("EK-DATA", shown, value)
+    return arrays
 
 
 def check_inputs(name: str, inputs: Arrays) -> None:
-    """Raise `UsageError` unless *inputs* are numbers, finite, not empty and of one length."""
-    lengths = {key: len(array) if array.ndim else 0 for key, array in inputs.items()}
-    if not inputs or not all(lengths.values()):
+    """Raise `UsageError` unless *inputs*, which are numbers, are finite, not empty and of one length."""
+    for key, array in inputs.items():
+        if array.ndim == 0:
+            raise UsageError("EK-DATA", f"the {name} data's {key!r} is one number, not samples", "samples come first")
+    lengths = {key: len(array) for key, array in inputs.items()}
+    if not inputs or not all(array.size for array in inputs.values()):
         raise UsageError("EK-DATA", f"the {name} data is empty", "it has to hold at least one sample")
     if len(set(lengths.values())) > 1:
         raise UsageError(
             "EK-DATA", f"the {name} data's inputs differ in length: {lengths}", "one row per sample in each"
         )
-    for key, array in inputs.items():
-        if array.dtype.kind not in "fiub":
-            raise UsageError(
-                "EK-DATA", f"the {name} data's {key!r} holds {array.dtype}, not numbers", "use numeric arrays"
-            )
+    for array in inputs.values():
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             bad = int(np.argmin(np.isfinite(array).reshape(len(array), -1).all(axis=1)))
             raise UsageError(
@@ -141,17 +163,9 @@ def _read(root: Path, name: str, reference: str) -> tuple[Arrays, np.ndarray | N
         what = file
         value = (arrays["x"], arrays["y"]) if {"x", "y"} <= arrays.keys() else arrays
     inputs, labels = value if isinstance(value, tuple) and len(value) == 2 else (value, None)
-    if not isinstance(inputs, Mapping):
-        inputs = {DEFAULT_INPUT: inputs}
-    try:
-        arrays = {str(key): np.asarray(array) for key, array in inputs.items()}
-        labels = None if labels is None else np.asarray(labels)
-    except ValueError as error:
-        raise UsageError(
-            "EK-DATA", f"{what} gave samples of different shapes", "every sample needs one shape"
-        ) from error
+    arrays = _numbers(what, inputs if isinstance(inputs, Mapping) else {DEFAULT_INPUT: inputs})
     check_inputs(name, arrays)
-    return arrays, labels
+    return arrays, None if labels is None else plain("EK-DATA", f"the labels of {what}", labels)
 
 
 def _check_labels(name: str, labels: np.ndarray, samples: int, classes: int) -> None:
@@ -169,12 +183,27 @@ def _check_labels(name: str, labels: np.ndarray, samples: int, classes: int) -> 
 
 def _preprocess(name: str, inputs: Arrays, process: Preprocessing | None) -> Arrays:
     if process is None:
-        return {key: _single(array) for key, array in inputs.items()}
+        return {key: single("EK-DATA", f"the {name} data's {key!r}", array) for key, array in inputs.items()}
     if len(inputs) != 1:
         raise UsageError(
             "EK-DATA", f"[preprocessing] needs one input, the {name} data has {len(inputs)}", "prepare it in data.py"
         )
     return {key: process.apply_batch(array) for key, array in inputs.items()}
+
+
+def _check_alike(sets: Mapping[str, Arrays]) -> None:
+    """Raise `UsageError` unless all sets have the same inputs, of one shape for a sample."""
+    expected = sets["evaluation"]
+    for name, inputs in sets.items():
+        if inputs.keys() != expected.keys():
+            message = f"the {name} data's inputs are {', '.join(inputs)}, the evaluation data's {', '.join(expected)}"
+            raise UsageError("EK-DATA", message, "give them the same names in all sets")
+        for key, array in inputs.items():
+            if array.shape[1:] != expected[key].shape[1:]:
+                shapes = f"{list(array.shape[1:])}, the evaluation data's {list(expected[key].shape[1:])}"
+                raise UsageError(
+                    "EK-DATA", f"samples of the {name} data have the shape {shapes}", "give them one shape"
+                )
 
 
 _Sets = Mapping[str, tuple[Arrays, np.ndarray | None]]

@@ -9,6 +9,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from edgekit.errors import UsageError
+from edgekit.foreign import foreign
+from edgekit.names import MOST_LABEL_CHARACTERS, is_label, tensor_name
 from edgekit.pipeline.cache import tree_digest
 from edgekit.pipeline.data import check_inputs, read_array_file
 from edgekit.pipeline.project import (
@@ -154,6 +156,9 @@ def find_origin(path: str, calibration: str | None = None, trust: bool = False) 
         return _of_project(load_project(place), trust)
     kind = _kind(place, factory)
     if kind is None:
+        known = foreign(place)
+        if known is not None:
+            raise UsageError("EK-ARGUMENT", f"{path} is {known.what}, which edgekit build does not take", known.hint)
         raise UsageError(
             "EK-ARGUMENT",
             f"{path} is neither a project nor a model file",
@@ -171,7 +176,7 @@ def find_origin(path: str, calibration: str | None = None, trust: bool = False) 
         if factory is not None:  # a model file says itself what goes in
             inputs = tuple(TensorSpec(key, (1, *array.shape[1:]), array.dtype.name) for key, array in arrays.items())
     return Origin(
-        name=place.stem,
+        name=tensor_name(place.stem, "model"),
         path=place,
         source=SourceSpec(kind, str(place), factory, inputs=inputs, trust=trust),
         digest=tree_digest([place] if factory is None else place.parent.glob("*.py")),
@@ -197,11 +202,10 @@ def _of_project(project: Project, trust: bool) -> Origin:
         file, factory = model.file, None
         found = _kind(directory / file, None)
         if found is None:
-            raise UsageError(
-                "EK-PROJECT",
-                f"{project.file}: model.file {file!r} is no model file",
-                "use .pt2, .keras or a SavedModel folder",
-            )
+            known = foreign(directory / file)
+            what = "no model file" if known is None else f"{known.what}, which edgekit build does not take"
+            hint = "use .pt2, .keras or a SavedModel folder" if known is None else known.hint
+            raise UsageError("EK-PROJECT", f"{project.file}: model.file {file!r} is {what}", hint)
         kind = found
     weights = None if model.weights is None else str(directory / model.weights)
     named = [file, *(name for name in (model.weights, *project.data.files) if name is not None)]
@@ -227,8 +231,24 @@ def _own_files(directory: Path) -> list[Path]:
 
 
 def _labels(project: Project) -> tuple[str, ...]:
+    """The names of the classes: their places are the numbers of the classes, so that none may be lost.
+
+    Raises:
+        UsageError: ``EK-DATA``, naming the one that is no name.
+    """
     labels = project.data.labels
-    if not isinstance(labels, str):
-        return labels
-    lines = (project.directory / labels).read_text(encoding="utf-8").splitlines()
-    return tuple(line.strip() for line in lines if line.strip())
+    if isinstance(labels, str):
+        file = project.directory / labels
+        try:
+            text = file.read_text(encoding="utf-8-sig")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError("EK-DATA", f"{file} cannot be read as UTF-8 text", "one class name a line") from error
+        places, names = f"{labels}:{{}}", [line.strip() for line in text.rstrip().split("\n")]
+    else:
+        places, names = "data.labels, name {}", list(labels)
+    for number, name in enumerate(names, 1):
+        if not is_label(name):
+            what = "is empty" if not name else f"is no name of a class: {name[:60]!r}"
+            hint = f"one line of up to {MOST_LABEL_CHARACTERS} printable characters for each class, in their order"
+            raise UsageError("EK-DATA", f"{places.format(number)} {what}", hint)
+    return tuple(names)

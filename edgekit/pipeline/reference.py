@@ -3,47 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from edgekit.errors import UsageError
 from edgekit.fidelity import near_constant
-from edgekit.pipeline.data import load_arrays, save_arrays
-from edgekit.pipeline.sources import SourceSpec, open_source
+from edgekit.numbers import fit
+from edgekit.pipeline.data import Arrays, load_arrays, save_arrays
+from edgekit.pipeline.sources import Source, SourceSpec, open_source
+from edgekit.pipeline.sources.samples import check_fit
 
 
 def describe(*, source: Mapping[str, Any]) -> dict[str, Any]:
     """The source model's signature and size; a task for a worker of its framework."""
-    opened = open_source(SourceSpec.from_json(source))
-    return {
-        "framework": opened.framework,
-        "signature": opened.signature.to_json(),
-        "parameter_count": opened.parameter_count,
-    }
+    return _facts(open_source(SourceSpec.from_json(source)))
 
 
-def measure(*, source: Mapping[str, Any], samples: str, outputs: str) -> dict[str, Any]:
-    """Run the source model over the samples in *samples* and keep its outputs; a task for a worker.
+def measure(*, source: Mapping[str, Any], samples: str, calibration: str, directory: str) -> dict[str, Any]:
+    """Look whether files can do what the source model does, run it over *samples*, and keep its outputs; a task.
+
+    Args:
+        samples, calibration: Files that `edgekit.pipeline.data.save_arrays` wrote, by the data's names.
+        directory: Takes ``outputs.npz``; ``sample.npz``, one sample as the signature has it; and, where names, order or
+            types of the data are not the signature's, ``evaluation.npz`` and ``calibration.npz`` as it has them.
 
     Returns:
-        What `describe` returns.
+        What `describe` returns, and ``fitted``: whether the data were written anew.
 
     Raises:
         UsageError: ``EK-UNTRAINED`` when outputs hardly depend on the input, ``EK-DATA`` when data and
-            model do not fit, ``EK-SOURCE`` when outputs are not finite.
+            model do not fit, ``EK-SOURCE`` when no file can do what the model does, or outputs are not finite.
     """
-    opened = open_source(SourceSpec.from_json(source))
-    inputs, _ = load_arrays(samples)
-    for spec in opened.signature.inputs:
-        given = inputs.get(spec.name)
-        if given is None or given.shape[1:] != spec.shape[1:]:
-            shown = "nothing" if given is None else f"samples of shape {list(given.shape[1:])}"
-            raise UsageError(
-                "EK-DATA",
-                f"the model's input {spec.name!r} takes {list(spec.shape[1:])}, the data gives {shown}",
-                "check preprocessing.layout and the shapes that data.py returns",
-            )
+    out = Path(directory)
+    given, labels = load_arrays(samples)
+    sample = out / "sample.npz"
+    save_arrays(sample, {name: array[:1] for name, array in given.items()})
+    opened = open_source(replace(SourceSpec.from_json(source), sample=str(sample)))
+    inputs = _fitted(opened, given, "evaluation")
+    opened.check(inputs)
     results = opened.predict(inputs)
     for name, array in results.items():
         if not np.isfinite(array).all():
@@ -54,9 +54,36 @@ def measure(*, source: Mapping[str, Any], samples: str, outputs: str) -> dict[st
             "the source model's outputs hardly depend on its input, so no comparison would mean anything",
             "train it first, or load trained weights with model.weights",
         )
-    save_arrays(outputs, results)
+    save_arrays(out / "outputs.npz", results)
+    save_arrays(sample, {name: array[:1] for name, array in inputs.items()})
+    drawn = load_arrays(calibration)[0]
+    fitted = not _is_fit(opened, given) or not _is_fit(opened, drawn)
+    if fitted:
+        save_arrays(out / "evaluation.npz", inputs, labels)
+        save_arrays(out / "calibration.npz", _fitted(opened, drawn, "calibration"))
+    return {**_facts(opened), "fitted": fitted}
+
+
+def _facts(opened: Source) -> dict[str, Any]:
     return {
         "framework": opened.framework,
         "signature": opened.signature.to_json(),
         "parameter_count": opened.parameter_count,
+    }
+
+
+def _is_fit(opened: Source, data: Arrays) -> bool:
+    """Whether *data* have the signature's names, in its order, and its types."""
+    return [(name, array.dtype.name) for name, array in data.items()] == [
+        (spec.name, spec.dtype) for spec in opened.signature.inputs
+    ]
+
+
+def _fitted(opened: Source, data: Arrays, name: str) -> Arrays:
+    """*data* by the signature's names, and of its types."""
+    specs, names = opened.signature.inputs, opened.data_names
+    check_fit(specs, names, data)
+    return {
+        spec.name: fit("EK-DATA", f"the {name} data's {given!r}", data[given], spec.dtype)
+        for spec, given in zip(specs, names, strict=True)
     }

@@ -18,6 +18,7 @@ from edgekit.pipeline.data import DEFAULT_INPUT, load_arrays, read_array_file, s
 from edgekit.pipeline.metric import Score, scorer
 from edgekit.pipeline.origin import Origin
 from edgekit.pipeline.sources import SourceSpec
+from edgekit.pipeline.sources.samples import made_up
 from edgekit.pipeline.stages import Stages
 from edgekit.tensors import Signature, TensorSpec
 
@@ -123,7 +124,13 @@ class _Maker:
             "data",
             origin.name,
             key={"origin": origin.digest, "arguments": arguments, "versions": versions(["numpy", "pillow", *requires])},
-            code=("pipeline/data.py", "pipeline/sources/python_file.py", "runtime/preprocess.py"),
+            code=(
+                "pipeline/data.py",
+                "pipeline/sources/python_file.py",
+                "runtime/preprocess.py",
+                "names.py",
+                "numbers.py",
+            ),
             function="edgekit.pipeline.data:prepare",
             family=self._origin.family,
             arguments=lambda directory: {**arguments, "project": str(origin.directory), "directory": str(directory)},
@@ -170,36 +177,28 @@ class _Maker:
 
     def _bare(self) -> Reference:
         origin = self._origin
-        described = self._stages.run(
-            "describe",
-            origin.name,
-            key={
-                "model": origin.model_key,
-                "inputs": [spec.to_json() for spec in origin.source.inputs],
-                "versions": self._versions,
-            },
-            code=("pipeline/sources", "pipeline/reference.py"),
-            function="edgekit.pipeline.reference:describe",
-            family=self._origin.family,
-            arguments=lambda directory: {"source": origin.source.to_json()},
-            failure="EK-SOURCE",
-        )
-        signature = Signature.from_json(described.record["signature"])
-        given = None if origin.calibration is None else file_digest(origin.calibration)
+        own = origin.source.inputs or self._described().inputs  # a factory's module does not say what goes in
 
         def samples(directory: Path) -> Mapping[str, Any]:
             arrays = (
-                _random_inputs(signature)
+                made_up(own, _RANDOM_SAMPLES)
                 if origin.calibration is None
-                else _named(read_array_file(origin.calibration), signature)
+                else _named(read_array_file(origin.calibration), own)
             )
             for name in ("evaluation", "calibration"):
                 save_arrays(directory / f"{name}.npz", arrays)
             count = len(next(iter(arrays.values())))
-            specs = [spec.to_json() for spec in signature.inputs]
-            return {"inputs": specs, "samples": {"evaluation": count, "calibration": count}}
+            specs = [TensorSpec(name, (1, *array.shape[1:]), array.dtype.name) for name, array in arrays.items()]
+            return {
+                "inputs": [spec.to_json() for spec in specs],
+                "samples": {"evaluation": count, "calibration": count},
+            }
 
-        key = {"signature": signature.to_json(), "given": given, "code": code_digest("pipeline/references.py")}
+        key = {
+            "inputs": [spec.to_json() for spec in own],
+            "given": None if origin.calibration is None else file_digest(origin.calibration),
+            "code": code_digest("pipeline/references.py", "pipeline/data.py", "names.py", "numbers.py"),
+        }
         data = self._stages.cache.stage("samples", key, samples)
         return self._measure(
             _with_inputs(origin.source, data.record["inputs"]),
@@ -210,6 +209,24 @@ class _Maker:
             random=origin.calibration is None,
             training=None,
         )
+
+    def _described(self) -> Signature:
+        """What a model file says of itself."""
+        origin = self._origin
+        described = self._stages.run(
+            "describe",
+            origin.name,
+            key={
+                "model": origin.model_key,
+                "versions": self._versions,
+            },
+            code=("pipeline/sources", "pipeline/reference.py", "names.py"),
+            function="edgekit.pipeline.reference:describe",
+            family=self._origin.family,
+            arguments=lambda directory: {"source": origin.source.to_json()},
+            failure="EK-SOURCE",
+        )
+        return Signature.from_json(described.record["signature"])
 
     def _measure(
         self,
@@ -226,30 +243,33 @@ class _Maker:
             "reference",
             origin.name,
             key={"model": model, "data": data.digest, "versions": self._versions},
-            code=("pipeline/sources", "pipeline/reference.py"),
+            code=("pipeline/sources", "pipeline/reference.py", "names.py", "numbers.py"),
             function="edgekit.pipeline.reference:measure",
             family=self._origin.family,
             arguments=lambda directory: {
                 "source": source.to_json(),
                 "samples": data.path("evaluation.npz"),
-                "outputs": str(directory / "outputs.npz"),
+                "calibration": data.path("calibration.npz"),
+                "directory": str(directory),
             },
             failure="EK-SOURCE",
         )
-        samples, outputs = Path(data.path("evaluation.npz")), Path(entry.path("outputs.npz"))
+        fitted = entry if entry.record["fitted"] else data
+        samples, outputs = Path(fitted.path("evaluation.npz")), Path(entry.path("outputs.npz"))
+        signature = Signature.from_json(entry.record["signature"])
         inputs, labels = load_arrays(samples)
         score = scorer(origin.metric, origin.directory, labels)
         results, _ = load_arrays(outputs)
         accuracy = score(results)
         return Reference(
-            source=source,
+            source=replace(source, inputs=signature.inputs, sample=entry.path("sample.npz")),
             digest=hashlib.sha256(canonical_json({"model": model, "reference": entry.digest})).hexdigest(),
             framework=entry.record["framework"],
-            signature=Signature.from_json(entry.record["signature"]),
+            signature=signature,
             parameter_count=entry.record["parameter_count"],
             samples=samples,
             outputs=outputs,
-            calibration=None if calibration_origin is None else Path(data.path("calibration.npz")),
+            calibration=None if calibration_origin is None else Path(fitted.path("calibration.npz")),
             calibration_origin=calibration_origin,
             random=random,
             training=None if training is None else training.record,
@@ -277,23 +297,10 @@ def _check_samples(inputs: Mapping[str, np.ndarray]) -> np.ndarray:
     return np.linspace(0, available - 1, count).round().astype(int)
 
 
-def _random_inputs(signature: Signature) -> dict[str, np.ndarray]:
-    """Samples for a model that came without data: normal floats, small whole numbers, in the signature's shape."""
-    generator = np.random.default_rng(0)
-    arrays = {}
-    for spec in signature.inputs:
-        shape = (_RANDOM_SAMPLES, *spec.shape[1:])
-        numbers = (
-            generator.standard_normal(shape) if np.dtype(spec.dtype).kind == "f" else generator.integers(0, 2, shape)
-        )
-        arrays[spec.name] = numbers.astype(spec.dtype)
-    return arrays
-
-
-def _named(arrays: dict[str, np.ndarray], signature: Signature) -> dict[str, np.ndarray]:
+def _named(arrays: dict[str, np.ndarray], own: Sequence[TensorSpec]) -> dict[str, np.ndarray]:
     """The only array of a file goes to the model's only input, whatever it is called."""
-    if arrays.keys() == {DEFAULT_INPUT} and len(signature.inputs) == 1:
-        return {signature.inputs[0].name: arrays[DEFAULT_INPUT]}
+    if arrays.keys() == {DEFAULT_INPUT} and len(own) == 1:
+        return {own[0].name: arrays[DEFAULT_INPUT]}
     return arrays
 
 

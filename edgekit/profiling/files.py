@@ -9,6 +9,7 @@ from pathlib import Path
 
 from edgekit.bundle import canonical_json, replacing
 from edgekit.errors import UsageError
+from edgekit.foreign import foreign
 from edgekit.runtime.profiler.records import Profile
 
 
@@ -25,6 +26,9 @@ def read_profile(path: str | Path) -> Profile:
     except OSError as error:
         raise UsageError("EK-MISSING-FILE", f"cannot read {path}: {error.strerror}", hint) from error
     except (ValueError, RecursionError) as error:
+        known = foreign(path)
+        if known is not None and path.suffix.lower() != ".json":
+            raise UsageError("EK-ARGUMENT", f"{path} is {known.what}, not a profile", hint) from error
         raise UsageError("EK-ARGUMENT", f"{path} is not JSON: {error}", hint) from error
     try:
         profile = Profile.from_json(value)

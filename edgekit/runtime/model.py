@@ -270,9 +270,13 @@ def _one(run: Callable[[list[np.ndarray]], list[np.ndarray]]) -> Callable[[np.nd
 
 
 def _checked(array: Any, spec: TensorSpec, dtype: np.dtype[Any]) -> np.ndarray:
-    """*array* as a plain one, when it has the shape and dtype of *spec*, byte order included."""
-    if not isinstance(array, _ndarray) or array.shape != spec.shape or array.dtype != dtype or _is_masked(array):
+    """*array* as a plain one of this machine's byte order, when it has the shape and dtype of *spec*."""
+    if not isinstance(array, _ndarray) or array.shape != spec.shape or _is_masked(array):
         raise _misfit(spec, array)
+    if array.dtype != dtype:
+        if array.dtype.newbyteorder("=") != dtype:
+            raise _misfit(spec, array)
+        array = array.astype(dtype)
     return array.view(_ndarray)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from edgekit.bundle import Bundle
 from edgekit.errors import BundleError, UsageError
+from edgekit.numbers import fit, plain
 from edgekit.runtime.preprocess import Preprocessing, read_arrays, read_sample
 from edgekit.tensors import Signature, TensorSpec
 
@@ -52,8 +53,8 @@ def prepare(sample: Any, signature: Signature, preprocessing: Preprocessing | No
 def ready_inputs(source: Path, signature: Signature, preprocessing: Preprocessing | None) -> dict[str, np.ndarray]:
     """The input tensors, by name, from the file *source*.
 
-    Arrays in a ``.npy`` or ``.npz`` that already have the signature's shapes and dtypes are taken as they are;
-    everything else is a raw sample (see `prepare`).
+    Arrays in a ``.npy`` or ``.npz`` that already have the signature's shapes, and dtypes that lose nothing but
+    precision, are ready; everything else is a raw sample (see `prepare`).
 
     Raises:
         UsageError: ``EK-MISSING-FILE``, ``EK-INPUT``, or ``EK-MISSING-PACKAGE`` for an image without Pillow.
@@ -66,8 +67,8 @@ def ready_inputs(source: Path, signature: Signature, preprocessing: Preprocessin
     arrays = read_arrays(source)
     if len(specs) == 1 and len(arrays) == 1:
         arrays = {specs[0].name: next(iter(arrays.values()))}
-    if all(spec.name in arrays and _fits(arrays[spec.name], spec) for spec in specs):
-        return {spec.name: arrays[spec.name] for spec in specs}
+    if all(spec.name in arrays and _is_ready(arrays[spec.name], spec, preprocessing) for spec in specs):
+        return {spec.name: _fitted(arrays[spec.name], spec) for spec in specs}
     return prepare(arrays, signature, preprocessing)
 
 
@@ -86,28 +87,33 @@ def by_name(inputs: Any, signature: Signature) -> Mapping[str, Any]:
     return inputs
 
 
-def _fits(array: np.ndarray, spec: TensorSpec) -> bool:
-    return array.shape == spec.shape and array.dtype == np.dtype(spec.dtype)
+def _is_ready(array: np.ndarray, spec: TensorSpec, preprocessing: Preprocessing | None) -> bool:
+    """Whether *array* is an input tensor. Where samples are preprocessed, bytes of that shape may be a raw one."""
+    same = array.dtype.newbyteorder("=") == np.dtype(spec.dtype) or preprocessing is None
+    return array.shape == spec.shape and same
+
+
+def _fitted(array: Any, spec: TensorSpec) -> np.ndarray:
+    what = f"input {spec.name!r}"
+    return fit("EK-INPUT", what, plain("EK-INPUT", what, array), spec.dtype)
 
 
 def _prepared(sample: Any, spec: TensorSpec, preprocessing: Preprocessing | None) -> np.ndarray:
     if isinstance(sample, (str, Path)):
         sample = read_sample(sample, _channels(spec, preprocessing))
     if preprocessing is not None:
-        array = preprocessing.apply(sample, len(spec.shape) - 1)
+        array = preprocessing.apply(plain("EK-INPUT", f"input {spec.name!r}", sample), len(spec.shape) - 1)
     else:
-        array = np.asarray(sample)
-        if np.can_cast(array.dtype, spec.dtype, "same_kind"):
-            array = array.astype(spec.dtype)
+        array = plain("EK-INPUT", f"input {spec.name!r}", sample)
     if spec.shape != ():  # a number has no batch axis
         array = np.ascontiguousarray(array)[None]
-    if not _fits(array, spec):
+    if array.shape != spec.shape:
         raise UsageError(
             "EK-INPUT",
             f"the sample became {array.dtype}{list(array.shape)}, the model takes {spec.dtype}{list(spec.shape)}",
             "a raw sample has no batch axis and the shape of the training data",
         )
-    return array
+    return _fitted(array, spec)
 
 
 def _channels(spec: TensorSpec, preprocessing: Preprocessing | None) -> int | None:

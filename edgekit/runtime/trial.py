@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from edgekit import npz
 from edgekit.errors import EdgekitError, UsageError, from_json
 from edgekit.runtime import environments
 from edgekit.runtime.engines import engine as find_engine
@@ -86,8 +87,7 @@ def run_trial(
         rows = _run_all(session, arrays, engine, report)
         columns = zip(specs.outputs, zip(*rows, strict=True), strict=True)
         stacked = {spec.name: np.concatenate(column)[: len(given)] for spec, column in columns}
-        with Path(outputs).open("wb") as stream:
-            np.savez(stream, **stacked)  # type: ignore[arg-type]
+        npz.save(outputs, stacked)
         first = arrays[0]
         timing = latency_ms(time_calls(lambda: session.run(first), samples)) if samples else None
     finally:

@@ -79,6 +79,13 @@ def test_several_inputs_are_named(tmp_path: Path) -> None:
         ("return np.ones((3, 2)), np.arange(2)", "3 samples but 2 labels"),
         ("return np.ones((4, 2)), np.arange(4)", "labels run from 0 to 3, but data.labels names 3 classes"),
         ("return np.array(['a', 'b', 'c']), np.arange(3)", "not numbers"),
+        ("return np.ones((3, 2)), np.array(['a', 'b', 'c'])", "the labels of data.py:evaluation\\(\\) holds text"),
+        ("return np.ma.masked_array(np.ones((3, 2)), np.eye(3)[:, :2]), np.arange(3)", "has masked values"),
+        ("return np.array([{}, {}, {}]), np.arange(3)", "holds Python objects"),
+        ("return np.float32(3), np.arange(1)", "is one number, not samples"),
+        ("return np.ones((3, 0)), np.arange(3)", "is empty"),
+        ("return np.full((3, 2), 1e300), np.arange(3)", "more than float32 has"),
+        ("return {'a\\n': np.ones(3), 'a ': np.ones(3)}, np.arange(3)", "names two inputs 'a'"),
         ("return [[1, 2], [3]], np.arange(2)", "different shapes"),
         ("return {'a': np.ones(3), 'b': np.ones(2)}, np.arange(3)", "differ in length"),
         ("raise ValueError('lost the disk')", "lost the disk"),
@@ -88,6 +95,39 @@ def test_what_is_wrong_with_data_is_said_in_one_line(tmp_path: Path, body: str, 
     with pytest.raises(UsageError, match=says) as caught:
         run(project(tmp_path, f"def evaluation():\n    {body}\n"), train=None, calibration=None)
     assert "\n" not in caught.value.message and caught.value.hint
+
+
+def test_an_input_may_be_called_labels_or_file(tmp_path: Path) -> None:
+    body = "def evaluation():\n    return {'labels': np.ones((3, 2)), 'file': np.zeros((3, 5))}, np.array([2, 0, 1])\n"
+    record = run(project(tmp_path, body), train=None, calibration=None)
+    assert [spec["name"] for spec in record["inputs"]] == ["labels", "file"]
+    inputs, labels = load_arrays(tmp_path / "out" / "evaluation.npz")
+    assert {name: array.shape for name, array in inputs.items()} == {"labels": (3, 2), "file": (3, 5)}
+    assert labels is not None and labels.tolist() == [2, 0, 1]
+    drawn, none = load_arrays(tmp_path / "out" / "calibration.npz")
+    assert list(drawn) == ["labels", "file"] and none is None
+
+
+@pytest.mark.parametrize("dtype", [">f4", "f2", "f8", ">f8", "g"])
+def test_floats_of_any_width_and_byte_order_are_single(tmp_path: Path, dtype: str) -> None:
+    body = f"def evaluation():\n    return np.arange(6).reshape(3, 2).astype('{dtype}'), np.arange(3)\n"
+    record = run(project(tmp_path, body), train=None, calibration=None)
+    assert record["inputs"][0]["dtype"] == "float32"
+    inputs, _ = load_arrays(tmp_path / "out" / "evaluation.npz")
+    np.testing.assert_array_equal(inputs["input"], np.arange(6).reshape(3, 2))
+
+
+@pytest.mark.parametrize(
+    ("train", "says"),
+    [
+        ("{'b': np.ones((3, 2))}", "inputs are b, the evaluation data's a"),
+        ("{'a': np.ones((3, 4))}", r"the shape \[4\]"),
+    ],
+)
+def test_sets_of_different_inputs_are_refused(tmp_path: Path, train: str, says: str) -> None:
+    body = "def evaluation():\n    return {'a': np.ones((3, 2))}, np.arange(3)\n"
+    with pytest.raises(UsageError, match=says):
+        run(project(tmp_path, f"{body}def train():\n    return {train}, np.arange(3)\n"))
 
 
 def test_calibration_from_a_set_that_is_not_there(tmp_path: Path) -> None:

@@ -63,3 +63,41 @@ def test_what_does_not_become_the_models_input_is_refused(tmp_path: Path) -> Non
     (tmp_path / "text.txt").write_text("1 2 3")
     with pytest.raises(UsageError, match=r"cannot read text\.txt"):
         ready_inputs(tmp_path / "text.txt", ONE, None)
+
+
+@pytest.mark.parametrize("dtype", [">f4", ">f8", "f8", "f2", "i8", ">i2", "u1"])
+def test_ready_numbers_of_any_type_and_byte_order_are_the_same_input(tmp_path: Path, dtype: str) -> None:
+    ready = np.array([[1, 2, 3]], dtype)
+    for given in (ready, np.asfortranarray(ready)):
+        taken = ready_inputs(_saved(tmp_path / "x.npy", any=given), ONE, None)["x"]
+        assert taken.dtype == np.float32 and taken.dtype.isnative
+        np.testing.assert_array_equal(taken, [[1, 2, 3]])
+        np.testing.assert_array_equal(prepare(given[0], ONE, None)["x"], [[1, 2, 3]])
+
+
+@pytest.mark.parametrize("process", [None, HALF])
+@pytest.mark.parametrize(
+    ("sample", "says"),
+    [
+        (np.ma.masked_array([1.0, 2, 3], [0, 1, 0]), "has masked values"),
+        (np.array([1j, 2, 3]), "holds complex numbers"),
+        (np.array([1, "a", None], object), "holds Python objects"),
+        (np.array([(1, 2.0)] * 3, "i4,f4"), "holds records"),
+        ([[1, 2], [3]], "different shapes"),
+    ],
+)
+def test_a_sample_of_something_else_than_numbers_is_said(process: Preprocessing | None, sample: Any, says: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        prepare(sample, ONE, process)
+    assert caught.value.code == "EK-INPUT" and caught.value.hint
+    assert caught.value.message.startswith("input 'x'") and says in caught.value.message
+
+
+def test_whole_numbers_that_do_not_fit_are_not_wrapped_around() -> None:
+    small = Signature((TensorSpec("ids", (1, 2), "int32"),), OUTPUT)
+    np.testing.assert_array_equal(prepare([5, 6], small, None)["ids"], [[5, 6]])
+    for wrong in ([1 << 40, 0], [0.0, 1.0]):
+        with pytest.raises(UsageError, match="the model takes int32"):
+            prepare(wrong, small, None)
+    with pytest.raises(UsageError, match="more than float32 has"):
+        prepare([1e300, 0, 0], ONE, None)

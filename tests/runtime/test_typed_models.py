@@ -60,6 +60,7 @@ def coder_bundle(models: TypedModels, small_bundle: Path) -> Path:
         methods={name: exported.signature for name, exported in facts.items()},
         preprocessing=None,
         labels=(),
+        class_scores=None,
         variants=tuple(variants),
         checks={"inputs": {}, "outputs": {}},
     )

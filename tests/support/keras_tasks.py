@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from support import odd_keras
 
 from edgekit.errors import EdgekitError
 from edgekit.fidelity import snr_db
@@ -39,6 +40,7 @@ def tensorflow_facts(directory: str) -> dict[str, Any]:
         "python_file": open_python_file(folder),
         "saved_model": open_saved_model(folder),
         "exports": {**export_models(folder), "refusal": refuse_export(folder)},
+        "odd": odd_keras.facts(folder),
     }
 
 
@@ -217,9 +219,15 @@ def refuse_export(folder: Path) -> dict[str, Any]:
 
 def torch_facts(directory: str, names: list[str]) -> dict[str, Any]:
     """Everything the tests want from PyTorch, about the models that `tensorflow_facts` left in *directory*."""
+    import keras
+
+    stock_order = keras.tree.flatten({"b": {"d": 1, "c": 2}, "a": 0})  # before edgekit mends it
     models = rebuild_models(directory, names)
     own = Path(directory) / "own.py"
+    levels = opened("keras", Path(directory) / "dict.keras")
     return {
+        "stock_order": stock_order,
+        "dict": [spec.name for spec in levels.signature.outputs],
         "models": models,
         "own_layer": refusal(opened("keras", own, factory="build", weights=f"{directory}/own.keras").torch_module),
         "tensorflow_imported": any(key.partition(".")[0] == "tensorflow" for key in sys.modules),

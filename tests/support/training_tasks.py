@@ -73,7 +73,7 @@ def prepare(folder: Path, framework: str, label: Callable[[np.ndarray], np.ndarr
         images, labels = digits["x"][order].astype(np.float32) / 255, digits["y"][order]
     images = images[:, None] if framework == "torch" else images[..., None]
     for name, part in (("train", slice(0, 480)), ("evaluation", slice(480, None))):
-        save_arrays(folder / f"{name}.npz", {"input": images[part], "labels": label(labels[part])})
+        save_arrays(folder / f"{name}.npz", {"input": images[part]}, label(labels[part]))
 
 
 def run(

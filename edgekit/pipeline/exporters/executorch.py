@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch.fx import GraphModule
+from torch.fx.node import map_aggregate
 from torch.utils import _pytree as pytree
 from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 from torchao.quantization.pt2e.quantizer import Quantizer
@@ -52,11 +53,11 @@ def export(
             "EK-UNSUPPORTED", f".pte has no recipe {recipe} ({backend})", f"it has {', '.join(known)}"
         )
     opened = open_source(SourceSpec.from_json(source))
-    examples = example_inputs(opened.signature)
+    examples = example_inputs(opened)
     emit(kind="step", step="exporting")
     module = opened.torch_module()
     if recipe == "fp16" and backend == "xnnpack":
-        module = HalfInside(module)
+        module = HalfInside(torch.export.export(module, examples).module(check_guards=False))
     graph_module = torch.export.export(module, examples).module()
     fold_pads(graph_module)
     rewrite_pools(graph_module)
@@ -80,10 +81,16 @@ def quantize(
 
 
 class HalfInside(torch.nn.Module):
-    """A module that computes in half precision between float32 inputs and outputs."""
+    """An exported module that computes in half precision between float32 inputs and outputs.
 
-    def __init__(self, module: torch.nn.Module):
+    What converts to float32 in it, as a model does that takes bytes, converts to half precision too.
+    """
+
+    def __init__(self, module: GraphModule):
         super().__init__()
+        for node in module.graph.nodes:
+            node.args, node.kwargs = (map_aggregate(given, _halved) for given in (node.args, node.kwargs))
+        module.recompile()
         self.module = module.half()
 
     def forward(self, *inputs: torch.Tensor) -> Any:
@@ -91,3 +98,7 @@ class HalfInside(torch.nn.Module):
         return pytree.tree_map(
             lambda tensor: tensor.float() if tensor.is_floating_point() else tensor, self.module(*halves)
         )
+
+
+def _halved(argument: Any) -> Any:
+    return torch.float16 if argument is torch.float32 else argument

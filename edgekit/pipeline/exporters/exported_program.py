@@ -62,7 +62,7 @@ def float_program(
     emit(kind="step", step="exporting")
     module, signature = opened.torch_module(), opened.signature.batched(batch)
     with torch.no_grad():  # a module's own no_grad() is then no operator of the program
-        program = torch.export.export(module, example_inputs(signature))
+        program = torch.export.export(module, example_inputs(opened, batch))
     for part in program.graph_module.modules():
         for node in part.graph.nodes if isinstance(part, GraphModule) else ():
             node.meta = {"val": node.meta["val"]} if "val" in node.meta else {}

@@ -17,6 +17,7 @@ from ai_edge_quantizer.quantizer import Quantizer
 from ai_edge_quantizer.utils import qsv_utils, tfl_interpreter_utils
 
 from edgekit.errors import ConversionError
+from edgekit.pipeline.exporters.parameters import parameter_names
 from edgekit.pipeline.exporters.record import record
 from edgekit.pipeline.exporters.samples import calibration_samples
 from edgekit.pipeline.progress import emit
@@ -44,6 +45,8 @@ def convert(*, source: Mapping[str, Any], output: str) -> dict[str, Any]:
     import torch
     from torch.utils import _pytree as pytree
 
+    from edgekit.pipeline.exporters.tracing import example_inputs
+
     opened = open_source(SourceSpec.from_json(source))
     signature = opened.signature
     emit(kind="step", step="exporting")
@@ -61,11 +64,12 @@ def convert(*, source: Mapping[str, Any], output: str) -> dict[str, Any]:
             self.training = False  # the source is in evaluation mode; exported modules refuse eval()
 
         def forward(self, **tensors: torch.Tensor) -> dict[str, torch.Tensor]:
-            results = self.model(*(tensors[spec.name] for spec in signature.inputs))
+            results = self.model(*(tensors[name] for name in names))
             results = [results] if isinstance(results, torch.Tensor) else pytree.tree_leaves(results)
             return {spec.name: result for spec, result in zip(signature.outputs, results, strict=True)}
 
-    examples = {spec.name: torch.zeros(spec.shape, dtype=getattr(torch, spec.dtype)) for spec in signature.inputs}
+    names = parameter_names(signature.inputs)
+    examples = dict(zip(names, example_inputs(opened), strict=True))
     litert_torch.convert(Model(), sample_kwargs=examples).export(output)
     return record(("torch", "litert-torch", "litert-converter"), _MINIMUM_RUNTIME)
 
@@ -132,6 +136,7 @@ def _without_missing_tensors() -> Iterator[None]:
 
 
 def _named(samples: Iterator[dict[str, np.ndarray]], names: list[str]) -> Iterator[dict[str, np.ndarray]]:
-    """*samples* under the names that the file has for its inputs."""
+    """*samples* under the names that the file has for its inputs: the signature's, or their places in it."""
     for sample in samples:
-        yield {name: sample[name] for name in names}
+        numbered = {f"args_{number}": array for number, array in enumerate(sample.values())}
+        yield {name: sample[name] if name in sample else numbered[name] for name in names}

@@ -12,6 +12,7 @@ from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 
 from edgekit.pipeline.exporters.exported_program import float_program
 from edgekit.pipeline.exporters.record import record
+from edgekit.runtime.engines.onnxruntime import names_in_file
 
 #: Operator set 20 in IR version 10, which ONNX Runtime reads from 1.18 on
 #: (https://onnxruntime.ai/docs/reference/compatibility.html).
@@ -38,11 +39,12 @@ def export(
         ConversionError: ``EK-UNSUPPORTED``: the source has no PyTorch form, or another recipe is asked for.
     """
     program, signature = float_program("onnx", source, recipe, batch)
+    inputs, outputs = names_in_file(signature)
     converted = torch.onnx.export(
         program,
         dynamo=True,
-        input_names=[spec.name for spec in signature.inputs],
-        output_names=[spec.name for spec in signature.outputs],
+        input_names=inputs,
+        output_names=outputs,
         opset_version=_OPSET,
         verbose=False,
     )

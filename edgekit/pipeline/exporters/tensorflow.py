@@ -19,6 +19,7 @@ from tensorflow.lite.python.convert_phase import ConverterError
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from edgekit.errors import ConversionError
+from edgekit.pipeline.exporters.parameters import parameter_names
 from edgekit.pipeline.exporters.record import record
 from edgekit.pipeline.sources import SourceSpec, open_source
 from edgekit.tensors import Signature
@@ -63,7 +64,8 @@ def _freeze(opened: Any, directory: str) -> None:
     "variable != nullptr was not true".
     """
     signature: Signature = opened.signature
-    specs = [tf.TensorSpec(spec.shape, spec.dtype, name=spec.name) for spec in signature.inputs]
+    parameters = zip(parameter_names(signature.inputs), signature.inputs, strict=True)
+    specs = [tf.TensorSpec(spec.shape, spec.dtype, name=name) for name, spec in parameters]
     call = tf.function(lambda *tensors: opened.call(tensors), input_signature=specs)
     frozen = convert_variables_to_constants_v2(call.get_concrete_function(), lower_control_flow=False)
     names = [spec.name for spec in signature.outputs]

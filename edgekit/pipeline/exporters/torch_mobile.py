@@ -43,7 +43,7 @@ def export(*, source: Mapping[str, Any], recipe: str, calibration: str | None, o
     opened = open_source(SourceSpec.from_json(source))
     emit(kind="step", step="exporting")
     module = opened.torch_module()
-    examples = example_inputs(opened.signature)
+    examples = example_inputs(opened)
     if recipe == "int8":
         module = quantize(module, examples, calibration_tensors(calibration, recipe, opened.signature))
     with torch.no_grad():

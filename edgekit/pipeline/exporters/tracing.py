@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+import numpy as np
 import torch
 
 from edgekit.pipeline.exporters.samples import calibration_samples
+from edgekit.pipeline.sources import Source
+from edgekit.pipeline.sources.torch import one_thread
 from edgekit.tensors import Signature
 
 
-def example_inputs(signature: Signature) -> tuple[torch.Tensor, ...]:
-    """One zero tensor per input: tracing needs shapes and dtypes only."""
-    return tuple(torch.zeros(spec.shape, dtype=getattr(torch, spec.dtype)) for spec in signature.inputs)
+def example_inputs(source: Source, batch: int = 1) -> tuple[torch.Tensor, ...]:
+    """A sample of the user's own, *batch* times, one tensor per input: zeros are no sample of most data."""
+    return tuple(torch.from_numpy(np.repeat(array, batch, axis=0)) for array in source.example)
 
 
 def calibration_tensors(path: str | None, recipe: str, signature: Signature) -> Iterator[tuple[torch.Tensor, ...]]:
@@ -25,14 +28,8 @@ def calibration_tensors(path: str | None, recipe: str, signature: Signature) -> 
 def observe(prepared: Callable[..., Any], samples: Iterable[tuple[torch.Tensor, ...]]) -> None:
     """Run *samples* through a module with observers in it.
 
-    On one thread: a small network one sample at a time gives threads nothing to share but their waiting (ten
-    times slower on two cores that something else uses too, and exports run side by side).
+    On one thread, as exports run side by side.
     """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with torch.no_grad():
-            for sample in samples:
-                prepared(*sample)
-    finally:
-        torch.set_num_threads(threads)
+    with torch.no_grad(), one_thread():
+        for sample in samples:
+            prepared(*sample)

@@ -38,7 +38,9 @@ class SourceSpec:
         path: The file or directory.
         factory: Name of the function in *path* that makes the model; None for model files.
         weights: Trained weights: a ``state_dict`` for ``torch``, a ``.keras`` or ``.weights.h5`` file for ``keras``.
-        inputs: Specs of the inputs with batch size 1; empty when the model file says so itself.
+        inputs: Specs of the inputs with batch size 1, as the data have them; empty when there are no data yet, and the
+            model file says itself what goes in.
+        sample: ``.npz`` with a sample of the user's own, by the names of *inputs*; None without data.
         trust: Whether model files and weights may hold more than data (see `edgekit.pipeline.sources.contents`).
     """
 
@@ -47,11 +49,19 @@ class SourceSpec:
     factory: str | None = None
     weights: str | None = None
     inputs: tuple[TensorSpec, ...] = ()
+    sample: str | None = None
     trust: bool = False
 
     def with_weights(self, weights: str) -> SourceSpec:
         """The same with weights that training made here, of the project's own code."""
         return replace(self, weights=weights, trust=True)
+
+    def read_sample(self) -> dict[str, np.ndarray] | None:
+        """The arrays of *sample*."""
+        if self.sample is None:
+            return None
+        with np.load(self.sample, allow_pickle=False) as stored:
+            return {name: stored[name][:1].copy() for name in stored.files}
 
     def to_json(self) -> dict[str, Any]:
         return {**vars(self), "inputs": [spec.to_json() for spec in self.inputs]}
@@ -67,17 +77,35 @@ class Source(Protocol):
     Attributes:
         framework: ``torch``, ``keras`` or ``tensorflow``.
         signature: Inputs and outputs with batch size 1.
+        data_names: The data's name for each input of the signature.
+        example: One sample, the user's own if there are data: an array per input of the signature.
         parameter_count: Number of trained values that an exported file has to carry (weights and biases;
             batch-norm statistics are folded away).
     """
 
     framework: str
     signature: Signature
+    data_names: tuple[str, ...]
+    example: tuple[np.ndarray, ...]
     parameter_count: int
 
     def predict(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Float outputs by name for *inputs* by name, any number of samples first. One sample at a time or in
-        batches: the result does not depend on it beyond float rounding."""
+        """Outputs by name for *inputs* by the signature's names and of its dtypes, samples first.
+
+        One sample at a time, as exported files take them: what a model makes of a batch may depend on all of it.
+
+        Raises:
+            UsageError: ``EK-SOURCE``: the shape of an output depends on the sample.
+        """
+        ...
+
+    def check(self, inputs: Mapping[str, np.ndarray]) -> None:
+        """Look, on a few of *inputs*, for what no exported file can do.
+
+        Raises:
+            UsageError: ``EK-SOURCE``: the model draws random numbers, keeps a state, or computes in a way that depends
+                on the values of its input.
+        """
         ...
 
     def torch_module(self) -> torch.nn.Module:

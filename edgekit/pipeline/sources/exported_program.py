@@ -6,8 +6,10 @@ import io
 import pickle
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch.utils._pytree import TreeSpec, tree_unflatten
 
 from edgekit.errors import UsageError
 from edgekit.pipeline.sources import contents
@@ -47,7 +49,7 @@ def load_exported(path: Path, trust: bool = False) -> tuple[torch.nn.Module, lis
             raise UsageError(
                 "EK-SOURCE", f"{path.name} takes inputs that are not tensors", "export it with tensors only"
             )
-        batch, *rest = value.shape if value.ndim else (1,)
+        batch, *rest = value.shape or (0,)  # a number has no axis for samples
         fixed = all(isinstance(size, int) for size in rest)
         if not fixed or (isinstance(batch, int) and batch != 1):
             raise UsageError(
@@ -56,7 +58,20 @@ def load_exported(path: Path, trust: bool = False) -> tuple[torch.nn.Module, lis
                 "export it for one sample: a first dimension of 1 or dynamic, the others fixed",
             )
         inputs.append(TensorSpec(str(name), (1, *(int(size) for size in rest)), dtype_name(value)))
-    return module, inputs
+    return _InOrder(module, program.call_spec.in_spec), inputs
+
+
+class _InOrder(torch.nn.Module):
+    """A program that takes its tensors one after the other, however they were nested and named when it was exported."""
+
+    def __init__(self, program: torch.nn.Module, in_spec: TreeSpec):
+        super().__init__()
+        self.wrapped = program
+        self.in_spec = in_spec
+
+    def forward(self, *tensors: torch.Tensor) -> Any:
+        arguments, named = tree_unflatten(tensors, self.in_spec)
+        return self.wrapped(*arguments, **named)
 
 
 def dtype_name(value: torch.Tensor) -> str:

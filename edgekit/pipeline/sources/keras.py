@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import tempfile
 import zipfile
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,8 +17,13 @@ import keras
 import numpy as np
 
 from edgekit.errors import UsageError
+from edgekit.names import distinct, tensor_name
 from edgekit.pipeline.sources import SourceSpec, contents
+from edgekit.pipeline.sources.determinism import check_repeatable, write_error
+from edgekit.pipeline.sources.matching import match_file
 from edgekit.pipeline.sources.python_file import load_callable
+from edgekit.pipeline.sources.samples import check_shapes, does_not_run, example_of, probes, stacked
+from edgekit.pipeline.sources.variables import VariableState
 from edgekit.tensors import Signature, TensorSpec
 
 if TYPE_CHECKING:
@@ -30,7 +34,32 @@ _UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile
 
 _HALVES = ("float16", "bfloat16")
 
-_BATCH = 64
+#: In the path of a variable that holds how far a generator of random numbers is.
+_GENERATOR = "seed_generator"
+
+
+def _order_nested_dicts() -> None:
+    """Have PyTorch's Keras flatten dicts within dicts by their keys, as TensorFlow's does.
+
+    Keras 3.15 sorts the outer dict only. Symptom: a model that returns dicts of dicts loses its weights when loaded on
+    PyTorch ("objects could not be loaded"), or has them and its outputs in another order.
+    """
+    from keras.src.tree import torchtree_impl
+
+    stock = torchtree_impl._dict_to_ordered_dict
+
+    def ordered(structure: Any) -> Any:
+        if type(structure) is dict:
+            return {key: ordered(structure[key]) for key in sorted(structure)}
+        if type(structure) in (list, tuple):
+            return type(structure)(ordered(part) for part in structure)
+        return stock(structure)
+
+    torchtree_impl._dict_to_ordered_dict = ordered
+
+
+if keras.backend.backend() == "torch":
+    _order_nested_dicts()
 
 
 class KerasSource:
@@ -38,24 +67,58 @@ class KerasSource:
 
     Attributes:
         model: The model as a functional one that takes and returns flat lists, in signature order.
-
-    *names* are the data's names for the inputs, in any order.
     """
 
     framework = "keras"
 
-    def __init__(self, model: keras.Model, names: Sequence[str] = ()):
+    def __init__(
+        self,
+        model: keras.Model,
+        output_names: Sequence[str],
+        what: str,
+        *,
+        given: Sequence[str] = (),
+        sample: Mapping[str, np.ndarray] | None = None,
+    ):
+        """*given* are the data's names for the inputs, *sample* is one of the data's by these."""
         self.model = model
-        self.signature = Signature(
-            tuple(_spec(*pair) for pair in zip(_input_names(model, names), model.inputs, strict=True)),
-            tuple(_spec(*pair) for pair in zip(_distinct(model.output_names), model.outputs, strict=True)),
-        )
+        self._what = what
+        own = [_spec(tensor_name(tensor.name, "input"), tensor) for tensor in model.inputs]
+        inputs, self.data_names = match_file(own, given, what)
+        outputs = (_spec(*pair) for pair in zip(output_names, model.outputs, strict=True))
+        self.signature = Signature(inputs, tuple(outputs))
+        self.example = example_of(inputs, self.data_names, sample)
         self.parameter_count = _parameter_count(model)
 
     def predict(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        arrays = [np.asarray(inputs[spec.name], spec.dtype) for spec in self.signature.inputs]
-        outputs = keras.tree.flatten(self.model.predict(arrays, batch_size=_BATCH, verbose=0))
-        return {spec.name: np.asarray(out) for spec, out in zip(self.signature.outputs, outputs, strict=True)}
+        columns = [inputs[spec.name] for spec in self.signature.inputs]
+        return stacked(
+            self.signature, (self._run([column[i : i + 1] for column in columns]) for i in range(len(columns[0])))
+        )
+
+    def check(self, inputs: Mapping[str, np.ndarray]) -> None:
+        columns = [inputs[spec.name] for spec in self.signature.inputs]
+        samples = [[column[i : i + 1] for column in columns] for i in probes(len(columns[0]))]
+        dice = VariableState([each for each in self.model.variables if _GENERATOR in each.path])
+        before = dice.take()
+
+        def drawn() -> list[str]:
+            paths = dice.differences(before).get("variable", ())
+            return list(dict.fromkeys(path.partition("/")[0] for path in paths if not path.startswith(_GENERATOR)))
+
+        state = VariableState([each for each in _variables(self.model) if _GENERATOR not in each.path])
+        if written := check_repeatable(self._what, self._run, samples, state, state.take(), drawn):
+            raise write_error(self._what, written)
+
+    def _run(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """One sample: an array per input, batch axis of 1 included, in; the same per output."""
+        try:
+            results = keras.tree.flatten(self.model.predict_on_batch(list(arrays)))
+        except Exception as error:  # layers raise what they like, and each backend what it does
+            raise does_not_run(self._what, error) from error
+        outputs = [np.asarray(result) for result in results]
+        check_shapes(self.signature, outputs)
+        return outputs
 
     def call(self, tensors: Sequence[Any]) -> list[Any]:
         """Outputs for backend tensors (batch first), both in signature order."""
@@ -83,22 +146,24 @@ def open_source(spec: SourceSpec) -> KerasSource:
             raise UsageError(
                 "EK-CHECKPOINT", f"the model's weights {variable.path} hold NaN or infinity", "train it again"
             )
-    return KerasSource(flat, [entry.name for entry in spec.inputs])
+    what = Path(spec.path).name if spec.factory is None else f"{Path(spec.path).name}:{spec.factory}"
+    given = [entry.name for entry in spec.inputs]
+    return KerasSource(flat, _output_names(model, flat), what, given=given, sample=spec.read_sample())
 
 
-def _input_names(model: keras.Model, given: Sequence[str]) -> list[str]:
-    """The model's own names for its inputs; the data's name for the only one.
-
-    Raises:
-        UsageError: ``EK-DATA``: the data names several inputs in another way than the model.
-    """
-    own = [tensor.name for tensor in model.inputs]
-    if not given or set(given) == set(own):
-        return own
-    if len(given) == len(own) == 1:
-        return list(given)
-    named = f"the data names its inputs {', '.join(given)}, the model {', '.join(own)}"
-    raise UsageError("EK-DATA", named, "return a dict with the model's names from data.py")
+def _output_names(model: keras.Model, flat: keras.Model) -> tuple[str, ...]:
+    """The names of the outputs: of the layers that they are from, or, where the model returns dicts, the keys' path."""
+    returned = model.outputs if isinstance(model, keras.Sequential) else model.output
+    paths = [path for path, _ in keras.tree.flatten_with_path(returned)]
+    if not any(isinstance(part, str) for path in paths for part in path):
+        return distinct(tensor_name(name, "output") for name in flat.output_names)
+    names = []
+    for path in paths:
+        name = ""
+        for part in path:
+            name = f"{name or 'output'}_{part}" if isinstance(part, int) else f"{name}.{part}".lstrip(".")
+        names.append(tensor_name(name, "output"))
+    return distinct(names)
 
 
 def open_model(spec: SourceSpec) -> keras.Model:
@@ -207,13 +272,13 @@ def _compute_in_float32(model: keras.Model) -> None:
 
 
 def _spec(name: str, tensor: Any) -> TensorSpec:
-    batch, *rest = tensor.shape
-    if batch not in (None, 1):
+    if not tensor.shape or tensor.shape[0] not in (None, 1):
         raise UsageError(
             "EK-SOURCE",
-            f"{name!r} has a batch size of {batch}; exported files take one sample at a time",
-            "leave the batch size open: keras.Input(shape=…) without batch_size",
+            f"{name!r} has the shape {tuple(tensor.shape)}: its first axis is not that of one sample at a time",
+            "leave the batch size open, keras.Input(shape=…) without batch_size, and keep that axis first to the end",
         )
+    rest = tensor.shape[1:]
     if None in rest:
         raise UsageError(
             "EK-SOURCE",
@@ -224,14 +289,10 @@ def _spec(name: str, tensor: Any) -> TensorSpec:
     return TensorSpec(name, (1, *rest), "float32" if dtype in _HALVES else dtype)
 
 
-def _distinct(names: Sequence[str]) -> list[str]:
-    """*names* with ``_1``, ``_2``, … added where a layer gives several outputs under its one name."""
-    seen: Counter[str] = Counter()
-    distinct = []
-    for name in names:
-        distinct.append(f"{name}_{seen[name]}" if seen[name] else name)
-        seen[name] += 1
-    return distinct
+def _variables(model: keras.Model) -> list[Any]:
+    """The variables of *model*, and the states of its stateful RNNs, which Keras 3.15 does not count among them."""
+    states = [getattr(layer, "states", None) for layer in model._flatten_layers() if getattr(layer, "stateful", False)]
+    return [*model.variables, *keras.tree.flatten([each for each in states if each is not None])]
 
 
 def _parameter_count(model: keras.Model) -> int:

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
+from google.protobuf.message import DecodeError
+from tensorflow.core.protobuf import saved_model_pb2
 
 from edgekit.errors import ConversionError, UsageError
+from edgekit.names import distinct, tensor_name
 from edgekit.pipeline.sources import SourceSpec, contents
+from edgekit.pipeline.sources.determinism import check_repeatable, write_error
+from edgekit.pipeline.sources.matching import match_file
+from edgekit.pipeline.sources.samples import check_shapes, does_not_run, example_of, probes, stacked
+from edgekit.pipeline.sources.variables import VariableState
 from edgekit.tensors import Signature, TensorSpec
 
 if TYPE_CHECKING:
     import torch
 
 _SIGNATURE = "serving_default"
-_BATCH = 64
+_GRAPH = "saved_model.pb"
 
 
 class SavedModelSource:
@@ -25,40 +33,61 @@ class SavedModelSource:
 
     framework = "tensorflow"
 
-    def __init__(self, loaded: Any):
+    def __init__(
+        self,
+        loaded: Any,
+        what: str,
+        *,
+        given: Sequence[str] = (),
+        sample: Mapping[str, np.ndarray] | None = None,
+    ):
+        """*given* are the data's names for the inputs, *sample* is one of the data's by these."""
         # A loaded function does not keep its variables alive: the object it came from has to stay.
         self._loaded = loaded
+        self._what = what
         self._function = loaded.signatures[_SIGNATURE]
         inputs, outputs = self._function.structured_input_signature[1], self._function.structured_outputs
+        self._inputs, self._outputs = sorted(inputs), sorted(outputs)
+        own = [_spec(name, inputs[key]) for key, name in _named(self._inputs, "input")]
+        specs, self.data_names = match_file(own, given, what)
         self.signature = Signature(
-            tuple(_spec(name, inputs[name]) for name in sorted(inputs)),
-            tuple(_spec(name, outputs[name]) for name in sorted(outputs)),
+            specs, tuple(_spec(name, outputs[key]) for key, name in _named(self._outputs, "output"))
         )
-        self.parameter_count = sum(
+        self.example = example_of(specs, self.data_names, sample)
+        self.parameter_count = _constants(self._function) + sum(
             int(np.prod(variable.shape))
             for variable in self._function.variables
             if not variable.name.rpartition("/")[2].startswith(("moving_mean", "moving_variance"))
         )
-        # A model exported for a fixed batch of one takes its samples one by one.
-        batches = {spec.shape[0] for spec in inputs.values()}
-        self._batch = 1 if 1 in batches else _BATCH
 
     def predict(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        arrays = [np.asarray(inputs[spec.name], spec.dtype) for spec in self.signature.inputs]
-        parts = [
-            [tensor.numpy() for tensor in self.call([tf.constant(array[at : at + self._batch]) for array in arrays])]
-            for at in range(0, len(arrays[0]), self._batch)
-        ]
-        return {
-            spec.name: np.concatenate(column)
-            for spec, column in zip(self.signature.outputs, zip(*parts, strict=True), strict=True)
-        }
+        columns = [inputs[spec.name] for spec in self.signature.inputs]
+        return stacked(
+            self.signature, (self._run([column[i : i + 1] for column in columns]) for i in range(len(columns[0])))
+        )
+
+    def check(self, inputs: Mapping[str, np.ndarray]) -> None:
+        columns = [inputs[spec.name] for spec in self.signature.inputs]
+        samples = [[column[i : i + 1] for column in columns] for i in probes(len(columns[0]))]
+        state = VariableState(self._function.variables)
+        if written := check_repeatable(self._what, self._run, samples, state, state.take()):
+            raise write_error(self._what, written)
 
     def call(self, tensors: Sequence[Any]) -> list[Any]:
         """Outputs for TensorFlow tensors (batch first), both in signature order."""
-        named = {spec.name: tensor for spec, tensor in zip(self.signature.inputs, tensors, strict=True)}
-        outputs = self._function(**named)
-        return [outputs[spec.name] for spec in self.signature.outputs]
+        outputs = self._function(**dict(zip(self._inputs, tensors, strict=True)))
+        return [outputs[name] for name in self._outputs]
+
+    def _run(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """One sample: an array per input, batch axis of 1 included, in; the same per output."""
+        pairs = zip(arrays, self.signature.inputs, strict=True)
+        tensors = [tf.constant(array, spec.dtype) for array, spec in pairs]
+        try:
+            outputs = [tensor.numpy() for tensor in self.call(tensors)]
+        except (ValueError, TypeError, tf.errors.OpError) as error:
+            raise does_not_run(self._what, error) from error
+        check_shapes(self.signature, outputs)
+        return outputs
 
     def torch_module(self) -> torch.nn.Module:
         raise ConversionError(
@@ -76,7 +105,7 @@ def open_source(spec: SourceSpec) -> SavedModelSource:
             signature whose shapes are open beyond the batch; ``EK-CONTENTS``: it holds more than data.
     """
     path = Path(spec.path)
-    if not (path / "saved_model.pb").is_file():
+    if not (path / _GRAPH).is_file():
         raise UsageError(
             "EK-SOURCE",
             f"{path} is not a SavedModel: it holds no saved_model.pb",
@@ -84,8 +113,8 @@ def open_source(spec: SourceSpec) -> SavedModelSource:
         )
     contents.folder(path, spec.trust)
     try:
-        loaded = tf.saved_model.load(str(path))
-    except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
+        loaded = _load(path)
+    except (OSError, ValueError, KeyError, AttributeError, DecodeError, tf.errors.OpError) as error:
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
         raise UsageError("EK-SOURCE", f"{path} cannot be loaded: {reason}", "save the model again") from error
     if _SIGNATURE not in loaded.signatures:
@@ -94,7 +123,40 @@ def open_source(spec: SourceSpec) -> SavedModelSource:
             f"{path} has no signature {_SIGNATURE!r}",
             "save it with tf.saved_model.save(model, path, signatures={'serving_default': function})",
         )
-    return SavedModelSource(loaded)
+    return SavedModelSource(loaded, path.name, given=[entry.name for entry in spec.inputs], sample=spec.read_sample())
+
+
+def _load(path: Path) -> Any:
+    """The SavedModel at *path*, without what its training left in it.
+
+    ``tf.saved_model.load`` of TensorFlow 2.21 fails where an optimizer of an older Keras was saved with its momenta:
+    "'_UserObject' object has no attribute 'add_slot'" (https://github.com/tensorflow/tensorflow/issues/52091).
+    """
+    graph = saved_model_pb2.SavedModel()
+    graph.ParseFromString((path / _GRAPH).read_bytes())
+    nodes = [node for meta in graph.meta_graphs for node in meta.object_graph_def.nodes if node.slot_variables]
+    if not nodes:
+        return tf.saved_model.load(str(path))
+    for node in nodes:
+        del node.slot_variables[:]
+    folder = tempfile.TemporaryDirectory()
+    for entry in path.iterdir():
+        if entry.name != _GRAPH:
+            Path(folder.name, entry.name).symlink_to(entry.resolve())
+    Path(folder.name, _GRAPH).write_bytes(graph.SerializeToString())
+    loaded = tf.saved_model.load(folder.name)
+    loaded._edgekit_folder = folder  # files that a table is read from are named by their place in it
+    return loaded
+
+
+def _named(keys: Sequence[str], default: str) -> list[tuple[str, str]]:
+    """The signature's *keys* with the names that tensors have in a bundle."""
+    return list(zip(keys, distinct(tensor_name(key, default) for key in keys), strict=True))
+
+
+def _constants(function: Any) -> int:
+    """Number of the floats in tables that are no variables, as the filters of a spectrogram are."""
+    return sum(int(np.prod(table.shape)) for table in function.captured_inputs if table.dtype == tf.float32)
 
 
 def _spec(name: str, tensor: Any) -> TensorSpec:
@@ -102,7 +164,7 @@ def _spec(name: str, tensor: Any) -> TensorSpec:
     if not shape or shape[0] not in (None, 1) or None in shape[1:]:
         raise UsageError(
             "EK-SOURCE",
-            f"{name!r} of the SavedModel has shape {tensor.shape}; only the batch, which comes first, may be open",
-            "export it with a tf.TensorSpec such as [None, 224, 224, 3]",
+            f"{name!r} of the SavedModel has shape {tensor.shape}: only the batch, which comes first, may be open",
+            "export it with a tf.TensorSpec such as [None, 224, 224, 3], and outputs that begin with the same axis",
         )
     return TensorSpec(name, (1, *shape[1:]), str(tensor.dtype.as_numpy_dtype.__name__))

@@ -5,23 +5,33 @@ from __future__ import annotations
 import inspect
 import io
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from edgekit.bundle import DTYPES
 from edgekit.errors import UsageError
 from edgekit.pipeline.sources import SourceSpec, contents
+from edgekit.pipeline.sources.determinism import check_repeatable
 from edgekit.pipeline.sources.exported_program import UNREADABLE, dtype_name, first_line, load_exported
+from edgekit.pipeline.sources.matching import Parameters, match, match_file
+from edgekit.pipeline.sources.outputs import named_tensors
 from edgekit.pipeline.sources.python_file import load_callable
+from edgekit.pipeline.sources.samples import check_shapes, example_of, probes, stacked
+from edgekit.pipeline.sources.torch_state import TorchState, drawing_operators
+from edgekit.pipeline.sources.torchscript import exported_script, script_parameters
+from edgekit.pipeline.sources.tracing import check_traceable, code_line
 from edgekit.tensors import Signature, TensorSpec
-
-_BATCH = 64
 
 
 class TorchSource:
     """A PyTorch model in evaluation mode and float32; see `edgekit.pipeline.sources.Source`.
+
+    An output without a batch axis, such as a lone number, gets one.
 
     Attributes:
         module: The model, taking its inputs in signature order.
@@ -29,64 +39,103 @@ class TorchSource:
 
     framework = "torch"
 
-    def __init__(self, module: torch.nn.Module, inputs: Sequence[TensorSpec], origin: str):
-        self.module, inputs = _in_order(module, inputs)
-        example = _example(inputs, count=1)
+    def __init__(
+        self,
+        module: torch.nn.Module,
+        inputs: Sequence[TensorSpec],
+        what: str,
+        *,
+        data_names: Sequence[str] = (),
+        sample: Mapping[str, np.ndarray] | None = None,
+    ):
+        """Run *module* once.
+
+        Args:
+            inputs: What goes in, in the order in which *module* takes it.
+            what: How messages call it.
+            data_names: The data's names for *inputs*, where they are others.
+            sample: One sample by the data's names; made up when there is none.
+        """
+        self.module = module
+        self.data_names = tuple(data_names or (spec.name for spec in inputs))
+        self.example = example_of(inputs, self.data_names, sample)
+        self._what = what
+        self._state = TorchState(getattr(module, "wrapped", module))  # names are those of the user's own parts
+        self._initial = self._state.take()
         try:
-            with torch.no_grad():
-                outputs = list(named_tensors(self.module(*example)))
+            outputs = self._call(_tensors(self.example, inputs))
         except UsageError:
             raise
         except Exception as error:  # somebody else's code may raise anything
+            shown = ", ".join(f"{spec.name}: {spec.dtype}{list(spec.shape)}" for spec in inputs)
             raise UsageError(
-                "EK-SOURCE",
-                f"{origin} does not take {', '.join(f'{spec.name}: {spec.dtype}{list(spec.shape)}' for spec in inputs)}"
-                f": {first_line(error)}",
-                "make the data's shapes and preprocessing.layout fit the model's forward()",
+                "EK-SOURCE", f"{what} does not take {shown}: {first_line(error)}{code_line(error)}", _fitting(error)
             ) from error
-        self.signature = Signature(tuple(inputs), tuple(_spec(name, value) for name, value in outputs))
+        self._bare = tuple(value.ndim == 0 or len(value) != 1 for _, value in outputs)
+        specs = (_spec(name, value, bare) for (name, value), bare in zip(outputs, self._bare, strict=True))
+        self.signature = Signature(tuple(inputs), tuple(specs))
         self.parameter_count = sum(parameter.numel() for parameter in module.parameters())
-        self._batched: bool | None = None
 
     def predict(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        tensors = [_tensor(inputs[spec.name], spec.dtype) for spec in self.signature.inputs]
-        if self._batched is None:
-            self._batched = self._takes_batches()
-        step = _BATCH if self._batched else 1
-        parts = [self._run([tensor[i : i + step] for tensor in tensors]) for i in range(0, len(tensors[0]), step)]
-        return {
-            spec.name: np.concatenate([part[index].numpy() for part in parts])
-            for index, spec in enumerate(self.signature.outputs)
-        }
+        columns = [inputs[spec.name] for spec in self.signature.inputs]
+        with one_thread():
+            return stacked(
+                self.signature, (self._run([column[i : i + 1] for column in columns]) for i in range(len(columns[0])))
+            )
+
+    def check(self, inputs: Mapping[str, np.ndarray]) -> None:
+        columns = [inputs[spec.name] for spec in self.signature.inputs]
+        samples = [[column[i : i + 1] for column in columns] for i in probes(len(columns[0]))]
+        example = _tensors(self.example, self.signature.inputs)
+        with one_thread():
+            written = check_repeatable(
+                self._what,
+                self._run,
+                samples,
+                self._state,
+                self._initial,
+                lambda: drawing_operators(self.module, example),
+            )
+        check_traceable(self._what, self.torch_module(), example, written)
+        self._state.restore(self._initial)
 
     def torch_module(self) -> torch.nn.Module:
+        example = _tensors(self.example, self.signature.inputs)
+        module = self.module
+        if isinstance(module, torch.jit.ScriptModule):
+            module = exported_script(module, example, self._what)
         with torch.no_grad():
-            given = self.module(*_example(self.signature.inputs, count=1))
+            given = module(*example)
         plain = isinstance(given, torch.Tensor) or (
             type(given) in (tuple, list) and all(isinstance(value, torch.Tensor) for value in given)
         )
-        return self.module if plain else _Flat(self.module)
+        return module if plain and not any(self._bare) else _Flat(module, self._bare)
 
-    def _run(self, tensors: list[torch.Tensor]) -> list[torch.Tensor]:
+    def _run(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """One sample: an array per input, batch axis of 1 included, in; the same per output."""
+        values = [value for _, value in self._call(_tensors(arrays, self.signature.inputs))]
+        # A copy: what a module returns may be a buffer of its own, which it writes to.
+        outputs = [
+            np.array(value.numpy()[None] if bare else value.numpy())
+            for value, bare in zip(values, self._bare, strict=True)
+        ]
+        check_shapes(self.signature, outputs)
+        return outputs
+
+    def _call(self, tensors: tuple[torch.Tensor, ...]) -> list[tuple[str, torch.Tensor]]:
         with torch.no_grad():
-            return [value for _, value in named_tensors(self.module(*tensors))]
+            return named_tensors(self.module(*tensors))
 
-    def _takes_batches(self) -> bool:
-        """Whether two samples at once give what they give one by one.
 
-        A module that holds a shape of ``[1, …]`` fails, or mixes samples without a word.
-        """
-        both = _example(self.signature.inputs, count=2)
-        apart = [self._run([tensor[i : i + 1] for tensor in both]) for i in range(2)]
-        try:
-            together = self._run(both)
-        except Exception:  # somebody else's code may raise anything; one sample at a time is known to work
-            return False
-        return all(
-            value.shape == (2, *first.shape[1:])
-            and torch.allclose(value, torch.cat([first, second]), rtol=1e-3, atol=1e-5, equal_nan=True)
-            for value, first, second in zip(together, *apart, strict=True)
-        )
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One sample gives threads nothing to share but their waiting: ten times slower on two cores that are not idle."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 class _ByKeyword(torch.nn.Module):
@@ -94,22 +143,29 @@ class _ByKeyword(torch.nn.Module):
 
     def __init__(self, module: torch.nn.Module, names: Sequence[str]):
         super().__init__()
-        self.module = module
+        self.wrapped = module
         self.names = tuple(names)
 
     def forward(self, *tensors: torch.Tensor) -> Any:
-        return self.module(**dict(zip(self.names, tensors, strict=True)))
+        return self.wrapped(**dict(zip(self.names, tensors, strict=True)))
 
 
 class _Flat(torch.nn.Module):
-    """A module whose outputs, a dict or something nested, become one tuple in signature order."""
+    """A module whose outputs, a dict or something nested, become one tuple in signature order.
 
-    def __init__(self, module: torch.nn.Module):
+    Those that are *bare* of a batch axis get one.
+    """
+
+    def __init__(self, module: torch.nn.Module, bare: Sequence[bool]):
         super().__init__()
         self.module = module
+        self.bare = tuple(bare)
 
     def forward(self, *tensors: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, ...]:
-        values = tuple(value for _, value in named_tensors(self.module(*tensors)))
+        outputs = named_tensors(self.module(*tensors))
+        values = tuple(
+            value.unsqueeze(0) if bare else value for (_, value), bare in zip(outputs, self.bare, strict=True)
+        )
         return values[0] if len(values) == 1 else values
 
 
@@ -118,19 +174,28 @@ def open_source(spec: SourceSpec) -> TorchSource:
 
     Raises:
         UsageError: ``EK-CODE`` (the project's Python failed), ``EK-SOURCE`` (no readable model, or one that does
-            not take the inputs) or ``EK-CHECKPOINT`` (the weights cannot be read, do not fit or are not finite).
+            not take the inputs), ``EK-DATA`` (the data name other inputs) or ``EK-CHECKPOINT`` (the weights cannot be
+            read, do not fit or are not finite).
     """
-    name = Path(spec.path).name
+    name, sample = Path(spec.path).name, spec.read_sample()
     if spec.kind == "pt2":
-        module, inputs = load_exported(Path(spec.path), spec.trust)
-        return TorchSource(module, spec.inputs or inputs, name)
+        module, own = load_exported(Path(spec.path), spec.trust)
+        inputs, data_names = match_file(own, [entry.name for entry in spec.inputs], name)
+        return TorchSource(module, inputs, name, data_names=data_names, sample=sample)
     if not spec.inputs:
         raise UsageError(
             "EK-SOURCE",
             f"{name}:{spec.factory} does not say what goes into it",
             "give --calibration FILE.npy: one batch of samples, ready for the model",
         )
-    return TorchSource(build_module(spec).float().eval(), spec.inputs, f"{name}:{spec.factory}")
+    return open_module(build_module(spec).float().eval(), spec, sample)
+
+
+def open_module(module: torch.nn.Module, spec: SourceSpec, sample: Mapping[str, np.ndarray] | None) -> TorchSource:
+    """The source of a *module* that the factory of *spec* made; raises what `open_source` raises."""
+    what = f"{Path(spec.path).name}:{spec.factory}"
+    ordered, inputs, data_names = _in_order(module, spec.inputs, what)
+    return TorchSource(ordered, inputs, what, data_names=data_names, sample=sample)
 
 
 def build_module(spec: SourceSpec) -> torch.nn.Module:
@@ -186,51 +251,73 @@ def _load_weights(module: torch.nn.Module, path: Path, trust: bool) -> None:
     module.load_state_dict(state)
 
 
-def _in_order(module: torch.nn.Module, inputs: Sequence[TensorSpec]) -> tuple[torch.nn.Module, tuple[TensorSpec, ...]]:
-    """The module and inputs such that ``module(*inputs)`` gives each parameter of forward() its own input."""
-    parameters = list(inspect.signature(module.forward).parameters)
-    names = [spec.name for spec in inputs]
-    if not set(names) <= set(parameters):
-        return module, tuple(inputs)  # named by the data: they are in forward()'s order
-    ordered = sorted(inputs, key=lambda spec: parameters.index(spec.name))
-    names = [spec.name for spec in ordered]
-    return (module if parameters[: len(names)] == names else _ByKeyword(module, names)), tuple(ordered)
+def _in_order(
+    module: torch.nn.Module, inputs: Sequence[TensorSpec], what: str
+) -> tuple[torch.nn.Module, tuple[TensorSpec, ...], tuple[str, ...]]:
+    """The module and inputs such that ``module(*inputs)`` gives each parameter of forward() its own input.
+
+    And the data's names for them. The signature has the names of the parameters, but for a single input, which keeps
+    the data's.
+    """
+    parameters, leading = _parameters(module)
+    targets = match([spec.name for spec in inputs], parameters, what)
+    pairs = sorted(zip(targets, inputs, strict=True), key=lambda pair: pair[0].place)
+    names = [target.name for target, _ in pairs]
+    by_place = names[: len(leading)] == leading[: len(names)] and not any(names[len(leading) :])
+    if not by_place:
+        module = _ByKeyword(module, [str(name) for name in names])
+    specs = tuple(
+        spec if len(pairs) == 1 or name is None else replace(spec, name=name)
+        for name, (_, spec) in zip(names, pairs, strict=True)
+    )
+    return module, specs, tuple(spec.name for _, spec in pairs)
 
 
-def _example(inputs: Sequence[TensorSpec], count: int) -> list[torch.Tensor]:
-    """Random floats; zeros for integers, which may be indices into anything."""
-    draw = np.random.default_rng(0)
-    return [
-        _tensor(draw.standard_normal((count, *spec.shape[1:])), spec.dtype)
-        if np.dtype(spec.dtype).kind == "f"
-        else _tensor(np.zeros((count, *spec.shape[1:])), spec.dtype)
-        for spec in inputs
-    ]
+def _parameters(module: torch.nn.Module) -> tuple[Parameters, list[str]]:
+    """The parameters of forward(), and the names of those that can be given by place."""
+    if isinstance(module, torch.jit.ScriptModule):
+        return script_parameters(module)
+    kinds = inspect.Parameter
+    try:
+        known = list(inspect.signature(module.forward).parameters.values())
+    except (TypeError, ValueError):  # a forward() that is no Python function
+        return Parameters((), more_by_place=True), []
+    named = [each for each in known if each.kind not in (kinds.VAR_POSITIONAL, kinds.VAR_KEYWORD)]
+    parameters = Parameters(
+        tuple(each.name for each in named),
+        tuple(each.name for each in named if each.default is kinds.empty),
+        more_by_place=any(each.kind is kinds.VAR_POSITIONAL for each in known),
+        more_by_name=any(each.kind is kinds.VAR_KEYWORD for each in known),
+    )
+    return parameters, [each.name for each in named if each.kind is not kinds.KEYWORD_ONLY]
 
 
-def named_tensors(value: Any, name: str = "output") -> Iterator[tuple[str, torch.Tensor]]:
-    """The tensors in what a module returned, with the names that the signature gives them."""
-    if isinstance(value, torch.Tensor):
-        yield name, value
-    elif isinstance(value, Mapping):
-        for key, part in value.items():
-            if part is not None:
-                yield from named_tensors(part, str(key))
-    elif isinstance(value, (tuple, list)):
-        parts = [part for part in value if part is not None]
-        for index, part in enumerate(parts):
-            yield from named_tensors(part, name if len(parts) == 1 else f"{name}_{index}")
-    else:
+def _tensors(arrays: Sequence[np.ndarray], specs: Sequence[TensorSpec]) -> tuple[torch.Tensor, ...]:
+    """*arrays* as tensors with memory of their own: a module may write to what it is given."""
+    return tuple(
+        torch.from_numpy(np.array(array, spec.dtype, order="C")) for array, spec in zip(arrays, specs, strict=True)
+    )
+
+
+def _spec(name: str, value: torch.Tensor, bare: bool) -> TensorSpec:
+    dtype = dtype_name(value)
+    if dtype not in DTYPES or value.layout is not torch.strided:
+        kind = dtype if value.layout is torch.strided else f"a tensor of layout {value.layout}"
         raise UsageError(
-            "EK-SOURCE",
-            f"the model's forward() returns {type(value).__name__}, not tensors",
-            "return a tensor, or a tuple or dict of tensors",
+            "EK-SOURCE", f"the model's output {name!r} is {kind}", "convert it in forward(): .float(), .to_dense()"
         )
+    if not value.numel():
+        shown = f"the model's output {name!r} has no values: its shape is {list(value.shape)}"
+        raise UsageError("EK-SOURCE", shown, "return what has values")
+    return TensorSpec(name, (1, *value.shape) if bare else tuple(value.shape), dtype)
 
 
-def _spec(name: str, value: torch.Tensor) -> TensorSpec:
-    return TensorSpec(name, tuple(value.shape), dtype_name(value))
-
-
-def _tensor(array: np.ndarray, dtype: str) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(array, dtype))
+def _fitting(error: Exception) -> str:
+    """What to do about inputs that a module does not take."""
+    text = str(error)
+    if any(word in text for word in ("dtype", "scalar type", "Byte", "Long", "Int", "Char", "Half", "Bool")):
+        return (
+            "give samples of the type that forward() computes with: array.astype('float32'), 'int64' for indices; or "
+            "convert them in forward()"
+        )
+    return "make the data's shapes and preprocessing.layout fit the model's forward()"

@@ -16,13 +16,16 @@ from torch.utils.flop_counter import FlopCounterMode
 from edgekit.errors import EdgekitError, UsageError
 from edgekit.pipeline.progress import emit
 from edgekit.pipeline.sources import SourceSpec
-from edgekit.pipeline.sources.torch import TorchSource, build_module, named_tensors
+from edgekit.pipeline.sources.outputs import named_tensors
+from edgekit.pipeline.sources.torch import build_module, open_module
 from edgekit.pipeline.training.samples import Samples, check_labels, diverged, epoch_of, holds_classes, load_samples
 from edgekit.pipeline.training.schedule import learning_rates
 from edgekit.pipeline.training.torch_checkpoint import Checkpoint, read_checkpoint, save_tensors, write_checkpoint
 
 _EVALUATION_BATCH = 256
 _SECONDS_BETWEEN_EVENTS = 0.2
+#: Samples on which the model is looked at before it is trained.
+_PROBED = 64
 
 #: Work in a batch's forward pass that is worth one more CPU thread. Smaller networks gain at most a third from a
 #: second thread, and when anything else wants the core, its spinning costs them tenfold (measured, torch 2.13).
@@ -86,11 +89,15 @@ class _Run:
         self._evaluation = None if evaluation is None else load_samples(evaluation)
         _seed(training["seed"])
         self._module = build_module(spec).float()
-        opened = TorchSource(self._module.eval(), spec.inputs, f"{Path(spec.path).name}:{spec.factory}")
+        first = {name: array[:_PROBED] for name, array in self._samples.inputs.items()}
+        opened = open_module(self._module.eval(), spec, first)
+        opened.check(
+            {spec.name: first[name] for spec, name in zip(opened.signature.inputs, opened.data_names, strict=True)}
+        )
         if len(opened.signature.outputs) != 1:
             count = len(opened.signature.outputs)
             raise UsageError("EK-CODE", f"the model gives {count} outputs; training takes one", "train it yourself")
-        self._names = [entry.name for entry in opened.signature.inputs]
+        self._names = opened.data_names
         self._ordered = opened.module
         self._classes = holds_classes(self._samples, training)
         output = opened.signature.outputs[0].shape[1:]

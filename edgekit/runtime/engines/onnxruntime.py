@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from edgekit.errors import EdgekitError
+from edgekit.names import distinct
 from edgekit.runtime.engines.base import Platform, Session, Steps, failure, misfit, only_forward, package_version
 from edgekit.tensors import Signature, TensorSpec
 
@@ -54,10 +55,9 @@ class OnnxSession:
             session = onnxruntime.InferenceSession(data, options(threads), providers=["CPUExecutionProvider"])
         except Exception as error:  # the only base that its exceptions have in common
             raise failure(OnnxRuntime.name, "load the model", error) from error
-        fit(OnnxRuntime.name, "inputs", signature.inputs, session.get_inputs())
-        fit(OnnxRuntime.name, "outputs", signature.outputs, session.get_outputs())
-        self._inputs = [spec.name for spec in signature.inputs]
-        self._outputs = [spec.name for spec in signature.outputs]
+        self._inputs, self._outputs = names_in_file(signature)
+        fit(OnnxRuntime.name, "inputs", signature.inputs, self._inputs, session.get_inputs())
+        fit(OnnxRuntime.name, "outputs", signature.outputs, self._outputs, session.get_outputs())
         self._session = session
 
     def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -85,15 +85,21 @@ def options(threads: int) -> Any:
     return options
 
 
-def fit(engine: str, side: str, specs: tuple[TensorSpec, ...], found: Sequence[Any]) -> None:
-    """Compare the file's tensors with the signature's, by name; raises `EdgekitError`."""
+def names_in_file(signature: Signature) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What the inputs and outputs of *signature* are called in its ``.onnx``: there, every name is used once."""
+    names = distinct(spec.name for spec in (*signature.inputs, *signature.outputs))
+    return names[: len(signature.inputs)], names[len(signature.inputs) :]
+
+
+def fit(engine: str, side: str, specs: tuple[TensorSpec, ...], names: tuple[str, ...], found: Sequence[Any]) -> None:
+    """Compare the file's tensors called *names* with the signature's; raises `EdgekitError`."""
     if len(found) != len(specs):
         raise misfit(engine, f"it has {len(found)} {side} where the signature has {len(specs)}")
     by_name = {tensor.name: tensor for tensor in found}
-    for spec in specs:
-        tensor = by_name.get(spec.name)
+    for spec, name in zip(specs, names, strict=True):
+        tensor = by_name.get(name)
         if tensor is None:
-            raise misfit(engine, f"it has no {spec.name!r} among its {side}")
+            raise misfit(engine, f"it has no {name!r} among its {side}")
         kind = tensor.type.removeprefix("tensor(").removesuffix(")")
         dtype, shape = _DTYPES.get(kind, kind), tuple(tensor.shape)
         if (shape, dtype) != (spec.shape, spec.dtype):

@@ -10,7 +10,7 @@ import numpy as np
 from edgekit.errors import EdgekitError
 from edgekit.runtime.engines import cuda
 from edgekit.runtime.engines.base import Session, Steps, failure, only_forward
-from edgekit.runtime.engines.onnxruntime import OnnxRuntime, fit, options
+from edgekit.runtime.engines.onnxruntime import OnnxRuntime, fit, names_in_file, options
 from edgekit.tensors import Signature
 
 #: ONNX Runtime's provider and name of the device that each stands for.
@@ -67,16 +67,17 @@ class OnnxDeviceSession:
                 raise EdgekitError(
                     "EK-ENGINE", f"{engine}: {provider} does not start", "nvidia-smi tells what is there"
                 )
-            fit(engine, "inputs", signature.inputs, session.get_inputs())
-            fit(engine, "outputs", signature.outputs, session.get_outputs())
+            inward, outward = names_in_file(signature)
+            fit(engine, "inputs", signature.inputs, inward, session.get_inputs())
+            fit(engine, "outputs", signature.outputs, outward, session.get_outputs())
             make = onnxruntime.OrtValue.ortvalue_from_shape_and_type
             self._inputs = [make(spec.shape, np.dtype(spec.dtype), device, 0) for spec in signature.inputs]
             self._outputs = [make(spec.shape, np.dtype(spec.dtype), device, 0) for spec in signature.outputs]
             self._binding = session.io_binding()
-            for spec, value in zip(signature.inputs, self._inputs, strict=True):
-                self._binding.bind_ortvalue_input(spec.name, value)
-            for spec, value in zip(signature.outputs, self._outputs, strict=True):
-                self._binding.bind_ortvalue_output(spec.name, value)
+            for name, value in zip(inward, self._inputs, strict=True):
+                self._binding.bind_ortvalue_input(name, value)
+            for name, value in zip(outward, self._outputs, strict=True):
+                self._binding.bind_ortvalue_output(name, value)
         except EdgekitError:
             raise
         except Exception as error:  # the only base that its exceptions have in common

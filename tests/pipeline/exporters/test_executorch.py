@@ -5,18 +5,24 @@ from __future__ import annotations
 import copy
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from executorch.backends.xnnpack.partition.graphs import sdpa
 from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
 from executorch.exir import to_edge_transform_and_lower
+from support import case_models
 from support.torch_nets import Nets
 
 from edgekit.errors import EdgekitError, UsageError
+from edgekit.fidelity import snr_db
 from edgekit.pipeline.exporters.executorch import HalfInside, export
 from edgekit.pipeline.gates import check_weights
 from edgekit.pipeline.inspection import inspect_file
 from edgekit.pipeline.recipes import recipe
+from edgekit.pipeline.sources import SourceSpec, open_source
+from edgekit.runtime.engines import open_session
+from edgekit.tensors import TensorSpec
 
 
 @pytest.mark.parametrize(
@@ -62,11 +68,27 @@ def test_an_unknown_recipe_is_refused(nets: Nets, tmp_path: Path) -> None:
     assert raised.value.code == "EK-UNSUPPORTED"
 
 
+def test_a_model_that_takes_bytes_computes_in_half_precision_too(tmp_path: Path) -> None:
+    """Its own conversion to float32 would meet weights in half precision."""
+    inputs = (TensorSpec("image", (1, 8, 8, 3), "uint8"),)
+    spec = SourceSpec("torch", case_models.__file__, "Camera", inputs=inputs)
+    export(source=spec.to_json(), recipe="fp16", calibration=None, output=str(tmp_path / "half.pte"))
+    source = open_source(spec)
+    images = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3), dtype=np.uint8)
+    session = open_session("executorch", (tmp_path / "half.pte").read_bytes(), "pte", source.signature, 1)
+    measured = np.concatenate([session.run([image[None]])[0] for image in images])
+    session.close()
+    assert snr_db(source.predict({"image": images})["output"], measured) > 40
+    assert "float32" not in inspect_file(tmp_path / "half.pte", "pte").weight_bytes
+
+
 @pytest.fixture(scope="module")
 def stock_half(nets: Nets, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A half-precision file of executorch's own making."""
-    module = HalfInside(copy.deepcopy(nets.source("clamped").torch_module())).eval()
-    program = torch.export.export(module, (torch.zeros(1, 3, 24, 24),))
+    example = (torch.zeros(1, 3, 24, 24),)
+    network = copy.deepcopy(nets.source("clamped").torch_module())  # whose weights an exported module shares
+    module = HalfInside(torch.export.export(network, example).module())
+    program = torch.export.export(module, example)
     path = tmp_path_factory.mktemp("stock") / "half.pte"
     sdpa.get_graphs.cache_clear()
     path.write_bytes(to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()]).to_executorch().buffer)

@@ -10,7 +10,7 @@ REFUSED = {
     "cut short": ("EK-SOURCE", "cut.keras is cut short"),
     "no archive": ("EK-SOURCE", "text.keras is cut short, or no .keras file"),
     "open dimensions": ("EK-SOURCE", "'photo' has open dimensions (None, None, None, 3)"),
-    "fixed batch": ("EK-SOURCE", "'rows' has a batch size of 8"),
+    "fixed batch": ("EK-SOURCE", "'rows' has the shape (8, 4): its first axis is not that of one sample"),
     "not finite": ("EK-CHECKPOINT", "hold NaN or infinity"),
     "weights cut short": ("EK-CHECKPOINT", "cut.keras is cut short"),
     "no model returned": ("EK-CODE", "project.py:none() returned int, not a keras.Model"),

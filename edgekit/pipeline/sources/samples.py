@@ -1,0 +1,82 @@
+"""Samples for a source model: the one it is opened with, a few to try it with, and what it gives for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from edgekit.errors import UsageError
+from edgekit.numbers import fit
+from edgekit.pipeline.sources.determinism import PROBES
+from edgekit.tensors import Signature, TensorSpec
+
+
+def example_of(
+    inputs: Sequence[TensorSpec], data_names: Sequence[str], sample: Mapping[str, np.ndarray] | None
+) -> tuple[np.ndarray, ...]:
+    """One sample, an array per input with a batch axis of 1: the user's own, or numbers where there are no data."""
+    if sample is None:
+        return tuple(made_up(inputs, 1).values())
+    check_fit(inputs, data_names, sample)
+    return tuple(
+        fit("EK-DATA", f"the data's {name!r}", sample[name][:1], spec.dtype)
+        for spec, name in zip(inputs, data_names, strict=True)
+    )
+
+
+def made_up(inputs: Sequence[TensorSpec], count: int) -> dict[str, np.ndarray]:
+    """*count* samples by name for a model that came without data: normal floats, small whole numbers."""
+    generator = np.random.default_rng(0)  # one for all: two inputs of one shape are not the same
+    arrays = {}
+    for spec in inputs:
+        shape = (count, *spec.shape[1:])
+        floats = np.dtype(spec.dtype).kind == "f"
+        drawn = generator.standard_normal(shape) if floats else generator.integers(0, 2, shape)
+        arrays[spec.name] = drawn.astype(spec.dtype)
+    return arrays
+
+
+def check_fit(inputs: Sequence[TensorSpec], data_names: Sequence[str], data: Mapping[str, np.ndarray]) -> None:
+    """Raise `UsageError` (``EK-DATA``) unless *data*, samples first, have the shapes of *inputs*."""
+    for spec, name in zip(inputs, data_names, strict=True):
+        if data[name].shape[1:] != spec.shape[1:]:
+            raise UsageError(
+                "EK-DATA",
+                f"the model's input {spec.name!r} takes {list(spec.shape[1:])}, the data gives samples of shape "
+                f"{list(data[name].shape[1:])}",
+                "check preprocessing.layout and the shapes that data.py returns",
+            )
+
+
+def probes(count: int) -> list[int]:
+    """Numbers of a few samples, spread over all *count*."""
+    return sorted({int(place) for place in np.linspace(0, count - 1, PROBES).round()})
+
+
+def check_shapes(signature: Signature, outputs: Sequence[np.ndarray]) -> None:
+    """Raise `UsageError` (``EK-SOURCE``) unless *outputs*, of one sample, have the signature's shapes."""
+    for spec, array in zip(signature.outputs, outputs, strict=True):
+        if array.shape != spec.shape:
+            raise UsageError(
+                "EK-SOURCE",
+                f"the model's output {spec.name!r} has the shape {list(array.shape)} for one sample, where "
+                f"{list(spec.shape)} is due",
+                "give it one shape whatever the input's values: pad it, or take a fixed number of results",
+            )
+
+
+def does_not_run(what: str, error: Exception) -> UsageError:
+    """The error for a model that fails on a sample of the data."""
+    reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)[:200]
+    return UsageError(
+        "EK-SOURCE",
+        f"{what} does not run on a sample of the data: {reason}",
+        "call the model yourself on one of the samples, with a batch axis of 1, and make the data fit it",
+    )
+
+
+def stacked(signature: Signature, rows: Iterable[Sequence[np.ndarray]]) -> dict[str, np.ndarray]:
+    """Outputs by name, samples first, from those of each sample."""
+    columns = zip(*rows, strict=True)
+    return {spec.name: np.concatenate(column) for spec, column in zip(signature.outputs, columns, strict=True)}

@@ -1,0 +1,41 @@
+"""What a Keras or TensorFlow model keeps between calls: its variables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from edgekit.names import distinct
+
+#: Larger ones are weights, which a call would not write; copies of all would double the memory of a large model.
+_MOST_BYTES = 64 << 20
+
+
+class VariableState:
+    """The `edgekit.pipeline.sources.determinism.State` of variables, each with ``numpy()`` and ``assign()``."""
+
+    def __init__(self, variables: Sequence[Any]):
+        small = [each for each in variables if _size_bytes(each) <= _MOST_BYTES]
+        names = distinct(getattr(each, "path", each.name).removesuffix(":0") for each in small)
+        self._variables = dict(zip(names, small, strict=True))
+
+    def take(self) -> dict[str, np.ndarray]:
+        return {name: np.array(variable.numpy()) for name, variable in self._variables.items()}
+
+    def restore(self, taken: Mapping[str, np.ndarray]) -> None:
+        for name in self.differences(taken).get("variable", ()):
+            self._variables[name].assign(taken[name])
+
+    def differences(self, taken: Mapping[str, np.ndarray]) -> Mapping[str, list[str]]:
+        changed = [name for name, now in self.take().items() if not _same(taken[name], now)]
+        return {"variable": changed} if changed else {}
+
+
+def _size_bytes(variable: Any) -> int:
+    return int(np.prod(variable.shape)) * 4
+
+
+def _same(one: np.ndarray, other: np.ndarray) -> bool:
+    return np.array_equal(one, other, equal_nan=one.dtype.kind == "f")

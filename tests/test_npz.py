@@ -1,0 +1,36 @@
+"""Arrays by name in a file: whatever the names are, numpy reads the same."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgekit import npz
+from edgekit.names import distinct, is_tensor_name
+
+NAMES = ("file", "args", "kwds", "allow_pickle", "/", "a/b", "../x", "größe", "labels", " ".join("abc"), "x" * 100)
+
+
+def test_numpys_own_words_are_names_like_others(tmp_path: Path) -> None:
+    arrays = {name: np.full((2, number), number, np.int16) for number, name in enumerate(NAMES)}
+    npz.save(tmp_path / "a.npz", arrays)
+    npz.save(tmp_path / "b.npz", arrays)
+    with np.load(tmp_path / "a.npz", allow_pickle=False) as stored:
+        assert tuple(stored.files) == NAMES
+        for name, array in arrays.items():
+            np.testing.assert_array_equal(stored[name], array)
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+
+
+@given(st.lists(st.text().filter(is_tensor_name), max_size=5))
+def test_every_name_comes_back(names: list[str]) -> None:
+    arrays = {name: np.array([number]) for number, name in enumerate(distinct(names))}
+    stream = io.BytesIO()
+    npz.save(stream, arrays)
+    stream.seek(0)
+    with np.load(stream, allow_pickle=False) as stored:
+        assert {name: int(stored[name][0]) for name in stored.files} == {k: int(v[0]) for k, v in arrays.items()}
