@@ -31,7 +31,8 @@ def measure(*, source: Mapping[str, Any], samples: str, calibration: str, direct
             types of the data are not the signature's, ``evaluation.npz`` and ``calibration.npz`` as it has them.
 
     Returns:
-        What `describe` returns, and ``fitted``: whether the data were written anew.
+        What `describe` returns, ``fitted``: whether the data were written anew, and ``batches``: whether the model
+        takes several samples at once.
 
     Raises:
         UsageError: ``EK-UNTRAINED`` when outputs hardly depend on the input, ``EK-DATA`` when data and
@@ -61,7 +62,7 @@ def measure(*, source: Mapping[str, Any], samples: str, calibration: str, direct
     if fitted:
         save_arrays(out / "evaluation.npz", inputs, labels)
         save_arrays(out / "calibration.npz", _fitted(opened, drawn, "calibration"))
-    return {**_facts(opened), "fitted": fitted}
+    return {**_facts(opened), "fitted": fitted, "batches": opened.takes_batches(inputs)}
 
 
 def _facts(opened: Source) -> dict[str, Any]:

@@ -36,6 +36,7 @@ class Reference:
     Attributes:
         source: The model with its trained weights.
         digest: SHA-256 of everything that made the model and its signature.
+        batches: Whether the model gives for several samples at once what it gives for each.
         samples: ``.npz`` with the evaluation inputs, and labels where there are any.
         outputs: ``.npz`` with the model's outputs for them.
         calibration: ``.npz`` with calibration inputs; None when there are none.
@@ -54,6 +55,7 @@ class Reference:
     framework: str
     signature: Signature
     parameter_count: int
+    batches: bool
     samples: Path
     outputs: Path
     calibration: Path | None
@@ -267,6 +269,7 @@ class _Maker:
             framework=entry.record["framework"],
             signature=signature,
             parameter_count=entry.record["parameter_count"],
+            batches=entry.record["batches"],
             samples=samples,
             outputs=outputs,
             calibration=None if calibration_origin is None else Path(fitted.path("calibration.npz")),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edgekit.bundle import Variant
+from edgekit.errors import ConversionError
 from edgekit.pipeline.cache import Entry, file_digest, versions
 from edgekit.pipeline.check import CHECKING_ENGINES, Quality, judge
 from edgekit.pipeline.data import load_arrays
@@ -62,6 +63,12 @@ def make_variant(stages: Stages, origin: Origin, reference: Reference, plan: Pla
     Raises:
         EdgekitError: It could not be exported, does not run, or is refused.
     """
+    if plan.batch > 1 and not reference.batches:
+        raise ConversionError(
+            "EK-UNSUPPORTED",
+            "the model takes one sample at a time: several together change each other's outputs, or share one",
+            "single samples are measured all the same",
+        )
     path, record = _export(stages, origin, reference, plan)
     examined = stages.run(
         "check",

@@ -108,6 +108,10 @@ class Source(Protocol):
         """
         ...
 
+    def takes_batches(self, inputs: Mapping[str, np.ndarray]) -> bool:
+        """Whether a few of *inputs* give together what they give one by one."""
+        ...
+
     def torch_module(self) -> torch.nn.Module:
         """The model as an ``nn.Module`` taking the signature's inputs in order.
 

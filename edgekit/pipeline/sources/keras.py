@@ -22,7 +22,7 @@ from edgekit.pipeline.sources import SourceSpec, contents
 from edgekit.pipeline.sources.determinism import check_repeatable, write_error
 from edgekit.pipeline.sources.matching import match_file
 from edgekit.pipeline.sources.python_file import load_callable
-from edgekit.pipeline.sources.samples import check_shapes, does_not_run, example_of, probes, stacked
+from edgekit.pipeline.sources.samples import batched_alike, check_shapes, does_not_run, example_of, probes, stacked
 from edgekit.pipeline.sources.variables import VariableState
 from edgekit.tensors import Signature, TensorSpec
 
@@ -109,6 +109,12 @@ class KerasSource:
         state = VariableState([each for each in _variables(self.model) if _GENERATOR not in each.path])
         if written := check_repeatable(self._what, self._run, samples, state, state.take(), drawn):
             raise write_error(self._what, written)
+
+    def takes_batches(self, inputs: Mapping[str, np.ndarray]) -> bool:
+        def call(arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+            return [np.asarray(result) for result in keras.tree.flatten(self.model.predict_on_batch(list(arrays)))]
+
+        return batched_alike(self.signature, inputs, call)
 
     def _run(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         """One sample: an array per input, batch axis of 1 included, in; the same per output."""

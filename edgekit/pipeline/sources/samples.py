@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -64,6 +64,28 @@ def check_shapes(signature: Signature, outputs: Sequence[np.ndarray]) -> None:
                 f"{list(spec.shape)} is due",
                 "give it one shape whatever the input's values: pad it, or take a fixed number of results",
             )
+
+
+def batched_alike(
+    signature: Signature, inputs: Mapping[str, np.ndarray], call: Callable[[Sequence[np.ndarray]], Sequence[np.ndarray]]
+) -> bool:
+    """Whether *call* gives for a few of *inputs* together what it gives for each by itself.
+
+    Args:
+        call: Arrays in, arrays out, both in signature order; may fail for more than one sample.
+    """
+    columns = [inputs[spec.name] for spec in signature.inputs]
+    places = probes(len(columns[0]))
+    try:
+        together = call([column[places] for column in columns])
+        apart = zip(*(call([column[i : i + 1] for column in columns]) for i in places), strict=True)
+        return all(_alike(batch, np.concatenate(rows)) for batch, rows in zip(together, apart, strict=True))
+    except Exception:  # somebody else's code may raise anything
+        return False
+
+
+def _alike(batch: np.ndarray, rows: np.ndarray) -> bool:
+    return batch.shape == rows.shape and np.allclose(batch, rows, rtol=1e-3, atol=1e-4 * np.abs(rows).max(initial=0))
 
 
 def does_not_run(what: str, error: Exception) -> UsageError:

@@ -73,6 +73,9 @@ class SavedModelSource:
         if written := check_repeatable(self._what, self._run, samples, state, state.take()):
             raise write_error(self._what, written)
 
+    def takes_batches(self, inputs: Mapping[str, np.ndarray]) -> bool:
+        return False  # no file of several samples is made of it
+
     def call(self, tensors: Sequence[Any]) -> list[Any]:
         """Outputs for TensorFlow tensors (batch first), both in signature order."""
         outputs = self._function(**dict(zip(self._inputs, tensors, strict=True)))

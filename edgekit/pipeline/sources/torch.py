@@ -21,7 +21,7 @@ from edgekit.pipeline.sources.exported_program import UNREADABLE, dtype_name, fi
 from edgekit.pipeline.sources.matching import Parameters, match, match_file
 from edgekit.pipeline.sources.outputs import named_tensors
 from edgekit.pipeline.sources.python_file import load_callable
-from edgekit.pipeline.sources.samples import check_shapes, example_of, probes, stacked
+from edgekit.pipeline.sources.samples import batched_alike, check_shapes, example_of, probes, stacked
 from edgekit.pipeline.sources.torch_state import TorchState, drawing_operators
 from edgekit.pipeline.sources.torchscript import exported_script, script_parameters
 from edgekit.pipeline.sources.tracing import check_traceable, code_line
@@ -98,6 +98,12 @@ class TorchSource:
             )
         check_traceable(self._what, self.torch_module(), example, written)
         self._state.restore(self._initial)
+
+    def takes_batches(self, inputs: Mapping[str, np.ndarray]) -> bool:
+        def call(arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+            return [np.array(value) for _, value in self._call(_tensors(arrays, self.signature.inputs))]
+
+        return not any(self._bare) and batched_alike(self.signature, inputs, call)
 
     def torch_module(self) -> torch.nn.Module:
         example = _tensors(self.example, self.signature.inputs)

@@ -90,6 +90,21 @@ def test_a_batch_that_is_scaled_as_one_is_taken_sample_by_sample(tmp_path: Path)
     np.testing.assert_allclose(output, (ROWS - low) / (high - low), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("name", "alike"),
+    [
+        ("Plain", True),
+        ("Levels", True),
+        ("ByTheBatch", False),
+        ("Scalar", False),
+        ("Squeezed", False),
+        ("OneOnly", False),
+    ],
+)
+def test_whether_samples_may_come_together_is_found_with_the_data(tmp_path: Path, name: str, alike: bool) -> None:
+    assert opened(tmp_path, name, {"x": ROWS}).takes_batches({"x": ROWS}) is alike
+
+
 def test_what_is_not_a_number_proves_nothing(tmp_path: Path) -> None:
     (output,) = results(opened(tmp_path, "NanForZeros", {"x": ROWS}), {"x": ROWS}).values()
     np.testing.assert_allclose(output, ROWS / ROWS.std(1, ddof=1, keepdims=True), rtol=1e-5)
