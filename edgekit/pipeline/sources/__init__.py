@@ -40,8 +40,8 @@ class SourceSpec:
         weights: Trained weights: a ``state_dict`` for ``torch``, a ``.keras`` or ``.weights.h5`` file for ``keras``.
         inputs: Specs of the inputs with batch size 1, as the data have them; empty when there are no data yet, and the
             model file says itself what goes in.
-        sample: ``.npz`` with a sample of the user's own, by the names of *inputs*; None without data.
         trust: Whether model files and weights may hold more than data (see `edgekit.pipeline.sources.contents`).
+        sample: ``.npz`` with a sample of the user's own, by the names of *inputs*; None without data.
     """
 
     kind: str
@@ -49,8 +49,8 @@ class SourceSpec:
     factory: str | None = None
     weights: str | None = None
     inputs: tuple[TensorSpec, ...] = ()
-    sample: str | None = None
     trust: bool = False
+    sample: str | None = None
 
     def with_weights(self, weights: str) -> SourceSpec:
         """The same with weights that training made here, of the project's own code."""
