@@ -234,11 +234,17 @@ class _Table:
 
 
 def _tables(name: str, reference: np.ndarray, measured: np.ndarray) -> Iterator[_Table]:
-    for place, axis in enumerate(_axes(reference)):
+    axes = _axes(reference)
+    lines = tuple(
+        axis for axis in range(1, reference.ndim) if axes[0] and axis not in axes and reference.shape[axis] > 1
+    )
+    for place, axis in enumerate((*axes, *lines)):
         expected, found = _statistics(reference, axis), _statistics(measured, axis)
-        noise = _noise(reference, measured, axis)
+        noise, signal = _noise(reference, measured, axis), _signal(reference, expected)
+        if axis in lines:  # of a picture: its border may say little
+            signal = np.maximum(signal, signal.mean())
         with np.errstate(divide="ignore", invalid="ignore"):
-            ratios = np.where(noise == 0, 0.0, noise / _signal(reference, expected))
+            ratios = np.where(noise == 0, 0.0, noise / signal)
         ratios = np.where(noise <= _rounding(expected), np.minimum(ratios, 10 ** (-_ROUNDED_DB / 10)), ratios)
         if reference.dtype.kind in "iub":
             ratios = np.minimum(ratios, np.square(1 - _kappas(reference, measured, axis)))

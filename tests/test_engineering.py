@@ -49,22 +49,7 @@ ENGINE_LIBRARIES = {
 
 
 def device_side() -> list[Path]:
-    names = (
-        "__init__",
-        "errors",
-        "schema",
-        "archive",
-        "foreign",
-        "names",
-        "npz",
-        "numbers",
-        "private",
-        "tensors",
-        "target",
-        "bundle",
-    )
-    ground = [PACKAGE / f"{name}.py" for name in names]
-    return [*ground, *sorted((PACKAGE / "runtime").rglob("*.py"))]
+    return [*sorted(PACKAGE.glob("*.py")), *sorted((PACKAGE / "runtime").rglob("*.py"))]
 
 
 @pytest.mark.parametrize("path", device_side(), ids=lambda path: path.relative_to(PACKAGE).as_posix())

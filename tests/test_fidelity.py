@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
@@ -84,6 +85,19 @@ def test_the_verdict_does_not_depend_on_packaging() -> None:
 def test_a_column_is_lost_whichever_axis_it_lies_along(axis: int) -> None:
     reference = np.moveaxis(detections(), 1, axis)
     assert compare({"output": reference}, {"output": int8(reference)}).lost is not None
+
+
+@pytest.mark.parametrize("axis", [1, 2, 3])
+def test_a_line_of_a_picture_is_lost_too(axis: int) -> None:
+    """Yet not where it says little beside the others, as a border does."""
+    random = np.random.default_rng(0)
+    pictures = random.normal(size=(12, 5, 32, 32)).astype(np.float32)
+    dead = np.moveaxis(pictures, axis, 0).copy()
+    dead[3] = dead[3].mean()
+    found = compare({"mask": pictures}, {"mask": np.moveaxis(dead, 0, axis)})
+    assert found.lost is not None and found.lost.place.split(", ")[axis].strip("]") == "3"
+    pictures[:, :, 0] *= 1e-3
+    assert compare({"mask": pictures}, {"mask": int8(pictures)}).fault(10) is None
 
 
 def test_a_constant_answer_to_a_temperature_in_kelvin_is_lost() -> None:
@@ -236,7 +250,9 @@ def test_a_dead_column_never_passes_and_a_rounded_one_always_does(
     """Columns of any size beside each other, around any mean, along any of the axes."""
     random = np.random.default_rng(seed)
     ranges = 10.0 ** np.array(sizes)
-    values = random.normal(size=(40, *random.integers(1, 4, rank - 2), len(ranges))) * ranges + offset * ranges
+    shape = (40, *random.integers(1, 4, rank - 2), len(ranges))
+    assume(all(one != other for one, other in pairwise(shape[1:])))  # those would be lines of a picture
+    values = random.normal(size=shape) * ranges + offset * ranges
     reference = values.astype(np.float32)
     rounded = (values * (1 + random.uniform(-1e-7, 1e-7, values.shape))).astype(np.float32)
     assert compare({"output": reference}, {"output": rounded}).fault(80) is None

@@ -27,6 +27,14 @@ CHECKING_ENGINES = {
 _MARGIN_DB = 3.0
 #: The same of a single column, which a few values make.
 _COLUMN_MARGIN_DB = 6.0
+#: How much further than by the last bits of the weights an exact copy may be off: sums are added up in another order.
+_REORDERED_DB = 12.0
+#: What an exact copy has to reach, whatever rounding does to the model.
+_LEAST_EXACT_DB = 30.0
+_ROUNDING_HINT = (
+    "float32 does not hold what the model computes: with other last bits of its weights, its own outputs are as far "
+    "off. Take a mean from large inputs before they are multiplied, and divide by nothing that may be near 0"
+)
 
 
 @dataclass(frozen=True)
@@ -55,6 +63,7 @@ def judge(
     minimum_snr_db: float | None,
     *,
     class_scores: str | None,
+    rounding_db: float,
     check_samples: np.ndarray,
 ) -> Quality:
     """Compare *measured* outputs with the *reference*.
@@ -63,6 +72,7 @@ def judge(
         score: The project's metric on a set of outputs, in percent; None without labels.
         minimum_snr_db: The project's own limit, instead of the recipe's.
         class_scores: The output that scores classes, if there is one.
+        rounding_db: How near to its own outputs the source model stays when the last bits of its weights are others.
         check_samples: Which samples become check vectors.
 
     Raises:
@@ -72,9 +82,11 @@ def judge(
         if not np.isfinite(array).all():
             raise ConversionError("EK-QUALITY", f"output {name!r} holds NaN or infinity", "try another recipe")
     found = compare(reference, measured, class_scores)
-    limit = used.minimum_snr_db if minimum_snr_db is None or used.name == "fp32" else minimum_snr_db
+    limit = used.minimum_snr_db if minimum_snr_db is None else minimum_snr_db
+    if used.name == "fp32":
+        limit = min(used.minimum_snr_db, max(rounding_db - _REORDERED_DB, _LEAST_EXACT_DB))
     if fault := found.fault(limit):
-        raise ConversionError("EK-QUALITY", f"{used.name}: {fault}", _hint(used, found))
+        raise ConversionError("EK-QUALITY", f"{used.name}: {fault}", _hint(used, found, rounding_db))
     checks, vectors = ({name: array[check_samples] for name, array in side.items()} for side in (measured, reference))
     float_score, own_score = score(reference), score(measured)
     return Quality(
@@ -100,7 +112,9 @@ def _required(used: Recipe, checks: Fidelity) -> Required:
     return Required(round(snr, 2), round(column, 2))
 
 
-def _hint(used: Recipe, found: Fidelity) -> str:
+def _hint(used: Recipe, found: Fidelity, rounding_db: float) -> str:
+    if used.name == "fp32" and rounding_db < _LEAST_EXACT_DB:
+        return _ROUNDING_HINT
     if used.activations == "float32":
         return "the file computes something else than the model: try the other format"
     if found.lost is None:

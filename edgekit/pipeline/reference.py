@@ -10,11 +10,14 @@ from typing import Any
 import numpy as np
 
 from edgekit.errors import UsageError
-from edgekit.fidelity import near_constant
+from edgekit.fidelity import MAX_SNR_DB, compare, near_constant
 from edgekit.numbers import fit
 from edgekit.pipeline.data import Arrays, load_arrays, save_arrays
 from edgekit.pipeline.sources import Source, SourceSpec, open_source
 from edgekit.pipeline.sources.samples import check_fit
+
+#: Samples that are run again with other last bits.
+_NUDGED_SAMPLES = 32
 
 
 def describe(*, source: Mapping[str, Any]) -> dict[str, Any]:
@@ -31,8 +34,9 @@ def measure(*, source: Mapping[str, Any], samples: str, calibration: str, direct
             types of the data are not the signature's, ``evaluation.npz`` and ``calibration.npz`` as it has them.
 
     Returns:
-        What `describe` returns, ``fitted``: whether the data were written anew, and ``batches``: whether the model
-        takes several samples at once.
+        What `describe` returns, ``fitted``: whether the data were written anew, ``batches``: whether the model takes
+        several samples at once, and ``rounding_db``: how near to its own outputs the model stays, in the worst column,
+        when every weight is moved to a number next to it.
 
     Raises:
         UsageError: ``EK-UNTRAINED`` when outputs hardly depend on the input, ``EK-DATA`` when data and
@@ -57,12 +61,24 @@ def measure(*, source: Mapping[str, Any], samples: str, calibration: str, direct
         )
     save_arrays(out / "outputs.npz", results)
     save_arrays(sample, {name: array[:1] for name, array in inputs.items()})
+    batches, rounding = opened.takes_batches(inputs), _rounding_db(opened, inputs, results)
     drawn = load_arrays(calibration)[0]
     fitted = not _is_fit(opened, given) or not _is_fit(opened, drawn)
     if fitted:
         save_arrays(out / "evaluation.npz", inputs, labels)
         save_arrays(out / "calibration.npz", _fitted(opened, drawn, "calibration"))
-    return {**_facts(opened), "fitted": fitted, "batches": opened.takes_batches(inputs)}
+    return {**_facts(opened), "fitted": fitted, "batches": batches, "rounding_db": rounding}
+
+
+def _rounding_db(opened: Source, inputs: Arrays, results: Arrays) -> float:
+    """How far the column that float32 leaves most open moves with the last bit of every weight; *opened* is changed."""
+    count = len(next(iter(inputs.values())))
+    tried = np.linspace(0, count - 1, min(count, _NUDGED_SAMPLES)).round().astype(int)
+    opened.nudge(np.random.default_rng(0))
+    moved = opened.predict({name: array[tried] for name, array in inputs.items()})
+    if not all(np.isfinite(array).all() for array in moved.values()):
+        return -MAX_SNR_DB
+    return round(compare({name: array[tried] for name, array in results.items()}, moved).worst.snr_db, 2)
 
 
 def _facts(opened: Source) -> dict[str, Any]:

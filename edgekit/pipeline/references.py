@@ -47,6 +47,8 @@ class Reference:
         accuracy: The metric on the evaluation samples, in percent; None without labels.
         score: The metric, for other outputs.
         class_scores: The output whose largest value is the model's answer; None where there are no classes to choose.
+        rounding_db: How near to its own outputs the model stays, in the worst column, when the last bits of its weights
+            are others.
         check_samples: Numbers of the evaluation samples that become check vectors.
     """
 
@@ -66,6 +68,7 @@ class Reference:
     accuracy: float | None
     score: Score
     class_scores: str | None
+    rounding_db: float
     check_samples: np.ndarray
 
 
@@ -245,7 +248,7 @@ class _Maker:
             "reference",
             origin.name,
             key={"model": model, "data": data.digest, "versions": self._versions},
-            code=("pipeline/sources", "pipeline/reference.py", "names.py", "numbers.py"),
+            code=("pipeline/sources", "pipeline/reference.py", "names.py", "numbers.py", "fidelity.py"),
             function="edgekit.pipeline.reference:measure",
             family=self._origin.family,
             arguments=lambda directory: {
@@ -280,6 +283,7 @@ class _Maker:
             accuracy=None if accuracy is None else round(accuracy, 3),
             score=score,
             class_scores=_class_scores(origin, results, labels),
+            rounding_db=entry.record["rounding_db"],
             check_samples=_check_samples(inputs),
         )
 

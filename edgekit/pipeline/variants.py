@@ -108,6 +108,7 @@ def make_variant(stages: Stages, origin: Origin, reference: Reference, plan: Pla
             reference.score,
             origin.limits.min_snr_db,
             class_scores=reference.class_scores,
+            rounding_db=reference.rounding_db,
             check_samples=reference.check_samples,
         )
     facts = examined.record["facts"]

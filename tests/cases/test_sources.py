@@ -117,6 +117,15 @@ def test_the_right_value_comes_out_of_every_file(case: str, tmp_path: Path, caps
 
 
 @pytest.mark.slow
+def test_what_float32_rounds_away_is_no_fault_of_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A converter folds the mean into the weights, and adds and takes off millions instead."""
+    samples = {"x": 4_500_000 + 100 * ROWS}
+    built = build(tmp_path, capsys, f"{MODELS}:Northing", samples, "--recipe", "fp32")
+    assert built.status == 0, built.errors
+    built.check(eager("Northing", samples), FLOAT, least_db=30)
+
+
+@pytest.mark.slow
 def test_inputs_without_names_have_places(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     samples = {"arr_1": 2 * ROWS, "arr_0": ROWS}
     built = build(tmp_path, capsys, f"{MODELS}:TwoEyes", samples, "--recipe", "fp32")

@@ -14,7 +14,7 @@ import pytest
 from support.generated import SAMPLES, Generated, generate
 
 from edgekit.errors import ConversionError
-from edgekit.fidelity import channel_axes
+from edgekit.fidelity import MAX_SNR_DB, channel_axes
 from edgekit.pipeline.check import judge
 from edgekit.pipeline.gates import check_weights
 from edgekit.pipeline.inspection import FileFacts
@@ -59,7 +59,7 @@ def refusal(made: Generated, measured: Outputs, recipe: str) -> str | None:
     try:
         judge(
             RECIPES[recipe], made.outputs, measured, lambda _: None, None,
-            class_scores=None, check_samples=np.arange(SAMPLES // 3),
+            class_scores=None, rounding_db=MAX_SNR_DB, check_samples=np.arange(SAMPLES // 3),
         )  # fmt: skip
     except ConversionError as error:
         return error.message

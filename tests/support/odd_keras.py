@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from edgekit.errors import EdgekitError
+from edgekit.fidelity import compare
 from edgekit.pipeline.sources import SourceSpec, open_source
 from edgekit.tensors import TensorSpec
 
@@ -63,12 +64,15 @@ def _tried(spec: SourceSpec, data: Mapping[str, np.ndarray]) -> dict[str, Any]:
         }
         source.check(inputs)
         outputs = source.predict(inputs)
+        source.nudge(np.random.default_rng(0))
+        moved = source.predict(inputs)
     except EdgekitError as error:
         return error.to_json()
     names = [each.name for each in source.signature.outputs]
     return {
         "inputs": [each.name for each in source.signature.inputs],
         "outputs": names,
+        "rounding_db": compare(outputs, moved).worst.snr_db,
         "first": [np.asarray(outputs[name][0], np.float64).ravel().tolist() for name in names],
     }
 

@@ -112,6 +112,10 @@ class Source(Protocol):
         """Whether a few of *inputs* give together what they give one by one."""
         ...
 
+    def nudge(self, random: np.random.Generator) -> None:
+        """Move every weight to a number next to it, for good; see `edgekit.pipeline.sources.rounding`."""
+        ...
+
     def torch_module(self) -> torch.nn.Module:
         """The model as an ``nn.Module`` taking the signature's inputs in order.
 

@@ -23,7 +23,7 @@ from edgekit.pipeline.sources.determinism import check_repeatable, write_error
 from edgekit.pipeline.sources.matching import match_file
 from edgekit.pipeline.sources.python_file import load_callable
 from edgekit.pipeline.sources.samples import batched_alike, check_shapes, does_not_run, example_of, probes, stacked
-from edgekit.pipeline.sources.variables import VariableState
+from edgekit.pipeline.sources.variables import VariableState, nudge
 from edgekit.tensors import Signature, TensorSpec
 
 if TYPE_CHECKING:
@@ -129,6 +129,9 @@ class KerasSource:
     def call(self, tensors: Sequence[Any]) -> list[Any]:
         """Outputs for backend tensors (batch first), both in signature order."""
         return list(keras.tree.flatten(self.model(list(tensors), training=False)))
+
+    def nudge(self, random: np.random.Generator) -> None:
+        nudge(self.model.variables, random)
 
     def torch_module(self) -> torch.nn.Module:
         from edgekit.pipeline.sources.keras_to_torch import rebuild

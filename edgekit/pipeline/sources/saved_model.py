@@ -18,7 +18,7 @@ from edgekit.pipeline.sources import SourceSpec, contents
 from edgekit.pipeline.sources.determinism import check_repeatable, write_error
 from edgekit.pipeline.sources.matching import match_file
 from edgekit.pipeline.sources.samples import check_shapes, does_not_run, example_of, probes, stacked
-from edgekit.pipeline.sources.variables import VariableState
+from edgekit.pipeline.sources.variables import VariableState, nudge
 from edgekit.tensors import Signature, TensorSpec
 
 if TYPE_CHECKING:
@@ -91,6 +91,9 @@ class SavedModelSource:
             raise does_not_run(self._what, error) from error
         check_shapes(self.signature, outputs)
         return outputs
+
+    def nudge(self, random: np.random.Generator) -> None:
+        nudge(self._function.variables, random)
 
     def torch_module(self) -> torch.nn.Module:
         raise ConversionError(

@@ -21,6 +21,7 @@ from edgekit.pipeline.sources.exported_program import UNREADABLE, dtype_name, fi
 from edgekit.pipeline.sources.matching import Parameters, match, match_file
 from edgekit.pipeline.sources.outputs import named_tensors
 from edgekit.pipeline.sources.python_file import load_callable
+from edgekit.pipeline.sources.rounding import next_floats
 from edgekit.pipeline.sources.samples import batched_alike, check_shapes, example_of, probes, stacked
 from edgekit.pipeline.sources.torch_state import TorchState, drawing_operators
 from edgekit.pipeline.sources.torchscript import exported_script, script_parameters
@@ -104,6 +105,12 @@ class TorchSource:
             return [np.array(value) for _, value in self._call(_tensors(arrays, self.signature.inputs))]
 
         return not any(self._bare) and batched_alike(self.signature, inputs, call)
+
+    def nudge(self, random: np.random.Generator) -> None:
+        with torch.no_grad():
+            for weight in (*self.module.parameters(), *self.module.buffers()):
+                if weight.dtype == torch.float32 and weight.layout == torch.strided:
+                    weight.data = torch.from_numpy(next_floats(weight.numpy(), random))
 
     def torch_module(self) -> torch.nn.Module:
         example = _tensors(self.example, self.signature.inputs)

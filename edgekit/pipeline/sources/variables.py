@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from edgekit.names import distinct
+from edgekit.pipeline.sources.rounding import next_floats
 
 #: Larger ones are weights, which a call would not write; copies of all would double the memory of a large model.
 _MOST_BYTES = 64 << 20
@@ -31,6 +32,14 @@ class VariableState:
     def differences(self, taken: Mapping[str, np.ndarray]) -> Mapping[str, list[str]]:
         changed = [name for name, now in self.take().items() if not _same(taken[name], now)]
         return {"variable": changed} if changed else {}
+
+
+def nudge(variables: Sequence[Any], random: np.random.Generator) -> None:
+    """Move every number of *variables* of float32 to one next to it."""
+    for variable in variables:
+        values = np.asarray(variable.numpy())
+        if values.dtype == np.float32:
+            variable.assign(next_floats(values, random))
 
 
 def _size_bytes(variable: Any) -> int:

@@ -39,6 +39,11 @@ TAKEN = {
 }
 
 
+@pytest.mark.parametrize("case", ["dict", "optimizer slots"])
+def test_other_last_bits_of_the_weights_move_the_outputs_by_as_much(case: str) -> None:
+    assert 100 < odd(case)["rounding_db"] < 160
+
+
 def test_keras_on_torch_sorts_outer_dicts_only() -> None:
     """When this fails, `_order_nested_dicts` can go."""
     assert torch_facts()["stock_order"] == [0, 1, 2]

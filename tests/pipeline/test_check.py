@@ -1,0 +1,54 @@
+"""The verdict on a file: what is required of it, and what of that float32 itself does not give."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edgekit.errors import ConversionError
+from edgekit.pipeline.check import Quality, judge
+from edgekit.pipeline.recipes import RECIPES
+
+REFERENCE = np.random.default_rng(0).normal(size=(64, 3)).astype(np.float32)
+
+
+def verdict(measured: np.ndarray, rounding_db: float, recipe: str = "fp32") -> Quality:
+    return judge(
+        RECIPES[recipe],
+        {"output": REFERENCE},
+        {"output": measured},
+        lambda _: None,
+        None,
+        class_scores=None,
+        rounding_db=rounding_db,
+        check_samples=np.arange(8),
+    )
+
+
+def off_by(decibels: float) -> np.ndarray:
+    noise = np.random.default_rng(1).normal(size=REFERENCE.shape) * REFERENCE.std(0)
+    return (REFERENCE + 10 ** (-decibels / 20) * noise).astype(np.float32)
+
+
+def test_an_exact_copy_may_be_as_far_off_as_its_model_is_open() -> None:
+    with pytest.raises(ConversionError, match=r"fp32: output.* dB from the float model, 60\.0 dB are due") as caught:
+        verdict(off_by(53), 120)
+    assert "computes something else" in str(caught.value.hint)
+    assert verdict(off_by(53), 51).snr_db == pytest.approx(53, abs=1.5)
+    with pytest.raises(ConversionError, match=r"29\.2 dB are due"):
+        verdict(off_by(25), 51)
+
+
+def test_nothing_excuses_an_exact_copy_that_is_lost() -> None:
+    dead = REFERENCE.copy()
+    dead[:, 1] = dead[:, 1].mean()
+    for rounding_db in (120.0, 40.0, 0.0):
+        with pytest.raises(ConversionError, match=r"is lost|are due"):
+            verdict(dead, rounding_db)
+    with pytest.raises(ConversionError, match="are due") as caught:
+        verdict(off_by(20), 15)
+    assert "float32 does not hold what the model computes" in str(caught.value.hint)
+
+
+def test_other_recipes_have_limits_of_their_own() -> None:
+    assert verdict(off_by(20), 15, "int8").snr_db == pytest.approx(20, abs=1.5)
