@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-__all__ = ["Bundle", "EdgekitError", "__version__", "build", "load", "profile"]
+__all__ = ["Bundle", "EdgekitError", "__version__", "build", "load", "profile", "read_image"]
 
 _HOMES = {
     "Bundle": "edgekit.bundle",
@@ -16,6 +16,7 @@ _HOMES = {
     "build": "edgekit.pipeline.build",
     "load": "edgekit.runtime.model",
     "profile": "edgekit.profiling.session",
+    "read_image": "edgekit.runtime.pictures",
 }
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from edgekit.pipeline.build import build
     from edgekit.profiling.session import profile
     from edgekit.runtime.model import load
+    from edgekit.runtime.pictures import read_image
 
 
 def __getattr__(name: str) -> Any:

@@ -45,14 +45,14 @@ _CALLS = {
 }
 #: How each platform reads a picture, and what it reads it from.
 _PICTURES = {
-    "android": ("readImage(bitmap, ModelSpec.IMAGE!!)", "`bitmap` is the picture"),
-    "ios": ("readImage(picture, size: ModelSpec.image!)", "`picture` is a `CGImage`, turned upright"),
+    "android": ("readImage(bitmap, ModelSpec.IMAGE!!)", "`bitmap` is the picture, upright: `ImageDecoder` turns a photograph as its EXIF data say, `BitmapFactory` does not"),
+    "ios": ("readImage(file, size: ModelSpec.image!)", "`file` is a picture's file as `Data`"),
     "flutter": ("await readImage(file, image!)", "`file` is a picture's file as bytes"),
     "react-native": (
         "fitImage(rgba, height, width, IMAGE)",
-        "`rgba` is the picture, four bytes a pixel, from a camera frame or a decoder of your choice",
+        "`rgba` is the picture, upright, four bytes a pixel, from a camera frame or a decoder of your choice",
     ),
-    "web": ("await readImage(file, IMAGE)", "`file` is a picture's file or blob"),
+    "web": ("await readImage(file, IMAGE)", "`file` is a PNG or JPEG file or blob"),
 }
 
 
@@ -131,7 +131,7 @@ def _values(platform: Platform, engine: AppEngine, facts: Facts) -> dict[str, st
         "title": html.escape(facts.name),
         "heading": markdown.text(facts.name),
         "file_label": "A picture:" if facts.image else "A JSON file with the raw values by input name:",
-        "accept": "image/*" if facts.image else "application/json",
+        "accept": "image/png,image/jpeg" if facts.image else "application/json",
         "about": _about(engine, facts),
         "usage": _usage(platform, facts),
         "check_note": _check_note(platform, facts),

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from edgekit.errors import UsageError
+from edgekit.runtime.pictures import pillow, read_image
 from edgekit.schema import conform
 
 _LAYOUTS = (None, "channels-first", "channels-last")
@@ -122,15 +123,14 @@ def read_sample(path: str | Path, channels: int | None = None) -> np.ndarray:
     """One raw sample from a file.
 
     Args:
-        path: ``.npy``, ``.npz`` with one array, an image (``.png``, ``.jpg``, ``.jpeg``), or a ``.wav``.
-        channels: For images: 1 for grey, 3 for colour; None for what the file has.
+        path: ``.npy``, ``.npz`` with one array, or ``.wav``; anything else is a picture, whatever it is called.
+        channels: For pictures: 1 for grey, 3 for colour; None for what the file has.
 
     Returns:
-        The array; an image as uint8 (height, width) or (height, width, 3), or as 16-bit (height, width) where
-        the file has that; sound as float32 (time, channels) in -1..1.
+        The array; a picture as `edgekit.read_image` gives it; sound as float32 (time, channels) in -1..1.
 
     Raises:
-        UsageError: ``EK-MISSING-FILE``, ``EK-INPUT``, or ``EK-MISSING-PACKAGE`` for an image without Pillow.
+        UsageError: ``EK-MISSING-FILE``, ``EK-INPUT``, or ``EK-MISSING-PACKAGE`` for a picture without Pillow.
     """
     path = Path(path)
     if not path.is_file():
@@ -141,11 +141,9 @@ def read_sample(path: str | Path, channels: int | None = None) -> np.ndarray:
         if len(arrays) != 1:
             raise UsageError("EK-INPUT", f"{path} holds {len(arrays)} arrays, not one sample: {', '.join(arrays)}")
         return next(iter(arrays.values()))
-    if suffix in (".png", ".jpg", ".jpeg"):
-        return _read_image(path, channels)
     if suffix == ".wav":
         return _read_sound(path)
-    raise UsageError("EK-INPUT", f"cannot read {path.name}", "inputs are .npy, .npz, .png, .jpg or .wav files")
+    return read_image(path, channels)
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
@@ -161,30 +159,6 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         reason = " ".join(str(error).split())[:200]
         raise UsageError("EK-INPUT", f"{path} holds no numpy arrays ({reason})", "save it with numpy.save") from error
-
-
-def _pillow() -> Any:
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise UsageError("EK-MISSING-PACKAGE", "images need Pillow", "pip install pillow") from error
-    return Image
-
-
-def _read_image(path: Path, channels: int | None) -> np.ndarray:
-    image_module = _pillow()
-    try:
-        with image_module.open(path) as image:
-            if channels is None:
-                channels = 1 if image.mode in ("1", "L", "LA", "I;16", "I", "F") else 3
-            if channels not in (1, 3):
-                raise UsageError("EK-INPUT", f"{path} is an image; the model takes {channels} channels", "pass an .npy")
-            if channels == 1 and image.mode.startswith("I"):
-                return np.asarray(image)  # 16-bit grey, which convert("L") would clip
-            return np.asarray(image.convert("L" if channels == 1 else "RGB"))
-    except (OSError, ValueError, SyntaxError, image_module.DecompressionBombError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UsageError("EK-INPUT", f"{path} is not an image that Pillow reads ({reason})") from error
 
 
 def _read_sound(path: Path) -> np.ndarray:
@@ -210,7 +184,7 @@ def _read_sound(path: Path) -> np.ndarray:
 def _resized(values: np.ndarray, resize: Resize) -> np.ndarray:
     if values.ndim not in (2, 3):
         raise UsageError("EK-INPUT", f"a sample of shape {list(values.shape)} is not an image to resize")
-    image_module = _pillow()
+    image_module = pillow()
     height, width = values.shape[:2]
     factor = max(resize.height / resize.crop / height, resize.width / resize.crop / width)
     size = (max(resize.width, round(width * factor)), max(resize.height, round(height * factor)))

@@ -1,10 +1,9 @@
 // A picture for the model: from a file, the camera, or drawn by hand.
 
 import {make} from "./elements.js";
+import {readPicture} from "./picture.js";
 import {imageKind, pixels, preprocess, resized} from "./preprocess.js";
 
-/** Larger pictures are scaled down by the browser first: canvases of phones hold no more. */
-const MOST_PIXELS = 16_000_000;
 /** Drawing by hand makes sense for small grey pictures. */
 const MOST_DRAWN = 64;
 const CAMERA_PAUSE_MS = 250;
@@ -31,7 +30,7 @@ export class ImageInput {
   }
 
   elements() {
-    const file = make("input", {type: "file", accept: "image/*", "aria-label": "Picture"});
+    const file = make("input", {type: "file", accept: "image/png,image/jpeg", "aria-label": "Picture"});
     file.onchange = () => file.files[0] && this.#readFile(file.files[0]);
     this.#cameraButton.onclick = () => (this.#video.srcObject ? this.stop() : this.#openCamera());
     const row = make("div", {className: "row"}, make("label", {className: "file"}, "Picture", file));
@@ -59,8 +58,7 @@ export class ImageInput {
 
   async #readFile(file) {
     try {
-      const picture = await createImageBitmap(file);
-      await this.#see(drawn(picture, picture.width, picture.height), {invert: this.#inverted.checked});
+      await this.#see(await readPicture(file));
     } catch (error) {
       this.#say(`this picture cannot be used: ${error.message}`);
     }
@@ -74,7 +72,7 @@ export class ImageInput {
       this.#cameraButton.textContent = "Stop the camera";
       await this.#video.play();
       while (this.#video.srcObject) {
-        await this.#see(drawn(this.#video, this.#video.videoWidth, this.#video.videoHeight));
+        await this.#see(drawn(this.#video));
         await new Promise((resolve) => setTimeout(resolve, CAMERA_PAUSE_MS));
       }
     } catch (error) {
@@ -135,10 +133,9 @@ export class ImageInput {
   }
 }
 
-function drawn(picture, width, height) {
-  const factor = Math.min(1, Math.sqrt(MOST_PIXELS / (width * height)));
-  const canvas = make("canvas", {width: Math.max(1, Math.floor(width * factor)), height: Math.max(1, Math.floor(height * factor))});
+function drawn(video) {
+  const canvas = make("canvas", {width: video.videoWidth || 1, height: video.videoHeight || 1});
   const context = canvas.getContext("2d", {willReadFrequently: true});
-  context.drawImage(picture, 0, 0, canvas.width, canvas.height);
+  context.drawImage(video, 0, 0);
   return context.getImageData(0, 0, canvas.width, canvas.height);
 }

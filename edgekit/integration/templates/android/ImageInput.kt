@@ -3,7 +3,10 @@ package edgekit.starter
 
 import android.graphics.Bitmap
 
-/** The raw values of [bitmap]. For one on the GPU: `bitmap.copy(Bitmap.Config.ARGB_8888, false)` first. */
+/**
+ * The raw values of [bitmap], which is upright: `ImageDecoder` turns a photograph as its EXIF data say, `BitmapFactory` and
+ * camera frames do not. For one on the GPU: `bitmap.copy(Bitmap.Config.ARGB_8888, false)` first.
+ */
 fun readImage(bitmap: Bitmap, size: ImageSize): FloatArray {
     val colours = IntArray(bitmap.width * bitmap.height)
     bitmap.getPixels(colours, 0, bitmap.width, 0, 0, bitmap.width, bitmap.height)

@@ -48,7 +48,10 @@ object Processing {
         return values
     }
 
-    /** The raw values of a picture, grey or RGB, scaled and cut to the model's size. [rgba]: four bytes a pixel. */
+    /**
+     * The raw values of a picture, grey or RGB, scaled and cut to the model's size. [rgba]: four bytes a pixel, upright
+     * and opaque.
+     */
     fun fitImage(rgba: ByteArray, height: Int, width: Int, size: ImageSize): FloatArray {
         var pixels = withChannels(rgba, height, width, size.channels)
         if (size.resize) {
@@ -87,6 +90,9 @@ object Processing {
     private fun withChannels(rgba: ByteArray, height: Int, width: Int, channels: Int): Pixels {
         val data = ByteArray(height * width * channels)
         for (pixel in 0 until height * width) {
+            require(rgba[4 * pixel + 3] == 0xff.toByte()) {
+                "the picture is transparent in places, which show what lies behind"
+            }
             if (channels == 1) {
                 val (red, green, blue) = IntArray(3) { rgba[4 * pixel + it].toInt() and 0xff }
                 data[pixel] = ((red * 19595 + green * 38470 + blue * 7471 + 0x8000) shr 16).toByte()

@@ -5,7 +5,7 @@ import 'dart:ui' as ui;
 
 import 'processing.dart';
 
-/// The raw values of a picture: the bytes of a PNG, JPEG or another file that Flutter reads.
+/// The raw values of a picture: the bytes of a PNG, JPEG or another file that Flutter reads, and turns upright.
 Future<Float32List> readImage(Uint8List file, ImageSize size) async {
   final codec = await ui.instantiateImageCodec(file);
   final picture = (await codec.getNextFrame()).image;

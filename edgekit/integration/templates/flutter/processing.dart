@@ -87,7 +87,8 @@ Float32List prepare(List<double> raw, TensorInfo input, Preparation preparation)
   return values;
 }
 
-/// The raw values of a picture, grey or RGB, scaled and cut to the model's size. [rgba]: four bytes a pixel.
+/// The raw values of a picture, grey or RGB, scaled and cut to the model's size. [rgba]: four bytes a pixel,
+/// upright and opaque.
 Float32List fitImage(Uint8List rgba, int height, int width, ImageSize size) {
   var pixels = _withChannels(rgba, height, width, size.channels);
   if (size.resize) {
@@ -134,6 +135,9 @@ double largestDifference(List<double> expected, List<double> given) {
 Pixels _withChannels(Uint8List rgba, int height, int width, int channels) {
   final data = Uint8List(height * width * channels);
   for (var pixel = 0; pixel < height * width; pixel++) {
+    if (rgba[4 * pixel + 3] != 255) {
+      throw ArgumentError('the picture is transparent in places, which show what lies behind');
+    }
     final red = rgba[4 * pixel];
     final green = rgba[4 * pixel + 1];
     final blue = rgba[4 * pixel + 2];

@@ -78,9 +78,10 @@ public enum Processing {
         return values
     }
 
-    /// The raw values of a picture, grey or RGB, scaled and cut to the model's size. `rgba`: four bytes a pixel.
+    /// The raw values of a picture, grey or RGB, scaled and cut to the model's size. `rgba`: four bytes a pixel,
+    /// upright and opaque.
     public static func fitImage(_ rgba: [UInt8], height: Int, width: Int, size: ImageSize) throws -> [Float] {
-        var pixels = withChannels(rgba, height: height, width: width, channels: size.channels)
+        var pixels = try withChannels(rgba, height: height, width: width, channels: size.channels)
         if size.resize {
             let factor = max(
                 Double(size.height) / size.crop / Double(height), Double(size.width) / size.crop / Double(width))
@@ -121,10 +122,13 @@ public enum Processing {
         return largest
     }
 
-    private static func withChannels(_ rgba: [UInt8], height: Int, width: Int, channels: Int) -> Pixels {
+    private static func withChannels(_ rgba: [UInt8], height: Int, width: Int, channels: Int) throws -> Pixels {
         var data = [UInt8]()
         data.reserveCapacity(height * width * channels)
         for pixel in 0..<(height * width) {
+            guard rgba[4 * pixel + 3] == 255 else {
+                throw ModelError("the picture is transparent in places, which show what lies behind")
+            }
             let colour = rgba[(4 * pixel)..<(4 * pixel + 3)].map { Int($0) }
             if channels == 1 {
                 data.append(UInt8((colour[0] * 19595 + colour[1] * 38470 + colour[2] * 7471 + 0x8000) >> 16))

@@ -46,7 +46,7 @@ export function prepare(raw, input, preparation) {
 
 /**
  * The raw values of a picture: grey or RGB, scaled and cut to the model's size.
- * @param {Uint8Array | Uint8ClampedArray} rgba four bytes a pixel, row by row
+ * @param {Uint8Array | Uint8ClampedArray} rgba four bytes a pixel, row by row; upright and opaque
  * @param {number} height
  * @param {number} width
  * @param {ImageSize} size
@@ -115,6 +115,7 @@ export function largestDifference(expected, given) {
 function withChannels(rgba, height, width, channels) {
   const data = new Uint8Array(height * width * channels);
   for (let pixel = 0; pixel < height * width; pixel++) {
+    if (rgba[4 * pixel + 3] !== 255) throw new Error('the picture is transparent in places, which show what lies behind');
     const [red, green, blue] = [rgba[4 * pixel], rgba[4 * pixel + 1], rgba[4 * pixel + 2]];
     if (channels === 1) {
       data[pixel] = (red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16;

@@ -1,0 +1,62 @@
+"""A picture out of a file: its pixels, and which way they are turned."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+#: Pillow takes 4 bytes for each. A camera's 50 megapixels are read.
+MOST_PIXELS = 1 << 26
+#: Chunks of a PNG, segments of a JPEG: honest files have a few thousand.
+MOST_PARTS = 1 << 18
+
+_SAVE_AGAIN = "copy it or save it again"
+
+
+class PictureError(Exception):
+    """Why a file is not read; *what* goes on after its name."""
+
+    def __init__(self, what: str, hint: str = _SAVE_AGAIN):
+        super().__init__(what)
+        self.hint = hint
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture as it is stored.
+
+    Attributes:
+        image: A ``PIL.Image.Image`` of mode L or RGB, opaque.
+        orientation: By EXIF: 1 for upright, to 8.
+    """
+
+    image: Any
+    orientation: int
+
+
+def check_size(width: int, height: int) -> None:
+    """Refuse, before anything is decoded, what is larger than `MOST_PIXELS`, or empty.
+
+    Raises:
+        PictureError: It is.
+    """
+    if not width or not height:
+        raise PictureError("is a picture without pixels")
+    if width * height > MOST_PIXELS:
+        raise PictureError(f"has {width} x {height} pixels, more than {MOST_PIXELS:,}", "scale it down first")
+
+
+def decode(reader: Callable[[io.BytesIO], Any], data: bytes) -> Any:
+    """What Pillow's *reader* of one format makes of *data*.
+
+    Raises:
+        PictureError: They are damaged.
+    """
+    try:
+        image = reader(io.BytesIO(data))
+        image.load()
+    except (OSError, SyntaxError, ValueError) as error:
+        raise PictureError("is a damaged picture") from error
+    return image
