@@ -21,6 +21,13 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _GREY, _RGB, _PALETTE, _GREY_ALPHA, _RGB_ALPHA = 0, 2, 3, 4, 6
 #: Bits of a sample that each colour type may have.
 _BITS = {_GREY: (1, 2, 4, 8, 16), _RGB: (8, 16), _PALETTE: (1, 2, 4, 8), _GREY_ALPHA: (8, 16), _RGB_ALPHA: (8, 16)}
+#: How many samples a pixel has.
+_SAMPLES = {_GREY: 1, _RGB: 3, _PALETTE: 1, _GREY_ALPHA: 2, _RGB_ALPHA: 4}
+#: Of the interlaced passes: first column and row, and the steps from there.
+_PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+_ONE_PASS = ((0, 0, 1, 1),)
+#: Of compressed bytes, which become up to 16 MiB.
+_STEP = 1 << 14
 _DAMAGED = "is a damaged PNG picture"
 _FLATTEN = "save it on the background that the model knows, such as: magick IN.png -background black -flatten OUT.png"
 _KNOWN = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
@@ -32,6 +39,17 @@ class _Header:
     height: int
     bits: int
     colour: int
+    interlaced: bool
+
+    @property
+    def raw_bytes(self) -> int:
+        """Of all rows, a byte for each one's filter included."""
+        row_bits = self.bits * _SAMPLES[self.colour]
+        sizes = [
+            (-(-(self.width - left) // across), -(-(self.height - top) // down))
+            for left, top, across, down in (_PASSES if self.interlaced else _ONE_PASS)
+        ]
+        return sum(rows * (1 + (columns * row_bits + 7) // 8) for columns, rows in sizes if columns > 0)
 
 
 def read(data: bytes) -> Picture:
@@ -57,7 +75,9 @@ def read(data: bytes) -> Picture:
     alone = [SIGNATURE, _chunk(b"IHDR", raw_header)]
     if header.colour == _PALETTE:
         alone.append(_chunk(b"PLTE", _whole_palette(palette, 1 << header.bits)))
-    alone += [_chunk(b"IDAT", b"".join(pixels)), _chunk(b"IEND", b"")]
+    compressed = b"".join(pixels)
+    _check_whole(compressed, header)
+    alone += [_chunk(b"IDAT", compressed), _chunk(b"IEND", b"")]
     image = decode(PngImagePlugin.PngImageFile, b"".join(alone))
     _check_opaque(image, header, key)
     return Picture(_plain(image, header), orientation)
@@ -87,7 +107,21 @@ def _header(name: bytes, body: memoryview) -> tuple[_Header, bytes]:
     if bits not in _BITS.get(colour, ()) or compression or filters or interlacing > 1:
         raise PictureError("is a PNG picture of a kind that no standard has")
     check_size(width, height)
-    return _Header(width, height, bits, colour), bytes(body)
+    return _Header(width, height, bits, colour, bool(interlacing)), bytes(body)
+
+
+def _check_whole(compressed: bytes, header: _Header) -> None:
+    """Refuse what ends early: Pillow (to 13.0) shows black for the rows that are missing at the end of a whole stream."""
+    stream, left = zlib.decompressobj(), header.raw_bytes
+    try:
+        for place in range(0, len(compressed), _STEP):
+            left -= len(stream.decompress(compressed[place : place + _STEP]))
+            if left <= 0 or stream.eof:
+                break
+    except zlib.error as error:
+        raise PictureError(_DAMAGED) from error
+    if left > 0:
+        raise PictureError(_DAMAGED)
 
 
 def _chunk(name: bytes, body: bytes) -> bytes:
