@@ -45,7 +45,11 @@ _CALLS = {
 }
 #: How each platform reads a picture, and what it reads it from.
 _PICTURES = {
-    "android": ("readImage(bitmap, ModelSpec.IMAGE!!)", "`bitmap` is the picture, upright: `ImageDecoder` turns a photograph as its EXIF data say, `BitmapFactory` does not"),
+    "android": (
+        "readImage(bitmap, ModelSpec.IMAGE!!)",
+        "`bitmap` is the picture, upright: `ImageDecoder` turns a photograph as its EXIF data say, "
+        "`BitmapFactory` does not",
+    ),
     "ios": ("readImage(file, size: ModelSpec.image!)", "`file` is a picture's file as `Data`"),
     "flutter": ("await readImage(file, image!)", "`file` is a picture's file as bytes"),
     "react-native": (

@@ -26,7 +26,6 @@ from support.pictures import (
     saved,
     segment,
     with_exif,
-    with_segment,
 )
 
 #: How far pixels of a JPEG of the best quality may be from those that were saved.
@@ -87,9 +86,12 @@ def _broken_exif() -> dict[str, Shown]:
         "two": exif(6, count=2),
         "none": exif(6, count=0),
     }
-    cases = {f"jpeg-exif-{name}": Shown(with_exif(jpeg(PHOTOGRAPH), data), PHOTOGRAPH, LOSS) for name, data in broken.items()}
+    cases = {
+        f"jpeg-exif-{name}": Shown(with_exif(jpeg(PHOTOGRAPH), data), PHOTOGRAPH, LOSS) for name, data in broken.items()
+    }
     return cases | {
-        f"png-exif-{name}": Shown(png(PHOTOGRAPH, 8, RGB, chunk(b"eXIf", data)), PHOTOGRAPH) for name, data in broken.items()
+        f"png-exif-{name}": Shown(png(PHOTOGRAPH, 8, RGB, chunk(b"eXIf", data)), PHOTOGRAPH)
+        for name, data in broken.items()
     }
 
 
@@ -126,7 +128,9 @@ def _opaque() -> dict[str, Shown]:
         "png-rgb-alpha": Shown(png(np.dstack([PHOTOGRAPH, full]), 8, RGB_ALPHA), PHOTOGRAPH),
         "png-palette-unused-alpha": Shown(png(indices, 8, PALETTE, unused), colours[indices]),
         "png-grey-unused-key": Shown(png(even, before=chunk(b"tRNS", b"\0\1")), even),
-        "png-grey-16-unused-key": Shown(png(wide, 16, before=chunk(b"tRNS", struct.pack(">H", int(wide[0, 0]) + 1))), even),
+        "png-grey-16-unused-key": Shown(
+            png(wide, 16, before=chunk(b"tRNS", struct.pack(">H", int(wide[0, 0]) + 1))), even
+        ),
         "png-rgb-unused-key": Shown(png(PHOTOGRAPH, 8, RGB, chunk(b"tRNS", b"\0\0\0\0\0\0")), PHOTOGRAPH),
         "png-alpha-and-key": Shown(
             png(np.dstack([PHOTOGRAPH, full]), 8, RGB_ALPHA, chunk(b"tRNS", b"\0\0\0\0\0\0")), PHOTOGRAPH
@@ -220,7 +224,10 @@ READ: dict[str, Shown] = {
 
 def _transparent() -> dict[str, NotRead]:
     stroke = np.full((*PLAIN.shape, 1), 255, np.uint8)
-    half = np.where(np.arange(PLAIN.shape[1]) < 5, 254, 255).astype(np.uint8) * np.ones((*PLAIN.shape, 1), np.uint8)[..., 0]
+    half = (
+        np.where(np.arange(PLAIN.shape[1]) < 5, 254, 255).astype(np.uint8)
+        * np.ones((*PLAIN.shape, 1), np.uint8)[..., 0]
+    )
     few = PLAIN >> 4
     palette = chunk(b"PLTE", bytes(range(48)))
     wide = PLAIN.astype(np.uint16) * 257

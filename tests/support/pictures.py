@@ -6,10 +6,9 @@ import io
 import struct
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageCms
+from PIL import Image
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 GREY, RGB, PALETTE, GREY_ALPHA, RGB_ALPHA = 0, 2, 3, 4, 6
@@ -90,7 +89,9 @@ def exif(orientation: int, *, kind: int = 3, count: int = 1, order: str = "<", o
 def jpeg(pixels: np.ndarray, *, mode: str | None = None, **options: object) -> bytes:
     image = Image.fromarray(pixels)
     stream = io.BytesIO()
-    (image if mode is None else image.convert(mode)).save(stream, "JPEG", **{"quality": 98, "subsampling": 0, **options})
+    (image if mode is None else image.convert(mode)).save(
+        stream, "JPEG", **{"quality": 98, "subsampling": 0, **options}
+    )
     return stream.getvalue()
 
 

@@ -1,11 +1,11 @@
 """The one place that opens pictures: PNG and JPEG, told by what is in them, turned the way they are shown.
 
-A file is read here as data first. Pillow is given its pixels alone, and only Pillow's readers of these two formats, so that
-no name of a file starts another of its readers, or a program (its reader of PostScript runs Ghostscript).
+A file is read here as data first. Pillow is given its pixels alone, and only Pillow's readers of these two formats, so
+that no name of a file starts another of its readers, or a program (its reader of PostScript runs Ghostscript).
 
 Everything that takes a picture follows the same rules: training data read by `read_image`, `edgekit run`, the page for
-phones (``devices/browser/page/picture.js``). PNG gives the same bits everywhere. JPEG gives those of libjpeg-turbo, which
-Pillow and Chromium have; other decoders differ by a few units.
+phones and the starter for the web (``devices/browser/page/picture.js``). PNG gives the same bits everywhere. JPEG gives
+those of libjpeg-turbo, which Pillow and Chromium have; other decoders differ by a few units.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ _TURNS = {
 def read_image(path: str | Path, channels: int | None = None) -> np.ndarray:
     """The pixels of a PNG or JPEG file, as viewers show it.
 
-    The picture is turned upright (EXIF orientation). Samples of 16 bits become 8, palettes and CMYK become RGB. Values are
-    those that are stored: colour profiles and gamma are not applied. Of several pictures in a file it is the first.
+    The picture is turned upright (EXIF orientation). Samples of 16 bits become 8, palettes and CMYK become RGB. Values
+    are those that are stored: colour profiles and gamma are not applied. Of several pictures in a file it is the first.
 
     Args:
         path: The file; what it is called does not matter.

@@ -1,8 +1,8 @@
 """JPEG: https://www.w3.org/Graphics/JPEG/itu-t81.pdf
 
-Of a file's segments the tables, the frame, its scans, the orientation and the two that tell how colours are stored count.
-The rest (thumbnails, profiles, texts, further pictures behind the first, as phones write them) is left out before Pillow
-sees any of it.
+Of a file's segments the tables, the frame, its scans, the orientation and the two that tell how colours are stored
+count. The rest (thumbnails, profiles, texts, further pictures behind the first, as phones write them) is left out
+before Pillow sees any of it.
 """
 
 from __future__ import annotations

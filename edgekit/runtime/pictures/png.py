@@ -1,7 +1,7 @@
 """PNG: https://www.w3.org/TR/png-3/
 
-Of a file's chunks the header, the palette, the transparent colours, the orientation and the pixels count. The rest (texts,
-profiles, gamma, later frames) is left out before Pillow sees any of it.
+Of a file's chunks the header, the palette, the transparent colours, the orientation and the pixels count. The rest
+(texts, profiles, gamma, later frames) is left out before Pillow sees any of it.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def _header(name: bytes, body: memoryview) -> tuple[_Header, bytes]:
 
 
 def _check_whole(compressed: bytes, header: _Header) -> None:
-    """Refuse what ends early: Pillow (to 13.0) shows black for the rows that are missing at the end of a whole stream."""
+    """Refuse what ends early: Pillow (to 13.0) shows black for rows that are missing at the end of a whole stream."""
     stream, left = zlib.decompressobj(), header.raw_bytes
     try:
         for place in range(0, len(compressed), _STEP):
