@@ -11,6 +11,7 @@ import numpy as np
 
 from edgekit.errors import UsageError
 from edgekit.runtime.pictures import pillow, read_image
+from edgekit.runtime.pictures.kinds import ARRAYS, SOUND, Kind, kind_of_file
 from edgekit.schema import conform
 
 _LAYOUTS = (None, "channels-first", "channels-last")
@@ -157,8 +158,18 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         with stored:
             return {name: stored[name] for name in stored.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise _refusal(path, "holds no numpy arrays", ARRAYS, "save it with numpy.save", error) from error
+
+
+def _refusal(path: Path, what: str, own: tuple[Kind, ...], hint: str, error: Exception) -> UsageError:
+    """Of a file that is not of its *own* kinds what it is instead, of others where they are damaged."""
+    kind = kind_of_file(path)
+    if kind in own:
         reason = " ".join(str(error).split())[:200]
-        raise UsageError("EK-INPUT", f"{path} holds no numpy arrays ({reason})", "save it with numpy.save") from error
+        return UsageError("EK-INPUT", f"{path} {what} ({reason})", hint)
+    if kind.name:
+        return UsageError("EK-INPUT", f"{path} {what}: it is {kind.name}", kind.hint)
+    return UsageError("EK-INPUT", f"{path} {what}", hint)
 
 
 def _read_sound(path: Path) -> np.ndarray:
@@ -169,7 +180,7 @@ def _read_sound(path: Path) -> np.ndarray:
             channels, width = sound.getnchannels(), sound.getsampwidth()
             data = sound.readframes(sound.getnframes())
     except (wave.Error, EOFError) as error:
-        raise UsageError("EK-INPUT", f"{path} is not a PCM sound file ({error})", "save it as 16-bit PCM") from error
+        raise _refusal(path, "is not a PCM sound file", (SOUND,), "save it as 16-bit PCM", error) from error
     raw = np.frombuffer(data[: len(data) - len(data) % (channels * width)], np.uint8).reshape(-1, width)
     if width == 1:
         values = raw[:, 0].astype(np.float32) - 128.0

@@ -23,10 +23,12 @@ SIZES = [(100, 61), (10, 9), (24, 20), (17, 300), (27, 23), (1, 1), (240, 200)]
 
 
 def picture(height: int, width: int) -> np.ndarray:
-    """Noise over a slope, with alpha: RGBA, uint8."""
+    """Noise over a slope, opaque: RGBA, uint8."""
     rng = np.random.default_rng(height * width)
     slope = np.linspace(0, 255, width)[None, :, None] * np.ones((height, 1, 4))
-    return np.clip(slope + rng.normal(0, 80, (height, width, 4)), 0, 255).astype(np.uint8)
+    pixels = np.clip(slope + rng.normal(0, 80, (height, width, 4)), 0, 255).astype(np.uint8)
+    pixels[..., 3] = 255
+    return pixels
 
 
 def expected(rgba: np.ndarray, preprocessing: Preprocessing, channels: int) -> np.ndarray:
@@ -83,7 +85,10 @@ def test_series_and_scores_in_javascript(tmp_path: Path) -> None:
       let refused = 0;
       try {{ prepare([1, 2], input, {json.dumps(spoken)}); }} catch {{ refused++; }}
       const fixed = {{ height: 2, width: 2, channels: 1, resize: false, crop: 1 }};
-      try {{ fitImage(new Uint8Array(36), 3, 3, fixed); }} catch {{ refused++; }}
+      try {{ fitImage(new Uint8Array(36).fill(255), 3, 3, fixed); }} catch {{ refused++; }}
+      const clear = new Uint8Array(16).fill(255);
+      clear[7] = 254;
+      try {{ fitImage(clear, 2, 2, fixed); }} catch (error) {{ refused += error.message.includes('transparent'); }}
       const pairs = [[[1, 2], [1, 2.5]], [[1], [NaN]], [[1], []]];
       const differences = pairs.map((pair) => largestDifference(...pair));
       writeFileSync('rest.json', JSON.stringify(
@@ -97,7 +102,7 @@ def test_series_and_scores_in_javascript(tmp_path: Path) -> None:
     assert np.allclose(rest["softmax"], powers / powers.sum())
     order = np.argsort(-scores)[:2]
     assert [each["label"] for each in rest["rank"]] == [["a", "b", "c", "3", "4"][index] for index in order]
-    assert rest["refused"] == 2
+    assert rest["refused"] == 3
     assert rest["differences"] == [0.5, None, None]  # JSON has no NaN
 
 

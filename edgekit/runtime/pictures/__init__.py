@@ -10,6 +10,7 @@ those of libjpeg-turbo, which Pillow and Chromium have; other decoders differ by
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -95,13 +96,13 @@ def _contents(path: Path) -> bytes:
             head = file.read(_HEAD)
             if not head.startswith(tuple(_READERS)):
                 kind = kind_of(head)
-                raise PictureError(f"is {kind.name}, not a PNG or JPEG picture", kind.hint)
-            rest = file.read(_MOST_BYTES)
+                raise PictureError(f"is {kind.name or 'something else'}, not a PNG or JPEG picture", kind.hint)
+            size = os.fstat(file.fileno()).st_size
+            if size > _MOST_BYTES:
+                raise PictureError(f"is larger than {_MOST_BYTES >> 20} MiB", "scale it down first")
+            return head + file.read(size)
     except OSError as error:
         raise UsageError("EK-MISSING-FILE", f"cannot read {path}: {error.strerror}") from error
-    if len(rest) == _MOST_BYTES:
-        raise PictureError(f"is larger than {_MOST_BYTES >> 20} MiB", "scale it down first")
-    return head + rest
 
 
 def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:

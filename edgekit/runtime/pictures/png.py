@@ -26,8 +26,8 @@ _SAMPLES = {_GREY: 1, _RGB: 3, _PALETTE: 1, _GREY_ALPHA: 2, _RGB_ALPHA: 4}
 #: Of the interlaced passes: first column and row, and the steps from there.
 _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 _ONE_PASS = ((0, 0, 1, 1),)
-#: Of compressed bytes, which become up to 16 MiB.
-_STEP = 1 << 14
+#: Of compressed bytes, which become up to 4 MiB.
+_STEP = 1 << 12
 _DAMAGED = "is a damaged PNG picture"
 _FLATTEN = "save it on the background that the model knows, such as: magick IN.png -background black -flatten OUT.png"
 _KNOWN = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")

@@ -1,9 +1,11 @@
 // Pixels of pictures, the same as on the host: see edgekit/runtime/pictures.
 
-import {pictureAlone} from "./picture_file.js";
+import {DAMAGED, pictureAlone} from "./picture_file.js";
 
 /** Of the canvas that pixels are read through, on each side: phones have no larger ones. */
 const TILE = 2048;
+const TRANSPARENT =
+  "it is transparent in places, which show what lies behind them: save it on the background that the model knows";
 
 /**
  * The pixels of a PNG or JPEG file: upright and opaque, four bytes each, row by row.
@@ -15,7 +17,7 @@ const TILE = 2048;
 export async function readPicture(file) {
   const alone = pictureAlone(new Uint8Array(await file.arrayBuffer()));
   const bitmap = await createImageBitmap(new Blob(alone.parts, {type: alone.type})).catch(() => null);
-  if (bitmap?.width !== alone.width || bitmap.height !== alone.height) throw new Error("it is damaged");
+  if (bitmap?.width !== alone.width || bitmap.height !== alone.height) throw new Error(DAMAGED);
   try {
     return upright(bitmap, alone.orientation);
   } finally {
@@ -61,6 +63,6 @@ function upright(bitmap, orientation) {
       }
     }
   }
-  if (all >>> 24 !== 255) throw new Error("it is transparent in places, which show what lies behind them");
+  if (all >>> 24 !== 255) throw new Error(TRANSPARENT);
   return {data: new Uint8ClampedArray(pixels.buffer), width, height};
 }

@@ -10,8 +10,22 @@ const JPEG = [0xff, 0xd8, 0xff];
 const EXIF = [..."Exif\0\0"].map((letter) => letter.charCodeAt(0));
 const JFIF = [..."JFIF\0"].map((letter) => letter.charCodeAt(0));
 const ADOBE = [..."Adobe"].map((letter) => letter.charCodeAt(0));
-const ENDS_EARLY = "it ends before its picture does";
-const DAMAGED = "it is damaged";
+const ENDS_EARLY = "it ends before its picture does: copy it or save it again";
+export const DAMAGED = "it is damaged: copy it or save it again";
+/** How files of other kinds start, the first that fits; anything else is saved as PNG or JPEG. @type {[RegExp, string][]} */
+const KINDS = [
+  [/^....ftyp(avi[fs]|m[is]f1.{4}(....)*?avi[fs])/s, "an AVIF picture"],
+  [/^....ftyp(hei[cxms]|hev[cxms]|mif1|msf1)/s, "a HEIC picture"],
+  [/^(....ftyp|\x1aE\xdf\xa3)/s, "a video"],
+  [/^RIFF....WEBP/s, "a WebP picture"],
+  [/^GIF8/, "a GIF picture"],
+  [/^BM.{12}[\x0c-\x7c]\0\0\0/s, "a BMP picture"],
+  [/^(II[*+]\0|MM\0[*+])/, "a TIFF or raw picture"],
+  [/^%PDF/, "a PDF document"],
+  [/^(\x04?%!|\xc5\xd0\xd3\xc6)/, "a PostScript program"],
+  [/^(\xef\xbb\xbf)?\s*<(.*<)?svg\b/s, "an SVG drawing"],
+  [/^$/, "empty"],
+];
 
 /** @typedef {Uint8Array<ArrayBuffer>} Bytes */
 /** @typedef {{type: string, parts: Bytes[], width: number, height: number, orientation: number}} Alone */
@@ -39,12 +53,8 @@ function startsAs(bytes, start) {
  * @param {Bytes} bytes
  */
 function kindOf(bytes) {
-  const text = String.fromCharCode(...bytes.subarray(0, 16));
-  if (/^....ftyp(hei|hev|mif1|msf1)/s.test(text)) return "a HEIC picture";
-  if (/^....ftypavi/s.test(text)) return "an AVIF picture";
-  if (/^RIFF....WEBP/s.test(text)) return "a WebP picture";
-  if (text.startsWith("GIF8")) return "a GIF picture";
-  return "neither PNG nor JPEG";
+  const text = String.fromCharCode(...bytes.subarray(0, 1024));
+  return KINDS.find(([start]) => start.test(text))?.[1] ?? "neither PNG nor JPEG";
 }
 
 /** @param {number} width @param {number} height */
