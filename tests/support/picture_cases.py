@@ -309,7 +309,7 @@ def _too_large() -> dict[str, NotRead]:
         "png-largest": bomb(0xFFFFFFFF, 0xFFFFFFFF),
         "jpeg-200-megapixels": frame(12240, 16320),
         "jpeg-largest": frame(65535, 65535),
-        "jpeg-progressive": frame(65535, 65535, 0xC2),
+        "jpeg-largest-progressive": frame(65535, 65535, 0xC2),
     }
     empty = {"png-no-width": bomb(0, 9), "png-no-height": bomb(9, 0), "jpeg-no-width": frame(9, 0)}
     # Whose height comes behind the first scan, which hardly anything reads.

@@ -59,8 +59,8 @@ function kindOf(bytes) {
 
 /** @param {number} width @param {number} height */
 function checkSize(width, height) {
-  if (!width || !height) throw new Error("it has no pixels");
-  if (width * height > MOST_PIXELS) throw new Error(`it has ${width} x ${height} pixels; scale it down first`);
+  if (!width || !height) throw new Error("it has no pixels: copy it or save it again");
+  if (width * height > MOST_PIXELS) throw new Error(`it has ${width} x ${height} pixels: scale it down first`);
 }
 
 /**
@@ -108,6 +108,7 @@ function pngAlone(bytes) {
     place = end;
   }
   const [width, height, bits, colour] = [view.getUint32(16), view.getUint32(20), bytes[24], bytes[25]];
+  if (bytes[26] || bytes[27] || bytes[28] > 1) throw new Error(DAMAGED);
   checkSize(width, height);
   const parts = [Uint8Array.from(PNG), chunks.IHDR[0]];
   if (colour === 3) parts.push(wholePalette(chunks.PLTE.at(-1), 2 ** bits));
