@@ -43,20 +43,27 @@ _CALLS = {
     "dart": ("final outputs = model.predict({{{}}});", "{}: {}", "final best = model.rankScores(outputs);"),
     "javascript": ("const outputs = await model.predict({{{}}});", "{}: {}", "const best = model.rank(outputs);"),
 }
-#: How each platform reads a picture, and what it reads it from.
+_STORED = "   Pictures are upright, opaque, and have the values that are stored, as `edgekit.read_image` gives them to training"
+_AS_HERE = f"{_STORED}."
+_DECODED = (
+    f"{_STORED};\n   a decoder that applies a picture's colour profile, as those of phones do, differs by a few units."
+)
+#: How each platform reads a picture, what it reads it from, and what is to be known of it.
 _PICTURES = {
     "android": (
         "readImage(bitmap, ModelSpec.IMAGE!!)",
         "`bitmap` is the picture, upright: `ImageDecoder` turns a photograph as its EXIF data say, "
         "`BitmapFactory` does not",
+        _DECODED,
     ),
-    "ios": ("readImage(file, size: ModelSpec.image!)", "`file` is a picture's file as `Data`"),
-    "flutter": ("await readImage(file, image!)", "`file` is a picture's file as bytes"),
+    "ios": ("readImage(file, size: ModelSpec.image!)", "`file` is a PNG or JPEG file as `Data`", _DECODED),
+    "flutter": ("await readImage(file, image!)", "`file` is a PNG or JPEG file as bytes", _DECODED),
     "react-native": (
         "fitImage(rgba, height, width, IMAGE)",
         "`rgba` is the picture, upright, four bytes a pixel, from a camera frame or a decoder of your choice",
+        _DECODED,
     ),
-    "web": ("await readImage(file, IMAGE)", "`file` is a PNG or JPEG file or blob"),
+    "web": ("await readImage(file, IMAGE)", "`file` is a PNG or JPEG file or blob", _AS_HERE),
 }
 
 
@@ -165,9 +172,9 @@ def _usage(platform: Platform, facts: Facts) -> str:
     """The lines that run the model, as a block of code below a step of the README, and what they take."""
     call, pair, rank = _CALLS[platform.language]
     quoted = LANGUAGES[platform.language].text
-    inputs = facts.signature.inputs
+    inputs, note = facts.signature.inputs, ""
     if facts.image is not None:
-        value, meaning = _PICTURES[platform.name]
+        value, meaning, note = _PICTURES[platform.name]
         pairs = [pair.format(quoted(inputs[0].name), value)]
     else:
         names = ["values"] if len(inputs) == 1 else [f"values{number}" for number in range(1, len(inputs) + 1)]
@@ -176,7 +183,7 @@ def _usage(platform: Platform, facts: Facts) -> str:
         meaning = f"raw values, row by row: {', '.join(shapes)}"
     lines = [call.format(", ".join(pairs)), *([rank] if facts.labels else [])]
     block = "\n".join(f"   {line}" for line in (f"```{platform.language}", *lines, "```"))
-    return f"{meaning}:\n\n{block}"
+    return f"{meaning}:\n\n{block}\n\n{note}" if note else f"{meaning}:\n\n{block}"
 
 
 def _raw_shape(facts: Facts, spec: TensorSpec) -> tuple[int, ...]:

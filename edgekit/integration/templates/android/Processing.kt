@@ -91,7 +91,7 @@ object Processing {
         val data = ByteArray(height * width * channels)
         for (pixel in 0 until height * width) {
             require(rgba[4 * pixel + 3] == 0xff.toByte()) {
-                "the picture is transparent in places, which show what lies behind"
+                "the picture is transparent in places: put it on a background first"
             }
             if (channels == 1) {
                 val (red, green, blue) = IntArray(3) { rgba[4 * pixel + it].toInt() and 0xff }

@@ -136,7 +136,7 @@ Pixels _withChannels(Uint8List rgba, int height, int width, int channels) {
   final data = Uint8List(height * width * channels);
   for (var pixel = 0; pixel < height * width; pixel++) {
     if (rgba[4 * pixel + 3] != 255) {
-      throw ArgumentError('the picture is transparent in places, which show what lies behind');
+      throw ArgumentError('the picture is transparent in places: put it on a background first');
     }
     final red = rgba[4 * pixel];
     final green = rgba[4 * pixel + 1];

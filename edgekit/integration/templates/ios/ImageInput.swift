@@ -4,20 +4,35 @@ import CoreGraphics
 import Foundation
 import ImageIO
 
-/// The raw values of a picture's file, such as a PNG or JPEG, turned upright as its EXIF data say.
+/// How PNG and JPEG files start.
+private let starts: [[UInt8]] = [[0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a], [0xff, 0xd8, 0xff]]
+/// Larger pictures are refused before they are decoded, here as where the model was made.
+private let mostPixels = 1 << 26
+
+/// The raw values of a PNG or JPEG file, turned upright as its EXIF data say.
 public func readImage(_ file: Data, size: ImageSize) throws -> [Float] {
+    guard starts.contains(where: { file.starts(with: $0) }) else {
+        throw ModelError("the picture is neither PNG nor JPEG: save it as one of these, or pass a CGImage, upright")
+    }
     guard
         let source = CGImageSourceCreateWithData(file as CFData, nil),
-        let stored = CGImageSourceCreateImageAtIndex(source, 0, nil),
+        let facts = CGImageSourceCopyPropertiesAtIndex(source, 0, nil) as? [CFString: Any],
+        let width = facts[kCGImagePropertyPixelWidth] as? Int,
+        let height = facts[kCGImagePropertyPixelHeight] as? Int
+    else { throw ModelError("the picture is damaged: copy it or save it again") }
+    guard width <= mostPixels / max(1, height) else {
+        throw ModelError("the picture has \(width) x \(height) pixels: scale it down first")
+    }
+    guard
         // The only picture that ImageIO turns is a thumbnail; this one is as large as the picture itself.
         let picture = CGImageSourceCreateThumbnailAtIndex(
             source, 0,
             [
                 kCGImageSourceCreateThumbnailFromImageAlways: true,
                 kCGImageSourceCreateThumbnailWithTransform: true,
-                kCGImageSourceThumbnailMaxPixelSize: max(stored.width, stored.height),
+                kCGImageSourceThumbnailMaxPixelSize: max(width, height),
             ] as CFDictionary)
-    else { throw ModelError("the picture cannot be read") }
+    else { throw ModelError("the picture is damaged: copy it or save it again") }
     return try readImage(picture, size: size)
 }
 

@@ -127,7 +127,7 @@ public enum Processing {
         data.reserveCapacity(height * width * channels)
         for pixel in 0..<(height * width) {
             guard rgba[4 * pixel + 3] == 255 else {
-                throw ModelError("the picture is transparent in places, which show what lies behind")
+                throw ModelError("the picture is transparent in places: put it on a background first")
             }
             let colour = rgba[(4 * pixel)..<(4 * pixel + 3)].map { Int($0) }
             if channels == 1 {

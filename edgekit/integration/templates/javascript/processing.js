@@ -115,7 +115,7 @@ export function largestDifference(expected, given) {
 function withChannels(rgba, height, width, channels) {
   const data = new Uint8Array(height * width * channels);
   for (let pixel = 0; pixel < height * width; pixel++) {
-    if (rgba[4 * pixel + 3] !== 255) throw new Error('the picture is transparent in places, which show what lies behind');
+    if (rgba[4 * pixel + 3] !== 255) throw new Error('the picture is transparent in places: put it on a background first');
     const [red, green, blue] = [rgba[4 * pixel], rgba[4 * pixel + 1], rgba[4 * pixel + 2]];
     if (channels === 1) {
       data[pixel] = (red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16;
