@@ -55,7 +55,8 @@ def command(
     """Run one input through BUNDLE and print the largest outputs, with their labels.
 
     A raw sample (an image, a recording, an array) goes through the bundle's preprocessing. An array that already
-    has the shape and dtype of the model's input is taken as it is.
+    has the shape and dtype of the model's input is taken as it is. Images are PNG or JPEG, by their contents, and
+    turned upright; transparent ones are refused.
     """
     from edgekit import npz
     from edgekit.bundle import Bundle

@@ -43,7 +43,7 @@ _CALLS = {
     "dart": ("final outputs = model.predict({{{}}});", "{}: {}", "final best = model.rankScores(outputs);"),
     "javascript": ("const outputs = await model.predict({{{}}});", "{}: {}", "const best = model.rank(outputs);"),
 }
-_STORED = "   Pictures are upright, opaque, and have the values that are stored, as `edgekit.read_image` gives them to training"
+_STORED = "   Pictures are upright and opaque, with the values that are stored, as `edgekit.read_image` reads them"
 _AS_HERE = f"{_STORED}."
 _DECODED = (
     f"{_STORED};\n   a decoder that applies a picture's colour profile, as those of phones do, differs by a few units."

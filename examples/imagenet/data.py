@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+import edgekit
+
 SIDE = 512  # pixels; all but one of the photographs are of this size
 CROPS = 6  # calibration samples made of each photograph
 
@@ -23,7 +25,7 @@ def photographs() -> Iterator[tuple[Image.Image, int]]:
     if spec is None or spec.origin is None:
         raise ModuleNotFoundError("pip install foolbox==3.3.4")
     for file in sorted((Path(spec.origin).parent / "data").glob("imagenet_*.jpg")):
-        photograph = Image.open(file).convert("RGB")
+        photograph = Image.fromarray(edgekit.read_image(file, channels=3))
         side = min(photograph.size)
         left, top = ((length - side) // 2 for length in photograph.size)
         box = (left, top, left + side, top + side)

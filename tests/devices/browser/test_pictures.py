@@ -139,6 +139,9 @@ def test_a_browser_shows_the_bits_that_the_host_reads(phone: Phone, tmp_path: Pa
     large = np.asarray(Image.fromarray(PHOTOGRAPH).resize((2300, 2100)))
     for orientation in range(1, 9):
         files[f"large-{orientation}"] = with_exif(jpeg(large, quality=70), exif(orientation))
+    for subsampling in (1, 2):  # colours of half the size, as nearly all cameras store them
+        files[f"large-subsampled-{subsampling}"] = jpeg(large, quality=85, subsampling=subsampling)
+        files[f"small-subsampled-{subsampling}"] = jpeg(PHOTOGRAPH, subsampling=subsampling, progressive=True)
     files["large-png"] = saved("PNG", Image.fromarray(large), compress_level=1)
     names = sorted(files)
     for start in range(0, len(names), 40):
