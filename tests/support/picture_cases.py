@@ -192,6 +192,10 @@ def _jpegs() -> dict[str, Shown]:
     black = Image.merge("CMYK", [*Image.fromarray(255 - inks, "RGB").split(), Image.new("L", inks.shape[1::-1], 0)])
     ycck = saved("JPEG", black, quality=98, subsampling=0).replace(cmyk[place + 4 : place + 16], adobe + b"\2")
     assert ycck.count(adobe + b"\2") == 1
+    # With black ink, too, of which Pillow uses none when it makes CMYK.
+    four = Image.merge("CMYK", [*Image.fromarray(255 - PHOTOGRAPH).split(), Image.fromarray(PLAIN[::-1])])
+    printed = 255 - np.asarray(four).astype(int)
+    printed = (printed[..., :3] * printed[..., 3:] // 255).astype(np.uint8)
     files = {
         "progressive": jpeg(PHOTOGRAPH, progressive=True),
         "optimized": jpeg(PHOTOGRAPH, optimize=True),
@@ -204,7 +208,11 @@ def _jpegs() -> dict[str, Shown]:
         "ycck": ycck,
     }
     shown = {f"jpeg-{name}": Shown(data, PHOTOGRAPH, LOSS) for name, data in files.items()}
-    return {**shown, "jpeg-grey": Shown(jpeg(PLAIN), PLAIN, LOSS)}
+    return {
+        **shown,
+        "jpeg-cmyk-with-black": Shown(saved("JPEG", four, quality=98), printed, LOSS),
+        "jpeg-grey": Shown(jpeg(PLAIN), PLAIN, LOSS),
+    }
 
 
 READ: dict[str, Shown] = {

@@ -10,6 +10,9 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
 
 from edgekit.runtime.pictures import exif
 from edgekit.runtime.pictures.picture import MOST_PARTS, Picture, PictureError, check_size, decode
@@ -50,7 +53,19 @@ def read(data: bytes) -> Picture:
 
     alone, orientation = _alone(data)
     image = decode(JpegImagePlugin.JpegImageFile, alone)
-    return Picture(image if image.mode == "L" else image.convert("RGB"), orientation)
+    return Picture(_of_inks(image) if image.mode == "CMYK" else image, orientation)
+
+
+def _of_inks(image: Any) -> Any:
+    """RGB of CMYK, rounded down as Chromium does; Pillow (to 13.0) rounds to the nearest."""
+    from PIL import Image
+
+    inks = np.asarray(image)
+    light = (255 - inks[..., 3]).astype(np.uint16)
+    colours = np.empty((*inks.shape[:2], 3), np.uint8)
+    for colour in range(3):
+        colours[..., colour] = (255 - inks[..., colour]) * light // 255
+    return Image.fromarray(colours)
 
 
 def _alone(data: bytes) -> tuple[bytes, int]:
