@@ -61,7 +61,7 @@ def test_what_does_not_become_the_models_input_is_refused(tmp_path: Path) -> Non
         ready_inputs(tmp_path / "none.npy", ONE, None)
     assert caught.value.code == "EK-MISSING-FILE"
     (tmp_path / "text.txt").write_text("1 2 3")
-    with pytest.raises(UsageError, match=r"cannot read text\.txt"):
+    with pytest.raises(UsageError, match=r"text\.txt is something else"):
         ready_inputs(tmp_path / "text.txt", ONE, None)
 
 
