@@ -14,7 +14,7 @@ import signal
 import statistics
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from time import perf_counter_ns
+from time import perf_counter_ns, thread_time_ns
 from typing import Any
 
 import numpy as np
@@ -158,9 +158,21 @@ def _typical_ns(call: Callable[[Any], Any]) -> float:
     return statistics.median(durations)
 
 
+def _work_longer(run: Callable[[Any], Any], inputs: Any) -> Any:
+    began = thread_time_ns()
+    outputs = run(inputs)
+    until = began + int((thread_time_ns() - began) * _factor) - _overhead_cpu_ns
+    while thread_time_ns() < until:
+        pass
+    return outputs
+
+
 _factor, _overhead_ns = 1 + float(os.environ.get(PERCENT, "5")) / 100, 0
 _overhead_ns = int(_typical_ns(lambda inputs: _linger(_nothing, inputs)) - _typical_ns(_nothing))
 
+_overhead_cpu_ns = 0
+_overhead_cpu_ns = int(_typical_ns(lambda inputs: _work_longer(_nothing, inputs)) - _typical_ns(_nothing))
+SLOWER_CPU = Engine("slower_cpu", _work_longer)
 SEGFAULTS = Engine("segfaults", _segfault)
 SEGFAULTS_LATE = Engine("segfaults_late", _segfault_late)
 HANGS = Engine("hangs", _hang)
@@ -172,5 +184,5 @@ SLOWER = Engine("slower", _linger)
 
 #: By name; the variable of each is its name in capitals.
 ENGINES = {
-    engine.name: engine for engine in (SEGFAULTS, SEGFAULTS_LATE, HANGS, EATS, REFUSES, TELLS_CORES, TWIN, SLOWER)
+    engine.name: engine for engine in (SEGFAULTS, SEGFAULTS_LATE, HANGS, EATS, REFUSES, TELLS_CORES, TWIN, SLOWER, SLOWER_CPU)
 }

@@ -53,53 +53,53 @@ def tabulate(runs: Sequence[Run], sources: Mapping[str, str] | None = None) -> O
     if not runs:
         raise ValueError("no inference is in it")
     typical = _typical(runs)
-    whole_us = float(np.mean([run.whole_us for run in typical]))
-    times: dict[Hashable, float] = {}
-    counts: Counter[Hashable] = Counter()
     first: dict[Hashable, Step] = {}
-    for run in typical:
-        for step in run.steps:
+    counts: Counter[Hashable] = Counter()
+    for index in typical:
+        for step in runs[index].steps:
             first.setdefault(step.key, step)
             counts[step.key] += 1
-            times[step.key] = times.get(step.key, 0.0) + step.time_us
-    rest_us = whole_us - sum(times.values()) / len(typical)
-    return Operators(
-        len(runs),
-        whole_us,
-        (
-            *_named(
-                [
-                    (step, max(1, round(counts[key] / len(typical))), times[key] / len(typical))
-                    for key, step in first.items()
-                ],
-                sources or {},
-            ),
-            Operator(RUNTIME_OVERHEAD, RUNTIME_OVERHEAD, 1, max(0.0, rest_us), delegated=False),
-        ),
-    )
-
-
-def _typical(runs: Sequence[Run]) -> list[Run]:
-    """The runs between the quartiles of the whole's time, in their order; all, of less than four."""
-    order = np.argsort([run.whole_us for run in runs], kind="stable")
-    cut = len(runs) // 4
-    return [runs[index] for index in sorted(order[cut : len(runs) - cut])]
-
-
-def _named(rows: Sequence[tuple[Step, int, float]], sources: Mapping[str, str]) -> list[Operator]:
+    times = _times(runs, list(first))
+    whole = np.array([run.whole_us for run in runs])
+    rest = np.maximum(0.0, whole - times.sum(axis=1))
+    rest_us = max(0.0, float(whole[typical].mean() - times[typical].sum(axis=1).mean()))
     seen: Counter[str] = Counter()
-    named = []
-    for step, count, time_us in rows:
+    operators = []
+    for column, (key, step) in zip(times.T, first.items(), strict=True):
         seen[step.type] += 1
-        named.append(
+        operators.append(
             Operator(
                 f"{step.type} #{seen[step.type]}",
                 step.type,
-                count,
-                time_us,
+                max(1, round(counts[key] / len(typical))),
+                float(column[typical].mean()),
                 step.delegated,
-                sources.get(step.node) if step.node is not None else None,
+                (sources or {}).get(step.node) if step.node is not None else None,
                 step.node,
+                *_least_and_median(column),
             )
         )
-    return named
+    overhead = Operator(RUNTIME_OVERHEAD, RUNTIME_OVERHEAD, 1, rest_us, False, None, None, *_least_and_median(rest))
+    return Operators(len(runs), float(whole[typical].mean()), (*operators, overhead), *_least_and_median(whole))
+
+
+def _times(runs: Sequence[Run], keys: Sequence[Hashable]) -> np.ndarray:
+    """Microseconds that each of *keys* took in each of *runs* (runs x keys); 0 where it did not run."""
+    places = {key: place for place, key in enumerate(keys)}
+    times = np.zeros((len(runs), len(keys)))
+    for row, run in zip(times, runs, strict=True):
+        for step in run.steps:
+            if step.key in places:
+                row[places[step.key]] += step.time_us
+    return times
+
+
+def _least_and_median(times_us: np.ndarray) -> tuple[float, float]:
+    return float(times_us.min()), float(np.median(times_us))
+
+
+def _typical(runs: Sequence[Run]) -> list[int]:
+    """Which of *runs* are between the quartiles of the whole's time, in their order; all, of less than four."""
+    order = np.argsort([run.whole_us for run in runs], kind="stable")
+    cut = len(runs) // 4
+    return sorted(int(index) for index in order[cut : len(runs) - cut])

@@ -402,20 +402,22 @@ def operators(row: Row, rows: Sequence[Row], cell: Cell, identifier: str) -> Fig
         notes.append(f"The {len(bars)} kinds that take the most time, of {len(times)}.")
     numbers = Table(
         f"Operators of {name} on {row.device}, in the order in which they run",
-        ("Operator", "Type", "Count", "Time, µs", "Share", "Delegated", "Source or node"),
+        ("Operator", "Type", "Count", "Mean, µs", "Median, µs", "Minimum, µs", "Share", "Delegated", "Source or node"),
         tuple(
             (
                 each.name,
                 each.type,
                 words.count(each.count),
                 words.number(each.time_us),
+                words.number(each.median_us),
+                words.number(each.min_us),
                 _share(each.time_us, traced.whole_us),
                 "yes" if each.delegated else "no",
                 each.source or each.node or "",
             )
             for each in traced.operators
         ),
-        frozenset({2, 3, 4}),
+        frozenset({2, 3, 4, 5, 6}),
     )
     return Figure(
         identifier,

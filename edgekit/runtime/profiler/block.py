@@ -16,6 +16,7 @@ import numpy as np
 from edgekit.runtime.profiler import gate
 from edgekit.runtime.profiler.board import Board
 from edgekit.runtime.profiler.records import BoardState, Process, Request, Samples, Spans
+from edgekit.runtime.profiler.steady import SteadyState
 from edgekit.runtime.profiler.worker import MemoryLimit, ProcessFailure, Worker
 
 #: Of a turn, when that suffices for the samples; and what goes before and does not count.
@@ -152,6 +153,7 @@ class Run:
     Attributes:
         failed: Whether it has ended, with nothing to show.
         last_calls: Inferences in its last turn.
+        core: Where that ended, as far as the system tells.
     """
 
     def __init__(self, site: Site, task: Task, repeat: int, order: int):
@@ -159,20 +161,26 @@ class Run:
         self.task = task
         self.failed = False
         self.last_calls = 1
+        self.core: int | None = None
         self._site = site
         self._worker: Worker | None = None
         self._facts: dict[str, Any] = {"repeat": repeat, "order": order, "cpus": settings.cpus}
         self._typical_ns = 0
-        self._rounds: list[list[int] | np.ndarray] = []
-        self._turns, self._taken, self._taken_ns = 0, 0, 0
+        self._steady = SteadyState()
         self._due_s, self._due = settings.seconds / settings.repeats, math.ceil(settings.samples / settings.repeats)
         self._looks: list[BoardState] = []
 
     @property
+    def threads(self) -> int | None:
+        """That the engine really uses, once the model is loaded."""
+        return self._facts.get("threads")
+
+    @property
     def done(self) -> bool:
         """Whether it has its share of rounds, of samples and of time."""
-        enough = self._taken >= self._due and self._taken_ns >= self._due_s * 1e9
-        return enough and self._turns >= self._site.rounds
+        steady = self._steady
+        enough = steady.count >= self._due and steady.elapsed_ns >= self._due_s * 1e9
+        return enough and steady.turns >= self._site.rounds
 
     def start(self) -> None:
         """From nothing to a settled model.
@@ -202,20 +210,20 @@ class Run:
         site.hear_work(task.start_s)
         site.hear_first(task, Process(**facts, elapsed_ns=settled, round_sizes=(settled.count,)))
 
-    def take_turn(self, number: int) -> None:
-        """Its part of the round *number* of its block."""
+    def take_turn(self, number: int, core: int | None = None) -> None:
+        """Its part of the round *number* of its block, begun on *core*, or wherever the system has it."""
         rounds = self._site.rounds
         fit = round(_MARGIN * self._due_s * 1e9 / rounds / self._typical_ns)
         self.last_calls = calls = max(1, math.ceil(self._due / rounds), fit)
         expected_s = (calls * self._typical_ns + _DISCARD_NS) / 1e9
-        elapsed_ns = self._ask_for_times("turn", "running", expected_s, calls=calls, discard_ns=_DISCARD_NS)
-        self._rounds += [[]] * (number - len(self._rounds))
-        self._rounds.append(elapsed_ns)
-        self._turns += 1
-        self._taken += elapsed_ns.size
-        self._taken_ns += int(elapsed_ns.sum())
+        answer, times_ns = self._ask_for_times(
+            "turn", "running", expected_s, calls=calls, discard_ns=_DISCARD_NS, core=core
+        )
+        self.core = answer["core"]
+        elapsed_ns = times_ns[:calls]
+        self._steady.add(number, elapsed_ns, times_ns[calls:], answer["waits"])
         self._typical_ns = max(1, int(np.mean(elapsed_ns)))  # the mean, since time is what is to be filled
-        if self._turns <= rounds:
+        if self._steady.turns <= rounds:
             self._site.hear_work(self._due_s / rounds)
 
     def see(self, look: BoardState) -> None:
@@ -231,7 +239,7 @@ class Run:
             self._facts["spans"] = Spans(*map(Samples.pack, np.frombuffer(body, "<i8").reshape(3, -1)))
         if self.task.preprocessing is not None:
             preprocessing = self.task.preprocessing
-            elapsed_ns = self._ask_for_times(
+            _, elapsed_ns = self._ask_for_times(
                 "preprocess", "preprocessing", _SPANS_S, preprocessing=preprocessing, seconds=_SPANS_S
             )
             if elapsed_ns.size:
@@ -250,8 +258,7 @@ class Run:
         marks = gate.marks_of(before, self._looks, after, load_below=load_below)
         return Process(
             **self._facts,
-            elapsed_ns=Samples.pack(np.concatenate(self._rounds)),
-            round_sizes=tuple(len(part) for part in self._rounds),
+            **self._steady.facts(),
             during=tuple(self._looks),
             after=after,
             marks=tuple(filter(None, (self._mark, *marks))),
@@ -268,11 +275,13 @@ class Run:
             log=failure.log,
         )
 
-    def _ask_for_times(self, do: str, doing: str, expected_s: float, **arguments: Any) -> np.ndarray:
+    def _ask_for_times(
+        self, do: str, doing: str, expected_s: float, **arguments: Any
+    ) -> tuple[dict[str, Any], np.ndarray]:
         assert self._worker is not None
         most_s = _HANG_FACTOR * expected_s + _HANG_S
-        _, body = self._worker.ask(do, doing, expected_s=expected_s, most_s=most_s, **arguments)
-        return np.frombuffer(body, "<i8")
+        answer, body = self._worker.ask(do, doing, expected_s=expected_s, most_s=most_s, **arguments)
+        return answer, np.frombuffer(body, "<i8")
 
     def _read_meter(self) -> None:
         """Look at the power meter while inferences run that are not timed: reading it takes the processor some work."""
@@ -336,8 +345,12 @@ class _Block:
         while any(not run.done for run in self._runs):
             order = list(self._runs)
             _random(self._site, self._repeat, self._number).shuffle(order)
+            core = None
             for run in order:
-                self._try(run, partial(run.take_turn, self._number))
+                # Where the system puts the first one, the others follow; several threads have several cores.
+                alone = run.threads == 1
+                self._try(run, partial(run.take_turn, self._number, core if alone else None))
+                core = run.core if alone and core is None else core
             self._number += 1
             if time.monotonic() - self._looked_s >= _LOOK_S:
                 self._looked_s = time.monotonic()

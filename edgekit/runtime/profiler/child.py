@@ -15,7 +15,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from time import perf_counter_ns
+from time import perf_counter_ns, process_time_ns
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ from edgekit.runtime import frames, prepare
 from edgekit.runtime.engines import Engine, Session
 from edgekit.runtime.engines import engine as find_engine
 from edgekit.runtime.preprocess import Preprocessing
-from edgekit.runtime.profiler import file_cache, phases
+from edgekit.runtime.profiler import file_cache, phases, placement
 from edgekit.runtime.profiler.memory import memory_of_this_process, resident_bytes
 from edgekit.runtime.signals import leave_to_parent
 from edgekit.tensors import Signature, TensorSpec
@@ -92,6 +92,8 @@ class _Measured:
         self._engine = find_engine(engine)
         self._signature = Signature.from_json(signature)
         self._inputs = frames.unpack(Path(inputs).read_bytes(), self._signature.inputs)
+        # Of all threads: some engines compute in others than the one that calls them.
+        self._cpu_clock = phases.CpuClock.of(process_time_ns)
         self._before_bytes = resident_bytes() or 0
         return {}, b""
 
@@ -132,10 +134,19 @@ class _Measured:
         phases.rest()
         return facts, _bytes(result.last_ns)
 
-    def do_turn(self, calls: int, discard_ns: int) -> tuple[dict[str, Any], bytes]:
-        elapsed_ns = phases.take_turn(self._call, self._argument, calls, discard_ns)
+    def do_turn(self, calls: int, discard_ns: int, core: int | None = None) -> tuple[dict[str, Any], bytes]:
+        """Durations, and after them the processor times, when there are any.
+
+        Args:
+            core: Where the turn begins; None for wherever the system has it.
+        """
+        with placement.begun_on(core) as release:
+            turn = phases.take_turn(
+                self._call, self._argument, calls, discard_ns, cpu_clock=self._cpu_clock, begin=release
+            )
+        ended_on = placement.current_core()
         phases.rest()
-        return {}, _bytes(elapsed_ns)
+        return {"waits": turn.waits, "core": ended_on}, _bytes(turn.elapsed_ns + turn.cpu_ns)
 
     def do_spans(self, calls: int) -> tuple[dict[str, Any], bytes]:
         steps = self._session.steps
@@ -161,7 +172,7 @@ class _Measured:
         except EdgekitError:  # the preprocessing is not that of all inputs
             return {}, b""
         calls = max(3, min(256, int(seconds * 1e9 / (perf_counter_ns() - begun + 1))))
-        return {}, _bytes(phases.take_turn(apply, samples, calls, 0))
+        return {}, _bytes(phases.take_turn(apply, samples, calls, 0).elapsed_ns)
 
     def do_memory(self, calls: int) -> tuple[dict[str, Any], bytes]:
         for _ in range(calls):

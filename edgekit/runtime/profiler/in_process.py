@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from threading import Lock
+from time import thread_time_ns
 from typing import Any
 
 import numpy as np
@@ -109,12 +110,17 @@ def _measure(model: Loaded, seconds: float, board: Board) -> Process:
         outputs = model.session.run(model.inputs)
         warm = phases.warm_up(model.call, model.argument, least_s=_LEAST_WARM_UP_S, most_s=_MOST_WARM_UP_S)
     calls = max(1, round(_TURN_S * 1e9 / max(1, warm.typical_ns)))
+    # Other threads of the program may work meanwhile: only the time of the thread that calls is the model's.
+    cpu_clock = phases.CpuClock.of(thread_time_ns) if model.session.threads == 1 else None
     rounds: list[list[int]] = []
+    cpu_ns: list[int] = []
     looks: list[BoardState] = []
     taken, taken_ns = 0, 0
     while taken < MIN_SAMPLES_FOR_P90 or taken_ns < seconds * 1e9:
         with model.lock, _without_collector():
-            rounds.append(phases.take_turn(model.call, model.argument, calls, _DISCARD_NS))
+            turn = phases.take_turn(model.call, model.argument, calls, _DISCARD_NS, cpu_clock=cpu_clock)
+        rounds.append(turn.elapsed_ns)
+        cpu_ns += turn.cpu_ns
         taken, taken_ns = taken + calls, taken_ns + sum(rounds[-1])
         looks.append(board.look())
     spans = None
@@ -131,6 +137,7 @@ def _measure(model: Loaded, seconds: float, board: Board) -> Process:
         settled=warm.settled,
         elapsed_ns=Samples.pack(np.concatenate(rounds)),
         round_sizes=tuple(map(len, rounds)),
+        cpu_ns=Samples.pack(cpu_ns) if cpu_ns else None,
         spans=spans,
         outputs_sha256=hashlib.sha256(frames.pack(outputs)).hexdigest(),
         before=before,

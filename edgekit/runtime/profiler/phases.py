@@ -21,6 +21,8 @@ _SETTLED_SHARE = 0.02
 _WINDOWS = 6
 #: A process is at rest when none of its threads wanted to run in so many looks, so far apart.
 _QUIET_LOOKS, _REST_S = 2, 0.002
+#: A clock of which none of so many pairs of readings is so close tells too little of an inference.
+_FINE_NS, _READINGS = 50_000, 200
 
 
 @dataclass(frozen=True)
@@ -87,11 +89,65 @@ def has_settled(medians: Sequence[float]) -> bool:
     return abs(statistics.median(slopes)) * (_WINDOWS - 1) < _SETTLED_SHARE * statistics.median(medians)
 
 
-def take_turn(call: Callable[[Any], object], argument: Any, calls: int, discard_ns: int) -> list[int]:
-    """Durations of *calls* calls in nanoseconds, in order.
+@dataclass(frozen=True)
+class CpuClock:
+    """Processor time.
+
+    Attributes:
+        read: The time so far, in nanoseconds.
+        cost_ns: What is between two readings when nothing else is.
+    """
+
+    read: Callable[[], int]
+    cost_ns: int
+
+    @classmethod
+    def of(cls, read: Callable[[], int]) -> CpuClock | None:
+        """None where the system counts processor time in ticks of milliseconds, whatever it says of the resolution."""
+        gaps = []
+        for _ in range(_READINGS):
+            before = read()
+            perf_counter_ns()
+            perf_counter_ns()
+            gaps.append(read() - before)
+        moving = [gap for gap in gaps if 0 < gap <= _FINE_NS]
+        return cls(read, int(statistics.median(moving))) if moving else None
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Inferences one after the other, in order.
+
+    Attributes:
+        elapsed_ns: Durations.
+        cpu_ns: Processor time of each; empty where it is not taken.
+        waits: How often the process gave up its core by itself meanwhile, to wait for something; None where the system
+            does not count that.
+    """
+
+    elapsed_ns: list[int]
+    cpu_ns: list[int]
+    waits: int | None
+
+
+def take_turn(
+    call: Callable[[Any], object],
+    argument: Any,
+    calls: int,
+    discard_ns: int,
+    *,
+    cpu_clock: CpuClock | None = None,
+    begin: Callable[[], object] | None = None,
+) -> Turn:
+    """Time *calls* calls.
 
     Before them comes at least one call that does not count, and as many as *discard_ns* hold: another process has run
     in the meantime, and the processor's caches are full of its data.
+
+    Args:
+        cpu_clock: None where processor time is not taken. Reading it takes up to a microsecond, which is not in
+            `Turn.elapsed_ns`.
+        begin: Called before the first call that counts.
     """
     gc.collect()  # which is switched off while a model is measured
     clock = perf_counter_ns
@@ -100,13 +156,37 @@ def take_turn(call: Callable[[Any], object], argument: Any, calls: int, discard_
         call(argument)
         if clock() >= until:
             break
+    if begin is not None:
+        begin()
     elapsed_ns: list[int] = []
+    cpu_ns: list[int] = []
     append = elapsed_ns.append
-    for _ in repeat(None, calls):
-        before = clock()
-        call(argument)
-        append(clock() - before)
-    return elapsed_ns
+    waits = _voluntary_switches()
+    if cpu_clock is None:
+        for _ in repeat(None, calls):
+            before = clock()
+            call(argument)
+            append(clock() - before)
+    else:
+        read, cost_ns, append_cpu = cpu_clock.read, cpu_clock.cost_ns, cpu_ns.append
+        for _ in repeat(None, calls):
+            cpu_before = read()
+            before = clock()
+            call(argument)
+            after = clock()
+            append_cpu(read() - cpu_before - cost_ns)
+            append(after - before)
+    ended = _voluntary_switches()
+    return Turn(elapsed_ns, cpu_ns, None if waits is None or ended is None else ended - waits)
+
+
+def _voluntary_switches() -> int | None:
+    """Of all threads of this process; see getrusage(2)."""
+    try:
+        import resource
+    except ImportError:  # not Unix
+        return None
+    return resource.getrusage(resource.RUSAGE_SELF).ru_nvcsw
 
 
 def rest(most_s: float = 1.0) -> None:

@@ -141,6 +141,11 @@ class Process:
         log: The last lines it wrote.
         calls_per_sample: Inferences that were timed together, where the timer is too coarse for one: a duration is then
             their mean.
+        cpu_ns: Processor time of each inference in *elapsed_ns*, over all threads of the process. It leaves out what
+            other programs took of the machine, and everything that an inference waits for; None where the system does
+            not tell it finely enough.
+        waits: How often the process gave up its core by itself during these inferences, to wait for another thread, an
+            accelerator or a disk; None where that is not known.
     """
 
     repeat: int
@@ -168,6 +173,8 @@ class Process:
     signal: str | None = None
     log: str = ""
     calls_per_sample: int = 1
+    cpu_ns: Samples | None = None
+    waits: int | None = None
 
 
 @dataclass(frozen=True)
@@ -199,6 +206,7 @@ class Operator:
         source: The layer or line of the source model, where it is known.
         node: Which node of the model file it is, where that is known: in a ``.tflite`` the name of its first output,
             in a ``.pte`` the numbers of chain and instruction (``0_3``), which all operators of a delegate share.
+        min_us, median_us: Of an inference: over all that were traced. None in profiles of before they were kept.
     """
 
     name: str
@@ -208,6 +216,8 @@ class Operator:
     delegated: bool
     source: str | None = None
     node: str | None = None
+    min_us: float | None = None
+    median_us: float | None = None
 
 
 @dataclass(frozen=True)
@@ -222,11 +232,15 @@ class Operators:
         runs: Inferences that were traced.
         whole_us: Of a traced inference as a whole. Next to the latency of untraced ones, it shows the tracer's cost.
         operators: In the order in which they run.
+        whole_min_us, whole_median_us: Of the whole, over all inferences that were traced. Those of the operators do not
+            add up to them.
     """
 
     runs: int
     whole_us: float
     operators: tuple[Operator, ...]
+    whole_min_us: float | None = None
+    whole_median_us: float | None = None
 
 
 @dataclass(frozen=True)
