@@ -96,5 +96,5 @@ def _limit_s(request: Request, bundles: Sequence[Bundle]) -> float:
     """No session takes longer; a connection that breaks is noticed much earlier."""
     settings = request.settings
     cells = sum(len(variant.engines) for bundle in bundles for variant in bundle.manifest.variants)
-    passes = settings.repeats + 2  # memory and operators have their own
-    return request.wait_s + cells * (passes * request.cell_timeout_s + 3 * settings.seconds) + 60
+    passes = max(settings.repeats, settings.busy_repeats or 0) + 2  # memory and operators have their own
+    return request.wait_s + cells * (passes * request.cell_timeout_s + 5 * settings.seconds) + 60

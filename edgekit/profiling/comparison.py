@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
-from edgekit.profiling.resampling import Rounds, draw_processes, draw_rounds, interval, numbered_rounds_ms, rounds_ms
+from edgekit.profiling import ratios
+from edgekit.profiling.measures import CPU, P10, WALL, Measure, is_degraded, measure_of, shows_equality
+from edgekit.profiling.ratios import Ratio
+from edgekit.profiling.resampling import numbered_rounds_ms, rounds_ms
 from edgekit.profiling.statistics import sound
 from edgekit.runtime.profiler.records import MEASURED, BrowserRecord, Cell, Conditions, DeviceRecord
 
-Verdict = Literal["faster", "slower", "no difference", "not comparable"]
+Verdict = Literal["faster", "slower", "no difference", "undecided", "not comparable"]
 
 FASTER: Verdict = "faster"
 SLOWER: Verdict = "slower"
 NO_DIFFERENCE: Verdict = "no difference"
+UNDECIDED: Verdict = "undecided"
 NOT_COMPARABLE: Verdict = "not comparable"
+
+_LOW_QUANTILE = 0.1
+_HIDDEN = "other programs kept the machine busy, which hides differences"
 
 
 @dataclass(frozen=True)
@@ -25,17 +32,18 @@ class Comparison:
     """One cell against another.
 
     Attributes:
-        verdict: ``faster``, ``slower``, ``no difference`` or ``not comparable``.
-        reason: Why they are not comparable; empty when they are.
-        ratio: Median of the new one over that of the base, round by round where they took turns (see `compare`): 2.0 is
-            twice the time. None when they are not comparable.
+        verdict: See `verdict`; or ``not comparable``.
+        reason: Why they are not comparable, or why nothing can be decided whatever the interval; otherwise empty.
+        ratio: The new one's time over that of the base: 2.0 is twice the time. None when they are not comparable.
         interval: Its 95 % interval.
+        measure: Which time that is.
     """
 
     verdict: Verdict
     reason: str = ""
     ratio: float | None = None
     interval: tuple[float, float] | None = None
+    measure: Measure | None = None
 
 
 def compare(base: Cell, new: Cell, *, noise_floor_percent: float, seed: int = 0) -> Comparison:
@@ -45,22 +53,40 @@ def compare(base: Cell, new: Cell, *, noise_floor_percent: float, seed: int = 0)
     in the ratio of the round's medians. The ratio is the median of those. On a quiet machine that is the ratio of the
     two medians over all samples. On a busy one, those jump between the durations of busy and of idle rounds: on two
     cores that others kept three quarters busy, the ratios of a model to itself scattered by 1.3 %, and these by 0.2 %.
-    Repeats and rounds that only one of them has are left out.
+    Where a machine was busy, the ratio is one of processor times in the same way, or of tenth percentiles (see
+    `edgekit.profiling.measures.measure_of`). Repeats and rounds that only one of them has are left out.
 
     Args:
         noise_floor_percent: Smaller differences are none, however narrow the interval (see `verdict`).
     """
-    reason = why_not(base, new)
+    return _compare(base, new, why_not(base, new), noise_floor_percent, seed)
+
+
+def race(base: Cell, new: Cell, *, noise_floor_percent: float, seed: int = 0) -> Comparison:
+    """The same for two files of which one is to be shipped: whatever they compute in, and take and give."""
+    return _compare(base, new, _unmeasured(base, new, "the other"), noise_floor_percent, seed)
+
+
+def _compare(base: Cell, new: Cell, reason: str, noise_floor_percent: float, seed: int) -> Comparison:
     if reason:
         return Comparison(NOT_COMPARABLE, reason)
-    one, other = (
-        {process.repeat: numbered_rounds_ms(process) for process in sound(cell.processes)} for cell in (base, new)
-    )
+    one, other = ({process.repeat: process for process in sound(cell.processes)} for cell in (base, new))
     repeats = sorted(one.keys() & other.keys())
     if not repeats:
         return Comparison(NOT_COMPARABLE, "no repeat in which both ran to the end")
-    before, after = ([each[repeat] for repeat in repeats] for each in (one, other))
-    return _judged(*_paired(before, after, np.random.default_rng(seed)), noise_floor_percent)
+    measure = measure_of(base, new)
+    before, after = (
+        [numbered_rounds_ms(each[repeat], cpu=measure == CPU) for repeat in repeats] for each in (one, other)
+    )
+    rng = np.random.default_rng(seed)
+    if measure == P10:
+        ratio = ratios.of_quantiles(before, after, _LOW_QUANTILE, rng)
+    else:
+        ratio = ratios.of_rounds(before, after, rng)
+    found = _judged(ratio, measure, noise_floor_percent)
+    if found.verdict == NO_DIFFERENCE and not shows_equality(measure, base, new):
+        return replace(found, verdict=UNDECIDED, reason=_HIDDEN)
+    return found
 
 
 def compare_sessions(
@@ -76,13 +102,19 @@ def compare_sessions(
 
     Nothing that disturbed one of them was there for the other, so nothing cancels out, and the interval is the wider
     for it: each cell is drawn for itself. What differs between the sessions as a whole (another kernel, a warmer room)
-    is in the ratio, and no interval can know of it.
+    is in the ratio, and no interval can know of it. So where one of them was degraded, they are undecided: processor
+    time differs, too, by what others do to caches and frequencies.
     """
     reason = other_machine(base_device, new_device) or _why_not(base, new, "the base")
     if reason:
         return Comparison(NOT_COMPARABLE, reason)
     before, after = ([rounds_ms(process) for process in sound(cell.processes)] for cell in (base, new))
-    return _judged(*_apart(before, after, np.random.default_rng(seed)), noise_floor_percent)
+    found = _judged(ratios.of_sessions(before, after, np.random.default_rng(seed)), WALL, noise_floor_percent)
+    degraded = [name for cell, name in ((base, "the base"), (new, "the new one")) if is_degraded(cell)]
+    if degraded:
+        reason = f"{' and '.join(degraded)} {'were' if len(degraded) > 1 else 'was'} degraded"
+        return replace(found, verdict=UNDECIDED, reason=reason)
+    return found
 
 
 def other_machine(base: DeviceRecord, new: DeviceRecord) -> str:
@@ -124,13 +156,20 @@ def why_not(base: Cell, new: Cell) -> str:
 
 
 def _why_not(base: Cell, new: Cell, name_of_base: str) -> str:
+    reason = _unmeasured(base, new, name_of_base)
+    if reason:
+        return reason
+    assert base.conditions is not None and new.conditions is not None
+    return "; ".join(differing(base.conditions, new.conditions))
+
+
+def _unmeasured(base: Cell, new: Cell, name_of_base: str) -> str:
     for cell, name in ((base, name_of_base), (new, "it")):
         if cell.status != MEASURED or cell.conditions is None or not sound(cell.processes):
             return f"{name} was not measured"
         if throttled(cell):
             return f"{name} was throttled while it was measured"
-    assert base.conditions is not None and new.conditions is not None
-    return "; ".join(differing(base.conditions, new.conditions))
+    return ""
 
 
 def throttled(cell: Cell) -> bool:
@@ -169,62 +208,22 @@ def _cores(cpus: Sequence[int] | None) -> str:
 
 
 def verdict(ratio: float, bounds: tuple[float, float], noise_floor_percent: float) -> Verdict:
-    """Slower or faster takes both: an interval of the ratio without 1 in it, and a ratio beyond the noise floor."""
-    floor = 1 + noise_floor_percent / 100
-    if bounds[0] > 1 and ratio > floor:
-        return SLOWER
-    if bounds[1] < 1 and ratio < 1 / floor:
-        return FASTER
-    return NO_DIFFERENCE
+    """What an interval of the ratio proves.
 
-
-def _judged(ratio: float, bounds: tuple[float, float], noise_floor_percent: float) -> Comparison:
-    low, high = bounds
-    # A median between two samples can lie a hair outside what is drawn from the samples.
-    bounds = min(low, ratio), max(high, ratio)
-    return Comparison(verdict(ratio, bounds, noise_floor_percent), "", ratio, bounds)
-
-
-#: Durations that were measured in one go, without rounds, are cut into so many.
-_PARTS = 20
-#: For each repeat the durations of its rounds.
-_Repeats = Sequence[Sequence[np.ndarray]]
-
-
-def _paired(base: _Repeats, new: _Repeats, rng: np.random.Generator) -> tuple[float, tuple[float, float]]:
-    """Ratio of medians and its interval: repeats are drawn for both at once, and so are the rounds in them.
-
-    The interval is of plain percentiles. Rounds of a repeat that is drawn are drawn once more, which makes up for what
-    few repeats take away: ``tests/profiling/test_comparison.py`` tries it on simulated machines.
+    *Slower* or *faster* takes both: a ratio beyond the noise floor, and an interval of which all is beyond half of it.
+    *No difference* takes as much proof: the whole interval within the noise floor, on both sides of 1 (an equivalence
+    test: D. J. Schuirmann, "A comparison of the two one-sided tests procedure and the power approach", Journal of
+    Pharmacokinetics and Biopharmaceutics 15, 1987). All else is *undecided*: a wide interval is no proof of anything.
     """
-    ratios = [_round_ratios(one, other) for one, other in zip(base, new, strict=True)]
-    weights = draw_rounds(draw_processes(len(ratios), rng), [each.size for each in ratios], rng)
-    pooled = np.concatenate(ratios)
-    order = np.argsort(pooled)
-    below = np.cumsum(weights[:, order], axis=1)
-    medians = pooled[order][(below < below[:, -1:] / 2).sum(axis=1)]
-    return float(np.median(pooled)), interval(medians)
+    margin = noise_floor_percent / 100
+    low, high = bounds
+    if ratio > 1 + margin and low >= 1 + margin / 2:
+        return SLOWER
+    if ratio < 1 - margin and high <= 1 - margin / 2:
+        return FASTER
+    return NO_DIFFERENCE if low >= 1 - margin and high <= 1 + margin else UNDECIDED
 
 
-def _round_ratios(base: Sequence[np.ndarray], new: Sequence[np.ndarray]) -> np.ndarray:
-    """Of each round that both had in a repeat, the ratio of its medians. What was measured in one go is cut up."""
-    if len(base) == len(new) == 1:
-        parts = min(_PARTS, base[0].size, new[0].size)
-        base, new = np.array_split(base[0], parts), np.array_split(new[0], parts)
-    pairs = zip(base, new, strict=False)
-    return np.array([np.median(other) / np.median(one) for one, other in pairs if one.size and other.size])
-
-
-def _apart(base: _Repeats, new: _Repeats, rng: np.random.Generator) -> tuple[float, tuple[float, float]]:
-    """Ratio of medians and its interval: each cell is drawn for itself."""
-    medians, centres = [], []
-    for repeats in (base, new):
-        parts = [part for rounds in repeats for part in rounds]
-        weights = draw_rounds(draw_processes(len(repeats), rng), [len(rounds) for rounds in repeats], rng)
-        medians.append(Rounds.of(parts).medians(weights, rng, samples_too=_one_round_each(repeats)))
-        centres.append(float(np.median(np.concatenate(parts))))
-    return centres[1] / centres[0], interval(medians[1] / medians[0], len(base) + len(new) - 1)
-
-
-def _one_round_each(repeats: _Repeats) -> bool:
-    return max(map(len, repeats)) == 1
+def _judged(ratio: Ratio, measure: Measure, noise_floor_percent: float) -> Comparison:
+    found = verdict(ratio.value, ratio.interval, noise_floor_percent)
+    return Comparison(found, "", ratio.value, ratio.interval, measure)

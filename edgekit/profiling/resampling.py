@@ -18,7 +18,6 @@ from edgekit.runtime.profiler.records import Process
 #: How often is drawn; and points of the grid on which distributions are held.
 DRAWS = 2000
 _GRID = 256
-_CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
@@ -51,19 +50,24 @@ class Rounds:
         flat = np.bincount(owners * grid.size + places, minlength=len(rounds) * grid.size)
         return cls(grid, flat.reshape(len(rounds), grid.size).astype(np.float32), pooled.size)
 
-    def medians(self, weights: np.ndarray, rng: np.random.Generator, *, samples_too: bool = False) -> np.ndarray:
-        """The median of each draw, in ms.
+    def quantiles(
+        self, weights: np.ndarray, level: float, rng: np.random.Generator, *, samples_too: bool = False
+    ) -> np.ndarray:
+        """A quantile of each draw, in ms.
 
         Args:
             weights: How often each round was drawn (draws x rounds).
-            samples_too: Draw samples from the rounds that were drawn, too: where there is one to a process. The median
-                of n values drawn from a distribution F is ``F^-1(U)``, where U, the middle one of n uniform numbers,
-                has a Beta distribution: so they need not be drawn one by one.
+            level: Which one: 0.5 is the median.
+            samples_too: Draw samples from the rounds that were drawn, too: where there is one to a process. The
+                quantile of n values drawn from a distribution F is ``F^-1(U)``, where U, the same quantile of n uniform
+                numbers, has a Beta distribution: so they need not be drawn one by one.
         """
         below = np.cumsum(weights.astype(np.float32) @ self.counts, axis=1)
-        half = (self.samples + 1) / 2
-        level = rng.beta(half, half, size=len(weights)) if samples_too else np.full(len(weights), 0.5)
-        wanted = (level * below[:, -1])[:, np.newaxis]
+        size = self.samples + 1
+        levels = np.full(len(weights), level)
+        if samples_too:
+            levels = rng.beta(level * size, (1 - level) * size, size=len(weights))
+        wanted = (levels * below[:, -1])[:, np.newaxis]
         return self.grid[np.minimum((below < wanted).sum(axis=1), self.grid.size - 1)]
 
 
@@ -72,11 +76,16 @@ def rounds_ms(process: Process) -> list[np.ndarray]:
     return [part for part in numbered_rounds_ms(process) if part.size]
 
 
-def numbered_rounds_ms(process: Process) -> list[np.ndarray]:
-    """The same with empty arrays for rounds it took no part in, so that equal places are the same round."""
-    if process.elapsed_ns is None:
+def numbered_rounds_ms(process: Process, *, cpu: bool = False) -> list[np.ndarray]:
+    """The same with empty arrays for rounds it took no part in, so that equal places are the same round.
+
+    Args:
+        cpu: Processor times rather than durations.
+    """
+    samples = process.cpu_ns if cpu else process.elapsed_ns
+    if samples is None:
         return []
-    return np.split(process.elapsed_ns.array() / 1e6, np.cumsum(process.round_sizes)[:-1])
+    return np.split(samples.array() / 1e6, np.cumsum(process.round_sizes)[:-1])
 
 
 def draw_processes(processes: int, rng: np.random.Generator) -> np.ndarray:
@@ -99,8 +108,8 @@ def draw_rounds(drawn: np.ndarray, rounds: Sequence[int], rng: np.random.Generat
     return np.hstack(counts)
 
 
-def interval(values: np.ndarray, processes: int | None = None) -> tuple[float, float]:
-    """The 95 % interval of what was drawn: percentiles.
+def interval(values: np.ndarray, processes: int | None = None, *, confidence: float = 0.95) -> tuple[float, float]:
+    """The interval of what was drawn: percentiles.
 
     Args:
         processes: Drawn from so few, plain percentiles are too narrow: take them further out. T. Hesterberg, "What
@@ -109,7 +118,7 @@ def interval(values: np.ndarray, processes: int | None = None) -> tuple[float, f
     """
     from scipy.special import ndtr, stdtrit
 
-    tail = (1 - _CONFIDENCE) / 2
+    tail = (1 - confidence) / 2
     if processes is not None and processes > 1:
         tail = float(ndtr(stdtrit(processes - 1, tail) * np.sqrt(processes / (processes - 1))))
     low, high = np.quantile(values, [tail, 1 - tail])

@@ -132,7 +132,7 @@ def _interval(measured: Sequence[Sequence[np.ndarray]], median: float, seed: int
     rounds = Rounds.of([part for parts in measured for part in parts])
     drawn = draw_processes(len(measured), rng)
     counts = [len(parts) for parts in measured]
-    medians = rounds.medians(draw_rounds(drawn, counts, rng), rng, samples_too=max(counts) == 1)
+    medians = rounds.quantiles(draw_rounds(drawn, counts, rng), 0.5, rng, samples_too=max(counts) == 1)
     low, high = interval(medians, len(measured))
     # A median between two samples can lie a hair outside what is drawn from the samples.
     return min(low, median), max(high, median)

@@ -305,7 +305,8 @@ def run_block(site: Site, tasks: Sequence[Task], repeat: int) -> dict[int, Proce
     Processes are started one at a time, in an order that is drawn anew for each block, and then take turns. Where they
     do not all fit into memory, they are measured in several groups, beside the first of *tasks* in each.
     """
-    site.hear_text(f"repeat {repeat + 1} of {site.request.settings.repeats}")
+    planned = site.request.settings.repeats
+    site.hear_text(f"repeat {repeat + 1} of {planned}" if repeat < planned else f"repeat {repeat + 1}")
     block = _Block(site, repeat)
     try:
         for task in _in_order(site, tasks, repeat):

@@ -14,6 +14,9 @@ from edgekit.runtime.profiler.records import BoardState
 #: Load is that of so long a time just before: long enough for a hundred clock ticks, too short for what ran earlier.
 _WINDOW_S = 0.25
 
+#: How the reasons begin that are about other programs.
+_LOAD, _OTHERS = "load", "other programs took"
+
 #: The firmware's bits and what they say; see `BoardState`. Each has a second bit, 16 higher: since the board started.
 _BITS = {0: "under-voltage", 1: "frequency capped", 2: "throttled", 3: "soft temperature limit"}
 _SINCE_START = 16
@@ -93,9 +96,14 @@ def marks_of(
     return (*(f"throttled: {reason}" for reason in throttled), *(f"degraded: {reason}" for reason in degraded))
 
 
+def is_busy(marks: Sequence[str]) -> bool:
+    """Whether *marks*, of a process, say that other programs kept the machine busy."""
+    return any(mark.startswith((f"degraded: {_LOAD}", f"degraded: {_OTHERS}")) for mark in marks)
+
+
 def _excesses(state: BoardState, load_below: float, celsius_below: float | None) -> Iterator[str]:
     if state.load_per_core is not None and state.load_per_core >= load_below:
-        yield f"load {state.load_per_core:.2f} per core (the limit is {load_below:g})"
+        yield f"{_LOAD} {state.load_per_core:.2f} per core (the limit is {load_below:g})"
     if (
         celsius_below is not None
         and state.temperature_celsius is not None
@@ -178,4 +186,4 @@ def _others(looks: Sequence[BoardState], load_below: float) -> Iterator[str]:
             seconds += look.at_s - earlier.at_s
             work += look.others_load_per_core * (look.at_s - earlier.at_s)
     if seconds > 0 and work / seconds >= load_below:
-        yield f"other programs took {work / seconds:.2f} of each core (the limit is {load_below:g})"
+        yield f"{_OTHERS} {work / seconds:.2f} of each core (the limit is {load_below:g})"

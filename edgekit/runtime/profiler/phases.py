@@ -174,7 +174,7 @@ def take_turn(
             before = clock()
             call(argument)
             after = clock()
-            append_cpu(read() - cpu_before - cost_ns)
+            append_cpu(max(0, read() - cpu_before - cost_ns))
             append(after - before)
     ended = _voluntary_switches()
     return Turn(elapsed_ns, cpu_ns, None if waits is None or ended is None else ended - waits)

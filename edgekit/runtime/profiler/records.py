@@ -444,6 +444,7 @@ class Settings:
         threads: What was asked for; None for the device's own default.
         cpus: Cores that were asked for.
         operators: Whether operators were traced.
+        busy_repeats: Processes for each cell when other programs keep the machine busy; None for as many as otherwise.
     """
 
     mode: Mode
@@ -454,6 +455,7 @@ class Settings:
     threads: int | None = None
     cpus: tuple[int, ...] | None = None
     operators: bool = False
+    busy_repeats: int | None = None
 
 
 @dataclass(frozen=True)
