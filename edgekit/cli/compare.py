@@ -17,7 +17,8 @@ by 2 %, accuracy may fall by 0.5 points, and no row may be missing. A policy cha
 
 \b
   missing = "fail"           # or "allow"
-  not_comparable = "note"    # or "fail"
+  not_comparable = "note"    # or "fail": another machine, other threads, other inputs
+  undecided = "note"         # or "fail": a latency that is not shown to be within its limit, nor beyond
   [limits]
   latency_ratio = 1.05       # also size_ratio, peak_rss_ratio, guest_instructions_ratio, load_ratio
   accuracy_drop = 0.5
@@ -46,8 +47,9 @@ def command(
 ) -> None:
     """Hold the profile NEW against the profile BASE, row by row.
 
-    Ends with exit code 3 when a limit is not met. A latency counts as too long only when the 95 % interval of the
-    ratio says so as well. Latencies from different machines, or measured under other conditions, are not compared.
+    Ends with exit code 3 when a limit is not met. A latency counts as too long, or as within its limit, only when the
+    95 % interval of the ratio shows it; otherwise it is undecided, and so it is where a machine was busy or hot.
+    Latencies from different machines, or measured under other conditions, are not compared.
     """
     from dataclasses import asdict
 
@@ -56,14 +58,14 @@ def command(
     from edgekit.profiling import verdicts
     from edgekit.profiling.files import read_profile
     from edgekit.profiling.policy import Policy, load_policy
-    from edgekit.profiling.regression import failures, judge
+    from edgekit.profiling.regression import failures, judge, undecided
 
     if as_json and markdown == "-":
         raise UsageError("EK-ARGUMENT", "--json and --markdown - both print", "give --markdown a file")
     findings.require_packages()
     policy = Policy() if policy_file is None else load_policy(policy_file)
     outcomes = judge(read_profile(base), read_profile(new), policy)
-    failed = failures(outcomes)
+    failed, unknown = failures(outcomes), undecided(outcomes)
     if markdown is not None:
         text = verdicts.markdown(outcomes, base=base.name, new=new.name)
         if markdown == "-":
@@ -75,16 +77,26 @@ def command(
     if as_json:
         rows = [outcome.to_json() for outcome in outcomes]
         console.document(
-            {"base": str(base), "new": str(new), "policy": asdict(policy), "rows": rows, "failures": failed}
+            {
+                "base": str(base),
+                "new": str(new),
+                "policy": asdict(policy),
+                "rows": rows,
+                "failures": failed,
+                "undecided": unknown,
+            }
         )
     elif markdown != "-":
         click.echo(console.table(*verdicts.table(outcomes)))
     if failed:
-        count = f"{len(failed)} limit{' is' if len(failed) == 1 else 's are'} not met, first "
+        met = "shown to be met" if policy.undecided == "fail" else "met"
+        count = f"{len(failed)} limit{' is' if len(failed) == 1 else 's are'} not {met}, first "
         hint = "edgekit compare --help says how a policy allows more"
         raise LimitError("EK-LIMIT", f"{count}{failed[0]}", hint)
     compared = sum(outcome.status == "compared" for outcome in outcomes)
-    console.note(f"every limit is met in the {compared} rows that were measured in both", quiet)
+    met = "no limit is shown to be missed" if unknown else "every limit is met"
+    more = f"; undecided: {len(unknown)}, first {unknown[0]}" if unknown else ""
+    console.note(f"{met} in the {compared} rows that were measured in both{more}", quiet)
 
 
 def _write(path: Path, text: str) -> None:

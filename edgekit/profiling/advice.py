@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edgekit.profiling.comparison import FASTER, NOT_COMPARABLE, SLOWER
+from edgekit.profiling.comparison import FASTER, NO_DIFFERENCE, NOT_COMPARABLE, SLOWER
+from edgekit.profiling.races import Races
 from edgekit.profiling.rows import Row
 from edgekit.runtime.profiler.records import MEASURED, DeviceRecord, Profile
 
@@ -41,16 +42,21 @@ class Advice:
 def advise(profile: Profile, rows: Sequence[Row]) -> tuple[Advice, ...]:
     """For every device of *profile*, and every bundle's name there, which of *rows* to ship.
 
-    It is the fastest whose accuracy is at most one percentage point below the float model's; where there are no labels,
-    the fastest whose SNR is at least that of the variant that the bundle recommends. Of rows that the noise does not
-    tell apart, it is the smallest file. Baselines are not shipped, and rows that were measured with other threads or in
-    larger batches than most take no part.
+    It is one of those whose accuracy is at most one percentage point below the float model's; where there are no
+    labels, whose SNR is at least that of the variant that the bundle recommends. Of these it is the fastest, or a
+    smaller file that is shown to be no slower. Where that cannot be decided, it is what has the lowest median of all
+    that nothing is shown to be faster than, and the sentence names the others. Baselines are not shipped, and rows that
+    were measured with other threads or in larger batches than most take no part.
+
+    Args:
+        rows: One of each of the profile's cells, in their order.
     """
     advice = []
+    races = Races(profile, rows)
     for device in profile.devices:
         there = [row for row in rows if row.device == device.name]
         names = dict.fromkeys(row.bundle for row in there)
-        advice += [_advise(device, name, [row for row in there if row.bundle == name]) for name in names]
+        advice += [_advise(device, name, [row for row in there if row.bundle == name], races) for name in names]
         if not there:
             reason = device.failure or "nothing was measured there"
             advice.append(Advice(device.name, "", None, None, f"{device.name}: {reason}"))
@@ -86,7 +92,7 @@ def _quality(row: Row) -> float:
     return float("-inf") if row.snr_db is None else row.snr_db
 
 
-def _advise(device: DeviceRecord, bundle: str, rows: Sequence[Row]) -> Advice:
+def _advise(device: DeviceRecord, bundle: str, rows: Sequence[Row], races: Races) -> Advice:
     headline = [row for row in rows if row.headline]
     fair = _alike(headline)
     shipped = [row for row in fair if row.format in SHIPPED_FORMATS and row.checked]
@@ -96,19 +102,12 @@ def _advise(device: DeviceRecord, bundle: str, rows: Sequence[Row]) -> Advice:
         why = _why_nothing(device, rows)
         return Advice(device.name, bundle, None, None, f"{device.name}: {why}", not_compared, left_out)
     good = [row for row in shipped if _keeps_quality(row, rows)]
-    best, rivals = _fastest(good or shipped, device.noise_floor_percent)
-    quality = "the float model's quality" if best.accuracy is not None else "the quality of what the bundle recommends"
+    best = _choose(good or shipped, races)
     words = [f"ship {best.name} for {bundle}: {_number(_median_ms(best))} ms", _quality_words(best)]
-    if not good:
-        words.append(f"though none keeps {quality}")
-    elif rivals:
-        words.append(f"no slower than {_list(rivals)} within the noise and the smaller file")
-    elif len(good) > 1:
-        words.append(f"the fastest of {len(good)} that keep {quality}")
-    else:
-        words.append(f"the only one that keeps {quality}")
+    kept = "the float model's quality" if best.accuracy is not None else "the quality of what the bundle recommends"
+    words.append(_why_best(best, good, races, kept) if good else f"though none keeps {kept}")
     why = f"{device.name}: {', '.join(words)}"
-    remarks = _remarks(best, good, fair)
+    remarks = _remarks(best, good, fair, races)
     return Advice(device.name, bundle, best.variant, best.engine, why, not_compared, left_out, remarks)
 
 
@@ -156,44 +155,56 @@ def _keeps_quality(row: Row, rows: Sequence[Row]) -> bool:
     return _quality(row) >= min(needed, default=_quality(row))
 
 
-def _fastest(rows: Sequence[Row], noise_floor_percent: float) -> tuple[Row, list[Row]]:
-    """The smallest file among those as fast as the fastest, and those others when there is a choice among files."""
-    first = min(rows, key=_median_ms)
-    assert first.latency_ms is not None
-    limit = max(first.latency_ms.median * (1 + noise_floor_percent / 100), first.latency_ms.interval[1])
-    near = [
-        row
-        for row in rows
-        if row.latency_ms is not None
-        and row.latency_ms.interval[0] <= limit
-        and not any(_is_slower(row, other) for other in rows)
-    ]
-    best = min(near, key=lambda row: (row.size_bytes, _median_ms(row)))
-    return best, [row for row in near if row.size_bytes > best.size_bytes]
+def _choose(rows: Sequence[Row], races: Races) -> Row:
+    """The smallest file of those that are shown to be as fast as the first; see `advise`."""
+    unbeaten = [row for row in rows if not any(races.verdict(other, row) == SLOWER for other in rows)] or rows
+    first = min(unbeaten, key=_median_ms)
+    equal = [row for row in unbeaten if row is first or races.verdict(first, row) == NO_DIFFERENCE]
+    return min(equal, key=lambda row: (row.size_bytes, _median_ms(row)))
 
 
-def _is_slower(row: Row, other: Row) -> bool:
-    """Whether their comparison says so, where they were compared: it sees differences that intervals hide."""
-    if row.recipe != other.recipe:
-        return False
-    for one, reference, verdict in ((row, other, SLOWER), (other, row, FASTER)):
-        if one.comparison is not None and one.reference == reference.engine:
-            return one.comparison.verdict == verdict
-    return False
+def _why_best(best: Row, good: Sequence[Row], races: Races, kept: str) -> str:
+    """What is shown of *best* against the others of *good*, all of which keep what *kept* says; and what is not."""
+    if len(good) == 1:
+        return f"the only one that keeps {kept}"
+    equal = [row for row in good if row is not best and races.verdict(row, best) == NO_DIFFERENCE]
+    undecided = _undecided(best, good, races)
+    if equal:
+        smaller = " and the smaller file" if all(row.size_bytes > best.size_bytes for row in equal) else ""
+        words = f"no slower than {_list(equal)} within the noise{smaller}"
+    elif not undecided:
+        words = f"the fastest of {len(good)} that keep {kept}"
+    elif all(_median_ms(best) <= _median_ms(row) for row in good):
+        words = f"the lowest median of {len(good)} that keep {kept}"
+    else:
+        words = f"one of {len(good)} that keep {kept}"
+    return words + (f"; whether it is faster than {_list(undecided)} is undecided" if undecided else "")
 
 
-def _remarks(best: Row, good: Sequence[Row], fair: Sequence[Row]) -> tuple[str, ...]:
+def _undecided(best: Row, rows: Sequence[Row], races: Races) -> list[Row]:
+    """Those of which nothing is shown."""
+    return [row for row in rows if row is not best and races.verdict(row, best) not in (FASTER, NO_DIFFERENCE)]
+
+
+def _remarks(best: Row, good: Sequence[Row], fair: Sequence[Row], races: Races) -> tuple[str, ...]:
     remarks = [f"{best.name} is {mark}" for mark in best.marks]
     remarks += [f"{best.name}: {remark}" for remark in best.remarks]
     if best.latency_ms is not None and best.latency_ms.drifting:
         remarks.append(f"{best.name} was drifting: {best.latency_ms.drift_percent:+.1f} % from first to last third")
     for row in fair:
-        if not row.checked:
+        if row is best or row in good or not row.checked:
             continue
-        if row.format not in SHIPPED_FORMATS and _median_ms(row) < _median_ms(best):
-            remarks.append(f"{row.name}, a baseline and not for shipping, was faster: {_number(_median_ms(row))} ms")
-        elif row.format in SHIPPED_FORMATS and row not in good and _median_ms(row) < _median_ms(best):
-            remarks.append(f"{row.name} was faster ({_number(_median_ms(row))} ms) but loses too much: {_loss(row)}")
+        verdict = races.verdict(best, row)
+        if verdict == FASTER:
+            pace = "was faster"
+        elif verdict != SLOWER and _median_ms(row) < _median_ms(best):
+            pace = "has the lower median, which does not show that it is faster"
+        else:
+            continue
+        if row.format not in SHIPPED_FORMATS:
+            remarks.append(f"{row.name}, a baseline and not for shipping, {pace}: {_number(_median_ms(row))} ms")
+        else:
+            remarks.append(f"{row.name} {pace} ({_number(_median_ms(row))} ms) but loses too much: {_loss(row)}")
     return tuple(remarks)
 
 

@@ -4,6 +4,7 @@ A policy is a TOML file. What it does not name keeps its default; `inf` lifts a 
 
     missing = "fail"              # a row that was measured before and is not now: "fail" or "allow"
     not_comparable = "note"       # a latency that cannot be compared: "note" or "fail"
+    undecided = "note"            # a latency of which neither is shown, that it is within its limit or beyond: the same
 
     [limits]
     latency_ratio = 1.05          # median, new over base
@@ -33,8 +34,9 @@ class Limits:
     """The most that a new profile may have, against the base.
 
     Attributes:
-        latency_ratio: Median latency. It is not met only when the interval says so, too: when the ratio is above the
-            limit, and the whole interval above 1 (or above the limit, where that is below 1).
+        latency_ratio: Median latency. It is met when the ratio's whole interval is within it. It is not met when the
+            ratio is above it, and the whole interval above 1 (or above the limit, where that is below 1). All else is
+            undecided, and so is whatever was measured on a machine that was busy or hot.
         size_ratio: Size of the file.
         peak_rss_ratio: Peak of resident memory.
         accuracy_drop: Accuracy, in percentage points below the base.
@@ -70,12 +72,14 @@ class Policy:
     Attributes:
         missing: ``fail`` or ``allow`` a row that was measured in the base and is not in the new profile.
         not_comparable: ``note`` or ``fail`` a latency whose conditions differ, or whose machine.
+        undecided: ``note`` or ``fail`` a latency that is not shown to be within its limit, nor beyond.
         rows: Exceptions from *limits*.
     """
 
     limits: Limits = field(default_factory=Limits)
     missing: Literal["fail", "allow"] = "fail"
     not_comparable: Literal["note", "fail"] = "note"
+    undecided: Literal["note", "fail"] = "note"
     rows: tuple[Override, ...] = ()
 
     def limits_for(self, variant: str, engine: str, device: str) -> Limits:
@@ -116,7 +120,7 @@ class _Reader:
         self._start = 0  # of what is being read: the same keys stand in every table
 
     def policy(self, value: Mapping[str, Any]) -> Policy:
-        self._check_keys(value, ("limits", "missing", "not_comparable", "rows"))
+        self._check_keys(value, ("limits", "missing", "not_comparable", "undecided", "rows"))
         limits, rows = value.get("limits", {}), value.get("rows", [])
         if not isinstance(limits, dict):
             raise self._wrong("limits", "'limits' takes a table", "write [limits] and the limits below it")
@@ -127,6 +131,7 @@ class _Reader:
             limits=Limits(**{name: self._limit(name, number) for name, number in limits.items()}),
             missing=self._word(value, "missing", ("fail", "allow")),
             not_comparable=self._word(value, "not_comparable", ("note", "fail")),
+            undecided=self._word(value, "undecided", ("note", "fail")),
             rows=tuple(self._override(index, row) for index, row in enumerate(rows)),
         )
 

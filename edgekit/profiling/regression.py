@@ -8,12 +8,12 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from edgekit.errors import UsageError
-from edgekit.profiling.comparison import NOT_COMPARABLE, Comparison, compare_sessions
+from edgekit.profiling.comparison import NOT_COMPARABLE, UNDECIDED, Comparison, compare_sessions
 from edgekit.profiling.policy import Limits, Policy
 from edgekit.profiling.rows import Row, rows
 from edgekit.runtime.profiler.records import MEASURED, Cell, Profile
 
-Result = Literal["met", "not met", "not comparable", "unknown"]
+Result = Literal["met", "not met", "undecided", "not comparable", "unknown"]
 
 #: Metric -> what people call it, in the order in which they are shown.
 TITLES = {
@@ -32,9 +32,11 @@ class Check:
 
     Attributes:
         metric: A key of `TITLES`.
-        result: ``met``, ``not met``, ``not comparable`` (latencies only) or ``unknown``, when the base has no figure.
+        result: ``met``, ``not met``, ``undecided`` or ``not comparable`` (latencies only), or ``unknown``, when the new
+            profile has no figure.
         failed: Whether the policy takes that for a failure.
-        text: The figure, as in ``1.07 x (1.05 to 1.09), at most 1.05``.
+        figure: As in ``1.07 x (1.05 to 1.09)``.
+        text: With what there is to say of it, as in ``1.07 x (1.05 to 1.09), at most 1.05``.
         change: New over base; for the accuracy, points below the base. None when there is nothing to say.
         limit: The policy's.
     """
@@ -42,9 +44,15 @@ class Check:
     metric: str
     result: Result
     failed: bool
+    figure: str
     text: str
     change: float | None
     limit: float
+
+    @property
+    def open(self) -> bool:
+        """Whether nothing is shown either way."""
+        return self.result in (UNDECIDED, NOT_COMPARABLE)
 
 
 @dataclass(frozen=True)
@@ -82,8 +90,7 @@ class Outcome:
         failed = [check for check in self.checks if check.failed]
         if failed:
             return "not met: " + "; ".join(f"{TITLES[check.metric]} {check.text}" for check in failed)
-        open_ = [check for check in self.checks if check.result == NOT_COMPARABLE]
-        return "met" + "".join(f"; {TITLES[check.metric]} {check.text}" for check in open_)
+        return "met" + "".join(f"; {TITLES[check.metric]} {check.text}" for check in self.checks if check.open)
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "verdict": self.verdict}
@@ -167,12 +174,16 @@ def _checks(old: Row, new: Row, comparison: Comparison | None, limits: Limits, p
 
 def _latency(comparison: Comparison, limit: float, policy: Policy) -> Check:
     if comparison.ratio is None or comparison.interval is None:
-        failed = policy.not_comparable == "fail"
-        return Check("latency", "not comparable", failed, f"not comparable: {comparison.reason}", None, limit)
+        failed, text = policy.not_comparable == "fail", f"not comparable: {comparison.reason}"
+        return Check("latency", "not comparable", failed, "not comparable", text, None, limit)
     low, high = comparison.interval
-    text = f"{comparison.ratio:.3f} x ({low:.3f} to {high:.3f})"
+    figure = f"{comparison.ratio:.3f} x ({low:.3f} to {high:.3f})"
     exceeded = comparison.ratio > limit and low > min(limit, 1.0)
-    return _check("latency", exceeded, text, comparison.ratio, limit, f"{limit:g}")
+    # With a reason, the interval is no proof.
+    if comparison.reason or not (exceeded or high <= limit):
+        text = f"undecided: {figure}, {comparison.reason or f'at most {limit:g}'}"
+        return Check("latency", "undecided", policy.undecided == "fail", figure, text, comparison.ratio, limit)
+    return _check("latency", exceeded, figure, comparison.ratio, limit, f"{limit:g}")
 
 
 def _ratio(metric: str, old: float, new: float | None, limit: float, policy: Policy) -> Check:
@@ -191,12 +202,23 @@ def _accuracy(old: float, new: float | None, limit: float, policy: Policy) -> Ch
 
 
 def _lost(metric: str, limit: float, policy: Policy) -> Check:
-    return Check(metric, "unknown", policy.missing == "fail", "not measured any more", None, limit)
+    text = "not measured any more"
+    return Check(metric, "unknown", policy.missing == "fail", text, text, None, limit)
 
 
-def _check(metric: str, exceeded: bool, text: str, change: float, limit: float, most: str) -> Check:
+def _check(metric: str, exceeded: bool, figure: str, change: float, limit: float, most: str) -> Check:
     result: Result = "not met" if exceeded else "met"
-    return Check(metric, result, exceeded, f"{text}, at most {most}" if exceeded else text, change, limit)
+    return Check(metric, result, exceeded, figure, f"{figure}, at most {most}" if exceeded else figure, change, limit)
+
+
+def undecided(outcomes: Sequence[Outcome]) -> list[str]:
+    """Of what nothing is shown either way and that is allowed, one line each, as in `failures`."""
+    return [
+        f"{outcome.name}: {TITLES[check.metric]} {check.text}"
+        for outcome in outcomes
+        for check in outcome.checks
+        if check.result == UNDECIDED and not check.failed
+    ]
 
 
 def failures(outcomes: Sequence[Outcome]) -> list[str]:

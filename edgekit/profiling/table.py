@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from edgekit.profiling.comparison import NOT_COMPARABLE
+from edgekit.profiling.measures import WALL, WORDS
 from edgekit.profiling.rows import Row, without_numbers
 from edgekit.profiling.statistics import TOO_FEW
 from edgekit.runtime.profiler.records import MEASURED
@@ -94,10 +95,12 @@ def _interval(row: Row) -> str:
 
 
 def _against(row: Row) -> str:
-    """``2.4 x litert: slower``; no ratio where there is none."""
-    if row.comparison is None or row.comparison.ratio is None:
+    """``2.4 x litert: slower``, ``1.05 x litert (processor time): slower``; no ratio where there is none."""
+    found = row.comparison
+    if found is None or found.ratio is None or found.measure is None:
         return NONE
-    return f"{row.comparison.ratio:.2f} x {row.reference}: {row.comparison.verdict}"
+    measure = "" if found.measure == WALL else f" ({WORDS[found.measure]})"
+    return f"{found.ratio:.2f} x {row.reference}{measure}: {found.verdict}"
 
 
 def _number(value: float | None, digits: int | None = None) -> str:

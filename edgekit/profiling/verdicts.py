@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from xml.etree import ElementTree
 
-from edgekit.profiling.regression import TITLES, Check, Outcome, failures
+from edgekit.profiling.regression import TITLES, Check, Outcome, failures, undecided
 
 
 def table(outcomes: Sequence[Outcome]) -> tuple[list[str], list[list[str]]]:
@@ -21,7 +21,7 @@ def table(outcomes: Sequence[Outcome]) -> tuple[list[str], list[list[str]]]:
     for metric, title in TITLES.items():
         found = [_found(outcome, metric) for outcome in outcomes]
         if any(check is not None for check in found):
-            columns[title] = ["-" if check is None else _figure(check) for check in found]
+            columns[title] = ["-" if check is None else check.figure for check in found]
     columns["verdict"] = [outcome.verdict for outcome in outcomes]
     return list(columns), [list(cells) for cells in zip(*columns.values(), strict=True)]
 
@@ -33,8 +33,12 @@ def markdown(outcomes: Sequence[Outcome], *, base: str, new: str) -> str:
         base, new: What the profiles are called.
     """
     headers, lines = table(outcomes)
-    failed = failures(outcomes)
-    count = f"{len(failed)} limit{'' if len(failed) == 1 else 's'} not met" if failed else "every limit is met"
+    failed, unknown = failures(outcomes), undecided(outcomes)
+    count = "no limit is shown to be missed" if unknown else "every limit is met"
+    if failed:
+        count = f"{len(failed)} limit{'' if len(failed) == 1 else 's'} not met"
+    if unknown:
+        count += f", {len(unknown)} undecided"
     text = [f"**{count}**: {_cell(new)} against {_cell(base)}", "", _line(headers), _line(["---"] * len(headers))]
     for outcome, cells in zip(outcomes, lines, strict=True):
         shown = [_cell(cell) for cell in cells]
@@ -74,11 +78,6 @@ def _cases(outcome: Outcome) -> list[tuple[str, str, str]]:
 
 def _found(outcome: Outcome, metric: str) -> Check | None:
     return next((check for check in outcome.checks if check.metric == metric), None)
-
-
-def _figure(check: Check) -> str:
-    """Without its limit and its reason, which the verdict has."""
-    return check.text.split(", at most ")[0].split(": ")[0]
 
 
 def _line(cells: Sequence[str]) -> str:

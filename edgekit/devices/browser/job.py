@@ -31,7 +31,7 @@ _DEFAULT_SECONDS, _DEFAULT_SAMPLES = 5.0, 256
 
 def phone_settings(mode: Mode, *, seed: int, threads: int | None = None) -> Settings:
     """The settings that *mode* stands for on phones: those of every device, but shorter ones by default."""
-    settings = settings_for(mode, seed=seed, threads=threads)
+    settings = replace(settings_for(mode, seed=seed, threads=threads), busy_repeats=None)  # a page sees no others
     return replace(settings, seconds=_DEFAULT_SECONDS, samples=_DEFAULT_SAMPLES) if mode == "default" else settings
 
 

@@ -146,13 +146,13 @@ def ratios(rows: Sequence[Ratio], title: str, noise_floor_percent: float) -> Any
     """Ratios with their intervals around 1; in the band around it, differences are none."""
     pitch, base = 47, 29
     height = pitch * len(rows)
-    floor = 1 + noise_floor_percent / 100
-    low = min(1 / floor**2, *(row.interval[0] for row in rows)) / 1.04
-    high = max(floor**2, *(row.interval[1] for row in rows)) * 1.04
+    margin = noise_floor_percent / 100
+    low = min((1 - margin) ** 2, *(row.interval[0] for row in rows)) / 1.04
+    high = max((1 + margin) ** 2, *(row.interval[1] for row in rows)) * 1.04
     x = _x(alt.Scale(type="log", domain=[low, high], nice=False), title)
     # The band and the line at 1 stand below each row's text, not behind it.
     spots = [index * pitch + base for index in range(len(rows))]
-    band = [{"x": 1 / floor, "x2": floor, "y": y - 9, "y2": y + 9} for y in spots]
+    band = [{"x": 1 - margin, "x2": 1 + margin, "y": y - 9, "y2": y + 9} for y in spots]
     ones = [{"x": 1.0, "y": y - 9, "y2": y + 9} for y in spots]
     intervals = [
         {"x": row.interval[0], "x2": row.interval[1], "y": y, "color": row.mark.color}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from edgekit.profiling.advice import pareto
+from edgekit.profiling.measures import CPU, P10, WORDS
 from edgekit.profiling.operators.steps import OVERHEAD
 from edgekit.profiling.report import charts, words
 from edgekit.profiling.report.marks import mark
@@ -79,7 +80,7 @@ def table(caption: str, rows: Sequence[Row], *columns: Column) -> Table:
 
 
 def latency(rows: Sequence[Row], identifier: str) -> Figure | None:
-    """Medians of *rows* of one device, the fastest first; those out of the headline stand in the table only."""
+    """Medians of *rows* of one device, the lowest first; those out of the headline stand in the table only."""
     measured = _by_latency(rows)
     shown = [row for row in measured if row.headline]
     if not shown:
@@ -105,7 +106,7 @@ def latency(rows: Sequence[Row], identifier: str) -> Figure | None:
     chart = charts.latencies(lines, "milliseconds for one inference")
     title = (
         f"Median latency on {rows[0].device}, {words.plural(len(lines), 'row')}. "
-        f"Fastest: {lines[0].label}, {lines[0].value}; slowest: {lines[-1].label}, {lines[-1].value}."
+        f"Lowest: {lines[0].label}, {lines[0].value}; highest: {lines[-1].label}, {lines[-1].value}."
     )
     return Figure(identifier, "Median", draw(chart, identifier, title), None, tuple(notes))
 
@@ -113,13 +114,13 @@ def latency(rows: Sequence[Row], identifier: str) -> Figure | None:
 def latency_table(rows: Sequence[Row]) -> Table:
     """All rows with a latency, those out of the headline among them."""
     return table(
-        f"Latency on {rows[0].device}, in milliseconds, the fastest first",
+        f"Latency on {rows[0].device}, in milliseconds, the lowest median first",
         _by_latency(rows),
         ("Median", _summary(lambda it: words.number(it.median)), True),
         ("95 % interval", _summary(lambda it: words.bounds(it.interval)), True),
         ("p90", _summary(lambda it: words.of_single(it, it.p90)), True),
         ("p99", _summary(lambda it: words.of_single(it, it.p99)), True),
-        ("Verdict", _verdict, False),
+        ("Verdict", words.verdict, False),
         ("Remarks", lambda row: "; ".join((*row.marks, *row.remarks)), False),
     )
 
@@ -184,22 +185,46 @@ def against(rows: Sequence[Row], device: DeviceRecord, identifier: str) -> Figur
         if row.comparison and row.comparison.ratio
     ]
     references = words.listing(sorted({row.reference for row in compared if row.reference}))
-    chart = charts.ratios(lines, f"times the latency of {references}", device.noise_floor_percent)
+    chart = charts.ratios(lines, f"times {references}", device.noise_floor_percent)
     title = f"Latency on {device.name} against {references}. " + " ".join(f"{x.label}: {x.value}." for x in lines)
     floor = words.number(device.noise_floor_percent, 2)
     notes = (
-        f"Each row against {references} with the same precision. Bar: 95 % interval of the ratio. "
-        f"Grey: less than the noise floor of {floor} %.",
+        f"Each row against {references} with the same precision. Bar: 95 % interval of the ratio. Grey: the noise "
+        f"floor of {floor} %. A bar within it shows that there is no difference. One that reaches out of it, but not "
+        "clear of it on one side, shows nothing: undecided.",
+        *_measured_by(compared),
     )
     numbers = table(
         f"Against {references} on {device.name}",
         compared,
         ("Reference", lambda row: row.reference or "", False),
         ("Verdict", lambda row: row.comparison.verdict if row.comparison else "", False),
+        (
+            "Ratio of",
+            lambda row: WORDS[row.comparison.measure] if row.comparison and row.comparison.measure else "",
+            False,
+        ),
         ("Ratio", lambda row: words.number(row.comparison.ratio if row.comparison else None), True),
         ("95 % interval", lambda row: words.bounds(row.comparison.interval if row.comparison else None), True),
     )
     return Figure(identifier, f"Against {references}", draw(chart, identifier, title), numbers, notes)
+
+
+def _measure(row: Row) -> str:
+    measure = None if row.comparison is None else row.comparison.measure
+    return "" if measure is None else WORDS[measure]
+
+
+def _measured_by(rows: Sequence[Row]) -> Iterator[str]:
+    """What ratios are of that are not of wall time."""
+    used = {row.comparison.measure for row in rows if row.comparison}
+    if CPU in used:
+        yield "Ratios of processor time: the machine was busy or hot, and processor time leaves other programs out."
+    if P10 in used:
+        yield (
+            "Ratios of 10th percentiles: the machine was busy or hot, and processor time does not tell of several "
+            "threads, nor of what waits."
+        )
 
 
 def trade(rows: Sequence[Row], identifier: str) -> Figure | None:
@@ -241,7 +266,7 @@ def trade(rows: Sequence[Row], identifier: str) -> Figure | None:
         f"{rows[0].bundle} on {rows[0].device}",
         draw(chart, identifier, title),
         numbers,
-        ("Dashed line: the front. Nothing measured is both faster and better than what stands on it.",),
+        ("Dashed line: the front. Nothing measured has both a lower median and more quality than what stands on it.",),
         key=tuple(
             (f"{dot.label}: {words.milliseconds(dot.x)}, {_quality(row)}", dot.best)
             for dot, row in zip(dots, shown, strict=True)
@@ -394,6 +419,7 @@ def operators(row: Row, rows: Sequence[Row], cell: Cell, identifier: str) -> Fig
     title = f"Time by kind of operator, {name} on {row.device}. " + " ".join(f"{x.label}: {x.value}." for x in bars)
     median_us = None if row.latency_ms is None else 1e3 * row.latency_ms.median
     whole = (
+        "Bars: means of the typical half of the traced inferences. "
         f"All operators together {words.microseconds(row.operators_sum_us)}; the traced inference as a whole "
         f"{words.microseconds(row.operators_whole_us)}; untraced median {words.microseconds(median_us)}."
     )
@@ -472,11 +498,6 @@ def failures(pairs: Iterable[tuple[Row, Cell]]) -> list[dict[str, object]]:
 
 def _summary(text: Callable[[Summary], str]) -> Callable[[Row], str]:
     return lambda row: "" if row.latency_ms is None else text(row.latency_ms)
-
-
-def _verdict(row: Row) -> str:
-    text = words.verdict(row)
-    return f"{text} against {row.reference}" if row.comparison is not None and row.comparison.ratio else text
 
 
 def _preprocess(row: Row) -> str:

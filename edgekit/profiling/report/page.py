@@ -16,7 +16,7 @@ from edgekit.profiling.report.figures import Figure, Table
 from edgekit.profiling.rows import Row, rows
 from edgekit.profiling.statistics import TOO_FEW
 from edgekit.runtime.engines import BROWSER_ENGINES
-from edgekit.runtime.profiler.records import FAILED, NOT_RUN, Cell, Profile
+from edgekit.runtime.profiler.records import FAILED, NOT_RUN, Cell, Profile, Settings
 
 Pairs = Sequence[tuple[Row, Cell]]
 
@@ -213,7 +213,7 @@ def _settings(profile: Profile) -> list[tuple[str, str]]:
     return [
         ("Mode", settings.mode),
         ("Seed of the orders", str(settings.seed)),
-        ("Fresh processes for each row", str(settings.repeats)),
+        ("Fresh processes for each row", _repeats(settings)),
         (
             "Least measured for each row",
             f"{words.number(settings.seconds)} s and {words.count(settings.samples)} samples",
@@ -224,6 +224,13 @@ def _settings(profile: Profile) -> list[tuple[str, str]]:
         ("Began", profile.created),
         ("Written by", f"{profile.producer}, profile schema {profile.schema_version}"),
     ]
+
+
+def _repeats(settings: Settings) -> str:
+    more = settings.busy_repeats
+    return (
+        str(settings.repeats) if more is None else f"{settings.repeats}, and {more} on a machine that others use, too"
+    )
 
 
 def _bundles(profile: Profile) -> Table:

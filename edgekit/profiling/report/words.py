@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edgekit.profiling.comparison import NO_DIFFERENCE, NOT_COMPARABLE
+from edgekit.profiling.measures import WALL, WORDS
 from edgekit.profiling.rows import Row
 from edgekit.profiling.statistics import TOO_FEW, Summary
 
@@ -98,13 +99,16 @@ def drift(summary: Summary) -> str:
 
 
 def verdict(row: Row) -> str:
-    """``slower: 1.32 times (1.30 to 1.35)``; a reason in place of the ratio where the two cannot be compared."""
+    """``slower: 1.32 times (1.30 to 1.35) against litert``, with what it is judged by where that is not wall time; a
+    reason in place of the ratio where the two cannot be compared, and after it where nothing can be decided."""
     if row.comparison is None:
         return "the reference" if row.latency_ms is not None else ""
-    comparison = row.comparison
-    if comparison.verdict == NOT_COMPARABLE:
-        return f"not comparable: {comparison.reason}"
-    return f"{comparison.verdict}: {number(comparison.ratio)} times ({bounds(comparison.interval)})"
+    found = row.comparison
+    if found.verdict == NOT_COMPARABLE or found.measure is None:
+        return f"not comparable: {found.reason}"
+    by = "" if found.measure == WALL else f" by {WORDS[found.measure]}"
+    text = f"{found.verdict}: {number(found.ratio)} times{by} ({bounds(found.interval)}) against {row.reference}"
+    return f"{text}, since {found.reason}" if found.reason else text
 
 
 def ratio(row: Row) -> str:
