@@ -87,9 +87,14 @@ def test_means_of_several_inferences_have_a_median_and_no_tail(found: dict[tuple
 
 def test_means_are_compared_by_their_medians() -> None:
     one, other = phone_profiles.profile().devices[0], phone_profiles.profile()
-    fast, single = other.cells[1], phone_profiles.profile(together=1).cells[1]
+    fast, single = (
+        replace(cell, processes=tuple(replace(process, marks=()) for process in cell.processes))
+        for cell in (other.cells[1], phone_profiles.profile(together=1).cells[1])
+    )
     comparison = compare_sessions(single, fast, one, one, noise_floor_percent=2.0)
     assert comparison.verdict == "no difference"
+    comparison = compare_sessions(single, other.cells[1], one, one, noise_floor_percent=2.0)
+    assert (comparison.verdict, comparison.reason) == ("undecided", "the new one was degraded")
 
 
 def test_what_differs_is_said_wherever_rows_are_shown(merged: Profile) -> None:

@@ -11,7 +11,7 @@ from support.profiles import EMULATED, PI, cell, devices, measured, processes, p
 
 from edgekit.errors import UsageError
 from edgekit.profiling.policy import Limits, Policy
-from edgekit.profiling.regression import Outcome, failures, judge
+from edgekit.profiling.regression import Outcome, failures, judge, undecided
 from edgekit.profiling.verdicts import junit, markdown, table
 from edgekit.runtime.profiler.records import FAILED, NOT_RUN, Cell, Memory, Profile
 
@@ -61,7 +61,35 @@ def test_a_latency_above_its_limit_fails_when_the_interval_says_so() -> None:
     noisy = processes(scattered(1.09))
     outcome = one(base, session(cell(processes=noisy)))
     (latency,) = (check for check in outcome.checks if check.metric == "latency")
-    assert latency.change is not None and latency.change > 1.05 and latency.result == "met"
+    assert latency.change is not None and latency.change > 1.05 and latency.result == "undecided"
+    assert not outcome.failed and outcome.verdict.startswith("met; latency undecided: 1.1")
+    assert undecided([outcome]) == [f"fp32.tflite on litert (local): latency {latency.text}"]
+    strict = one(base, session(cell(processes=noisy)), Policy(undecided="fail"))
+    assert strict.failed and strict.verdict.startswith("not met: latency undecided: 1.1")
+    assert undecided([strict]) == [] and len(failures([strict])) == 1
+
+
+def test_a_latency_of_which_its_interval_does_not_show_that_it_is_within_the_limit_is_undecided() -> None:
+    base = session(cell())
+    near = one(base, session(slowed(1.045)))
+    assert not near.failed and "undecided" in near.verdict
+    assert one(base, session(slowed(1.02))).verdict == "met"
+
+
+def degraded(ratio: float, seed: int = 1) -> Cell:
+    ran = slowed(ratio, seed).processes
+    mark = "degraded: other programs took 0.57 of each core (the limit is 0.25)"
+    return cell(processes=(replace(ran[0], marks=(mark,)), *ran[1:]))
+
+
+@pytest.mark.parametrize("ratio", [0.5, 1.0, 1.2, 3.0])
+def test_degraded_sessions_are_undecided_and_fail_only_under_that_policy(ratio: float) -> None:
+    for base, new in ((degraded(1.0), degraded(ratio)), (cell(), degraded(ratio)), (degraded(1.0), slowed(ratio))):
+        outcome = one(session(base), session(new))
+        assert not outcome.failed and outcome.comparison is not None and outcome.comparison.verdict == "undecided"
+        assert "latency undecided" in outcome.verdict and "degraded" in outcome.verdict
+        assert one(session(base), session(new), Policy(undecided="fail")).failed
+        assert [case for case in ElementTree.fromstring(junit([outcome])) if case[:] and case[0].tag == "skipped"]
 
 
 def scattered(ratio: float) -> Any:

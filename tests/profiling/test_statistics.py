@@ -128,12 +128,14 @@ def test_the_same_samples_give_the_same_interval() -> None:
     assert summarise(steady, seed=4) == summarise(steady, seed=4)
 
 
-def test_distributions_on_a_grid_keep_their_median() -> None:
+def test_distributions_on_a_grid_keep_their_quantiles() -> None:
     """Which is how half a million samples are drawn from in no time."""
     rng = np.random.default_rng(0)
     rounds = [rng.lognormal(0.02 * index, 0.2, 5000) for index in range(20)]
-    (found,) = Rounds.of(rounds).medians(np.ones((1, 20)), rng)
+    (found,) = Rounds.of(rounds).quantiles(np.ones((1, 20)), 0.5, rng)
+    (tenth,) = Rounds.of(rounds).quantiles(np.ones((1, 20)), 0.1, rng)
     assert found == pytest.approx(np.median(np.concatenate(rounds)), rel=2e-3)
+    assert tenth == pytest.approx(np.quantile(np.concatenate(rounds), 0.1), rel=5e-3)
 
 
 def test_outliers_are_counted_and_stay_in_every_figure() -> None:

@@ -38,13 +38,7 @@ def _events(cell: Cell, process: int, track: int) -> Iterator[dict[str, Any]]:
         "cat": "inference",
         "ts": 0.0,
         "dur": operators.whole_us,
-        "args": _known(
-            {
-                "traced inferences": operators.runs,
-                "min_us": operators.whole_min_us,
-                "median_us": operators.whole_median_us,
-            }
-        ),
+        "args": {"traced inferences": operators.runs},
     }
     start_us = 0.0
     for row in operators.operators:
@@ -54,20 +48,15 @@ def _events(cell: Cell, process: int, track: int) -> Iterator[dict[str, Any]]:
 
 
 def _arguments(row: Operator) -> dict[str, Any]:
-    return _known(
-        {
-            "type": row.type,
-            "delegated": row.delegated,
-            "count": row.count,
-            "min_us": row.min_us,
-            "median_us": row.median_us,
-            "source": row.source,
-            "node": row.node,
-        }
-    )
-
-
-def _known(arguments: dict[str, Any]) -> dict[str, Any]:
+    arguments = {
+        "type": row.type,
+        "delegated": row.delegated,
+        "count": row.count,
+        "min_us": row.min_us,
+        "median_us": row.median_us,
+        "source": row.source,
+        "node": row.node,
+    }
     return {name: value for name, value in arguments.items() if value is not None}
 
 

@@ -16,7 +16,7 @@ from edgekit.profiling.report.marks import mark
 from edgekit.profiling.report.svg import draw
 from edgekit.profiling.rows import Row
 from edgekit.profiling.statistics import Summary, sound
-from edgekit.runtime.profiler.records import FAILED, Cell, DeviceRecord
+from edgekit.runtime.profiler.records import FAILED, Cell, DeviceRecord, Operators
 
 #: Kinds of operators that a chart shows; the table has them all.
 _KINDS_SHOWN = 10
@@ -426,25 +426,7 @@ def operators(row: Row, rows: Sequence[Row], cell: Cell, identifier: str) -> Fig
     notes = [whole]
     if len(times) > len(bars):
         notes.append(f"The {len(bars)} kinds that take the most time, of {len(times)}.")
-    numbers = Table(
-        f"Operators of {name} on {row.device}, in the order in which they run",
-        ("Operator", "Type", "Count", "Mean, µs", "Median, µs", "Minimum, µs", "Share", "Delegated", "Source or node"),
-        tuple(
-            (
-                each.name,
-                each.type,
-                words.count(each.count),
-                words.number(each.time_us),
-                words.number(each.median_us),
-                words.number(each.min_us),
-                _share(each.time_us, traced.whole_us),
-                "yes" if each.delegated else "no",
-                each.source or each.node or "",
-            )
-            for each in traced.operators
-        ),
-        frozenset({2, 3, 4, 5, 6}),
-    )
+    numbers = _operators_table(f"Operators of {name} on {row.device}, in the order in which they run", traced)
     return Figure(
         identifier,
         name,
@@ -452,6 +434,32 @@ def operators(row: Row, rows: Sequence[Row], cell: Cell, identifier: str) -> Fig
         numbers,
         (f"{row.operators_headline}.", *notes) if row.operators_headline else tuple(notes),
         (("--bar-1", "inside the accelerated backend"), ("--paper", "outside it"), ("--bar-3", "no operator")),
+    )
+
+
+def _operators_table(caption: str, traced: Operators) -> Table:
+    """One line for each; profiles of before minima and medians were kept have neither."""
+    spread = any(each.median_us is not None for each in traced.operators)
+    return Table(
+        caption,
+        (
+            *("Operator", "Count", "Mean, µs"),
+            *(("Median, µs", "Least, µs") if spread else ()),
+            *("Share", "Delegated", "Source or node"),
+        ),
+        tuple(
+            (
+                each.name,
+                words.count(each.count),
+                words.number(each.time_us),
+                *((words.number(each.median_us), words.number(each.min_us)) if spread else ()),
+                _share(each.time_us, traced.whole_us),
+                "yes" if each.delegated else "no",
+                each.source or each.node or "",
+            )
+            for each in traced.operators
+        ),
+        frozenset(range(1, 6 if spread else 4)),
     )
 
 

@@ -53,7 +53,8 @@ class ModeSettings:
     """What a mode stands for; see `Settings`. Warm-ups end between *least_warm_up_s* and *most_warm_up_s*.
 
     Two equal processes differ by 1 % or more for as long as they live, by where their memory lies, and most on a busy
-    machine: two of each do not show whether one is 2 % slower. There a quick session takes two more.
+    machine: two of each do not show whether one is 2 % slower. There a quick session that has something to compare
+    takes as many as a longer one.
     """
 
     repeats: int
@@ -180,7 +181,8 @@ class _Session:
         for repeat in range(settings.repeats):
             self._repeat(repeat, processes)
         more = range(settings.repeats, settings.busy_repeats or 0)
-        if more and any(is_busy(process.marks) for each in processes.values() for process in each):
+        compared = len(self._tasks) > 1
+        if more and compared and any(is_busy(process.marks) for each in processes.values() for process in each):
             self._site.hear_text(f"other programs keep this machine busy: {len(more)} more repeats")
             share_s = settings.seconds / settings.repeats
             self._total_s += len(more) * sum(task.start_s + share_s for task in self._tasks)

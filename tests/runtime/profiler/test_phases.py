@@ -14,7 +14,7 @@ import pytest
 
 from edgekit.runtime.engines.base import Steps
 from edgekit.runtime.profiler import file_cache
-from edgekit.runtime.profiler.phases import has_settled, rest, take_turn, time_steps, warm_up
+from edgekit.runtime.profiler.phases import CpuClock, has_settled, rest, take_turn, time_steps, warm_up
 
 
 class Model:
@@ -87,10 +87,45 @@ def test_a_trend_is_told_from_noise(medians: list[float], settled: bool) -> None
 
 def test_a_turn_has_the_calls_that_count_and_some_before_that_do_not() -> None:
     calls: list[object] = []
-    assert len(take_turn(calls.append, "input", 5, 0)) == 5
+    assert len(take_turn(calls.append, "input", 5, 0).elapsed_ns) == 5
     assert calls == ["input"] * 6
-    assert len(take_turn(calls.append, "input", 5, 3_000_000)) == 5
+    assert len(take_turn(calls.append, "input", 5, 3_000_000).elapsed_ns) == 5
     assert len(calls) > 20
+
+
+def test_what_begins_a_turn_comes_before_the_first_call_that_counts() -> None:
+    calls: list[object] = []
+    take_turn(calls.append, "input", 3, 0, begin=lambda: calls.append("begin"))
+    assert calls == ["input", "begin", "input", "input", "input"]
+
+
+def work(milliseconds: float) -> None:
+    until = time.thread_time_ns() + int(1e6 * milliseconds)
+    while time.thread_time_ns() < until:
+        pass
+
+
+def test_processor_time_is_what_was_worked_and_not_what_was_waited() -> None:
+    clock = CpuClock.of(time.process_time_ns)
+    assert clock is not None and 0 < clock.cost_ns < 50_000
+    worked = take_turn(work, 2.0, 8, 0, cpu_clock=clock)
+    assert len(worked.cpu_ns) == 8 and sorted(worked.cpu_ns)[4] == pytest.approx(2e6, rel=0.1)
+    assert all(elapsed >= 2e6 for elapsed in worked.elapsed_ns)
+    waited = take_turn(lambda argument: time.sleep(0.005), None, 8, 0, cpu_clock=clock)
+    assert max(waited.cpu_ns) < 2e6 and min(waited.elapsed_ns) >= 5e6
+    assert waited.waits is not None and waited.waits >= 8
+
+
+def test_nothing_takes_no_processor_time() -> None:
+    """What reading the clock takes is taken off."""
+    turn = take_turn(lambda argument: None, None, 200, 0, cpu_clock=CpuClock.of(time.process_time_ns))
+    assert len(turn.cpu_ns) == 200 and sorted(turn.cpu_ns)[100] < 500
+
+
+def test_processor_time_in_ticks_is_none() -> None:
+    assert CpuClock.of(lambda: time.perf_counter_ns() // 10_000_000 * 10_000_000) is None
+    assert CpuClock.of(lambda: 0) is None
+    assert take_turn(lambda argument: None, None, 3, 0).cpu_ns == []
 
 
 def test_garbage_is_collected_before_a_turn_and_not_in_it() -> None:
