@@ -20,7 +20,7 @@ class Machine:
 
     Attributes:
         rivals: Busy loops that share the core, in slices of 3 ms.
-        there: Share of the time in which they are there; they come and go for half a second each.
+        there: Share of the rounds in which they are there.
         bursts_per_s, burst_ms: Short work of others that goes before all else, and how long it takes.
         refill_ms: What the caches cost after somebody else ran.
         layout: Spread of what a process has for its whole life, by where its memory lies. One in ten is three times
@@ -49,7 +49,7 @@ class Machine:
         for repeat in range(repeats):
             factors = rng.normal(0, self.layout, len(work_ms)) * np.where(rng.random(len(work_ms)) < 0.1, 3, 1)
             common = rng.normal(0, self.common, rounds)
-            there = np.repeat(rng.random(rounds) < self.there, 1)
+            there = rng.random(rounds) < self.there
             for cell, work in enumerate(work_ms):
                 logarithms = factors[cell] + common + rng.normal(0, self.turn, rounds)
                 turns = [

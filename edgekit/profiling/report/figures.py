@@ -199,11 +199,7 @@ def against(rows: Sequence[Row], device: DeviceRecord, identifier: str) -> Figur
         compared,
         ("Reference", lambda row: row.reference or "", False),
         ("Verdict", lambda row: row.comparison.verdict if row.comparison else "", False),
-        (
-            "Ratio of",
-            lambda row: WORDS[row.comparison.measure] if row.comparison and row.comparison.measure else "",
-            False,
-        ),
+        ("Ratio of", _measure, False),
         ("Ratio", lambda row: words.number(row.comparison.ratio if row.comparison else None), True),
         ("95 % interval", lambda row: words.bounds(row.comparison.interval if row.comparison else None), True),
     )
