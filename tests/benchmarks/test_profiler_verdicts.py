@@ -15,12 +15,14 @@ other programs that are kept busy meanwhile), ``EDGEKIT_BENCHMARK_THREADS`` (1).
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -49,16 +51,17 @@ _TRUE = {"twin": {NO_DIFFERENCE, UNDECIDED}, "slower": {SLOWER, UNDECIDED}, "bus
 _FOUND, _ENOUGH_RUNS = 0.75, 20
 
 
-@pytest.fixture
+@contextlib.contextmanager
 def busy_loops() -> Iterator[None]:
     loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(_LOOPS)]
-    yield
-    for loop in loops:
-        loop.kill()
-        loop.wait()
+    try:
+        yield
+    finally:
+        for loop in loops:
+            loop.kill()
+            loop.wait()
 
 
-@pytest.mark.usefixtures("busy_loops")
 @pytest.mark.parametrize("model", list(_SLOWER))
 def test_verdicts(model: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bad_engines.install(tmp_path)
@@ -67,7 +70,7 @@ def test_verdicts(model: str, request: pytest.FixtureRequest, tmp_path: Path, mo
     monkeypatch.setenv(bad_engines.PERCENT, "5")
     path = request.getfixturevalue("digits_bundle") if model == "digits" else _mobilenet(tmp_path)
     counts: dict[str, Counter[str]] = {"twin": Counter(), _SLOWER[model]: Counter()}
-    with Bundle.open(path) as bundle:
+    with Bundle.open(path) as bundle, busy_loops():
         for seed in range(_RUNS):
             base, *others = _measure(bundle, seed, ("litert", *counts))
             for cell in others:
@@ -102,7 +105,8 @@ def _medians_us(cell: Cell) -> list[float]:
 
 def _mobilenet(folder: Path) -> Path:
     """A bundle of MobileNetV2 in float, with random inputs."""
-    data = (Shared.once("mobilenet", export_mobilenet) / "mobilenet-fp32.tflite").read_bytes()
+    export = partial(export_mobilenet, recipes=())  # no .pte
+    data = (Shared.once("mobilenet_tflite", export) / "mobilenet-fp32.tflite").read_bytes()
     images = np.random.default_rng(0).standard_normal(MOBILENET.inputs[0].shape, np.float32)
     made = pte_bundle(data, MOBILENET, images, np.zeros((1, 1000), np.float32), folder / "pte.edgekit")
     with Bundle.open(made) as bundle:

@@ -73,7 +73,7 @@ def test_wall_time_hides_them_where_processor_time_shows_them() -> None:
     assert counts["slower"] < 8 and {each.measure for each in found} == {"wall"}
 
 
-@pytest.mark.parametrize(("name", "least"), [("half_busy", 15), ("two_loops", 0), ("crowded", 0)])
+@pytest.mark.parametrize(("name", "least"), [("half_busy", 15), ("two_loops", 0)])
 def test_tenth_percentiles_find_differences_and_show_no_equality(name: str, least: int) -> None:
     """Of engines with several threads: even what was disturbed least may have waited."""
     same, found = judged(name, 1.0, threads=2)
@@ -82,7 +82,7 @@ def test_tenth_percentiles_find_differences_and_show_no_equality(name: str, leas
     assert slower.keys() <= {"slower", "undecided"} and slower["slower"] >= least
 
 
-@pytest.mark.parametrize("name", BUSY)
+@pytest.mark.parametrize("name", ["two_loops", "crowded"])
 def test_one_process_of_each_is_too_few(name: str) -> None:
     same, found = judged(name, 1.0, repeats=1)
     assert same == {"undecided": RUNS}
