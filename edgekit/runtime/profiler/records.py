@@ -444,8 +444,8 @@ class Settings:
         threads: What was asked for; None for the device's own default.
         cpus: Cores that were asked for.
         operators: Whether operators were traced.
-        busy_repeats: Processes for each cell when other programs keep the machine busy and there are several cells; None
-            for as many as otherwise.
+        busy_repeats: Processes for each cell when other programs keep the machine busy and there are several cells;
+            None for as many as otherwise.
     """
 
     mode: Mode
