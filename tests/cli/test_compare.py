@@ -62,6 +62,25 @@ def test_a_limit_that_is_not_met_is_exit_code_3_with_the_first_and_their_number(
         invoke(files["base"], files["missing"])
 
 
+def test_sessions_of_a_busy_machine_are_undecided_and_meet_every_limit_but_a_strict_one(
+    files: dict[str, Path], tmp_path: Path
+) -> None:
+    mark = "degraded: other programs took 0.57 of each core (the limit is 0.25)"
+    slow = processes(measured([3.0], seed=1)[0])
+    busy = write(tmp_path / "busy.json", cell(processes=[replace(each, marks=(mark,)) for each in slow]))
+    result = invoke(busy, busy)
+    assert result.stderr.startswith("no limit is shown to be missed in the 1 rows that were measured in both; undec")
+    policy = tmp_path / "policy.toml"
+    policy.write_text('missing = "allow"\n')
+    result = invoke(files["base"], busy, "--policy", policy, "--json")
+    document = json.loads(result.stdout)
+    assert document["failures"] == [] and len(document["undecided"]) == 1
+    assert "latency undecided: 1.5" in document["undecided"][0]
+    policy.write_text('missing = "allow"\nundecided = "fail"\n')
+    with pytest.raises(LimitError, match=r"1 limit is not shown to be met, first fp32.tflite on litert"):
+        invoke(files["base"], busy, "--policy", policy)
+
+
 def test_a_policy_may_allow_what_the_default_does_not(files: dict[str, Path], tmp_path: Path) -> None:
     policy = tmp_path / "policy.toml"
     policy.write_text('missing = "allow"\n[[rows]]\nengine = "litert"\nlatency_ratio = 1.5\n')

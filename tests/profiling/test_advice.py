@@ -71,6 +71,35 @@ def test_of_two_as_fast_as_each_other_the_smaller_file_is_advised() -> None:
     assert found.why.endswith("no slower than fp32.tflite on litert within the noise and the smaller file")
 
 
+def test_a_smaller_file_whose_interval_is_wide_is_not_no_slower() -> None:
+    """One of its five processes took twice as long; nothing is shown of it."""
+    medians_ms = (2.0, 2.0, 4.0, 2.02, 2.03)
+    ran = processes([measured([each], repeats=1, seed=index)[0][0] for index, each in enumerate(medians_ms, 1)])
+    whole = only({"fp32.tflite": 2.0, "fp16.tflite": 2.0})
+    found = advice_for("local", replace(whole, cells=(whole.cells[0], replace(whole.cells[1], processes=ran))))
+    assert found.variant == "fp32.tflite"
+    assert found.why.endswith(
+        "the lowest median of 2 that keep the float model's quality; "
+        "whether it is faster than fp16.tflite on litert is undecided"
+    )
+
+
+def test_a_busy_machine_shows_of_several_threads_no_equality() -> None:
+    whole = only({"fp32.tflite": 2.0, "fp16.tflite": 2.0, "int8.tflite": 2.6})
+    mark = "degraded: other programs took 0.57 of each core (the limit is 0.25)"
+    busy = tuple(
+        replace(each, processes=tuple(replace(process, marks=(mark,)) for process in each.processes))
+        for each in whole.cells
+    )
+    found = advice_for("local", replace(whole, cells=busy))
+    assert found.variant in ("fp32.tflite", "fp16.tflite")
+    (other,) = {"fp32.tflite", "fp16.tflite"} - {found.variant}
+    assert found.why.endswith(
+        f"the lowest median of 3 that keep the float model's quality; whether it is faster than {other} on litert "
+        "is undecided"
+    )
+
+
 def test_what_a_comparison_calls_slower_is_not_advised_for_its_smaller_file() -> None:
     whole = only({"fp32.tflite": 2.0, "fp32.pte": 2.06})
     found = advise(whole, [replace(row, latency_ms=_wide(row)) for row in rows(whole)])

@@ -25,10 +25,12 @@ def test_an_empty_policy_is_the_default(tmp_path: Path) -> None:
 
 
 def test_what_a_policy_does_not_name_keeps_its_default_and_inf_lifts_a_limit(tmp_path: Path) -> None:
-    policy = load_policy(write(tmp_path, 'missing = "allow"\n[limits]\nlatency_ratio = 2\nsize_ratio = inf\n'))
+    policy = load_policy(
+        write(tmp_path, 'missing = "allow"\nundecided = "fail"\n[limits]\nlatency_ratio = 2\nsize_ratio = inf\n')
+    )
     assert (policy.limits.latency_ratio, policy.limits.size_ratio) == (2.0, math.inf)
     assert policy.limits.accuracy_drop == Limits().accuracy_drop
-    assert (policy.missing, policy.not_comparable) == ("allow", "note")
+    assert (policy.missing, policy.not_comparable, policy.undecided) == ("allow", "note", "fail")
 
 
 def test_rows_have_limits_of_their_own_and_the_last_that_matches_counts() -> None:
@@ -48,6 +50,7 @@ def test_rows_have_limits_of_their_own_and_the_last_that_matches_counts() -> Non
         ('misssing = "fail"\n', ":1: unknown key 'misssing'", "did you mean 'missing'?"),
         ('missing = "alow"\n', ":1: 'missing' is 'alow'", "did you mean 'allow'?"),
         ("not_comparable = 1\n", ":1: 'not_comparable' is 1", "known: fail, note"),
+        ('undecided = "allow"\n', ":1: 'undecided' is 'allow'", "known: fail, note"),
         ('[limits]\nsize_ratio = "5 %"\n', ":2: 'size_ratio' takes a number", "inf lifts the limit"),
         ("[limits]\nsize_ratio = true\n", ":2: 'size_ratio' takes a number", "inf lifts the limit"),
         ("[limits]\nsize_ratio = nan\n", ":2: 'size_ratio' takes a number", "inf lifts the limit"),

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,9 +13,12 @@ from dataclasses import replace
 import pytest
 from support import machines
 from support.machines import Machine
-from support.profiles import cell, conditions
+from support.profiles import cell, conditions, profile
 
 from edgekit.profiling.comparison import Comparison, compare
+from edgekit.profiling.report import render
+from edgekit.profiling.rows import rows
+from edgekit.profiling.table import table
 from edgekit.runtime.profiler.records import Process
 
 RUNS = 20
@@ -80,6 +84,19 @@ def test_tenth_percentiles_find_differences_and_show_no_equality(name: str, leas
     assert same == {"undecided": RUNS} and {each.measure for each in found} == {"p10"}
     slower, _ = judged(name, 1.05, threads=2)
     assert slower.keys() <= {"slower", "undecided"} and slower["slower"] >= least
+
+
+def test_the_table_and_the_report_say_by_what_it_was_judged() -> None:
+    one, other = machines.TWO_LOOPS.measure([WORK_MS, 1.1 * WORK_MS], repeats=5, rounds=10, per_round=5, seed=0)
+    base = cell(processes=one, conditions=conditions(threads=1))
+    new = replace(base, variant="fp32.pte", engine="executorch", processes=other)
+    whole = profile()
+    whole = replace(whole, cells=(base, new), devices=whole.devices[2:])
+    headers, lines = table(rows(whole))
+    (against,) = (line[headers.index("against")] for line in lines if "fp32.pte" in line)
+    assert re.fullmatch(r"1\.\d\d x litert \(processor time\): slower", against)
+    page = render(whole)
+    assert "times by processor time (" in page and "processor time leaves other programs out" in page
 
 
 @pytest.mark.parametrize("name", ["two_loops", "crowded"])

@@ -29,6 +29,10 @@ def test_a_table_accounts_for_the_whole_time(traces: dict[str, Trace], file: str
     assert 0 < sum(row.time_us for row in _operators(table)) <= table.whole_us
     assert sum(row.time_us for row in table.operators) == pytest.approx(table.whole_us)
     assert all(row.type and row.time_us >= 0 and row.count == 1 for row in table.operators)
+    for row in table.operators:
+        assert row.min_us is not None and row.median_us is not None and 0 <= row.min_us <= row.median_us
+    assert table.whole_min_us is not None and table.whole_median_us is not None
+    assert table.whole_min_us <= table.whole_us and table.whole_min_us <= table.whole_median_us
     assert len({row.name for row in table.operators}) == len(table.operators)
     assert not any("#" in row.type for row in table.operators)
 
@@ -106,6 +110,16 @@ def test_times_are_means_of_the_typical_half() -> None:
     assert [row.time_us for row in table.operators] == [10.0, 0.75, 2.0]
     assert [row.name for row in table.operators] == ["op #1", "op #2", "runtime overhead"]
     assert (table.whole_us, table.runs) == (12.75, 8)
+
+
+def test_minimum_and_median_are_of_all_traced_inferences() -> None:
+    times = (8.0, 2.0, 3.0, 40.0, 4.0)
+    runs = [Run(time + 5.0, [Step(0, "convolution", time, True)]) for time in times]
+    table = tabulate([*runs, Run(9.0, [])])  # in one it did not run
+    (row, rest) = table.operators
+    assert (row.min_us, row.median_us) == (0.0, 3.5)
+    assert (rest.min_us, rest.median_us) == (5.0, 5.0)
+    assert (table.whole_min_us, table.whole_median_us) == (7.0, 9.0)
 
 
 def test_steps_that_an_inference_repeats_are_counted() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +40,14 @@ def two(small_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 def measure(
-    bundle: Bundle, states: Iterable[BoardState] | Callable[[float], BoardState], reason: str = "none", **request: Any
+    bundle: Bundle,
+    states: Iterable[BoardState] | Callable[[float], BoardState],
+    reason: str = "none",
+    settings: Settings = _SETTINGS,
+    **request: Any,
 ) -> tuple[Cell, ...]:
     board = FakeBoard(states, time.monotonic, energy_reason=reason)
-    _, cells = run_session([bundle], Request(_SETTINGS, **request), hear=lambda event: None, board=board)
+    _, cells = run_session([bundle], Request(settings, **request), hear=lambda event: None, board=board)
     assert {cell.status for cell in cells} == {MEASURED}
     return cells
 
@@ -85,6 +90,16 @@ def test_a_governor_that_changes_marks_the_repeat_in_which_it_did(one: Bundle) -
     cells = measure(one, [before] * _AT_GATE + [after])
     assert marks(cells, 0) == {("degraded: governor changed from performance to powersave",)}
     assert marks(cells, 1) == {()}
+
+
+def test_only_a_busy_machine_with_something_to_compare_takes_more_repeats(one: Bundle, two: Bundle) -> None:
+    settings = replace(_SETTINGS, repeats=1, busy_repeats=2)
+    busy, hot = BoardState(0.0, load_per_core=0.9), BoardState(0.0, temperature_celsius=81.5)
+    for bundle, state, repeats in ((two, busy, [0, 1]), (one, busy, [0]), (two, hot, [0])):
+        cells = measure(bundle, [state], settings=settings, start_below_celsius=60.0, wait_s=0.0)
+        for cell in cells:
+            assert [process.repeat for process in cell.processes] == repeats
+            assert all(process.marks for process in cell.processes)
 
 
 def test_a_machine_that_is_fit_gets_no_mark_and_its_power_is_read_while_inferences_run(one: Bundle) -> None:
