@@ -50,11 +50,12 @@ def compare(base: Cell, new: Cell, *, noise_floor_percent: float, seed: int = 0)
     """*new* against *base*, both measured in one session on one machine.
 
     The same round of the same repeat was measured side by side in both, so what else the machine did then cancels out
-    in the ratio of the round's medians. The ratio is the median of those. On a quiet machine that is the ratio of the
-    two medians over all samples. On a busy one, those jump between the durations of busy and of idle rounds: on two
-    cores that others kept three quarters busy, the ratios of a model to itself scattered by 1.3 %, and these by 0.2 %.
-    Where a machine was busy, the ratio is one of processor times in the same way, or of tenth percentiles (see
-    `edgekit.profiling.measures.measure_of`). Repeats and rounds that only one of them has are left out.
+    in the ratio of the round's medians. The ratio of a repeat is the median of those, and the whole ratio their
+    geometric mean over the repeats. On a quiet machine that is the ratio of the two medians over all samples. On a busy
+    one, those jump between the durations of busy and of idle rounds: on two cores that others kept three quarters busy,
+    the ratios of a model to itself scattered by 1.3 %, and these by 0.2 %. Where a machine was busy, the ratio is one
+    of processor times in the same way, or of tenth percentiles (see `edgekit.profiling.measures.measure_of`). Repeats
+    and rounds that only one of them has are left out.
 
     Args:
         noise_floor_percent: Smaller differences are none, however narrow the interval (see `verdict`).
@@ -78,11 +79,11 @@ def _compare(base: Cell, new: Cell, reason: str, noise_floor_percent: float, see
     before, after = (
         [numbered_rounds_ms(each[repeat], cpu=measure == CPU) for repeat in repeats] for each in (one, other)
     )
+    pairs = ratios.side_by_side(before, after)
+    if not pairs:  # there was no room for both in memory
+        return Comparison(NOT_COMPARABLE, "no round in which both took part")
     rng = np.random.default_rng(seed)
-    if measure == P10:
-        ratio = ratios.of_quantiles(before, after, _LOW_QUANTILE, rng)
-    else:
-        ratio = ratios.of_rounds(before, after, rng)
+    ratio = ratios.of_quantiles(pairs, _LOW_QUANTILE, rng) if measure == P10 else ratios.of_rounds(pairs, rng)
     found = _judged(ratio, measure, noise_floor_percent)
     if found.verdict == NO_DIFFERENCE and not shows_equality(measure, base, new):
         return replace(found, verdict=UNDECIDED, reason=_HIDDEN)

@@ -32,6 +32,8 @@ _PARTS = 20
 
 #: For each repeat the times of its rounds; empty where it took no part in one.
 Repeats = Sequence[Sequence[np.ndarray]]
+#: For each repeat the times of the base and of the new one in each round that both had; no repeat is empty.
+Pairs = Sequence[Sequence[tuple[np.ndarray, np.ndarray]]]
 
 
 @dataclass(frozen=True)
@@ -58,24 +60,29 @@ class _Logarithms:
     processes: int
 
 
-def of_rounds(base: Repeats, new: Repeats, rng: np.random.Generator) -> Ratio:
+def side_by_side(base: Repeats, new: Repeats) -> Pairs:
+    """What two cells that took turns have in common. What was measured in one go is cut up."""
+    return [pairs for pairs in map(_matched, base, new) if pairs]
+
+
+def of_rounds(repeats: Pairs, rng: np.random.Generator) -> Ratio:
     """Of two cells that took turns: in each repeat, the median of the ratios of the rounds' medians."""
     values, errors = [], []
-    for one, other in zip(base, new, strict=True):
-        ratios = np.log([np.median(after) / np.median(before) for before, after in _matched(one, other)])
+    for pairs in repeats:
+        ratios = np.log([np.median(after) / np.median(before) for before, after in pairs])
         drawn = ratios[rng.integers(ratios.size, size=(DRAWS, ratios.size))]
         values.append(np.median(ratios))
         errors.append(np.median(drawn, axis=1).std())
     return _ratio(_Logarithms(np.array(values), np.array(errors), processes=2))
 
 
-def of_quantiles(base: Repeats, new: Repeats, level: float, rng: np.random.Generator) -> Ratio:
+def of_quantiles(repeats: Pairs, level: float, rng: np.random.Generator) -> Ratio:
     """Of two cells that took turns: in each repeat, the ratio of that quantile of all times. The rounds that are drawn
     are the same of both."""
     values, errors = [], []
-    for one, other in zip(base, new, strict=True):
-        before, after = zip(*_matched(one, other), strict=True)
-        weights = _draw(len(before), rng)
+    for pairs in repeats:
+        before, after = zip(*pairs, strict=True)
+        weights = _draw(len(pairs), rng)
         drawn = [Rounds.of(parts).quantiles(weights, level, rng) for parts in (before, after)]
         found = [np.quantile(np.concatenate(parts), level) for parts in (before, after)]
         values.append(np.log(found[1] / found[0]))
@@ -98,7 +105,7 @@ def of_sessions(base: Repeats, new: Repeats, rng: np.random.Generator) -> Ratio:
 
 
 def _matched(base: Sequence[np.ndarray], new: Sequence[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
-    """The rounds of a repeat that both had. What was measured in one go is cut up."""
+    """The rounds of a repeat that both had."""
     if len(base) == len(new) == 1:
         parts = min(_PARTS, base[0].size, new[0].size)
         base, new = np.array_split(base[0], parts), np.array_split(new[0], parts)

@@ -18,6 +18,7 @@ from edgekit.runtime.profiler.records import Process
 #: How often is drawn; and points of the grid on which distributions are held.
 DRAWS = 2000
 _GRID = 256
+_CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
@@ -108,8 +109,8 @@ def draw_rounds(drawn: np.ndarray, rounds: Sequence[int], rng: np.random.Generat
     return np.hstack(counts)
 
 
-def interval(values: np.ndarray, processes: int | None = None, *, confidence: float = 0.95) -> tuple[float, float]:
-    """The interval of what was drawn: percentiles.
+def interval(values: np.ndarray, processes: int | None = None) -> tuple[float, float]:
+    """The 95 % interval of what was drawn: percentiles.
 
     Args:
         processes: Drawn from so few, plain percentiles are too narrow: take them further out. T. Hesterberg, "What
@@ -118,7 +119,7 @@ def interval(values: np.ndarray, processes: int | None = None, *, confidence: fl
     """
     from scipy.special import ndtr, stdtrit
 
-    tail = (1 - confidence) / 2
+    tail = (1 - _CONFIDENCE) / 2
     if processes is not None and processes > 1:
         tail = float(ndtr(stdtrit(processes - 1, tail) * np.sqrt(processes / (processes - 1))))
     low, high = np.quantile(values, [tail, 1 - tail])

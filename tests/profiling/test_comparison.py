@@ -121,6 +121,15 @@ def test_rounds_that_only_one_has_are_left_out() -> None:
     assert found.verdict == "slower" and found.ratio == pytest.approx(1.5, rel=0.01)
 
 
+def test_cells_that_there_was_no_room_for_together_are_not_comparable() -> None:
+    base, new = pair(1.05, QUIET, 0)
+    later = tuple(replace(each, round_sizes=(*[0] * 20, *each.round_sizes)) for each in new.processes)
+    found = compare(base, replace(new, processes=later), noise_floor_percent=2.0)
+    assert (found.verdict, found.reason) == ("not comparable", "no round in which both took part")
+    some = (later[0], *new.processes[1:])
+    assert compare(base, replace(new, processes=some), noise_floor_percent=2.0).verdict == "slower"
+
+
 def test_one_process_without_rounds_has_an_interval_too() -> None:
     base, new = (processes(steady)[:1] for steady in measured([2.0, 2.3], rounds=1, per_round=400, repeats=1))
     found = compare(cell(processes=base), cell(processes=new), noise_floor_percent=2.0)
