@@ -445,7 +445,7 @@ class Settings:
         cpus: Cores that were asked for.
         operators: Whether operators were traced.
         busy_repeats: Processes for each cell when other programs keep the machine busy and there are several cells;
-            None for as many as otherwise.
+            None for as many as otherwise. Devices without Python, whose processes do not take turns, have no more.
     """
 
     mode: Mode
