@@ -4,13 +4,14 @@ Each run is a whole session of LiteRT, of LiteRT under another name, and of Lite
 inference for 5 % of the time that it took. A false verdict fails; so do more than a quarter undecided of the slower
 one, if there are enough runs. Prints every verdict. Run with
 ``pytest -s -n 0 tests/benchmarks/test_profiler_verdicts.py``, which takes half an hour for each model. Two busy loops
-beside a quick session, on an otherwise quiet machine of two cores:
+beside a quick session, on an otherwise quiet machine of two cores, which takes 20 minutes:
 
     EDGEKIT_BENCHMARK_LOOPS=2 EDGEKIT_BENCHMARK_MODE=quick pytest -s -n 0 tests/benchmarks/test_profiler_verdicts.py \
         -k mobilenet
 
 Environment: ``EDGEKIT_BENCHMARK_RUNS`` (20), ``EDGEKIT_BENCHMARK_MODE`` (default), ``EDGEKIT_BENCHMARK_LOOPS`` (0:
-other programs that are kept busy meanwhile), ``EDGEKIT_BENCHMARK_THREADS`` (1).
+other programs that are kept busy meanwhile), ``EDGEKIT_BENCHMARK_THREADS`` (1; processor time does not tell of more, so
+that beside two loops most of those are undecided).
 """
 
 from __future__ import annotations
