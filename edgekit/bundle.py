@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
-import io
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -21,8 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from edgekit import archive
+from edgekit import archive, arrays, bounds, documents
 from edgekit.archive import Archive, ArchiveError
+from edgekit.arrays import ArrayError
 from edgekit.errors import BundleError, EdgekitError
 from edgekit.foreign import foreign
 from edgekit.names import is_identifier, is_label, is_tensor_name
@@ -226,10 +226,9 @@ class Bundle:
         """The numpy array stored in *file* (``.npy``, never pickled objects)."""
         data = self.read(file)
         try:
-            array: np.ndarray = np.load(io.BytesIO(data), allow_pickle=False)
-        except (ValueError, EOFError) as error:
+            return arrays.from_npy(data)
+        except ArrayError as error:
             raise _broken(self.path, f"is damaged: {file} holds no array ({error})") from error
-        return array
 
     def check_vectors(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
         """Check inputs and the float reference's outputs by tensor name, samples first."""
@@ -309,8 +308,7 @@ def seal(value: Mapping[str, Any]) -> bytes:
 
 def parse_manifest(data: bytes) -> Manifest:
     """The manifest in *data*; raises on anything that does not fit the schema, or not its own SHA-256."""
-    value = json.loads(data)
-    json.dumps(value, ensure_ascii=False, allow_nan=False).encode()  # refuses NaN, infinity and broken Unicode
+    value = documents.parse(data)
     version = value["schema_version"]
     if type(version) is not int or version != SCHEMA_VERSION:
         raise BundleError(
@@ -327,6 +325,7 @@ def parse_manifest(data: bytes) -> Manifest:
         _check_signature(signature)
     _check_names(manifest)
     _check_words(manifest)
+    bounds.check(manifest)
     for file, facts in manifest.files.items():
         _check_path(file)
         if facts.keys() != {"size_bytes", "sha256"} or type(facts["size_bytes"]) is not int or facts["size_bytes"] < 0:
@@ -340,8 +339,6 @@ def parse_manifest(data: bytes) -> Manifest:
     for variant in manifest.variants:
         if manifest.files[variant.file] != {"size_bytes": variant.size_bytes, "sha256": variant.sha256}:
             raise ValueError(f"variants.{variant.name}: size or hash")
-        if not 0 < variant.batch < _MAX_AXIS:
-            raise ValueError(f"variants.{variant.name}.batch")
         measured = (variant.snr_db, variant.max_abs_diff, variant.worst_column_snr_db, variant.required)
         if len({value is None for value in measured}) > 1:
             raise ValueError(f"variants.{variant.name}: some of what a run gives is missing")

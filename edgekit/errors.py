@@ -6,6 +6,8 @@ import difflib
 from collections.abc import Iterable
 from pathlib import Path
 
+from edgekit import display
+
 #: Every code edgekit can report, with what it means. ``edgekit doctor --codes`` prints this table.
 CODES = {
     "EK-ARGUMENT": "a command-line argument or function argument is wrong",
@@ -44,6 +46,8 @@ CODES = {
 class EdgekitError(Exception):
     """Anything edgekit refuses or fails to do.
 
+    What messages quote may come from a bundle, a device or a library: it is made fit to be shown (`edgekit.display`).
+
     Attributes:
         message: What happened, in one line.
         hint: What to do about it, in one line, or None.
@@ -56,10 +60,11 @@ class EdgekitError(Exception):
     def __init__(self, code: str, message: str, hint: str | None = None, log: Path | str | None = None):
         if code not in CODES:
             raise ValueError(f"{code} is not registered in edgekit.errors.CODES")
+        message = display.one_line(message)
         super().__init__(message)
         self.code = code
         self.message = message
-        self.hint = hint
+        self.hint = None if hint is None else display.one_line(hint)
         self.log = None if log is None else str(log)
 
     def to_json(self) -> dict[str, object]:
@@ -115,10 +120,21 @@ _KINDS = {
 }
 
 
-def from_json(value: dict[str, str | None]) -> EdgekitError:
-    """The error that `EdgekitError.to_json` described."""
-    kind = _KINDS[value["kind"] or "EdgekitError"]
-    return kind(value["code"] or "EK-UNEXPECTED", value["message"] or "", value["hint"], value["log"])
+def from_json(value: object) -> EdgekitError:
+    """The error that `EdgekitError.to_json` described.
+
+    Raises:
+        ValueError: *value* describes none.
+    """
+    if not isinstance(value, dict):
+        raise ValueError("no error is described")
+    kind, code, message, hint, log = (value.get(key) for key in ("kind", "code", "message", "hint", "log"))
+    texts = (each is None or isinstance(each, str) for each in (hint, log))
+    if not (isinstance(kind, str) and isinstance(code, str) and isinstance(message, str) and all(texts)):
+        raise ValueError("no error is described")
+    if kind not in _KINDS or code not in CODES:
+        raise ValueError(f"{display.one_line(code, 100)} is no error that edgekit knows")
+    return _KINDS[kind](code, message, hint, log)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -1,4 +1,7 @@
-"""Arrays by name in one ``.npz``, whatever their names: numpy.savez has parameters of its own, and `file` is one."""
+"""Writing arrays by name into one ``.npz``, whatever their names; `edgekit.arrays` reads such files.
+
+numpy.savez has parameters of its own, and `file` is one.
+"""
 
 from __future__ import annotations
 

@@ -71,3 +71,34 @@ def test_the_device_side_imports_the_standard_library_and_numpy_alone(path: Path
         )
     }
     assert imported <= allowed, imported - allowed
+
+
+#: What has one place, and the calls that are made nowhere else.
+ONLY_IN = {
+    "runtime/children.py": {
+        "os.execv", "os.execve", "os.execvp", "os.popen", "os.posix_spawn", "os.spawnv", "os.system", "shutil.which",
+        "subprocess.Popen", "subprocess.call", "subprocess.check_call", "subprocess.check_output", "subprocess.run",
+    },
+    "cli/console.py": {"click.echo", "click.secho", "click.style"},
+}  # fmt: skip
+
+
+def calls(path: Path) -> set[str]:
+    """Functions of modules that *path* calls, as in ``os.system``."""
+    return {
+        f"{node.func.value.id}.{node.func.attr}"
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name)
+    }
+
+
+@pytest.mark.parametrize("place", ONLY_IN)
+def test_programs_are_started_and_words_are_printed_in_one_place(place: str) -> None:
+    """One that was not made there would run what lies in the current folder, or let a bundle command the terminal."""
+    elsewhere = {
+        path.relative_to(PACKAGE).as_posix(): found
+        for path in PACKAGE.rglob("*.py")
+        if path != PACKAGE / place and (found := calls(path) & ONLY_IN[place])
+    }
+    assert not elsewhere
+    assert calls(PACKAGE / place) & ONLY_IN[place]

@@ -117,7 +117,7 @@ def command(
             )
         results.append(result)
         if not as_json:
-            click.echo(_summary(result))
+            console.say(*_summary(result))
     if as_json:
         documents = [_document(result) for result in results]
         console.document(documents[0] if len(documents) == 1 else documents)
@@ -125,7 +125,7 @@ def command(
         result.raise_for_failure(strict)
 
 
-def _summary(result: Result) -> str:
+def _summary(result: Result) -> list[str]:
     reference = result.reference
     headers = ("variant", "size", "accuracy", "drop", "SNR dB", "agree %", "delegated %", "this host, 1 thread")
     lines = [
@@ -136,7 +136,7 @@ def _summary(result: Result) -> str:
     ]
     if reference.random:
         lines.append("check inputs are random numbers: give --calibration FILE.npy for figures that mean something")
-    lines += ["", console.table(headers, [_row(row) for row in result.rows]), ""]
+    lines += ["", *console.table(headers, [_row(row) for row in result.rows]), ""]
     for row in result.rows:
         if row.error is not None:
             lines.append(f"{row.plan.name} failed: {row.error.message} [{row.error.code}]")
@@ -160,7 +160,7 @@ def _summary(result: Result) -> str:
             f"recommended for {result.manifest.target}: {recommended['variant']} ({recommended['reason']})",
             f"{result.path} ({state}{f', {failed} failed' if failed else ''}, {result.seconds:.1f} s)",
         ]
-    return "\n".join(lines)
+    return lines
 
 
 def _row(row: Row) -> tuple[str, ...]:

@@ -6,8 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
 if TYPE_CHECKING:
     from edgekit.runtime.machine import Cluster, Machine
     from edgekit.runtime.profiler.records import BoardState
@@ -48,7 +46,7 @@ def machine_lines(machine: dict[str, Any], target: str | None) -> list[str]:
 
 def _bundle(name: str, as_json: bool) -> None:
     """Each variant of a bundle on each of its engines: whether it runs here, and why or why not."""
-    from edgekit.cli.console import document, table
+    from edgekit.cli.console import document, say, table
     from edgekit.runtime.model import load
     from edgekit.runtime.selection import choose
 
@@ -57,13 +55,13 @@ def _bundle(name: str, as_json: bool) -> None:
         document({"bundle": name, "choices": [vars(choice) for choice in choices]})
     else:
         rows = [(choice.variant, choice.engine, "yes" if choice.usable else "no", choice.reason) for choice in choices]
-        click.echo(table(("variant", "engine", "runs here", "reason"), rows))
+        say(*table(("variant", "engine", "runs here", "reason"), rows))
     choose(choices)
 
 
 def _emulator(name: str, as_json: bool) -> None:
     """What emulating a board takes, and whether it is here."""
-    from edgekit.cli.console import document, table
+    from edgekit.cli.console import document, say, table
     from edgekit.devices import emulator
     from edgekit.devices.emulator import condition
 
@@ -75,16 +73,16 @@ def _emulator(name: str, as_json: bool) -> None:
         shown = [item.to_json() for item in items]
         document({"device": name, "ready": ready, "items": shown, "steps": list(steps)})
         return
-    click.echo(table((name, "", ""), [(item.name, "ok" if item.ok else "missing", item.found) for item in items]))
+    say(*table((name, "", ""), [(item.name, "ok" if item.ok else "missing", item.found) for item in items]))
     for step in steps:
-        click.echo(f"to do: {step}")
+        say(f"to do: {step}")
 
 
 def _device(name: str, as_json: bool) -> None:
     """What a device behind SSH is, what could run there, and what is deployed."""
     from dataclasses import asdict
 
-    from edgekit.cli.console import document, size
+    from edgekit.cli.console import document, say, size
     from edgekit.cli.places import open_ssh
     from edgekit.devices.payload import why_not
 
@@ -107,21 +105,21 @@ def _device(name: str, as_json: bool) -> None:
     memory = facts.machine.free_memory_bytes
     lines = [
         *machine_lines(machine, matching(facts.machine)),
-        f"free      {size(facts.free_disk_bytes)} of disk, {'unknown' if memory is None else size(memory)} of memory",
+        f"free      {size(facts.free_disk_bytes)} of disk, {size(memory)} of memory",
         "",
         *(f".{format:<8} {'runs there' if reason is None else reason}" for format, reason in formats.items()),
         "",
     ]
     apps = facts.inventory.apps
     deployed = [f"{name}: {app.current} is current" for name, app in sorted(apps.items()) if app.current]
-    click.echo("\n".join(lines + (deployed or ["nothing is deployed there"])))
+    say(*lines, *(deployed or ["nothing is deployed there"]))
 
 
 def _phone(name: str, as_json: bool) -> None:
     """What a phone behind adb is, what could run there, and how hot it is."""
     from dataclasses import asdict
 
-    from edgekit.cli.console import document, note, size
+    from edgekit.cli.console import document, note, say, size
     from edgekit.devices.adb import EXPERIMENTAL
     from edgekit.devices.adb import open as open_phone
     from edgekit.devices.payload import why_not
@@ -150,12 +148,12 @@ def _phone(name: str, as_json: bool) -> None:
         *machine_lines(machine, None)[:3],
         *(f"cores     {_cluster(cluster)}" for cluster in phone.machine.clusters),
         f"system    {phone.machine.os}, pages of {phone.machine.page_bytes >> 10} KiB",
-        f"free      {size(phone.free_disk_bytes)} of disk, {'unknown' if memory is None else size(memory)} of memory",
+        f"free      {size(phone.free_disk_bytes)} of disk, {size(memory)} of memory",
         f"now       {_now(state)}",
         "",
         *(f".{format:<8} {'runs there' if reason is None else reason}" for format, reason in formats.items()),
     ]
-    click.echo("\n".join(lines))
+    say(*lines)
 
 
 def _cluster(cluster: Cluster) -> str:

@@ -69,7 +69,7 @@ def command(
     if markdown is not None:
         text = verdicts.markdown(outcomes, base=base.name, new=new.name)
         if markdown == "-":
-            click.echo(text, nl=False)
+            console.say(*text.splitlines(), most=1_000_000)
         else:
             _write(Path(markdown), text)
     if junit is not None:
@@ -87,7 +87,7 @@ def command(
             }
         )
     elif markdown != "-":
-        click.echo(console.table(*verdicts.table(outcomes)))
+        console.say(*console.table(*verdicts.table(outcomes)))
     if failed:
         met = "shown to be met" if policy.undecided == "fail" else "met"
         count = f"{len(failed)} limit{' is' if len(failed) == 1 else 's are'} not {met}, first "

@@ -1,38 +1,83 @@
-"""What the verbs share in talking to a person or to a program."""
+"""What the verbs share in talking to a person or to a program. Nothing else prints.
+
+Whatever is said may hold names out of bundles, words of devices or messages of libraries: each line goes through
+`edgekit.display`, so that none of them can command a terminal. The escapes that edgekit uses itself are added here.
+"""
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Sequence
+import shutil
+import sys
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import click
 
+from edgekit import display
 
-def document(value: object) -> None:
-    """Print *value* as the one JSON document on standard output. Numbers that JSON lacks become null."""
-    click.echo(json.dumps(_plain(value), indent=2, sort_keys=True, ensure_ascii=False))
+#: The longest cell of a table: what is longer is a sentence.
+_CELL_CHARACTERS = 500
+_ERASE = "\r\x1b[K"
+
+
+def say(*lines: str, alarm: str = "", err: bool = False, most: int = display.MOST_CHARACTERS) -> None:
+    """Print each of *lines* as one line.
+
+    Args:
+        alarm: A word of the first of them, to stand out in red.
+        err: On standard error.
+        most: Characters of a line; the rest of a longer one is left out.
+    """
+    text = display.lines(lines or ("",), most)
+    click.echo(text.replace(alarm, click.style(alarm, fg="red"), 1) if alarm else text, err=err)
 
 
 def note(text: str, quiet: bool = False) -> None:
     """Tell the person something, on standard error."""
     if not quiet:
-        click.echo(text, err=True)
+        say(text, err=True)
 
 
-def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns aligned with two spaces between; those that hold only numbers to the right."""
-    widths = [max(len(cell) for cell in column) for column in zip(headers, *rows, strict=True)]
-    right = [bool(rows) and all(_is_number(row[index]) for row in rows) for index in range(len(headers))]
+def document(value: object) -> None:
+    """Print *value* as the one JSON document on standard output. Numbers that JSON lacks become null."""
+    click.echo(display.json_text(_plain(value), indent=2, sort_keys=True))
+
+
+def move(text: str) -> None:
+    """Show *text*, or as much of it as the terminal has room for, in the place of what this showed before."""
+    width = shutil.get_terminal_size().columns
+    click.echo(f"{_ERASE}{display.one_line(text)[: width - 1]}", err=True, nl=False)
+
+
+def erase() -> None:
+    """Take away what `move` showed."""
+    click.echo(_ERASE, err=True, nl=False)
+
+
+def picture(text: str) -> None:
+    """Show what edgekit itself drew for a terminal, on standard error."""
+    click.echo(text, err=True)
+
+
+def is_terminal() -> bool:
+    """Whether standard error is one, where lines may move."""
+    return sys.stderr.isatty()
+
+
+def table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Lines of columns aligned with two spaces between; those that hold only numbers to the right."""
+    shown = [[display.one_line(cell, _CELL_CHARACTERS) for cell in row] for row in rows]
+    widths = [max(len(cell) for cell in column) for column in zip(headers, *shown, strict=True)]
+    right = [bool(shown) and all(_is_number(row[index]) for row in shown) for index in range(len(headers))]
     lines = []
-    for row in (headers, *rows):
+    for row in (headers, *shown):
         cells = (
             cell.rjust(width) if to_right else cell.ljust(width)
             for cell, width, to_right in zip(row, widths, right, strict=True)
         )
         lines.append("  ".join(cells).rstrip())
-    return "\n".join(lines)
+    return lines
 
 
 def number(value: float | None, digits: int = 2) -> str:
@@ -40,8 +85,10 @@ def number(value: float | None, digits: int = 2) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
 
 
-def size(count: int) -> str:
+def size(count: int | None) -> str:
     """Bytes in the unit that reads best: ``24.1 KB`` (1 KB = 1000 bytes)."""
+    if count is None:
+        return "unknown"
     for unit, scale in (("GB", 1e9), ("MB", 1e6), ("KB", 1e3)):
         if count >= scale:
             return f"{count / scale:.1f} {unit}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,13 +45,13 @@ def command(bundle: Path, device: str, as_json: bool, quiet: bool) -> None:
         console.document(_document(device, done))
         return
     if done.changed:
-        click.echo(f"{done.app} {done.release} is current on {device} ({console.size(done.sent_bytes)} sent)")
+        console.say(f"{done.app} {done.release} is current on {device} ({console.size(done.sent_bytes)} sent)")
     elif done.sent_bytes:
-        click.echo(f"{done.app} {done.release} is whole again on {device} ({console.size(done.sent_bytes)} sent)")
+        console.say(f"{done.app} {done.release} is whole again on {device} ({console.size(done.sent_bytes)} sent)")
     else:
-        click.echo(f"{done.app} {done.release} is already current on {device}: nothing was sent")
+        console.say(f"{done.app} {done.release} is already current on {device}: nothing was sent")
     if not quiet:
-        click.echo("\n".join(["", *_how_to_use(done)]))
+        console.say("", *_how_to_use(done))
 
 
 def _how_to_use(done: Deployment) -> list[str]:
@@ -96,20 +95,25 @@ class _Progress:
 
     def __init__(self, quiet: bool):
         self._quiet = quiet
-        self._moving = sys.stderr.isatty()
+        from edgekit.cli import console
+
+        self._moving = console.is_terminal()
         self._said = time.monotonic()
 
     def __call__(self, name: str, done: int, total: int) -> None:
+        from edgekit.cli import console
         from edgekit.cli.console import size
 
         if self._quiet:
             return
         if self._moving:
-            click.echo(f"\r\x1b[Ksending {name}: {size(done)} of {size(total)}", err=True, nl=done == total)
+            console.move(f"sending {name}: {size(done)} of {size(total)}")
+            if done == total:
+                console.say(err=True)
         elif done == total:
-            click.echo(f"sent {name}: {size(total)}", err=True)
+            console.say(f"sent {name}: {size(total)}", err=True)
         elif done == 0:
             self._said = time.monotonic()
         elif time.monotonic() - self._said > self._EVERY_S:
-            click.echo(f"sending {name}: {size(done)} of {size(total)}", err=True)
+            console.say(f"sending {name}: {size(done)} of {size(total)}", err=True)
             self._said = time.monotonic()

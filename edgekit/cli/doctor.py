@@ -47,7 +47,7 @@ def command(target: str | None, setup: str | None, codes: bool, as_json: bool, q
     TARGET is what you want to build for: a name that `edgekit targets` lists, or a target file of your own; or a
     device, as edgekit run names it; or a bundle, to see which of its variants run here.
     """
-    from edgekit.cli.console import document
+    from edgekit.cli.console import document, say
 
     if codes:
         _codes(as_json)
@@ -68,17 +68,17 @@ def command(target: str | None, setup: str | None, codes: bool, as_json: bool, q
     if as_json:
         document(findings)
     else:
-        click.echo("\n".join(_report(findings)))
+        say(*_report(findings))
 
 
 def _codes(as_json: bool) -> None:
-    from edgekit.cli.console import document, table
+    from edgekit.cli.console import document, say, table
     from edgekit.errors import CODES
 
     if as_json:
         document({"codes": CODES})
     else:
-        click.echo(table(("code", "meaning"), list(CODES.items())))
+        say(*table(("code", "meaning"), list(CODES.items())))
 
 
 def _examine(name: str | None) -> dict[str, Any]:
@@ -208,7 +208,7 @@ def _report(findings: dict[str, Any]) -> list[str]:
         (row["package"], row["version"] or "-", row["proven"], _package_verdict(row, findings["can_build"]))
         for row in findings["packages"]
     ]
-    lines += [table(("package", "version", "proven", ""), rows), ""]
+    lines += [*table(("package", "version", "proven", ""), rows), ""]
     engine_rows = [
         (
             row["engine"],
@@ -218,7 +218,7 @@ def _report(findings: dict[str, Any]) -> list[str]:
         )
         for row in findings["engines"]
     ]
-    lines += [table(("engine", "version", "loads", ""), engine_rows), _core_line(findings["executorch_core"])]
+    lines += [*table(("engine", "version", "loads", ""), engine_rows), _core_line(findings["executorch_core"])]
     if findings["target"] is not None:
         lines += ["", *_target_report(findings["target"])]
     return lines

@@ -6,8 +6,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
 if TYPE_CHECKING:
     from edgekit.errors import EdgekitError
     from edgekit.profiling.advice import Advice
@@ -86,9 +84,9 @@ def show(profile: Profile, outputs: Sequence[Path], *, as_json: bool, quiet: boo
         console.document(_document(profile, found, advice, outputs))
         return
     if found:
-        click.echo(console.table(*table(found)))
+        console.say(*console.table(*table(found)))
     for text in ("", *sentences(profile, found, advice)):
-        click.echo(text)
+        console.say(text)
     written = ", ".join(map(str, outputs))
     console.note(f"written: {written}" if outputs else "-o report.html -o profile.json  keep this", quiet)
 

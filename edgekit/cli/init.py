@@ -32,7 +32,7 @@ def command(directory: Path, example: str, listing: bool, as_json: bool, quiet: 
         if as_json:
             console.document(summaries)
         else:
-            click.echo(console.table(("example", "what it is"), list(summaries.items())))
+            console.say(*console.table(("example", "what it is"), list(summaries.items())))
         return
     if example not in examples:
         raise UsageError("EK-ARGUMENT", f"unknown example {example!r}", did_you_mean(example, examples))

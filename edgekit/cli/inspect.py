@@ -48,7 +48,7 @@ def command(bundles: tuple[Path, ...], diff: bool, as_json: bool, quiet: bool) -
     if as_json:
         console.document(manifest.to_json())
     else:
-        click.echo("\n".join(_lines(manifest)))
+        console.say(*_lines(manifest))
 
 
 def _compare(first: Path, second: Path, *, as_json: bool) -> None:
@@ -60,7 +60,7 @@ def _compare(first: Path, second: Path, *, as_json: bool) -> None:
     if as_json:
         console.document({"bundles": [str(first), str(second)], "differences": lines})
     else:
-        click.echo("\n".join(lines) if lines else "the bundles have the same contents")
+        console.say(*(lines or ["the bundles have the same contents"]))
 
 
 def _lines(manifest: Manifest) -> Iterator[str]:
@@ -70,7 +70,7 @@ def _lines(manifest: Manifest) -> Iterator[str]:
     yield f"recommended: {manifest.recommended['variant']}: {manifest.recommended.get('reason', '')}".rstrip(": ")
     yield ""
     headers = ["variant", "size", "accuracy", "drop", "SNR dB", "agreement", "delegated", "engines"]
-    yield console.table(headers, [_row(variant) for variant in manifest.variants])
+    yield from console.table(headers, [_row(variant) for variant in manifest.variants])
     for variant in manifest.variants:
         if variant.undelegated_ops:
             ops = ", ".join(f"{name} x{count}" for name, count in sorted(variant.undelegated_ops.items()))

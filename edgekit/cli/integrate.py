@@ -48,4 +48,4 @@ def command(bundle: Path, platform: str, variant: str | None, out: Path | None, 
             }
         )
     else:
-        click.echo(str(starter.folder / "README.md"))
+        console.say(str(starter.folder / "README.md"))

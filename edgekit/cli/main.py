@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import sys
+
+if __name__ == "__main__" and not sys.flags.safe_path:
+    del sys.path[0]  # the current folder, or this one: neither is where modules are looked for
+
 import errno
 import os
-import sys
 from contextlib import suppress
 from importlib import import_module
 from signal import SIGPIPE
+from types import TracebackType
 from typing import Any, NoReturn
 
 import click
 
 from edgekit import __version__
-from edgekit.cli import signals
+from edgekit.cli import console, signals
 from edgekit.cli.leavings import Leavings
 from edgekit.errors import EdgekitError, Interrupted
+from edgekit.runtime import children
 
 #: Verb -> what the list of verbs says of it. Its module ``edgekit.cli.VERB`` holds a click command named ``command``.
 VERBS = {
@@ -99,6 +105,10 @@ class _Ended(Exception):
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and end the process with its exit code."""
+    os.environ.update(children.environment())  # libraries start programs, too
+    sys.excepthook = _show_traceback
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")  # where a terminal lacks a letter of some label
     leavings = Leavings()
     signals.listen(leavings.clear)
     code = 1
@@ -186,11 +196,19 @@ def _unforeseen(error: Exception) -> dict[str, Any]:
 def _show(error: dict[str, Any], leavings: Leavings | None = None) -> None:
     log = error["log"] and (leavings.keep(error["log"]) if leavings else error["log"])
     message = " ".join(str(error["message"]).split())
-    lines = [f"{click.style('error', fg='red')}: {message} [{error['code']}]"]
+    lines = [f"error: {message} [{error['code']}]"]
     lines += [f" hint: {error['hint']}"] if error["hint"] else []
     lines += [f"  log: {log}"] if log else []
     with suppress(OSError):  # nobody listens
-        click.echo("\n".join(lines), err=True)
+        console.say(*lines, alarm="error", err=True)
+
+
+def _show_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """As Python does, but for escapes in messages, which may be anybody's."""
+    import traceback
+
+    for text in traceback.format_exception(kind, error, trace):
+        console.say(*text.rstrip("\n").split("\n"), err=True)
 
 
 def _keep_traceback(error: Exception) -> str:

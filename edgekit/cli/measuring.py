@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
 import threading
 import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-import click
+from edgekit.cli import console
 
 if TYPE_CHECKING:
     from edgekit.runtime.profiler.records import Cell
@@ -25,7 +23,7 @@ class Measuring:
         """*several* devices are measured on, so that each line names its own."""
         self._quiet = quiet
         self._several = several
-        self._moving = sys.stderr.isatty()
+        self._moving = console.is_terminal()
         self._lock = threading.Lock()
         self._shown: set[tuple[str, ...]] = set()
         self._began: dict[str, float] = {}
@@ -52,7 +50,7 @@ class Measuring:
                 case "note":
                     self._say(device, event["text"])
                 case "failed":
-                    self._say(device, f"{click.style('failed', fg='red')}: {event['error'].message}")
+                    self._say(device, f"failed: {event['error'].message}", alarm="failed")
                 case "progress":
                     self._progress[device] = event["done"], event["total"]
                 case "cell":
@@ -67,9 +65,9 @@ class Measuring:
             self._shown.add(key)
             self._say(cell.device, f"{cell.variant} on {cell.engine}: {words}")
 
-    def _say(self, device: str, text: str) -> None:
+    def _say(self, device: str, text: str, alarm: str = "") -> None:
         self._erase()
-        click.echo(f"{device}: {text}" if self._several else text, err=True)
+        console.say(f"{device}: {text}" if self._several else text, alarm=alarm, err=True)
 
     def _draw(self) -> None:
         now = time.monotonic()
@@ -83,13 +81,12 @@ class Measuring:
             if done > 0
         ]
         left = f", about {_duration(max(lefts))} left" if lefts else ""
-        width = shutil.get_terminal_size().columns
         share = 100 * done / total if total else 0
-        click.echo(f"\r\x1b[K{f'... {share:.0f} %{left}'[: width - 1]}", err=True, nl=False)
+        console.move(f"... {share:.0f} %{left}")
 
     def _erase(self) -> None:
         if self._moving:
-            click.echo("\r\x1b[K", err=True, nl=False)
+            console.erase()
             self._drawn_at = 0.0
 
 

@@ -111,7 +111,9 @@ def command(
                     from edgekit.devices.browser.usb import forwarded
 
                     stack.enter_context(forwarded(server.port))
-                click.echo("\n".join(_invitation(server, lan=lan, usb=usb, quiet=quiet)), err=True)
+                if not quiet and (server.addresses or usb):
+                    console.picture(_picture(server))
+                console.say(*_invitation(server, lan=lan, usb=usb, quiet=quiet), err=True)
                 for entry in job["variants"]:
                     if entry["reason"]:
                         console.note(f"{entry['name']} will not run: {entry['reason']}", quiet)
@@ -123,14 +125,18 @@ def command(
             raise sitting.stopped() from None
 
 
-def _invitation(server: PhoneServer, *, lan: bool, usb: bool, quiet: bool) -> list[str]:
-    """The address to open on the phone, as a picture too; what a page from there may use, and why."""
+def _picture(server: PhoneServer) -> str:
+    """The address to open on the phone, for its camera."""
     from edgekit.devices.browser.address import qr_code
 
+    return f"\n{qr_code(server.addresses[0] if server.addresses else server.url)}\n"
+
+
+def _invitation(server: PhoneServer, *, lan: bool, usb: bool, quiet: bool) -> list[str]:
+    """The address to open on the phone; what a page from there may use, and why."""
     if quiet:
         return [*server.addresses, server.url]
-    best = server.addresses[0] if server.addresses else server.url
-    lines = ["", qr_code(best), ""] if server.addresses or usb else []
+    lines = []
     for address in server.addresses:
         lines.append(f"open on the phone:  {address}")
     if lan and not server.addresses:

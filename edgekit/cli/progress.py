@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
 import threading
 from types import TracebackType
 from typing import Any
 
-import click
+from edgekit.cli import console
 
 _NAMES = {
     "data": "data",
@@ -25,7 +23,7 @@ class Progress:
 
     def __init__(self, quiet: bool):
         self._quiet = quiet
-        self._moving = sys.stderr.isatty()
+        self._moving = console.is_terminal()
         self._lock = threading.Lock()
         self._at_work: dict[tuple[str, str], str] = {}
         self._done: set[tuple[str, str]] = set()
@@ -41,7 +39,7 @@ class Progress:
     def hear(self, event: dict[str, Any]) -> None:
         """Show one event of `edgekit.pipeline.stages.Listener`."""
         if event["kind"] == "trusted":
-            click.echo(f"warning: {event['text']}", err=True)
+            console.say(f"warning: {event['text']}", err=True)
             return
         if self._quiet:
             return
@@ -53,19 +51,19 @@ class Progress:
                 case "start":
                     self._at_work[key] = name.strip()
                     if event["stage"] == "train":
-                        click.echo(f"{name}started (Ctrl-C keeps the best so far)", err=True)
+                        console.say(f"{name}started (Ctrl-C keeps the best so far)", err=True)
                 case "done":
                     # One conversion serves several variants; only the one that made it has something to say.
                     if key in self._done or (event["cached"] and key in self._at_work):
                         return
                     self._at_work.pop(key, None)
                     self._done.add(key)
-                    click.echo(f"{name}{'cached' if event['cached'] else _seconds(event['seconds'])}", err=True)
+                    console.say(f"{name}{'cached' if event['cached'] else _seconds(event['seconds'])}", err=True)
                 case "failed":
                     self._at_work.pop(key, None)
-                    click.echo(f"{name}{click.style('failed', fg='red')}: {event['error'].message}", err=True)
+                    console.say(f"{name}failed: {event['error'].message}", alarm="failed", err=True)
                 case "epoch":
-                    click.echo(f"{name}{_epoch(event)}", err=True)
+                    console.say(f"{name}{_epoch(event)}", err=True)
                 case "step":
                     share = f" {event['done']}/{event['total']}" if "total" in event else ""
                     self._at_work[key] = f"{name.strip()} {event['step']}{share}"
@@ -73,13 +71,11 @@ class Progress:
 
     def _draw(self) -> None:
         if self._moving and self._at_work:
-            width = shutil.get_terminal_size().columns
-            text = "... " + " | ".join(" ".join(item.split()) for item in self._at_work.values())
-            click.echo(f"\r{text[: width - 1]}", err=True, nl=False)
+            console.move("... " + " | ".join(" ".join(item.split()) for item in self._at_work.values()))
 
     def _erase(self) -> None:
         if self._moving:
-            click.echo("\r\x1b[K", err=True, nl=False)
+            console.erase()
 
 
 def _seconds(seconds: float) -> str:

@@ -29,4 +29,4 @@ def command(name: str | None, device: str, as_json: bool, quiet: bool) -> None:
     if as_json:
         console.document({"device": device, "app": done.app, "release": done.release, "previous": done.previous})
     else:
-        click.echo(f"{done.app} {done.release} is current on {device}, {done.previous} is kept")
+        console.say(f"{done.app} {done.release} is current on {device}, {done.previous} is kept")

@@ -110,7 +110,7 @@ def command(
     for name, rows in ranked.items():
         label = "label" if any("label" in row for row in rows) else "index"
         headers = [label, name if len(ranked) > 1 else "score"]
-        click.echo(console.table(headers, [[str(row[label]), f"{row['score']:.4f}"] for row in rows]))
+        console.say(*console.table(headers, [[str(row[label]), f"{row['score']:.4f}"] for row in rows]))
 
 
 def _ranked(array: np.ndarray, labels: tuple[str, ...], top: int) -> list[dict[str, Any]]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import click
-
 
 def set_up(what: str, as_json: bool, quiet: bool) -> None:
     """Make what an engine (its name), emulated boards (``emulator``), deploying (``deploy:TARGET``) or phones' browsers
@@ -24,7 +22,7 @@ def set_up(what: str, as_json: bool, quiet: bool) -> None:
 
 
 def _engine(name: str, as_json: bool, quiet: bool) -> None:
-    from edgekit.cli.console import document, note
+    from edgekit.cli.console import document, note, say
     from edgekit.errors import UsageError, did_you_mean
     from edgekit.runtime import environments
 
@@ -35,11 +33,11 @@ def _engine(name: str, as_json: bool, quiet: bool) -> None:
     if as_json:
         document({"environment": name, "python": str(python)})
     else:
-        click.echo(f"{name} is ready: {python}")
+        say(f"{name} is ready: {python}")
 
 
 def _emulator(name: str, as_json: bool, quiet: bool) -> None:
-    from edgekit.cli.console import document, note
+    from edgekit.cli.console import document, note, say
     from edgekit.devices.emulator import guest, system_of
 
     system = system_of(name)
@@ -49,11 +47,11 @@ def _emulator(name: str, as_json: bool, quiet: bool) -> None:
         document({"system": system.name, "engines": engines})
     else:
         shown = ", ".join(f"{engine} {version}" for engine, version in engines.items())
-        click.echo(f"{system.name} is ready for emulated boards, with {shown}")
+        say(f"{system.name} is ready for emulated boards, with {shown}")
 
 
 def _deploying(name: str, as_json: bool, quiet: bool) -> None:
-    from edgekit.cli.console import document, note, size, table
+    from edgekit.cli.console import document, note, say, size, table
     from edgekit.devices.stock import lay_in
     from edgekit.target import load_target
 
@@ -75,16 +73,16 @@ def _deploying(name: str, as_json: bool, quiet: bool) -> None:
         )
         for stock in stocks
     ]
-    click.echo(table(("python there", "size", "what is sent"), rows))
-    click.echo(f"edgekit deploy needs no network now for {name}")
+    say(*table(("python there", "size", "what is sent"), rows))
+    say(f"edgekit deploy needs no network now for {name}")
 
 
 def _phones(as_json: bool, quiet: bool) -> None:
-    from edgekit.cli.console import document, note
+    from edgekit.cli.console import document, note, say
     from edgekit.devices.browser import assets
 
     folder = assets.set_up(lambda line: note(line, quiet))
     if as_json:
         document({"runtime": "LiteRT.js", "version": assets.version(), "folder": str(folder)})
     else:
-        click.echo(f"LiteRT.js {assets.version()} is ready for phones: {folder}")
+        say(f"LiteRT.js {assets.version()} is ready for phones: {folder}")

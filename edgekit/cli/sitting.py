@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import errno
-import shutil
-import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -14,8 +12,6 @@ from itertools import chain
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
-
-import click
 
 from edgekit.cli import console, findings, signals
 from edgekit.errors import DeviceError, EdgekitError, Interrupted
@@ -165,10 +161,10 @@ class Sitting:
                     self._line.say(f"{record.name}: its result has arrived")
                 return
             self._line.erase()
-            click.echo()
+            console.say()
             for record, _ in results:
                 browser = record.browser
-                click.echo(f"{record.name}{f' ({browser.connection}: {browser.why_threads})' if browser else ''}")
+                console.say(f"{record.name}{f' ({browser.connection}: {browser.why_threads})' if browser else ''}")
             devices, cells = zip(*results, strict=True)
             profile = replace(self._results.profile, devices=devices, cells=tuple(chain(*cells)))
             findings.show(profile, self._results.kept_in, as_json=False, quiet=self._quiet)
@@ -185,7 +181,7 @@ class _Line:
 
     def __init__(self, quiet: bool):
         self._quiet = quiet
-        self._moving = sys.stderr.isatty() and not quiet
+        self._moving = console.is_terminal() and not quiet
         self._lock = threading.Lock()
         self._at_work: dict[str, tuple[float, str]] = {}
         self._begun: set[str] = set()
@@ -216,7 +212,7 @@ class _Line:
     def erase(self) -> None:
         if self._moving:
             with suppress(OSError):
-                click.echo("\r\x1b[K", err=True, nl=False)
+                console.erase()
 
     def _say(self, text: str) -> None:
         self.erase()
@@ -226,6 +222,5 @@ class _Line:
     def _draw(self) -> None:
         if self._moving and self._at_work:
             text = " | ".join(shown for _, shown in self._at_work.values())
-            width = shutil.get_terminal_size().columns
             with suppress(OSError):
-                click.echo(f"\r\x1b[K{text[: width - 1]}", err=True, nl=False)
+                console.move(text)

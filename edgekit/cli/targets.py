@@ -27,7 +27,7 @@ def command(name: str | None, as_json: bool, quiet: bool) -> None:
 
     NAME is a target, or the path of a target file of your own.
     """
-    from edgekit.cli.console import document, note
+    from edgekit.cli.console import document, note, say
     from edgekit.target import load_target, target_names
 
     if name is not None:
@@ -35,17 +35,17 @@ def command(name: str | None, as_json: bool, quiet: bool) -> None:
         if as_json:
             document(target.to_json())
         else:
-            click.echo("\n".join(_facts(target)))
+            say(*_facts(target))
         return
     targets = [load_target(known) for known in target_names()]
     if as_json:
         document({"targets": [target.to_json() for target in targets]})
         return
-    click.echo(_overview(targets))
+    say(*_overview(targets))
     note("edgekit targets NAME has the facts of one, and where they are from", quiet)
 
 
-def _overview(targets: list[Target]) -> str:
+def _overview(targets: list[Target]) -> list[str]:
     from edgekit.cli.console import table
 
     rows = []

@@ -108,7 +108,7 @@ def command(
             }
         )
     elif rows:
-        click.echo(_table(rows))
+        console.say(*_table(rows))
         if random:
             console.note("the check inputs are random: they prove the export, not the model's accuracy", quiet)
     failed = [row for _, row in rows if row.status == FAILED]
@@ -158,7 +158,7 @@ def _side_by_side(
     return [results[index] for index in range(len(places))]
 
 
-def _table(rows: Sequence[tuple[Device, Verification]]) -> str:
+def _table(rows: Sequence[tuple[Device, Verification]]) -> list[str]:
     """Only columns that say something: one device needs no name, and only emulated boards have a host."""
     from edgekit.cli import console
 

@@ -6,8 +6,9 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from edgekit import display
 from edgekit.bundle import Bundle
-from edgekit.devices import payload, preflight
+from edgekit.devices import described, payload, preflight
 from edgekit.devices.part import Part
 from edgekit.devices.preflight import Facts, Inventory
 from edgekit.devices.release import Release, make_release
@@ -21,6 +22,8 @@ CHUNK_BYTES = 1 << 20
 LOCK_WAIT_S = 15
 #: A slow board with a slow card needs so long for the largest part, and more.
 INSTALL_S = 600
+#: What is shown of whoever holds the lock.
+_HOLDER_CHARACTERS = 200
 #: Exit codes of the agent.
 _LOCKED, _DAMAGED = 75, 65
 
@@ -145,7 +148,7 @@ class Sender:
 
     def _install(self, name: str, digest: str, archive: bytes, place: str) -> None:
         file = f"{self._incoming}/{digest}.tar.gz"
-        resumed = 0 < int(self._shell.do("size", file)) < len(archive)
+        resumed = 0 < self._size_bytes(file) < len(archive)
         if not resumed:
             self._shell.do("discard", file)
         self._send(name, file, archive)
@@ -156,8 +159,14 @@ class Sender:
         if answer.status != 0:
             raise failure(self._device, answer)
 
+    def _size_bytes(self, file: str) -> int:
+        said = described.whole(self._shell.do("size", file))
+        if said is None:
+            raise DeviceError("EK-DEVICE", f"{self._device} does not say how much it has of what is sent")
+        return said
+
     def _send(self, name: str, file: str, archive: bytes) -> None:
-        there = int(self._shell.do("size", file))
+        there = self._size_bytes(file)
         self._progress(name, there, len(archive))
         while there < len(archive):
             chunk = archive[there : there + CHUNK_BYTES]
@@ -175,7 +184,7 @@ def lock(device: str, shell: Shell) -> None:
     """
     answer = shell.ask("lock", str(LOCK_WAIT_S))
     if answer.status == _LOCKED:
-        who, _, since = answer.output.strip().partition("|")
+        who, _, since = display.one_line(answer.output.strip(), _HOLDER_CHARACTERS).partition("|")
         held = f"by {who} since {since} (the device's clock)" if since else "by another deployment"
         raise DeviceError("EK-DEVICE", f"{device} is being deployed to {held}", "try again when that is done")
     if answer.status != 0:
@@ -246,7 +255,9 @@ def rollback(device: str, shell: Shell, name: str | None) -> Rollback:
     if app not in deployed:
         raise UsageError("EK-ARGUMENT", f"{device} has no bundle {app!r}", did_you_mean(app, deployed))
     shell.do("rollback", app)
-    after = preflight.read_inventory(shell.do("inventory")).apps[app]
+    after = preflight.read_inventory(shell.do("inventory")).apps.get(app)
+    if after is None:
+        raise DeviceError("EK-DEVICE", f"{device} does not say what is current now", f"edgekit doctor {device}")
     return Rollback(app, after.current or "", after.previous or "")
 
 

@@ -31,7 +31,7 @@ def open(name: str) -> LocalDevice:
 
 
 class LocalDevice:
-    """Runs bundles in this process."""
+    """Runs bundles on this machine, their engines in processes of their own."""
 
     name = "local"
     emulated = False
@@ -46,7 +46,7 @@ class LocalDevice:
         threads: int | None,
         report: Callable[[str], None],
     ) -> RunResult:
-        with load(bundle, variant=variant, engine=engine, threads=threads) as model:
+        with load(bundle, variant=variant, engine=engine, threads=threads, isolated=True) as model:
             result = model(inputs)
             outputs = result if isinstance(result, dict) else {model.signature.outputs[0].name: result}
             return RunResult(model.variant, model.engine, model.threads, outputs)

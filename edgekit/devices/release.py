@@ -14,6 +14,7 @@ import edgekit
 from edgekit import npz
 from edgekit.bundle import MANIFEST, SUFFIX, Bundle, canonical_json, manifest_bytes, sha256, write_bundle
 from edgekit.devices.part import Entry, Part, environment, pack
+from edgekit.runtime.children import ANYWHERE
 from edgekit.runtime.contents import read_variant
 
 #: Beside the bundle: one of its check inputs, to try it with.
@@ -132,4 +133,4 @@ def _python(python: str, variables: Mapping[str, str]) -> str:
     return f'{_HEAD}export PYTHONPATH="{path}${{PYTHONPATH:+:$PYTHONPATH}}"\n{others}exec {shlex.quote(python)} "$@"\n'
 
 
-_EDGEKIT = f'{_HEAD}exec "$release/bin/python" -m edgekit.cli.main "$@"\n'
+_EDGEKIT = f'{_HEAD}exec "$release/bin/python" {" ".join(ANYWHERE)} -m edgekit.cli.main "$@"\n'

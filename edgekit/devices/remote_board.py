@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Callable
+from fnmatch import fnmatchcase
 from pathlib import Path
 
+from edgekit.devices import described
 from edgekit.runtime.profiler.board import Board
 from edgekit.runtime.profiler.records import BoardState
 
@@ -29,7 +31,13 @@ _FILES = (
 #: takes some milliseconds, a program for each file would take as many for each.
 SCRIPT = f"grep -sH '' {' '.join(_FILES)}; vcgencmd get_throttled 2>/dev/null; :"
 
-_LINE = re.compile(r"(/.*get_throttled|/[^:]*):(.*)")
+#: Each of them as its folders; a name in one of them.
+_PLACES = tuple(file.split("/") for file in _FILES)
+_NAME = re.compile(r"[\w:.-]{1,100}")
+#: Of all files, of one of them, and of a line of one.
+_MOST_FILES, _MOST_LINES, _MOST_CHARACTERS = 2000, 2000, 1000
+#: What the file has that holds a colon in its name.
+_THROTTLED = "/get_throttled:"
 
 
 class RemoteBoard:
@@ -50,22 +58,46 @@ class RemoteBoard:
         """The machine now, its load since the look before."""
         text = self._read()
         files: dict[str, list[str]] = {}
-        for name, line in _LINE.findall(text):
-            files.setdefault(name, []).append(line)
+        self._throttled = None
+        for line in text.split("\n"):
+            if line.startswith("throttled=") and self._throttled is None:
+                self._throttled = line[:_MOST_CHARACTERS]
+            if not line.startswith("/"):
+                continue
+            name, content = _taken_apart(line[:_MOST_CHARACTERS])
+            if (name in files or len(files) < _MOST_FILES) and _is_looked_at(name):
+                files.setdefault(name, []).append(content)
         for name, lines in files.items():
             file = self._root / name.lstrip("/")
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        self._throttled = next(iter(re.findall(r"^throttled=.*", text, re.MULTILINE)), None)
+            file.write_text("\n".join(lines[:_MOST_LINES]) + "\n", encoding="utf-8")
         if self._board is None:
             self._board = Board(self._root, clock=self._uptime_s, vcgencmd=self._firmware)
         return self._board.look()
 
     def _uptime_s(self) -> float:
         try:
-            return float((self._root / "proc/uptime").read_text(encoding="ascii").split()[0])
-        except (OSError, ValueError, IndexError):
+            said = (self._root / "proc/uptime").read_text(encoding="utf-8")
+        except OSError:
             return 0.0
+        return max(0.0, described.decimal(said.partition(" ")[0]) or 0.0)
 
     def _firmware(self, command: str) -> str | None:
         return self._throttled if command == "get_throttled" else None
+
+
+def _taken_apart(line: str) -> tuple[str, str]:
+    """The file's name and what stands in its line."""
+    before, throttled, bits = line.partition(_THROTTLED)
+    if throttled:
+        return before + _THROTTLED[:-1], bits
+    name, _, content = line.partition(":")
+    return name, content
+
+
+def _is_looked_at(name: str) -> bool:
+    """Whether it is one of `_FILES`: a name decides where something is written to here."""
+    parts = name.split("/")
+    if parts[0] or not all(_NAME.fullmatch(part) and part.strip(".") for part in parts[1:]):
+        return False
+    return any(len(place) == len(parts) and all(map(fnmatchcase, parts, place)) for place in _PLACES)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
+from edgekit import documents
 from edgekit.bundle import Bundle, Variant
 from edgekit.devices.base import RunResult
 from edgekit.devices.runner_pack import ENGINES, versions
@@ -21,12 +22,16 @@ from edgekit.runtime.model import MAX_DEFAULT_THREADS
 from edgekit.runtime.profiler.records import BoardState, Memory
 from edgekit.runtime.selection import check_names, why_not
 from edgekit.runtime.verification import Verification, judge, not_run
-from edgekit.tensors import TensorSpec, grouped
+from edgekit.schema import conform
+from edgekit.tensors import Signature, TensorSpec, grouped
 
 #: A run on a small board starts a program, reads the model and runs it: seconds, unless something hangs.
 RUN_S = 300
 #: Some hundred inferences.
 MEASURE_S = 1800
+#: What the runner prints beside figures of inferences, and one such figure.
+_DOCUMENT_BYTES, _FIGURE_BYTES = 1 << 20, 24
+_MOST_THREADS = 1024
 
 
 class RunnerHost(Protocol):
@@ -57,17 +62,69 @@ class RunnerHost(Protocol):
         """Write *data* into *file*, in place of what is there."""
         ...
 
-    def fetch(self, file: str) -> bytes:
-        """The contents of *file*."""
+    def fetch(self, file: str, most_bytes: int) -> bytes:
+        """The contents of *file*, which may not have more than *most_bytes*."""
         ...
 
-    def execute(self, arguments: Sequence[str], timeout_s: float) -> Answer:
-        """Run the runner to its end."""
+    def execute(self, arguments: Sequence[str], timeout_s: float, most_bytes: int) -> Answer:
+        """Run the runner to its end; it may print *most_bytes*."""
         ...
 
     def look(self) -> BoardState | None:
         """The board's sensors now; None where they cannot be read."""
         ...
+
+
+@dataclass(frozen=True)
+class _Tensor:
+    dtype: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class _Parts:
+    write_ns: tuple[int, ...]
+    invoke_ns: tuple[int, ...]
+    read_ns: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class _Document:
+    """What the runner prints; see ``runner.cpp``."""
+
+    engine: str
+    threads: int
+    cpus: tuple[int, ...] | None
+    import_ns: int
+    load_ns: int
+    before_bytes: int | None
+    peak_rss_bytes: int | None
+    anonymous_bytes: int | None
+    file_bytes: int | None
+    inputs: tuple[_Tensor, ...]
+    outputs: tuple[_Tensor, ...]
+    elapsed_ns: tuple[int, ...]
+    spans: _Parts | None
+
+    @property
+    def parts(self) -> tuple[tuple[int, ...], ...]:
+        return () if self.spans is None else (self.spans.write_ns, self.spans.invoke_ns, self.spans.read_ns)
+
+    def fits(self, signature: Signature, repeat: int, spans: int) -> bool:
+        """Whether it tells of so many inferences of a model with *signature*."""
+        counts = [len(self.elapsed_ns), *map(len, self.parts)]
+        figures = (self.import_ns, self.load_ns, *self.elapsed_ns, *(each for part in self.parts for each in part))
+        return (
+            (len(self.inputs), len(self.outputs)) == (len(signature.inputs), len(signature.outputs))
+            and counts == [repeat, *([spans] * 3 if spans else [])]
+            and min(figures) >= 0
+            and 0 < self.threads <= _MOST_THREADS
+        )
+
+    def memory(self) -> Memory | None:
+        if self.peak_rss_bytes is None or self.before_bytes is None:
+            return None
+        return Memory(self.peak_rss_bytes, self.anonymous_bytes, self.file_bytes, self.before_bytes)
 
 
 @dataclass(frozen=True)
@@ -88,8 +145,8 @@ class RunnerRun:
     threads: int
     import_ns: int
     load_ns: int
-    elapsed_ns: list[int]
-    spans: tuple[list[int], ...]
+    elapsed_ns: tuple[int, ...]
+    spans: tuple[tuple[int, ...], ...]
     memory: Memory | None
 
 
@@ -167,23 +224,25 @@ class WithRunner:
         options += ["--output-names", *(spec.name for spec in signature.outputs)]
         options += ["--spans", str(spans)] if spans else []
         options += ["--cpus", ",".join(map(str, cpus))] if cpus is not None else []
-        answer = host.execute(options, RUN_S if repeat == 1 else MEASURE_S)
+        most_bytes = _DOCUMENT_BYTES + _FIGURE_BYTES * (repeat + 3 * spans)
+        answer = host.execute(options, RUN_S if repeat == 1 else MEASURE_S, most_bytes)
         document = self._document(answer, engine)
-        for spec, facts in zip(signature.inputs, document["inputs"], strict=True):
-            _check_fit(spec, facts)
+        if not document.fits(signature, repeat, spans):
+            raise self._unreadable()
+        for spec, said in zip(signature.inputs, document.inputs, strict=True):
+            _check_fit(spec, said)
         outputs = {
-            spec.name: _array(host.fetch(f"{folder}/output_{index}.raw"), spec, facts)
-            for index, (spec, facts) in enumerate(zip(signature.outputs, document["outputs"], strict=True))
+            spec.name: _array(host.fetch(f"{folder}/output_{index}.raw", _size_bytes(spec)), spec, said)
+            for index, (spec, said) in enumerate(zip(signature.outputs, document.outputs, strict=True))
         }
-        parts = document["spans"] or {}
         return RunnerRun(
             outputs,
-            threads=document["threads"],
-            import_ns=document["import_ns"],
-            load_ns=document["load_ns"],
-            elapsed_ns=document["elapsed_ns"],
-            spans=tuple(parts[name] for name in ("write_ns", "invoke_ns", "read_ns") if parts),
-            memory=_memory(document),
+            threads=document.threads,
+            import_ns=document.import_ns,
+            load_ns=document.load_ns,
+            elapsed_ns=document.elapsed_ns,
+            spans=document.parts,
+            memory=document.memory(),
         )
 
     def _check(self, entry: Variant, vectors: CheckVectors, threads: int | None) -> CheckRun:
@@ -199,18 +258,25 @@ class WithRunner:
         outputs = {name: column[: len(vectors.samples)] for name, column in columns.items()}
         return CheckRun(outputs, threads=runs[0].threads)
 
-    def _document(self, answer: Answer, engine: str) -> dict[str, Any]:
+    def _document(self, answer: Answer, engine: str) -> _Document:
         """What the runner printed."""
         device = self.host.device
         if answer.signal is not None:
             raise death(device, f"{engine}'s process", answer)
         try:
-            document: dict[str, Any] = json.loads(answer.output)
-        except ValueError:
-            raise failure(device, answer) from None
-        if "error" in document:
-            raise DeviceError("EK-DEVICE", f"{device}: {engine}: {document['error']}")
+            value = documents.parse(answer.output)
+        except ValueError as error:
+            raise (failure(device, answer) if answer.status else self._unreadable()) from error
+        if isinstance(value, dict) and "error" in value:
+            raise DeviceError("EK-DEVICE", f"{device}: {engine}: {value['error']}")
+        try:
+            document: _Document = conform(_Document, value)
+        except ValueError as error:
+            raise self._unreadable() from error
         return document
+
+    def _unreadable(self) -> DeviceError:
+        return DeviceError("EK-DEVICE", f"{self.host.device}: what edgekit's runner answered there makes no sense")
 
     def _choose(self, variant: str | None, engine: str | None) -> Variant:
         device, manifest = self.host.device, self.bundle.manifest
@@ -230,23 +296,20 @@ class WithRunner:
         raise DeviceError("EK-DEVICE", f"{candidates[0][0].name} cannot run on {device}: {reasons[0]}")
 
 
-def _check_fit(spec: TensorSpec, facts: Mapping[str, Any]) -> None:
-    narrowed = (spec.dtype, facts["dtype"]) == ("int64", "int32")  # litert-torch 0.10 writes every int64 as int32
-    if tuple(facts["shape"]) != spec.shape or not (facts["dtype"] == spec.dtype or narrowed):
-        described = f"{facts['dtype']}{facts['shape']}, not {spec.dtype}{list(spec.shape)}"
+def _check_fit(spec: TensorSpec, said: _Tensor) -> None:
+    narrowed = (spec.dtype, said.dtype) == ("int64", "int32")  # litert-torch 0.10 writes every int64 as int32
+    if said.shape != spec.shape or not (said.dtype == spec.dtype or narrowed):
+        described = f"{said.dtype}{list(said.shape)}, not {spec.dtype}{list(spec.shape)}"
         raise DeviceError("EK-DEVICE", f"{spec.name!r} does not fit the bundle's signature: it is {described}")
 
 
-def _array(data: bytes, spec: TensorSpec, facts: Mapping[str, Any]) -> np.ndarray:
-    _check_fit(spec, facts)
+def _array(data: bytes, spec: TensorSpec, said: _Tensor) -> np.ndarray:
+    _check_fit(spec, said)
     try:
-        return np.frombuffer(data, facts["dtype"]).reshape(spec.shape).astype(spec.dtype)
+        return np.frombuffer(data, said.dtype).reshape(spec.shape).astype(spec.dtype)
     except ValueError as error:
         raise DeviceError("EK-DEVICE", f"output {spec.name!r} did not come whole") from error
 
 
-def _memory(document: Mapping[str, Any]) -> Memory | None:
-    peak, before = document["peak_rss_bytes"], document["before_bytes"]
-    if peak is None or before is None:
-        return None
-    return Memory(peak, document["anonymous_bytes"], document["file_bytes"], before)
+def _size_bytes(spec: TensorSpec) -> int:
+    return math.prod(spec.shape) * np.dtype(spec.dtype).itemsize

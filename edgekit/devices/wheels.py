@@ -20,7 +20,7 @@ from pathlib import Path
 
 from edgekit.errors import DeviceError, EdgekitError, UsageError, did_you_mean
 from edgekit.private import private_folder
-from edgekit.runtime import pip
+from edgekit.runtime import children, pip
 from edgekit.runtime.engines.base import version_numbers
 from edgekit.runtime.environments import home
 
@@ -175,7 +175,7 @@ def _download(wheel: Wheel, folder: Path) -> str | None:
     abi = wheel.file.split("-")[2]
     python = ["--python-version", f"3.{abi.removeprefix('cp3')}"] if abi.startswith("cp3") else []
     files = {wheel.requirement: (wheel.sha256,)}
-    return pip.fetch((sys.executable, "-P"), "download", files, folder, *tags, *python, "--dest", str(folder))
+    return pip.fetch(children.python(), "download", files, folder, *tags, *python, "--dest", str(folder))
 
 
 def _is_intact(path: Path, wheel: Wheel) -> bool:

@@ -6,10 +6,8 @@ torch and TensorFlow never meet in one process, and a crash in native code costs
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +16,7 @@ from types import TracebackType
 from typing import Any
 
 from edgekit.errors import ConversionError, EdgekitError, Interrupted, from_json
+from edgekit.runtime import children
 
 #: What a process of each family starts with. Keras reads its backend once, on import. coremltools 9.0 orders constants
 #: as a set has them, which by default is another order in every process.
@@ -148,16 +147,17 @@ class _Worker:
     seen: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        environment = {**os.environ, **FAMILIES[self.family], "PYTHONUNBUFFERED": "1"}
-        # A session of its own keeps the terminal's Ctrl-C from reaching the worker before the host decides.
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "edgekit.pipeline.worker"],
+        # A process group of its own keeps the terminal's Ctrl-C from reaching the worker before the host decides. It is
+        # no session of its own: Linux shares the processor out between sessions first (sched(7), autogroup), so that
+        # `nice edgekit build` would mean nothing to a worker.
+        self.process = children.start(
+            children.module("edgekit.pipeline.worker"),
+            env=children.environment(**FAMILIES[self.family], PYTHONUNBUFFERED="1"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env=environment,
             text=True,
-            start_new_session=True,
+            process_group=0,
         )
 
     def perform(self, task: Task, listener: Listener) -> dict[str, Any]:

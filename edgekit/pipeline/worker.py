@@ -19,11 +19,13 @@ from typing import Any
 
 from edgekit.errors import ConversionError, EdgekitError, Interrupted
 from edgekit.pipeline import progress
+from edgekit.runtime.confinement import leave_no_core
 from edgekit.runtime.signals import leave_to_parent
 
 
 def main() -> None:
     leave_to_parent()  # it passes Ctrl-C on to the task that can make use of it
+    leave_no_core()
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     requests: queue.SimpleQueue[str] = queue.SimpleQueue()

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
+from edgekit import display
 from edgekit.profiling.comparison import Comparison
 from edgekit.profiling.rows import Row
 from edgekit.profiling.statistics import Summary
@@ -31,7 +32,7 @@ def flat(row: Row) -> dict[str, Any]:
                     record[f"{key}.{name}"] = part
         else:
             record[key] = "; ".join(item) if isinstance(item, tuple) else item
-    return record
+    return {key: display.cell(item) if isinstance(item, str) else item for key, item in record.items()}
 
 
 def render(rows: Sequence[Row]) -> str:

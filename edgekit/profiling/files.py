@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Container, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from edgekit import documents
 from edgekit.bundle import canonical_json, replacing
 from edgekit.errors import UsageError
 from edgekit.foreign import foreign
+from edgekit.runtime.profiler import plausibility
 from edgekit.runtime.profiler.records import Profile
+
+#: In a profile: several sessions of hours, with what was seen of their machines twice a second.
+_MOST_VALUES = 5_000_000
 
 
 def read_profile(path: str | Path) -> Profile:
@@ -22,23 +26,28 @@ def read_profile(path: str | Path) -> Profile:
     path = Path(path)
     hint = "edgekit profile BUNDLE -o FILE.json writes a profile"
     try:
-        value = json.loads(path.read_bytes())
+        value = documents.parse(path.read_bytes(), _MOST_VALUES)
     except OSError as error:
         raise UsageError("EK-MISSING-FILE", f"cannot read {path}: {error.strerror}", hint) from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         known = foreign(path)
         if known is not None and path.suffix.lower() != ".json":
             raise UsageError("EK-ARGUMENT", f"{path} is {known.what}, not a profile", hint) from error
         raise UsageError("EK-ARGUMENT", f"{path} is not JSON: {error}", hint) from error
     try:
         profile = Profile.from_json(value)
+        if profile.settings.seed < 0:
+            raise ValueError("the seed is below zero")
         for cell in profile.cells:  # what every reader takes for granted
             profile.bundle(cell).variant(cell.variant)
             profile.device(cell)
+            plausibility.check(cell)
     except UsageError as error:
         raise UsageError(error.code, f"{path}: {error.message}", error.hint) from error
     except StopIteration:
         raise UsageError("EK-ARGUMENT", f"{path}: a row's bundle, variant or device is missing from it") from None
+    except ValueError as error:
+        raise UsageError("EK-ARGUMENT", f"{path}: a row cannot be: {error}", hint) from error
     return profile
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from edgekit import display
 from edgekit.profiling.advice import advise
 from edgekit.profiling.rows import rows
 from edgekit.profiling.summary import sentences
@@ -15,9 +16,10 @@ from edgekit.runtime.profiler.records import Profile
 def render(profile: Profile) -> str:
     """What a pull request or a wiki page takes."""
     found = rows(profile)
-    lines = [f"- {_safe(text)}" for text in sentences(profile, found, advise(profile, found))]
+    lines = [f"- {cell(text)}" for text in sentences(profile, found, advise(profile, found))]
     lines += ["", *_table(*table(found))] if found else []
-    lines += ["", f"`{' '.join(profile.command)}`, {profile.producer}, {profile.created}", ""]
+    command = display.one_line(" ".join(profile.command)).replace("`", "'")
+    lines += ["", f"`{command}`, {cell(profile.producer)}, {cell(profile.created)}", ""]
     return "\n".join(lines)
 
 
@@ -27,10 +29,11 @@ def _table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(map(_safe, cells))} |"
+    return f"| {' | '.join(map(cell, cells))} |"
 
 
-def _safe(text: str) -> str:
-    """A bar would end the cell, an angle bracket begin a tag, a bracket a link or a picture, a backtick code."""
-    line = " ".join(text.split()).replace("<", "&lt;")
+def cell(text: str) -> str:
+    """*text* as it stands in a table: a bar would end the cell, an angle bracket begin a tag, a bracket a link or a
+    picture, a backtick code."""
+    line = " ".join(display.one_line(text).split()).replace("<", "&lt;")
     return re.sub(r"[\\|\[`]", r"\\\g<0>", line)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from xml.etree import ElementTree
 
+from edgekit import display
+from edgekit.profiling.markdown import cell as _cell
 from edgekit.profiling.regression import TITLES, Check, Outcome, failures, undecided
 
 
@@ -84,11 +85,6 @@ def _line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _cell(text: str) -> str:
-    """A bar would end the cell, an angle bracket begin a tag."""
-    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
-
-
 def _xml(text: str) -> str:
-    """What XML can hold: no control characters."""
-    return re.sub(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "?", text)
+    """What XML can hold, and may be shown."""
+    return display.one_line(text)

@@ -10,9 +10,8 @@ import numpy as np
 from edgekit.bundle import Bundle, Variant
 from edgekit.errors import BundleError, EdgekitError, LimitError
 from edgekit.fidelity import near_constant
-from edgekit.runtime import environments
 from edgekit.runtime.contents import read_variant
-from edgekit.runtime.remote import Server
+from edgekit.runtime.remote import Server, serve_here
 from edgekit.tensors import Signature, grouped
 
 
@@ -43,14 +42,6 @@ class CheckRun:
     outputs: Mapping[str, np.ndarray] | None
     failure: str = ""
     threads: int | None = None
-
-
-def serve_here(engine: str) -> list[str]:
-    """The command line of *engine*'s process on this machine: in its own environment where it needs one."""
-    module = "edgekit.runtime.serve"
-    if environments.is_needed(engine):
-        return environments.command(engine, module)
-    return environments.command_here(module)
 
 
 def check_vectors(bundle: Bundle) -> CheckVectors:

@@ -14,23 +14,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import edgekit
 from edgekit.errors import EdgekitError, UsageError, did_you_mean
 from edgekit.private import check_private, has_seal, is_sealed, private_folder, seal, unseal
+from edgekit.runtime import children
 from edgekit.runtime.engines.base import package_version
-
-#: Loads exactly this edgekit in another Python, and nothing else from where it is installed.
-_BOOT = """\
-import importlib.util as util, runpy, sys
-package = sys.argv[1]
-spec = util.spec_from_file_location("edgekit", package + "/__init__.py", submodule_search_locations=[package])
-module = util.module_from_spec(spec)
-sys.modules["edgekit"] = module
-spec.loader.exec_module(module)
-name = sys.argv[2]
-del sys.argv[:2]
-runpy.run_module(name, run_name="__main__", alter_sys=True)
-"""
 
 
 @dataclass(frozen=True)
@@ -125,22 +112,13 @@ def install_hint(name: str) -> str:
 def command(name: str, module: str, *arguments: str) -> list[str]:
     """The command line that runs one of edgekit's modules in the environment called *name*.
 
-    edgekit is handed over as a single package: its folder on ``PYTHONPATH`` would, in an ordinary install,
-    bring this Python's numpy with it.
-
     Raises:
         EdgekitError: ``EK-ENGINE``: the environment was not created; ``EK-FOREIGN``: it was changed since.
     """
     interpreter = python(name)
     if interpreter is None or not is_sealed(interpreter.parents[1], _made_of(_environment(name))):
         raise EdgekitError("EK-ENGINE", f"{name} is not installed", install_hint(name))
-    # -B: new compiled modules would be a change.
-    return [str(interpreter), "-I", "-B", "-c", _BOOT, _package(), module, *arguments]
-
-
-def command_here(module: str, *arguments: str) -> list[str]:
-    """The command line that runs one of edgekit's modules in this Python, in a process of its own."""
-    return [sys.executable, "-c", _BOOT, _package(), module, *arguments]
+    return children.module_in(interpreter, module, *arguments)
 
 
 def create(name: str, report: Callable[[str], None] | None = None) -> Path:
@@ -173,10 +151,11 @@ def create(name: str, report: Callable[[str], None] | None = None) -> Path:
     done = False
     try:
         say(f"making {directory} with {base}")
-        _call(name, [base, "-I", "-m", "venv", str(directory)])
+        _call(name, [base, *children.ISOLATED, "-m", "venv", str(directory)])
         say(f"installing {' '.join(environment.files)}")
         with tempfile.TemporaryDirectory(prefix="edgekit-pip-") as scratch:
-            problem = pip.fetch((interpreter, "-I"), "install", environment.files, Path(scratch))
+            python_there = (str(interpreter), *children.ISOLATED)
+            problem = pip.fetch(python_there, "install", environment.files, Path(scratch))
         if problem is not None:
             hint = "is the package index reachable, and the usual one?"
             raise EdgekitError("EK-ENGINE", f"cannot install {name}: {problem}", hint)
@@ -186,10 +165,6 @@ def create(name: str, report: Callable[[str], None] | None = None) -> Path:
         if not done:
             shutil.rmtree(directory, ignore_errors=True)
     return interpreter
-
-
-def _package() -> str:
-    return str(Path(edgekit.__file__).parent)
 
 
 def _environment(name: str) -> Environment:
@@ -205,7 +180,7 @@ def _made_of(environment: Environment) -> object:
 def _find_python(environment: Environment) -> str:
     here = f"{sys.version_info.major}.{sys.version_info.minor}"
     for version in environment.pythons:
-        for candidate in (sys.executable if version == here else None, shutil.which(f"python{version}")):
+        for candidate in (sys.executable if version == here else None, children.which(f"python{version}")):
             if candidate and _works(candidate, version):
                 return candidate
     wanted = " or ".join(environment.pythons)
@@ -218,14 +193,14 @@ def _works(candidate: str, version: str) -> bool:
     """Whether *candidate* really is that Python and can make environments: a version manager's shim may be neither."""
     probe = "import sys, venv, ensurepip; print('%d.%d' % sys.version_info[:2])"
     try:
-        result = subprocess.run([candidate, "-I", "-c", probe], capture_output=True, text=True, timeout=30, check=False)
+        result = children.run([candidate, *children.ISOLATED, "-c", probe], capture_output=True, timeout=30)
     except (OSError, subprocess.TimeoutExpired):
         return False
     return result.returncode == 0 and result.stdout.strip() == version
 
 
 def _call(name: str, arguments: list[str]) -> None:
-    result = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    result = children.run(arguments, capture_output=True)
     if result.returncode != 0:
         lines = (result.stderr or result.stdout).strip().splitlines()
         reason = lines[-1] if lines else f"exit code {result.returncode}"

@@ -1,4 +1,8 @@
-"""Messages over a pipe: a JSON header and raw bytes, each preceded by its length."""
+"""Messages over a pipe: a JSON header and raw bytes, each preceded by its length.
+
+The other side may be a process whose native code was made to misbehave: what it announces is compared with what is due
+before anything is set aside for it, and memory grows with what has arrived.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +15,13 @@ from typing import IO, Any
 
 import numpy as np
 
+from edgekit import documents
 from edgekit.tensors import TensorSpec
 
 _LENGTHS = struct.Struct("<IQ")
+#: Of a header: names, numbers, a message. The signature of a model with a thousand inputs takes a tenth of it.
+_MOST_HEADER_BYTES = 1 << 20
+_CHUNK_BYTES = 1 << 20
 
 
 def take_over_pipes() -> tuple[IO[bytes], IO[bytes]]:
@@ -31,15 +39,48 @@ def send(stream: IO[bytes], header: dict[str, Any], body: bytes = b"") -> None:
     stream.flush()
 
 
-def receive(stream: IO[bytes]) -> tuple[dict[str, Any], bytes]:
+def receive(stream: IO[bytes], most_bytes: int | None = None) -> tuple[dict[str, Any], bytes]:
     """The next message.
+
+    Args:
+        most_bytes: The longest body that may come; None for a sender that is trusted.
 
     Raises:
         EOFError: The other side is gone.
+        ValueError: It is no message, or a longer one.
     """
-    header_length, body_length = _LENGTHS.unpack(_exactly(stream, _LENGTHS.size))
-    header: dict[str, Any] = json.loads(_exactly(stream, header_length))
-    return header, _exactly(stream, body_length)
+    header, length = _header(stream)
+    if most_bytes is not None and length > most_bytes:
+        raise ValueError(f"{length} bytes where at most {most_bytes} were due")
+    body = bytearray()
+    while len(body) < length:
+        body += _piece(stream, length - len(body))
+    return header, bytes(body)
+
+
+def receive_arrays(stream: IO[bytes], specs: Sequence[TensorSpec]) -> tuple[dict[str, Any], list[np.ndarray]]:
+    """The next message, whose body is what `pack` makes of arrays like *specs*: as fresh, writable ones.
+
+    An error has no body, and comes with no arrays.
+
+    Raises:
+        EOFError: The other side is gone.
+        ValueError: It is no message, or its body has another length.
+    """
+    header, length = _header(stream)
+    # The system sets their memory aside page by page, when it is written to.
+    arrays = [] if "error" in header else [np.empty(spec.shape, spec.dtype) for spec in specs]
+    due = sum(array.nbytes for array in arrays)
+    if length != due:
+        raise ValueError(f"{length} bytes where {due} were due")
+    for array in arrays:
+        view = array.reshape(-1).view(np.uint8).data
+        done = 0
+        while done < len(view):
+            piece = _piece(stream, len(view) - done)
+            view[done : done + len(piece)] = piece
+            done += len(piece)
+    return header, arrays
 
 
 def pack(arrays: Sequence[np.ndarray]) -> bytes:
@@ -60,8 +101,26 @@ def unpack(body: bytes, specs: Sequence[TensorSpec]) -> list[np.ndarray]:
     return arrays
 
 
+def _header(stream: IO[bytes]) -> tuple[dict[str, Any], int]:
+    """The header of the next message, and the length of its body."""
+    header_length, body_length = _LENGTHS.unpack(_exactly(stream, _LENGTHS.size))
+    if header_length > _MOST_HEADER_BYTES:
+        raise ValueError(f"a header of {header_length} bytes")
+    header = documents.parse(_exactly(stream, header_length))
+    if not isinstance(header, dict):
+        raise ValueError("a header that is no JSON object")
+    return header, body_length
+
+
 def _exactly(stream: IO[bytes], length: int) -> bytes:
     data = stream.read(length)
     if len(data) != length:
+        raise EOFError
+    return data
+
+
+def _piece(stream: IO[bytes], most: int) -> bytes:
+    data = stream.read(min(most, _CHUNK_BYTES))
+    if not data:
         raise EOFError
     return data

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from edgekit import display
 from edgekit.target import Feature
 
 #: Our name for a feature -> what /proc/cpuinfo calls it: every name of one of the sets must be there.
@@ -28,34 +29,40 @@ _FEATURES: dict[Feature, tuple[frozenset[str], ...]] = {
     "vnni": (frozenset({"avx512_vnni"}), frozenset({"avx_vnni"})),
 }
 
-#: "CPU part" of Arm's own cores (implementer 0x41), from the MIDR_EL1 entry of each core's reference manual.
+#: More belong to no device that edgekit knows.
+_MOST_CORES = 4096
+#: The longest name of a board, a processor or a system.
+_MOST_CHARACTERS = 200
+
+#: "CPU implementer" of Arm, and "CPU part" of its own cores, from the MIDR_EL1 entry of each core's reference manual.
+_ARM = "0x41"
 _ARM_CORES = {
-    0xC07: "cortex-a7",
-    0xD03: "cortex-a53",
-    0xD04: "cortex-a35",
-    0xD05: "cortex-a55",
-    0xD07: "cortex-a57",
-    0xD08: "cortex-a72",
-    0xD09: "cortex-a73",
-    0xD0A: "cortex-a75",
-    0xD0B: "cortex-a76",
-    0xD0C: "neoverse-n1",
-    0xD0D: "cortex-a77",
-    0xD40: "neoverse-v1",
-    0xD41: "cortex-a78",
-    0xD44: "cortex-x1",
-    0xD46: "cortex-a510",
-    0xD47: "cortex-a710",
-    0xD48: "cortex-x2",
-    0xD49: "neoverse-n2",
-    0xD4D: "cortex-a715",
-    0xD4E: "cortex-x3",
-    0xD4F: "neoverse-v2",
-    0xD80: "cortex-a520",
-    0xD81: "cortex-a720",
-    0xD82: "cortex-x4",
-    0xD85: "cortex-x925",
-    0xD87: "cortex-a725",
+    "0xc07": "cortex-a7",
+    "0xd03": "cortex-a53",
+    "0xd04": "cortex-a35",
+    "0xd05": "cortex-a55",
+    "0xd07": "cortex-a57",
+    "0xd08": "cortex-a72",
+    "0xd09": "cortex-a73",
+    "0xd0a": "cortex-a75",
+    "0xd0b": "cortex-a76",
+    "0xd0c": "neoverse-n1",
+    "0xd0d": "cortex-a77",
+    "0xd40": "neoverse-v1",
+    "0xd41": "cortex-a78",
+    "0xd44": "cortex-x1",
+    "0xd46": "cortex-a510",
+    "0xd47": "cortex-a710",
+    "0xd48": "cortex-x2",
+    "0xd49": "neoverse-n2",
+    "0xd4d": "cortex-a715",
+    "0xd4e": "cortex-x3",
+    "0xd4f": "neoverse-v2",
+    "0xd80": "cortex-a520",
+    "0xd81": "cortex-a720",
+    "0xd82": "cortex-x4",
+    "0xd85": "cortex-x925",
+    "0xd87": "cortex-a725",
 }
 
 
@@ -125,8 +132,7 @@ def read_machine(root: Path = Path("/")) -> Machine:
         glibc=_glibc(),
         page_bytes=mmap.PAGESIZE,
         cores=os.cpu_count(),
-        processor=platform.processor(),
-        system=platform.platform(terse=True),
+        system=f"{platform.system()} {platform.release()}",  # platform.platform() runs whatever PATH has as uname
     )
 
 
@@ -142,10 +148,11 @@ def describe_machine(
     glibc: str | None,
     page_bytes: int,
     cores: int | None = None,
-    processor: str | None = None,
     system: str = "Linux",
 ) -> Machine:
     """A machine, from texts that were read on it; an empty text stands for a file that cannot be read.
+
+    Texts may be those of another machine, which may say anything: what cannot be understood is left out.
 
     Args:
         kernel_architecture: What ``uname -m`` says.
@@ -153,20 +160,20 @@ def describe_machine(
         model: ``/sys/firmware/devicetree/base/model``, or ``/proc/device-tree/model``.
         cpuinfo, meminfo: ``/proc/cpuinfo``, ``/proc/meminfo``.
         os_release: ``/etc/os-release``.
-        cores, processor, system: What stands in where those files do not say.
+        cores, system: What stands in where those files do not say.
     """
     release = re.search(r'^PRETTY_NAME="?([^"\n]+)', os_release, re.MULTILINE)
     memory = kilobytes(meminfo)
     return Machine(
         # /proc lacks the device tree in some containers, and only Raspberry Pi's kernel repeats it in cpuinfo.
-        board=model.rstrip("\0\n") or next(iter(_values(cpuinfo, "Model")), None),
+        board=_shown(model.rstrip("\0\n")) or next(map(_shown, _values(cpuinfo, "Model")), None),
         architecture=userland(kernel_architecture, pointer_bytes),
-        kernel_architecture=kernel_architecture,
-        cpu=_cpu(cpuinfo) or processor or None,
-        cores=len(_values(cpuinfo, "processor")) or cores or 1,
+        kernel_architecture=_shown(kernel_architecture),
+        cpu=_cpu(cpuinfo),
+        cores=min(len(_values(cpuinfo, "processor")), _MOST_CORES) or cores or 1,
         features=_features(cpuinfo),
         memory_bytes=memory.get("MemTotal"),
-        os=release[1] if release else system,
+        os=_shown(release[1]) if release else system,
         python=python,
         glibc=glibc,
         page_bytes=page_bytes,
@@ -179,7 +186,7 @@ def userland(machine: str, pointer_bytes: int) -> str:
 
     A 32-bit userland on a 64-bit kernel reads ``aarch64`` in ``uname -m``: only its pointers tell.
     """
-    name = {"amd64": "x86_64", "arm64": "aarch64"}.get(machine.lower(), machine)
+    name = {"amd64": "x86_64", "arm64": "aarch64"}.get(machine.lower(), _shown(machine))
     if pointer_bytes == 4:
         name = {"aarch64": "armv7l", "armv8l": "armv7l", "x86_64": "i686"}.get(name, name)
     return name
@@ -187,7 +194,8 @@ def userland(machine: str, pointer_bytes: int) -> str:
 
 def kilobytes(text: str) -> dict[str, int]:
     """Every line ``NAME: NUMBER kB`` of a file of the kernel's, in bytes."""
-    return {name: int(number) * 1024 for name, number in re.findall(r"^(\w+):\s+(\d+) kB", text, re.MULTILINE)}
+    found = re.findall(r"^(\w{1,64}):[ \t]+(\d{1,15}) kB", text, re.MULTILINE)
+    return {name: int(number) * 1024 for name, number in found}
 
 
 def free_disk_bytes(path: Path) -> int:
@@ -202,13 +210,13 @@ def _cpu(cpuinfo: str) -> str | None:
     names = _values(cpuinfo, "model name")
     # 32-bit Arm kernels fill "model name" too ("ARMv7 Processor rev 4 (v7l)"): the part number says more.
     names = arm_cores(cpuinfo) or names
-    return " + ".join(dict.fromkeys(names)) or None
+    return _shown(" + ".join(dict.fromkeys(names))) or None
 
 
 def arm_cores(cpuinfo: str) -> list[str]:
     """What each core that ``/proc/cpuinfo`` lists is, by its part number; empty where it has none."""
     pairs = zip(_values(cpuinfo, "CPU implementer"), _values(cpuinfo, "CPU part"), strict=False)
-    return [_ARM_CORES.get(int(part, 16), part) if int(maker, 16) == 0x41 else part for maker, part in pairs]
+    return [_ARM_CORES.get(part.lower(), part) if maker == _ARM else part for maker, part in pairs]
 
 
 def _features(cpuinfo: str) -> tuple[Feature, ...]:
@@ -219,7 +227,12 @@ def _features(cpuinfo: str) -> tuple[Feature, ...]:
 
 def _values(cpuinfo: str, key: str) -> list[str]:
     """What stands behind *key* in each block of /proc/cpuinfo; upper and lower case are different keys there."""
-    return re.findall(rf"^{key}[ \t]*:[ \t]*(.*\S)", cpuinfo, re.MULTILINE)
+    pairs = (line.partition(":") for line in cpuinfo.splitlines())
+    return [value.strip() for name, _, value in pairs if name.rstrip() == key and value.strip()]
+
+
+def _shown(text: str) -> str:
+    return display.one_line(text, _MOST_CHARACTERS).strip()
 
 
 def _glibc() -> str | None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from edgekit.runtime import children
 
 _QUIET = ("--quiet", "--disable-pip-version-check", "--no-input", "--retries", "2", "--timeout", "30")
 
@@ -30,7 +31,7 @@ def fetch(
     wanted.write_text("\n".join(lines) + "\n", encoding="utf-8")
     exact = ["--no-deps", "--only-binary", ":all:", "--require-hashes", "--requirement", str(wanted)]
     command = [*python, "-m", "pip", verb, *_QUIET, *exact, *options]
-    result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    result = children.run([str(word) for word in command], capture_output=True)
     if result.returncode == 0:
         return None
     return _reason(result.stderr) or f"pip ended with exit code {result.returncode}"

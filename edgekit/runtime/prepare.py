@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +15,27 @@ from edgekit.numbers import fit, plain
 from edgekit.runtime.preprocess import Preprocessing, read_arrays, read_sample
 from edgekit.tensors import Signature, TensorSpec
 
+#: A file with a raw sample may hold so much, unless the model's own input is larger: a photograph of 20 megapixels.
+_SAMPLE_BYTES = 64 << 20
+#: Of one number in it, whatever the model takes.
+_MOST_ITEM_BYTES = 8
+
 
 def preprocessing_of(bundle: Bundle) -> Preprocessing | None:
     """What *bundle* does to a raw sample, or None.
 
     Raises:
-        BundleError: ``EK-BUNDLE``: the manifest describes it in no way this edgekit knows.
+        BundleError: ``EK-BUNDLE``: the manifest describes it in no way this edgekit knows, or in none that gives the
+            model's input.
     """
     described = bundle.manifest.preprocessing
     try:
-        return None if described is None else Preprocessing.from_json(described)
+        preprocessing = None if described is None else Preprocessing.from_json(described)
+        if preprocessing is not None and len(bundle.manifest.signature.inputs) == 1:
+            _check_resize(preprocessing, bundle.manifest.signature.inputs[0].shape[1:])
     except ValueError as error:
         raise BundleError("EK-BUNDLE", f"{bundle.path}: the manifest does not fit the schema: {error}") from error
+    return preprocessing
 
 
 def prepare(sample: Any, signature: Signature, preprocessing: Preprocessing | None) -> dict[str, np.ndarray]:
@@ -64,7 +74,7 @@ def ready_inputs(source: Path, signature: Signature, preprocessing: Preprocessin
         return prepare(source, signature, preprocessing)
     if not source.is_file():
         raise UsageError("EK-MISSING-FILE", f"there is no file {source}", "name an .npy, .npz, .png, .jpg or .wav file")
-    arrays = read_arrays(source)
+    arrays = read_arrays(source, _most_bytes(specs))
     if len(specs) == 1 and len(arrays) == 1:
         arrays = {specs[0].name: next(iter(arrays.values()))}
     if all(spec.name in arrays and _is_ready(arrays[spec.name], spec, preprocessing) for spec in specs):
@@ -87,6 +97,11 @@ def by_name(inputs: Any, signature: Signature) -> Mapping[str, Any]:
     return inputs
 
 
+def _most_bytes(specs: Sequence[TensorSpec]) -> int:
+    """What a file with a sample for *specs* may hold, in double precision at most."""
+    return max(_SAMPLE_BYTES, sum(math.prod(spec.shape) * _MOST_ITEM_BYTES for spec in specs))
+
+
 def _is_ready(array: np.ndarray, spec: TensorSpec, preprocessing: Preprocessing | None) -> bool:
     """Whether *array* is an input tensor. Where samples are preprocessed, bytes of that shape may be a raw one."""
     same = array.dtype.newbyteorder("=") == np.dtype(spec.dtype) or preprocessing is None
@@ -100,7 +115,7 @@ def _fitted(array: Any, spec: TensorSpec) -> np.ndarray:
 
 def _prepared(sample: Any, spec: TensorSpec, preprocessing: Preprocessing | None) -> np.ndarray:
     if isinstance(sample, (str, Path)):
-        sample = read_sample(sample, _channels(spec, preprocessing))
+        sample = read_sample(sample, _channels(spec, preprocessing), _most_bytes((spec,)))
     if preprocessing is not None:
         array = preprocessing.apply(plain("EK-INPUT", f"input {spec.name!r}", sample), len(spec.shape) - 1)
     else:
@@ -114,6 +129,16 @@ def _prepared(sample: Any, spec: TensorSpec, preprocessing: Preprocessing | None
             "a raw sample has no batch axis and the shape of the training data",
         )
     return _fitted(array, spec)
+
+
+def _check_resize(preprocessing: Preprocessing, shape: Sequence[int]) -> None:
+    """Refuse, before it takes memory, to scale a picture to what an input of *shape*, without batch axis, is not."""
+    resize = preprocessing.resize
+    if resize is not None:
+        first = preprocessing.layout == "channels-first" and len(shape) == 3
+        pixels = tuple(shape[1:] if first else shape[:2])
+        if pixels != (resize.height, resize.width):
+            raise ValueError(f"resize to {resize.height} x {resize.width}, for an input of {list(shape)}")
 
 
 def _channels(spec: TensorSpec, preprocessing: Preprocessing | None) -> int | None:

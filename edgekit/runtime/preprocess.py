@@ -9,12 +9,21 @@ from typing import Any
 
 import numpy as np
 
+from edgekit import arrays
+from edgekit.arrays import ArrayError
 from edgekit.errors import UsageError
 from edgekit.runtime.pictures import pillow, read_image
 from edgekit.runtime.pictures.kinds import ARRAYS, SOUND, Kind, kind_of_file
 from edgekit.schema import conform
 
 _LAYOUTS = (None, "channels-first", "channels-last")
+#: Each side of what pictures are scaled to, before the centre is cut out: the largest that cameras make.
+_MOST_PIXELS_A_SIDE = 1 << 14
+#: Of a scaled picture, whatever its sides.
+_MOST_PIXELS = 1 << 24
+#: Of scale, mean and std, either way: what is farther from 1 leaves no digits of a float32.
+_LARGEST_FACTOR = 1e9
+_MOST_CHANNELS = 4096
 
 
 @dataclass(frozen=True)
@@ -28,6 +37,8 @@ class Resize:
     def __post_init__(self) -> None:
         if self.height < 1 or self.width < 1 or not 0 < self.crop <= 1:
             raise ValueError(f"resize to {self.height} x {self.width}, crop {self.crop}")
+        if max(self.height, self.width) / self.crop > _MOST_PIXELS_A_SIDE:
+            raise ValueError(f"resize to {self.height} x {self.width}, crop {self.crop:g}: larger than any picture")
 
 
 @dataclass(frozen=True)
@@ -53,6 +64,11 @@ class Preprocessing:
             raise ValueError(f"layout is {self.layout!r}, not channels-first or channels-last")
         if 0 in self.std:
             raise ValueError("std holds a zero")
+        for name, values in (("scale", (self.scale,)), ("mean", self.mean), ("std", self.std)):
+            if len(values) > _MOST_CHANNELS or not all(abs(value) <= _LARGEST_FACTOR for value in values):
+                raise ValueError(f"{name} is larger than any picture's or sound's")
+        if not all(abs(value) >= 1 / _LARGEST_FACTOR for value in self.std):
+            raise ValueError("std holds next to nothing")
 
     def to_json(self) -> dict[str, Any]:
         resize = None if self.resize is None else vars(self.resize)
@@ -120,12 +136,13 @@ class Preprocessing:
         return values.ndim == 2 and (self.resize is not None or (self.layout is not None and values.dtype == np.uint8))
 
 
-def read_sample(path: str | Path, channels: int | None = None) -> np.ndarray:
+def read_sample(path: str | Path, channels: int | None = None, most_bytes: int | None = None) -> np.ndarray:
     """One raw sample from a file.
 
     Args:
         path: ``.npy``, ``.npz`` with one array, or ``.wav``; anything else is a picture, whatever it is called.
         channels: For pictures: 1 for grey, 3 for colour; None for what the file has.
+        most_bytes: As `read_arrays`.
 
     Returns:
         The array; a picture as `edgekit.read_image` gives it; sound as float32 (time, channels) in -1..1.
@@ -138,7 +155,7 @@ def read_sample(path: str | Path, channels: int | None = None) -> np.ndarray:
         raise UsageError("EK-MISSING-FILE", f"there is no file {path}", "name an .npy, .npz, .png, .jpg or .wav file")
     suffix = path.suffix.lower()
     if suffix in (".npy", ".npz"):
-        arrays = read_arrays(path)
+        arrays = read_arrays(path, most_bytes)
         if len(arrays) != 1:
             raise UsageError("EK-INPUT", f"{path} holds {len(arrays)} arrays, not one sample: {', '.join(arrays)}")
         return next(iter(arrays.values()))
@@ -147,17 +164,18 @@ def read_sample(path: str | Path, channels: int | None = None) -> np.ndarray:
     return read_image(path, channels)
 
 
-def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of an ``.npz`` by name, or that of an ``.npy`` under an empty name."""
-    import zipfile
+def read_arrays(path: Path, most_bytes: int | None = None) -> dict[str, np.ndarray]:
+    """The arrays of an ``.npz`` by name, or that of an ``.npy`` under an empty name.
 
+    Args:
+        most_bytes: What they may take; None for what `edgekit.arrays.read` lets a file of that size take.
+
+    Raises:
+        UsageError: ``EK-INPUT``: there are none, or they take more.
+    """
     try:
-        stored = np.load(path, allow_pickle=False)
-        if isinstance(stored, np.ndarray):
-            return {"": stored}
-        with stored:
-            return {name: stored[name] for name in stored.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        return arrays.read(path, most_bytes=most_bytes)
+    except (OSError, ArrayError) as error:
         raise _refusal(path, "holds no numpy arrays", ARRAYS, "save it with numpy.save", error) from error
 
 
@@ -197,8 +215,13 @@ def _resized(values: np.ndarray, resize: Resize) -> np.ndarray:
         raise UsageError("EK-INPUT", f"a sample of shape {list(values.shape)} is not an image to resize")
     image_module = pillow()
     height, width = values.shape[:2]
+    if not height or not width:
+        raise UsageError("EK-INPUT", f"a sample of shape {list(values.shape)} is an image without pixels")
     factor = max(resize.height / resize.crop / height, resize.width / resize.crop / width)
     size = (max(resize.width, round(width * factor)), max(resize.height, round(height * factor)))
+    if size[0] * size[1] > _MOST_PIXELS:
+        message = f"an image of {width} x {height} would become one of {size[0]} x {size[1]} pixels"
+        raise UsageError("EK-INPUT", message, "cut out the part that matters")
 
     def scaled(plane: np.ndarray) -> np.ndarray:
         return np.asarray(image_module.fromarray(plane).resize(size, image_module.Resampling.BICUBIC))

@@ -2,38 +2,55 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from edgekit.errors import EdgekitError, from_json
-from edgekit.runtime import frames
+from edgekit.runtime import children, environments, frames
+from edgekit.runtime.children import Child
 from edgekit.runtime.engines.base import Steps
-from edgekit.tensors import Signature
+from edgekit.tensors import Signature, TensorSpec
+
+#: How long a process that was asked for nothing may take to end.
+_END_S = 5.0
+
+
+def serve_here(engine: str) -> list[str]:
+    """The command line of *engine*'s process on this machine: in its own environment where it needs one."""
+    module = "edgekit.runtime.serve"
+    return environments.command(engine, module) if environments.is_needed(engine) else children.module(module)
 
 
 class Server:
     """A process that opens one model file after another on one engine. Close it, or use it as a context manager."""
 
-    def __init__(self, engine: str, process: subprocess.Popen[bytes], log: Path):
+    def __init__(self, engine: str, child: Child, log: Path):
         self._engine = engine
-        self._process = process
+        self._child = child
         self._log = log
         self._current: object = None
         self._owner = os.getpid()
+        self._failure: EdgekitError | None = None
 
     @classmethod
-    def start(cls, engine: str, command: Sequence[str]) -> Server:
-        """Start *command*, which has to run `edgekit.runtime.serve` (see `edgekit.runtime.environments`)."""
+    def start(cls, engine: str, command: Sequence[str] | None = None) -> Server:
+        """Start *command*, which has to run `edgekit.runtime.serve`; by default on this machine."""
         with tempfile.NamedTemporaryFile(prefix="edgekit-engine-", suffix=".log", delete=False) as log:
-            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log)
-        return cls(engine, process, Path(log.name))
+            try:
+                child = Child(serve_here(engine) if command is None else command, log)
+            except OSError as error:  # no memory, or too many processes
+                Path(log.name).unlink()
+                reason = f"{engine}'s process could not be started ({error.strerror})"
+                raise EdgekitError("EK-RUN", reason, "close other programs") from error
+        return cls(engine, child, Path(log.name))
 
     def __enter__(self) -> Server:
         return self
@@ -62,62 +79,91 @@ class Server:
         header = {"do": "open", "engine": self._engine, "format": format, "threads": threads, "method": method}
         try:
             answer, _ = self.call({**header, "signature": signature.to_json()}, data)
-        except EdgekitError:
+            used = answer.get("threads")
+            if type(used) is not int or not 0 < used < 1 << 16:
+                raise self._fail(self._nonsense())
+        except BaseException:
             if owned:
                 self.close()
             raise
-        session = RemoteSession(self, signature, answer["threads"], owned)
+        session = RemoteSession(self, signature, used, owned)
         self._current = session
         return session
 
-    def call(self, header: dict[str, Any], body: bytes = b"") -> tuple[dict[str, Any], bytes]:
-        """One request and its answer."""
+    def call(
+        self, header: dict[str, Any], body: bytes = b"", outputs: Sequence[TensorSpec] = ()
+    ) -> tuple[dict[str, Any], list[np.ndarray]]:
+        """One request and its answer, which may bring arrays like *outputs* along, and nothing larger."""
         if os.getpid() != self._owner:  # two processes would read each other's answers
             message = f"{self._engine} runs in a process that belongs to this one's parent"
             raise EdgekitError("EK-RUN", message, "load the model after the fork")
-        requests, answers = self._process.stdin, self._process.stdout
+        if self._failure is not None:
+            raise self._failure
+        requests, answers = self._child.process.stdin, self._child.process.stdout
         assert requests is not None and answers is not None
-        try:
+        with self._whole_or_ended():
             frames.send(requests, header, body)
-            answer, result = frames.receive(answers)
-        except (BrokenPipeError, EOFError, ValueError) as error:
-            raise self._death() from error
-        if "error" in answer:
-            raise from_json(answer["error"])
-        return answer, result
+            answer, arrays = frames.receive_arrays(answers, outputs)
+            error = from_json(answer["error"]) if "error" in answer else None
+        if error is not None:
+            raise error
+        return answer, arrays
 
     def is_current(self, session: RemoteSession) -> bool:
         return self._current is session
 
     @property
     def alive(self) -> bool:
-        return self._process.poll() is None
+        return self._failure is None and self._child.process.poll() is None
 
     def close(self) -> None:
-        """End the process; its log goes too, unless it died on its own."""
+        """End the process; its log goes too, unless it died on its own. Twice is harmless."""
         self._current = None
-        crashed = self._process.poll() not in (None, 0)
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                try:
+        crashed = self._failure is not None or self._child.process.poll() not in (None, 0)
+        for pipe in (self._child.process.stdin, self._child.process.stdout):
+            with contextlib.suppress(OSError):
+                if pipe is not None:
                     pipe.close()
-                except BrokenPipeError:
-                    crashed = True
         try:
-            self._process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+            self._child.wait(_END_S)
+        except BaseException as error:  # it goes on, or Ctrl-C
+            self._child.kill()
+            if not isinstance(error, subprocess.TimeoutExpired):
+                raise
         if not crashed:
             self._log.unlink(missing_ok=True)
 
+    @contextlib.contextmanager
+    def _whole_or_ended(self) -> Iterator[None]:
+        """A request and its answer: after a part of them, the process is of no more use."""
+        try:
+            yield
+        except (BrokenPipeError, EOFError) as error:
+            raise self._fail(self._death()) from error
+        except ValueError as error:
+            raise self._fail(self._nonsense()) from error
+        except BaseException:  # Ctrl-C
+            what = EdgekitError(
+                "EK-RUN", f"{self._engine} was interrupted in the middle of a run", "load the model again"
+            )
+            self._fail(what)
+            raise
+
     def _death(self) -> EdgekitError:
         try:
-            status = self._process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            status = self._process.wait()
+            status = self._child.wait(_END_S)
+        except subprocess.TimeoutExpired:  # it closed its pipes and goes on
+            return self._nonsense()
         return death(self._engine, status, self._log)
+
+    def _nonsense(self) -> EdgekitError:
+        message = f"{self._engine}'s process gave an answer that makes no sense"
+        return EdgekitError("EK-CRASHED", message, "its native code was led astray by this model file", self._log)
+
+    def _fail(self, failure: EdgekitError) -> EdgekitError:
+        self._failure = failure
+        self._child.kill()
+        return failure
 
 
 class RemoteSession:
@@ -133,15 +179,12 @@ class RemoteSession:
         self._owned = owned
 
     def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
-        if not self._server.is_current(self):
-            raise EdgekitError("EK-RUN", "the session is closed")
-        _, body = self._server.call({"do": "run"}, frames.pack(inputs))
-        return frames.unpack(body, self._signature.outputs)
+        self._check()
+        return self._server.call({"do": "run"}, frames.pack(inputs), self._signature.outputs)[1]
 
     def run_marked(self, inputs: Sequence[np.ndarray], times: int) -> None:
         """`run` several times, each between two ``getppid`` system calls, for a counter that watches the process."""
-        if not self._server.is_current(self):
-            raise EdgekitError("EK-RUN", "the session is closed")
+        self._check()
         self._server.call({"do": "run marked", "times": times}, frames.pack(inputs))
 
     def close(self) -> None:
@@ -149,6 +192,10 @@ class RemoteSession:
             self._server.close()
         elif self._server.is_current(self) and self._server.alive:
             self._server.call({"do": "close"})
+
+    def _check(self) -> None:
+        if not self._server.is_current(self):
+            raise EdgekitError("EK-RUN", "the session is closed")
 
 
 def death(engine: str, status: int, log: Path | str | None) -> EdgekitError:

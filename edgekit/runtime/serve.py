@@ -6,19 +6,22 @@ Run as ``python -m edgekit.runtime.serve``. What an engine prints on standard ou
 from __future__ import annotations
 
 import os
+import traceback
 from typing import Any
 
 import numpy as np
 
 from edgekit.errors import EdgekitError
 from edgekit.runtime import frames
+from edgekit.runtime.confinement import confine, confine_addresses
 from edgekit.runtime.engines import Session, open_session
-from edgekit.runtime.signals import leave_to_parent
+from edgekit.runtime.engines import engine as find_engine
+from edgekit.runtime.engines.base import failure
 from edgekit.tensors import Signature
 
 
 def main() -> None:
-    leave_to_parent()  # which then closes the pipe
+    confine()
     requests, answers = frames.take_over_pipes()
     server = _Server()
     while True:
@@ -30,13 +33,21 @@ def main() -> None:
             answer, result = server.perform(header, body)
         except EdgekitError as error:
             answer, result = {"error": error.to_json()}, b""
+        except Exception as error:  # an engine may raise anything at a file that was made for it to
+            traceback.print_exc()
+            answer, result = {"error": failure(server.engine, "take the model file", error).to_json()}, b""
         frames.send(answers, answer, result)
 
 
 class _Server:
-    """At most one open session."""
+    """At most one open session.
+
+    Attributes:
+        engine: Name of the one that was asked for last.
+    """
 
     def __init__(self) -> None:
+        self.engine = "the engine"
         self._session: Session | None = None
         self._signature: Signature | None = None
 
@@ -53,9 +64,12 @@ class _Server:
             self._session = None
         if header["do"] == "close":
             return {}, b""
+        self.engine = header["engine"]
+        if find_engine(self.engine).accelerator == "cpu":
+            confine_addresses()
         self._signature = Signature.from_json(header["signature"])
         self._session = open_session(
-            header["engine"], body, header["format"], self._signature, header["threads"], header["method"]
+            self.engine, body, header["format"], self._signature, header["threads"], header["method"]
         )
         return {"threads": self._session.threads}, b""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
@@ -14,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from edgekit import npz
+from edgekit import documents, npz
 from edgekit.errors import EdgekitError, UsageError, from_json
-from edgekit.runtime import environments
+from edgekit.runtime import children, environments
 from edgekit.runtime.engines import engine as find_engine
 from edgekit.runtime.engines import open_session
 from edgekit.runtime.engines.base import Session
@@ -147,12 +146,12 @@ def _run_elsewhere(job: dict[str, Any]) -> dict[str, Any]:
         request.write_text(json.dumps(job), encoding="utf-8")
         command = environments.command(engine, "edgekit.runtime.trial", str(request), str(answer))
         with log.open("wb") as stream:
-            status = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, check=False)
+            status = children.run(command, stdout=stream, stderr=stream)
         if status.returncode != 0:
             last = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
             error = death(engine, status.returncode, None)
             raise EdgekitError(error.code, error.message, *last) if last else error
-        result: dict[str, Any] = json.loads(answer.read_text(encoding="utf-8"))
+        result: dict[str, Any] = documents.parse(answer.read_bytes())
     if "error" in result:
         raise from_json(result["error"])
     return result

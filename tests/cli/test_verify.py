@@ -13,7 +13,7 @@ from small_models import SmallModels
 
 from edgekit.bundle import Bundle, Required, sha256, write_bundle
 from edgekit.cli.main import run
-from edgekit.runtime import environments
+from edgekit.runtime import children
 from edgekit.runtime.engines import executorch
 from edgekit.runtime.machine import read_machine
 from edgekit.runtime.verification import verify
@@ -122,7 +122,7 @@ def test_an_engine_that_crashes_is_one_failed_row(
 ) -> None:
     """The child is made to die while it loads the int8 file, as native code does."""
     monkeypatch.setattr(executorch.ExecuTorch, "version", lambda self: None)
-    real = environments.command_here("edgekit.runtime.serve")
+    real = children.module("edgekit.runtime.serve")
     with Bundle.open(small_bundle) as opened:
         # The first tflite variant runs in a second process, which the verification starts after the crash.
         entries = opened.manifest.variants
@@ -132,9 +132,9 @@ def test_an_engine_that_crashes_is_one_failed_row(
             "import os\nfrom edgekit.runtime import serve\nreal = serve.open_session\n"
             f"serve.open_session = lambda n, d, *r: os.abort() if len(d) == {size} else real(n, d, *r)\nserve.main()\n"
         )
-        boot = real[2].replace("name = sys.argv[2]", f"exec({trap!r})\nsys.exit()\nname = sys.argv[2]")
-        command = [*real[:2], boot, *real[3:]]
-        monkeypatch.setattr(environments, "command_here", lambda *_: command)
+        boot = real[3].replace("name = sys.argv[2]", f"exec({trap!r})\nsys.exit()\nname = sys.argv[2]")
+        command = [*real[:3], boot, *real[4:]]
+        monkeypatch.setattr(children, "module", lambda *_: command)
         rows = verify(opened, machine=read_machine(), threads=1)
     status = {row.variant: (row.status, row.reason) for row in rows if row.status != "not run"}
     assert status["fp32.tflite"] == ("passed", "")

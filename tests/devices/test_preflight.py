@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
@@ -135,8 +136,42 @@ def test_another_board_than_the_targets_is_a_warning(manifest: Manifest) -> None
 
 
 @pytest.mark.parametrize(
-    "changed", [{"disk": ""}, {"page_bytes": "x"}, {"apps": "a|b"}, {"elf_class": "", "python": ""}]
+    "changed", [{"home": ""}, {"home": "pi"}, {"home": "/a\x1b[2J"}, {"kernel_architecture": "\x1b"}]
 )
 def test_an_unreadable_description_is_an_error_of_the_device(changed: dict[str, str]) -> None:
     with pytest.raises(DeviceError, match="unreadable"):
         facts(**changed)
+
+
+@pytest.mark.parametrize(
+    ("section", "text", "field", "value"),
+    [
+        ("disk", "", "free_disk_bytes", None),
+        ("disk", "1 2 " + "9" * 5000 + " 5%", "free_disk_bytes", None),
+        ("disk", "%" * 100_000, "free_disk_bytes", None),
+        ("python", "", "python_path", None),
+        ("python", "3.11.2|8||relative/python\n3.12.1|8||/usr/bin/python3.12", "python_path", "/usr/bin/python3.12"),
+        ("python", "x|y\n3.11.2|8||/usr/bin/python3.11", "python_path", "/usr/bin/python3.11"),
+        ("python", "3.11.2|8|1.\x1b[2J|/usr/bin/python3.11", "numpy", None),
+        ("system", "Linux\x1b]0;owned\x07", "system", ""),
+        ("page_bytes", "x", "machine.page_bytes", 4096),
+        ("page_bytes", "9" * 5000, "machine.page_bytes", 4096),
+        ("glibc", "glibc" * 20_000, "machine.glibc", None),
+        ("meminfo", "MemTotal: " + "9" * 5000 + " kB", "machine.memory_bytes", None),
+        ("cpuinfo", "processor\t: " + "9" * 5000, "machine.cores", 1),
+        ("cpuinfo", "CPU implementer : 0x41\nCPU part : 0xzz", "machine.cpu", "0xzz"),
+        ("model", "Pi\x1b[2J\u202e", "machine.board", "Pi\\x1b[2J\\u202e"),
+    ],
+)
+def test_a_fact_that_cannot_be_is_unknown_and_the_rest_is_kept(
+    section: str, text: str, field: str, value: object
+) -> None:
+    found = facts(**{section: text})
+    assert attrgetter(field)(found) == value
+    assert found.home == "/home/pi" and found.inventory.apps["digits"].current == "two"
+
+
+def test_an_app_that_cannot_be_is_left_out() -> None:
+    odd = "a|b\n../x|1|2|3\ndigits|two|one|one two\ndigits|x|y|z\n" + "|" * 100_000
+    apps = facts(apps=odd).inventory.apps
+    assert {name: app.current for name, app in apps.items()} == {"digits": "two"}

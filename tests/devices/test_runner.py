@@ -48,10 +48,10 @@ class Here:
     def put(self, file: str, data: bytes) -> None:
         Path(file).write_bytes(data)
 
-    def fetch(self, file: str) -> bytes:
+    def fetch(self, file: str, most_bytes: int) -> bytes:
         return Path(file).read_bytes()
 
-    def execute(self, arguments: Sequence[str], timeout_s: float) -> Answer:
+    def execute(self, arguments: Sequence[str], timeout_s: float, most_bytes: int = 1 << 20) -> Answer:
         command = [str(self._program), *arguments]
         environment = {"PATH": os.defpath}
         done = subprocess.run(command, env=environment, capture_output=True, timeout=timeout_s, check=False)

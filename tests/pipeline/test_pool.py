@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -124,3 +125,25 @@ Pool(1).run(Task("tasks:wait", {{"path": {str(marker)!r}}}, "plain", Path({str(t
     while Path(f"/proc/{worker}").exists() and "Z" not in Path(f"/proc/{worker}/stat").read_text().split(")")[1][:3]:
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def test_a_build_that_is_nice_has_nice_workers(tmp_path: Path) -> None:
+    """The processor is shared out between sessions first: in one of its own, a worker would take as much as any other
+    program, however nice the build is. The terminal's Ctrl-C goes to a group of processes, and it has one of its own.
+    """
+    program = f"""
+import json
+from pathlib import Path
+import tasks
+from edgekit.pipeline.pool import Pool, Task
+with Pool(1) as pool:
+    worker = pool.run(Task("tasks:standing", {{}}, "plain", Path({str(tmp_path / "log")!r})), lambda event: None)
+print(json.dumps([tasks.standing(), worker]))
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(SUPPORT), os.environ.get("PYTHONPATH", "")])}
+    command = ["nice", "-n", "7", sys.executable, "-c", program]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, start_new_session=True)
+    host, worker = json.loads(done.stdout)
+    assert host["nice"] == worker["nice"] == os.nice(0) + 7
+    assert (worker["session"], worker["autogroup"]) == (host["session"], host["autogroup"])
+    assert worker["group"] != host["group"]

@@ -46,7 +46,7 @@ def home(real_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    with Server.start("litert", environments.command_here("edgekit.runtime.serve")) as server:
+    with Server.start("litert") as server:
         yield server
 
 
@@ -185,7 +185,7 @@ def test_one_process_opens_one_file_after_another(server: Server, small_models: 
 @pytest.mark.parametrize(("sent", "word"), [(signal.SIGSEGV, "SIGSEGV"), (signal.SIGKILL, "SIGKILL")])
 def test_a_death_by_signal_is_named(server: Server, small_models: SmallModels, sent: signal.Signals, word: str) -> None:
     session = server.open(small_models.files["image.tflite"], "tflite", IMAGE, 1)
-    server._process.send_signal(sent)
+    server._child.process.send_signal(sent)
     with pytest.raises(EdgekitError, match=word) as caught:
         for _ in range(1000):
             session.run([small_models.images[:1]])

@@ -18,7 +18,6 @@ from small_models import IMAGE, LABELS, PAIR, SmallModels
 import edgekit
 from edgekit.bundle import Bundle
 from edgekit.errors import BundleError, EdgekitError, UsageError
-from edgekit.runtime import environments
 from edgekit.runtime.engines import litert, open_session
 from edgekit.runtime.model import Model, load
 from edgekit.runtime.remote import Server
@@ -134,7 +133,7 @@ with load(sys.argv[1], variant=sys.argv[2], threads=2) as model:
 
 
 def test_a_child_does_not_talk_to_its_parents_engine_process(small_models: SmallModels) -> None:
-    with Server.start("litert", environments.command_here("edgekit.runtime.serve")) as server:
+    with Server.start("litert") as server:
         session = server.open(small_models.files["image.tflite"], "tflite", IMAGE, 1)
         server._owner += 1  # as it is after a fork
         with pytest.raises(EdgekitError, match="belongs to this one's parent"):

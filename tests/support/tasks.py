@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from edgekit.errors import UsageError
@@ -18,6 +19,17 @@ def echo(**arguments: Any) -> dict[str, Any]:
     os.system("echo chatter from C")
     emit(kind="step", step="echoing", done=1, total=1)
     return {"arguments": arguments, "pid": os.getpid(), "backend": os.environ.get("KERAS_BACKEND")}
+
+
+def standing() -> dict[str, Any]:
+    """How the system ranks this process."""
+    autogroup = Path("/proc/self/autogroup")
+    return {
+        "nice": os.nice(0),
+        "session": os.getsid(0),
+        "group": os.getpgrp(),
+        "autogroup": autogroup.read_text() if autogroup.exists() else "",
+    }
 
 
 def refuse() -> None:

@@ -8,16 +8,21 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import subprocess
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from edgekit.devices import pipes
 from edgekit.errors import DeviceError
+from edgekit.runtime import children
 
 #: Between two looks whether the phone is still there.
 _WATCH_S = 10.0
+#: For a program that has closed its output to end, at least.
+_END_S = 1.0
+#: What a call may write, unless its caller waits for more; and what is kept of what it says of its troubles.
+MOST_BYTES, _MOST_ERROR_BYTES = 1 << 20, 1 << 16
 
 
 class Late(Exception):
@@ -51,7 +56,7 @@ def program() -> str:
         DeviceError: ``EK-CONNECT``: there is none.
     """
     given = os.environ.get("EDGEKIT_ADB")
-    found = shutil.which(given or "adb")
+    found = children.which(given or "adb")
     if found is not None:
         return found
     if given:
@@ -60,35 +65,46 @@ def program() -> str:
     raise DeviceError("EK-CONNECT", "adb is not installed on this machine", hint)
 
 
-def call(arguments: Sequence[str], *, timeout_s: float, watch: Callable[[], None] | None = None) -> Call:
+def call(
+    arguments: Sequence[str],
+    *,
+    timeout_s: float,
+    most_bytes: int = MOST_BYTES,
+    watch: Callable[[], None] | None = None,
+) -> Call:
     """Run ``adb`` with *arguments* to its end.
 
     Args:
+        most_bytes: What it may write.
         watch: Called every ten seconds; what it raises ends the call.
 
     Raises:
         Late: It took longer than *timeout_s*.
-        DeviceError: ``EK-CONNECT``: there is no adb.
+        DeviceError: ``EK-CONNECT``: there is no adb, or it writes more.
     """
     deadline = time.monotonic() + timeout_s
     pipe = subprocess.PIPE
     # A session of its own: Ctrl-C is for edgekit, which ends the call, upon which the phone ends what it started.
-    process = subprocess.Popen(
-        [program(), *arguments], stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, start_new_session=True
+    process: subprocess.Popen[bytes] = children.start(
+        [program(), *arguments], stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, bufsize=0, start_new_session=True
     )
+    taken = pipes.Collector(process, most_bytes, _MOST_ERROR_BYTES)
     try:
-        while True:
-            left_s = deadline - time.monotonic()
-            try:
-                output, errors = process.communicate(timeout=max(0.0, min(left_s, _WATCH_S)))
-            except subprocess.TimeoutExpired:
-                if time.monotonic() >= deadline:
-                    raise Late from None
-                if watch is not None:
-                    watch()
-                continue
-            return Call(process.returncode, output, errors.decode(errors="replace"))
+        while not taken.take(max(0.0, min(deadline - time.monotonic(), _WATCH_S))):
+            if time.monotonic() >= deadline:
+                raise Late
+            if watch is not None:
+                watch()
+        try:
+            status = process.wait(max(_END_S, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            raise Late from None
+        return Call(status, bytes(taken.output), taken.errors.decode(errors="replace"))
+    except pipes.Flood:
+        message = f"adb wrote without end where {most_bytes / 1e6:.1f} MB at most were due"
+        raise DeviceError("EK-CONNECT", message, "is that phone yours, and in order?") from None
     finally:
+        taken.close()
         process.kill()
         process.wait()
         for stream in (process.stdout, process.stderr):

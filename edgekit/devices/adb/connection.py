@@ -34,6 +34,8 @@ _BYTES_PER_S, _SEND_S = 500_000, 60.0
 
 _FROZEN_HINT = "wake and unlock it, or unplug it and plug it in again"
 _BROKEN_HINT = "check its cable or network, then do the same again: nothing has to be cleaned up"
+#: Of the mark that ends an answer, and the line end behind it.
+_MOST_MARK_BYTES = 32
 #: Exit code of a check that finds another hash.
 _DAMAGED = 65
 _FULL = ("No space left on device", "Disk quota exceeded")
@@ -81,12 +83,21 @@ class Connection:
             raise failure(self.device, answer)
         return answer.output
 
-    def run(self, arguments: Sequence[str], *, folder: str, timeout_s: float, report: Callable[[str], None]) -> Answer:
+    def run(
+        self,
+        arguments: Sequence[str],
+        *,
+        folder: str,
+        timeout_s: float,
+        report: Callable[[str], None],
+        most_bytes: int = client.MOST_BYTES,
+    ) -> Answer:
         """Run a program that may take long, which goes on there while the connection is lost for a moment.
 
         Args:
             folder: There, for its files; its home as well.
             report: Called with one line when the connection is lost.
+            most_bytes: What the program may write.
 
         Raises:
             DeviceError: ``EK-CONNECT``: the connection broke and did not come back, or the phone gave no answer;
@@ -97,7 +108,8 @@ class Connection:
         try:
             while True:
                 try:
-                    status, output, errors = self._shell(command, deadline - time.monotonic(), sign=job.show(name))
+                    left_s = deadline - time.monotonic()
+                    status, output, errors = self._shell(command, left_s, sign=job.show(name), most_bytes=most_bytes)
                     return Answer(status, output.decode(errors="replace"), errors)
                 except _Lost:
                     report(f"the connection to {self.device} broke: waiting for it, what runs there goes on")
@@ -146,18 +158,20 @@ class Connection:
             f"sync; rm -rf {shlex.quote(target)} && mv {shlex.quote(part)} {shlex.quote(target)}", timeout_s=limit_s
         )
 
-    def fetch(self, file: str) -> bytes:
-        """The contents of *file*.
+    def fetch(self, file: str, most_bytes: int) -> bytes:
+        """The contents of *file*, which may not have more than *most_bytes*.
 
         Raises:
             DeviceError: ``EK-DEVICE``: it cannot be read; ``EK-CONNECT``: the connection broke.
         """
-        status, output, errors = self._shell(f"cat {shlex.quote(file)}", _FETCH_S, sign=":")
+        status, output, errors = self._shell(f"cat {shlex.quote(file)}", _FETCH_S, sign=":", most_bytes=most_bytes)
         if status != 0:
             raise failure(self.device, Answer(status, "", errors))
         return output
 
-    def _shell(self, command: str, timeout_s: float, *, sign: str = "") -> tuple[int, bytes, tuple[str, ...]]:
+    def _shell(
+        self, command: str, timeout_s: float, *, sign: str = "", most_bytes: int = client.MOST_BYTES
+    ) -> tuple[int, bytes, tuple[str, ...]]:
         """Exit code, output and lines on standard error.
 
         Args:
@@ -166,16 +180,18 @@ class Connection:
         """
         token = secrets.token_hex(8)
         try:
-            done = self._call(["shell", f'{{ {command}\n}}; echo "{token}:$?:"'], timeout_s, sign=sign)
+            words = ["shell", f'{{ {command}\n}}; echo "{token}:$?:"']
+            done = self._call(words, timeout_s, sign=sign, most_bytes=most_bytes + _MOST_MARK_BYTES)
         except client.Late:
             if not sign:
                 raise self._frozen(timeout_s) from None
             reason = f"{self.device}: no result after {timeout_s:.0f} s"
             raise DeviceError("EK-DEVICE", reason, "does it hang?") from None
-        end = re.search(rf"{token}:(\d+):\s*\Z".encode(), done.output)
+        place = done.output.rfind(token.encode())
+        end = re.fullmatch(rb":(\d{1,3}):\s{0,4}", done.output[place + len(token) :]) if place >= 0 else None
         if end is None:
             raise self._broken(done)
-        return int(end[1]), done.output[: end.start()], tuple(done.errors.splitlines())
+        return int(end[1]), done.output[:place], tuple(done.errors.splitlines())
 
     def _push(self, sources: Sequence[str], target: str, size_bytes: int) -> None:
         limit_s = _limit_s(size_bytes)
@@ -203,9 +219,12 @@ class Connection:
         reason = f"{self.device}: {name} arrived damaged"
         return DeviceError("EK-DEVICE", reason, "do it again; another cable or port may help")
 
-    def _call(self, arguments: Sequence[str], timeout_s: float, *, sign: str = "") -> client.Call:
+    def _call(
+        self, arguments: Sequence[str], timeout_s: float, *, sign: str = "", most_bytes: int = client.MOST_BYTES
+    ) -> client.Call:
         watch = (lambda: self._look(sign)) if sign else None
-        return client.call(["-s", self.serial, *arguments], timeout_s=timeout_s, watch=watch)
+        words = ["-s", self.serial, *arguments]
+        return client.call(words, timeout_s=timeout_s, most_bytes=most_bytes, watch=watch)
 
     def _look(self, sign: str) -> None:
         """Raise unless the phone answers: adb itself waits for ever for one that is frozen."""

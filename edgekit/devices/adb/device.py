@@ -161,13 +161,15 @@ class _Host:
     def put(self, file: str, data: bytes) -> None:
         self._store.put(file, data)
 
-    def fetch(self, file: str) -> bytes:
-        return self._connection.fetch(file)
+    def fetch(self, file: str, most_bytes: int) -> bytes:
+        return self._connection.fetch(file, most_bytes)
 
-    def execute(self, arguments: Sequence[str], timeout_s: float) -> Answer:
+    def execute(self, arguments: Sequence[str], timeout_s: float, most_bytes: int) -> Answer:
         # The shell that adb starts has no /bin/sh on some phones, which the script's first line would ask for.
         command = ["sh", self._script, *arguments]
-        return self._connection.run(command, folder=self.workspace(), timeout_s=timeout_s, report=self._report)
+        return self._connection.run(
+            command, folder=self.workspace(), timeout_s=timeout_s, report=self._report, most_bytes=most_bytes
+        )
 
     def look(self) -> BoardState | None:
         text = self._connection.ask(phone.STATE).output

@@ -19,7 +19,9 @@ _PATIENCE_S = 3.0
 #: States that pass by themselves, or may.
 _PASSING = ("offline", "connecting", "authorizing", "unauthorized")
 _LASTING = ("device", "recovery", "rescue", "sideload", "bootloader", "host", "detached", "no permissions", "unknown")
-_LINE = re.compile(rf"(?P<serial>\S.*?)\s+(?P<state>{'|'.join((*_LASTING, *_PASSING))})\b(?P<rest>.*)")
+_STATE = re.compile(rf"\s({'|'.join((*_LASTING, *_PASSING))})\b")
+#: Nobody has more phones on one machine, and none has so long a line.
+_MOST_PHONES, _MOST_CHARACTERS = 200, 500
 
 _CONNECT_HINT = "switch on USB debugging on it (Settings, Developer options), plug it in, and see:  adb devices"
 
@@ -41,11 +43,13 @@ class Listed:
 def read(text: str) -> tuple[Listed, ...]:
     """The phones that ``adb devices -l`` lists in *text*."""
     found = []
-    for line in text.splitlines():
-        match = None if line.startswith(("*", "List of devices")) else _LINE.fullmatch(line.strip())
-        if match is not None:
-            model = re.search(r"\bmodel:(\S+)", match["rest"])
-            found.append(Listed(match["serial"], match["state"], model[1] if model else ""))
+    for line in text.splitlines()[:_MOST_PHONES]:
+        shown = line[:_MOST_CHARACTERS].strip()
+        state = None if line.startswith(("*", "List of devices")) else _STATE.search(shown)
+        serial = shown[: state.start()].rstrip() if state is not None else ""
+        if state is not None and serial and serial.isprintable():
+            model = re.search(r"\bmodel:(\S+)", shown[state.end() :])
+            found.append(Listed(serial, state[1], model[1] if model else ""))
     return tuple(found)
 
 

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from edgekit import display
+from edgekit.devices import described
 from edgekit.errors import DeviceError
 from edgekit.runtime.machine import Cluster, Machine, arm_cores, describe_machine, kilobytes
 from edgekit.runtime.profiler.records import BoardState
@@ -14,7 +16,11 @@ from edgekit.runtime.profiler.records import BoardState
 PLACE = "/data/local/tmp"
 
 #: Android 8: from there on, the shell has all that is needed, and adb tells exit codes.
-_LEAST_SDK = 26
+_LEAST_SDK, _MOST_SDK = 26, 10_000
+#: Sizes that pages have.
+_PAGE_KILOBYTES = (4, 16, 64)
+#: No phone comes near, and what says so is believed in nothing.
+_MOST_CORES, _MOST_KILOHERTZ, _MOST_STATUS, _MOST_NAME_CHARACTERS = 1023, 100_000_000, 6, 200
 _TOOLS = ("cat", "df", "find", "mkdir", "mv", "rm", "sha256sum", "sync", "uname")
 
 #: Reads a file's first line without starting a program: phones have many cores, and some a slow shell. Short names
@@ -86,36 +92,34 @@ class Phone:
     Attributes:
         machine: Without Python and glibc, which phones do not have.
         android: Its version, as in ``14``.
-        sdk: Its API level, as in 34.
-        free_disk_bytes: Where programs go.
+        sdk: Its API level, as in 34; 0 where it does not say.
+        free_disk_bytes: Where programs go; None where it does not say.
     """
 
     machine: Machine
     android: str
     sdk: int
-    free_disk_bytes: int
+    free_disk_bytes: int | None
 
 
 def read_phone(device: str, text: str) -> Phone:
-    """The phone that gave *text* for `FACTS`.
+    """The phone that gave *text* for `FACTS`. What it does not say, or nothing understands, is None or left out.
 
     Args:
         device: What messages call it.
 
     Raises:
-        DeviceError: ``EK-DEVICE``: it is none that edgekit's runner works on, or says nothing that can be understood.
+        DeviceError: ``EK-DEVICE``: it is none that edgekit's runner works on, or does not even say what it is.
     """
-    sections = _sections(text)
-    try:
-        properties = dict(re.findall(r"^\[(.*?)\]: \[(.*)\]$", sections["properties"], re.MULTILINE))
-        kernel = sections["kernel_architecture"]
-        lacking = sections["lacking"].split()
-        page = re.search(r"(\d+) kB", sections["page"])
-        disk = re.search(r"(\d+)\s+(\d+)\s+(\d+)\s+\d+%", sections["disk"])
-        abis = [abi for abi in properties.get("ro.product.cpu.abilist", "").split(",") if abi]
-        sdk = int(properties.get("ro.build.version.sdk") or 0)
-    except (KeyError, ValueError) as error:
-        raise DeviceError("EK-DEVICE", f"{device}: its description of itself is unreadable ({error!r})") from error
+    sections = described.sections(text)
+    kernel = described.word(sections.get("kernel_architecture", ""))
+    if kernel is None:
+        raise DeviceError("EK-DEVICE", f"{device}: its description of itself is unreadable")
+    properties = _properties(sections.get("properties", ""))
+    said = sections.get("lacking", "").split()
+    lacking = [tool for tool in dict.fromkeys(said) if tool in _TOOLS]
+    abis = [abi for abi in properties.get("ro.product.cpu.abilist", "").split(",") if abi]
+    sdk = described.whole(properties.get("ro.build.version.sdk", ""), _MOST_SDK) or 0
     if kernel != "aarch64" or "arm64-v8a" not in (abis or ["arm64-v8a"]):
         found = f"{kernel}, programs: {', '.join(abis) or 'unknown'}"
         reason = f"{device} is no 64-bit Arm phone ({found}), for which edgekit's runner is made"
@@ -126,19 +130,22 @@ def read_phone(device: str, text: str) -> Phone:
         found = f"lacks {', '.join(lacking)}" if lacking else f"has {system}"
         hint = "edgekit's runner needs Android 8 or later; edgekit phone BUNDLE  runs models in its browser"
         raise DeviceError("EK-DEVICE", f"{device} {found}", hint)
+    page_kilobytes = described.whole(sections.get("page", "").rpartition(":")[2].removesuffix("kB"))
+    cpuinfo = sections.get("cpuinfo", "")
     machine = describe_machine(
         kernel_architecture=kernel,
         pointer_bytes=8,
         model=_model(properties),
-        cpuinfo=sections["cpuinfo"],
-        meminfo=sections["meminfo"],
+        cpuinfo=cpuinfo,
+        meminfo=sections.get("meminfo", ""),
         os_release=f"PRETTY_NAME={system}",
         python=None,
         glibc=None,
-        page_bytes=int(page[1]) * 1024 if page else 4096,
+        page_bytes=1024 * page_kilobytes if page_kilobytes in _PAGE_KILOBYTES else 4096,
     )
-    clusters = _clusters(sections["cpuinfo"], _cores(sections.get("cores", "")))
-    return Phone(replace(machine, clusters=clusters), android, sdk, int(disk[3]) * 1024 if disk else 0)
+    clusters = _clusters(cpuinfo, _cores(sections.get("cores", "")))
+    disks = map(described.free_bytes, sections.get("disk", "").split("\n"))
+    return Phone(replace(machine, clusters=clusters), android, sdk, next(filter(None, disks), None))
 
 
 def read_state(text: str, before: str | None = None) -> BoardState:
@@ -148,17 +155,17 @@ def read_state(text: str, before: str | None = None) -> BoardState:
         text: What it gave for `STATE`.
         before: The same for the look before, from which on its load counts.
     """
-    sections = _sections(text)
+    sections = described.sections(text)
     cores = _cores(sections.get("cores", ""))
     status, celsius = read_thermal(sections.get("thermal", ""))
     return BoardState(
-        at_s=_number(sections.get("uptime", "").partition(" ")[0]) or 0.0,
+        at_s=max(0.0, described.decimal(sections.get("uptime", "").partition(" ")[0]) or 0.0),
         frequencies_hz=_known(core.now_hz for core in cores),
         frequency_limit_hz=max((core.limit_hz for core in cores if core.limit_hz), default=None),
         governors=tuple(core.governor for core in cores) if any(core.governor for core in cores) else (),
         temperature_celsius=celsius,
         thermal_status=status,
-        load_per_core=_load(_sections(before or "").get("stat_after", ""), sections.get("stat", "")),
+        load_per_core=_load(described.sections(before or "").get("stat_after", ""), sections.get("stat", "")),
         free_memory_bytes=kilobytes(sections.get("meminfo", "")).get("MemAvailable"),
         power_source=read_power_source(sections.get("battery", "")),
         battery_percent=read_battery_percent(sections.get("battery", "")),
@@ -170,37 +177,43 @@ def read_thermal(text: str) -> tuple[int | None, float | None]:
 
     The service also prints temperatures that it has cached, since its last event: those are old, and left out.
     """
-    status = re.search(r"^\s*Thermal Status:\s*(\d+)", text, re.MULTILINE)
-    found = re.search(r"^\s*Current temperatures from HAL:(.*?)(?:^\S|\Z)", text, re.MULTILINE | re.DOTALL)
+    status = described.whole(described.fields(text).get("Thermal Status", ""), _MOST_STATUS)
     kinds: dict[bool, list[float]] = {True: [], False: []}
-    for each in re.findall(r"Temperature\{([^}]*)\}", found[1] if found else ""):
-        fields = dict(part.strip().partition("=")[::2] for part in each.split(","))
-        celsius = _number(fields.get("mValue", ""))
-        if celsius is None or not 1 <= celsius <= 150:  # a sensor that is off has 0
+    inside = False
+    for line in text.split("\n"):
+        if not inside or (line and not line[0].isspace()):
+            inside = line.strip() == "Current temperatures from HAL:"
             continue
-        if fields.get("mType") == _CPU or _CPU_NAMES.fullmatch(fields.get("mName", "")):
-            kinds[fields.get("mType") == _CPU].append(celsius)
-    values = kinds[True] or kinds[False]
-    return int(status[1]) if status else None, max(values, default=None)
+        for each in line.split("Temperature{")[1:]:
+            values = dict(part.strip().partition("=")[::2] for part in each.partition("}")[0].split(","))
+            celsius = described.decimal(values.get("mValue", ""))
+            if celsius is None or not 1 <= celsius <= 150:  # a sensor that is off has 0
+                continue
+            kind, name = values.get("mType"), values.get("mName", "")[:_MOST_NAME_CHARACTERS]
+            if kind == _CPU or _CPU_NAMES.fullmatch(name):
+                kinds[kind == _CPU].append(celsius)
+    return status, max(kinds[True] or kinds[False], default=None)
 
 
 def read_power_source(text: str) -> str | None:
     """``mains`` or ``battery`` in ``dumpsys battery``; None where it does not say."""
-    powered = re.findall(r"^\s*(?:AC|USB|Wireless|Dock) powered:\s*(true|false)", text, re.MULTILINE)
+    said = described.fields(text)
+    powered = [said[f"{name} powered"] for name in ("AC", "USB", "Wireless", "Dock") if f"{name} powered" in said]
     if "true" in powered:
         return "mains"
-    status = re.search(r"^\s*status:\s*(\d)", text, re.MULTILINE)
-    if powered or (status and status[1] == "3"):  # BatteryManager.BATTERY_STATUS_DISCHARGING
+    status = said.get("status", "")[:1]
+    if "false" in powered or status == "3":  # BatteryManager.BATTERY_STATUS_DISCHARGING
         return "battery"
-    return "mains" if status and status[1] in "25" else None  # charging, full
+    return "mains" if status and status in "25" else None  # charging, full
 
 
 def read_battery_percent(text: str) -> float | None:
     """How full the battery is in ``dumpsys battery``; None where it does not say."""
-    level, scale = (re.search(rf"^\s*{name}:\s*(\d+)", text, re.MULTILINE) for name in ("level", "scale"))
-    if level is None or (scale is not None and int(scale[1]) == 0):
+    said = described.fields(text)
+    level, scale = described.whole(said.get("level", "")), described.whole(said.get("scale", "100"))
+    if level is None or not scale or level > scale:
         return None
-    return 100 * int(level[1]) / (int(scale[1]) if scale else 100)
+    return 100 * level / scale
 
 
 @dataclass(frozen=True)
@@ -212,26 +225,39 @@ class _Core:
     governor: str
 
 
+def _properties(text: str) -> dict[str, str]:
+    """What stands in ``[NAME]: [VALUE]``, of the names that were asked for."""
+    found = {}
+    for line in text.split("\n"):
+        name, colon, value = line.strip().partition("]: [")
+        if colon and value.endswith("]") and name[1:] in _PROPERTIES:
+            found[name[1:]] = display.one_line(value[:-1], _MOST_NAME_CHARACTERS)
+    return found
+
+
 def _cores(text: str) -> list[_Core]:
-    """By number; a frequency that is not known is 0."""
-    found = []
-    for line in text.splitlines():
-        number, *kilohertz, governor = line.split("|")
-        highest, limit, now = (1000 * int(_number(value) or 0) for value in kilohertz)
-        found.append(_Core(int(number), highest, limit, now, governor))
-    return sorted(found, key=lambda core: core.number)
+    """By number; a frequency that is not known is 0. A line that is none of a core's is left out."""
+    found: dict[int, _Core] = {}
+    for line in text.split("\n"):
+        parts = line.split("|")
+        number = described.whole(parts[0], _MOST_CORES)
+        if len(parts) == 5 and number is not None:
+            highest, limit, now = (1000 * (described.whole(value, _MOST_KILOHERTZ) or 0) for value in parts[1:4])
+            found.setdefault(number, _Core(number, highest, limit, now, described.word(parts[4]) or ""))
+    return sorted(found.values(), key=lambda core: core.number)
 
 
 def _clusters(cpuinfo: str, cores: list[_Core]) -> tuple[Cluster, ...]:
     """Cores that are alike, slowest first."""
-    there = [int(number) for number in re.findall(r"^processor\s*:\s*(\d+)", cpuinfo, re.MULTILINE)]
+    lines = (line.partition(":") for line in cpuinfo.split("\n"))
+    there = [described.whole(number, _MOST_CORES) for name, _, number in lines if name.strip() == "processor"]
     kinds = dict(zip(there, arm_cores(cpuinfo), strict=False))
     # A core that is switched off is missing from /proc/cpuinfo: it is of the kind that is as fast.
     by_speed = {core.highest_hz: kinds[core.number] for core in cores if core.number in kinds}
     groups: dict[tuple[int, str], list[int]] = {}
     for core in cores:
         kind = kinds.get(core.number) or by_speed.get(core.highest_hz, "")
-        groups.setdefault((core.highest_hz, kind), []).append(core.number)
+        groups.setdefault((core.highest_hz, display.one_line(kind, _MOST_NAME_CHARACTERS)), []).append(core.number)
     return tuple(
         Cluster(tuple(numbers), kind or None, hertz or None) for (hertz, kind), numbers in sorted(groups.items())
     )
@@ -248,10 +274,11 @@ def _model(properties: Mapping[str, str]) -> str:
 
 def _load(before: str, now: str) -> float | None:
     """Share of the time between two first lines of ``/proc/stat`` in which cores were busy."""
-    looks = [[int(number) for number in re.findall(r"\d+", line)[:8]] for line in (before, now)]
-    if any(len(look) < 5 for look in looks):
+    looks = [[described.whole(number) for number in line.split()[1:9]] for line in (before, now)]
+    if any(len(look) < 5 or None in look for look in looks):
         return None
-    spent = [new - old for old, new in zip(*looks, strict=True)]
+    old, new = ([number or 0 for number in look] for look in looks)
+    spent = [after - earlier for earlier, after in zip(old, new, strict=False)]
     total, idle = sum(spent), sum(spent[3:5])
     return min(max((total - idle) / total, 0.0), 1.0) if total > 0 else None
 
@@ -259,13 +286,3 @@ def _load(before: str, now: str) -> float | None:
 def _known(values: Iterable[int]) -> tuple[int, ...]:
     numbers = tuple(values)
     return numbers if any(numbers) else ()
-
-
-def _number(text: str) -> float | None:
-    found = re.fullmatch(r"\s*(-?\d+(?:\.\d+)?)\s*", text)
-    return float(found[1]) if found else None
-
-
-def _sections(text: str) -> dict[str, str]:
-    parts = re.split(r"^== (\w+)$", text.replace("\r", ""), flags=re.MULTILINE)
-    return {name: body.strip() for name, body in zip(parts[1::2], parts[2::2], strict=True)}

@@ -32,11 +32,11 @@ class Store:
     """Sends what the phone lacks.
 
     Args:
-        free_bytes: Of the phone's disk.
+        free_bytes: Of the phone's disk; None where that is not known.
         report: Called with one line before something large is sent.
     """
 
-    def __init__(self, connection: Connection, free_bytes: int, report: Callable[[str], None]):
+    def __init__(self, connection: Connection, free_bytes: int | None, report: Callable[[str], None]):
         self._connection = connection
         self._free_bytes = free_bytes
         self._report = report
@@ -98,6 +98,8 @@ class Store:
             self._workspace = None
 
     def _check_room(self, needed_bytes: int) -> None:
+        if self._free_bytes is None:
+            return
         if self._free_bytes < needed_bytes + _SPARE_BYTES:
             free, needed = self._free_bytes / 1e6, (needed_bytes + _SPARE_BYTES) / 1e6
             reason = f"{self._connection.device} has {free:.0f} MB of disk free, {needed:.0f} MB are needed"

@@ -12,7 +12,6 @@ import gzip
 import hashlib
 import io
 import os
-import shutil
 import subprocess
 import tarfile
 import tempfile
@@ -29,6 +28,7 @@ from pathlib import Path
 from edgekit.bundle import write_error
 from edgekit.errors import EdgekitError, UsageError
 from edgekit.private import private_folder
+from edgekit.runtime import children
 from edgekit.runtime.environments import home
 from edgekit.schema import conform
 
@@ -182,17 +182,14 @@ def registry() -> str:
 
 
 def _npm_setting() -> str | None:
-    npm = shutil.which("npm")
+    npm = children.which("npm")
     if npm is None:
         return None
     try:
-        answer = subprocess.run(
+        answer = children.run(
             [npm, "config", "get", "registry"],
-            stdin=subprocess.DEVNULL,
             capture_output=True,
-            text=True,
             timeout=20,
-            check=False,
             cwd=Path(npm).parent,  # settings of the project that somebody happens to be in do not count
         )
     except (OSError, subprocess.TimeoutExpired):

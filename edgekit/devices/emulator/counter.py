@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 import struct
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from edgekit.bundle import replacing, sha256
 from edgekit.devices.emulator.qemu import Qemu
 from edgekit.errors import DeviceError
 from edgekit.private import is_sealed, private_folder, seal
+from edgekit.runtime import children
 from edgekit.runtime.environments import home
 from edgekit.runtime.remote import RemoteSession
 
@@ -89,17 +88,11 @@ def count(session: RemoteSession, sample: Sequence[np.ndarray], marks: Path) -> 
 def _compile(interface: int, library: Path) -> None:
     options = ["-std=c11", "-D_GNU_SOURCE", f"-DPLUGIN_VERSION={interface}", "-O2"]
     command = [_compiler() or "cc", *options, "-shared", "-fPIC", "-fvisibility=hidden"]
-    result = subprocess.run(
-        [*command, "-o", str(library), str(_SOURCE)],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    result = children.run([*command, "-o", str(library), str(_SOURCE)], capture_output=True)
     if result.returncode != 0:
         reason = next(iter(result.stderr.strip().splitlines()), f"exit code {result.returncode}")
         raise DeviceError("EK-DEVICE", f"cannot build qemu's plugin: {reason}", "does your compiler work?")
 
 
 def _compiler() -> str | None:
-    return shutil.which("cc") or shutil.which("gcc")
+    return children.which("cc") or children.which("gcc")

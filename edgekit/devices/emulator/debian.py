@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import os
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
@@ -19,7 +17,7 @@ from typing import IO
 
 from edgekit.errors import DeviceError
 from edgekit.private import private_folder, seal
-from edgekit.runtime import environments
+from edgekit.runtime import children, environments
 
 #: Raspberry Pi OS 12 is this release: Python 3.11, glibc 2.36.
 SUITE = "bookworm"
@@ -37,7 +35,7 @@ _MERGED = ("bin", "lib", "sbin")
 
 def missing_tools() -> tuple[str, ...]:
     """Debian packages to install before `unpack` works here; empty when all is there."""
-    missing = [package for tool, package in _TOOLS.items() if shutil.which(tool) is None]
+    missing = [package for tool, package in _TOOLS.items() if children.which(tool) is None]
     if not _KEYRING.is_file():
         missing.append("debian-archive-keyring")
     return tuple(dict.fromkeys(missing))
@@ -78,7 +76,7 @@ def unpack(
     report(f"fetching Debian packages for {architecture}: {' '.join(packages)}")
     with (cache / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # apt refuses where another one runs; this waits
-        environment = {**os.environ, "APT_CONFIG": str(_configure(cache, name, suite)), "LC_ALL": "C.UTF-8"}
+        environment = children.environment(APT_CONFIG=str(_configure(cache, name, suite)), LC_ALL="C.UTF-8")
         _update(environment)
         files = _download(packages, cache / "archives", environment)
     private_folder(into.parent)
@@ -177,9 +175,8 @@ def _call(
     stdout: int | IO[bytes] = subprocess.PIPE,
 ) -> str:
     """What the command prints, unless that goes to *stdout*."""
-    result = subprocess.run(
-        arguments, env=environment, stdin=stdin, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False
-    )
+    given = {} if environment is None else {"env": environment}
+    result = children.run(arguments, stdin=stdin, stdout=stdout, stderr=subprocess.PIPE, **given)
     if result.returncode != 0:
         lines = result.stderr.splitlines()
         reason = next((line for line in lines if line.startswith("E:")), lines[0] if lines else "no reason given")

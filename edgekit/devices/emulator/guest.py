@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from edgekit.devices.emulator import board, debian, qemu
 from edgekit.devices.payload import Part
 from edgekit.errors import DeviceError
 from edgekit.private import is_sealed, private_folder, seal, unseal
+from edgekit.runtime import children
 from edgekit.runtime.environments import home
 from edgekit.runtime.machine import Machine, describe_machine
 from edgekit.target import Target, load_target
@@ -128,7 +128,7 @@ class Guest:
         given = [f"{name}={value}" for name, value in {**self._variables, **variables}.items()]
         name = f"/{self._program.relative_to(self._program.parents[2])}"
         shown = ["-L", str(self._root), "-0", name, str(self._program)]
-        return ["env", "-i", *given, *emulator, *shown, "-s", *arguments]
+        return ["env", "-i", *given, *emulator, *shown, "-s", *children.ANYWHERE, *arguments]
 
 
 def engines(system: System) -> dict[str, str]:
@@ -203,7 +203,7 @@ def _prove(system: System, parts: Sequence[Part]) -> dict[str, str]:
         emulator = [qemu.require(system.architecture).program, "-cpu", board.core_of(target).name]
         writing = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(_compiled())}
         command = guest.command(emulator, "-c", _PROOF, *system.engines.values(), **writing)
-        result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        result = children.run(command, capture_output=True)
     found: dict[str, str] = json.loads(result.stdout.splitlines()[-1]) if result.returncode == 0 else {}
     lacking = [name for name in system.engines if name not in found]
     if lacking:
@@ -245,7 +245,7 @@ def _unpack(part: Part, place: Path) -> None:
         fresh = Path(folder, "part")
         fresh.mkdir()
         command = ["tar", "--extract", "--gzip", f"--file={part.archive}", "--directory", str(fresh)]
-        result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        result = children.run(command, capture_output=True)
         if result.returncode != 0:
             reason = (result.stderr.strip().splitlines() or ["no reason given"])[0]
             raise DeviceError("EK-DEVICE", f"cannot unpack {part.name}: {reason[:300]}", "is the disk full?")

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
 from dataclasses import dataclass
 
 from edgekit.errors import DeviceError
+from edgekit.runtime import children
 
 #: The first with every core of our boards (Cortex-A76).
 MINIMUM = (7, 0)
@@ -40,7 +39,7 @@ class Qemu:
 def installed(architecture: str) -> Qemu | None:
     """The qemu for guests of *architecture*, the one with plugins if there are two; None when there is none."""
     guest = _GUESTS[architecture]
-    programs = [shutil.which(name) for name in (f"qemu-{guest}", f"qemu-{guest}-static")]
+    programs = [children.which(name) for name in (f"qemu-{guest}", f"qemu-{guest}-static")]
     found = [_examine(program) for program in programs if program]
     return next((qemu for qemu in found if qemu.plugins), found[0] if found else None)
 
@@ -67,5 +66,5 @@ def _examine(program: str) -> Qemu:
 
 
 def _output(*command: str) -> str:
-    result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, check=False)
+    result = children.run(command, capture_output=True, timeout=30)
     return result.stdout

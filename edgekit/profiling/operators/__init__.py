@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 
+from edgekit import display
 from edgekit.errors import UsageError
 from edgekit.profiling.operators import etdump, litert
 from edgekit.profiling.operators.steps import DELEGATE_OVERHEAD, OVERHEAD
@@ -11,6 +14,7 @@ from edgekit.runtime.profiler.records import Operator, Operators, Trace
 
 __all__ = ["decode", "headline"]
 
+_MOST_CHARACTERS = 500
 _DECODERS = {"etdump": etdump.decode, "litert": litert.decode}
 
 #: Share of the whole's time that may be unresolved before a share says nothing.
@@ -26,9 +30,27 @@ def decode(trace: Trace) -> Operators:
             ``EK-UNSUPPORTED``: the model branches or loops on LiteRT, whose record does not tell what runs inside.
     """
     try:
-        return _DECODERS[trace.kind](trace.recorded())
-    except ValueError as error:
+        found = _DECODERS[trace.kind](trace.recorded())
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:  # a device may send anything
         raise UsageError("EK-ARGUMENT", f"the operator trace cannot be read: {error}") from error
+    if not 0 < found.whole_us < math.inf or any(each.time_us < 0 for each in found.operators):
+        raise UsageError("EK-ARGUMENT", "the operator trace cannot be read: inferences that took no time")
+    return replace(found, operators=tuple(map(_shown, found.operators)))
+
+
+def _shown(operator: Operator) -> Operator:
+    """Names are the model's, and those of whoever traced it."""
+
+    def shown(text: str | None) -> str | None:
+        return None if text is None else display.one_line(text, _MOST_CHARACTERS)
+
+    return replace(
+        operator,
+        name=display.one_line(operator.name, _MOST_CHARACTERS),
+        type=display.one_line(operator.type, _MOST_CHARACTERS),
+        source=shown(operator.source),
+        node=shown(operator.node),
+    )
 
 
 def headline(operators: Operators) -> str:

@@ -6,22 +6,25 @@ same package's ``flatc`` turn the file into JSON by the schema next to it, which
 
 from __future__ import annotations
 
-import json
 import re
-import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from edgekit import documents
 from edgekit.errors import EdgekitError
 from edgekit.profiling.operators.steps import DELEGATE_OVERHEAD, Run, Step, tabulate
+from edgekit.runtime import children
 from edgekit.runtime.profiler.records import Operators
 
 _SCHEMA = Path("devtools") / "etdump" / "etdump_schema_flatcc.fbs"
 _FLATC = Path("data") / "bin" / "flatc"
 _FLATC_OPTIONS = ("--json", "--strict-json", "--defaults-json", "--size-prefixed", "--raw-binary")
+
+#: What a trace may come to as JSON, and take to come to it: parts of a flatbuffer may be shared a thousand times over.
+_MOST_TEXT_BYTES, _MOST_VALUES, _MOST_S = 64 << 20, 3_000_000, 30
 
 _WHOLE, _DELEGATE_CALL, _KERNEL = "Method::execute", "DELEGATE_CALL", "native_call_"
 _NUMBERED = re.compile(r" #\d+$")
@@ -55,11 +58,14 @@ def _read(recorded: bytes) -> Mapping[str, Any]:
         path = Path(place) / "trace.etdp"
         path.write_bytes(recorded)
         command = [str(folder / _FLATC), *_FLATC_OPTIONS, "-o", place, str(folder / _SCHEMA), "--", str(path)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = children.run(children.limited(command, file_bytes=_MOST_TEXT_BYTES, cpu_s=_MOST_S), capture_output=True)
         if done.returncode:
             raise ValueError(" ".join((done.stderr or done.stdout).split())[:200])
-        found: Mapping[str, Any] = json.loads(path.with_suffix(".json").read_text(encoding="utf-8", errors="replace"))
-        return found
+        text = path.with_suffix(".json").read_text(encoding="utf-8", errors="replace")
+    found = documents.parse(text, _MOST_VALUES)
+    if not isinstance(found, dict):
+        raise ValueError("it is no trace")
+    return found
 
 
 def _run(events: Sequence[Mapping[str, Any]]) -> Run | None:

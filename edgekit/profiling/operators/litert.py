@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from edgekit import documents
 from edgekit.errors import EdgekitError
 from edgekit.profiling.operators.steps import Run, Step, tabulate
 from edgekit.runtime.engines.litert_profiler import DELEGATED, OPERATOR, RUNTIME, Event, Node
 from edgekit.runtime.profiler.records import Operators
 
 _WHOLE = "Invoke"
+#: In a record: a hundred inferences of a model with thousands of operators.
+_MOST_VALUES = 3_000_000
 
 #: Operators whose time holds that of others.
 _CONTROL = ("WHILE", "IF", "CALL", "STABLEHLO_WHILE", "STABLEHLO_CASE", "STABLEHLO_COMPOSITE")
@@ -38,7 +40,7 @@ def decode(recorded: bytes) -> Operators:
         ValueError: It is no such record.
         EdgekitError: ``EK-UNSUPPORTED``: the model branches or loops.
     """
-    value = json.loads(recorded)
+    value = documents.parse(recorded, _MOST_VALUES)
     nodes = [Node(*row) for row in value["nodes"]]
     runs = [[Event(*row) for row in events] for events in value["runs"]]
     kept = _kept(runs[0], nodes) if runs else {}

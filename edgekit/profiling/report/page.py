@@ -10,6 +10,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from edgekit import display
 from edgekit.profiling.advice import Advice, advise
 from edgekit.profiling.report import figures, machines, words
 from edgekit.profiling.report.figures import Figure, Table
@@ -64,7 +65,9 @@ def html(profile: Profile) -> str:
 
 def _tie(value: object) -> object:
     """A figure and its unit on one line. Markup stays as it is."""
-    return _UNIT.sub("\\1\N{NO-BREAK SPACE}\\2", value) if type(value) is str else value
+    if type(value) is not str:
+        return value
+    return _UNIT.sub("\\1\N{NO-BREAK SPACE}\\2", display.lines(value.split("\n")))
 
 
 def _content(profile: Profile) -> dict[str, Any]:

@@ -36,8 +36,7 @@ class TFLiteRuntime:
         if environments.is_needed(self.name):
             from edgekit.runtime.remote import Server
 
-            server = Server.start(self.name, environments.command(self.name, "edgekit.runtime.serve"))
-            return server.open(data, "tflite", signature, threads, method, owned=True)
+            return Server.start(self.name).open(data, "tflite", signature, threads, method, owned=True)
         from tflite_runtime.interpreter import Interpreter
 
         return InterpreterSession(self.name, Interpreter, data, signature, threads, method)

@@ -7,13 +7,12 @@ under `edgekit.runtime.environments.home` unless ``TORCHINDUCTOR_CACHE_DIR`` nam
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable
 from typing import Any
 
 from edgekit.errors import EdgekitError
 from edgekit.private import private_folder
-from edgekit.runtime import environments
+from edgekit.runtime import children, environments
 from edgekit.runtime.engines.base import Platform, Session, failure, only_forward, package_version
 from edgekit.runtime.engines.torch_eager import load_program
 from edgekit.runtime.engines.torch_session import TorchSession
@@ -35,7 +34,7 @@ class TorchCompile:
 
     def why_missing(self) -> str:
         compiler = os.environ.get("CXX", "g++")
-        return "" if shutil.which(compiler) else f"there is no C++ compiler ({compiler})"
+        return "" if children.which(compiler) else f"there is no C++ compiler ({compiler})"
 
     def import_library(self) -> None:
         import torch._inductor  # noqa: F401

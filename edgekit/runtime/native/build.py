@@ -8,7 +8,6 @@ from __future__ import annotations
 import fcntl
 import os
 import platform
-import subprocess
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +16,7 @@ from pathlib import Path
 
 from edgekit.errors import EdgekitError
 from edgekit.private import is_sealed, private_folder, seal
-from edgekit.runtime import native
+from edgekit.runtime import children, native
 from edgekit.runtime.native import compilers
 from edgekit.runtime.native.compilers import Compiler
 
@@ -157,7 +156,7 @@ def _linking(sanitize: bool) -> list[str]:
 
 def _call(command: Sequence[str]) -> None:
     try:
-        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        result = children.run(command, capture_output=True)
     except OSError as error:
         raise EdgekitError("EK-ENGINE", f"the C++ compiler did not start: {error}") from error
     if result.returncode != 0:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 import platform
-import shutil
-import subprocess
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+
+from edgekit.runtime import children
 
 #: Processor -> what its compilers are called after. The one in ``$CXX`` comes first on a machine of that processor.
 ARCHITECTURES = {"x86_64": "x86_64-linux-gnu", "aarch64": "aarch64-linux-gnu"}
@@ -41,7 +41,7 @@ class Compiler:
         if not self.own_libraries:
             return None
         command = [*self.command, f"-print-file-name={name}"]
-        found = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+        found = children.run(command, capture_output=True).stdout.strip()
         return Path(found) if found and Path(found).is_file() else None
 
 
@@ -64,7 +64,7 @@ def _of_machine(architecture: str) -> Compiler | None:
     names = [f"{ARCHITECTURES[architecture]}-g++"] if architecture in ARCHITECTURES else []
     if architecture == platform.machine():
         names = [*filter(None, [os.environ.get("CXX")]), "g++", "c++", *names]
-    program = next((found for name in names if (found := shutil.which(name))), None)
+    program = next((found for name in names if (found := children.which(name))), None)
     return None if program is None else Compiler((program,))
 
 

@@ -12,6 +12,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
+from edgekit import display
+from edgekit.runtime import children
 from edgekit.runtime.machine import kilobytes
 from edgekit.runtime.profiler.records import BoardState
 
@@ -25,6 +27,8 @@ _UNDER_VOLTAGE_OCCURRED = 1 << 16
 #: Enough of any file that is read here: of /proc/stat only its first line is wanted.
 _MOST_BYTES = 4096
 _VCGENCMD_TIMEOUT_S = 2.0
+#: The longest name of a governor, and a frequency that no core has.
+_MOST_CHARACTERS, _MOST_KILOHERTZ = 100, 100_000_000
 
 _NO_METER = "this machine has no power meter that edgekit can read (a Raspberry Pi 5 has one)"
 _SILENT_METER = "vcgencmd pmic_read_adc does not answer; it has to be installed, and the user in group video"
@@ -36,15 +40,7 @@ _T = TypeVar("_T")
 def ask_firmware(command: str) -> str | None:
     """What ``vcgencmd COMMAND`` prints on a Raspberry Pi; None where it is missing, or fails."""
     try:
-        done = subprocess.run(
-            ["vcgencmd", command],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_VCGENCMD_TIMEOUT_S,
-            check=False,
-        )
+        done = children.run(["vcgencmd", command], capture_output=True, timeout=_VCGENCMD_TIMEOUT_S)
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout if done.returncode == 0 else None
@@ -97,7 +93,7 @@ class Board:
             at_s=self._clock(),
             frequencies_hz=_known([_hertz(text) for text in _texts(self._frequencies)]),
             frequency_limit_hz=max(filter(None, (_hertz(file.text()) for file in self._limits)), default=None),
-            governors=_known([text.strip() for text in _texts(self._governors)]),
+            governors=_known([display.one_line(text.strip(), _MOST_CHARACTERS) for text in _texts(self._governors)]),
             temperature_celsius=max(filter(None, (_celsius(file.text()) for file in self._temperatures)), default=None),
             throttled=self._throttled(),
             throttle_count=_sum(_whole(file.text()) for file in self._throttle_counts),
@@ -145,7 +141,7 @@ class Board:
     def _ticks(self) -> tuple[int, int, int | None]:
         """Clock ticks of all cores since the start: busy, all, and those of this process and its children."""
         # Time of guests is counted as the user's already; waiting for a disk is idle.
-        ticks = [int(number) for number in re.findall(r"\d+", self._stat.text().partition("\n")[0])[:8]]
+        ticks = [int(number) for number in re.findall(r"\d{1,18}", self._stat.text().partition("\n")[0])[:8]]
         return sum(ticks) - sum(ticks[3:5]), sum(ticks), self._processes.ticks()
 
 
@@ -329,7 +325,7 @@ def _hexadecimal(text: str) -> int | None:
 
 def _hertz(kilohertz: str) -> int:
     """0 when that is no number."""
-    return 1000 * max(0, _whole(kilohertz) or 0)
+    return 1000 * min(max(0, _whole(kilohertz) or 0), _MOST_KILOHERTZ)
 
 
 def _sum(values: Iterable[int | None]) -> int | None:

@@ -10,7 +10,6 @@ import faulthandler
 import gc
 import hashlib
 import os
-import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -22,20 +21,17 @@ import numpy as np
 
 from edgekit.errors import EdgekitError
 from edgekit.runtime import frames, prepare
+from edgekit.runtime.confinement import confine
 from edgekit.runtime.engines import Engine, Session
 from edgekit.runtime.engines import engine as find_engine
 from edgekit.runtime.preprocess import Preprocessing
 from edgekit.runtime.profiler import file_cache, phases, placement
 from edgekit.runtime.profiler.memory import memory_of_this_process, resident_bytes
-from edgekit.runtime.signals import leave_to_parent
 from edgekit.tensors import Signature, TensorSpec
-
-#: From linux/prctl.h.
-_PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
-    _belong_to_parent()
+    confine()
     faulthandler.enable()  # the log then shows where native code crashed
     requests, answers = frames.take_over_pipes()
     measured = _Measured()
@@ -53,19 +49,6 @@ def main() -> None:
             answer, body = {"error": f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"}, b""
         sys.stdout.flush()
         frames.send(answers, answer, body)
-
-
-def _belong_to_parent() -> None:
-    """Leave interruptions to the parent; be the first to go when memory runs out, and not outlive the parent even in
-    native code that never returns."""
-    leave_to_parent()
-    try:
-        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
-        import ctypes
-
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    except (OSError, AttributeError):  # not Linux
-        pass
 
 
 class _Measured:

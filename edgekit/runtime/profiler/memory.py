@@ -18,6 +18,11 @@ def resident_bytes(pid: int | str = "self") -> int | None:
     return int(fields[1]) * os.sysconf("SC_PAGE_SIZE") if len(fields) > 1 else None
 
 
+def address_space_bytes() -> int | None:
+    """Addresses that this process has mapped."""
+    return _read("/proc/self/status").get("VmSize")
+
+
 def available_bytes() -> int | None:
     """What a program could have without swapping."""
     return _read("/proc/meminfo").get("MemAvailable")

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from edgekit import display
 from edgekit.bundle import Bundle, Variant, manifest_bytes, sha256
 from edgekit.errors import UsageError
 from edgekit.runtime.machine import Machine
@@ -28,6 +29,22 @@ Status = Literal["measured", "failed", "not run"]
 MEASURED: Status = "measured"
 FAILED: Status = "failed"
 NOT_RUN: Status = "not run"
+
+
+#: Of one process, and of what an engine recorded: several times what the longest session leaves.
+_MOST_SAMPLES, _MOST_TRACE_BYTES = 8_000_000, 64 << 20
+
+
+def _inflated(data: str, most_bytes: int) -> bytes:
+    """What was deflated and is in *data* in base64; ValueError when it is damaged, or longer."""
+    inflater = zlib.decompressobj()
+    try:
+        found = inflater.decompress(base64.b64decode(data, validate=True), most_bytes + 1)
+    except zlib.error as error:
+        raise ValueError(f"what was recorded is damaged ({error})") from error
+    if len(found) > most_bytes or not inflater.eof:
+        raise ValueError("what was recorded is not as long as it should be")
+    return found
 
 
 @dataclass(frozen=True)
@@ -48,10 +65,9 @@ class Samples:
         Raises:
             ValueError: What is stored is damaged.
         """
-        try:
-            array = np.frombuffer(zlib.decompress(base64.b64decode(self.data, validate=True)), dtype="<i8")
-        except zlib.error as error:
-            raise ValueError(f"samples are damaged ({error})") from error
+        if not 0 <= self.count <= _MOST_SAMPLES:
+            raise ValueError(f"{self.count:,} samples")
+        array = np.frombuffer(_inflated(self.data, 8 * self.count), dtype="<i8")
         if array.size != self.count:
             raise ValueError(f"{array.size} samples where {self.count} are due")
         return array.astype(np.int64)
@@ -261,10 +277,7 @@ class Trace:
         Raises:
             ValueError: What is stored is damaged.
         """
-        try:
-            return zlib.decompress(base64.b64decode(self.data, validate=True))
-        except zlib.error as error:
-            raise ValueError(f"the trace is damaged ({error})") from error
+        return _inflated(self.data, _MOST_TRACE_BYTES)
 
 
 @dataclass(frozen=True)
@@ -558,7 +571,7 @@ class Profile:
             version = value.get("schema_version")
             raise UsageError("EK-ARGUMENT", f"the profile has schema version {version!r}", "update edgekit to read it")
         try:
-            profile: Profile = conform(cls, value)
+            profile: Profile = conform(cls, display.values(value))
         except ValueError as error:
             raise UsageError("EK-ARGUMENT", f"the profile does not fit the schema: {error}") from error
         return profile

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
 import signal
@@ -10,10 +9,16 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
-from edgekit.runtime import environments, frames
+import numpy as np
+
+from edgekit import display
+from edgekit.runtime import children, environments, frames
+from edgekit.runtime.children import Child
 from edgekit.runtime.profiler import memory
+from edgekit.runtime.profiler.records import Memory
+from edgekit.schema import conform
 
 #: How often a process that is at work is looked at.
 _LOOK_S = 0.05
@@ -21,6 +26,24 @@ _LOOK_S = 0.05
 _LOG_LINES, _LOG_CHARACTERS = 20, 4000
 
 _MODULE = "edgekit.runtime.profiler.child"
+
+#: What stands in the answer to each request. A process whose native code was led astray may answer anything.
+_ANSWERS: dict[str, dict[str, Any]] = {
+    "start": {},
+    "import": {"import_ms": float},
+    "load": {"load_ms": float, "load_cache": Literal["cold", "warm"] | None, "threads": int},
+    "first": {"first_ms": float, "outputs_sha256": str},
+    "warm_up": {"warm_up_calls": int, "warm_up_s": float, "settled": bool, "typical_ns": int},
+    "turn": {},
+    "spans": {"spans": bool},
+    "preprocess": {},
+    "memory": {"memory": Memory | None},
+    "trace": {"kind": Literal["etdump", "litert"]},
+}
+#: The bytes that come with it are so many at a time: durations, or a text.
+_UNITS = {"warm_up": 8, "turn": 8, "spans": 24, "preprocess": 8, "trace": 1}
+#: Of those: eight million durations, or a trace.
+_MOST_BYTES = 64 << 20
 
 
 class ProcessFailure(Exception):
@@ -80,22 +103,19 @@ class Worker:
             patience_s: How long all its phases may take together, beside the time they are meant to take.
         """
         elsewhere = environments.is_needed(engine)
-        command = environments.command(engine, _MODULE) if elsewhere else environments.command_here(_MODULE)
+        command = environments.command(engine, _MODULE) if elsewhere else children.module(_MODULE)
         self._engine = engine
         self._limit = limit
         self._patience_s = patience_s
         self._log = tempfile.TemporaryFile(prefix="edgekit-profile-")  # noqa: SIM115
-        # A group of its own, so that processes which the engine starts go with it.
         try:
-            self._process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, process_group=0
-            )
+            self._child = Child(command, self._log)
         except OSError as error:  # no memory, or too many processes
             raise ProcessFailure(f"{engine}'s process could not be started ({error.strerror})", None, "") from error
 
     @property
     def resident_bytes(self) -> int:
-        return memory.resident_bytes(self._process.pid) or 0
+        return memory.resident_bytes(self._child.process.pid) or 0
 
     def ask(
         self,
@@ -118,38 +138,37 @@ class Worker:
         Raises:
             ProcessFailure: The engine refused, or the process died, hung or took too much memory.
         """
-        assert self._process.stdin is not None and self._process.stdout is not None
+        requests, answers = self._child.process.stdin, self._child.process.stdout
+        assert requests is not None and answers is not None
         began = time.monotonic()
         allowed_s = expected_s + self._patience_s
         try:
-            frames.send(self._process.stdin, {"do": do, **arguments})
+            frames.send(requests, {"do": do, **arguments})
             self._wait(doing, min(allowed_s, most_s or allowed_s), meanwhile)
-            answer, body = frames.receive(self._process.stdout)
+            answer, body = frames.receive(answers, _MOST_BYTES if _UNITS.get(do) else 0)
+            if "error" not in answer:
+                _check(do, answer, body)
         except (BrokenPipeError, EOFError) as error:
             raise self._death(doing) from error
+        except ValueError as error:
+            raise self._kill(f"{self._engine}'s process gave an answer that makes no sense while {doing}") from error
         self._patience_s -= max(0.0, time.monotonic() - began - expected_s)
         if "error" in answer:
-            raise self._end(answer["error"], None)
+            raise self._end(display.one_line(answer["error"]), None)
         return answer, body
 
     def close(self) -> None:
         """End the process, whatever it does. Twice is harmless."""
-        if self._process.poll() is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-        for pipe in (self._process.stdin, self._process.stdout):
-            with contextlib.suppress(BrokenPipeError):
-                if pipe is not None:
-                    pipe.close()
-        self._process.wait()
+        self._child.kill()
         self._log.close()
 
     def _wait(self, doing: str, most_s: float, meanwhile: Callable[[], object] | None) -> None:
         """Return when there is something to read: an answer, or the end."""
-        assert self._process.stdout is not None
+        process = self._child.process
+        assert process.stdout is not None
         deadline = time.monotonic() + most_s
-        while not select.select([self._process.stdout], [], [], _LOOK_S)[0]:
-            excess = self._limit.excess(self._process.pid)
+        while not select.select([process.stdout], [], [], _LOOK_S)[0]:
+            excess = self._limit.excess(process.pid)
             if excess is not None:
                 raise self._kill(f"{self._engine} {excess} while {doing}")
             if meanwhile is not None:
@@ -158,13 +177,13 @@ class Worker:
                 raise self._kill(f"{self._engine} hung while {doing}: no answer for {most_s:.0f} s")
 
     def _kill(self, reason: str) -> ProcessFailure:
-        os.killpg(self._process.pid, signal.SIGKILL)
+        self._child.kill()
         return self._end(reason, "SIGKILL")
 
     def _death(self, doing: str) -> ProcessFailure:
         """The failure of a process that ended by itself."""
         try:
-            status = self._process.wait(timeout=5)
+            status = self._child.wait(5)
         except subprocess.TimeoutExpired:  # it closed its pipes and goes on
             return self._kill(f"{self._engine} closed its pipes while {doing}")
         if status >= 0:
@@ -181,7 +200,19 @@ class Worker:
     def _tail(self) -> str:
         size = os.fstat(self._log.fileno()).st_size
         text = os.pread(self._log.fileno(), _LOG_CHARACTERS, max(0, size - _LOG_CHARACTERS))
-        return "\n".join(text.decode("utf-8", "replace").splitlines()[-_LOG_LINES:])
+        return display.lines(text.decode("utf-8", "replace").splitlines()[-_LOG_LINES:])
+
+
+def _check(do: str, answer: dict[str, Any], body: bytes) -> None:
+    """ValueError unless it is what is answered to *do*."""
+    kinds = _ANSWERS[do]
+    if answer.keys() != kinds.keys():
+        raise ValueError(f"an answer with {sorted(answer)}")
+    for name, kind in kinds.items():
+        conform(kind, answer[name], name)
+    unit = _UNITS.get(do, 1)
+    if len(body) % unit or (unit > 1 and body and np.frombuffer(body, "<i8").min() < 0):
+        raise ValueError("no durations")
 
 
 def signal_name(number: int) -> str:

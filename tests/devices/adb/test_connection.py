@@ -75,11 +75,11 @@ def test_commands_end_with_their_exit_code_and_files_arrive_whole(simulated_devi
         raise failure("adb:phone", failed)
     data = os.urandom(1 << 20)
     phone.put({"a name": data, "b": b""}, _TMP)
-    assert (phone.fetch(f"{_TMP}/a name"), phone.fetch(f"{_TMP}/b")) == (data, b"")
+    assert (phone.fetch(f"{_TMP}/a name", 1 << 20), phone.fetch(f"{_TMP}/b", 1)) == (data, b"")
     phone.put({"b": b"again"}, _TMP)
-    assert phone.fetch(f"{_TMP}/b") == b"again"
+    assert phone.fetch(f"{_TMP}/b", 5) == b"again"
     with pytest.raises(DeviceError, match=r"nothing.*No such file"):
-        phone.fetch(f"{_TMP}/nothing")
+        phone.fetch(f"{_TMP}/nothing", 1)
     with pytest.raises(DeviceError, match=r"Read-only file system|Permission denied"):
         phone.put({"file": b"1"}, "/system")
 
@@ -105,7 +105,7 @@ def test_a_folder_is_there_whole_with_its_programs(simulated_device: MakeDevice,
     phone = connected(device)
     phone.put_folder(tmp_path, f"{_TMP}/runner")
     assert phone.do(f"{_TMP}/runner/hello") == "hello\n"
-    assert phone.fetch(f"{_TMP}/runner/lib/data") == (tmp_path / "lib/data").read_bytes()
+    assert phone.fetch(f"{_TMP}/runner/lib/data", 5000) == (tmp_path / "lib/data").read_bytes()
     assert stored(device) == {"runner"}
 
 

@@ -1,0 +1,88 @@
+"""How much a manifest may say. Whoever made the bundle chose every number in it, and each of them costs its reader."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from edgekit.bundle import Manifest, Variant
+    from edgekit.tensors import Signature
+
+#: What edgekit builds has some tens of variants, and models have some hundreds of tensors at most.
+_MOST_VARIANTS, _MOST_METHODS, _MOST_TENSORS, _MOST_AXES = 512, 64, 1024, 16
+#: Of all inputs of a model, and of all outputs, for one sample.
+_MOST_SIDE_BYTES = 256 << 20
+#: Samples in the check vectors, and in one inference.
+_MOST_SAMPLES = 1 << 16
+#: Of a file, or of memory.
+_MOST_BYTES = 1 << 42
+#: Of any text but a label's name: a sentence, a version, a path.
+_MOST_CHARACTERS, _MOST_VERSION_CHARACTERS = 4000, 100
+#: Of any figure, either way: no measure of quality comes near it.
+_MOST_FIGURE = 1e15
+
+
+def check(manifest: Manifest) -> None:
+    """Raise `ValueError`, which names the place, unless *manifest* keeps to the bounds."""
+    if not 0 < len(manifest.variants) <= _MOST_VARIANTS:
+        raise ValueError(f"variants: {len(manifest.variants)}")
+    if len(manifest.methods) > _MOST_METHODS:
+        raise ValueError(f"methods: {len(manifest.methods)}")
+    _check_figures(vars(manifest), "manifest")
+    for signature in (manifest.signature, *manifest.methods.values()):
+        _check_signature(signature)
+    for variant in manifest.variants:
+        _check_variant(variant)
+    if manifest.recommended.keys() - {"variant", "reason"}:
+        raise ValueError("recommended")
+    _check_checks(manifest.checks)
+
+
+def _check_signature(signature: Signature) -> None:
+    for specs in (signature.inputs, signature.outputs):
+        if len(specs) > _MOST_TENSORS or any(len(spec.shape) > _MOST_AXES for spec in specs):
+            raise ValueError("signature: more tensors or axes than any model has")
+        if sum(math.prod(spec.shape) * np.dtype(spec.dtype).itemsize for spec in specs) > _MOST_SIDE_BYTES:
+            raise ValueError(f"signature: tensors of more than {_MOST_SIDE_BYTES >> 20} MiB")
+
+
+def _check_variant(variant: Variant) -> None:
+    counts = (variant.size_bytes, variant.arena_bytes or 0, *variant.undelegated_ops.values())
+    if not all(0 <= count <= _MOST_BYTES for count in counts):
+        raise ValueError(f"variants.{variant.name}: a size or a number that cannot be")
+    if any(len(version) > _MOST_VERSION_CHARACTERS for version in variant.minimum_runtime.values()):
+        raise ValueError(f"variants.{variant.name}.minimum_runtime: a version that is none")
+    if not 0 < variant.batch <= _MOST_SAMPLES:
+        raise ValueError(f"variants.{variant.name}.batch")
+
+
+def _check_checks(checks: Any) -> None:
+    """Names of files are checked where the files are known."""
+    kinds: dict[str, type] = {"inputs": dict, "outputs": dict, "samples": int, "random": bool}
+    for name, value in checks.items():
+        if type(value) is not kinds.get(name):
+            raise ValueError(f"checks.{name}")
+    if not 0 < checks.get("samples", 1) <= _MOST_SAMPLES:
+        raise ValueError("checks.samples")
+
+
+def _check_figures(values: Any, place: str) -> None:
+    """No text and no figure, however deep, is larger than its kind is."""
+    if isinstance(values, str):
+        if len(values) > _MOST_CHARACTERS:
+            raise ValueError(f"{place}: a text of {len(values)} characters")
+    elif isinstance(values, float):
+        if not abs(values) <= _MOST_FIGURE:
+            raise ValueError(f"{place}: a figure of {values:g}")
+    elif isinstance(values, dict):
+        for name, value in values.items():
+            _check_figures(name, place)
+            _check_figures(value, name)
+    elif isinstance(values, (list, tuple)):
+        for value in values:
+            _check_figures(value, place)
+    elif hasattr(values, "__dataclass_fields__"):
+        _check_figures(vars(values), place)
