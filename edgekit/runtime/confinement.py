@@ -14,6 +14,7 @@ from pathlib import Path
 
 from edgekit.runtime.children import LIFELINE
 from edgekit.runtime.profiler import memory
+from edgekit.runtime.signals import leave_to_parent
 
 #: Memory of its own that such a process may always ask for; otherwise this share of what was free.
 _LEAST_BYTES, _SHARE = 1 << 30, 0.9
@@ -25,7 +26,7 @@ _MOST_FILE_BYTES = 1 << 30
 
 def confine() -> None:
     """Bind this process; called first of all in it. What the system does not know is left out."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then ends this process
+    leave_to_parent()
     _end_with_parent()
     with contextlib.suppress(OSError):  # not Linux
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")

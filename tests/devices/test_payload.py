@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import subprocess
 import sys
@@ -217,13 +216,16 @@ def test_a_board_runs_its_bundle(
     tmp_path: Path,
 ) -> None:
     np.save(tmp_path / "image.npy", small_models.images[:1])
-    files = ("--input", str(tmp_path / "image.npy"), "--output", str(tmp_path / "outputs.npz"))
-    answer = json.loads(
-        on_a_board("-m", "edgekit.cli.main", "run", str(small_bundle), *files, "--variant", variant, "--json")
-    )
-    assert (answer["variant"], answer["engine"]) == (variant, engine)
-    with np.load(tmp_path / "outputs.npz") as outputs:
-        np.testing.assert_allclose(outputs["output"], small_models.scores[:1], atol=1e-5)
+    code = """
+import sys, edgekit, numpy as np
+bundle, variant, image, scores = sys.argv[1:]
+with edgekit.load(bundle, variant=variant) as model:
+    np.save(scores, model(np.load(image)))
+    print(model.variant, model.engine)
+"""
+    paths = (str(tmp_path / "image.npy"), str(tmp_path / "scores.npy"))
+    assert on_a_board("-c", code, str(small_bundle), variant, *paths).split() == [variant, engine]
+    np.testing.assert_allclose(np.load(tmp_path / "scores.npy"), small_models.scores[:1], atol=1e-5)
 
 
 def test_an_old_system_gets_what_runs_there() -> None:
