@@ -35,7 +35,7 @@ def harmless(text: str) -> bool:
 
 @pytest.fixture
 def evil(small_bundle: Path, tmp_path: Path) -> Path:
-    """A bundle with right hashes whose every free text is made to harm whoever reads it."""
+    """A bundle with right hashes whose every text that may be anything is made to harm whoever reads it."""
     with Bundle.open(small_bundle) as opened:
         manifest = opened.manifest
         files = {name: opened.read(name) for name in manifest.files}
@@ -54,10 +54,8 @@ def evil(small_bundle: Path, tmp_path: Path) -> Path:
         replace(
             manifest,
             variants=variants,
-            recommended={**manifest.recommended, "reason": EVIL},
             source={"framework": EVIL, "training": {EVIL: [EVIL, {EVIL: EVIL}]}},
             calibration={"from": EVIL},
-            producer=EVIL,
         ),
         files,
         path,
@@ -91,7 +89,7 @@ def test_what_a_bundle_says_is_shown_harmlessly(
     if "--json" in arguments:
         document = json.loads(said.out)
         if arguments[0] == "inspect" and "--diff" not in arguments:
-            assert document["recommended"]["reason"] == EVIL, "a program gets what is there"
+            assert document["calibration"] == {"from": EVIL}, "a program gets what is there"
     elif arguments[0] == "inspect":
         assert "\\x1b[2J\\x1b]0;owned\\x07\\x9b31m\\u202e" in said.out
 
