@@ -34,6 +34,8 @@ _CHUNK_BYTES = 1 << 20
 #: Of the table of contents of a zip, and of the files in it; a name of a tensor takes some ten bytes.
 _MOST_TABLE_BYTES, _MOST_MEMBERS = 1 << 20, 4096
 _END_OF_ZIP, _LEAST_END_BYTES, _MOST_END_BYTES = b"PK\5\6", 22, 22 + (1 << 16)
+#: Of a zip that may have more than 4 GiB: another record, and 20 bytes that say where it is, before the end.
+_LARGE_END_OF_ZIP, _LARGE_END_BYTES = b"PK\6\6", 56 + 20
 _STORED, _DEFLATED = 0, 8
 
 
@@ -119,19 +121,17 @@ def _members(stream: IO[bytes], most_bytes: int) -> Iterator[tuple[str, np.ndarr
 def _check_table(stream: IO[bytes]) -> None:
     """Refuse a table of contents that would itself take much memory: zipfile reads it whole."""
     size_bytes = stream.seek(0, 2)
-    stream.seek(max(0, size_bytes - _MOST_END_BYTES))
-    tail = stream.read(_MOST_END_BYTES)
+    stream.seek(max(0, size_bytes - _MOST_END_BYTES - _LARGE_END_BYTES))
+    tail = stream.read(_MOST_END_BYTES + _LARGE_END_BYTES)
     place = tail.rfind(_END_OF_ZIP)
     if place < 0 or len(tail) - place < _LEAST_END_BYTES:
         raise ArrayError("it is no zip of arrays")
-    count, table_bytes = (
-        int.from_bytes(tail[place + start : place + end], "little") for start, end in ((10, 12), (12, 16))
-    )
-    if (
-        count == 0xFFFF or table_bytes == 0xFFFFFFFF
-    ):  # its figures stand in the record of a zip of more than 4 GiB, 20 bytes of locator before this one
-        record = tail[max(0, place - 76) : place]
-        count, table_bytes = (int.from_bytes(record[start : start + 8], "little") for start in (32, 40))
+    count = int.from_bytes(tail[place + 10 : place + 12], "little")
+    table_bytes = int.from_bytes(tail[place + 12 : place + 16], "little")
+    record = tail[place - _LARGE_END_BYTES : place] if place >= _LARGE_END_BYTES else b""
+    if record.startswith(_LARGE_END_OF_ZIP):  # zipfile then goes by its figures, whatever the others are
+        count = int.from_bytes(record[32:40], "little")
+        table_bytes = int.from_bytes(record[40:48], "little")
     if count > _MOST_MEMBERS or table_bytes > _MOST_TABLE_BYTES:
         raise ArrayError(f"it has a table of {count:,} files")
     stream.seek(0)

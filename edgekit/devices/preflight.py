@@ -87,9 +87,7 @@ def read_facts(text: str) -> Facts:
     pythons = _pythons(sections.get("python", ""))
     usable = (python for python in pythons if python.version.rpartition(".")[0] in PYTHONS)
     best = next(usable, pythons[0] if pythons else None)
-    glibc = re.search(
-        r"(?:glibc|GLIBC|GNU libc)\D{0,100}(\d{1,3}\.\d{1,3})", sections.get("glibc", "")[:_LINE_CHARACTERS]
-    )
+    glibc = _GLIBC.search(sections.get("glibc", "")[:_LINE_CHARACTERS])
     disk = sections.get("disk", "").split("\n")
     return Facts(
         machine=describe_machine(
