@@ -1,11 +1,18 @@
-"""How much a manifest may say. Whoever made the bundle chose every number in it, and each of them costs its reader."""
+"""What a manifest may say: whoever made the bundle chose every word and every number in it.
+
+Words are shown to people, and become paths and code; numbers cost whoever reads them.
+"""
 
 from __future__ import annotations
 
 import math
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from edgekit.names import is_identifier, is_label, is_tensor_name
+from edgekit.tensors import DTYPES
 
 if TYPE_CHECKING:
     from edgekit.bundle import Manifest, Variant
@@ -19,8 +26,8 @@ _MOST_SIDE_BYTES = 256 << 20
 _MOST_SAMPLES = 1 << 16
 #: Of a file, or of memory.
 _MOST_BYTES = 1 << 42
-#: Of any text but a label's name: a sentence, a version, a path.
-_MOST_CHARACTERS, _MOST_VERSION_CHARACTERS = 4000, 100
+#: Of any text, of a sentence that is shown, of a version, and of a file's or a folder's own name.
+_MOST_CHARACTERS, _MOST_SENTENCE_CHARACTERS, _MOST_VERSION_CHARACTERS, _MOST_FILE_CHARACTERS = 4000, 1000, 100, 100
 #: Of any figure, either way: what a model of float32 may come to.
 _MOST_FIGURE = 1e40
 
@@ -32,15 +39,39 @@ def check(manifest: Manifest) -> None:
     if len(manifest.methods) > _MOST_METHODS:
         raise ValueError(f"methods: {len(manifest.methods)}")
     _check_figures(vars(manifest), "manifest")
+    for what, names in (("name", [manifest.name]), ("target", [manifest.target]), ("methods", manifest.methods)):
+        if not all(map(is_tensor_name, names)):
+            raise ValueError(what)
+    for label in manifest.labels:
+        if not is_label(label):
+            raise ValueError(f"labels: {label[:100]!r}")
+    _check_sentences(manifest)
     for signature in (manifest.signature, *manifest.methods.values()):
         _check_signature(signature)
     for variant in manifest.variants:
         _check_variant(variant)
     _check_checks(manifest.checks)
+    for file in manifest.files:
+        _check_file(file)
+
+
+def _check_sentences(manifest: Manifest) -> None:
+    if manifest.recommended.keys() - {"variant", "reason"}:
+        raise ValueError("recommended")
+    for what, text in (("recommended.reason", manifest.recommended.get("reason", "")), ("producer", manifest.producer)):
+        if len(text) > _MOST_SENTENCE_CHARACTERS or not text.isprintable():
+            raise ValueError(what)
 
 
 def _check_signature(signature: Signature) -> None:
     for specs in (signature.inputs, signature.outputs):
+        if not specs or len({spec.name for spec in specs}) != len(specs):
+            raise ValueError("signature: names")
+        for spec in specs:
+            if not is_tensor_name(spec.name):
+                raise ValueError(f"signature: the name {spec.name[:100]!r}")
+            if spec.dtype not in DTYPES or not all(size > 0 for size in spec.shape):
+                raise ValueError(f"signature.{spec.name}")
         if len(specs) > _MOST_TENSORS or any(len(spec.shape) > _MOST_AXES for spec in specs):
             raise ValueError("signature: more tensors or axes than any model has")
         if sum(math.prod(spec.shape) * np.dtype(spec.dtype).itemsize for spec in specs) > _MOST_SIDE_BYTES:
@@ -48,6 +79,8 @@ def _check_signature(signature: Signature) -> None:
 
 
 def _check_variant(variant: Variant) -> None:
+    if not all(map(is_identifier, (variant.name, variant.format, variant.recipe, variant.backend, *variant.engines))):
+        raise ValueError(f"variants.{variant.name[:100]}: names")
     counts = (variant.size_bytes, variant.arena_bytes or 0, *variant.undelegated_ops.values())
     if not all(0 <= count <= _MOST_BYTES for count in counts):
         raise ValueError(f"variants.{variant.name}: a size or a number that cannot be")
@@ -65,6 +98,15 @@ def _check_checks(checks: Any) -> None:
             raise ValueError(f"checks.{name}")
     if not 0 < checks.get("samples", 1) <= _MOST_SAMPLES:
         raise ValueError("checks.samples")
+
+
+def _check_file(name: str) -> None:
+    path = PurePosixPath(name)
+    inside = path.parts and ".." not in path.parts and not path.is_absolute() and path.as_posix() == name
+    if not inside or "\\" in name or ":" in name:
+        raise ValueError(f"{name!r} leaves the bundle")
+    if not name.isprintable() or max(map(len, path.parts)) > _MOST_FILE_CHARACTERS:
+        raise ValueError(f"{name[:_MOST_FILE_CHARACTERS]!r} is no name for a file")
 
 
 def _check_figures(values: Any, place: str) -> None:

@@ -15,7 +15,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,6 @@ from edgekit.archive import Archive, ArchiveError
 from edgekit.arrays import ArrayError
 from edgekit.errors import BundleError, EdgekitError
 from edgekit.foreign import foreign
-from edgekit.names import is_identifier, is_label, is_tensor_name
 from edgekit.schema import conform
 from edgekit.tensors import Signature
 
@@ -35,13 +34,6 @@ SUFFIX = ".edgekit"
 
 #: A manifest larger than this is not read; a real one has a few kilobytes.
 _MAX_MANIFEST_BYTES = 4 << 20
-#: Element types and axes that a tensor may have.
-DTYPES = frozenset(
-    {"bool", "float16", "float32", "float64"} | {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)}
-)
-_MAX_AXIS = 1 << 31
-#: Of a sentence, and of a file's or a folder's own name.
-_MOST_CHARACTERS, _MOST_NAME_CHARACTERS = 1000, 100
 #: How a manifest's own SHA-256 stands in it: of the file with zeros in this place. No text holds a bare line end.
 _SEAL = '\n  "sha256": "{}"'
 _BLANK = "0" * 64
@@ -321,13 +313,8 @@ def parse_manifest(data: bytes) -> Manifest:
     if given != sha256(blank):
         raise ValueError("it was changed after it was written")
     manifest: Manifest = conform(Manifest, value)
-    for signature in (manifest.signature, *manifest.methods.values()):
-        _check_signature(signature)
-    _check_names(manifest)
-    _check_words(manifest)
     bounds.check(manifest)
     for file, facts in manifest.files.items():
-        _check_path(file)
         if facts.keys() != {"size_bytes", "sha256"} or type(facts["size_bytes"]) is not int or facts["size_bytes"] < 0:
             raise ValueError(f"files.{file}")
     listed = {variant.file for variant in manifest.variants}
@@ -463,55 +450,6 @@ def _differences(path: str, first: Any, second: Any) -> Iterator[str]:
             yield from _differences(f"{path}[{name}]", one, other)
     elif first != second:
         yield f"{path}: {_brief(first)} against {_brief(second)}"
-
-
-def _check_names(manifest: Manifest) -> None:
-    """Names are bounded, and hold nothing that a terminal, a path or a program would take for more than a name."""
-    for what, names in (
-        ("name", [manifest.name]),
-        ("target", [manifest.target]),
-        ("methods", manifest.methods),
-    ):
-        if not all(map(is_tensor_name, names)):
-            raise ValueError(what)
-    for label in manifest.labels:
-        if not is_label(label):
-            raise ValueError(f"labels: {label[:100]!r}")
-    for variant in manifest.variants:
-        if not all(map(is_identifier, (variant.name, variant.format, variant.recipe, *variant.engines))):
-            raise ValueError(f"variants.{variant.name}: names")
-
-
-def _check_words(manifest: Manifest) -> None:
-    """What is said to people is one line that shows as it is; backends become paths and code."""
-    if manifest.recommended.keys() - {"variant", "reason"}:
-        raise ValueError("recommended")
-    for what, text in (("recommended.reason", manifest.recommended.get("reason", "")), ("producer", manifest.producer)):
-        if len(text) > _MOST_CHARACTERS or not text.isprintable():
-            raise ValueError(what)
-    for variant in manifest.variants:
-        if not is_identifier(variant.backend):
-            raise ValueError(f"variants.{variant.name}.backend")
-
-
-def _check_signature(signature: Signature) -> None:
-    for specs in (signature.inputs, signature.outputs):
-        if not specs or len({spec.name for spec in specs}) != len(specs):
-            raise ValueError("signature: names")
-        for spec in specs:
-            if not is_tensor_name(spec.name):
-                raise ValueError(f"signature: the name {spec.name[:100]!r}")
-            if spec.dtype not in DTYPES or not all(0 < size < _MAX_AXIS for size in spec.shape):
-                raise ValueError(f"signature.{spec.name}")
-
-
-def _check_path(name: str) -> None:
-    path = PurePosixPath(name)
-    inside = path.parts and ".." not in path.parts and not path.is_absolute() and path.as_posix() == name
-    if not inside or "\\" in name or ":" in name:
-        raise ValueError(f"{name!r} leaves the bundle")
-    if not name.isprintable() or max(map(len, path.parts)) > _MOST_NAME_CHARACTERS:
-        raise ValueError(f"{name[:_MOST_NAME_CHARACTERS]!r} is no name for a file")
 
 
 def _brief(value: object) -> str:

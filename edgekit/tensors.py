@@ -10,6 +10,11 @@ import numpy as np
 
 from edgekit.errors import UsageError
 
+#: Element types that a tensor may have.
+DTYPES = frozenset(
+    {"bool", "float16", "float32", "float64"} | {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)}
+)
+
 
 @dataclass(frozen=True)
 class TensorSpec:

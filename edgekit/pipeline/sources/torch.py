@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from edgekit.bundle import DTYPES
 from edgekit.errors import UsageError
 from edgekit.pipeline.sources import SourceSpec, contents
 from edgekit.pipeline.sources.determinism import check_repeatable
@@ -26,7 +25,7 @@ from edgekit.pipeline.sources.samples import batched_alike, check_shapes, exampl
 from edgekit.pipeline.sources.torch_state import TorchState, drawing_operators
 from edgekit.pipeline.sources.torchscript import exported_script, script_parameters
 from edgekit.pipeline.sources.tracing import check_traceable, code_line
-from edgekit.tensors import Signature, TensorSpec
+from edgekit.tensors import DTYPES, Signature, TensorSpec
 
 
 class TorchSource:
