@@ -7,12 +7,15 @@ import json
 import resource
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support import profiles
 from support.bundles import only, with_file
+from support.hostile_files import tflite_with
 from support.stops import running
 
+from edgekit.bundle import Bundle
 from edgekit.cli import findings
 from edgekit.cli.main import run
 from edgekit.errors import DeviceError
@@ -103,11 +106,26 @@ def test_what_evaluates_a_profile_is_looked_for_before_measuring(
     assert "scipy" in err and "[EK-MISSING-PACKAGE]" in err and 'pip install "edgekit[profile]"' in err
 
 
-def test_a_file_that_no_engine_takes_is_a_row_that_says_so(
+def test_a_file_that_is_no_model_is_refused_before_measuring(
     bundle: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     broken = with_file(bundle, "fp32.tflite", b"no model at all", tmp_path / "broken.edgekit")
-    assert run(["profile", str(broken), *QUICK, "-o", str(tmp_path / "p.json")]) == 1
+    assert run(["profile", str(broken), *QUICK, "-o", str(tmp_path / "p.json")]) == 6
+    out, err = capfd.readouterr()
+    assert out == "" and "fp32.tflite" in err and "[EK-BUNDLE]" in err and "Traceback" not in err
+    assert not (tmp_path / "p.json").exists()
+
+
+def test_a_file_that_no_engine_takes_is_a_row_that_says_so(
+    bundle: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def newer(model: Any) -> None:
+        model.operatorCodes[0].version = 99
+
+    with Bundle.open(bundle) as opened:
+        data = tflite_with(opened.read(opened.manifest.variant("fp32.tflite").file), newer)
+    odd = with_file(bundle, "fp32.tflite", data, tmp_path / "odd.edgekit")
+    assert run(["profile", str(odd), *QUICK, "-o", str(tmp_path / "p.json")]) == 1
     out, err = capfd.readouterr()
     assert "failed: " in out and "1 of 1 rows failed" in err and "Traceback" not in err
     assert read_profile(tmp_path / "p.json").cells[0].status == FAILED
