@@ -45,8 +45,12 @@ def _check_process(process: Process) -> None:
         raise ValueError("rounds that are not those of the samples")
     if steady is not None and steady.count and steady.array().min() <= 0:
         raise ValueError("inferences that took no time")
+    if min(0, process.waits or 0) < 0:
+        raise ValueError("a count below zero")
+    if process.cpu_ns is not None and process.cpu_ns.count not in (0, 0 if steady is None else steady.count):
+        raise ValueError("processor times of other samples")
     parts = [] if process.spans is None else list(vars(process.spans).values())
-    parts += [] if process.preprocess_ns is None else [process.preprocess_ns]
+    parts += [each for each in (process.preprocess_ns, process.cpu_ns) if each is not None]
     for part in parts:
         if part.count and part.array().min() < 0:
             raise ValueError("durations below zero")

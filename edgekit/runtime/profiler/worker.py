@@ -34,7 +34,7 @@ _ANSWERS: dict[str, dict[str, Any]] = {
     "load": {"load_ms": float, "load_cache": Literal["cold", "warm"] | None, "threads": int},
     "first": {"first_ms": float, "outputs_sha256": str},
     "warm_up": {"warm_up_calls": int, "warm_up_s": float, "settled": bool, "typical_ns": int},
-    "turn": {},
+    "turn": {"waits": int | None, "core": int | None},
     "spans": {"spans": bool},
     "preprocess": {},
     "memory": {"memory": Memory | None},
