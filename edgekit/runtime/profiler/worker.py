@@ -147,7 +147,7 @@ class Worker:
             self._wait(doing, min(allowed_s, most_s or allowed_s), meanwhile)
             answer, body = frames.receive(answers, _MOST_BYTES if _UNITS.get(do) else 0)
             if "error" not in answer:
-                _check(do, answer, body)
+                _check(do, answer, body, arguments.get("calls"))
         except (BrokenPipeError, EOFError) as error:
             raise self._death(doing) from error
         except ValueError as error:
@@ -203,8 +203,10 @@ class Worker:
         return display.lines(text.decode("utf-8", "replace").splitlines()[-_LOG_LINES:])
 
 
-def _check(do: str, answer: dict[str, Any], body: bytes) -> None:
+def _check(do: str, answer: dict[str, Any], body: bytes, calls: int | None) -> None:
     """ValueError unless it is what is answered to *do*."""
+    if do == "turn" and calls is not None and len(body) not in (8 * calls, 16 * calls):  # with processor times
+        raise ValueError(f"durations of {len(body)} bytes for {calls} calls")
     kinds = _ANSWERS[do]
     if answer.keys() != kinds.keys():
         raise ValueError(f"an answer with {sorted(answer)}")
