@@ -10,6 +10,7 @@ from edgekit.cli import console
 
 _NAMES = {
     "data": "data",
+    "load": "model",
     "train": "training",
     "describe": "model",
     "reference": "float reference",
@@ -38,7 +39,7 @@ class Progress:
 
     def hear(self, event: dict[str, Any]) -> None:
         """Show one event of `edgekit.pipeline.stages.Listener`."""
-        if event["kind"] == "trusted":
+        if event["kind"] in ("trusted", "warning"):
             console.say(f"warning: {event['text']}", err=True)
             return
         if self._quiet:
@@ -62,6 +63,10 @@ class Progress:
                 case "failed":
                     self._at_work.pop(key, None)
                     console.say(f"{name}failed: {event['error'].message}", alarm="failed", err=True)
+                case "asked":
+                    self._at_work.pop(key, None)
+                case "damaged":
+                    console.say(f"{name}damaged in the cache, is made anew", err=True)
                 case "epoch":
                     console.say(f"{name}{_epoch(event)}", err=True)
                 case "step":

@@ -139,7 +139,7 @@ def build(
 
 
 def _warn(event: Mapping[str, Any]) -> None:
-    if event["kind"] == "trusted":
+    if event["kind"] in ("trusted", "warning"):
         warnings.warn(event["text"], stacklevel=4)  # at the call of `build`
 
 
@@ -181,7 +181,7 @@ def run_build(
     _check_space(cache.root, folder)
     destination = folder / f"{origin.name}-{device.name}{SUFFIX}"
     with Pool(jobs or os.cpu_count() or 1) as pool:
-        stages = Stages(cache, pool, listener, origin.name)
+        stages = Stages(cache, pool, listener, origin.name, origin.directory)
         reference, rows = _interruptible(pool, lambda: _make(stages, origin, plans, device))
         made = [row.made for row in rows if row.made is not None]
         variants = [item.variant for item in made]

@@ -1,7 +1,9 @@
 """The cache: what a stage made, kept by the content of everything it was made from.
 
-An entry is a folder that appears whole, by one rename. Work in progress lives beside it under the same key,
-so that a stage that can resume (training) finds its checkpoints after a kill.
+That is the stage's key, and what its code read while it ran, as a worker notes it (see `edgekit.pipeline.watching`): for
+each key there is an index of what was read when it was made last. An entry is a folder that appears whole, by one
+rename, and is believed by its hash. Work in progress lives beside it under the same key, so that a stage that can resume
+(training) finds its checkpoints after a kill.
 """
 
 from __future__ import annotations
@@ -20,8 +22,12 @@ from pathlib import Path
 from typing import Any
 
 from edgekit.bundle import SUFFIX, canonical_json, write_error
+from edgekit.pipeline.reads import Reads, file_digest, place_digest
+from edgekit.private import private_folder
 
 _RECORD = "record.json"
+#: What was read for an entry (see `edgekit.pipeline.reads`), written by who makes it; while it is made, so far.
+READS = "reads.json"
 
 #: The oldest entries are dropped when the cache grows beyond this.
 _MAX_BYTES = 20 << 30
@@ -29,11 +35,20 @@ _MAX_BYTES = 20 << 30
 
 @dataclass(frozen=True)
 class Entry:
-    """What a stage left: its folder, the record it returned, and whether it was there before."""
+    """What a stage left.
+
+    Attributes:
+        directory: The folder with its files.
+        record: What it returned.
+        digest: SHA-256 of record and files.
+        made_from: SHA-256 of everything it was made from.
+        cached: Whether it was there before.
+    """
 
     directory: Path
     record: Mapping[str, Any]
     digest: str
+    made_from: str
     cached: bool
 
     def path(self, name: str) -> str:
@@ -41,16 +56,23 @@ class Entry:
 
 
 class Cache:
-    """A folder of entries, shared by all projects of a user (``$EDGEKIT_CACHE``, else ``~/.cache/edgekit``)."""
+    """A folder of entries, shared by all projects of a user."""
 
     def __init__(self, root: Path, fresh: bool = False):
         self.root = root
         self._fresh = fresh
+        self._intact: dict[Path, Entry] = {}
 
     @classmethod
     def default(cls, fresh: bool = False) -> Cache:
+        """The one in ``$EDGEKIT_CACHE``, else ``~/.cache/edgekit``, closed to other users.
+
+        Raises:
+            EdgekitError: ``EK-FOREIGN``, ``EK-WRITE``: as `edgekit.private.private_folder`.
+        """
         home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-        return cls(Path(os.environ.get("EDGEKIT_CACHE") or Path(home).expanduser() / "edgekit"), fresh)
+        place = os.environ.get("EDGEKIT_CACHE") or Path(home).expanduser() / "edgekit"
+        return cls(private_folder(Path(place).absolute()), fresh)
 
     def stage(
         self,
@@ -58,44 +80,90 @@ class Cache:
         key: Mapping[str, Any],
         make: Callable[[Path], Mapping[str, Any]],
         resumable: bool = False,
+        home: Path = Path("/"),
+        damaged: Callable[[], None] = lambda: None,
     ) -> Entry:
-        """The entry for *key*, made by *make* if it is not there.
+        """The entry for *key* and what was read for it, made by *make* if it is not there.
 
-        *make* gets a folder to leave files in and returns a record of plain values. Two builds that want the
-        same entry at the same time make it once. What *make* raises passes through and leaves no entry.
+        Two builds that want the same entry at the same time make it once. What *make* raises passes through and leaves
+        no entry.
+
+        Args:
+            make: Gets a folder to leave files in, and `READS` where it reads what is not in *key*; returns a record of
+                plain values.
+            resumable: Whether *make* may find what it left in the folder when it was stopped, with nothing changed of
+                what it had read.
+            home: The folder of what is built; it may be moved.
+            damaged: Called when there is an entry that is not as it was left; it is made anew.
         """
-        digest = hashlib.sha256(canonical_json({"stage": name, **key})).hexdigest()
-        final = self.root / name / digest[:32]
-        partial = self.root / "partial" / f"{name}-{digest[:32]}"
+        base = hashlib.sha256(canonical_json({"stage": name, **key})).hexdigest()
+        index = self.root / "reads" / f"{name}-{base[:32]}.json"
+        partial = self.root / "partial" / f"{name}-{base[:32]}"
         try:
             with self._locked(partial.name):
-                found = _read_entry(final)
-                if found is not None and not self._fresh:
-                    os.utime(final)
-                    return Entry(final, found["record"], found["digest"], cached=True)
-                if not resumable or self._fresh:
-                    shutil.rmtree(partial, ignore_errors=True)
+                if not self._fresh:
+                    found = self._entry(name, base, Reads.load(index, home).now(), damaged)
+                    if found is not None:
+                        _touch(found.directory, index)
+                        return found
+                if not resumable or self._fresh or not Reads.load(partial / READS, home).hold():
+                    _remove(partial)
                 partial.mkdir(parents=True, exist_ok=True)
                 record = make(partial)
-                contents = hashlib.sha256(canonical_json({"record": record, "files": _hashes(partial)})).hexdigest()
-                facts = {"record": record, "digest": contents, "files": _sizes(partial)}
-                (partial / _RECORD).write_bytes(canonical_json(facts))
-                shutil.rmtree(final, ignore_errors=True)
-                final.parent.mkdir(parents=True, exist_ok=True)
-                os.rename(partial, final)
-                return Entry(final, record, contents, cached=False)
+                return self._keep(name, base, partial, record, index, home)
         except OSError as error:
-            raise write_error(final, error) from error
+            raise write_error(partial, error) from error
+
+    def _keep(
+        self, name: str, base: str, partial: Path, record: Mapping[str, Any], index: Path, home: Path
+    ) -> Entry:
+        """Make the finished work in *partial* an entry."""
+        reads = Reads.load(partial / READS, home)
+        contents, made_from = _contents(record, partial), _made_from(base, reads)
+        (partial / _RECORD).write_bytes(canonical_json({"record": record, "digest": contents}))
+        final = self._place(name, made_from)
+        self._intact.pop(final, None)
+        _remove(final)
+        final.parent.mkdir(parents=True, exist_ok=True)
+        os.rename(partial, final)
+        index.parent.mkdir(exist_ok=True)
+        reads.save(index)
+        self._intact[final] = Entry(final, record, contents, made_from, cached=True)
+        return Entry(final, record, contents, made_from, cached=False)
+
+    def _entry(self, name: str, base: str, reads: Reads, damaged: Callable[[], None]) -> Entry | None:
+        """The entry that was made from this; None for none, or one that is not as it was left."""
+        made_from = _made_from(base, reads)
+        place = self._place(name, made_from)
+        if place not in self._intact and os.path.lexists(place):
+            try:
+                facts = json.loads((place / _RECORD).read_bytes())
+                record, digest = dict(facts["record"]), str(facts["digest"])
+                intact = _contents(record, place) == digest
+            except (OSError, ValueError, TypeError, KeyError):
+                intact = False
+            if not intact:
+                damaged()
+                return None
+            self._intact[place] = Entry(place, record, digest, made_from, cached=True)
+        return self._intact.get(place)
+
+    def _place(self, name: str, made_from: str) -> Path:
+        return self.root / name / made_from[:32]
 
     def prune(self) -> None:
         """Drop the entries that were not used for longest until the cache fits its limit."""
-        entries = [path.parent for path in self.root.glob(f"*/*/{_RECORD}")]
-        sized = sorted((path.stat().st_mtime, sum(_sizes(path).values()), path) for path in entries)
+        kept = [*(path.parent for path in self.root.glob(f"*/*/{_RECORD}")), *self.root.glob("reads/*.json")]
+        sized = []
+        for path in kept:
+            with contextlib.suppress(OSError):  # another build drops the same
+                sized.append((path.stat().st_mtime, _size(path), path))
         total = sum(size for _, size, _ in sized)
-        for _, size, path in sized:
+        for _, size, path in sorted(sized):
             if total <= _MAX_BYTES:
                 return
-            shutil.rmtree(path, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                _remove(path)
             total -= size
 
     @contextlib.contextmanager
@@ -107,51 +175,69 @@ class Cache:
             yield
 
 
-def _read_entry(final: Path) -> dict[str, Any] | None:
-    """The facts of a whole entry; None for none, or one whose files are not what they were."""
-    try:
-        facts: dict[str, Any] = json.loads((final / _RECORD).read_bytes())
-    except (OSError, ValueError):
-        return None
-    sizes = _sizes(final)
-    sizes.pop(_RECORD)
-    return facts if sizes == facts.get("files") else None
+def _made_from(base: str, reads: Reads) -> str:
+    return hashlib.sha256(canonical_json({"key": base, "reads": reads.digest})).hexdigest()
 
 
-def _sizes(directory: Path) -> dict[str, int]:
-    return {
-        path.relative_to(directory).as_posix(): path.stat().st_size
-        for path in sorted(directory.rglob("*"))
-        if path.is_file()
-    }
+def _contents(record: Mapping[str, Any], directory: Path) -> str:
+    """SHA-256 of an entry's record and files."""
+    files = (path for path in sorted(directory.rglob("*")) if not path.is_dir())
+    hashes = {path.relative_to(directory).as_posix(): place_digest(path) for path in files}
+    own = {name: digest for name, digest in hashes.items() if name not in (_RECORD, READS)}
+    return hashlib.sha256(canonical_json({"record": record, "files": own})).hexdigest()
 
 
-def _hashes(directory: Path) -> dict[str, str]:
-    return {name: file_digest(directory / name) for name in _sizes(directory)}
+def _touch(*paths: Path) -> None:
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError):
+            os.utime(path)
 
 
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file's contents."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+def _size(path: Path) -> int:
+    return sum(each.lstat().st_size for each in (path, *path.rglob("*")) if not each.is_dir())
+
+
+def _remove(path: Path) -> None:
+    """Remove what is at *path*, whatever it is."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def tree_digest(paths: Iterable[Path]) -> str:
-    """SHA-256 over the names and contents of files, and of all files in directories."""
+    """SHA-256 over the names and contents of files, and of all files in directories, links followed.
+
+    What is there and no file (a link to nothing, a pipe), or cannot be read, counts as that.
+    """
     digest = hashlib.sha256()
     for path in sorted(paths):
-        files = sorted(p for p in path.rglob("*") if p.is_file() and _counts(p, path)) if path.is_dir() else [path]
-        for file in files:
-            name = file.relative_to(path).as_posix() if path.is_dir() else path.name
-            digest.update(f"{name}\0{file_digest(file)}\n".encode())
+        for name, file in _files(path):
+            digest.update(json.dumps([name, place_digest(file)]).encode())
     return digest.hexdigest()
 
 
-def _counts(file: Path, root: Path) -> bool:
-    """Whether a file says something: hidden files, compiled Python and bundles do not."""
-    parts = file.relative_to(root).parts
-    hidden = any(part.startswith(".") or part == "__pycache__" for part in parts)
-    return not hidden and not file.name.endswith((".pyc", SUFFIX))
+def _files(path: Path) -> Iterator[tuple[str, Path]]:
+    """What counts in the folder *path*, by its name there; or *path* itself, by its own."""
+    if not path.is_dir():
+        yield path.name, path
+        return
+    seen = set()
+    for folder, folders, files in os.walk(path, followlinks=True):
+        facts = os.stat(folder)
+        if (facts.st_dev, facts.st_ino) in seen:  # a link to a folder above
+            folders.clear()
+            continue
+        seen.add((facts.st_dev, facts.st_ino))
+        folders[:] = sorted(name for name in folders if _counts(name))
+        for name in sorted(filter(_counts, files)):
+            file = Path(folder, name)
+            yield str(file.relative_to(path)), file
+
+
+def _counts(name: str) -> bool:
+    """Whether a file or folder says something: hidden ones, compiled Python and bundles do not."""
+    return not name.startswith(".") and name != "__pycache__" and not name.endswith((".pyc", SUFFIX))
 
 
 def versions(packages: Iterable[str]) -> dict[str, str | None]:

@@ -179,7 +179,7 @@ def find_origin(path: str, calibration: str | None = None, trust: bool = False) 
         name=tensor_name(place.stem, "model"),
         path=place,
         source=SourceSpec(kind, str(place), factory, inputs=inputs, trust=trust),
-        digest=tree_digest([place] if factory is None else place.parent.glob("*.py")),
+        digest=tree_digest([place] if factory is None else _modules(place.parent)),
         calibration=samples,
     )
 
@@ -219,6 +219,11 @@ def _of_project(project: Project, trust: bool) -> Origin:
         labels=_labels(project),
         limits=project.limits,
     )
+
+
+def _modules(directory: Path) -> list[Path]:
+    """The Python beside a bare factory: a new file there may be what it imports next time."""
+    return [path for path in directory.glob("*.py") if not path.name.startswith(".")]
 
 
 def _own_files(directory: Path) -> list[Path]:

@@ -88,14 +88,17 @@ class _Maker:
         self._stages = stages
         self._origin = origin
         self._versions = versions(origin.packages)
+        self._model: dict[str, Any] = dict(origin.model_key)
+        self._weights: str | None = None
 
     def reference(self) -> Reference:
         origin = self._origin
         if origin.data is None:
             return self._bare()
         data = self._data()
+        self._identify(data)
         training = None if origin.training is None else self._training(data)
-        source = _with_inputs(origin.source, data.record["inputs"])
+        source = self._source(data)
         if training is not None:
             source = source.with_weights(training.path(Path(training.record["weights"]).name))
         calibration = origin.data.calibration
@@ -142,6 +145,32 @@ class _Maker:
             failure="EK-CODE",
         )
 
+    def _identify(self, data: Entry) -> None:
+        """Call the factory, where there is one: what it makes belongs to the keys of all that is made of it."""
+        origin, training = self._origin, self._origin.training
+        if origin.source.factory is None:
+            return
+        seed = None if training is None else training.seed
+        source = _with_inputs(origin.source, data.record["inputs"])
+        found = self._stages.ask(
+            "load",
+            origin.name,
+            function="edgekit.pipeline.sources.identity:identify",
+            family=origin.family,
+            arguments={"source": source.to_json(), "seed": seed},
+            failure="EK-SOURCE",
+        )
+        self._model |= {"weights of factory": found["weights"], "structure": found["structure"]}
+        if training is None:
+            self._weights = found["weights"]
+        elif not found["repeats"]:
+            what = f"{Path(origin.source.path).name}:{origin.source.factory}"
+            text = f"{what} starts from other weights at every call, whatever the seed: every build trains it anew"
+            self._stages.warn("load", origin.name, text)
+
+    def _source(self, data: Entry) -> SourceSpec:
+        return replace(_with_inputs(self._origin.source, data.record["inputs"]), identity=self._weights)
+
     def _training(self, data: Entry) -> Entry:
         origin = self._origin
         assert origin.training is not None
@@ -159,7 +188,7 @@ class _Maker:
             "train",
             origin.name,
             key={
-                "model": origin.model_key,
+                "model": self._model,
                 "data": data.digest,
                 "training": section,
                 "versions": self._versions,
@@ -168,7 +197,7 @@ class _Maker:
             function=f"edgekit.pipeline.training.{module}:train",
             family=self._origin.family,
             arguments=lambda directory: {
-                "source": _with_inputs(origin.source, data.record["inputs"]).to_json(),
+                "source": self._source(data).to_json(),
                 "training": section,
                 "train": data.path("train.npz"),
                 "evaluation": data.path("evaluation.npz"),
@@ -205,8 +234,9 @@ class _Maker:
             "code": code_digest("pipeline/references.py", "pipeline/data.py", "names.py", "numbers.py"),
         }
         data = self._stages.cache.stage("samples", key, samples)
+        self._identify(data)
         return self._measure(
-            _with_inputs(origin.source, data.record["inputs"]),
+            self._source(data),
             data,
             calibration_origin=None
             if origin.calibration is None
@@ -222,7 +252,7 @@ class _Maker:
             "describe",
             origin.name,
             key={
-                "model": origin.model_key,
+                "model": self._model,
                 "versions": self._versions,
             },
             code=("pipeline/sources", "pipeline/reference.py", "names.py"),
@@ -243,7 +273,7 @@ class _Maker:
         training: Entry | None,
     ) -> Reference:
         origin = self._origin
-        model = {**origin.model_key, "training": None if training is None else training.digest}
+        model = {**self._model, "training": None if training is None else training.digest}
         entry = self._stages.run(
             "reference",
             origin.name,
@@ -268,7 +298,7 @@ class _Maker:
         accuracy = score(results)
         return Reference(
             source=replace(source, inputs=signature.inputs, sample=entry.path("sample.npz")),
-            digest=hashlib.sha256(canonical_json({"model": model, "reference": entry.digest})).hexdigest(),
+            digest=hashlib.sha256(canonical_json({"model": model, "reference": [entry.digest, entry.made_from]})).hexdigest(),
             framework=entry.record["framework"],
             signature=signature,
             parameter_count=entry.record["parameter_count"],

@@ -7,9 +7,11 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+from edgekit.bundle import write_error
 from edgekit.errors import EdgekitError
-from edgekit.pipeline.cache import Cache, Entry, code_digest
+from edgekit.pipeline.cache import READS, Cache, Entry, code_digest
 from edgekit.pipeline.pool import Pool, Task
+from edgekit.pipeline.reads import Reads
 
 Listener = Callable[[dict[str, Any]], None]
 
@@ -25,15 +27,18 @@ _HINTS = {
 class Stages:
     """Runs the stages of one build in a pool of workers, through a cache, and says what happens.
 
-    Every event that *listener* hears has a ``kind`` (``start``, ``done``, ``failed``, or what the task emits, see
-    `edgekit.pipeline.progress.emit`), a ``stage`` and a ``label``.
+    Every event that *listener* hears has a ``kind`` (``start``, ``done``, ``failed``; ``damaged``: what was in the cache
+    is made anew; ``warning``, with a ``text``; or what the task emits, see `edgekit.pipeline.progress.emit`), a
+    ``stage`` and a ``label``.
     """
 
-    def __init__(self, cache: Cache, pool: Pool, listener: Listener, name: str):
+    def __init__(self, cache: Cache, pool: Pool, listener: Listener, name: str, home: Path):
+        """*home* is the folder of what is built."""
         self.cache = cache
         self._pool = pool
         self._listener = listener
         self._name = name
+        self._home = home
 
     def run(
         self,
@@ -51,9 +56,11 @@ class Stages:
     ) -> Entry:
         """The entry that *function* makes in a worker of *family*, or made before from the same *key* and *code*.
 
+        What the user's code reads while it runs is noted, and belongs to the key.
+
         Args:
             stage, label: What it is called towards the user, and in the name of its log.
-            key: Everything that goes into the result, as plain values.
+            key: Everything else that goes into the result, as plain values.
             code: The parts of edgekit's own code that do, relative to the package.
             function: ``module:function``; see `edgekit.pipeline.pool.Task`.
             arguments: Makes the function's arguments from the folder that it leaves its files in.
@@ -65,18 +72,20 @@ class Stages:
             EdgekitError: What the function raised.
         """
         where = {"stage": stage, "label": label}
-        log = self.cache.root / "logs" / f"{self._name}-{stage}-{label}.log"
         seconds = 0.0
 
         def make(directory: Path) -> Mapping[str, Any]:
             nonlocal seconds
-            log.parent.mkdir(parents=True, exist_ok=True)
-            log.unlink(missing_ok=True)
-            task = Task(function, arguments(directory), family, log, failure, _HINTS[failure], resumable)
+            task = self._task(stage, label, function, arguments(directory), family, failure, resumable)
+            reads = Reads(self._home)
             began = monotonic()
 
             def hear(event: dict[str, Any]) -> None:
                 nonlocal began
+                if event["kind"] == "reads":
+                    reads.note(event["notes"], but=self.cache.root)
+                    reads.save(directory / READS)
+                    return
                 if event["kind"] == "start":  # waiting for a free worker is not this stage's time
                     began = monotonic()
                 self._listener({**event, **where})
@@ -87,10 +96,61 @@ class Stages:
             return record
 
         try:
-            whole = {"function": function, "family": family, "code": code_digest(*code), **key}
-            entry = self.cache.stage(stage, whole, make, resumable=resumable)
+            entry = self.cache.stage(
+                stage,
+                {"function": function, "family": family, "code": code_digest(*code), **key},
+                make,
+                resumable=resumable,
+                home=self._home,
+                damaged=lambda: self._listener({"kind": "damaged", **where}),
+            )
         except EdgekitError as error:
             self._listener({"kind": "failed", "error": error, **where})
             raise
         self._listener({"kind": "done", "cached": entry.cached, "seconds": seconds, **where})
         return entry
+
+    def ask(
+        self, stage: str, label: str, *, function: str, family: str, arguments: Mapping[str, Any], failure: str
+    ) -> dict[str, Any]:
+        """What *function* says in a worker of *family*, asked anew by every build; arguments as for `run`.
+
+        The listener hears ``start``, and ``asked`` or ``failed``.
+
+        Raises:
+            EdgekitError: What the function raised.
+        """
+        where = {"stage": stage, "label": label}
+
+        def hear(event: dict[str, Any]) -> None:
+            if event["kind"] != "reads":
+                self._listener({**event, **where})
+
+        try:
+            answer = self._pool.run(self._task(stage, label, function, arguments, family, failure), hear)
+        except EdgekitError as error:
+            self._listener({"kind": "failed", "error": error, **where})
+            raise
+        except OSError as error:
+            raise write_error(self.cache.root, error) from error
+        self._listener({"kind": "asked", **where})
+        return answer
+
+    def warn(self, stage: str, label: str, text: str) -> None:
+        """Tell the listener of something that the user ought to know."""
+        self._listener({"kind": "warning", "stage": stage, "label": label, "text": text})
+
+    def _task(
+        self,
+        stage: str,
+        label: str,
+        function: str,
+        arguments: Mapping[str, Any],
+        family: str,
+        failure: str,
+        resumable: bool = False,
+    ) -> Task:
+        log = self.cache.root / "logs" / f"{self._name}-{stage}-{label}.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.unlink(missing_ok=True)
+        return Task(function, arguments, family, log, failure, _HINTS[failure], resumable)

@@ -19,6 +19,7 @@ from typing import Any
 
 from edgekit.errors import ConversionError, EdgekitError, Interrupted
 from edgekit.pipeline import progress
+from edgekit.pipeline.watching import Watch
 from edgekit.runtime.confinement import leave_no_core
 from edgekit.runtime.signals import leave_to_parent
 
@@ -35,10 +36,22 @@ def main() -> None:
         answers.write(json.dumps(value) + "\n")
         answers.flush()
 
-    progress.listen(lambda event: answer({"event": event}))
+    watch = Watch()
+
+    def tell(event: dict[str, Any], told: list[int]) -> None:
+        """Send *event*, and before it what has been read since the last one."""
+        notes = watch.notes()
+        if len(notes) > told[0]:
+            answer({"event": {"kind": "reads", "notes": notes[told[0] :]}})
+            told[0] = len(notes)
+        answer(event)
+
+    told = [0]
+    progress.listen(lambda event: tell({"event": event}, told))
     while True:
         request = json.loads(requests.get())
-        answer(_perform(request))
+        told[0] = 0  # whatever this process has read for one task, it has in memory for the next
+        tell(_perform(request), told)
 
 
 def _listen(requests: queue.SimpleQueue[str]) -> None:

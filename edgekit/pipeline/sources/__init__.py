@@ -42,6 +42,8 @@ class SourceSpec:
             model file says itself what goes in.
         trust: Whether model files and weights may hold more than data (see `edgekit.pipeline.sources.contents`).
         sample: ``.npz`` with a sample of the user's own, by the names of *inputs*; None without data.
+        identity: What the weights that *factory* makes were when it was first called (see
+            `edgekit.pipeline.sources.identity`); None where that plays no part.
     """
 
     kind: str
@@ -51,10 +53,11 @@ class SourceSpec:
     inputs: tuple[TensorSpec, ...] = ()
     trust: bool = False
     sample: str | None = None
+    identity: str | None = None
 
     def with_weights(self, weights: str) -> SourceSpec:
         """The same with weights that training made here, of the project's own code."""
-        return replace(self, weights=weights, trust=True)
+        return replace(self, weights=weights, trust=True, identity=None)
 
     def read_sample(self) -> dict[str, np.ndarray] | None:
         """The arrays of *sample*."""
@@ -129,7 +132,8 @@ def open_source(spec: SourceSpec) -> Source:
     """Open the source model that *spec* describes. Imports its framework: call it in a worker.
 
     Raises:
-        UsageError: ``EK-SOURCE``, ``EK-CODE`` or ``EK-CHECKPOINT``: it cannot be loaded.
+        UsageError: ``EK-SOURCE``, ``EK-CODE`` or ``EK-CHECKPOINT``: it cannot be loaded, or is not the one that *spec*
+            was told of.
     """
     source: Source = import_module(_OPENERS[spec.kind]).open_source(spec)
     return source

@@ -20,6 +20,7 @@ from edgekit.errors import UsageError
 from edgekit.names import distinct, tensor_name
 from edgekit.pipeline.sources import SourceSpec, contents
 from edgekit.pipeline.sources.determinism import check_repeatable, write_error
+from edgekit.pipeline.sources.identity import check_weights
 from edgekit.pipeline.sources.matching import match_file
 from edgekit.pipeline.sources.python_file import load_callable
 from edgekit.pipeline.sources.samples import batched_alike, check_shapes, does_not_run, example_of, probes, stacked
@@ -147,6 +148,7 @@ def open_source(spec: SourceSpec) -> KerasSource:
             input shape is open) or ``EK-CHECKPOINT`` (the weights cannot be read, do not fit or are not finite).
     """
     model = open_model(spec)
+    check_weights(spec, map(keras.ops.convert_to_numpy, model.weights))
     flat = keras.Model(list(model.inputs), list(model.outputs), name=model.name)
     _compute_in_float32(flat)
     for variable in flat.weights:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib.util
+import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -13,6 +14,10 @@ from types import ModuleType
 from typing import Any
 
 from edgekit.errors import EdgekitError, UsageError, did_you_mean
+
+
+#: A module's name starts with this and with so many digits of its path's hash: files of one name are apart.
+_PREFIX, _DIGITS = "edgekit_project_", 12
 
 
 def load_callable(path: Path, name: str) -> Callable[..., Any]:
@@ -42,10 +47,15 @@ def load_callable(path: Path, name: str) -> Callable[..., Any]:
     return guarded
 
 
+def file_of(module: str) -> str:
+    """The name of the module that was loaded as *module*, wherever its file lies."""
+    return module[len(_PREFIX) + _DIGITS + 1 :] if module.startswith(_PREFIX) else module
+
+
 def _load(path: Path) -> ModuleType:
     if not path.is_file():
         raise UsageError("EK-MISSING-FILE", f"{path} does not exist", "check the path in edgekit.toml")
-    key = f"edgekit_project_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}_{path.stem}"
+    key = f"{_PREFIX}{hashlib.sha256(os.fsencode(path)).hexdigest()[:_DIGITS]}_{path.stem}"
     if key in sys.modules:
         return sys.modules[key]
     spec = importlib.util.spec_from_file_location(key, path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import io
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,6 +18,7 @@ from edgekit.errors import UsageError
 from edgekit.pipeline.sources import SourceSpec, contents
 from edgekit.pipeline.sources.determinism import check_repeatable
 from edgekit.pipeline.sources.exported_program import UNREADABLE, dtype_name, first_line, load_exported
+from edgekit.pipeline.sources.identity import check_weights
 from edgekit.pipeline.sources.matching import Parameters, match, match_file
 from edgekit.pipeline.sources.outputs import named_tensors
 from edgekit.pipeline.sources.python_file import load_callable
@@ -200,7 +202,9 @@ def open_source(spec: SourceSpec) -> TorchSource:
             f"{name}:{spec.factory} does not say what goes into it",
             "give --calibration FILE.npy: one batch of samples, ready for the model",
         )
-    return open_module(build_module(spec).float().eval(), spec, sample)
+    module = build_module(spec)
+    check_weights(spec, parameters_and_buffers(module))
+    return open_module(module.float().eval(), spec, sample)
 
 
 def open_module(module: torch.nn.Module, spec: SourceSpec, sample: Mapping[str, np.ndarray] | None) -> TorchSource:
@@ -232,6 +236,14 @@ def build_module(spec: SourceSpec) -> torch.nn.Module:
         if isinstance(value, torch.Tensor) and value.is_floating_point() and not torch.isfinite(value).all():
             raise UsageError("EK-CHECKPOINT", f"the model's weights {name} hold NaN or infinity", "train it again")
     return module
+
+
+def parameters_and_buffers(module: torch.nn.Module) -> Iterator[np.ndarray]:
+    """The values of all parameters and buffers, those too that a ``state_dict`` leaves out."""
+    for value in itertools.chain(module.parameters(), module.buffers()):
+        plain = value.detach().cpu()
+        plain = plain.int_repr() if plain.is_quantized else plain.to_dense()
+        yield (plain.float() if plain.is_floating_point() else plain.resolve_conj()).numpy()
 
 
 def _load_weights(module: torch.nn.Module, path: Path, trust: bool) -> None:

@@ -95,6 +95,7 @@ class _Run:
     def fit(self) -> tuple[KerasCheckpoint, bool]:
         """What was reached, and whether Ctrl-C ended it."""
         reached = self._resume()
+        emit(kind="step", step="training")  # and what was read, before there is a checkpoint of it
         epochs = self._training["epochs"]
         try:
             for epoch in range(reached.epoch + 1, epochs + 1):

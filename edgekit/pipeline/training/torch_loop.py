@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping
 from pathlib import Path
 from time import monotonic
@@ -18,6 +17,7 @@ from edgekit.pipeline.progress import emit
 from edgekit.pipeline.sources import SourceSpec
 from edgekit.pipeline.sources.outputs import named_tensors
 from edgekit.pipeline.sources.torch import build_module, open_module
+from edgekit.pipeline.sources.torch_identity import seed_all
 from edgekit.pipeline.training.samples import Samples, check_labels, diverged, epoch_of, holds_classes, load_samples
 from edgekit.pipeline.training.schedule import learning_rates
 from edgekit.pipeline.training.torch_checkpoint import Checkpoint, read_checkpoint, save_tensors, write_checkpoint
@@ -87,7 +87,7 @@ class _Run:
         self._training, self._directory, self._place = training, directory, place
         self._samples = load_samples(train)
         self._evaluation = None if evaluation is None else load_samples(evaluation)
-        _seed(training["seed"])
+        seed_all(training["seed"])
         self._module = build_module(spec).float()
         first = {name: array[:_PROBED] for name, array in self._samples.inputs.items()}
         opened = open_module(self._module.eval(), spec, first)
@@ -117,6 +117,7 @@ class _Run:
     def fit(self) -> dict[str, Any]:
         epochs, path = self._training["epochs"], self._directory / "checkpoint.pt"
         reached = self._resume(path)
+        emit(kind="step", step="training")  # and what was read, before there is a checkpoint of it
         interrupted = False
         try:
             for epoch in range(reached.epoch + 1, epochs + 1):
@@ -179,7 +180,7 @@ class _Run:
 
     def _epoch(self, epoch: int) -> float:
         """One pass over the training data; its mean loss."""
-        _seed(self._training["seed"] + 1000003 * epoch)
+        seed_all(self._training["seed"] + 1000003 * epoch)
         self._module.train()
         samples = epoch_of(self._samples, self._training, epoch, channels_last=False)
         batch = len(samples) // self._steps
@@ -268,10 +269,3 @@ def _place(device: str) -> torch.device:
     if device == "cuda" and not available:
         raise UsageError("EK-ARGUMENT", "there is no CUDA device here", "leave the device to edgekit, or choose cpu")
     return torch.device("cuda" if available and device != "cpu" else "cpu")
-
-
-def _seed(seed: int) -> None:
-    """Seed every generator that a model's own Python may use."""
-    random.seed(seed)
-    np.random.seed(seed % 2**32)
-    torch.manual_seed(seed)

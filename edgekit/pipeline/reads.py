@@ -1,0 +1,125 @@
+"""What went into a stage beside its key: the files, folders and variables that its code read, with what was in them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from edgekit.bundle import SUFFIX
+from edgekit.pipeline.watching import Note, stamp
+
+#: Kind and name. Paths in the origin's folder are relative to it, so that it may be moved; all others are absolute.
+Key = tuple[str, str]
+
+#: Of a file that changed after it was read: it is no file's hash.
+_CHANGED = "changed while it was read"
+
+
+class Reads:
+    """What was read, and the hash of each thing; None for what was looked for and not there."""
+
+    def __init__(self, home: Path, found: Mapping[Key, str | None] = {}):  # noqa: B006
+        """*home* is the origin's folder."""
+        self._home = home
+        self._found = dict(found)
+
+    @classmethod
+    def load(cls, path: Path, home: Path) -> Reads:
+        """As `save` wrote it; nothing where that is missing or damaged."""
+        try:
+            entries = json.loads(path.read_bytes())
+            return cls(home, {(str(kind), str(name)): digest for kind, name, digest in entries})
+        except (OSError, ValueError, TypeError):
+            return cls(home)
+
+    def save(self, path: Path) -> None:
+        part = path.with_name(f".{path.name}.{os.getpid()}")
+        part.write_text(json.dumps([[*key, digest] for key, digest in self._found.items()]), encoding="utf-8")
+        os.replace(part, path)
+
+    def note(self, notes: Iterable[Note], but: Path) -> None:
+        """Add what a worker noted (see `edgekit.pipeline.watching`), except what lies in the folder *but*."""
+        passing = tempfile.gettempdir()
+        for kind, name, seen in notes:
+            key = kind, self._short(name) if kind in ("file", "folder") else name
+            if key in self._found or (kind in ("file", "folder") and Path(name).is_relative_to(but)):
+                continue
+            if kind in ("file", "folder") and name.startswith(passing) and not os.path.lexists(name):
+                continue
+            digest = self._digest(*key)
+            if kind == "file" and stamp(name) != seen:
+                digest = _CHANGED
+            self._found[key] = digest
+
+    def now(self) -> Reads:
+        """The same things, as they are now."""
+        return Reads(self._home, {key: self._digest(*key) for key in self._found})
+
+    def hold(self) -> bool:
+        """Whether everything is as it was."""
+        return self._found == self.now()._found
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of it all."""
+        return hashlib.sha256(json.dumps(sorted((*key, digest or "") for key, digest in self._found.items())).encode()).hexdigest()
+
+    def _short(self, name: str) -> str:
+        path = Path(name)
+        return str(path.relative_to(self._home)) if path.is_relative_to(self._home) else name
+
+    def _digest(self, kind: str, name: str) -> str | None:
+        if kind == "variable":
+            value = os.environ.get(name)
+            return None if value is None else hashlib.sha256(os.fsencode(value)).hexdigest()
+        if kind == "directory":
+            return self._short(os.getcwd())
+        return _known_digest(self._home / name) if kind == "file" else self._listing(self._home / name)
+
+    def _listing(self, folder: Path) -> str | None:
+        try:
+            names = sorted(map(os.fsencode, os.listdir(folder)))
+        except OSError:
+            return None
+        left = {b"build"} if folder == self._home else set()  # what edgekit leaves there
+        counted = [name for name in names if not name.startswith((b".", b"__pycache__")) and name not in left]
+        return hashlib.sha256(b"/".join(name for name in counted if not name.endswith(SUFFIX.encode()))).hexdigest()
+
+
+def place_digest(path: Path) -> str:
+    """SHA-256 of the file at *path*; of what is no file, or cannot be read, a word that says so. Never waits."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return f"no file, a link to {os.readlink(path)!r}" if path.is_symlink() else "no file"
+    if not stat.S_ISREG(mode):
+        return "no file, a folder" if stat.S_ISDIR(mode) else "no file, a device or pipe"
+    try:
+        return file_digest(path)
+    except OSError as error:
+        return f"not read: {error.strerror}"
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's contents."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+#: By path and stamp: several stages read the same data.
+_KNOWN: dict[tuple[str, str], str] = {}
+
+
+def _known_digest(path: Path) -> str | None:
+    seen = stamp(str(path))
+    if seen is None:
+        return None
+    key = str(path), str(seen)
+    if key not in _KNOWN:
+        _KNOWN[key] = place_digest(path)
+    return _KNOWN[key]

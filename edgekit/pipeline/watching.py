@@ -1,0 +1,175 @@
+"""What the code that a worker runs reads: files, folders, variables of the environment, noted as it happens.
+
+A compiler tells make what it has read, so that a change there is seen; this tells the cache. Python says of itself when
+it opens or lists something (PEP 578). What a library opens in C alone (``cv2.imread``, HDF5, safetensors) it does not
+see, nor what other programs read.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import importlib.util
+import json
+import os
+import stat
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+#: One thing that was read: its kind (``file``, ``folder``, ``variable``, or ``directory``: the current one), its name,
+#: and of a file what `stamp` gave just before it was opened.
+Note = list[Any]
+
+_PYTHON = tuple(f"{sysconfig.get_path(name)}{os.sep}" for name in ("stdlib", "platstdlib"))
+#: Python, edgekit (see `edgekit.pipeline.cache.code_digest`), and what is no file on a disk.
+_OWN = (*_PYTHON, f"{Path(__file__).parent.parent}{os.sep}", "/proc/", "/sys/", "/dev/")
+#: Packages count by their versions.
+_INSTALLED = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
+
+
+def stamp(path: str) -> list[int] | None:
+    """What changes when a file is written to or replaced, however its times are set; None where there is none."""
+    try:
+        facts = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return [facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns]
+
+
+class Watch:
+    """Notes what this process reads, and the processes that fork from it."""
+
+    def __init__(self) -> None:
+        """Begin; it ends with the process."""
+        # One file for all forks of this process, each of which adds whole lines to its end.
+        self._journal = tempfile.TemporaryFile(buffering=0)
+        fcntl.fcntl(self._journal, fcntl.F_SETFL, fcntl.fcntl(self._journal, fcntl.F_GETFL) | os.O_APPEND)
+        self._taken, self._rest, self._notes = 0, b"", list[Note]()
+        self._known: set[tuple[str, str]] = set()
+        self._written: set[str] = set()
+        self._began_in = os.getcwd()
+        self._handlers: Mapping[str, Callable[..., None]] = {
+            "open": self._opened,
+            "os.listdir": self._listed,
+            "os.scandir": self._listed,
+            "import": self._imported,
+            "ctypes.dlopen": lambda name: self._opened(name, "dlopen", os.O_RDONLY) if name else None,
+            "sqlite3.connect": lambda name: self._opened(name, "connect", os.O_RDONLY),
+        }
+        sys.addaudithook(self._hear)
+        self._watch_variables()
+
+    def notes(self) -> list[Note]:
+        """All that was read so far, each thing once, in order."""
+        while block := os.pread(self._journal.fileno(), 1 << 20, self._taken):
+            self._taken += len(block)
+            *lines, self._rest = (self._rest + block).split(b"\n")
+            self._notes += map(json.loads, lines)
+        return list({(kind, name): [kind, name, seen] for kind, name, seen in reversed(self._notes)}.values())[::-1]
+
+    def _hear(self, event: str, arguments: tuple[Any, ...]) -> None:
+        handler = self._handlers.get(event)
+        if handler is None:
+            return
+        try:
+            handler(*arguments)
+        except (OSError, ValueError, TypeError):  # what is wrong with the call, Python will say itself
+            return
+
+    def _note(self, kind: str, name: str, seen: list[int] | None = None) -> None:
+        if (kind, name) not in self._known:
+            self._known.add((kind, name))
+            os.write(self._journal.fileno(), json.dumps([kind, name, seen]).encode() + b"\n")
+
+    def _opened(self, path: Any, mode: str | None, flags: int) -> None:
+        if isinstance(path, int):
+            return
+        given = os.fsdecode(path)
+        place = _absolute(given)
+        if _is_own(place):
+            return
+        if flags & (os.O_WRONLY | os.O_TRUNC):
+            if ("file", place) not in self._known:
+                self._written.add(place)  # what the code wrote before it reads it is its own
+            return
+        if place.endswith(".pyc"):
+            try:
+                place = importlib.util.source_from_cache(place)
+            except ValueError:  # without its source
+                pass
+        if place in self._written:
+            return
+        found = stamp(place)
+        if found is None:
+            # As shutil.rmtree does: relative to a folder that the event does not name.
+            if mode is None and not os.path.isabs(given):
+                return
+        elif not stat.S_ISREG(os.stat(place).st_mode):
+            return
+        self._note("file", place, found)
+        self._note_directory(given)
+
+    def _listed(self, path: Any) -> None:
+        if isinstance(path, int) or _imports(sys._getframe(2)):
+            return
+        given = "." if path is None else os.fsdecode(path)
+        place = _absolute(given)
+        if not _is_own(f"{place}{os.sep}"):
+            self._note("folder", place)
+            self._note_directory(given)
+
+    def _imported(self, module: str, path: str | None, *_: Any) -> None:
+        if path is not None:  # a library in C: Python's own files are opened
+            self._opened(path, "import", os.O_RDONLY)
+
+    def _note_directory(self, given: str) -> None:
+        """Where a name is relative, the folder that the process was started in is read, too."""
+        if not os.path.isabs(given) and os.getcwd() == self._began_in:
+            self._note("directory", "")
+
+    def _watch_variables(self) -> None:
+        environment, getcwd = type(os.environ), os.getcwd
+        stock = environment.__getitem__
+
+        def getitem(own: Any, name: Any) -> Any:
+            if isinstance(name, (str, bytes)) and _is_users(sys._getframe(1)):
+                self._note("variable", os.fsdecode(name))
+            return stock(own, name)
+
+        def current() -> str:
+            found = getcwd()
+            if found == self._began_in and _is_users(sys._getframe(1)):
+                self._note("directory", "")
+            return found
+
+        environment.__getitem__ = getitem  # type: ignore[method-assign,assignment]
+        os.getcwd = current
+
+
+def _absolute(given: str) -> str:
+    place = os.path.abspath(given)
+    return os.path.realpath(given) if os.pardir in Path(given).parts else place  # a link's parent is elsewhere
+
+
+def _is_own(place: str) -> bool:
+    return place.startswith(_OWN) or any(part in place for part in _INSTALLED)
+
+
+def _imports(frame: FrameType | None) -> bool:
+    """Whether *frame* is of Python's imports, which list folders; the modules themselves they open."""
+    name = "" if frame is None else frame.f_code.co_filename
+    return name.startswith("<frozen") or f"{os.sep}importlib{os.sep}" in name or name.endswith("pkgutil.py")
+
+
+def _is_users(frame: FrameType | None) -> bool:
+    """Whether *frame* is of the user's code, or of the standard library and called by that."""
+    while frame is not None:
+        name = frame.f_code.co_filename
+        if not name.startswith(("<frozen", *_PYTHON)) or any(part in name for part in _INSTALLED):
+            return not _is_own(name)
+        frame = frame.f_back
+    return False
