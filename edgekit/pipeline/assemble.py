@@ -11,8 +11,8 @@ import numpy as np
 
 from edgekit import __version__
 from edgekit.bundle import Manifest, write_bundle
-from edgekit.pipeline.cache import file_digest
 from edgekit.pipeline.data import load_arrays
+from edgekit.pipeline.digests import file_digest
 from edgekit.pipeline.origin import Origin
 from edgekit.pipeline.recommend import recommend
 from edgekit.pipeline.references import Reference

@@ -1,9 +1,9 @@
 """The cache: what a stage made, kept by the content of everything it was made from.
 
-That is the stage's key, and what its code read while it ran, as a worker notes it (see `edgekit.pipeline.watching`): for
-each key there is an index of what was read when it was made last. An entry is a folder that appears whole, by one
-rename, and is believed by its hash. Work in progress lives beside it under the same key, so that a stage that can resume
-(training) finds its checkpoints after a kill.
+That is the stage's key, and what its code read while it ran, as a worker notes it (see `edgekit.pipeline.watching`):
+for each key there is an index of what was read when it was made last. An entry is a folder that appears whole, by one
+rename, and is believed by its hash. Work in progress lives beside it under the same key, so that a stage that can
+resume (training) finds its checkpoints after a kill.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from edgekit.bundle import SUFFIX, canonical_json, write_error
-from edgekit.pipeline.reads import Reads, file_digest, place_digest
+from edgekit.bundle import canonical_json, write_error
+from edgekit.pipeline.digests import place_digest, tree_digest
+from edgekit.pipeline.reads import Reads
 from edgekit.private import private_folder
 
 _RECORD = "record.json"
@@ -114,9 +115,7 @@ class Cache:
         except OSError as error:
             raise write_error(partial, error) from error
 
-    def _keep(
-        self, name: str, base: str, partial: Path, record: Mapping[str, Any], index: Path, home: Path
-    ) -> Entry:
+    def _keep(self, name: str, base: str, partial: Path, record: Mapping[str, Any], index: Path, home: Path) -> Entry:
         """Make the finished work in *partial* an entry."""
         reads = Reads.load(partial / READS, home)
         contents, made_from = _contents(record, partial), _made_from(base, reads)
@@ -203,41 +202,6 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
-
-
-def tree_digest(paths: Iterable[Path]) -> str:
-    """SHA-256 over the names and contents of files, and of all files in directories, links followed.
-
-    What is there and no file (a link to nothing, a pipe), or cannot be read, counts as that.
-    """
-    digest = hashlib.sha256()
-    for path in sorted(paths):
-        for name, file in _files(path):
-            digest.update(json.dumps([name, place_digest(file)]).encode())
-    return digest.hexdigest()
-
-
-def _files(path: Path) -> Iterator[tuple[str, Path]]:
-    """What counts in the folder *path*, by its name there; or *path* itself, by its own."""
-    if not path.is_dir():
-        yield path.name, path
-        return
-    seen = set()
-    for folder, folders, files in os.walk(path, followlinks=True):
-        facts = os.stat(folder)
-        if (facts.st_dev, facts.st_ino) in seen:  # a link to a folder above
-            folders.clear()
-            continue
-        seen.add((facts.st_dev, facts.st_ino))
-        folders[:] = sorted(name for name in folders if _counts(name))
-        for name in sorted(filter(_counts, files)):
-            file = Path(folder, name)
-            yield str(file.relative_to(path)), file
-
-
-def _counts(name: str) -> bool:
-    """Whether a file or folder says something: hidden ones, compiled Python and bundles do not."""
-    return not name.startswith(".") and name != "__pycache__" and not name.endswith((".pyc", SUFFIX))
 
 
 def versions(packages: Iterable[str]) -> dict[str, str | None]:

@@ -11,8 +11,8 @@ from pathlib import Path
 from edgekit.errors import UsageError
 from edgekit.foreign import foreign
 from edgekit.names import MOST_LABEL_CHARACTERS, is_label, tensor_name
-from edgekit.pipeline.cache import tree_digest
 from edgekit.pipeline.data import check_inputs, read_array_file
+from edgekit.pipeline.digests import tree_digest
 from edgekit.pipeline.project import (
     FILE_NAME,
     DataSection,

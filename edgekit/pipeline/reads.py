@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import stat
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from edgekit.bundle import SUFFIX
+from edgekit.pipeline.digests import place_digest
 from edgekit.pipeline.watching import Note, stamp
 
 #: Kind and name. Paths in the origin's folder are relative to it, so that it may be moved; all others are absolute.
@@ -23,7 +23,7 @@ _CHANGED = "changed while it was read"
 class Reads:
     """What was read, and the hash of each thing; None for what was looked for and not there."""
 
-    def __init__(self, home: Path, found: Mapping[Key, str | None] = {}):  # noqa: B006
+    def __init__(self, home: Path, found: Mapping[Key, str | None] = {}):
         """*home* is the origin's folder."""
         self._home = home
         self._found = dict(found)
@@ -67,7 +67,9 @@ class Reads:
     @property
     def digest(self) -> str:
         """SHA-256 of it all."""
-        return hashlib.sha256(json.dumps(sorted((*key, digest or "") for key, digest in self._found.items())).encode()).hexdigest()
+        return hashlib.sha256(
+            json.dumps(sorted((*key, digest or "") for key, digest in self._found.items())).encode()
+        ).hexdigest()
 
     def _short(self, name: str) -> str:
         path = Path(name)
@@ -89,26 +91,6 @@ class Reads:
         left = {b"build"} if folder == self._home else set()  # what edgekit leaves there
         counted = [name for name in names if not name.startswith((b".", b"__pycache__")) and name not in left]
         return hashlib.sha256(b"/".join(name for name in counted if not name.endswith(SUFFIX.encode()))).hexdigest()
-
-
-def place_digest(path: Path) -> str:
-    """SHA-256 of the file at *path*; of what is no file, or cannot be read, a word that says so. Never waits."""
-    try:
-        mode = os.stat(path).st_mode
-    except OSError:
-        return f"no file, a link to {os.readlink(path)!r}" if path.is_symlink() else "no file"
-    if not stat.S_ISREG(mode):
-        return "no file, a folder" if stat.S_ISDIR(mode) else "no file, a device or pipe"
-    try:
-        return file_digest(path)
-    except OSError as error:
-        return f"not read: {error.strerror}"
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file's contents."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 #: By path and stamp: several stages read the same data.

@@ -13,8 +13,9 @@ import numpy as np
 from edgekit.bundle import canonical_json
 from edgekit.errors import Interrupted
 from edgekit.fidelity import class_scores
-from edgekit.pipeline.cache import Entry, code_digest, file_digest, versions
+from edgekit.pipeline.cache import Entry, code_digest, versions
 from edgekit.pipeline.data import DEFAULT_INPUT, load_arrays, read_array_file, save_arrays
+from edgekit.pipeline.digests import file_digest
 from edgekit.pipeline.metric import Score, scorer
 from edgekit.pipeline.origin import Origin
 from edgekit.pipeline.sources import SourceSpec
@@ -296,9 +297,10 @@ class _Maker:
         score = scorer(origin.metric, origin.directory, labels)
         results, _ = load_arrays(outputs)
         accuracy = score(results)
+        made_from = {"model": model, "reference": [entry.digest, entry.made_from]}
         return Reference(
             source=replace(source, inputs=signature.inputs, sample=entry.path("sample.npz")),
-            digest=hashlib.sha256(canonical_json({"model": model, "reference": [entry.digest, entry.made_from]})).hexdigest(),
+            digest=hashlib.sha256(canonical_json(made_from)).hexdigest(),
             framework=entry.record["framework"],
             signature=signature,
             parameter_count=entry.record["parameter_count"],

@@ -27,8 +27,8 @@ _HINTS = {
 class Stages:
     """Runs the stages of one build in a pool of workers, through a cache, and says what happens.
 
-    Every event that *listener* hears has a ``kind`` (``start``, ``done``, ``failed``; ``damaged``: what was in the cache
-    is made anew; ``warning``, with a ``text``; or what the task emits, see `edgekit.pipeline.progress.emit`), a
+    Every event that *listener* hears has a ``kind`` (``start``, ``done``, ``failed``; ``damaged``: what was in the
+    cache is made anew; ``warning``, with a ``text``; or what the task emits, see `edgekit.pipeline.progress.emit`), a
     ``stage`` and a ``label``.
     """
 

@@ -10,9 +10,10 @@ from typing import Any
 
 from edgekit.bundle import Variant
 from edgekit.errors import ConversionError
-from edgekit.pipeline.cache import Entry, file_digest, versions
+from edgekit.pipeline.cache import Entry, versions
 from edgekit.pipeline.check import CHECKING_ENGINES, Quality, judge
 from edgekit.pipeline.data import load_arrays
+from edgekit.pipeline.digests import file_digest
 from edgekit.pipeline.origin import TENSORFLOW, TORCH, Origin
 from edgekit.pipeline.plan import Plan
 from edgekit.pipeline.recipes import RECIPES, Recipe

@@ -16,6 +16,7 @@ import sys
 import sysconfig
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -46,7 +47,7 @@ class Watch:
     def __init__(self) -> None:
         """Begin; it ends with the process."""
         # One file for all forks of this process, each of which adds whole lines to its end.
-        self._journal = tempfile.TemporaryFile(buffering=0)
+        self._journal = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
         fcntl.fcntl(self._journal, fcntl.F_SETFL, fcntl.fcntl(self._journal, fcntl.F_GETFL) | os.O_APPEND)
         self._taken, self._rest, self._notes = 0, b"", list[Note]()
         self._known: set[tuple[str, str]] = set()
@@ -97,10 +98,8 @@ class Watch:
                 self._written.add(place)  # what the code wrote before it reads it is its own
             return
         if place.endswith(".pyc"):
-            try:
+            with suppress(ValueError):  # it may have no source
                 place = importlib.util.source_from_cache(place)
-            except ValueError:  # without its source
-                pass
         if place in self._written:
             return
         found = stamp(place)
@@ -146,7 +145,7 @@ class Watch:
                 self._note("directory", "")
             return found
 
-        environment.__getitem__ = getitem  # type: ignore[method-assign,assignment]
+        environment.__getitem__ = getitem  # type: ignore[method-assign]
         os.getcwd = current
 
 

@@ -10,6 +10,7 @@ import hashlib
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import PurePath
@@ -23,6 +24,9 @@ from edgekit.pipeline.sources import SourceSpec
 from edgekit.pipeline.sources.python_file import file_of
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), type(...), PurePath, range)
+
+#: Which of these are one object depends on whether the code was compiled just now.
+_CONSTANT = (tuple, frozenset, CodeType)
 
 
 @dataclass(frozen=True)
@@ -92,12 +96,12 @@ def digest(value: object, special: Callable[[Any], Iterator[bytes] | None] = lam
         if isinstance(item, _PLAIN):
             sha.update(f"{type(item).__name__} {item!r}\n".encode("utf-8", "surrogatepass"))
             continue
-        # Which constants of code are one object depends on whether it was compiled just now.
-        if id(item) in seen and not isinstance(item, (tuple, frozenset, CodeType)):
-            sha.update(f"again {seen[id(item)]}\n".encode())
-            continue
-        seen[id(item)] = len(seen)
-        kept.append(item)
+        if not isinstance(item, _CONSTANT):
+            if id(item) in seen:
+                sha.update(f"again {seen[id(item)]}\n".encode())
+                continue
+            seen[id(item)] = len(seen)
+            kept.append(item)
         blocks = special(item)
         if blocks is not None:
             for block in blocks:
@@ -130,8 +134,7 @@ def _parts(item: Any) -> tuple[str, list[Any]]:
     if isinstance(item, MethodType):
         return "method", [item.__func__, item.__self__]
     if isinstance(item, FunctionType):
-        cells = [cell.cell_contents for cell in item.__closure__ or () if _filled(cell)]
-        return f"function {item.__qualname__}", [item.__code__, item.__defaults__, item.__kwdefaults__, *cells]
+        return f"function {item.__qualname__}", [item.__code__, item.__defaults__, item.__kwdefaults__, *_held(item)]
     if isinstance(item, CodeType):
         return f"code {item.co_name}", [item.co_code, item.co_consts, item.co_names, item.co_varnames]
     if isinstance(item, (staticmethod, classmethod)):
@@ -156,7 +159,7 @@ def _code(kind: type) -> list[Any]:
     found: list[Any] = []
     for each in kind.__mro__:
         top = each.__module__.partition(".")[0]
-        if top in sys.stdlib_module_names and top != "__main__" or top in ("torch", "keras", "tensorflow", "numpy"):
+        if (top in sys.stdlib_module_names and top != "__main__") or top in ("torch", "keras", "tensorflow", "numpy"):
             continue
         own = {name: value for name, value in vars(each).items() if not name.startswith("__") or callable(value)}
         kept = (FunctionType, staticmethod, classmethod, property, *_PLAIN, list, tuple, dict)
@@ -166,14 +169,15 @@ def _code(kind: type) -> list[Any]:
 
 def _attributes(item: Any) -> list[Any]:
     slots = [name for each in type(item).__mro__ for name in getattr(each, "__slots__", ()) if isinstance(name, str)]
-    values = {name: getattr(item, name) for name in slots if name not in ("__dict__", "__weakref__") and hasattr(item, name)}
-    values |= getattr(item, "__dict__", {})
+    own = [name for name in slots if name not in ("__dict__", "__weakref__") and hasattr(item, name)]
+    values = {name: getattr(item, name) for name in own} | getattr(item, "__dict__", {})
     return [part for pair in values.items() for part in pair]
 
 
-def _filled(cell: Any) -> bool:
-    try:
-        cell.cell_contents
-    except ValueError:
-        return False
-    return True
+def _held(function: FunctionType) -> list[Any]:
+    """What a function has from the one around it."""
+    held = []
+    for cell in function.__closure__ or ():
+        with suppress(ValueError):  # it may be empty
+            held.append(cell.cell_contents)
+    return held

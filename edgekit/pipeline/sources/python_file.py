@@ -15,7 +15,6 @@ from typing import Any
 
 from edgekit.errors import EdgekitError, UsageError, did_you_mean
 
-
 #: A module's name starts with this and with so many digits of its path's hash: files of one name are apart.
 _PREFIX, _DIGITS = "edgekit_project_", 12
 
