@@ -234,7 +234,7 @@ class _Maker:
             "given": None if origin.calibration is None else file_digest(origin.calibration),
             "code": code_digest("pipeline/references.py", "pipeline/data.py", "names.py", "numbers.py"),
         }
-        data = self._stages.cache.stage("samples", key, samples)
+        data = self._stages.here("samples", origin.name, key, samples)
         self._identify(data)
         return self._measure(
             self._source(data),

@@ -104,8 +104,8 @@ class Watch:
             return
         found = stamp(place)
         if found is None:
-            # As shutil.rmtree does: relative to a folder that the event does not name.
-            if mode is None and not os.path.isabs(given):
+            # Relative to a folder that the event does not name, as shutil.rmtree does; or a place to look for modules.
+            if (mode is None and not os.path.isabs(given)) or _imports(_caller()):
                 return
         elif not stat.S_ISREG(os.stat(place).st_mode):
             return
@@ -113,7 +113,7 @@ class Watch:
         self._note_directory(given)
 
     def _listed(self, path: Any) -> None:
-        if isinstance(path, int) or _imports(sys._getframe(2)):
+        if isinstance(path, int) or _imports(_caller()):
             return
         given = "." if path is None else os.fsdecode(path)
         place = _absolute(given)
@@ -135,13 +135,13 @@ class Watch:
         stock = environment.__getitem__
 
         def getitem(own: Any, name: Any) -> Any:
-            if isinstance(name, (str, bytes)) and _is_users(sys._getframe(1)):
+            if isinstance(name, (str, bytes)) and _is_users(_caller()):
                 self._note("variable", os.fsdecode(name))
             return stock(own, name)
 
         def current() -> str:
             found = getcwd()
-            if found == self._began_in and _is_users(sys._getframe(1)):
+            if found == self._began_in and _is_users(_caller()):
                 self._note("directory", "")
             return found
 
@@ -156,6 +156,14 @@ def _absolute(given: str) -> str:
 
 def _is_own(place: str) -> bool:
     return place.startswith(_OWN) or any(part in place for part in _INSTALLED)
+
+
+def _caller() -> FrameType | None:
+    """The innermost frame that is not of this module."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_code.co_filename == __file__:
+        frame = frame.f_back
+    return frame
 
 
 def _imports(frame: FrameType | None) -> bool:
