@@ -12,7 +12,7 @@ import numpy as np
 from edgekit import __version__
 from edgekit.bundle import Manifest, write_bundle
 from edgekit.pipeline.data import load_arrays
-from edgekit.pipeline.digests import file_digest
+from edgekit.pipeline.digests import place_digest
 from edgekit.pipeline.origin import Origin
 from edgekit.pipeline.recommend import recommend
 from edgekit.pipeline.references import Reference
@@ -52,9 +52,9 @@ def assemble(
         class_scores=reference.class_scores,
         producer=f"edgekit {__version__}",
     )
-    before = file_digest(destination) if destination.is_file() else None
+    before = place_digest(destination)
     manifest = write_bundle(manifest, files, destination)
-    return manifest, file_digest(destination) == before
+    return manifest, place_digest(destination) == before
 
 
 def _source(origin: Origin, reference: Reference) -> Mapping[str, Any]:

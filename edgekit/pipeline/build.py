@@ -5,7 +5,6 @@ from __future__ import annotations
 import concurrent.futures
 import os
 import platform
-import shutil
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from edgekit.errors import ConversionError, EdgekitError, Interrupted, LimitErro
 from edgekit.pipeline.assemble import assemble
 from edgekit.pipeline.cache import Cache
 from edgekit.pipeline.origin import Origin, find_origin
+from edgekit.pipeline.places import check_destination, check_name, check_space
 from edgekit.pipeline.plan import Plan, Skipped, plan_variants
 from edgekit.pipeline.pool import Pool
 from edgekit.pipeline.references import Reference, make_reference
@@ -27,9 +27,6 @@ from edgekit.pipeline.variants import Made, make_variant
 from edgekit.target import Target, load_target
 
 T = TypeVar("T")
-
-#: Free disk that a build wants before it starts, for its cache and for the bundle.
-_NEEDED_BYTES = 500 << 20
 
 
 @dataclass(frozen=True)
@@ -177,9 +174,11 @@ def run_build(
     if said is not None:
         listener({"kind": "trusted", "stage": "source", "label": origin.name, "text": said})
     folder = out or origin.directory / "build"
-    cache = Cache.default(fresh)
-    _check_space(cache.root, folder)
     destination = folder / f"{origin.name}-{device.name}{SUFFIX}"
+    check_destination(destination)
+    cache = Cache.default(fresh)
+    check_name(cache.root)
+    check_space(cache.root, folder)
     with Pool(jobs or os.cpu_count() or 1) as pool:
         stages = Stages(cache, pool, listener, origin.name, origin.directory)
         reference, rows = _interruptible(pool, lambda: _make(stages, origin, plans, device))
@@ -257,16 +256,3 @@ def _check_host() -> None:
             f"edgekit build runs on a desktop (x86_64), this is {platform.machine()}: no converter exists for it",
             "build there and copy the bundle here; edgekit run and edgekit.load work on this machine",
         )
-
-
-def _check_space(*folders: Path) -> None:
-    for folder in folders:
-        place = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-        free = shutil.disk_usage(place).free
-        if free < _NEEDED_BYTES:
-            needed = f"a build wants {_NEEDED_BYTES >> 20} MB"
-            raise UsageError(
-                "EK-SPACE",
-                f"only {free >> 20} MB are free at {place}, {needed}",
-                "free some, or set EDGEKIT_CACHE and --out",
-            )

@@ -13,6 +13,7 @@ from edgekit.foreign import foreign
 from edgekit.names import MOST_LABEL_CHARACTERS, is_label, tensor_name
 from edgekit.pipeline.data import check_inputs, read_array_file
 from edgekit.pipeline.digests import tree_digest
+from edgekit.pipeline.places import check_readable
 from edgekit.pipeline.project import (
     FILE_NAME,
     DataSection,
@@ -148,6 +149,7 @@ def find_origin(path: str, calibration: str | None = None, trust: bool = False) 
             f"there is no {place}",
             "give a project folder or a model file; edgekit init makes a project",
         )
+    check_readable(place.resolve())
     if place.name == FILE_NAME or (place.is_dir() and (place / FILE_NAME).exists()):
         if calibration is not None:
             raise UsageError(
@@ -171,6 +173,7 @@ def find_origin(path: str, calibration: str | None = None, trust: bool = False) 
         samples = Path(calibration).resolve()
         if not samples.is_file():
             raise UsageError("EK-MISSING-FILE", f"there is no {samples}", "--calibration takes a .npy or .npz file")
+        check_readable(samples)
         arrays = read_array_file(samples)
         check_inputs("calibration", arrays)
         if factory is not None:  # a model file says itself what goes in

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from edgekit.errors import UsageError, did_you_mean
+from edgekit.pipeline.places import check_readable
 from edgekit.pipeline.recipes import RECIPES
 from edgekit.runtime.preprocess import Preprocessing, Resize
 
@@ -231,6 +232,7 @@ def _check_reference(project: Project, file: Path, text: str, place: tuple[str, 
             f"{_place(file, text, place)}: there is no {path}",
             did_you_mean(path.name, near) if near else "paths are relative to edgekit.toml",
         )
+    check_readable(path)
     if function is not None and not re.search(
         rf"^(async )?(def|class) {re.escape(function)}\b|^{re.escape(function)}\s*=",
         path.read_text("utf-8", "replace"),

@@ -110,9 +110,7 @@ class Stages:
         self._listener({"kind": "done", "cached": entry.cached, "seconds": seconds, **where})
         return entry
 
-    def here(
-        self, stage: str, label: str, key: Mapping[str, Any], make: Callable[[Path], Mapping[str, Any]]
-    ) -> Entry:
+    def here(self, stage: str, label: str, key: Mapping[str, Any], make: Callable[[Path], Mapping[str, Any]]) -> Entry:
         """The entry that *make*, which runs none of the user's code, makes in this process, or made before."""
         damaged = {"kind": "damaged", "stage": stage, "label": label}
         return self.cache.stage(stage, key, make, damaged=lambda: self._listener(damaged))

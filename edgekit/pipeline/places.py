@@ -1,0 +1,68 @@
+"""Where a build reads and writes: what will not do is refused before it takes time."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from edgekit.errors import UsageError
+
+#: Free disk that a build wants before it starts, for its cache and for the bundle.
+_NEEDED_BYTES = 500 << 20
+
+
+def check_readable(place: Path) -> None:
+    """Raise `UsageError` unless *place*, which is there, is a file or folder that can be read, with a name in UTF-8."""
+    check_name(place)
+    if not (place.is_file() or place.is_dir()):
+        raise UsageError("EK-MISSING-FILE", f"{place} is a pipe, socket or device", "name a file or a folder")
+    if not os.access(place, os.R_OK):
+        raise UsageError("EK-MISSING-FILE", f"{place} cannot be read: Permission denied", f"chmod u+r {place}")
+
+
+def check_name(place: Path) -> None:
+    """Raise `UsageError` unless the path is UTF-8: frameworks take no other."""
+    try:
+        str(place).encode()
+    except UnicodeEncodeError:
+        shown = os.fsencode(place).decode("utf-8", "backslashreplace")
+        raise UsageError("EK-ARGUMENT", f"{shown} is not UTF-8", "rename that file or folder") from None
+
+
+def check_destination(destination: Path) -> None:
+    """Raise `UsageError` where a file *destination*, and the folders above it, cannot be made (``EK-WRITE``)."""
+    hint = "choose another folder with --out"
+    try:
+        place = Path(os.path.realpath(destination))
+        if place.is_dir():
+            raise UsageError("EK-WRITE", f"{destination} is a folder: the bundle would take its place", hint)
+        folder = _existing(place.parent)
+        longest = os.pathconf(folder, "PC_NAME_MAX")
+    except OSError as error:
+        what = f"{str(destination)[:80]} cannot be written: {error.strerror or error}"
+        raise UsageError("EK-WRITE", what, hint) from error
+    if any(len(os.fsencode(part)) > longest for part in place.parts):
+        raise UsageError("EK-WRITE", f"{str(destination)[:80]}… is too long for the name of a file", hint)
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        reason = "you may not write there" if folder.is_dir() else "it is no folder"
+        raise UsageError("EK-WRITE", f"the bundle cannot be written below {folder}: {reason}", hint)
+
+
+def check_space(*folders: Path) -> None:
+    """Raise `UsageError` (``EK-SPACE``) where a disk has not the space that a build wants."""
+    for folder in folders:
+        place = _existing(folder.absolute())
+        free = shutil.disk_usage(place).free
+        if free < _NEEDED_BYTES:
+            needed = f"a build wants {_NEEDED_BYTES >> 20} MB"
+            raise UsageError(
+                "EK-SPACE",
+                f"only {free >> 20} MB are free at {place}, {needed}",
+                "free some, or set EDGEKIT_CACHE and --out",
+            )
+
+
+def _existing(folder: Path) -> Path:
+    """*folder*, or the nearest above it that is there."""
+    return next(path for path in (folder, *folder.parents) if path.exists())
