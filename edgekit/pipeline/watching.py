@@ -28,6 +28,7 @@ Note = list[Any]
 _PYTHON = tuple(f"{sysconfig.get_path(name)}{os.sep}" for name in ("stdlib", "platstdlib"))
 #: Python, edgekit (see `edgekit.pipeline.cache.code_digest`), and what is no file on a disk.
 _OWN = (*_PYTHON, f"{Path(__file__).parent.parent}{os.sep}", "/proc/", "/sys/", "/dev/")
+_IMPORTS = ("<frozen importlib", "<frozen zipimport")
 #: Packages count by their versions.
 _INSTALLED = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
 
@@ -167,16 +168,22 @@ def _caller() -> FrameType | None:
 
 
 def _imports(frame: FrameType | None) -> bool:
-    """Whether *frame* is of Python's imports, which list folders; the modules themselves they open."""
-    name = "" if frame is None else frame.f_code.co_filename
-    return name.startswith("<frozen") or f"{os.sep}importlib{os.sep}" in name or name.endswith("pkgutil.py")
+    """Whether Python looks for modules, or for packages, in *frame*. What it finds and loads is opened then."""
+    while frame is not None and _is_pythons(frame):
+        name = frame.f_code.co_filename
+        if name.startswith(_IMPORTS) or f"{os.sep}importlib{os.sep}" in name or name.endswith("pkgutil.py"):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _is_users(frame: FrameType | None) -> bool:
     """Whether *frame* is of the user's code, or of the standard library and called by that."""
-    while frame is not None:
-        name = frame.f_code.co_filename
-        if not name.startswith(("<frozen", *_PYTHON)) or any(part in name for part in _INSTALLED):
-            return not _is_own(name)
+    while frame is not None and _is_pythons(frame):
         frame = frame.f_back
-    return False
+    return frame is not None and not _is_own(frame.f_code.co_filename)
+
+
+def _is_pythons(frame: FrameType) -> bool:
+    name = frame.f_code.co_filename
+    return name.startswith(("<frozen", *_PYTHON)) and not any(part in name for part in _INSTALLED)
