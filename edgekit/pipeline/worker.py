@@ -15,7 +15,7 @@ import signal
 import sys
 import threading
 import traceback
-from typing import Any
+from typing import Any, TextIO
 
 from edgekit.errors import ConversionError, EdgekitError, Interrupted
 from edgekit.pipeline import progress
@@ -29,8 +29,11 @@ def main() -> None:
     leave_no_core()
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    # Not by `sys.stdin`: a process that the user's code forks closes that first, and would wait for who reads it.
+    lines = os.fdopen(os.dup(0), encoding="utf-8")
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     requests: queue.SimpleQueue[str] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(requests,), daemon=True).start()
+    threading.Thread(target=_listen, args=(lines, requests), daemon=True).start()
 
     def answer(value: dict[str, Any]) -> None:
         answers.write(json.dumps(value) + "\n")
@@ -54,9 +57,9 @@ def main() -> None:
         tell(_perform(request), told)
 
 
-def _listen(requests: queue.SimpleQueue[str]) -> None:
+def _listen(lines: TextIO, requests: queue.SimpleQueue[str]) -> None:
     """Queue requests; end the process when the host is gone, whatever the main thread is busy with."""
-    for line in sys.stdin:
+    for line in lines:
         requests.put(line)
     os._exit(0)
 

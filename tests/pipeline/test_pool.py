@@ -42,7 +42,10 @@ def test_a_task_gets_its_arguments_and_answers_while_its_chatter_goes_to_the_log
     events: list[dict[str, Any]] = []
     result = pool.run(task("echo", tmp_path, shape=[1, 2]), events.append)
     assert result["arguments"] == {"shape": [1, 2]}
-    assert events == [{"kind": "start"}, {"kind": "step", "step": "echoing", "done": 1, "total": 1}]
+    assert [event for event in events if event["kind"] != "reads"] == [
+        {"kind": "start"},
+        {"kind": "step", "step": "echoing", "done": 1, "total": 1},
+    ]
     log = (tmp_path / "echo.log").read_text()
     assert "chatter from Python" in log and "chatter from C" in log
     assert capfd.readouterr() == ("", "")

@@ -74,3 +74,14 @@ def wait_for_ctrl_c(path: str) -> None:
     with open(path, "w") as started:
         started.write(str(os.getpid()))
     time.sleep(60)
+
+
+def read_and_fail(path: str, directory: str) -> None:
+    """Read a file, leave another, and say in an error whether that was there before."""
+    with open(path) as file:
+        file.read()
+    left = os.path.join(directory, "left")
+    found = "found" if os.path.exists(left) else "new"
+    with open(left, "w") as file:
+        file.write("left")
+    raise RuntimeError(found)
