@@ -1,7 +1,7 @@
 """The cache: what a stage made, kept by the content of everything it was made from.
 
 That is the stage's key, and what its code read while it ran, as a worker notes it (see `edgekit.pipeline.watching`):
-for each key there is an index of what was read when it was made last. An entry is a folder that appears whole, by one
+for each key there is an index of what was read when it was made. An entry is a folder that appears whole, by one
 rename, and is believed by its hash. Work in progress lives beside it under the same key, so that a stage that can
 resume (training) finds its checkpoints after a kill.
 """
@@ -102,8 +102,8 @@ class Cache:
         partial = self.root / "partial" / f"{name}-{base[:32]}"
         try:
             with self._locked(partial.name):
-                if not self._fresh:
-                    found = self._entry(name, base, Reads.load(index, home).now(), damaged)
+                for reads in [] if self._fresh else Reads.load_known(index, home):
+                    found = self._entry(name, base, reads.now(), damaged)
                     if found is not None:
                         _touch(found.directory, index)
                         return found
@@ -125,8 +125,7 @@ class Cache:
         _remove(final)
         final.parent.mkdir(parents=True, exist_ok=True)
         os.rename(partial, final)
-        index.parent.mkdir(exist_ok=True)
-        reads.save(index)
+        reads.add_to(index)
         self._intact[final] = Entry(final, record, contents, made_from, cached=True)
         return Entry(final, record, contents, made_from, cached=False)
 

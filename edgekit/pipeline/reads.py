@@ -16,6 +16,9 @@ from edgekit.pipeline.watching import Note, stamp
 #: Kind and name. Paths in the origin's folder are relative to it, so that it may be moved; all others are absolute.
 Key = tuple[str, str]
 
+#: As many lists of what was read are kept for a stage: which files it reads may depend on a variable, say.
+_MOST_KNOWN = 8
+
 #: Of a file that changed after it was read: it is no file's hash.
 _CHANGED = "changed while it was read"
 
@@ -38,18 +41,32 @@ class Reads:
             return cls(home)
 
     def save(self, path: Path) -> None:
-        part = path.with_name(f".{path.name}.{os.getpid()}")
-        part.write_text(json.dumps([[*key, digest] for key, digest in self._found.items()]), encoding="utf-8")
-        os.replace(part, path)
+        _write(path, self._to_json())
+
+    def _to_json(self) -> list[list[str | None]]:
+        return [[*key, digest] for key, digest in self._found.items()]
+
+    @classmethod
+    def load_known(cls, index: Path, home: Path) -> list[Reads]:
+        """What was read by the runs that *index* knows, the last one first; nothing, where there is none."""
+        try:
+            runs = json.loads(index.read_bytes())
+            return [cls(home, {(str(kind), str(name)): None for kind, name in run}) for run in runs] or [cls(home)]
+        except (OSError, ValueError, TypeError):
+            return [cls(home)]
+
+    def add_to(self, index: Path) -> None:
+        """Have *index* know of what this run has read, first of all."""
+        known = [list(each._found) for each in self.load_known(index, self._home)]
+        index.parent.mkdir(exist_ok=True)
+        _write(index, [list(self._found), *(each for each in known if each != list(self._found))][:_MOST_KNOWN])
 
     def note(self, notes: Iterable[Note], but: Path) -> None:
         """Add what a worker noted (see `edgekit.pipeline.watching`), except what lies in the folder *but*."""
-        passing = tempfile.gettempdir()
         for kind, name, seen in notes:
-            key = kind, self._short(name) if kind in ("file", "folder") else name
-            if key in self._found or (kind in ("file", "folder") and Path(name).is_relative_to(but)):
-                continue
-            if kind in ("file", "folder") and name.startswith(passing) and not os.path.lexists(name):
+            on_disk = kind in ("file", "folder")
+            key = kind, self._short(name) if on_disk else name
+            if key in self._found or (on_disk and (Path(name).is_relative_to(but) or _has_passed(kind, name, seen))):
                 continue
             digest = self._digest(*key)
             if kind == "file" and stamp(name) != seen:
@@ -91,6 +108,18 @@ class Reads:
         left = {b"build"} if folder == self._home else set()  # what edgekit leaves there
         counted = [name for name in names if not name.startswith((b".", b"__pycache__")) and name not in left]
         return hashlib.sha256(b"/".join(name for name in counted if not name.endswith(SUFFIX.encode()))).hexdigest()
+
+
+def _has_passed(kind: str, name: str, seen: object) -> bool:
+    """Whether that was a temporary file or folder, and is gone."""
+    was_there = kind == "folder" or seen is not None
+    return was_there and name.startswith(tempfile.gettempdir()) and not os.path.exists(name)
+
+
+def _write(path: Path, value: object) -> None:
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    part.write_text(json.dumps(value), encoding="utf-8")
+    os.replace(part, path)
 
 
 #: By path and stamp: several stages read the same data.

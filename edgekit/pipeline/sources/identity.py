@@ -171,7 +171,11 @@ def _attributes(item: Any) -> list[Any]:
     slots = [name for each in type(item).__mro__ for name in getattr(each, "__slots__", ()) if isinstance(name, str)]
     own = [name for name in slots if name not in ("__dict__", "__weakref__") and hasattr(item, name)]
     values = {name: getattr(item, name) for name in own} | getattr(item, "__dict__", {})
-    return [part for pair in values.items() for part in pair]
+    # torch numbers all hooks of a process.
+    hooks = {
+        name: list(value.values()) for name, value in values.items() if "_hooks" in name and hasattr(value, "values")
+    }
+    return [part for pair in (values | hooks).items() for part in pair]
 
 
 def _held(function: FunctionType) -> list[Any]:

@@ -1,0 +1,196 @@
+"""What a factory makes is known by its weights and its structure, whatever it made them of."""
+
+from __future__ import annotations
+
+import functools
+import subprocess
+import sys
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgekit.errors import UsageError
+from edgekit.pipeline.sources import SourceSpec, open_source
+from edgekit.pipeline.sources.identity import Identity, digest
+from edgekit.pipeline.sources.torch_identity import identity
+from edgekit.tensors import TensorSpec
+
+NET = """\
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(4, 3)
+        self.register_buffer("kept", torch.ones(3))
+        self.register_buffer("table", torch.ones(3), persistent=False)
+        self.plain = torch.ones(3)
+        self.steps, self.options = 2, {"scale": [1.0, 2.0]}
+
+    def forward(self, x):
+        return self.linear(x) * self.kept + self.table
+
+
+def make():
+    torch.manual_seed(0)
+    return Net()
+"""
+
+
+def write(folder: Path, code: str) -> SourceSpec:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "net.py").write_text(code)
+    return SourceSpec("torch", str(folder / "net.py"), "make", inputs=(TensorSpec("x", (1, 4), "float32"),))
+
+
+def found(folder: Path, code: str = NET, seed: int | None = None) -> Identity:
+    return identity(write(folder, code), seed)
+
+
+def test_the_same_code_elsewhere_makes_the_same_model(tmp_path: Path) -> None:
+    assert found(tmp_path / "one") == found(tmp_path / "other")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("manual_seed(0)", "manual_seed(1)"),
+        ('"kept", torch.ones(3)', '"kept", torch.zeros(3)'),
+        ('"table", torch.ones(3)', '"table", torch.zeros(3)'),
+    ],
+)
+def test_other_parameters_and_buffers_are_other_weights(tmp_path: Path, change: tuple[str, str]) -> None:
+    one, other = found(tmp_path / "one"), found(tmp_path / "other", NET.replace(*change))
+    assert one.weights != other.weights and one.structure != other.structure
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("self.plain = torch.ones(3)", "self.plain = torch.zeros(3)"),
+        ("self.steps, self.options = 2", "self.steps, self.options = 3"),
+        ("[1.0, 2.0]", "[1.0, 2.5]"),
+        ("self.linear(x) *", "self.linear(x) +"),
+        ("return Net()", "net = Net(); net.requires_grad_(False); return net"),
+        ("return Net()", "net = Net(); net.linear.register_forward_hook(lambda *a: a[2] * 2); return net"),
+        ("return Net()", "net = Net(); net.forward = lambda x: net.linear(x); return net"),
+        ("return Net()", "net = Net(); net.act = nn.GELU(); return net"),
+        ("return Net()", "net = Net(); net.act = nn.GELU(approximate='tanh'); return net"),
+        ("return Net()", "net = Net(); net.kind = torch.float16; return net"),
+    ],
+)
+def test_other_attributes_and_code_are_another_structure(tmp_path: Path, change: tuple[str, str]) -> None:
+    one, other = found(tmp_path / "one"), found(tmp_path / "other", NET.replace(*change))
+    assert one.weights == other.weights and one.structure != other.structure
+    assert found(tmp_path / "again", NET.replace(*change)) == other
+
+
+def test_a_seed_is_set_where_training_sets_one(tmp_path: Path) -> None:
+    unseeded = NET.replace("    torch.manual_seed(0)\n", "")
+    assert found(tmp_path / "a", unseeded, seed=3) == found(tmp_path / "a", unseeded, seed=3)
+    assert found(tmp_path / "a", unseeded, seed=3).weights != found(tmp_path / "a", unseeded, seed=4).weights
+    assert found(tmp_path / "a", unseeded, seed=3).repeats
+    own = NET.replace("torch.manual_seed(0)", "torch.seed()")
+    assert not found(tmp_path / "b", own, seed=3).repeats
+
+
+@pytest.mark.parametrize("line", ["torch.seed()", "pass"])
+def test_a_factory_that_draws_its_weights_is_refused(tmp_path: Path, line: str) -> None:
+    spec = write(tmp_path, NET.replace("torch.manual_seed(0)", line))
+    told = SourceSpec(**{**vars(spec), "identity": identity(spec, None).weights})
+    with pytest.raises(UsageError, match=r"net\.py:make makes other weights at every call") as caught:
+        open_source(told)
+    assert caught.value.code == "EK-SOURCE" and "manual_seed" in (caught.value.hint or "")
+
+
+def test_a_factory_that_makes_the_same_is_taken_in_half_precision_too(tmp_path: Path) -> None:
+    """And where it makes its only module once: opening turns it into single precision."""
+    code = NET.replace("return Net()", "return ONLY").replace(
+        "def make", "torch.manual_seed(0)\nONLY = Net().half()\n\n\ndef make"
+    )
+    spec = write(tmp_path, code)
+    told = SourceSpec(**{**vars(spec), "identity": identity(spec, None).weights})
+    for _ in range(2):
+        assert open_source(told).parameter_count == 15
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        "torch.jit.script(net)",
+        "torch.jit.trace(net, torch.ones(1, 4))",
+        "torch.fx.symbolic_trace(net)",
+        "nn.utils.parametrizations.weight_norm(net.linear) and net",
+        "net.register_buffer('extra', net.kept.to_sparse()) or net",
+        "net.register_buffer('extra', torch.quantize_per_tensor(net.kept, 0.1, 0, torch.qint8)) or net",
+        "net.register_buffer('extra', net.kept.to(torch.complex64).conj()) or net",
+        "net.bfloat16()",
+        "setattr(net, 'other', nn.Linear(4, 3)) or setattr(net.other, 'weight', net.linear.weight) or net",
+    ],
+)
+def test_all_kinds_of_modules_have_one(tmp_path: Path, made: str) -> None:
+    code = NET.replace("return Net()", f"net = Net()\n    return {made}")
+    first = found(tmp_path / "first", code)
+    assert found(tmp_path / "again", code).weights == first.weights
+    other = found(tmp_path / "other", code.replace('"kept", torch.ones(3)', '"kept", torch.full((3,), 1.5)'))
+    assert other.weights != first.weights and other.structure != first.structure
+
+
+def test_structures_differ_by_every_part(tmp_path: Path) -> None:
+    def function(x: int, y: int = 1) -> int:
+        return x + y
+
+    def other(x: int, y: int = 2) -> int:
+        return x + y
+
+    class Slotted:
+        __slots__ = ("value",)
+
+        def __init__(self, value: Any):
+            self.value = value
+
+    cyclic: list[Any] = [1]
+    cyclic.append(cyclic)
+    values = [
+        None, 0, 1, 1.0, True, "1", b"1", (), (1,), [1], {1}, {1: 2}, {2: 1}, {"a": 1, "b": 2}, {"b": 2, "a": 1},
+        OrderedDict(a=1), deque([1]), deque([2]), np.ones(2), np.zeros(2), np.ones((1, 2)), np.float32(1),
+        np.float64(1), np.array([None, 1], object), function, other, functools.partial(function, 1),
+        functools.partial(function, 2), Slotted(1), Slotted(2), Slotted, lambda: 1, lambda: 2, cyclic, [1, [1]],
+        Path("a"), Path("b"), len, sum, np, sys,
+    ]  # fmt: skip
+    assert len({digest(value) for value in values}) == len(values)
+    assert [digest(value) for value in values] == [digest(value) for value in values]
+
+
+def test_what_cannot_be_looked_into_counts_by_its_type() -> None:
+    class Shy:
+        def __getattribute__(self, name: str) -> Any:
+            if name != "__class__":
+                raise RuntimeError(name)
+            return object.__getattribute__(self, name)
+
+    def empty() -> Callable[[], Any]:
+        def inner() -> Any:
+            return later
+
+        return inner
+        later = 1
+
+    assert digest(Shy()) == digest(Shy()) != digest(object())
+    assert digest(empty()) == digest(empty())
+
+
+def test_freshly_compiled_code_is_what_was_compiled_before(tmp_path: Path) -> None:
+    code = "class Part:\n    sizes = (1, 2)\n    def call(self, x=(1, 2)):\n        return [(1, 2), x, {'a', 'b'}, (1, 2)]\n"
+    (tmp_path / "part.py").write_text(code)
+    program = "import part; from edgekit.pipeline.sources.identity import digest; print(digest(part.Part()))"
+    environment = {"PYTHONPATH": ":".join([str(tmp_path), *sys.path]), "PYTHONDONTWRITEBYTECODE": ""}
+    command, digests = [sys.executable, "-c", program], []
+    for _ in range(2):
+        process = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        digests.append(process.stdout)
+    assert list(tmp_path.rglob("*.pyc")) and digests[0] == digests[1]
