@@ -138,7 +138,7 @@ class Cache:
                 facts = json.loads((place / _RECORD).read_bytes())
                 record, digest = dict(facts["record"]), str(facts["digest"])
                 intact = _contents(record, place) == digest
-            except (OSError, ValueError, TypeError, KeyError):
+            except (OSError, ValueError, TypeError, KeyError, RecursionError):
                 intact = False
             if not intact:
                 damaged()

@@ -16,6 +16,9 @@ from edgekit.pipeline.watching import Note, stamp
 #: Kind and name. Paths in the origin's folder are relative to it, so that it may be moved; all others are absolute.
 Key = tuple[str, str]
 
+#: What a damaged file of JSON raises.
+_DAMAGED = (OSError, ValueError, TypeError, RecursionError)
+
 #: As many lists of what was read are kept for a stage: which files it reads may depend on a variable, say.
 _MOST_KNOWN = 8
 
@@ -37,7 +40,7 @@ class Reads:
         try:
             entries = json.loads(path.read_bytes())
             return cls(home, {(str(kind), str(name)): digest for kind, name, digest in entries})
-        except (OSError, ValueError, TypeError):
+        except _DAMAGED:
             return cls(home)
 
     def save(self, path: Path) -> None:
@@ -52,7 +55,7 @@ class Reads:
         try:
             runs = json.loads(index.read_bytes())
             return [cls(home, {(str(kind), str(name)): None for kind, name in run}) for run in runs] or [cls(home)]
-        except (OSError, ValueError, TypeError):
+        except _DAMAGED:
             return [cls(home)]
 
     def add_to(self, index: Path) -> None:

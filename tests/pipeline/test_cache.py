@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from edgekit.errors import EdgekitError
-from edgekit.pipeline.cache import Cache, tree_digest, versions
+from edgekit.pipeline.cache import Cache, versions
 
 
 def leave(text: str) -> Any:
@@ -64,16 +65,51 @@ def test_a_resumable_stage_finds_what_it_left(tmp_path: Path) -> None:
     assert Path(entry.path("checkpoint")).read_text() == "epoch 3"
 
 
-@pytest.mark.parametrize("damage", ["truncated", "missing", "no record"])
-def test_a_damaged_entry_is_made_again(tmp_path: Path, damage: str) -> None:
+def flip(file: Path) -> None:
+    """One bit is another; size and times are as they were."""
+    data, times = bytearray(file.read_bytes()), file.stat()
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+    os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+DAMAGE: dict[str, Callable[[Path], object]] = {
+    "a file is cut short": lambda entry: (entry / "file").write_text("go"),
+    "a bit of a file": lambda entry: flip(entry / "file"),
+    "a file is gone": lambda entry: (entry / "file").unlink(),
+    "a file more": lambda entry: (entry / "more").write_text("x"),
+    "a pipe more": lambda entry: os.mkfifo(entry / "more"),
+    "a pipe instead": lambda entry: ((entry / "file").unlink(), os.mkfifo(entry / "file")),
+    "a bit of the record": lambda entry: flip(entry / "record.json"),
+    "no record": lambda entry: (entry / "record.json").unlink(),
+    "an empty record": lambda entry: (entry / "record.json").write_bytes(b""),
+    "a record that is a list": lambda entry: (entry / "record.json").write_bytes(b"[]"),
+    "a record of other things": lambda entry: (entry / "record.json").write_bytes(b'{"record": 1, "digest": []}'),
+    "a record that is no text": lambda entry: (entry / "record.json").write_bytes(b"\xff\xfe"),
+    "a record far too deep": lambda entry: (entry / "record.json").write_bytes(b"[" * 100_000),
+    "a file instead": lambda entry: (shutil.rmtree(entry), entry.write_text("x")),
+    "a link to nothing": lambda entry: (shutil.rmtree(entry), entry.symlink_to("nowhere")),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE.keys())
+def test_a_damaged_entry_is_made_again_and_that_is_said(tmp_path: Path, damage: Callable[[Path], object]) -> None:
+    said: list[str] = []
     entry = Cache(tmp_path).stage("export", {}, leave("good"))
-    file = entry.directory / ("record.json" if damage == "no record" else "file")
-    if damage == "truncated":
-        file.write_text("go")
-    else:
-        file.unlink()
-    again = Cache(tmp_path).stage("export", {}, leave("made again"))
-    assert not again.cached and Path(again.path("file")).read_text() == "made again"
+    damage(entry.directory)
+    again = Cache(tmp_path).stage("export", {}, leave("made again"), damaged=lambda: said.append("damaged"))
+    assert not again.cached and Path(again.path("file")).read_text() == "made again" and said == ["damaged"]
+    healed = Cache(tmp_path).stage("export", {}, leave("no more"), damaged=lambda: said.append("damaged"))
+    assert healed.cached and healed.record == {"text": "made again"} and said == ["damaged"]
+
+
+@pytest.mark.parametrize("contents", [b"", b"[", b"{}", b"[[1]]", b'[[["file", "x"]]]', b"\xff", b"[" * 100_000])
+def test_a_damaged_index_costs_at_most_the_work(tmp_path: Path, contents: bytes) -> None:
+    Cache(tmp_path).stage("export", {}, leave("good"))
+    (index,) = (tmp_path / "reads").iterdir()
+    index.write_bytes(contents)
+    assert Cache(tmp_path).stage("export", {}, leave("good")).record == {"text": "good"}
+    assert Cache(tmp_path).stage("export", {}, leave("other")).record == {"text": "good"}
 
 
 def test_two_at_once_make_one_entry(tmp_path: Path) -> None:
@@ -119,18 +155,6 @@ def test_the_oldest_entries_go_first(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("edgekit.pipeline.cache._MAX_BYTES", 5000)
     cache.prune()
     assert [entry.directory.exists() for entry in entries] == [False, False, True, True]
-
-
-def test_a_tree_is_known_by_names_and_contents(tmp_path: Path) -> None:
-    (tmp_path / "a.py").write_text("1")
-    before = tree_digest([tmp_path])
-    (tmp_path / "__pycache__").mkdir()
-    (tmp_path / "__pycache__" / "a.pyc").write_text("compiled")
-    assert tree_digest([tmp_path]) == before
-    (tmp_path / "a.py").write_text("2")
-    changed = tree_digest([tmp_path])
-    (tmp_path / "a.py").rename(tmp_path / "b.py")
-    assert len({before, changed, tree_digest([tmp_path])}) == 3
 
 
 def test_versions_of_what_is_not_installed_are_none() -> None:

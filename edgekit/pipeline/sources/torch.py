@@ -243,7 +243,7 @@ def parameters_and_buffers(module: torch.nn.Module) -> Iterator[np.ndarray]:
     for value in itertools.chain(module.parameters(), module.buffers()):
         plain = value.detach().cpu()
         plain = plain.int_repr() if plain.is_quantized else plain.to_dense()
-        yield (plain.float() if plain.is_floating_point() else plain.resolve_conj()).numpy()
+        yield (plain.float() if plain.is_floating_point() else plain).numpy(force=True)
 
 
 def _load_weights(module: torch.nn.Module, path: Path, trust: bool) -> None:

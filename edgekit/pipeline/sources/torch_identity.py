@@ -53,7 +53,7 @@ def _special(item: Any) -> Iterator[bytes] | None:
 def _tensor(value: torch.Tensor) -> Iterator[bytes]:
     yield f"{type(value).__name__} {value.dtype} {tuple(value.shape)} {value.requires_grad}".encode()
     if value.layout is torch.strided and not value.is_quantized and not value.is_meta:
-        yield value.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes()
+        yield value.detach().cpu().resolve_conj().resolve_neg().reshape(-1).view(torch.uint8).numpy().tobytes()
     else:
         stored = io.BytesIO()
         torch.save(value.detach(), stored)

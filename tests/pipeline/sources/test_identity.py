@@ -20,6 +20,8 @@ from edgekit.pipeline.sources.torch_identity import identity
 from edgekit.tensors import TensorSpec
 
 NET = """\
+import torch
+from torch import nn
 
 
 class Net(nn.Module):
@@ -125,7 +127,7 @@ def test_a_factory_that_makes_the_same_is_taken_in_half_precision_too(tmp_path: 
         "torch.jit.trace(net, torch.ones(1, 4))",
         "torch.fx.symbolic_trace(net)",
         "nn.utils.parametrizations.weight_norm(net.linear) and net",
-        "net.register_buffer('extra', net.kept.to_sparse()) or net",
+        "net.register_buffer('extra', net.kept.to_sparse(), persistent=False) or net",
         "net.register_buffer('extra', torch.quantize_per_tensor(net.kept, 0.1, 0, torch.qint8)) or net",
         "net.register_buffer('extra', net.kept.to(torch.complex64).conj()) or net",
         "net.bfloat16()",
@@ -185,7 +187,7 @@ def test_what_cannot_be_looked_into_counts_by_its_type() -> None:
 
 
 def test_freshly_compiled_code_is_what_was_compiled_before(tmp_path: Path) -> None:
-    code = "class Part:\n    sizes = (1, 2)\n    def call(self, x=(1, 2)):\n        return [(1, 2), x, {'a', 'b'}, (1, 2)]\n"
+    code = "class Part:\n    sizes = (1, 2)\n    def call(self, x=(1, 2)):\n        return [(1, 2), x in {'a', 'b'}]\n"
     (tmp_path / "part.py").write_text(code)
     program = "import part; from edgekit.pipeline.sources.identity import digest; print(digest(part.Part()))"
     environment = {"PYTHONPATH": ":".join([str(tmp_path), *sys.path]), "PYTHONDONTWRITEBYTECODE": ""}

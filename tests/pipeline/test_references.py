@@ -1,0 +1,224 @@
+"""The float model of a build is the one that its factory makes now: a stale one is never served."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from support.projects import write_project
+
+from edgekit.errors import UsageError
+from edgekit.pipeline.cache import Cache
+from edgekit.pipeline.data import load_arrays
+from edgekit.pipeline.origin import find_origin
+from edgekit.pipeline.pool import Pool
+from edgekit.pipeline.references import Reference, make_reference
+from edgekit.pipeline.stages import Stages
+
+NET = """\
+import os
+from pathlib import Path
+
+import torch
+from parts.block import Block
+
+
+def make():
+    net = Block()
+    net.load_state_dict(torch.load(Path(__file__).parent / "weights.pth"))
+    if "SHIFT" in os.environ:
+        with torch.no_grad():
+            net.linear.bias += float(os.environ["SHIFT"])
+    return net
+"""
+
+BLOCK = """\
+import torch
+
+
+class Block(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear = torch.nn.Linear(4, 3)
+
+    def forward(self, x):
+        from .scale import SCALE
+
+        return self.linear(x) * SCALE
+"""
+
+
+class Bench:
+    """Floats models of builds in one cache."""
+
+    def __init__(self, root: Path):
+        self.root, self.events = root, list[dict[str, Any]]()
+
+    def reference(self, path: str, calibration: Path | None = None) -> Reference:
+        self.events.clear()
+        origin = find_origin(path, None if calibration is None else str(calibration))
+        with Pool(1) as pool:
+            stages = Stages(Cache(self.root / "cache"), pool, self.events.append, origin.name, origin.directory)
+            return make_reference(stages, origin)
+
+    def made(self) -> set[str]:
+        return {event["stage"] for event in self.events if event["kind"] == "done" and not event["cached"]}
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+def first_output(reference: Reference) -> np.ndarray:
+    arrays, _ = load_arrays(reference.outputs)
+    return next(iter(arrays.values()))
+
+
+def write_net(folder: Path) -> Path:
+    (folder / "parts").mkdir(parents=True)
+    (folder / "net.py").write_text(NET)
+    (folder / "parts" / "__init__.py").write_text("")
+    (folder / "parts" / "block.py").write_text(BLOCK)
+    (folder / "parts" / "scale.py").write_text("SCALE = 1\n")
+    np.save(folder / "samples.npy", np.random.default_rng(0).normal(size=(16, 4)).astype(np.float32))
+    train(folder, 0)
+    return folder
+
+
+def train(folder: Path, seed: int) -> None:
+    """Other weights, in a file of the same size and the same times."""
+    import torch
+
+    random = torch.Generator().manual_seed(seed)
+    weights = {"linear.weight": torch.randn(3, 4, generator=random), "linear.bias": torch.zeros(3)}
+    torch.save(weights, folder / "weights.pth")
+    os.utime(folder / "weights.pth", (1, 1))
+
+
+def test_a_bare_factory_is_what_it_reads_imports_and_makes(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write_net(bench.root / "net")
+
+    def look() -> tuple[Reference, set[str]]:
+        found = bench.reference(f"{folder / 'net.py'}:make", folder / "samples.npy")
+        return found, bench.made()
+
+    before, made = look()
+    assert made == {"reference"}
+    again, made = look()
+    assert made == set() and again.digest == before.digest
+    train(folder, 1)
+    other, made = look()
+    assert made == {"reference"} and other.digest != before.digest
+    assert not np.allclose(first_output(other), first_output(before))
+    (folder / "parts" / "scale.py").write_text("SCALE = 2\n")  # imported when the model is called, and not before
+    scaled, made = look()
+    assert made == {"reference"} and np.allclose(first_output(scaled), 2 * first_output(other))
+    monkeypatch.setenv("SHIFT", "1.5")
+    shifted, made = look()
+    assert made == {"reference"} and np.allclose(first_output(shifted), first_output(scaled) + 3)
+
+
+@pytest.mark.slow
+def test_a_copy_of_a_factory_has_weights_of_its_own(bench: Bench) -> None:
+    one, other = write_net(bench.root / "one"), write_net(bench.root / "other")
+    train(other, 1)
+    outputs = [
+        first_output(bench.reference(f"{folder / 'net.py'}:make", one / "samples.npy")) for folder in (one, other)
+    ]
+    assert not np.allclose(*outputs)
+    (one / "samples.npy").rename(bench.root / "samples.npy")
+    moved = one.rename(bench.root / "moved")
+    bench.reference(f"{moved / 'net.py'}:make", bench.root / "samples.npy")
+    assert bench.made() == set()
+
+
+def test_a_factory_that_draws_its_weights_is_refused_before_anything_is_exported(bench: Bench) -> None:
+    folder = bench.root / "net"
+    folder.mkdir()
+    (folder / "net.py").write_text("import torch\n\n\ndef make():\n    return torch.nn.Linear(4, 3)\n")
+    np.save(folder / "samples.npy", np.ones((4, 4), np.float32))
+    for _ in range(2):
+        with pytest.raises(UsageError, match=r"net\.py:make makes other weights at every call") as caught:
+            bench.reference(f"{folder / 'net.py'}:make", folder / "samples.npy")
+        assert caught.value.hint is not None and "seed" in caught.value.hint
+
+
+TRAINED = """\
+[project]
+name = "trained"
+
+[model]
+framework = "torch"
+factory = "model.py:build"
+
+[data]
+train = "data.py:train"
+evaluation = "data.py:evaluation"
+
+[training]
+epochs = 1
+"""
+
+START = """\
+import os
+
+import numpy as np
+import torch
+
+
+def build():
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
+    start = {}
+    with torch.no_grad():
+        net[1].weight.copy_(torch.from_numpy(np.array(start, np.float32)))
+    return net
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("framework", ["torch", "keras"])
+def test_training_starts_anew_from_other_weights(bench: Bench, framework: str) -> None:
+    """They are read by a library that Python does not see reading, from outside of the project."""
+    start = {
+        "torch": "__import__('h5py').File({0!r})['start'][()]",
+        "keras": "__import__('h5py').File({0!r})['start'][()]",
+    }[framework].format(str(bench.root / "start.h5"))
+    model = START.format(start)
+    toml = TRAINED
+    if framework == "keras":
+        toml = TRAINED.replace('"torch"', '"keras"')
+        model = (
+            "import keras\n\n\ndef build():\n"
+            "    net = keras.Sequential([keras.Input((8, 8)), keras.layers.Flatten(), keras.layers.Dense(10)])\n"
+            f"    net.layers[-1].set_weights([{start}.T, net.layers[-1].get_weights()[1]])\n    return net\n"
+        )
+    project = write_project(bench.root / "small", toml, model)
+    outputs = []
+    for seed, made in ((0, {"data", "train", "reference"}), (0, set()), (1, {"train", "reference"})):
+        write_start(bench.root / "start.h5", seed)
+        outputs.append(first_output(bench.reference(str(project))))
+        assert bench.made() == made
+    assert np.array_equal(outputs[0], outputs[1]) and not np.allclose(outputs[0], outputs[2])
+
+
+def write_start(path: Path, seed: int) -> None:
+    import h5py
+
+    with h5py.File(path, "w") as file:
+        file["start"] = np.random.default_rng(seed).normal(size=(10, 64)).astype(np.float32) / 8
+
+
+@pytest.mark.slow
+def test_training_that_cannot_be_repeated_is_said_and_done_again(bench: Bench) -> None:
+    project = write_project(
+        bench.root / "small", TRAINED, START.format("np.random.default_rng().normal(size=(10, 64))")
+    )
+    for _ in range(2):
+        bench.reference(str(project))
+        assert "train" in bench.made()
+        (said,) = (event["text"] for event in bench.events if event["kind"] == "warning")
+        assert said.startswith("model.py:build starts from other weights at every call")
