@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -290,3 +291,48 @@ def test_a_missing_package_of_a_backend_is_one_line(project: Path, monkeypatch: 
     with pytest.raises(UsageError, match="files for Core ML need coremltools, which is not installed") as raised:
         run_build(str(project), target="ios", recipes=["fp16"])
     assert raised.value.code == "EK-MISSING-PACKAGE" and raised.value.hint
+
+
+def test_what_lies_beside_a_model_neither_stops_nor_holds_a_build_and_its_weights_are_those_of_now(
+    shared: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import torch
+
+    folder = shared / "bare"
+    folder.mkdir()
+    (folder / "net.py").write_text(
+        "import pathlib, torch\n\n\ndef make():\n    net = torch.nn.Linear(4, 3)\n"
+        "    net.load_state_dict(torch.load(pathlib.Path(__file__).parent / 'weights.pth'))\n    return net\n"
+    )
+    np.save(folder / "samples.npy", np.random.default_rng(0).normal(size=(16, 4)).astype(np.float32))
+    (folder / ".#net.py").symlink_to("somebody@host.1234:1")
+    (folder / "dangling.py").symlink_to("nowhere")
+    (folder / os.fsdecode(b"odd\xff.py")).write_text("x = 1\n")
+    os.mkfifo(folder / "pipe.py")
+    out = os.fsdecode(b"out\xff")
+    arguments = [str(folder / "net.py:make"), "--calibration", str(folder / "samples.npy"), "-o", str(folder / out)]
+    samples = np.load(folder / "samples.npy")
+    for seed in range(2):
+        torch.manual_seed(seed)
+        net = torch.nn.Linear(4, 3)
+        torch.save(net.state_dict(), folder / "weights.pth")
+        assert run(["build", *arguments, "-t", "rpi4", "-f", "tflite", "-r", "fp32", "--json"]) == 0
+        assert "EK-" not in capsys.readouterr().err
+        with edgekit.load(folder / out / "net-rpi4.edgekit") as model, torch.no_grad():
+            np.testing.assert_allclose(model(samples[:1]), net(torch.from_numpy(samples[:1])), rtol=1e-5)
+
+
+def test_a_damaged_entry_is_said_in_one_line_and_healed(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["build", str(project), "-t", "rpi4", "-f", "tflite", "-r", "fp32"]
+    assert run(arguments) == 0
+    for file in (Path(os.environ["EDGEKIT_CACHE"]) / "data").glob("*/evaluation.npz"):
+        data = bytearray(file.read_bytes())
+        data[len(data) // 2] ^= 1
+        file.write_bytes(data)
+    capsys.readouterr()
+    assert run(arguments) == 0
+    said = [line for line in capsys.readouterr().err.splitlines() if "damaged" in line]
+    assert [line.split() for line in said] == [
+        ["data", "small", "damaged", "in", "the", "cache,", "is", "made", "anew"]
+    ]
+    assert run(arguments) == 0 and "damaged" not in capsys.readouterr().err
