@@ -71,14 +71,13 @@ def weights_digest(arrays: Iterable[np.ndarray]) -> str:
     return sha.hexdigest()
 
 
-def check_weights(spec: SourceSpec, arrays: Iterable[np.ndarray]) -> None:
-    """Raise `UsageError` unless the factory's weights are those that *spec* was told of."""
+def check_weights(spec: SourceSpec, arrays: Iterable[np.ndarray], hint: str) -> None:
+    """Raise `UsageError` with *hint* unless the factory's weights are those that *spec* was told of."""
     if spec.identity is not None and weights_digest(arrays) != spec.identity:
         raise UsageError(
             "EK-SOURCE",
             f"{PurePath(spec.path).name}:{spec.factory} makes other weights at every call",
-            "load trained weights in it, or draw them from a generator that it seeds first: torch.manual_seed(0), "
-            "keras.utils.set_random_seed(0)",
+            hint,
         )
 
 

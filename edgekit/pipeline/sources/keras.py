@@ -35,6 +35,9 @@ _UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile
 
 _HALVES = ("float16", "bfloat16")
 
+#: Seeded alike, Keras's backends draw other numbers; .pte is made on PyTorch's, .tflite on TensorFlow's.
+_REPEAT = "load weights in it that were saved once; what Keras draws differs between its backends, whatever the seed"
+
 #: In the path of a variable that holds how far a generator of random numbers is.
 _GENERATOR = "seed_generator"
 
@@ -148,7 +151,7 @@ def open_source(spec: SourceSpec) -> KerasSource:
             input shape is open) or ``EK-CHECKPOINT`` (the weights cannot be read, do not fit or are not finite).
     """
     model = open_model(spec)
-    check_weights(spec, map(keras.ops.convert_to_numpy, model.weights))
+    check_weights(spec, map(keras.ops.convert_to_numpy, model.weights), _REPEAT)
     flat = keras.Model(list(model.inputs), list(model.outputs), name=model.name)
     _compute_in_float32(flat)
     for variable in flat.weights:

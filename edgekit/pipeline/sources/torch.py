@@ -29,6 +29,8 @@ from edgekit.pipeline.sources.torchscript import exported_script, script_paramet
 from edgekit.pipeline.sources.tracing import check_traceable, code_line
 from edgekit.tensors import DTYPES, Signature, TensorSpec
 
+_REPEAT = "load trained weights in it, or seed what draws them, in the function itself: torch.manual_seed(0)"
+
 
 class TorchSource:
     """A PyTorch model in evaluation mode and float32; see `edgekit.pipeline.sources.Source`.
@@ -203,7 +205,7 @@ def open_source(spec: SourceSpec) -> TorchSource:
             "give --calibration FILE.npy: one batch of samples, ready for the model",
         )
     module = build_module(spec)
-    check_weights(spec, parameters_and_buffers(module))
+    check_weights(spec, parameters_and_buffers(module), _REPEAT)
     return open_module(module.float().eval(), spec, sample)
 
 
