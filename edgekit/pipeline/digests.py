@@ -23,7 +23,7 @@ def place_digest(path: Path) -> str:
     try:
         mode = os.stat(path).st_mode
     except OSError:
-        return f"no file, a link to {os.readlink(path)!r}" if path.is_symlink() else "no file"
+        return f"no file, a link to {os.readlink(path)!r}" if os.path.islink(path) else "no file"
     if not stat.S_ISREG(mode):
         return "no file, a folder" if stat.S_ISDIR(mode) else "no file, a device or pipe"
     try:
@@ -46,7 +46,7 @@ def tree_digest(paths: Iterable[Path]) -> str:
 
 def _files(path: Path) -> Iterator[tuple[str, Path]]:
     """What counts in the folder *path*, by its name there; or *path* itself, by its own."""
-    if not path.is_dir():
+    if not os.path.isdir(path):
         yield path.name, path
         return
     seen = set()

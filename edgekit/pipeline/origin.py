@@ -212,12 +212,11 @@ def _of_project(project: Project, trust: bool) -> Origin:
         kind = found
     weights = None if model.weights is None else str(directory / model.weights)
     named = [file, *(name for name in (model.weights, *project.data.files) if name is not None)]
-    outside = [directory / name for name in named if not (directory / name).resolve().is_relative_to(directory)]
     return Origin(
         name=project.name,
         path=directory,
         source=SourceSpec(kind, str(directory / file), factory, weights, trust=trust),
-        digest=tree_digest([*_own_files(directory), *outside]),
+        digest=tree_digest([*_own_files(directory), *(directory / name for name in named)]),
         project=project,
         labels=_labels(project),
         limits=project.limits,

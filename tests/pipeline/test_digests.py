@@ -72,7 +72,18 @@ def gone_folder(folder: Path) -> None:
     (folder / "data").symlink_to("/nowhere/at/all")
 
 
-@pytest.mark.parametrize("put", [dangling, lock_of_emacs, pipe, end, bytes_for_a_name, loop, itself, gone_folder])
+def closed(folder: Path) -> None:
+    """To all but root."""
+    for name, mode in (("closed", 0o000), ("listed", 0o400)):
+        (folder / name / "deep").mkdir(parents=True)
+        (folder / name / "link").symlink_to("deep")
+        (folder / name / "file").write_text("x")
+        (folder / name).chmod(mode)
+
+
+@pytest.mark.parametrize(
+    "put", [dangling, lock_of_emacs, pipe, end, bytes_for_a_name, loop, itself, gone_folder, closed]
+)
 def test_whatever_lies_there_is_passed_by(folder: Path, put: Callable[[Path], None]) -> None:
     before = tree_digest([folder])
     put(folder)
