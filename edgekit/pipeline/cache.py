@@ -15,13 +15,13 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from edgekit.bundle import canonical_json, write_error
+from edgekit.errors import UsageError
 from edgekit.pipeline.digests import place_digest, tree_digest
 from edgekit.pipeline.reads import Reads
 from edgekit.private import private_folder
@@ -72,8 +72,10 @@ class Cache:
             EdgekitError: ``EK-FOREIGN``, ``EK-WRITE``: as `edgekit.private.private_folder`.
         """
         home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-        place = os.environ.get("EDGEKIT_CACHE") or Path(home).expanduser() / "edgekit"
-        return cls(private_folder(Path(place).absolute()), fresh)
+        place = Path(os.environ.get("EDGEKIT_CACHE") or Path(home).expanduser() / "edgekit").absolute()
+        if place.exists() and not place.is_dir():
+            raise UsageError("EK-WRITE", f"{place} is no folder", "choose a folder for the cache: $EDGEKIT_CACHE")
+        return cls(private_folder(place), fresh)
 
     def stage(
         self,
@@ -201,17 +203,6 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
-
-
-def versions(packages: Iterable[str]) -> dict[str, str | None]:
-    """Installed version by package; None for a package that is not installed."""
-    found: dict[str, str | None] = {}
-    for package in packages:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            found[package] = None
-    return found
 
 
 @functools.cache

@@ -1,16 +1,19 @@
-"""What went into a stage beside its key: the files, folders and variables that its code read, with what was in them."""
+"""What went into a stage beside its key: the files, folders, packages and variables that its code read."""
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
 import tempfile
 from collections.abc import Iterable, Mapping
+from importlib import metadata
 from pathlib import Path
 
 from edgekit.bundle import SUFFIX
 from edgekit.pipeline.digests import place_digest
+from edgekit.pipeline.versions import versions
 from edgekit.pipeline.watching import Note, stamp
 
 #: Kind and name. Paths in the origin's folder are relative to it, so that it may be moved; all others are absolute.
@@ -99,6 +102,8 @@ class Reads:
         if kind == "variable":
             value = os.environ.get(name)
             return None if value is None else hashlib.sha256(os.fsencode(value)).hexdigest()
+        if kind == "package":
+            return str(sorted(versions(_distributions().get(name, ())).items()))
         if kind == "directory":
             return self._short(os.getcwd())
         return _known_digest(self._home / name) if kind == "file" else self._listing(self._home / name)
@@ -111,6 +116,12 @@ class Reads:
         left = {b"build"} if folder == self._home else set()  # what edgekit leaves there
         counted = [name for name in names if not name.startswith((b".", b"__pycache__")) and name not in left]
         return hashlib.sha256(b"/".join(name for name in counted if not name.endswith(SUFFIX.encode()))).hexdigest()
+
+
+@functools.cache
+def _distributions() -> Mapping[str, list[str]]:
+    """What pip calls the packages, by their own names."""
+    return metadata.packages_distributions()
 
 
 def _has_passed(kind: str, name: str, seen: object) -> bool:

@@ -13,7 +13,7 @@ import numpy as np
 from edgekit.bundle import canonical_json
 from edgekit.errors import Interrupted
 from edgekit.fidelity import class_scores
-from edgekit.pipeline.cache import Entry, code_digest, versions
+from edgekit.pipeline.cache import Entry, code_digest
 from edgekit.pipeline.data import DEFAULT_INPUT, load_arrays, read_array_file, save_arrays
 from edgekit.pipeline.digests import file_digest
 from edgekit.pipeline.metric import Score, scorer
@@ -21,6 +21,7 @@ from edgekit.pipeline.origin import Origin
 from edgekit.pipeline.sources import SourceSpec
 from edgekit.pipeline.sources.samples import made_up
 from edgekit.pipeline.stages import Stages
+from edgekit.pipeline.versions import versions
 from edgekit.tensors import Signature, TensorSpec
 
 #: Samples that stand in for data that a bare model file comes without.

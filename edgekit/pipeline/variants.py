@@ -10,7 +10,7 @@ from typing import Any
 
 from edgekit.bundle import Variant
 from edgekit.errors import ConversionError
-from edgekit.pipeline.cache import Entry, versions
+from edgekit.pipeline.cache import Entry
 from edgekit.pipeline.check import CHECKING_ENGINES, Quality, judge
 from edgekit.pipeline.data import load_arrays
 from edgekit.pipeline.digests import file_digest
@@ -19,6 +19,7 @@ from edgekit.pipeline.plan import Plan
 from edgekit.pipeline.recipes import RECIPES, Recipe
 from edgekit.pipeline.references import Reference
 from edgekit.pipeline.stages import Stages
+from edgekit.pipeline.versions import versions
 from edgekit.runtime.machine import read_machine
 from edgekit.target import Target
 

@@ -21,8 +21,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-#: One thing that was read: its kind (``file``, ``folder``, ``variable``, or ``directory``: the current one), its name,
-#: and of a file what `stamp` gave just before it was opened.
+#: One thing that was read: its kind (``file``, ``folder``, ``variable``, ``package``, or ``directory``: the current
+#: one), its name, and of a file what `stamp` gave just before it was opened.
 Note = list[Any]
 
 _PYTHON = tuple(f"{sysconfig.get_path(name)}{os.sep}" for name in ("stdlib", "platstdlib"))
@@ -93,6 +93,7 @@ class Watch:
         given = os.fsdecode(path)
         place = _absolute(given)
         if _is_own(place):
+            self._note_package(place)
             return
         if flags & (os.O_WRONLY | os.O_TRUNC):
             if ("file", place) not in self._known:
@@ -125,6 +126,12 @@ class Watch:
     def _imported(self, module: str, path: str | None, *_: Any) -> None:
         if path is not None:  # a library in C: Python's own files are opened
             self._opened(path, "import", os.O_RDONLY)
+
+    def _note_package(self, place: str) -> None:
+        """Where the user's code itself imports from an installed package, the package is read."""
+        folder = next((part for part in _INSTALLED if part in place), None)
+        if folder and place.endswith((".py", ".pyc", ".so")) and _is_users(_caller()):
+            self._note("package", place.partition(folder)[2].partition(os.sep)[0].partition(".")[0])
 
     def _note_directory(self, given: str) -> None:
         """Where a name is relative, the folder that the process was started in is read, too."""

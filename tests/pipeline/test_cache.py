@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from edgekit.errors import EdgekitError
-from edgekit.pipeline.cache import Cache, versions
+from edgekit.pipeline.cache import Cache
+from edgekit.pipeline.versions import versions
 
 
 def leave(text: str) -> Any:

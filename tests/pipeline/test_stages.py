@@ -112,6 +112,20 @@ def current(desk: Desk, value: int) -> None:
     desk.patch.chdir(folder)
 
 
+def installed(desk: Desk, value: int) -> None:
+    """A package as pip leaves it; only its version tells."""
+    site = desk.outside / "site-packages"
+    shutil.rmtree(site, ignore_errors=True)
+    (site / "small_package").mkdir(parents=True)
+    (site / "small_package" / "__init__.py").write_text(f"VALUE = {value}  # {'.' * value}\n")
+    facts = site / f"small_distribution-{value}.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text(f"Metadata-Version: 2.1\nName: small-distribution\nVersion: {value}\n")
+    (facts / "top_level.txt").write_text("small_package\n")
+    desk.patch.syspath_prepend(str(site))
+    desk.patch.setenv("PYTHONPATH", os.pathsep.join([str(site), os.environ["PYTHONPATH"]]))
+
+
 @pytest.mark.parametrize(
     ("body", "change"),
     [
@@ -125,6 +139,7 @@ def current(desk: Desk, value: int) -> None:
          "return np.full((4, 2), value, np.float32)", appears),
         ("import sys; sys.path.insert(0, {0!r})\nfrom parts.below.values import VALUE\n"
          "return np.full((4, 2), VALUE, np.float32)", package),
+        ("import small_package\nreturn np.full((4, 2), small_package.VALUE, np.float32)", installed),
         ("return np.full((4, 2), float(open(os.environ['SMALL_DATA']).read()), np.float32)", variable),
         ("return np.full((4, 2), float(open('value.txt').read()), np.float32)", current),
     ],

@@ -60,7 +60,8 @@ def folder(tmp_path: Path) -> Path:
         ("from pathlib import Path; Path({0!r}, 'link.txt').read_bytes()", {("file", "link.txt")}),
         ("open({0!r}.encode() + b'/data.txt', 'rb')", {("file", "data.txt")}),
         ("open({0!r} + '/data.txt', 'r+')", {("file", "data.txt")}),
-        ("import numpy; numpy.fromfile({0!r} + '/data.txt', 'u1')", {("file", "data.txt")}),
+        ("import numpy; numpy.fromfile({0!r} + '/data.txt', 'u1')", {("file", "data.txt"), ("package", "numpy")}),
+        ("import numpy; numpy.ones(3).sum()", {("package", "numpy")}),
         ("import sqlite3; sqlite3.connect({0!r} + '/data.txt').close()", {("file", "data.txt")}),
         ("open({0!r} + '/package/../data.txt')", {("file", "data.txt")}),
         ("open('data.txt')", {("file", "data.txt"), ("directory", "")}),
@@ -113,7 +114,6 @@ def test_compiled_modules_count_as_their_source(folder: Path) -> None:
     "code",
     [
         "import json, email, ctypes, importlib.metadata; importlib.metadata.version('numpy')",
-        "import numpy; numpy.ones(3).sum()",
         "open('/proc/self/status').read(); open('/dev/null').read()",
         "open({0!r} + '/new', 'w').write('x'); open({0!r} + '/new').read()",
         "import pathlib; p = pathlib.Path({0!r}, 'new'); p.write_text('x'); p.read_text()",

@@ -15,14 +15,15 @@ from typing import Any
 
 from edgekit.errors import EdgekitError, UsageError, did_you_mean
 
-#: A module's name starts with this and with so many digits of its path's hash: files of one name are apart.
+#: A module's name starts with this and with so many digits of a hash: files of one name are apart.
 _PREFIX, _DIGITS = "edgekit_project_", 12
 
 
 def load_callable(path: Path, name: str) -> Callable[..., Any]:
     """The function *name* of the Python file *path*; what it raises when called becomes a `UsageError`.
 
-    The file's directory joins ``sys.path``, so that it can import its neighbours. A file is run once per process.
+    The file's directory joins ``sys.path``, so that it can import its neighbours. A file is run once per process,
+    and again when it has changed.
 
     Raises:
         UsageError: ``EK-MISSING-FILE``, or ``EK-CODE``: the file fails to run, or has no such function.
@@ -54,7 +55,12 @@ def file_of(module: str) -> str:
 def _load(path: Path) -> ModuleType:
     if not path.is_file():
         raise UsageError("EK-MISSING-FILE", f"{path} does not exist", "check the path in edgekit.toml")
-    key = f"{_PREFIX}{hashlib.sha256(os.fsencode(path)).hexdigest()[:_DIGITS]}_{path.stem}"
+    try:
+        contents = path.read_bytes()
+    except OSError as error:
+        raise UsageError("EK-MISSING-FILE", f"{path} cannot be read: {error.strerror}", f"chmod u+r {path}") from error
+    known = hashlib.sha256(os.fsencode(path) + b"\0" + contents).hexdigest()  # it may be edited between two builds
+    key = f"{_PREFIX}{known[:_DIGITS]}_{path.stem}"
     if key in sys.modules:
         return sys.modules[key]
     spec = importlib.util.spec_from_file_location(key, path)
