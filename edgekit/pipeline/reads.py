@@ -63,9 +63,9 @@ class Reads:
 
     def add_to(self, index: Path) -> None:
         """Have *index* know of what this run has read, first of all."""
-        known = [list(each._found) for each in self.load_known(index, self._home)]
+        last, *others = (sorted(each._found) for each in (self, *self.load_known(index, self._home)))
         index.parent.mkdir(exist_ok=True)
-        _write(index, [list(self._found), *(each for each in known if each != list(self._found))][:_MOST_KNOWN])
+        _write(index, [last, *(each for each in others if each != last)][:_MOST_KNOWN])
 
     def note(self, notes: Iterable[Note], but: Path) -> None:
         """Add what a worker noted (see `edgekit.pipeline.watching`), except what lies in the folder *but*."""
