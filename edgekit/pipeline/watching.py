@@ -50,7 +50,7 @@ class Watch:
         # One file for all forks of this process, each of which adds whole lines to its end.
         self._journal = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
         fcntl.fcntl(self._journal, fcntl.F_SETFL, fcntl.fcntl(self._journal, fcntl.F_GETFL) | os.O_APPEND)
-        self._taken, self._rest, self._notes = 0, b"", list[Note]()
+        self._taken, self._rest, self._notes = 0, b"", dict[tuple[str, str], Note]()
         self._known: set[tuple[str, str]] = set()
         self._written: set[str] = set()
         self._began_in = os.getcwd()
@@ -66,12 +66,13 @@ class Watch:
         self._watch_variables()
 
     def notes(self) -> list[Note]:
-        """All that was read so far, each thing once, in order."""
+        """All that was read so far, each thing once; what is new comes last."""
         while block := os.pread(self._journal.fileno(), 1 << 20, self._taken):
             self._taken += len(block)
             *lines, self._rest = (self._rest + block).split(b"\n")
-            self._notes += map(json.loads, lines)
-        return list({(kind, name): [kind, name, seen] for kind, name, seen in reversed(self._notes)}.values())[::-1]
+            for kind, name, seen in map(json.loads, lines):
+                self._notes.setdefault((kind, name), [kind, name, seen])
+        return list(self._notes.values())
 
     def _hear(self, event: str, arguments: tuple[Any, ...]) -> None:
         handler = self._handlers.get(event)
@@ -95,16 +96,17 @@ class Watch:
         if _is_own(place):
             self._note_package(place)
             return
-        if flags & (os.O_WRONLY | os.O_TRUNC):
+        found = stamp(place)
+        if flags & (os.O_WRONLY | os.O_TRUNC) or (flags & os.O_CREAT and found is None):
             if ("file", place) not in self._known:
                 self._written.add(place)  # what the code wrote before it reads it is its own
             return
         if place.endswith(".pyc"):
             with suppress(ValueError):  # it may have no source
                 place = importlib.util.source_from_cache(place)
+                found = stamp(place)
         if place in self._written:
             return
-        found = stamp(place)
         if found is None:
             # Relative to a folder that the event does not name, as shutil.rmtree does; or a place to look for modules.
             if (mode is None and not os.path.isabs(given)) or _imports(_caller()):

@@ -118,6 +118,7 @@ def test_compiled_modules_count_as_their_source(folder: Path) -> None:
         "open({0!r} + '/new', 'w').write('x'); open({0!r} + '/new').read()",
         "import pathlib; p = pathlib.Path({0!r}, 'new'); p.write_text('x'); p.read_text()",
         "import os; os.close(os.open({0!r}, os.O_RDONLY))",
+        "open({0!r} + '/lock', 'a+').close(); import os; os.close(os.open({0!r} + '/own', os.O_RDWR | os.O_CREAT))",
         "import os, shutil; os.makedirs('a/b'); shutil.rmtree('a', ignore_errors=True)",
         "import sys; sys.path.insert(0, {0!r})\ntry:\n    import nothing_of_this_name\nexcept ImportError: pass",
     ],
@@ -133,6 +134,29 @@ def test_a_relative_name_after_the_code_has_chosen_its_folder_does_not_depend_on
     (other / "data.txt").write_text("x")
     code = f"import os; os.chdir({str(other)!r}); open('data.txt')"
     assert noted(folder, code) == {("file", str(other / "data.txt"))}
+
+
+def test_what_is_new_comes_last(folder: Path) -> None:
+    """However often, and in which process, what was noted before is read again."""
+    program = """\
+import os, sys
+from edgekit.pipeline.watching import Watch
+watch, folder, told = Watch(), sys.argv[1], []
+for own, of_child in (("a", "b"), ("c", "a"), ("d", "c")):
+    if not os.fork():
+        open(f"{folder}/{own}").close()
+        open(f"{folder}/{of_child}").close()
+        os._exit(0)
+    os.wait()
+    open(f"{folder}/{own}").close()
+    told += [name[-1] for kind, name, _ in watch.notes()[len(told):]]
+print("".join(told))
+"""
+    for name in "abcd":
+        (folder / name).write_text(name)
+    command = [sys.executable, "-c", program, str(folder)]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert sorted(told.strip()) == ["a", "b", "c", "d"]
 
 
 def test_wrong_calls_are_answered_by_python(folder: Path) -> None:

@@ -23,7 +23,7 @@ from edgekit.errors import UsageError
 from edgekit.pipeline.sources import SourceSpec
 from edgekit.pipeline.sources.python_file import file_of
 
-_PLAIN = (bool, int, float, complex, str, bytes, type(None), type(...), PurePath, range)
+_PLAIN = (bool, int, float, complex, str, type(None), type(...), PurePath, range)
 
 _DICTS = (dict, OrderedDict)
 #: Which of these are one object depends on whether the code was compiled just now.
@@ -93,6 +93,10 @@ def digest(value: object, special: Callable[[Any], Iterator[bytes] | None] = lam
     kept = list[Any]()  # a number in *seen* is a value's as long as that lives
     while waiting:
         item = waiting.pop()
+        if isinstance(item, bytes):
+            sha.update(b"bytes %d\n" % len(item))
+            sha.update(item)
+            continue
         if isinstance(item, _PLAIN):
             sha.update(f"{type(item).__name__} {item!r}\n".encode("utf-8", "surrogatepass"))
             continue
@@ -162,7 +166,7 @@ def _code(kind: type) -> list[Any]:
         if (top in sys.stdlib_module_names and top != "__main__") or top in ("torch", "keras", "tensorflow", "numpy"):
             continue
         own = {name: value for name, value in vars(each).items() if not name.startswith("__") or callable(value)}
-        kept = (FunctionType, staticmethod, classmethod, property, *_PLAIN, list, tuple, dict)
+        kept = (FunctionType, staticmethod, classmethod, property, bytes, *_PLAIN, list, tuple, dict)
         found += [part for name, value in sorted(own.items()) if isinstance(value, kept) for part in (name, value)]
     return found
 
