@@ -8,7 +8,7 @@ see, nor what other programs read.
 from __future__ import annotations
 
 import fcntl
-import importlib.util
+import importlib.machinery
 import json
 import os
 import stat
@@ -16,7 +16,6 @@ import sys
 import sysconfig
 import tempfile
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -64,6 +63,7 @@ class Watch:
         }
         sys.addaudithook(self._hear)
         self._watch_variables()
+        _read_sources()
 
     def notes(self) -> list[Note]:
         """All that was read so far, each thing once; what is new comes last."""
@@ -101,10 +101,6 @@ class Watch:
             if ("file", place) not in self._known:
                 self._written.add(place)  # what the code wrote before it reads it is its own
             return
-        if place.endswith(".pyc"):
-            with suppress(ValueError):  # it may have no source
-                place = importlib.util.source_from_cache(place)
-                found = stamp(place)
         if place in self._written:
             return
         if found is None:
@@ -157,6 +153,19 @@ class Watch:
 
         environment.__getitem__ = getitem  # type: ignore[method-assign]
         os.getcwd = current
+
+
+def _read_sources() -> None:
+    """Have the user's modules read as source: compiled ones are believed by size, and by time to the second."""
+    loader = importlib.machinery.SourceFileLoader
+    stock = loader.path_stats
+
+    def path_stats(own: importlib.machinery.SourceFileLoader, path: str) -> Mapping[str, Any]:
+        if not _is_own(path):
+            raise OSError("nothing to compare a compiled module with")  # so there is none (importlib.abc.SourceLoader)
+        return stock(own, path)
+
+    loader.path_stats = path_stats  # type: ignore[assignment,method-assign]
 
 
 def _absolute(given: str) -> str:
