@@ -95,8 +95,9 @@ class _Run:
     def fit(self) -> tuple[KerasCheckpoint, bool]:
         """What was reached, and whether Ctrl-C ended it."""
         reached = self._resume()
-        emit(kind="step", step="training")  # and what was read, before there is a checkpoint of it
         epochs = self._training["epochs"]
+        if reached.epoch < epochs:
+            emit(kind="step", step="training")  # and what was read, before there is a checkpoint made of it
         try:
             for epoch in range(reached.epoch + 1, epochs + 1):
                 began = monotonic()

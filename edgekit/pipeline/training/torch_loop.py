@@ -117,7 +117,8 @@ class _Run:
     def fit(self) -> dict[str, Any]:
         epochs, path = self._training["epochs"], self._directory / "checkpoint.pt"
         reached = self._resume(path)
-        emit(kind="step", step="training")  # and what was read, before there is a checkpoint of it
+        if reached.epoch < epochs:
+            emit(kind="step", step="training")  # and what was read, before there is a checkpoint made of it
         interrupted = False
         try:
             for epoch in range(reached.epoch + 1, epochs + 1):
