@@ -322,6 +322,7 @@ def test_what_lies_beside_a_model_neither_stops_nor_holds_a_build_and_its_weight
             np.testing.assert_allclose(model(samples[:1]), net(torch.from_numpy(samples[:1])), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_damaged_entry_is_said_in_one_line_and_healed(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["build", str(project), "-t", "rpi4", "-f", "tflite", "-r", "fp32"]
     assert run(arguments) == 0
