@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit.bundle import replacing, sha256
-from edgekit.private import private_folder
-from edgekit.runtime.environments import home
+from edgekit.private import home, private_folder
 
 #: Changes whenever the same entries would be written as other bytes.
 _LAYOUT = 2

@@ -19,10 +19,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from edgekit.errors import DeviceError, EdgekitError, UsageError, did_you_mean
-from edgekit.private import private_folder
+from edgekit.private import home, private_folder
 from edgekit.runtime import children, pip
 from edgekit.runtime.engines.base import version_numbers
-from edgekit.runtime.environments import home
 
 _DATA = Path(__file__).with_suffix(".toml")
 #: manylinux tags from before glibc's version was part of the name.

@@ -91,6 +91,7 @@ def make_variant(stages: Stages, origin: Origin, reference: Reference, plan: Pla
             "signature": reference.signature.batched(plan.batch).to_json(),
             "parameter_count": reference.parameter_count,
             "samples": str(reference.samples),
+            "names": dict(reference.names),
             "outputs": str(directory / "outputs.npz"),
             "backend": plan.backend,
             "runs_here": plan.runs_here,

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import IO
 
 from edgekit.errors import DeviceError
-from edgekit.private import private_folder, seal
-from edgekit.runtime import children, environments
+from edgekit.private import home, private_folder, seal
+from edgekit.runtime import children
 
 #: Raspberry Pi OS 12 is this release: Python 3.11, glibc 2.36.
 SUITE = "bookworm"
@@ -71,7 +71,7 @@ def unpack(
         what = f"fetching Debian packages needs {' and '.join(missing)}"
         raise DeviceError("EK-MISSING-PACKAGE", what, f"on Debian or Ubuntu: apt-get install {' '.join(missing)}")
     name = _ARCHITECTURES[architecture]
-    cache = environments.home() / "debian" / f"{suite}-{name}"
+    cache = home() / "debian" / f"{suite}-{name}"
     private_folder(cache)
     report(f"fetching Debian packages for {architecture}: {' '.join(packages)}")
     with (cache / "lock").open("w") as lock:
