@@ -70,8 +70,8 @@ def prepare(
             _store(root, out, name, reference, classes, process)
             sets[name] = open_samples(out / f"{name}.npz")
     if isinstance(calibration, str):
-        _store(root, out, "calibration", calibration, 0, process)
-        drawn = {name: column.all() for name, column in open_samples(out / "calibration.npz").items()}
+        inputs = _fitting("calibration", _read(root, "calibration", calibration)[0], process)
+        drawn = inputs if process is None else {key: process.apply_batch(array) for key, array in inputs.items()}
     else:
         drawn = _draw(sets, calibration, seed)
     _check_alike({**sets, "calibration": drawn})
@@ -182,15 +182,20 @@ def _store(root: Path, out: Path, name: str, reference: str, classes: int, proce
     inputs, labels = _read(root, name, reference)
     if labels is not None:
         _check_labels(name, labels, len(next(iter(inputs.values()))), classes)
-    if process is not None and len(inputs) != 1:
-        raise UsageError(
-            "EK-DATA", f"[preprocessing] needs one input, the {name} data has {len(inputs)}", "prepare it in data.py"
-        )
-    arrays = {key: single("EK-DATA", f"the {name} data's {key!r}", array) for key, array in inputs.items()}
+    arrays = _fitting(name, inputs, process)
     if process is not None:
         arrays = {key: process.arranged_batch(array) for key, array in arrays.items()}
         process = replace(process, resize=None)
     save_arrays(out / f"{name}.npz", arrays, labels, process)
+
+
+def _fitting(name: str, inputs: Arrays, process: Preprocessing | None) -> Arrays:
+    """*inputs* in single precision, if they are what *process* takes."""
+    if process is not None and len(inputs) != 1:
+        raise UsageError(
+            "EK-DATA", f"[preprocessing] needs one input, the {name} data has {len(inputs)}", "prepare it in data.py"
+        )
+    return {key: single("EK-DATA", f"the {name} data's {key!r}", array) for key, array in inputs.items()}
 
 
 def _check_labels(name: str, labels: np.ndarray, samples: int, classes: int) -> None:

@@ -130,7 +130,8 @@ def _open_inputs(path: str, specs: tuple[TensorSpec, ...], names: Mapping[str, s
     try:
         columns = list(open_samples(path, specs, names).values())
     except KeyError as error:
-        raise UsageError("EK-INPUT", f"{path} has no input {error.args[0]!r}") from error
+        known = ", ".join(npz.open_rows(path))
+        raise UsageError("EK-INPUT", f"{path} has no input {error.args[0]!r}", f"it has: {known}") from error
     except (ValueError, zipfile.BadZipFile) as error:
         raise UsageError("EK-INPUT", f"{path} holds no samples ({error})", "save it with numpy.savez") from error
     counts = {len(column) for column in columns}
