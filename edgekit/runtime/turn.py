@@ -13,6 +13,9 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+#: Who waits looks again after this time, should the one who was to hand over have been interrupted.
+_LOOK_AGAIN_S = 1.0
+
 
 class Turn:
     """A turn that one thread has at a time. Who has it must not ask for it again: that would wait for itself.
@@ -57,18 +60,19 @@ class Turn:
             has_turn = False
             try:
                 self.waiting = True
-                try:
-                    del self.free[0]
-                    has_turn = True
-                except KeyError:
-                    self._handed.acquire()
+                while not has_turn:
+                    try:
+                        del self.free[0]
+                        has_turn = True
+                    except KeyError:
+                        has_turn = self._handed.acquire(timeout=_LOOK_AGAIN_S)
                 self.waiting = False
                 return function()
             finally:
                 self.waiting = False
-                if has_turn or self._is_handed:
-                    # An interruption may have come when it was handed over, and not yet accepted.
-                    self._handed.acquire(blocking=False)
+                # An interruption may have come just when what was handed over was accepted; if it came before that, the
+                # next one accepts it. Otherwise there is no call in between: after each, an interruption may come.
+                if has_turn or (self._is_handed and self._handed.locked()):
                     self._is_handed = False
                     self.free[0] = None
 
