@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -23,6 +22,7 @@ import numpy as np
 from edgekit import archive, arrays, bounds, documents
 from edgekit.archive import Archive, ArchiveError
 from edgekit.arrays import ArrayError
+from edgekit.digests import sha256 as sha256
 from edgekit.errors import BundleError, EdgekitError
 from edgekit.foreign import foreign
 from edgekit.schema import conform
@@ -148,10 +148,6 @@ class Manifest:
 def canonical_json(value: object) -> bytes:
     """One value, one byte string: sorted keys, two-space indent, no NaN, newline at the end."""
     return (json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
-
-
-def sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
 
 
 class Bundle:

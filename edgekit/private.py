@@ -14,12 +14,25 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from edgekit import digests
+from edgekit.digests import file_sha256
 from edgekit.errors import EdgekitError, UsageError
 
 _ELSEWHERE = "choose a folder of your own: $EDGEKIT_HOME, $EDGEKIT_CACHE"
 _OTHERS = stat.S_IWGRP | stat.S_IWOTH
 #: What was found intact in this process, with its seal's time: large environments are not hashed twice.
 _INTACT: dict[tuple[str, int], str] = {}
+
+
+def home() -> Path:
+    """Where edgekit keeps what it was told to install: ``$EDGEKIT_HOME``, or ``~/.local/share/edgekit``.
+
+    Raises:
+        UsageError: ``EK-FOREIGN``: that is another user's, or others can write there.
+    """
+    folder = Path(os.environ.get("EDGEKIT_HOME") or Path.home() / ".local" / "share" / "edgekit")
+    check_private(folder)
+    return folder
 
 
 def private_folder(path: Path) -> Path:
@@ -104,9 +117,7 @@ def unseal(path: Path) -> None:
 
 def tree_digest(path: Path) -> str:
     """SHA-256 over the file at *path*, or over the names, kinds and contents of everything in that folder."""
-    import hashlib  # brings OpenSSL, of which a device that has its core needs nothing
-
-    digest = hashlib.sha256()
+    digest = digests.new()
     for name, kind, contents in _entries(path):
         digest.update(f"{len(name)} {name} {kind} {contents}\n".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
@@ -115,7 +126,7 @@ def tree_digest(path: Path) -> str:
 def _entries(path: Path) -> Iterator[tuple[str, str, str]]:
     """Name, kind and hash (of a link: where it leads) of each file, in one order; folders show by what is in them."""
     if not path.is_dir():
-        yield "", "file", _file_digest(path)
+        yield "", "file", file_sha256(path)
         return
     for folder, folders, files in os.walk(path):
         folders.sort()
@@ -126,7 +137,7 @@ def _entries(path: Path) -> Iterator[tuple[str, str, str]]:
             if stat.S_ISLNK(mode):
                 yield shown, "link", os.readlink(whole)
             elif stat.S_ISREG(mode):
-                yield shown, "file", _file_digest(whole)
+                yield shown, "file", file_sha256(whole)
             else:
                 yield shown, "other", ""
 
@@ -145,13 +156,6 @@ def _found_digest(path: Path) -> str | None:
         return tree_digest(path)
     except OSError:  # what was made could be read
         return None
-
-
-def _file_digest(path: Path | str) -> str:
-    import hashlib
-
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _record(path: Path) -> Path:

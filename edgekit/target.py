@@ -7,7 +7,6 @@ differs between them (memory beyond the least, the exact operating system) is re
 
 from __future__ import annotations
 
-import tomllib
 import types
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
@@ -192,6 +191,8 @@ def load_target(name: str | Path) -> Target:
             hint = f"{did_you_mean(str(name), target_names())} (or the path of a .toml file of your own)"
             raise UsageError("EK-TARGET", f"unknown target {str(name)!r}", hint)
         path = target_directory() / f"{name}.toml"
+    import tomllib  # not before somebody names a target
+
     try:
         value = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

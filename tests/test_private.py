@@ -12,8 +12,7 @@ import pytest
 from edgekit import private
 from edgekit.cli.main import run
 from edgekit.errors import EdgekitError, UsageError
-from edgekit.private import check_private, is_sealed, private_folder, seal, tree_digest, unseal
-from edgekit.runtime import environments
+from edgekit.private import check_private, home, is_sealed, private_folder, seal, tree_digest, unseal
 
 
 @pytest.fixture
@@ -52,7 +51,7 @@ def test_an_older_one_is_closed_too(tmp_path: Path) -> None:
 def test_another_users_folder_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: tmp_path.stat().st_uid + 1)
     monkeypatch.setenv("EDGEKIT_HOME", str(tmp_path))
-    for use in (lambda: private_folder(tmp_path), lambda: check_private(tmp_path), environments.home):
+    for use in (lambda: private_folder(tmp_path), lambda: check_private(tmp_path), home):
         with pytest.raises(UsageError, match="belongs to another user") as caught:
             use()
         assert caught.value.code == "EK-FOREIGN" and "$EDGEKIT_HOME" in str(caught.value.hint)
@@ -64,7 +63,7 @@ def test_one_that_others_write_to_is_refused(tmp_path: Path, monkeypatch: pytest
     folder.mkdir()
     folder.chmod(mode)
     monkeypatch.setenv("EDGEKIT_HOME", str(folder))
-    for use in (lambda: private_folder(folder), environments.home):
+    for use in (lambda: private_folder(folder), home):
         with pytest.raises(UsageError, match=f"other users can write to {folder}") as caught:
             use()
         assert caught.value.code == "EK-FOREIGN" and str(caught.value.hint).startswith(f"chmod go-w {folder} ")

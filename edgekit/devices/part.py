@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
 import io
 import json
 import tarfile
@@ -11,9 +10,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgekit.bundle import replacing, sha256
-from edgekit.private import private_folder
-from edgekit.runtime.environments import home
+from edgekit.bundle import replacing
+from edgekit.digests import file_sha256, sha256
+from edgekit.private import home, private_folder
 
 #: Changes whenever the same entries would be written as other bytes.
 _LAYOUT = 2
@@ -89,7 +88,7 @@ def make_part(
         private_folder(archive.parent)
         with replacing(archive) as temporary:
             temporary.write_bytes(pack(files))
-        known = _digest(archive), sum(len(entry.data) for entry in files)
+        known = file_sha256(archive), sum(len(entry.data) for entry in files)
         with replacing(_marker(archive)) as temporary:
             temporary.write_text(json.dumps({"digest": known[0], "unpacked_bytes": known[1]}), encoding="utf-8")
     digest, unpacked_bytes = known
@@ -151,15 +150,10 @@ def _known(archive: Path) -> tuple[str, int] | None:
     """Digest and unpacked size as noted when *archive* was packed; None when it is not there as it was."""
     try:
         facts = json.loads(_marker(archive).read_text(encoding="utf-8"))
-        return (facts["digest"], facts["unpacked_bytes"]) if facts["digest"] == _digest(archive) else None
+        return (facts["digest"], facts["unpacked_bytes"]) if facts["digest"] == file_sha256(archive) else None
     except (OSError, ValueError, KeyError):
         return None
 
 
 def _marker(archive: Path) -> Path:
     return archive.with_name(f"{archive.name}.json")
-
-
-def _digest(archive: Path) -> str:
-    with archive.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

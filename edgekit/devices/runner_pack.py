@@ -20,9 +20,8 @@ from edgekit.devices.core import NOTICES
 from edgekit.devices.part import Entry, Part, make_part
 from edgekit.devices.wheels import Wheel
 from edgekit.errors import DeviceError
-from edgekit.private import is_sealed
+from edgekit.private import home, is_sealed
 from edgekit.runtime import native
-from edgekit.runtime.environments import home
 from edgekit.runtime.native import compilers
 
 #: The script that starts it.

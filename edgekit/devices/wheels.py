@@ -6,7 +6,6 @@ Nothing is resolved here: pip judges a package's requirements by the machine it 
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import sys
@@ -18,11 +17,11 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
+from edgekit.digests import file_sha256
 from edgekit.errors import DeviceError, EdgekitError, UsageError, did_you_mean
-from edgekit.private import private_folder
+from edgekit.private import home, private_folder
 from edgekit.runtime import children, pip
 from edgekit.runtime.engines.base import version_numbers
-from edgekit.runtime.environments import home
 
 _DATA = Path(__file__).with_suffix(".toml")
 #: manylinux tags from before glibc's version was part of the name.
@@ -180,8 +179,7 @@ def _download(wheel: Wheel, folder: Path) -> str | None:
 
 def _is_intact(path: Path, wheel: Wheel) -> bool:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest() == wheel.sha256
+        return file_sha256(path) == wheel.sha256
     except OSError:
         return False
 

@@ -11,12 +11,12 @@ import numpy as np
 
 from edgekit import __version__
 from edgekit.bundle import Manifest, write_bundle
-from edgekit.pipeline.data import load_arrays
 from edgekit.pipeline.digests import place_digest
 from edgekit.pipeline.origin import Origin
 from edgekit.pipeline.recommend import recommend
 from edgekit.pipeline.references import Reference
 from edgekit.pipeline.variants import Made
+from edgekit.runtime.samples import open_samples
 from edgekit.target import Target
 
 
@@ -74,8 +74,8 @@ def _source(origin: Origin, reference: Reference) -> Mapping[str, Any]:
 
 def _checks(reference: Reference, files: dict[str, bytes]) -> Mapping[str, Any]:
     """Add check vectors to *files*."""
-    inputs, _ = load_arrays(reference.samples)
-    outputs, _ = load_arrays(reference.outputs)
+    inputs = open_samples(reference.samples, reference.signature.inputs, reference.names)
+    outputs = open_samples(reference.outputs)
     chosen = reference.check_samples
     named: dict[str, dict[str, str]] = {"inputs": {}, "outputs": {}}
     for side, arrays in (("inputs", inputs), ("outputs", outputs)):

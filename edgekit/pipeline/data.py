@@ -1,12 +1,14 @@
-"""The project's data: read by its own functions, checked, preprocessed, and left as plain arrays.
+"""The project's data: read by its own functions, checked, and left in files that are read a few samples at a time.
 
 Every file this writes is an ``.npz`` with one array per model input, samples first. Labels, where there are any, lie in
-a file of their own beside it: an input may be called whatever its model calls it.
+a file of their own beside it: an input may be called whatever its model calls it. So does what has yet to be done to
+each sample (see `edgekit.runtime.samples`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from edgekit.numbers import plain, single
 from edgekit.pipeline.project import split_reference
 from edgekit.pipeline.sources.python_file import load_callable
 from edgekit.runtime.preprocess import Preprocessing, read_arrays
+from edgekit.runtime.samples import Column, note, open_samples
 from edgekit.tensors import TensorSpec
 
 #: The name of a model's only input, unless the data names it.
@@ -28,6 +31,7 @@ DEFAULT_INPUT = "input"
 _CALIBRATION_SAMPLES = 128
 
 Arrays = dict[str, np.ndarray]
+_Inputs = Mapping[str, np.ndarray] | Mapping[str, Column]
 
 
 def prepare(
@@ -60,43 +64,48 @@ def prepare(
     """
     root, out = Path(project), Path(directory)
     process = None if preprocessing is None else Preprocessing.from_json(preprocessing)
-    sets: dict[str, tuple[Arrays, np.ndarray | None]] = {}
+    sets: dict[str, Mapping[str, Column]] = {}
     for name, reference in (("train", train), ("evaluation", evaluation)):
         if reference is not None:
-            inputs, labels = _read(root, name, reference)
-            if labels is not None:
-                _check_labels(name, labels, len(next(iter(inputs.values()))), classes)
-            sets[name] = (_preprocess(name, inputs, process), labels)
+            _store(root, out, name, reference, classes, process)
+            sets[name] = open_samples(out / f"{name}.npz")
     if isinstance(calibration, str):
-        inputs, _ = _read(root, "calibration", calibration)
-        drawn = _preprocess("calibration", inputs, process)
+        inputs = _fitting("calibration", _read(root, "calibration", calibration)[0], process)
+        drawn = inputs if process is None else {key: process.apply_batch(array) for key, array in inputs.items()}
     else:
         drawn = _draw(sets, calibration, seed)
-    _check_alike({**{name: inputs for name, (inputs, _) in sets.items()}, "calibration": drawn})
-    counts = {"calibration": len(next(iter(drawn.values())))}
-    for name, (inputs, labels) in sets.items():
-        save_arrays(out / f"{name}.npz", inputs, labels)
-        counts[name] = len(next(iter(inputs.values())))
-    save_arrays(out / "calibration.npz", drawn)
-    inputs, _ = sets["evaluation"]
-    specs = [TensorSpec(name, (1, *array.shape[1:]), array.dtype.name) for name, array in inputs.items()]
+    _check_alike({**sets, "calibration": drawn})
+    save_arrays(out / "calibration.npz", drawn)  # which exporters take as it is
+    counts = {name: len(next(iter(inputs.values()))) for name, inputs in sets.items()}
+    counts["calibration"] = len(next(iter(drawn.values())))
+    specs = [TensorSpec(name, (1, *each.shape[1:]), each.dtype.name) for name, each in sets["evaluation"].items()]
     origin = calibration if isinstance(calibration, str) else _draws_from(calibration, sets)
     return {"inputs": [spec.to_json() for spec in specs], "samples": counts, "calibration_from": origin}
 
 
-def save_arrays(path: str | Path, arrays: Mapping[str, np.ndarray], labels: np.ndarray | None = None) -> None:
-    """Write *arrays* by name to an ``.npz``, and *labels* beside it; the same arrays give the same bytes."""
+def save_arrays(
+    path: str | Path,
+    arrays: Mapping[str, np.ndarray],
+    labels: np.ndarray | None = None,
+    process: Preprocessing | None = None,
+) -> None:
+    """Write *arrays* by name to an ``.npz``, and beside it *labels*, and what is done to samples when they are read;
+    the same arrays give the same bytes."""
     npz.save(path, arrays)
     if labels is not None:
         np.save(_labels_beside(path), labels, allow_pickle=False)
+    note(path, process)
 
 
 def load_arrays(path: str | Path) -> tuple[Arrays, np.ndarray | None]:
-    """Arrays by name, and labels or None, as `save_arrays` wrote them."""
-    with np.load(path, allow_pickle=False) as stored:
-        arrays = {name: stored[name] for name in stored.files}
+    """All arrays by name as models take them, and labels or None, of a file that `save_arrays` wrote."""
+    return {name: column.all() for name, column in open_samples(path).items()}, load_labels(path)
+
+
+def load_labels(path: str | Path) -> np.ndarray | None:
+    """The labels beside a file that `save_arrays` wrote, or None."""
     labels = _labels_beside(path)
-    return arrays, np.load(labels, allow_pickle=False) if labels.exists() else None
+    return np.load(labels, allow_pickle=False) if labels.exists() else None
 
 
 def _labels_beside(path: str | Path) -> Path:
@@ -168,6 +177,27 @@ def _read(root: Path, name: str, reference: str) -> tuple[Arrays, np.ndarray | N
     return arrays, None if labels is None else plain("EK-DATA", f"the labels of {what}", labels)
 
 
+def _store(root: Path, out: Path, name: str, reference: str, classes: int, process: Preprocessing | None) -> None:
+    """Write the set called *name*; nothing of it is in memory afterwards."""
+    inputs, labels = _read(root, name, reference)
+    if labels is not None:
+        _check_labels(name, labels, len(next(iter(inputs.values()))), classes)
+    arrays = _fitting(name, inputs, process)
+    if process is not None:
+        arrays = {key: process.arranged_batch(array) for key, array in arrays.items()}
+        process = replace(process, resize=None)
+    save_arrays(out / f"{name}.npz", arrays, labels, process)
+
+
+def _fitting(name: str, inputs: Arrays, process: Preprocessing | None) -> Arrays:
+    """*inputs* in single precision, if they are what *process* takes."""
+    if process is not None and len(inputs) != 1:
+        raise UsageError(
+            "EK-DATA", f"[preprocessing] needs one input, the {name} data has {len(inputs)}", "prepare it in data.py"
+        )
+    return {key: single("EK-DATA", f"the {name} data's {key!r}", array) for key, array in inputs.items()}
+
+
 def _check_labels(name: str, labels: np.ndarray, samples: int, classes: int) -> None:
     if len(labels) != samples:
         raise UsageError("EK-DATA", f"the {name} data has {samples} samples but {len(labels)} labels", "one label each")
@@ -181,17 +211,7 @@ def _check_labels(name: str, labels: np.ndarray, samples: int, classes: int) -> 
         )
 
 
-def _preprocess(name: str, inputs: Arrays, process: Preprocessing | None) -> Arrays:
-    if process is None:
-        return {key: single("EK-DATA", f"the {name} data's {key!r}", array) for key, array in inputs.items()}
-    if len(inputs) != 1:
-        raise UsageError(
-            "EK-DATA", f"[preprocessing] needs one input, the {name} data has {len(inputs)}", "prepare it in data.py"
-        )
-    return {key: process.apply_batch(array) for key, array in inputs.items()}
-
-
-def _check_alike(sets: Mapping[str, Arrays]) -> None:
+def _check_alike(sets: Mapping[str, _Inputs]) -> None:
     """Raise `UsageError` unless all sets have the same inputs, of one shape for a sample."""
     expected = sets["evaluation"]
     for name, inputs in sets.items():
@@ -206,21 +226,18 @@ def _check_alike(sets: Mapping[str, Arrays]) -> None:
                 )
 
 
-_Sets = Mapping[str, tuple[Arrays, np.ndarray | None]]
-
-
-def _draws_from(calibration: Mapping[str, Any] | None, sets: _Sets) -> str:
+def _draws_from(calibration: Mapping[str, Any] | None, sets: Mapping[str, _Inputs]) -> str:
     return str(calibration["from"]) if calibration else "train" if "train" in sets else "evaluation"
 
 
-def _draw(sets: _Sets, calibration: Mapping[str, Any] | None, seed: int) -> Arrays:
+def _draw(sets: Mapping[str, Mapping[str, Column]], calibration: Mapping[str, Any] | None, seed: int) -> Arrays:
     """Calibration samples from one of the data sets, chosen at random."""
     name = _draws_from(calibration, sets)
     if name not in sets:
         raise UsageError(
             "EK-DATA", f"data.calibration draws from {name!r}, which the project lacks", f"add data.{name}"
         )
-    inputs, _ = sets[name]
+    inputs = sets[name]
     available = len(next(iter(inputs.values())))
     wanted = calibration["samples"] if calibration else _CALIBRATION_SAMPLES
     chosen = np.sort(np.random.default_rng(seed).permutation(available)[:wanted])

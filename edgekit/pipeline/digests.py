@@ -10,12 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from edgekit.bundle import SUFFIX
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file's contents."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+from edgekit.digests import file_sha256
 
 
 def place_digest(path: Path) -> str:
@@ -27,7 +22,7 @@ def place_digest(path: Path) -> str:
     if not stat.S_ISREG(mode):
         return "no file, a folder" if stat.S_ISDIR(mode) else "no file, a device or pipe"
     try:
-        return file_digest(path)
+        return file_sha256(path)
     except OSError as error:
         return f"not read: {error.strerror}"
 

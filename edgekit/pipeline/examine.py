@@ -26,6 +26,7 @@ def examine(
     signature: Mapping[str, Any],
     parameter_count: int,
     samples: str,
+    names: Mapping[str, str],
     outputs: str,
     backend: str,
     runs_here: bool,
@@ -33,6 +34,7 @@ def examine(
     """Read the file's structure, run it over *samples*, write its outputs; a task for a worker.
 
     Args:
+        names: What the inputs are called in *samples*.
         runs_here: Whether there is an engine for its *backend*; otherwise it is not run.
 
     Returns:
@@ -58,5 +60,6 @@ def examine(
         outputs=outputs,
         threads=1,
         samples=_LATENCY_SAMPLES,
+        names=names,
     )
     return {"facts": asdict(facts), "trial": trial}

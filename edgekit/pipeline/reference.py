@@ -15,6 +15,7 @@ from edgekit.numbers import fit
 from edgekit.pipeline.data import Arrays, load_arrays, save_arrays
 from edgekit.pipeline.sources import Source, SourceSpec, open_source
 from edgekit.pipeline.sources.samples import check_fit
+from edgekit.runtime.samples import Column, open_samples
 
 #: Samples that are run again with other last bits.
 _NUDGED_SAMPLES = 32
@@ -31,23 +32,25 @@ def measure(*, source: Mapping[str, Any], samples: str, calibration: str, direct
     Args:
         samples, calibration: Files that `edgekit.pipeline.data.save_arrays` wrote, by the data's names.
         directory: Takes ``outputs.npz``; ``sample.npz``, one sample as the signature has it; and, where names, order or
-            types of the data are not the signature's, ``evaluation.npz`` and ``calibration.npz`` as it has them.
+            types of the calibration data are not the signature's, ``calibration.npz`` as it has them.
 
     Returns:
-        What `describe` returns, ``fitted``: whether the data were written anew, ``batches``: whether the model takes
-        several samples at once, and ``rounding_db``: how near to its own outputs the model stays, in the worst column,
-        when every weight is moved to a number next to it.
+        What `describe` returns, ``names``: what the data call each input, ``fitted``: whether the calibration data were
+        written anew, ``batches``: whether the model takes several samples at once, and ``rounding_db``: how near to its
+        own outputs the model stays, in the worst column, when every weight is moved to a number next to it.
 
     Raises:
         UsageError: ``EK-UNTRAINED`` when outputs hardly depend on the input, ``EK-DATA`` when data and
             model do not fit, ``EK-SOURCE`` when no file can do what the model does, or outputs are not finite.
     """
     out = Path(directory)
-    given, labels = load_arrays(samples)
+    given = open_samples(samples)
     sample = out / "sample.npz"
-    save_arrays(sample, {name: array[:1] for name, array in given.items()})
+    save_arrays(sample, {name: column[:1] for name, column in given.items()})
     opened = open_source(replace(SourceSpec.from_json(source), sample=str(sample)))
-    inputs = _fitted(opened, given, "evaluation")
+    check_fit(opened.signature.inputs, opened.data_names, given)
+    names = {spec.name: name for spec, name in zip(opened.signature.inputs, opened.data_names, strict=True)}
+    inputs = open_samples(samples, opened.signature.inputs, names)
     opened.check(inputs)
     results = opened.predict(inputs)
     for name, array in results.items():
@@ -60,22 +63,21 @@ def measure(*, source: Mapping[str, Any], samples: str, calibration: str, direct
             "train it first, or load trained weights with model.weights",
         )
     save_arrays(out / "outputs.npz", results)
-    save_arrays(sample, {name: array[:1] for name, array in inputs.items()})
+    save_arrays(sample, {name: column[:1] for name, column in inputs.items()})
     batches, rounding = opened.takes_batches(inputs), _rounding_db(opened, inputs, results)
     drawn = load_arrays(calibration)[0]
-    fitted = not _is_fit(opened, given) or not _is_fit(opened, drawn)
+    fitted = not _is_fit(opened, drawn)
     if fitted:
-        save_arrays(out / "evaluation.npz", inputs, labels)
         save_arrays(out / "calibration.npz", _fitted(opened, drawn, "calibration"))
-    return {**_facts(opened), "fitted": fitted, "batches": batches, "rounding_db": rounding}
+    return {**_facts(opened), "names": names, "fitted": fitted, "batches": batches, "rounding_db": rounding}
 
 
-def _rounding_db(opened: Source, inputs: Arrays, results: Arrays) -> float:
+def _rounding_db(opened: Source, inputs: Mapping[str, Column], results: Arrays) -> float:
     """How far the column that float32 leaves most open moves with the last bit of every weight; *opened* is changed."""
     count = len(next(iter(inputs.values())))
     tried = np.linspace(0, count - 1, min(count, _NUDGED_SAMPLES)).round().astype(int)
     opened.nudge(np.random.default_rng(0))
-    moved = opened.predict({name: array[tried] for name, array in inputs.items()})
+    moved = opened.predict({name: column[tried] for name, column in inputs.items()})
     if not all(np.isfinite(array).all() for array in moved.values()):
         return -MAX_SNR_DB
     return round(compare({name: array[tried] for name, array in results.items()}, moved).worst.snr_db, 2)

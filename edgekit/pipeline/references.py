@@ -11,23 +11,26 @@ from typing import Any
 import numpy as np
 
 from edgekit.bundle import canonical_json
+from edgekit.digests import file_sha256
 from edgekit.errors import Interrupted
 from edgekit.fidelity import class_scores
 from edgekit.pipeline.cache import Entry, code_digest
-from edgekit.pipeline.data import DEFAULT_INPUT, load_arrays, read_array_file, save_arrays
-from edgekit.pipeline.digests import file_digest
+from edgekit.pipeline.data import DEFAULT_INPUT, load_arrays, load_labels, read_array_file, save_arrays
 from edgekit.pipeline.metric import Score, scorer
 from edgekit.pipeline.origin import Origin
 from edgekit.pipeline.sources import SourceSpec
 from edgekit.pipeline.sources.samples import made_up
 from edgekit.pipeline.stages import Stages
 from edgekit.pipeline.versions import versions
+from edgekit.runtime.samples import Column, open_samples
 from edgekit.tensors import Signature, TensorSpec
 
 #: Samples that stand in for data that a bare model file comes without.
 _RANDOM_SAMPLES = 16
 #: Check vectors: this many samples, fewer when they would be larger than this.
 _CHECK_SAMPLES = 16
+#: What reads samples.
+_READING = ("runtime/samples.py", "runtime/preprocess.py", "names.py", "numbers.py", "npz.py")
 _CHECK_BYTES = 8 << 20
 
 
@@ -40,6 +43,7 @@ class Reference:
         digest: SHA-256 of everything that made the model and its signature.
         batches: Whether the model gives for several samples at once what it gives for each.
         samples: ``.npz`` with the evaluation inputs, and labels where there are any.
+        names: What each input of the signature is called in it (see `edgekit.runtime.samples.open_samples`).
         outputs: ``.npz`` with the model's outputs for them.
         calibration: ``.npz`` with calibration inputs; None when there are none.
         calibration_origin: Where those came from, for the manifest.
@@ -61,6 +65,7 @@ class Reference:
     parameter_count: int
     batches: bool
     samples: Path
+    names: Mapping[str, str]
     outputs: Path
     calibration: Path | None
     calibration_origin: Mapping[str, Any] | None
@@ -137,9 +142,7 @@ class _Maker:
             code=(
                 "pipeline/data.py",
                 "pipeline/sources/python_file.py",
-                "runtime/preprocess.py",
-                "names.py",
-                "numbers.py",
+                *_READING,
             ),
             function="edgekit.pipeline.data:prepare",
             family=self._origin.family,
@@ -195,7 +198,7 @@ class _Maker:
                 "training": section,
                 "versions": self._versions,
             },
-            code=("pipeline/training", "pipeline/sources"),
+            code=("pipeline/training", "pipeline/sources", *_READING),
             function=f"edgekit.pipeline.training.{module}:train",
             family=self._origin.family,
             arguments=lambda directory: {
@@ -232,8 +235,8 @@ class _Maker:
 
         key = {
             "inputs": [spec.to_json() for spec in own],
-            "given": None if origin.calibration is None else file_digest(origin.calibration),
-            "code": code_digest("pipeline/references.py", "pipeline/data.py", "names.py", "numbers.py"),
+            "given": None if origin.calibration is None else file_sha256(origin.calibration),
+            "code": code_digest("pipeline/references.py", "pipeline/data.py", "names.py", "numbers.py", "npz.py"),
         }
         data = self._stages.here("samples", origin.name, key, samples)
         self._identify(data)
@@ -280,7 +283,7 @@ class _Maker:
             "reference",
             origin.name,
             key={"model": model, "data": data.digest, "versions": self._versions},
-            code=("pipeline/sources", "pipeline/reference.py", "names.py", "numbers.py", "fidelity.py"),
+            code=("pipeline/sources", "pipeline/reference.py", "fidelity.py", *_READING),
             function="edgekit.pipeline.reference:measure",
             family=self._origin.family,
             arguments=lambda directory: {
@@ -292,9 +295,9 @@ class _Maker:
             failure="EK-SOURCE",
         )
         fitted = entry if entry.record["fitted"] else data
-        samples, outputs = Path(fitted.path("evaluation.npz")), Path(entry.path("outputs.npz"))
+        samples, outputs = Path(data.path("evaluation.npz")), Path(entry.path("outputs.npz"))
         signature = Signature.from_json(entry.record["signature"])
-        inputs, labels = load_arrays(samples)
+        labels = load_labels(samples)
         score = scorer(origin.metric, origin.directory, labels)
         results, _ = load_arrays(outputs)
         accuracy = score(results)
@@ -307,6 +310,7 @@ class _Maker:
             parameter_count=entry.record["parameter_count"],
             batches=entry.record["batches"],
             samples=samples,
+            names=entry.record["names"],
             outputs=outputs,
             calibration=None if calibration_origin is None else Path(fitted.path("calibration.npz")),
             calibration_origin=calibration_origin,
@@ -317,7 +321,7 @@ class _Maker:
             score=score,
             class_scores=_class_scores(origin, results, labels),
             rounding_db=entry.record["rounding_db"],
-            check_samples=_check_samples(inputs),
+            check_samples=_check_samples(open_samples(samples, signature.inputs, entry.record["names"])),
         )
 
 
@@ -329,7 +333,7 @@ def _class_scores(origin: Origin, results: Mapping[str, np.ndarray], labels: np.
     return None if regresses else class_scores(results)
 
 
-def _check_samples(inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+def _check_samples(inputs: Mapping[str, Column]) -> np.ndarray:
     """Spread evenly over all samples."""
     available = len(next(iter(inputs.values())))
     size = sum(array.nbytes // available for array in inputs.values())

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from edgekit.bundle import Variant
+from edgekit.digests import file_sha256
 from edgekit.errors import ConversionError
 from edgekit.pipeline.cache import Entry
 from edgekit.pipeline.check import CHECKING_ENGINES, Quality, judge
 from edgekit.pipeline.data import load_arrays
-from edgekit.pipeline.digests import file_digest
 from edgekit.pipeline.origin import TENSORFLOW, TORCH, Origin
 from edgekit.pipeline.plan import Plan
 from edgekit.pipeline.recipes import RECIPES, Recipe
@@ -76,7 +76,7 @@ def make_variant(stages: Stages, origin: Origin, reference: Reference, plan: Pla
         "check",
         plan.name,
         key={
-            "file": file_digest(path),
+            "file": file_sha256(path),
             "reference": reference.digest,
             "batch": plan.batch,
             "backend": plan.backend,
@@ -93,6 +93,7 @@ def make_variant(stages: Stages, origin: Origin, reference: Reference, plan: Pla
             "signature": reference.signature.batched(plan.batch).to_json(),
             "parameter_count": reference.parameter_count,
             "samples": str(reference.samples),
+            "names": dict(reference.names),
             "outputs": str(directory / "outputs.npz"),
             "backend": plan.backend,
             "runs_here": plan.runs_here,
@@ -123,7 +124,7 @@ def make_variant(stages: Stages, origin: Origin, reference: Reference, plan: Pla
         name=plan.name,
         file=f"variants/{plan.name}",
         size_bytes=path.stat().st_size,
-        sha256=file_digest(path),
+        sha256=file_sha256(path),
         format=plan.format,
         recipe=plan.recipe.name,
         engines=tuple(engines),
@@ -202,4 +203,4 @@ def _applied(reference: Reference, used: Recipe) -> dict[str, Any]:
 def _key(applied: Mapping[str, Any], used: Recipe) -> dict[str, Any]:
     """What a recipe adds to the key of an exported file."""
     calibration = applied.get("calibration")
-    return {"recipe": vars(used), "calibration": file_digest(Path(calibration)) if calibration else None}
+    return {"recipe": vars(used), "calibration": file_sha256(Path(calibration)) if calibration else None}

@@ -6,7 +6,6 @@ An environment is a virtual environment under ``$EDGEKIT_HOME/environments/NAME`
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -15,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit.errors import EdgekitError, UsageError, did_you_mean
-from edgekit.private import check_private, has_seal, is_sealed, private_folder, seal, unseal
+from edgekit.private import has_seal, home, is_sealed, private_folder, seal, unseal
 from edgekit.runtime import children
-from edgekit.runtime.engines.base import package_version
+from edgekit.runtime.installed import package_version
 
 
 @dataclass(frozen=True)
@@ -65,17 +64,6 @@ ENVIRONMENTS = {
         Environment("tflite-runtime", _TFLITE_RUNTIME, ("3.11", "3.10"), {"numpy": 2}),
     )
 }
-
-
-def home() -> Path:
-    """Where edgekit keeps what it was told to install: ``$EDGEKIT_HOME``, or ``~/.local/share/edgekit``.
-
-    Raises:
-        UsageError: ``EK-FOREIGN``: that is another user's, or others can write there.
-    """
-    folder = Path(os.environ.get("EDGEKIT_HOME") or Path.home() / ".local" / "share" / "edgekit")
-    check_private(folder)
-    return folder
 
 
 def python(name: str) -> Path | None:

@@ -6,7 +6,6 @@ import mmap
 import os
 import platform
 import re
-import shutil
 import struct
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -200,6 +199,8 @@ def kilobytes(text: str) -> dict[str, int]:
 
 def free_disk_bytes(path: Path) -> int:
     """Free bytes for this user on the disk that holds *path*, or would hold it once it is made."""
+    import shutil  # a dozen modules that no inference needs
+
     path = path.absolute()
     while not path.exists():
         path = path.parent

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
@@ -14,9 +13,11 @@ from edgekit.bundle import Bundle, Manifest
 from edgekit.errors import UsageError, did_you_mean
 from edgekit.runtime import prepare
 from edgekit.runtime.engines import Session, open_session
+from edgekit.runtime.engines.base import WrongShape
 from edgekit.runtime.machine import read_machine
 from edgekit.runtime.preprocess import Preprocessing
-from edgekit.runtime.selection import Choice, choices, choose
+from edgekit.runtime.selection import Choice, choose, each_choice
+from edgekit.runtime.turn import Turn
 from edgekit.tensors import Signature, TensorSpec
 
 if TYPE_CHECKING:
@@ -64,14 +65,13 @@ class Model:
         self.threads = session.threads
         self._session = session
         self._source = source
-        self._lock = Lock()
+        self._turn = Turn()
+        self._free = self._turn.free
         self._run: Callable[[list[np.ndarray]], list[np.ndarray]] = session.run
-        self._run_one = session.run_one or _one(session.run)
-        single = len(signature.inputs) == len(signature.outputs) == 1
+        self._run_one = session.run_one or _one(session.run, signature.inputs[0].shape)
         self._dtypes = tuple(np.dtype(spec.dtype) for spec in signature.inputs)
-        # Of the only input; where there are several, None, which no array's shape equals.
-        self._shape = signature.inputs[0].shape if single else None
-        self._dtype = self._dtypes[0]
+        # Where there are several inputs or outputs, None, which is no array's dtype.
+        self._only_dtype = self._dtypes[0] if len(signature.inputs) == len(signature.outputs) == 1 else None
 
     def __call__(self, inputs: np.ndarray | Mapping[str, np.ndarray]) -> Any:
         """Run the model once.
@@ -87,16 +87,24 @@ class Model:
             UsageError: ``EK-INPUT``: what is wrong with the input.
             EdgekitError: ``EK-RUN``: the engine failed; ``EK-CRASHED``: the process of an isolated one died.
         """
-        # What this costs is added to every inference. What it misses, `_ordered` looks at again.
-        if type(inputs) is _ndarray and inputs.dtype == self._dtype and inputs.shape == self._shape:
-            with self._lock:
-                return self._run_one(inputs)
-        arrays = self._ordered(inputs)
-        with self._lock:
-            outputs = self._run(arrays)
-        if len(outputs) == 1:
-            return outputs[0]
-        return {spec.name: output for spec, output in zip(self.signature.outputs, outputs, strict=True)}
+        # What this costs is added to every inference, which is why it does by itself what `Turn.run` does. What it
+        # misses, `_ordered` looks at again: numpy has one object for each of its own types, and may have others.
+        if inputs.__class__ is _ndarray and inputs.dtype is self._only_dtype:
+            free = self._free
+            try:
+                del free[0]
+            except KeyError:
+                pass
+            else:
+                try:
+                    return self._run_one(inputs)
+                except WrongShape:
+                    pass
+                finally:
+                    free[0] = None
+                    if self._turn.waiting:
+                        self._turn.hand_over()
+        return self._call(inputs)
 
     def prepare(self, sample: Any) -> Any:
         """What the model takes, from a raw sample.
@@ -139,19 +147,17 @@ class Model:
             record, inputs = BundleRecord.of(bundle), first_inputs(bundle)
         if self.method is not None:
             inputs = [np.zeros(spec.shape, spec.dtype) for spec in self.signature.inputs]
-        single = self._shape is not None
+        single = self._only_dtype is not None
         call: Callable[[Any], object] = self._run_one if single else self._run
         argument = inputs[0] if single else inputs
         loaded = Loaded(
-            record, self.variant, self.engine, self.signature, self._session, call, argument, inputs, self._lock
+            record, self.variant, self.engine, self.signature, self._session, call, argument, inputs, self._turn
         )
         return profile_loaded(loaded, seconds)
 
     def close(self) -> None:
         """Release the engine's memory; the model cannot be called after that."""
-        with self._lock:
-            self._run = self._run_one = _closed
-            self._session.close()
+        self._turn.run(self._release)
 
     def __enter__(self) -> Model:
         return self
@@ -161,6 +167,18 @@ class Model:
 
     def __repr__(self) -> str:
         return f"<edgekit model {self.variant} on {self.engine}, {self.threads} threads>"
+
+    def _call(self, inputs: Any) -> Any:
+        """`__call__` for whatever inputs."""
+        arrays = self._ordered(inputs)
+        outputs = self._turn.run(lambda: self._run(arrays))
+        if len(outputs) == 1:
+            return outputs[0]
+        return {spec.name: output for spec, output in zip(self.signature.outputs, outputs, strict=True)}
+
+    def _release(self) -> None:
+        self._run = self._run_one = _closed
+        self._session.close()
 
     def _ordered(self, inputs: Any) -> list[np.ndarray]:
         """The arrays of *inputs* in the signature's order, after the full check."""
@@ -245,9 +263,9 @@ def _load(
 ) -> Model | tuple[Choice, ...]:
     manifest = bundle.manifest
     signature = _signature(manifest, method)
-    candidates = choices(manifest, read_machine(), variant, engine)
+    candidates = each_choice(manifest, read_machine(), variant, engine)
     if explain:
-        return candidates
+        return tuple(candidates)
     chosen = choose(candidates)
     entry = manifest.variant(chosen.variant)
     if entry.batch > 1:
@@ -284,8 +302,15 @@ def _signature(manifest: Manifest, method: str | None) -> Signature:
     return manifest.methods[method]
 
 
-def _one(run: Callable[[list[np.ndarray]], list[np.ndarray]]) -> Callable[[np.ndarray], np.ndarray]:
-    return lambda array: run([array])[0]
+def _one(
+    run: Callable[[list[np.ndarray]], list[np.ndarray]], shape: tuple[int, ...]
+) -> Callable[[np.ndarray], np.ndarray]:
+    def run_one(array: np.ndarray) -> np.ndarray:
+        if array.shape != shape:
+            raise WrongShape
+        return run([array])[0]
+
+    return run_one
 
 
 def _checked(array: Any, spec: TensorSpec, dtype: np.dtype[Any]) -> np.ndarray:

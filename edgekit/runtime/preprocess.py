@@ -93,6 +93,13 @@ class Preprocessing:
         Raises:
             UsageError: ``EK-INPUT``: the sample does not fit; ``EK-MISSING-PACKAGE``: resizing needs Pillow.
         """
+        return self.scaled(self.arranged(sample, rank))
+
+    def arranged(self, sample: np.ndarray, rank: int | None = None) -> np.ndarray:
+        """The first half of `apply`, after which all samples have one shape: resized, with the axes the tensor needs.
+
+        Pictures of bytes stay such.
+        """
         values = np.asarray(sample)
         if values.dtype.kind not in "fiub":
             raise UsageError("EK-INPUT", f"a sample holds {values.dtype}, not numbers", "pass a numeric array")
@@ -102,6 +109,10 @@ class Preprocessing:
             values = values[..., None]
         elif rank is not None and values.ndim == rank + 1 and values.shape[-1] == 1:
             values = values[..., 0]
+        return values
+
+    def scaled(self, values: np.ndarray) -> np.ndarray:
+        """The second half of `apply`: of what `arranged` gave, the float32 tensor."""
         values = values.astype(np.float32)
         if self.scale != 1.0:
             values *= np.float32(self.scale)
@@ -118,6 +129,16 @@ class Preprocessing:
         if self.layout == "channels-first" and values.ndim > 1:
             values = np.moveaxis(values, -1, 0)
         return np.ascontiguousarray(values)
+
+    def arranged_batch(self, samples: np.ndarray) -> np.ndarray:
+        """`arranged` for each of *samples* (first axis); themselves, where nothing has to be done."""
+        first = self.arranged(samples[0])
+        if first.shape == samples.shape[1:] and self.resize is None:
+            return samples
+        batch = np.empty((len(samples), *first.shape), first.dtype)
+        for index, sample in enumerate(samples):
+            batch[index] = self.arranged(sample)
+        return batch
 
     def apply_batch(self, samples: Sequence[np.ndarray] | np.ndarray, rank: int | None = None) -> np.ndarray:
         """`apply` for each of *samples* (first axis), stacked into one array."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from edgekit.bundle import Manifest, Variant
 from edgekit.errors import EdgekitError, UsageError, did_you_mean
-from edgekit.runtime.engines import NOT_INSTALLED, Engine, engine_names, why_missing
+from edgekit.runtime.engines import NOT_INSTALLED, Engine, is_known, why_missing
 from edgekit.runtime.engines import engine as find_engine
 from edgekit.runtime.engines.base import version_numbers
 from edgekit.runtime.machine import Machine
@@ -64,17 +64,27 @@ def choices(
     Raises:
         UsageError: ``EK-ARGUMENT`` or ``EK-ENGINE``: no such variant or engine.
     """
+    return tuple(each_choice(manifest, machine, variant, engine, installed=installed))
+
+
+def each_choice(
+    manifest: Manifest,
+    machine: Machine,
+    variant: str | None = None,
+    engine: str | None = None,
+    *,
+    installed: Mapping[str, str] | None = None,
+) -> Iterator[Choice]:
+    """`choices` one by one: an engine is looked for when it is its turn, which costs memory and milliseconds."""
     check_names(manifest, variant, engine)
     best = manifest.recommended["variant"]
     kept = [entry for entry in manifest.variants if variant in (None, entry.name)]
-    found = []
     for entry in sorted(kept, key=lambda entry: (entry.batch > 1, entry.name != best)):
         for name in (engine,) if engine is not None else entry.engines:
             version = _version(name, installed)
             obstacle = _obstacle(manifest, entry, name, machine, version, installed is None)
             praise = "recommended for the bundle's target" if entry.name == best else "can run here"
-            found.append(Choice(entry.name, name, obstacle is None, obstacle or f"{praise} ({name} {version})"))
-    return tuple(found)
+            yield Choice(entry.name, name, obstacle is None, obstacle or f"{praise} ({name} {version})")
 
 
 def why_not(
@@ -90,18 +100,20 @@ def why_not(
     return _obstacle(manifest, variant, engine, machine, version, installed is None) or ""
 
 
-def choose(candidates: Sequence[Choice]) -> Choice:
-    """The first usable one.
+def choose(candidates: Iterable[Choice]) -> Choice:
+    """The first usable one; those behind it are not looked at.
 
     Raises:
         EdgekitError: ``EK-NO-VARIANT``, with the reason against the best candidate.
     """
+    first = None
     for candidate in candidates:
         if candidate.usable:
             return candidate
-    first = candidates[0] if candidates else Choice("", "", False, "no engine runs it")
+        first = first or candidate
+    first = first or Choice("", "", False, "no engine runs it")
     message = f"nothing in the bundle can run here: {first.variant} on {first.engine}: {first.reason}"
-    absent = first.engine in engine_names() and first.reason in (NOT_INSTALLED, why_missing(first.engine))
+    absent = is_known(first.engine) and first.reason in (NOT_INSTALLED, why_missing(first.engine))
     hint = find_engine(first.engine).install_hint if absent else None
     raise EdgekitError("EK-NO-VARIANT", message, hint or "edgekit doctor BUNDLE has the reason for every variant")
 
@@ -120,14 +132,14 @@ def needed_memory_bytes(manifest: Manifest, variant: Variant) -> int:
 def _version(name: str, installed: Mapping[str, str] | None) -> str | None:
     if installed is not None:
         return installed.get(name)
-    return find_engine(name).version() if name in engine_names() else None
+    return find_engine(name).version() if is_known(name) else None
 
 
 def _obstacle(
     manifest: Manifest, variant: Variant, name: str, machine: Machine, version: str | None, here: bool
 ) -> str | None:
     """What speaks against *variant* on the engine called *name*; *here*: on this very machine."""
-    if name not in engine_names():
+    if not is_known(name):
         return "this edgekit does not know the engine"
     engine = find_engine(name)
     if variant.format not in engine.formats:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter_ns
@@ -21,7 +22,8 @@ from edgekit.runtime.engines import open_session
 from edgekit.runtime.engines.base import Session
 from edgekit.runtime.measure import latency_ms, peak_rss_bytes, time_calls
 from edgekit.runtime.remote import death
-from edgekit.tensors import Signature, TensorSpec, grouped
+from edgekit.runtime.samples import Column, open_samples
+from edgekit.tensors import Signature, TensorSpec
 
 #: How often `run_trial` calls ``report(done, total)``.
 _REPORT_EVERY = 64
@@ -37,6 +39,7 @@ def run_trial(
     outputs: str,
     threads: int,
     samples: int,
+    names: Mapping[str, str] | None = None,
     report: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """Run every sample of *inputs* once, keep the outputs, then time the model on the first sample.
@@ -48,10 +51,12 @@ def run_trial(
         file: The model file.
         format, engine: See `edgekit.runtime.engines.open_session`.
         signature: As JSON; its batch size is that of an inference.
-        inputs: ``.npz`` of inputs by name, samples first; other arrays in it are ignored.
+        inputs: ``.npz`` of inputs by name, samples first; other arrays in it are ignored. It is read as it goes.
         outputs: ``.npz`` to write, outputs by name, samples first.
         threads: Threads to ask the engine for.
         samples: Calls to time; 0 for no timing.
+        names: What inputs are called in the file, if not as in the signature (see
+            `edgekit.runtime.samples.open_samples`).
         report: Called with the number of samples done and in all, now and then.
 
     Returns:
@@ -72,22 +77,22 @@ def run_trial(
         "outputs": outputs,
         "threads": threads,
         "samples": samples,
+        "names": None if names is None else dict(names),
     }
     if environments.is_needed(engine):
         return _run_elsewhere(job)
     specs = Signature.from_json(signature)
-    given = _read_inputs(inputs, specs.inputs)
-    arrays = list(grouped(given, specs.inputs[0].shape[0]))
+    given = _open_inputs(inputs, specs.inputs, names)
     data = Path(file).read_bytes()
     before = perf_counter_ns()
     session = open_session(engine, data, format, specs, threads)
     load_ms = (perf_counter_ns() - before) / 1e6
     try:
-        rows = _run_all(session, arrays, engine, report)
+        rows = _run_all(session, given, engine, report)
         columns = zip(specs.outputs, zip(*rows, strict=True), strict=True)
-        stacked = {spec.name: np.concatenate(column)[: len(given)] for spec, column in columns}
+        stacked = {spec.name: np.concatenate(column)[: given.samples] for spec, column in columns}
         npz.save(outputs, stacked)
-        first = arrays[0]
+        first = given[0]
         timing = latency_ms(time_calls(lambda: session.run(first), samples)) if samples else None
     finally:
         session.close()
@@ -95,7 +100,7 @@ def run_trial(
         "engine": engine,
         "engine_version": find_engine(engine).version(),
         "threads": session.threads,
-        "samples": len(given),
+        "samples": given.samples,
         "load_ms": round(load_ms, 3),
         "latency_ms": timing,
         "peak_rss_bytes": peak_rss_bytes(),
@@ -103,32 +108,51 @@ def run_trial(
     }
 
 
-def _read_inputs(path: str, specs: tuple[TensorSpec, ...]) -> list[list[np.ndarray]]:
-    """One list of arrays, with batch axis, per sample."""
-    with np.load(path, allow_pickle=False) as stored:
-        missing = [spec.name for spec in specs if spec.name not in stored.files]
-        if missing:
-            raise UsageError("EK-INPUT", f"{path} has no input {missing[0]!r}", f"it has: {', '.join(stored.files)}")
-        columns = [np.ascontiguousarray(stored[spec.name]) for spec in specs]
+class _Inputs:
+    """What goes into each inference, read when it is asked for; the last one is filled up with its last sample."""
+
+    def __init__(self, columns: Sequence[Column], batch: int):
+        self.samples = len(columns[0])
+        self._columns = columns
+        self._batch = batch
+
+    def __len__(self) -> int:
+        return -(-self.samples // self._batch)
+
+    def __getitem__(self, index: int) -> list[np.ndarray]:
+        begin = index * self._batch
+        missing = max(0, begin + self._batch - self.samples)
+        given = [column[begin : begin + self._batch] for column in self._columns]
+        return [np.concatenate([array, *[array[-1:]] * missing]) if missing else array for array in given]
+
+
+def _open_inputs(path: str, specs: tuple[TensorSpec, ...], names: Mapping[str, str] | None) -> _Inputs:
+    try:
+        columns = list(open_samples(path, specs, names).values())
+    except KeyError as error:
+        known = ", ".join(npz.open_rows(path))
+        raise UsageError("EK-INPUT", f"{path} has no input {error.args[0]!r}", f"it has: {known}") from error
+    except (ValueError, zipfile.BadZipFile) as error:
+        raise UsageError("EK-INPUT", f"{path} holds no samples ({error})", "save it with numpy.savez") from error
     counts = {len(column) for column in columns}
     if len(counts) != 1 or 0 in counts:
         raise UsageError("EK-INPUT", f"{path} needs the same number of samples, at least one, for each input")
     for spec, column in zip(specs, columns, strict=True):
         replace(spec, shape=(1, *spec.shape[1:])).check(column[:1])
-    return [[column[index : index + 1] for column in columns] for index in range(counts.pop())]
+    return _Inputs(columns, specs[0].shape[0])
 
 
 def _run_all(
-    session: Session, arrays: list[list[np.ndarray]], engine: str, report: Callable[[int, int], None] | None
+    session: Session, inputs: _Inputs, engine: str, report: Callable[[int, int], None] | None
 ) -> list[list[np.ndarray]]:
     """Outputs of each sample; the first runs twice at the start and once more at the end."""
-    again = session.run(arrays[0])
+    again = session.run(inputs[0])
     rows = []
-    for index, sample in enumerate(arrays):
-        rows.append(session.run(sample))
+    for index in range(len(inputs)):
+        rows.append(session.run(inputs[index]))
         if report is not None and (index + 1) % _REPORT_EVERY == 0:
-            report(index + 1, len(arrays))
-    for repeated in (again, session.run(arrays[0])):
+            report(index + 1, len(inputs))
+    for repeated in (again, session.run(inputs[0])):
         if any(a.tobytes() != b.tobytes() for a, b in zip(rows[0], repeated, strict=True)):
             raise EdgekitError(
                 "EK-RUN",

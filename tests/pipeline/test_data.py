@@ -56,6 +56,20 @@ def test_raw_samples_are_preprocessed_and_calibration_is_drawn_from_training(tmp
     assert drawn["input"].shape == (4, 1, 2, 3) and none is None
 
 
+def test_photographs_stay_bytes_until_they_are_read(tmp_path: Path) -> None:
+    body = GOOD + "def calibration():\n    return evaluation()[0][:3], np.arange(2)\n"
+    process = {"scale": 0.5, "mean": [1.0], "std": [], "layout": "channels-first", "resize": None}
+    record = run(project(tmp_path, body), preprocessing=process, calibration="data.py:calibration")
+    assert (record["samples"]["calibration"], record["calibration_from"]) == (3, "data.py:calibration")
+    for name, dtype in (("train", np.uint8), ("evaluation", np.uint8), ("calibration", np.float32)):
+        with np.load(tmp_path / "out" / f"{name}.npz") as stored:
+            assert stored["input"].dtype == dtype
+    evaluation, _ = load_arrays(tmp_path / "out" / "evaluation.npz")
+    calibration, labels = load_arrays(tmp_path / "out" / "calibration.npz")
+    np.testing.assert_array_equal(calibration["input"], evaluation["input"][:3])
+    assert labels is None and evaluation["input"].dtype == np.float32
+
+
 def test_arrays_in_a_file_need_no_python(tmp_path: Path) -> None:
     np.savez(tmp_path / "set.npz", x=np.ones((3, 4), np.float32), y=np.array([0, 1, 2]))
     record = run(tmp_path, train=None, evaluation="set.npz", calibration=None)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import pickle
+import signal
 import subprocess
 import sys
 import tempfile
@@ -72,6 +74,50 @@ def test_an_input_that_does_not_fit_is_never_fixed_silently(small_bundle: Path, 
         model(wrong)  # type: ignore[arg-type]
     assert caught.value.code == "EK-INPUT"
     assert hint in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("variant", ["fp32.tflite", "fp32.pte"])
+def test_no_engine_takes_an_array_that_numpy_would_repeat_or_that_only_has_as_many_values(
+    small_bundle: Path, small_models: SmallModels, variant: str
+) -> None:
+    with load(small_bundle, variant=variant, threads=1) as model:
+        expected = model(small_models.images[:1])
+        for shape in ((), (1,), (12, 12), (1, 1, 1, 1), (1, 1, 12, 1), (1, 12, 12, 1), (1, 1, 1, 144), (2, 1, 12, 12)):
+            with pytest.raises(UsageError, match="image") as caught:
+                model(np.zeros(shape, np.float32))
+            assert caught.value.code == "EK-INPUT"
+        with pytest.raises(UsageError, match="image"):
+            model(small_models.images[:1].view(np.int32))
+        np.testing.assert_array_equal(model(small_models.images[:1]), expected)
+
+
+@pytest.mark.parametrize("variant", ["fp32.tflite", "fp32.pte"])
+def test_after_ctrl_c_at_any_moment_it_can_be_called_and_closed(
+    small_bundle: Path, small_models: SmallModels, variant: str
+) -> None:
+    image, generator = small_models.images[:1], np.random.default_rng(0)
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        model = load(small_bundle, variant=variant, threads=1)
+        expected = model(image)
+        for _ in range(300):
+            with contextlib.suppress(KeyboardInterrupt):
+                signal.setitimer(signal.ITIMER_REAL, generator.uniform(20e-6, 200e-6))
+                while True:
+                    model(image)
+        outputs: list[np.ndarray] = []
+        thread = threading.Thread(target=lambda: outputs.append(model(image)), daemon=True)
+        thread.start()
+        thread.join(30)
+        np.testing.assert_array_equal(outputs, [expected])
+        model.close()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
 
 
 def test_what_numpy_can_hold_in_other_ways_gives_the_same_or_is_refused(
@@ -234,3 +280,22 @@ print(sorted({name.partition(".")[0] for name in set(sys.modules) - before} - al
     package = Path(edgekit.__file__).parent.parent
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=package, check=True)
     assert result.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("variant", ["fp32.pte", "fp32.tflite"])
+def test_a_program_that_runs_a_model_loads_little_else(small_bundle: Path, variant: str) -> None:
+    """A board of 512 MB has better use for the memory of OpenSSL (3.6 MB) and of importlib.metadata (4 MB)."""
+    code = """
+import sys, numpy
+before = set(sys.modules)
+import edgekit
+with edgekit.load(sys.argv[1], variant=sys.argv[2], threads=1) as model:
+    model(numpy.zeros(model.signature.inputs[0].shape, "float32"))
+print(*sorted(set(sys.modules) - before))
+"""
+    command = [sys.executable, "-c", code, str(small_bundle), variant]
+    package = Path(edgekit.__file__).parent.parent
+    loaded = subprocess.run(command, capture_output=True, text=True, cwd=package, check=True).stdout.split()
+    assert "edgekit.runtime.contents" in loaded
+    heavy = {"difflib", "email", "hashlib", "importlib.metadata", "shutil", "tempfile", "tomllib", "zipfile"}
+    assert not heavy.intersection(loaded)

@@ -27,6 +27,7 @@ from support.native_models import (
     SCALARS_SIGNATURE,
     SQUARE,
     TINY,
+    WIDE,
     NativeModels,
     random_inputs,
 )
@@ -37,6 +38,9 @@ from edgekit.runtime.engines.executorch import CoreSession
 from edgekit.runtime.native.binding import load
 from edgekit.runtime.native.build import build_here
 from edgekit.tensors import Signature, TensorSpec
+
+#: Numbers of element types.
+FLOAT, INT8 = 6, 1
 
 
 @dataclass
@@ -214,6 +218,35 @@ def test_a_file_may_lie_at_any_address(opened: Opener, library: Any) -> None:
     library.ek_close(handle)
 
 
+@pytest.mark.parametrize(
+    ("file", "signature", "needed"),
+    [("delegated", CONV, False), ("tiny", TINY, False), ("conv", CONV, False), ("wide", WIDE, True)],
+)
+def test_a_file_is_kept_only_while_something_in_it_is_used(
+    opened: Opener, library: Any, file: str, signature: Signature, needed: bool
+) -> None:
+    """Delegates pack their weights; what is outside of them and large is used where it lies."""
+    session, inputs = opened(file, signature), random_inputs(signature)
+    expected = session.run(inputs)[0]
+    data = opened.models[file]
+    memory = ctypes.create_string_buffer(len(data) + 16)
+    place = ctypes.addressof(memory) + -ctypes.addressof(memory) % 16
+    ctypes.memmove(place, data, len(data))
+    handle = library.ek_open(ctypes.cast(place, ctypes.c_char_p), len(data), None, 1, 0)
+    assert handle, library.ek_error()
+    assert bool(library.ek_needs_data(handle)) == needed
+    if not needed:
+        ctypes.memset(place, 0xFF, len(data))
+    found = np.empty(expected.shape, np.float32)
+    for _ in range(2):
+        assert library.ek_set_input(handle, 0, inputs[0].ctypes.data, inputs[0].nbytes, FLOAT) == 0
+        assert library.ek_run(handle) == 0
+        assert library.ek_get_output(handle, 0, found.ctypes.data, found.nbytes, FLOAT) == 0
+        np.testing.assert_array_equal(found, expected)
+    assert library.ek_method_name(handle, 0) == b"forward"
+    library.ek_close(handle)
+
+
 _POOL = """\
 import sys
 from pathlib import Path
@@ -318,9 +351,6 @@ def raw(library: Any, native_models: NativeModels) -> Iterator[Raw]:
     model = Raw(library, native_models["tiny"])
     yield model
     library.ek_close(model.handle)
-
-
-FLOAT, INT8 = 6, 1
 
 
 def test_the_c_interface_refuses_buffers_that_do_not_fit(raw: Raw) -> None:

@@ -42,6 +42,8 @@ NONZERO = Signature((TensorSpec("x", (4,), "float32"),), (TensorSpec("places", (
 TINY = Signature((TensorSpec("x", (1, 16), "float32"),), (TensorSpec("y", (1, 3), "float32"),))
 #: Of ``conv.pte`` and ``delegated.pte``, one convolutional net without XNNPACK and with it.
 CONV = Signature((TensorSpec("x", (1, 3, 16, 16), "float32"),), (TensorSpec("y", (1, 5), "float32"),))
+#: Of ``wide.pte``: one layer of 307 KB, not delegated.
+WIDE = Signature((TensorSpec("x", (1, 256), "float32"),), (TensorSpec("y", (1, 300), "float32"),))
 
 
 @dataclass(frozen=True)
@@ -147,6 +149,7 @@ def _build_networks(folder: Path) -> None:
     np.save(folder / "images.npy", images.numpy())
     _save(folder / "conv.pte", net, images[:1])
     _save(folder / "delegated.pte", net, images[:1], delegate=True)
+    _save(folder / "wide.pte", nn.Linear(256, 300), torch.rand(1, 256))
 
 
 def _build_confused(folder: Path) -> None:

@@ -8,7 +8,6 @@ connection (`edgekit.devices.adb.job`). What is sent is put under a temporary na
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import re
 import secrets
 import shlex
@@ -19,6 +18,7 @@ from pathlib import Path
 
 from edgekit.devices.adb import client, job, listing
 from edgekit.devices.shell import Answer, failure
+from edgekit.digests import file_sha256, sha256
 from edgekit.errors import DeviceError
 
 #: A short command on a phone that is awake takes some 50 ms.
@@ -151,7 +151,7 @@ class Connection:
         hashes = self.do(f"cd {shlex.quote(part)} && find . -type f -exec sha256sum {{}} +", timeout_s=limit_s)
         there = {name.strip(): digest for digest, _, name in (line.partition(" ") for line in hashes.splitlines())}
         for name, path in files.items():
-            if there.get(f"./{name}") != _sha256(path):
+            if there.get(f"./{name}") != file_sha256(path):
                 raise self._damaged(name)
         # On disk before it gets its name: what bears it is not looked into again.
         self.do(
@@ -261,7 +261,7 @@ class Connection:
 
 def _checked_move(part: str, name: str, data: bytes) -> str:
     """The shell's command that gives *part* its name, if its hash is that of *data*."""
-    source, digest = shlex.quote(part), hashlib.sha256(data).hexdigest()
+    source, digest = shlex.quote(part), sha256(data)
     return (
         f'hash=$(sha256sum {source}) && {{ [ "${{hash%% *}}" = {digest} ] || {{ echo {shlex.quote(name)}; '
         f"(exit {_DAMAGED}); }}; }} && mv -f {source} {shlex.quote(name)}"
@@ -270,8 +270,3 @@ def _checked_move(part: str, name: str, data: bytes) -> str:
 
 def _limit_s(size_bytes: int) -> float:
     return _SEND_S + size_bytes / _BYTES_PER_S
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

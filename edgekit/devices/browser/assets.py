@@ -27,9 +27,8 @@ from pathlib import Path
 
 from edgekit.bundle import write_error
 from edgekit.errors import EdgekitError, UsageError
-from edgekit.private import private_folder
+from edgekit.private import home, private_folder
 from edgekit.runtime import children
-from edgekit.runtime.environments import home
 from edgekit.schema import conform
 
 REGISTRY = "https://registry.npmjs.org"

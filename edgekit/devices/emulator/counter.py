@@ -11,9 +11,8 @@ import numpy as np
 from edgekit.bundle import replacing, sha256
 from edgekit.devices.emulator.qemu import Qemu
 from edgekit.errors import DeviceError
-from edgekit.private import is_sealed, private_folder, seal
+from edgekit.private import home, is_sealed, private_folder, seal
 from edgekit.runtime import children
-from edgekit.runtime.environments import home
 from edgekit.runtime.remote import RemoteSession
 
 _SOURCE = Path(__file__).with_suffix(".c")

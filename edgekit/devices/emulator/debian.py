@@ -8,16 +8,16 @@ make (users, keys, alternatives) is not there.
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO
 
+from edgekit.digests import file_sha256
 from edgekit.errors import DeviceError
-from edgekit.private import private_folder, seal
-from edgekit.runtime import children, environments
+from edgekit.private import home, private_folder, seal
+from edgekit.runtime import children
 
 #: Raspberry Pi OS 12 is this release: Python 3.11, glibc 2.36.
 SUITE = "bookworm"
@@ -71,7 +71,7 @@ def unpack(
         what = f"fetching Debian packages needs {' and '.join(missing)}"
         raise DeviceError("EK-MISSING-PACKAGE", what, f"on Debian or Ubuntu: apt-get install {' '.join(missing)}")
     name = _ARCHITECTURES[architecture]
-    cache = environments.home() / "debian" / f"{suite}-{name}"
+    cache = home() / "debian" / f"{suite}-{name}"
     private_folder(cache)
     report(f"fetching Debian packages for {architecture}: {' '.join(packages)}")
     with (cache / "lock").open("w") as lock:
@@ -154,10 +154,9 @@ def _download(packages: Sequence[str], archives: Path, environment: dict[str, st
 def _check(package: Path, wanted: str) -> None:
     """Compare a package with its hash in the signed index: apt takes one that was there before by its size alone."""
     kind, _, digest = wanted.partition(":")
-    with package.open("rb") as file:
-        if kind != "SHA256" or hashlib.file_digest(file, "sha256").hexdigest() != digest:
-            hint = f"rm {package}  and try again"
-            raise DeviceError("EK-FOREIGN", f"{package.name} is not the package of Debian's index", hint)
+    if kind != "SHA256" or file_sha256(package) != digest:
+        hint = f"rm {package}  and try again"
+        raise DeviceError("EK-FOREIGN", f"{package.name} is not the package of Debian's index", hint)
 
 
 def _extract(package: Path, root: Path) -> None:

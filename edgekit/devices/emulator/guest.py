@@ -20,9 +20,8 @@ from edgekit.devices import payload, wheels
 from edgekit.devices.emulator import board, debian, qemu
 from edgekit.devices.payload import Part
 from edgekit.errors import DeviceError
-from edgekit.private import is_sealed, private_folder, seal, unseal
+from edgekit.private import home, is_sealed, private_folder, seal, unseal
 from edgekit.runtime import children
-from edgekit.runtime.environments import home
 from edgekit.runtime.machine import Machine, describe_machine
 from edgekit.target import Target, load_target
 

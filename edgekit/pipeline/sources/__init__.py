@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from edgekit.runtime.samples import Stack
 from edgekit.tensors import Signature, TensorSpec
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class Source(Protocol):
     example: tuple[np.ndarray, ...]
     parameter_count: int
 
-    def predict(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def predict(self, inputs: Mapping[str, Stack]) -> dict[str, np.ndarray]:
         """Outputs by name for *inputs* by the signature's names and of its dtypes, samples first.
 
         One sample at a time, as exported files take them: what a model makes of a batch may depend on all of it.
@@ -102,7 +103,7 @@ class Source(Protocol):
         """
         ...
 
-    def check(self, inputs: Mapping[str, np.ndarray]) -> None:
+    def check(self, inputs: Mapping[str, Stack]) -> None:
         """Look, on a few of *inputs*, for what no exported file can do.
 
         Raises:
@@ -111,7 +112,7 @@ class Source(Protocol):
         """
         ...
 
-    def takes_batches(self, inputs: Mapping[str, np.ndarray]) -> bool:
+    def takes_batches(self, inputs: Mapping[str, Stack]) -> bool:
         """Whether a few of *inputs* give together what they give one by one."""
         ...
 

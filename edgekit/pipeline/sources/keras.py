@@ -25,6 +25,7 @@ from edgekit.pipeline.sources.matching import match_file
 from edgekit.pipeline.sources.python_file import load_callable
 from edgekit.pipeline.sources.samples import batched_alike, check_shapes, does_not_run, example_of, probes, stacked
 from edgekit.pipeline.sources.variables import VariableState, nudge
+from edgekit.runtime.samples import Stack
 from edgekit.tensors import Signature, TensorSpec
 
 if TYPE_CHECKING:
@@ -94,13 +95,13 @@ class KerasSource:
         self.example = example_of(inputs, self.data_names, sample)
         self.parameter_count = _parameter_count(model)
 
-    def predict(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def predict(self, inputs: Mapping[str, Stack]) -> dict[str, np.ndarray]:
         columns = [inputs[spec.name] for spec in self.signature.inputs]
         return stacked(
             self.signature, (self._run([column[i : i + 1] for column in columns]) for i in range(len(columns[0])))
         )
 
-    def check(self, inputs: Mapping[str, np.ndarray]) -> None:
+    def check(self, inputs: Mapping[str, Stack]) -> None:
         columns = [inputs[spec.name] for spec in self.signature.inputs]
         samples = [[column[i : i + 1] for column in columns] for i in probes(len(columns[0]))]
         dice = VariableState([each for each in self.model.variables if _GENERATOR in each.path])
@@ -114,7 +115,7 @@ class KerasSource:
         if written := check_repeatable(self._what, self._run, samples, state, state.take(), drawn):
             raise write_error(self._what, written)
 
-    def takes_batches(self, inputs: Mapping[str, np.ndarray]) -> bool:
+    def takes_batches(self, inputs: Mapping[str, Stack]) -> bool:
         def call(arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
             return [np.asarray(result) for result in keras.tree.flatten(self.model.predict_on_batch(list(arrays)))]
 

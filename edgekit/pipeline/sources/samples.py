@@ -9,6 +9,7 @@ import numpy as np
 from edgekit.errors import UsageError
 from edgekit.numbers import fit
 from edgekit.pipeline.sources.determinism import PROBES
+from edgekit.runtime.samples import Stack
 from edgekit.tensors import Signature, TensorSpec
 
 
@@ -37,7 +38,7 @@ def made_up(inputs: Sequence[TensorSpec], count: int) -> dict[str, np.ndarray]:
     return arrays
 
 
-def check_fit(inputs: Sequence[TensorSpec], data_names: Sequence[str], data: Mapping[str, np.ndarray]) -> None:
+def check_fit(inputs: Sequence[TensorSpec], data_names: Sequence[str], data: Mapping[str, Stack]) -> None:
     """Raise `UsageError` (``EK-DATA``) unless *data*, samples first, have the shapes of *inputs*."""
     for spec, name in zip(inputs, data_names, strict=True):
         if data[name].shape[1:] != spec.shape[1:]:
@@ -67,7 +68,7 @@ def check_shapes(signature: Signature, outputs: Sequence[np.ndarray]) -> None:
 
 
 def batched_alike(
-    signature: Signature, inputs: Mapping[str, np.ndarray], call: Callable[[Sequence[np.ndarray]], Sequence[np.ndarray]]
+    signature: Signature, inputs: Mapping[str, Stack], call: Callable[[Sequence[np.ndarray]], Sequence[np.ndarray]]
 ) -> bool:
     """Whether *call* gives for a few of *inputs* together what it gives for each by itself.
 

@@ -19,6 +19,7 @@ from edgekit.pipeline.sources.determinism import check_repeatable, write_error
 from edgekit.pipeline.sources.matching import match_file
 from edgekit.pipeline.sources.samples import check_shapes, does_not_run, example_of, probes, stacked
 from edgekit.pipeline.sources.variables import VariableState, nudge
+from edgekit.runtime.samples import Stack
 from edgekit.tensors import Signature, TensorSpec
 
 if TYPE_CHECKING:
@@ -60,20 +61,20 @@ class SavedModelSource:
             if not variable.name.rpartition("/")[2].startswith(("moving_mean", "moving_variance"))
         )
 
-    def predict(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def predict(self, inputs: Mapping[str, Stack]) -> dict[str, np.ndarray]:
         columns = [inputs[spec.name] for spec in self.signature.inputs]
         return stacked(
             self.signature, (self._run([column[i : i + 1] for column in columns]) for i in range(len(columns[0])))
         )
 
-    def check(self, inputs: Mapping[str, np.ndarray]) -> None:
+    def check(self, inputs: Mapping[str, Stack]) -> None:
         columns = [inputs[spec.name] for spec in self.signature.inputs]
         samples = [[column[i : i + 1] for column in columns] for i in probes(len(columns[0]))]
         state = VariableState(self._function.variables)
         if written := check_repeatable(self._what, self._run, samples, state, state.take()):
             raise write_error(self._what, written)
 
-    def takes_batches(self, inputs: Mapping[str, np.ndarray]) -> bool:
+    def takes_batches(self, inputs: Mapping[str, Stack]) -> bool:
         return False  # no file of several samples is made of it
 
     def call(self, tensors: Sequence[Any]) -> list[Any]:

@@ -27,6 +27,7 @@ from edgekit.pipeline.sources.samples import batched_alike, check_shapes, exampl
 from edgekit.pipeline.sources.torch_state import TorchState, drawing_operators
 from edgekit.pipeline.sources.torchscript import exported_script, script_parameters
 from edgekit.pipeline.sources.tracing import check_traceable, code_line
+from edgekit.runtime.samples import Stack
 from edgekit.tensors import DTYPES, Signature, TensorSpec
 
 _REPEAT = "load trained weights in it, or seed what draws them, in the function itself: torch.manual_seed(0)"
@@ -80,14 +81,14 @@ class TorchSource:
         self.signature = Signature(tuple(inputs), tuple(specs))
         self.parameter_count = sum(parameter.numel() for parameter in module.parameters())
 
-    def predict(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def predict(self, inputs: Mapping[str, Stack]) -> dict[str, np.ndarray]:
         columns = [inputs[spec.name] for spec in self.signature.inputs]
         with one_thread():
             return stacked(
                 self.signature, (self._run([column[i : i + 1] for column in columns]) for i in range(len(columns[0])))
             )
 
-    def check(self, inputs: Mapping[str, np.ndarray]) -> None:
+    def check(self, inputs: Mapping[str, Stack]) -> None:
         columns = [inputs[spec.name] for spec in self.signature.inputs]
         samples = [[column[i : i + 1] for column in columns] for i in probes(len(columns[0]))]
         example = _tensors(self.example, self.signature.inputs)
@@ -103,7 +104,7 @@ class TorchSource:
         check_traceable(self._what, self.torch_module(), example, written)
         self._state.restore(self._initial)
 
-    def takes_batches(self, inputs: Mapping[str, np.ndarray]) -> bool:
+    def takes_batches(self, inputs: Mapping[str, Stack]) -> bool:
         def call(arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
             return [np.array(value) for _, value in self._call(_tensors(arrays, self.signature.inputs))]
 

@@ -24,6 +24,7 @@ __all__ = [
     "available",
     "engine",
     "engine_names",
+    "is_known",
     "open_session",
     "why_missing",
 ]
@@ -57,6 +58,11 @@ ENTRY_POINTS = "edgekit.engines"
 def engine_names() -> tuple[str, ...]:
     """Every known engine: edgekit's own, then those of other packages."""
     return (*ENGINES, *(point.name for point in _entry_points() if point.name not in ENGINES))
+
+
+def is_known(name: str) -> bool:
+    """Whether there is an engine called *name*; other packages are only asked for what edgekit has not itself."""
+    return name in ENGINES or any(point.name == name for point in _entry_points())
 
 
 def engine(name: str) -> Engine:

@@ -14,6 +14,10 @@ from edgekit.target import Feature
 from edgekit.tensors import Signature
 
 
+class WrongShape(Exception):
+    """An array that `Session.run_one` was given has another shape than the signature's."""
+
+
 class Steps(NamedTuple):
     """What `Session.run` does, in three functions: to be called in this order, each once, for every inference.
 
@@ -33,7 +37,8 @@ class Session(Protocol):
 
     Attributes:
         threads: Number of threads the engine really uses, which may differ from what was asked for.
-        run_one: `run` without its lists, for a method of one input and one output: array in, fresh array out.
+        run_one: `run` without its lists, for a method of one input and one output: array in, fresh array out. Unlike
+            with `run`, nobody has checked the array's shape: it raises `WrongShape` for another than the signature's.
             None where the engine has no quicker way than `run`. It must not be called after `close`.
         steps: `run` taken apart, to be timed; None where the engine cannot. The same holds after `close`.
     """
@@ -123,16 +128,6 @@ class Engine(Protocol):
                 the signature.
         """
         ...
-
-
-def package_version(package: str) -> str | None:
-    """The installed version of a distribution, or None."""
-    from importlib import metadata  # 30 modules, which a program that only imports edgekit need not wait for
-
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 def version_numbers(version: str) -> tuple[int, ...]:

@@ -13,7 +13,8 @@ import numpy as np
 
 from edgekit.errors import EdgekitError
 from edgekit.runtime import native
-from edgekit.runtime.engines.base import Platform, Session, Steps, failure, misfit, package_version
+from edgekit.runtime.engines.base import Platform, Session, Steps, WrongShape, failure, misfit
+from edgekit.runtime.installed import package_version
 from edgekit.tensors import Signature, TensorSpec
 
 
@@ -122,9 +123,11 @@ class CoreSession:
     def _run_one(self) -> Callable[[np.ndarray], np.ndarray]:
         """`run` for one array, with everything it needs at hand: each look-up costs more than a small layer."""
         (place,), (output,) = self._inputs, self._outputs
-        execute, handle, check, copy = *self._method.raw_run, output.copy
+        execute, handle, check, copy, shape = *self._method.raw_run, output.copy, place.shape
 
         def run_one(array: np.ndarray) -> np.ndarray:
+            if array.shape != shape:  # numpy would repeat a smaller one
+                raise WrongShape
             place[...] = array
             if execute(handle):
                 try:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from edgekit.errors import EdgekitError, UsageError
-from edgekit.runtime.engines.base import Steps, failure, misfit, missing_method
+from edgekit.runtime.engines.base import Steps, WrongShape, failure, misfit, missing_method
 from edgekit.tensors import Signature, TensorSpec
 
 _NUMBERED = re.compile(r"(?:args|output)_(\d+)")
@@ -86,7 +86,7 @@ class InterpreterSession:
         """`run` for one array, with everything it needs at hand: each look-up costs more than a small layer."""
         set_tensor, invoke, get_tensor = self._wrapper.SetTensor, self._wrapper.Invoke, self._wrapper.GetTensor
         inward, outward = self._inputs[0].index, self._outputs[0].index
-        subgraph, engine = self._subgraph, self._engine
+        subgraph, engine, shape = self._subgraph, self._engine, self._inputs[0].spec.shape
 
         def run_one(array: np.ndarray) -> np.ndarray:
             try:
@@ -95,6 +95,8 @@ class InterpreterSession:
                 output: np.ndarray = get_tensor(outward, subgraph)
                 return output
             except (ValueError, RuntimeError) as error:
+                if array.shape != shape:  # which SetTensor has found out
+                    raise WrongShape from error
                 raise failure(engine, "run the model", error) from error
 
         return run_one

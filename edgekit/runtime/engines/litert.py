@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from edgekit.runtime.engines.base import Platform, Session, package_version
+from edgekit.runtime.engines.base import Platform, Session
 from edgekit.runtime.engines.interpreter import InterpreterSession
+from edgekit.runtime.installed import package_version
 from edgekit.tensors import Signature
 
 

@@ -19,9 +19,10 @@ from typing import Any
 import numpy as np
 
 from edgekit.errors import EdgekitError
-from edgekit.runtime.engines.base import failure, package_version, version_numbers
+from edgekit.runtime.engines.base import failure, version_numbers
 from edgekit.runtime.engines.interpreter import Place, locate, narrow, signature_key
 from edgekit.runtime.engines.litert import LiteRT
+from edgekit.runtime.installed import package_version
 from edgekit.tensors import Signature
 
 _VERSION = (2, 3)

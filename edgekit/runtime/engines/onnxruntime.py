@@ -9,7 +9,8 @@ import numpy as np
 
 from edgekit.errors import EdgekitError
 from edgekit.names import distinct
-from edgekit.runtime.engines.base import Platform, Session, Steps, failure, misfit, only_forward, package_version
+from edgekit.runtime.engines.base import Platform, Session, Steps, failure, misfit, only_forward
+from edgekit.runtime.installed import package_version
 from edgekit.tensors import Signature, TensorSpec
 
 #: ONNX Runtime's names of element types that are not numpy's.

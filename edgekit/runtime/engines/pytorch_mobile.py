@@ -7,8 +7,9 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from edgekit.runtime.engines.base import Platform, Session, only_forward, package_version
+from edgekit.runtime.engines.base import Platform, Session, only_forward
 from edgekit.runtime.engines.torch_session import TorchSession
+from edgekit.runtime.installed import package_version
 from edgekit.tensors import Signature
 
 

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from edgekit.errors import EdgekitError
-from edgekit.runtime.engines.base import Platform, Session, Steps, failure, misfit, only_forward, package_version
+from edgekit.runtime.engines.base import Platform, Session, Steps, failure, misfit, only_forward
+from edgekit.runtime.installed import package_version
 from edgekit.tensors import Signature, TensorSpec
 
 #: What Keras and TensorFlow raise for a file that they cannot use, by experience.

@@ -1,7 +1,7 @@
 """``torch.compile``: ``.pt2`` files through TorchInductor, which writes C++ and has it compiled when a model is opened.
 
 That takes seconds for a small network and a minute or more for a large one, the first time; what was compiled is kept
-under `edgekit.runtime.environments.home` unless ``TORCHINDUCTOR_CACHE_DIR`` names another place.
+under `edgekit.private.home` unless ``TORCHINDUCTOR_CACHE_DIR`` names another place.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ from collections.abc import Callable
 from typing import Any
 
 from edgekit.errors import EdgekitError
-from edgekit.private import private_folder
-from edgekit.runtime import children, environments
-from edgekit.runtime.engines.base import Platform, Session, failure, only_forward, package_version
+from edgekit.private import home, private_folder
+from edgekit.runtime import children
+from edgekit.runtime.engines.base import Platform, Session, failure, only_forward
 from edgekit.runtime.engines.torch_eager import load_program
 from edgekit.runtime.engines.torch_session import TorchSession
+from edgekit.runtime.installed import package_version
 from edgekit.tensors import Signature
 
 
@@ -48,7 +49,7 @@ class TorchCompile:
         import torch
 
         # Its own default is a folder of a known name under /tmp, from which it then loads libraries.
-        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(private_folder(environments.home() / "torch-compile")))
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(private_folder(home() / "torch-compile")))
         function: Callable[..., Any] = torch.compile(
             load_program(self.name, data, signature, self.device), fullgraph=True, dynamic=False
         )

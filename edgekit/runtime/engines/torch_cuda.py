@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from edgekit.runtime.engines.base import Session, only_forward, package_version
+from edgekit.runtime.engines.base import Session, only_forward
 from edgekit.runtime.engines.torch_device import CUDA, INSTALL_HINT, TorchDeviceSession, prepare, why_missing
 from edgekit.runtime.engines.torch_eager import TorchEager, load_program
+from edgekit.runtime.installed import package_version
 from edgekit.tensors import Signature
 
 

@@ -9,8 +9,9 @@ import numpy as np
 
 from edgekit.errors import EdgekitError
 from edgekit.runtime.engines import cuda
-from edgekit.runtime.engines.base import failure, package_version
+from edgekit.runtime.engines.base import failure
 from edgekit.runtime.engines.torch_session import TorchSession
+from edgekit.runtime.installed import package_version
 from edgekit.tensors import Signature
 
 #: torch's name of the first GPU; with its number, because programs hold assertions that compare it so.

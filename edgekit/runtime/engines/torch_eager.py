@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 from typing import Any
 
-from edgekit.runtime.engines.base import Platform, Session, misfit, only_forward, package_version
+from edgekit.runtime.engines.base import Platform, Session, misfit, only_forward
 from edgekit.runtime.engines.torch_session import TorchSession
+from edgekit.runtime.installed import package_version
 from edgekit.tensors import Signature, TensorSpec
 
 

@@ -8,7 +8,6 @@ release brings both built for x86_64 and aarch64; elsewhere they are built at th
 
 from __future__ import annotations
 
-import hashlib
 import os
 import platform
 import re
@@ -16,15 +15,15 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
+from edgekit import digests
 from edgekit.errors import EdgekitError
-from edgekit.private import is_sealed
-from edgekit.runtime.environments import home
+from edgekit.private import home, is_sealed
 
 #: The only version of executorch the core works with: its libraries promise no stable binary interface.
 EXECUTORCH = "1.5.1"
 
 #: Number of the C interface in ``core.h``.
-INTERFACE = 1
+INTERFACE = 2
 
 LIBRARY = "libedgekit_executorch.so"
 RUNNER = "edgekit-runner"
@@ -91,7 +90,8 @@ def built(architecture: str, name: str) -> Path | None:
 @cache
 def key(architecture: str) -> str:
     """What a build depends on, as a name for a folder."""
-    digest = hashlib.sha256(f"{EXECUTORCH} {architecture}".encode())
+    digest = digests.new()
+    digest.update(f"{EXECUTORCH} {architecture}".encode())
     made_by = ("build.py", "compilers.py")
     for source in sorted(path for path in _HERE.iterdir() if path.suffix in (".cpp", ".h") or path.name in made_by):
         digest.update(source.read_bytes())

@@ -58,11 +58,11 @@ class CoreMethod:
     def __init__(self, core: Path, data: bytes, method: str, threads: int, *, trace: bool = False):
         library = load(core)
         self._library = library
-        self._data = data  # borrowed by the model
         handle = library.ek_open(data, len(data), method.encode(), threads, trace)
         if not handle:
             self._fail()
         self._handle = ctypes.c_void_p(handle)
+        self._data = data if library.ek_needs_data(handle) else None  # borrowed by the model
         self.threads = int(library.ek_thread_count())
         self.methods = tuple(
             library.ek_method_name(handle, index).decode() for index in range(library.ek_method_count(handle))
@@ -149,6 +149,7 @@ def load(core: Path) -> ctypes.CDLL:
         "ek_open": (model, (text, ctypes.c_size_t, text, number, number)),
         "ek_open_file": (model, (text, text, number, number)),
         "ek_close": (None, (model,)),
+        "ek_needs_data": (number, (model,)),
         "ek_thread_count": (number, ()),
         "ek_method_count": (number, (model,)),
         "ek_method_name": (text, (model, number)),

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cinttypes>
 #include <cstdio>
@@ -20,8 +21,8 @@
 #include <vector>
 
 #include <executorch/devtools/etdump/etdump_flatcc.h>
-#include <executorch/extension/data_loader/buffer_data_loader.h>
 #include <executorch/extension/memory_allocator/malloc_memory_allocator.h>
+#include <executorch/runtime/core/data_loader.h>
 #include <executorch/runtime/core/exec_aten/util/scalar_type_util.h>
 #include <executorch/runtime/executor/program.h>
 #include <executorch/runtime/platform/runtime.h>
@@ -213,6 +214,49 @@ class MappedFile {
   size_t size_ = 0;
 };
 
+// Lends parts of a file, and knows whether any of them is in use. Delegates pack the weights anew and give theirs back. What
+// the program keeps to its end (itself, and constants of operators outside of delegates) is mostly small, and copied: then
+// the file need not be kept once a method is loaded.
+class LentFile final : public et::DataLoader {
+ public:
+  LentFile(const void* data, size_t size) : data_(static_cast<const uint8_t*>(data)), size_(size) {}
+
+  et::Result<et::FreeableBuffer> load(size_t offset, size_t size, const SegmentInfo&) const override {
+    if (data_ == nullptr || offset > size_ || size > size_ - offset) return et::Error::InvalidArgument;
+    if (copies_small_ && size <= std::max(kSmall, size_ / kSmallShare)) {
+      void* copy = ::operator new(size, std::align_val_t(kFileAlignment));
+      std::memcpy(copy, data_ + offset, size);
+      return et::FreeableBuffer(copy, size, discard);
+    }
+    lent_++;
+    return et::FreeableBuffer(data_ + offset, size, take_back, &lent_);
+  }
+
+  et::Error load_into(size_t offset, size_t size, const SegmentInfo&, void* buffer) const override {
+    if (data_ == nullptr || buffer == nullptr || offset > size_ || size > size_ - offset) return et::Error::InvalidArgument;
+    std::memcpy(buffer, data_ + offset, size);
+    return et::Error::Ok;
+  }
+
+  et::Result<size_t> size() const override { return size_; }
+
+  // From now on all is lent: the program has what it keeps.
+  void program_loaded() { copies_small_ = false; }
+  bool in_use() const { return lent_ != 0; }
+  // The file goes away; nothing can be loaded any more.
+  void forget() { data_ = nullptr; }
+
+ private:
+  static void discard(void*, void* data, size_t) { ::operator delete(data, std::align_val_t(kFileAlignment)); }
+  static void take_back(void* lent, void*, size_t) { (*static_cast<std::atomic<int32_t>*>(lent))--; }
+
+  static constexpr size_t kSmall = 1 << 16, kSmallShare = 8;
+  const uint8_t* data_;
+  size_t size_;
+  bool copies_small_ = true;
+  mutable std::atomic<int32_t> lent_{0};
+};
+
 // One input or output of the method.
 struct Port {
   et::Tag tag = et::Tag::None;
@@ -305,7 +349,7 @@ struct ek_model {
   // The program and its data, then what the method uses, then the method: destroyed in the opposite order.
   std::unique_ptr<MappedFile> file;
   std::vector<AlignedBytes> buffers;
-  std::unique_ptr<executorch::extension::BufferDataLoader> loader;
+  std::unique_ptr<LentFile> loader;
   std::optional<et::Program> program;
   MallocMemoryAllocator method_memory;
   MallocMemoryAllocator temporary_memory;
@@ -354,11 +398,12 @@ struct ek_model {
       std::memcpy(copied, data, size);
       data = copied;
     }
-    loader = std::make_unique<executorch::extension::BufferDataLoader>(data, size);
+    loader = std::make_unique<LentFile>(data, size);
     // The full check catches most damaged files before anything follows their offsets.
     auto loaded = et::Program::load(loader.get(), et::Program::Verification::InternalConsistency);
     check(loaded.error());
     program.emplace(std::move(loaded.get()));
+    loader->program_loaded();
   }
 
   void load_method(const char* name, bool trace) {
@@ -383,6 +428,12 @@ struct ek_model {
     check(loaded.error());
     method.emplace(std::move(loaded.get()));
     describe_ports(meta);
+  }
+
+  void give_back_file() {
+    if (loader->in_use()) return;
+    loader->forget();
+    file.reset();
   }
 
   Text method_names() const {
@@ -535,6 +586,7 @@ ek_model* opened(const char* method, int32_t threads, int32_t trace, Load&& load
     load(*model);
     model->use_threads(threads);
     model->load_method(method == nullptr ? "forward" : method, trace != 0);
+    model->give_back_file();
   });
   if (failed == 0) return model;
   ek_close(model);
@@ -594,6 +646,8 @@ EXPORTED void ek_close(ek_model* model) {
     }
   });
 }
+
+EXPORTED int32_t ek_needs_data(const ek_model* model) { return model != nullptr && model->loader->in_use(); }
 
 EXPORTED int32_t ek_thread_count(void) {
   int32_t count = 0;

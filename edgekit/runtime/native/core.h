@@ -13,7 +13,7 @@ extern "C" {
 #endif
 
 /* Raised with every change of this interface; a library of another number is not used. */
-#define EK_INTERFACE 1
+#define EK_INTERFACE 2
 #define EK_MAX_RANK 16
 
 typedef struct ek_model ek_model;
@@ -34,12 +34,16 @@ const char* ek_executorch_version(void);
 /* What the last failed call on this thread was about: ExecuTorch's own log lines, joined by semicolons. */
 const char* ek_error(void);
 
-/* Opens a file's contents, which stay borrowed until `ek_close`. `method` NULL means "forward". `threads` is for the
- * pool that the process shares: it is resized only while no other model is open. `trace` not 0 records events. */
+/* Opens a file's contents, which stay borrowed until `ek_close`, unless `ek_needs_data` says 0. `method` NULL means
+ * "forward". `threads` is for the pool that the process shares: it is resized only while no other model is open. `trace`
+ * not 0 records events. */
 ek_model* ek_open(const void* data, size_t size_bytes, const char* method, int32_t threads, int32_t trace);
 /* The same for a file, which is mapped into memory. */
 ek_model* ek_open_file(const char* path, const char* method, int32_t threads, int32_t trace);
 void ek_close(ek_model* model);
+
+/* Whether the contents given to `ek_open` have to stay where they are until `ek_close`. */
+int32_t ek_needs_data(const ek_model* model);
 
 /* Threads in the pool. */
 int32_t ek_thread_count(void);

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import faulthandler
 import gc
-import hashlib
 import os
 import sys
 import traceback
@@ -19,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from edgekit.digests import sha256
 from edgekit.errors import EdgekitError
 from edgekit.runtime import frames, prepare
 from edgekit.runtime.confinement import confine
@@ -101,7 +101,7 @@ class _Measured:
         before = perf_counter_ns()
         outputs = self._session.run(self._inputs)
         first_ms = (perf_counter_ns() - before) / 1e6
-        return {"first_ms": first_ms, "outputs_sha256": hashlib.sha256(frames.pack(outputs)).hexdigest()}, b""
+        return {"first_ms": first_ms, "outputs_sha256": sha256(frames.pack(outputs))}, b""
 
     def do_warm_up(self, shortest_s: float, longest_s: float) -> tuple[dict[str, Any], bytes]:
         gc.collect()

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import hashlib
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from threading import Lock
 from time import thread_time_ns
 from typing import Any
 
 import numpy as np
 
 import edgekit
+from edgekit.digests import sha256
 from edgekit.errors import UsageError
 from edgekit.runtime import frames
 from edgekit.runtime.engines import Session
@@ -38,6 +37,7 @@ from edgekit.runtime.profiler.records import (
     Settings,
     Spans,
 )
+from edgekit.runtime.turn import Turn
 from edgekit.tensors import Signature
 
 _NOTE = "measured in the process of the program that had loaded the model: one process, and no comparison"
@@ -55,7 +55,7 @@ class Loaded:
     Attributes:
         call: Runs it once on *argument*.
         inputs: The same, as `Session.run` takes it.
-        lock: Held while it runs.
+        turn: Taken while it runs.
     """
 
     bundle: BundleRecord
@@ -66,7 +66,7 @@ class Loaded:
     call: Callable[[Any], object]
     argument: Any
     inputs: list[np.ndarray]
-    lock: Lock
+    turn: Turn
 
 
 def profile_loaded(model: Loaded, seconds: float) -> Profile:
@@ -106,9 +106,11 @@ def profile_loaded(model: Loaded, seconds: float) -> Profile:
 def _measure(model: Loaded, seconds: float, board: Board) -> Process:
     """Other threads that call the model wait for a turn's end at most."""
     before = board.look()
-    with model.lock, _without_collector():
-        outputs = model.session.run(model.inputs)
-        warm = phases.warm_up(model.call, model.argument, least_s=_LEAST_WARM_UP_S, most_s=_MOST_WARM_UP_S)
+    with _without_collector():
+        outputs = model.turn.run(lambda: model.session.run(model.inputs))
+        warm = model.turn.run(
+            lambda: phases.warm_up(model.call, model.argument, least_s=_LEAST_WARM_UP_S, most_s=_MOST_WARM_UP_S)
+        )
     calls = max(1, round(_TURN_S * 1e9 / max(1, warm.typical_ns)))
     # Other threads of the program may work meanwhile: only the time of the thread that calls is the model's.
     cpu_clock = phases.CpuClock.of(thread_time_ns) if model.session.threads == 1 else None
@@ -117,16 +119,20 @@ def _measure(model: Loaded, seconds: float, board: Board) -> Process:
     looks: list[BoardState] = []
     taken, taken_ns = 0, 0
     while taken < MIN_SAMPLES_FOR_P90 or taken_ns < seconds * 1e9:
-        with model.lock, _without_collector():
-            turn = phases.take_turn(model.call, model.argument, calls, _DISCARD_NS, cpu_clock=cpu_clock)
+        with _without_collector():
+            turn = model.turn.run(
+                lambda: phases.take_turn(model.call, model.argument, calls, _DISCARD_NS, cpu_clock=cpu_clock)
+            )
         rounds.append(turn.elapsed_ns)
         cpu_ns += turn.cpu_ns
         taken, taken_ns = taken + calls, taken_ns + sum(rounds[-1])
         looks.append(board.look())
     spans = None
-    if model.session.steps is not None:
-        with model.lock, _without_collector():
-            spans = Spans(*map(Samples.pack, phases.time_steps(model.session.steps, model.inputs, _SPANS)))
+    steps = model.session.steps
+    if steps is not None:
+        with _without_collector():
+            columns = model.turn.run(lambda: phases.time_steps(steps, model.inputs, _SPANS))
+        spans = Spans(*map(Samples.pack, columns))
     after = board.look()
     return Process(
         repeat=0,
@@ -139,7 +145,7 @@ def _measure(model: Loaded, seconds: float, board: Board) -> Process:
         round_sizes=tuple(map(len, rounds)),
         cpu_ns=Samples.pack(cpu_ns) if cpu_ns else None,
         spans=spans,
-        outputs_sha256=hashlib.sha256(frames.pack(outputs)).hexdigest(),
+        outputs_sha256=sha256(frames.pack(outputs)),
         before=before,
         during=tuple(looks),
         after=after,

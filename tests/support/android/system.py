@@ -17,7 +17,7 @@ from pathlib import Path
 from support.android.root import MOUNT_POINTS
 
 from edgekit.devices.emulator import debian
-from edgekit.runtime import environments
+from edgekit.private import home
 
 _PACKAGES = ("mksh", "toybox")
 _SHELL, _TOYBOX, _LIBRARIES = "usr/lib/klibc/bin/mksh", "usr/bin/toybox", "usr/lib/aarch64-linux-gnu"
@@ -75,7 +75,7 @@ def directory() -> Path:
     assert lack is None, f"a simulated device needs more on this machine: {lack}"
     assert os.geteuid() == 0, "a simulated device is started by root: run the tests as root"
     recipe = repr((_PACKAGES, MOUNT_POINTS, _PATHS, _ANDROID_TOOLS, _GETPROP, _DUMPSYS))
-    folder = environments.home() / "simulated-device"
+    folder = home() / "simulated-device"
     place = folder / hashlib.sha256(recipe.encode()).hexdigest()[:16]
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
