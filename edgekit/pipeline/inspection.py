@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from edgekit.errors import BundleError
+
+#: Types of indices, counts and masks.
+_WHOLE_NUMBERS = ("int16", "int32", "int64", "bool")
 
 #: Format -> the module with ``read(data: bytes) -> FileFacts``.
 _READERS = {
@@ -25,11 +29,36 @@ _READERS = {
 
 @dataclass(frozen=True)
 class Constant:
-    """One constant tensor of a file: numpy dtype name, number of dimensions and bytes."""
+    """One constant tensor of a file.
+
+    Attributes:
+        dtype: numpy's name.
+        reader: The operator that reads it, under the format's own name; empty where the reader does not say.
+    """
 
     dtype: str
-    rank: int
+    shape: tuple[int, ...]
     size_bytes: int
+    reader: str = ""
+
+    @property
+    def values(self) -> int:
+        return self.size_bytes // np.dtype(self.dtype).itemsize
+
+
+@dataclass(frozen=True)
+class Call:
+    """One operator that runs.
+
+    Attributes:
+        name: Under the format's own name.
+        work: Values that it computes; multiply-accumulates of a convolution or a product of matrices.
+        delegated: Whether it runs inside the accelerated backend.
+    """
+
+    name: str
+    work: int = 1
+    delegated: bool = False
 
 
 @dataclass(frozen=True)
@@ -37,60 +66,77 @@ class FileFacts:
     """What is in a model file.
 
     Attributes:
-        weight_bytes: Bytes of constant matrices and kernels by numpy dtype name.
-        bias_bytes: The same of constant vectors and scalars: biases, mostly. Quantization scales count as neither.
+        constants: Weights, biases and tables. Quantization scales are none.
         operators: How often each operator occurs, under the format's own names.
         kinds: The kinds of operator among them, of those that recipes and targets tell apart: ``convolution``,
             ``linear``, ``recurrent``.
-        delegated_share: Percent of operators that run inside the accelerated backend; None in a format without one.
+        delegated_share: Percent of the work that is done inside the accelerated backend; None in a format without one.
         undelegated_ops: How often each operator occurs outside of it.
+        undelegated_share: Percent of the work that each of them does.
         arena_bytes: The most that values between operators take at one time; None where the format does not say.
         backends: Ids of the backends that parts of a ``.pte`` file are delegated to, as they stand in it.
     """
 
-    weight_bytes: Mapping[str, int]
-    bias_bytes: Mapping[str, int]
+    constants: tuple[Constant, ...]
     operators: Mapping[str, int]
     kinds: tuple[str, ...]
     delegated_share: float | None
     undelegated_ops: Mapping[str, int] = field(default_factory=dict)
+    undelegated_share: Mapping[str, float] = field(default_factory=dict)
     arena_bytes: int | None = None
     backends: tuple[str, ...] = ()
+
+    @property
+    def weights(self) -> tuple[Constant, ...]:
+        """Constant matrices and kernels; indices, counts and masks are none."""
+        return tuple(each for each in self.constants if len(each.shape) > 1 and each.dtype not in _WHOLE_NUMBERS)
 
     @classmethod
     def of(
         cls,
         constants: Iterable[Constant],
-        inside: Mapping[str, int],
-        outside: Mapping[str, int],
+        calls: Iterable[Call],
         kinds: Mapping[str, str],
         arena_bytes: int | None = None,
         backends: tuple[str, ...] = (),
     ) -> FileFacts:
-        """Sum up what a reader found: *inside* and *outside* count operators by name, *kinds* maps names to kinds."""
-        weights: Counter[str] = Counter()
-        biases: Counter[str] = Counter()
-        for constant in constants:
-            (weights if constant.rank > 1 else biases)[constant.dtype] += constant.size_bytes
-        operators = Counter(inside) + Counter(outside)
-        delegated = 100.0 * sum(inside.values()) / operators.total() if operators else 0.0
+        """Sum up what a reader found; *kinds* maps names of operators to kinds."""
+        work: Counter[str] = Counter()
+        outside: Counter[str] = Counter()
+        operators: Counter[str] = Counter()
+        for call in calls:
+            operators[call.name] += 1
+            if not call.delegated:
+                outside[call.name] += 1
+                work[call.name] += call.work
+            else:
+                work[""] += call.work
+        whole = max(work.total(), 1)
         return cls(
-            weight_bytes=dict(sorted(weights.items())),
-            bias_bytes=dict(sorted(biases.items())),
+            constants=tuple(constants),
             operators=dict(sorted(operators.items())),
             kinds=tuple(sorted({kinds[name] for name in operators if name in kinds})),
-            delegated_share=delegated,
+            delegated_share=100.0 * work[""] / whole,
             undelegated_ops=dict(sorted(outside.items())),
+            undelegated_share={name: 100.0 * work[name] / whole for name in sorted(outside)},
             arena_bytes=arena_bytes,
             backends=backends,
         )
 
     @classmethod
-    def undelegated(
-        cls, constants: Iterable[Constant], operators: Mapping[str, int], kinds: Mapping[str, str]
-    ) -> FileFacts:
+    def undelegated(cls, constants: Iterable[Constant], names: Iterable[str], kinds: Mapping[str, str]) -> FileFacts:
         """The same for a format that knows no delegate, so that none is missed."""
-        return replace(cls.of(constants, {}, operators, kinds), delegated_share=None, undelegated_ops={})
+        found = cls.of(constants, map(Call, names), kinds)
+        return replace(found, delegated_share=None, undelegated_ops={}, undelegated_share={})
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> FileFacts:
+        constants = tuple(Constant(**{**each, "shape": tuple(each["shape"])}) for each in value["constants"])
+        whole = {**value, "constants": constants, "kinds": tuple(value["kinds"]), "backends": tuple(value["backends"])}
+        return cls(**whole)
 
 
 def peak_bytes(nodes: Sequence[Collection[int]], sizes: Mapping[int, int]) -> int:
@@ -108,11 +154,6 @@ def peak_bytes(nodes: Sequence[Collection[int]], sizes: Mapping[int, int]) -> in
         peak = max(peak, sum(sizes[tensor] for tensor in alive))
         alive -= {tensor for tensor in node if last[tensor] == step}
     return peak
-
-
-def values_in(size_bytes: Mapping[str, int]) -> dict[str, int]:
-    """Number of values by dtype, from bytes by dtype."""
-    return {dtype: count // np.dtype(dtype).itemsize for dtype, count in size_bytes.items()}
 
 
 def inspect_file(path: Path, format: str) -> FileFacts:

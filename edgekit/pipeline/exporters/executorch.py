@@ -22,6 +22,7 @@ from edgekit.pipeline.recipes import PTE_RECIPES
 from edgekit.pipeline.recipes.fold_pads import fold_pads
 from edgekit.pipeline.recipes.pooling import rewrite_pools
 from edgekit.pipeline.recipes.xnnpack import StaticQuantizer, dynamic_quantizer
+from edgekit.pipeline.rewrites import rewrite, tables
 from edgekit.pipeline.sources import SourceSpec, open_source
 
 #: What has a hand in a file besides torch and executorch, by backend.
@@ -55,10 +56,9 @@ def export(
     opened = open_source(SourceSpec.from_json(source))
     examples = example_inputs(opened)
     emit(kind="step", step="exporting")
-    module = opened.torch_module()
+    graph_module = rewrite(opened.torch_module(), examples, tables.EXECUTORCH[backend])
     if recipe == "fp16" and backend == "xnnpack":
-        module = HalfInside(torch.export.export(module, examples).module(check_guards=False))
-    graph_module = torch.export.export(module, examples).module()
+        graph_module = torch.export.export(HalfInside(graph_module), examples).module(check_guards=False)
     fold_pads(graph_module)
     rewrite_pools(graph_module)
     if recipe == "int8":

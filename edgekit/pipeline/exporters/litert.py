@@ -46,11 +46,13 @@ def convert(*, source: Mapping[str, Any], output: str) -> dict[str, Any]:
     from torch.utils import _pytree as pytree
 
     from edgekit.pipeline.exporters.tracing import example_inputs
+    from edgekit.pipeline.rewrites import rewrite, tables
 
     opened = open_source(SourceSpec.from_json(source))
     signature = opened.signature
+    examples = example_inputs(opened)
     emit(kind="step", step="exporting")
-    module = opened.torch_module()
+    module = rewrite(opened.torch_module(), examples, tables.LITERT)
 
     class Model(torch.nn.Module):
         """Takes and returns tensors by name: litert-torch reads the names of the file's signature from there."""
@@ -69,8 +71,8 @@ def convert(*, source: Mapping[str, Any], output: str) -> dict[str, Any]:
             return {spec.name: result for spec, result in zip(signature.outputs, results, strict=True)}
 
     names = parameter_names(signature.inputs)
-    examples = dict(zip(names, example_inputs(opened), strict=True))
-    litert_torch.convert(Model(), sample_kwargs=examples).export(output)
+    named = dict(zip(names, examples, strict=True))
+    litert_torch.convert(Model(), sample_kwargs=named).export(output)
     return record(("torch", "litert-torch", "litert-converter"), _MINIMUM_RUNTIME)
 
 

@@ -1,0 +1,11 @@
+"""Which rules each converter needs."""
+
+from __future__ import annotations
+
+from edgekit.pipeline.rewrites import activations, arithmetic, padding, resizing, spectrum
+
+#: Operators that some converter lacks, or computes wrong.
+COMMON = {**arithmetic.RULES, **padding.RULES, **resizing.RULES, **spectrum.RULES, **activations.COMMON}
+
+LITERT = COMMON
+EXECUTORCH = {"xnnpack": {**COMMON, **activations.XNNPACK}, "vulkan": COMMON, "coreml": COMMON}
