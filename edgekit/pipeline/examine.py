@@ -9,7 +9,7 @@ from typing import Any
 
 from edgekit.errors import ConversionError
 from edgekit.pipeline.check import CHECKING_ENGINES
-from edgekit.pipeline.gates import check_backend, check_weights
+from edgekit.pipeline.gates import check_backend, check_weights, remarks
 from edgekit.pipeline.inspection import inspect_file
 from edgekit.pipeline.recipes import recipe
 from edgekit.runtime.trial import run_trial
@@ -24,7 +24,7 @@ def examine(
     format: str,
     recipe_name: str,
     signature: Mapping[str, Any],
-    parameter_count: int,
+    values: int | None,
     samples: str,
     outputs: str,
     backend: str,
@@ -33,22 +33,26 @@ def examine(
     """Read the file's structure, run it over *samples*, write its outputs; a task for a worker.
 
     Args:
+        values: How many distinct values the exported graph computes with, where the exporter knows.
         runs_here: Whether there is an engine for its *backend*; otherwise it is not run.
 
     Returns:
-        ``facts`` (see `edgekit.pipeline.inspection.FileFacts`) and ``trial`` (see `edgekit.runtime.trial.run_trial`),
-        which is None when it was not run.
+        ``facts`` (see `edgekit.pipeline.inspection.FileFacts`), ``warnings`` about what is in the file, and ``trial``
+        (see `edgekit.runtime.trial.run_trial`), which is None when it was not run.
 
     Raises:
-        ConversionError: ``EK-QUALITY`` when backend, weights or size do not fit what was asked for.
+        ConversionError: ``EK-QUALITY`` when the file is for another backend, or as it would be without its recipe.
     """
     facts = inspect_file(Path(file), format)
     refusal = check_backend(facts, backend) if format == "pte" else None
-    refusal = refusal or check_weights(facts, recipe(recipe_name), parameter_count, Path(file).stat().st_size)
+    used = recipe(recipe_name)
+    refusal = refusal or check_weights(facts, used)
     if refusal is not None:
-        raise ConversionError("EK-QUALITY", refusal, "the file was refused; report it with the log")
+        raise ConversionError("EK-QUALITY", *refusal)
+    size = Path(file).stat().st_size
+    said = {"facts": asdict(facts), "warnings": list(remarks(facts, used, values, size, run=runs_here))}
     if not runs_here:
-        return {"facts": asdict(facts), "trial": None}
+        return {**said, "trial": None}
     trial = run_trial(
         file=file,
         format=format,
@@ -59,4 +63,4 @@ def examine(
         threads=1,
         samples=_LATENCY_SAMPLES,
     )
-    return {"facts": asdict(facts), "trial": trial}
+    return {**said, "trial": trial}

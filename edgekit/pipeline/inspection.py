@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -72,7 +71,6 @@ class FileFacts:
             ``linear``, ``recurrent``.
         delegated_share: Percent of the work that is done inside the accelerated backend; None in a format without one.
         undelegated_ops: How often each operator occurs outside of it.
-        undelegated_share: Percent of the work that each of them does.
         arena_bytes: The most that values between operators take at one time; None where the format does not say.
         backends: Ids of the backends that parts of a ``.pte`` file are delegated to, as they stand in it.
     """
@@ -82,7 +80,6 @@ class FileFacts:
     kinds: tuple[str, ...]
     delegated_share: float | None
     undelegated_ops: Mapping[str, int] = field(default_factory=dict)
-    undelegated_share: Mapping[str, float] = field(default_factory=dict)
     arena_bytes: int | None = None
     backends: tuple[str, ...] = ()
 
@@ -101,24 +98,17 @@ class FileFacts:
         backends: tuple[str, ...] = (),
     ) -> FileFacts:
         """Sum up what a reader found; *kinds* maps names of operators to kinds."""
-        work: Counter[str] = Counter()
-        outside: Counter[str] = Counter()
-        operators: Counter[str] = Counter()
-        for call in calls:
-            operators[call.name] += 1
-            if not call.delegated:
-                outside[call.name] += 1
-                work[call.name] += call.work
-            else:
-                work[""] += call.work
-        whole = max(work.total(), 1)
+        found = list(calls)
+        operators = Counter(call.name for call in found)
+        outside = Counter(call.name for call in found if not call.delegated)
+        work = sum(call.work for call in found)
+        inside = sum(call.work for call in found if call.delegated)
         return cls(
             constants=tuple(constants),
             operators=dict(sorted(operators.items())),
             kinds=tuple(sorted({kinds[name] for name in operators if name in kinds})),
-            delegated_share=100.0 * work[""] / whole,
+            delegated_share=100.0 * inside / work if work else 0.0,
             undelegated_ops=dict(sorted(outside.items())),
-            undelegated_share={name: 100.0 * work[name] / whole for name in sorted(outside)},
             arena_bytes=arena_bytes,
             backends=backends,
         )
@@ -127,16 +117,7 @@ class FileFacts:
     def undelegated(cls, constants: Iterable[Constant], names: Iterable[str], kinds: Mapping[str, str]) -> FileFacts:
         """The same for a format that knows no delegate, so that none is missed."""
         found = cls.of(constants, map(Call, names), kinds)
-        return replace(found, delegated_share=None, undelegated_ops={}, undelegated_share={})
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> FileFacts:
-        constants = tuple(Constant(**{**each, "shape": tuple(each["shape"])}) for each in value["constants"])
-        whole = {**value, "constants": constants, "kinds": tuple(value["kinds"]), "backends": tuple(value["backends"])}
-        return cls(**whole)
+        return replace(found, delegated_share=None, undelegated_ops={})
 
 
 def peak_bytes(nodes: Sequence[Collection[int]], sizes: Mapping[int, int]) -> int:

@@ -78,6 +78,7 @@ def make_variant(stages: Stages, origin: Origin, reference: Reference, plan: Pla
             "reference": reference.digest,
             "batch": plan.batch,
             "backend": plan.backend,
+            "values": record["values"],
             "machine": [platform.machine(), read_machine().cpu],
             "versions": versions(("ai-edge-litert", "executorch", "onnxruntime", "torch", *TENSORFLOW)),
         },
@@ -89,7 +90,7 @@ def make_variant(stages: Stages, origin: Origin, reference: Reference, plan: Pla
             "format": plan.format,
             "recipe_name": plan.recipe.name,
             "signature": reference.signature.batched(plan.batch).to_json(),
-            "parameter_count": reference.parameter_count,
+            "values": record["values"],
             "samples": str(reference.samples),
             "outputs": str(directory / "outputs.npz"),
             "backend": plan.backend,
@@ -130,7 +131,7 @@ def make_variant(stages: Stages, origin: Origin, reference: Reference, plan: Pla
         delegated_share=None if facts["delegated_share"] is None else round(facts["delegated_share"], 2),
         undelegated_ops=facts["undelegated_ops"],
         arena_bytes=facts["arena_bytes"],
-        warnings=tuple(dict.fromkeys([*spoken, *record["warnings"]])),
+        warnings=tuple(dict.fromkeys([*spoken, *record["warnings"], *examined.record["warnings"]])),
         batch=plan.batch,
         backend=plan.backend,
         **vars(quality),
@@ -157,7 +158,7 @@ def _convert(stages: Stages, origin: Origin, reference: Reference, plan: Plan) -
         "export",
         plan.name,
         key={**key, "versions": versions((*packages, *_BACKEND_PACKAGES.get(plan.backend, ())))},
-        code=("pipeline/exporters", "pipeline/recipes", "pipeline/sources"),
+        code=("pipeline/exporters", "pipeline/recipes", "pipeline/rewrites", "pipeline/sources"),
         function=f"edgekit.pipeline.exporters.{task}",
         family=family,
         arguments=lambda directory: {
@@ -189,7 +190,7 @@ def _quantize(stages: Stages, origin: Origin, reference: Reference, plan: Plan) 
         },
     )
     producers = {**base.record["producers"], **entry.record["producers"]}
-    return Path(entry.path("model")), {**entry.record, "producers": producers}
+    return Path(entry.path("model")), {**entry.record, "producers": producers, "values": base.record["values"]}
 
 
 def _applied(reference: Reference, used: Recipe) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from edgekit.pipeline.recipes.fold_pads import fold_pads
 from edgekit.pipeline.recipes.pooling import rewrite_pools
 from edgekit.pipeline.recipes.xnnpack import StaticQuantizer, dynamic_quantizer
 from edgekit.pipeline.rewrites import rewrite, tables
+from edgekit.pipeline.rewrites.constants import values_in
 from edgekit.pipeline.sources import SourceSpec, open_source
 
 #: What has a hand in a file besides torch and executorch, by backend.
@@ -57,6 +58,7 @@ def export(
     examples = example_inputs(opened)
     emit(kind="step", step="exporting")
     graph_module = rewrite(opened.torch_module(), examples, tables.EXECUTORCH[backend])
+    held = values_in(graph_module)
     if recipe == "fp16" and backend == "xnnpack":
         graph_module = torch.export.export(HalfInside(graph_module), examples).module(check_guards=False)
     fold_pads(graph_module)
@@ -67,7 +69,7 @@ def export(
     elif recipe == "int8-dynamic":
         graph_module = quantize(graph_module, dynamic_quantizer(), [examples])
     Path(output).write_bytes(lower(graph_module, examples, backend, half=recipe == "fp16"))
-    return record(("torch", "executorch", *_PRODUCERS.get(backend, ())), {"executorch": "1.5"})
+    return record(("torch", "executorch", *_PRODUCERS.get(backend, ())), {"executorch": "1.5"}, values=held)
 
 
 def quantize(

@@ -47,6 +47,7 @@ def convert(*, source: Mapping[str, Any], output: str) -> dict[str, Any]:
 
     from edgekit.pipeline.exporters.tracing import example_inputs
     from edgekit.pipeline.rewrites import rewrite, tables
+    from edgekit.pipeline.rewrites.constants import values_in
 
     opened = open_source(SourceSpec.from_json(source))
     signature = opened.signature
@@ -73,7 +74,8 @@ def convert(*, source: Mapping[str, Any], output: str) -> dict[str, Any]:
     names = parameter_names(signature.inputs)
     named = dict(zip(names, examples, strict=True))
     litert_torch.convert(Model(), sample_kwargs=named).export(output)
-    return record(("torch", "litert-torch", "litert-converter"), _MINIMUM_RUNTIME)
+    held = values_in(module)
+    return record(("torch", "litert-torch", "litert-converter"), _MINIMUM_RUNTIME, values=held)
 
 
 def quantize(*, base: str, recipe: str, calibration: str | None, output: str) -> dict[str, Any]:

@@ -43,18 +43,15 @@ def fold_constants(graph_module: GraphModule) -> int:
     return folded
 
 
-def constants(graph_module: GraphModule) -> dict[str, torch.Tensor]:
-    """The tensors that *graph_module* computes with, by name; equal ones once."""
-    found: dict[str, torch.Tensor] = {}
-    seen: set[tuple[Any, ...]] = set()
+def values_in(graph_module: GraphModule) -> int:
+    """How many values are in the tensors that *graph_module* computes with; equal tensors count once."""
+    found: dict[tuple[Any, ...], int] = {}
     for name in _read(graph_module):
         tensor = attrgetter(name)(graph_module)
         if isinstance(tensor, torch.Tensor):
-            contents = (tensor.dtype, tuple(tensor.shape), tensor.detach().contiguous().numpy().tobytes())
-            if contents not in seen:
-                seen.add(contents)
-                found[name] = tensor
-    return found
+            contents = tensor.detach().contiguous().numpy().tobytes()
+            found[tensor.dtype, tuple(tensor.shape), contents] = tensor.numel()
+    return sum(found.values())
 
 
 def forget_unread(graph_module: GraphModule) -> None:
