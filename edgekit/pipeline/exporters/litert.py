@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ai_edge_litert.interpreter import Interpreter
 from ai_edge_quantizer import calibrator
 from ai_edge_quantizer.quantizer import Quantizer
 from ai_edge_quantizer.utils import qsv_utils, tfl_interpreter_utils
@@ -107,7 +108,7 @@ def quantize(*, base: str, recipe: str, calibration: str | None, output: str) ->
         emit(kind="step", step="calibrating")
         observer = calibrator.Calibrator(base, num_threads=1, qsv_update_func=qsv_utils.min_max_update)
         (signature,) = observer.get_signature_list().items()
-        samples = list(_named(calibration_samples(calibration, recipe), signature[1]["inputs"]))
+        samples = list(_named(calibration_samples(calibration, recipe), _inputs(base, signature[0])))
         with _without_missing_tensors():
             observer.calibrate({signature[0]: samples}, applied)
         ranges = observer.get_model_qsvs()
@@ -139,8 +140,18 @@ def _without_missing_tensors() -> Iterator[None]:
         tfl_interpreter_utils.get_tensor_data = stock
 
 
-def _named(samples: Iterator[dict[str, np.ndarray]], names: list[str]) -> Iterator[dict[str, np.ndarray]]:
-    """*samples* under the names that the file has for its inputs: the signature's, or their places in it."""
+def _inputs(path: str, signature: str) -> dict[str, np.dtype[Any]]:
+    """The dtype of each input of a *signature*, by name: litert-torch stores whole numbers of 64 bits as 32."""
+    details = Interpreter(path, num_threads=1).get_signature_runner(signature).get_input_details()
+    return {name: np.dtype(detail["dtype"]) for name, detail in details.items()}
+
+
+def _named(
+    samples: Iterator[dict[str, np.ndarray]], inputs: Mapping[str, np.dtype[Any]]
+) -> Iterator[dict[str, np.ndarray]]:
+    """*samples* as the file has its *inputs*: of its dtypes, under its names, which may be places in the signature."""
     for sample in samples:
         numbered = {f"args_{number}": array for number, array in enumerate(sample.values())}
-        yield {name: sample[name] if name in sample else numbered[name] for name in names}
+        yield {
+            name: (sample[name] if name in sample else numbered[name]).astype(dtype) for name, dtype in inputs.items()
+        }

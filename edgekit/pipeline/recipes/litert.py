@@ -40,6 +40,7 @@ def rules(recipe: str, model: bytes) -> RecipeManager:
         manager.add_dynamic_config(".*", _Operation.ALL_SUPPORTED, 8)
     else:
         manager.add_static_config(".*", _Operation.ALL_SUPPORTED, 8, 8)
+        manager.add_dynamic_config(".*", _Operation.EMBEDDING_LOOKUP, 8)  # there is no other for tables
         for border in (_Operation.INPUT, _Operation.OUTPUT):
             manager.add_quantization_config(".*", border, algorithm_key=_Algorithm.NO_QUANTIZE)
         for scope in _float_scopes(model):

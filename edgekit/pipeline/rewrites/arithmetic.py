@@ -1,7 +1,7 @@
 """Sums with a factor, quotients and remainders, bits: in operators that all converters have, with Python's answers.
 
 Wrong or missing in litert-torch 0.10.0: ``alpha`` of sums ("unexpected keyword argument 'alpha'"), division of floats
-rounded down ("failed to legalize operation 'mhlo.round_nearest_afz'"), ``fmod``, ``abs``, powers and products of
+rounded down ("failed to legalize operation 'mhlo.round_nearest_afz'"), ``fmod`` of floats (0 instead of 0.2999999 for 3.0 and 0.3), ``abs``, powers and products of
 matrices of whole numbers ("failed to legalize"), shifts and bits ("Lowering not found").
 
 Wrong or missing in executorch 1.5.1: ``alpha`` and ``beta`` of ``addmm`` count as 1 inside XNNPACK; ``remainder`` of a
@@ -73,7 +73,7 @@ def _floor_divide(left: Any, right: Any) -> Any:
     """Rounded down, as Python's ``//``: of floats not the same as the quotient rounded down (1 // 0.1 is 9)."""
     if _whole(left) and _whole(right):
         return torch.div(left, right, rounding_mode="floor")
-    rest = torch.fmod(left, right)
+    rest = _rest(left, right)
     quotient = (left - rest) / right
     quotient = quotient - ((rest != 0) & ((rest < 0) != (right < 0))).to(quotient.dtype)
     down = torch.floor(quotient)
@@ -94,10 +94,16 @@ def _remainder(left: Any, right: Any) -> Any:
 
 
 def _fmod(left: Any, right: Any) -> Any:
-    """Of whole numbers, with the sign of the number divided."""
+    """With the sign of the number divided."""
     if not (_whole(left) and _whole(right)):
-        return NotImplemented
+        return _rest(left, right)
     return left - torch.div(left, right, rounding_mode="trunc") * right
+
+
+def _rest(left: Any, right: Any) -> Any:
+    """``fmod`` of floats, by ``remainder``, which is exact in every converter."""
+    left, right = (torch.as_tensor(each, dtype=torch.float32) for each in (left, right))
+    return torch.sign(left) * torch.remainder(left.abs(), right.abs())
 
 
 def _absolute(value: torch.Tensor) -> Any:
