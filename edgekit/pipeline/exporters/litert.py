@@ -18,6 +18,7 @@ from ai_edge_quantizer.quantizer import Quantizer
 from ai_edge_quantizer.utils import qsv_utils, tfl_interpreter_utils
 
 from edgekit.errors import ConversionError
+from edgekit.pipeline.exporters.output_types import kept_outputs
 from edgekit.pipeline.exporters.parameters import parameter_names
 from edgekit.pipeline.exporters.record import record
 from edgekit.pipeline.exporters.samples import calibration_samples
@@ -113,7 +114,8 @@ def quantize(*, base: str, recipe: str, calibration: str | None, output: str) ->
             observer.calibrate({signature[0]: samples}, applied)
         ranges = observer.get_model_qsvs()
     emit(kind="step", step="quantizing")
-    Path(output).write_bytes(bytes(quantizer.quantize(ranges).quantized_model))
+    with kept_outputs():
+        Path(output).write_bytes(bytes(quantizer.quantize(ranges).quantized_model))
     return record(("ai-edge-quantizer",), _MINIMUM_RUNTIME)
 
 
