@@ -80,7 +80,7 @@ def judge(
     """
     for name, array in measured.items():
         if not np.isfinite(array).all():
-            raise ConversionError("EK-QUALITY", f"output {name!r} holds NaN or infinity", "try another recipe")
+            raise ConversionError("EK-QUALITY", *_overflow(used, name))
     found = compare(reference, measured, class_scores)
     limit = used.minimum_snr_db if minimum_snr_db is None else minimum_snr_db
     if used.name == "fp32":
@@ -99,6 +99,17 @@ def judge(
         accuracy_drop=None if own_score is None or float_score is None else round(float_score - own_score, 3),
         required=_required(used, compare(vectors, checks)),
     )
+
+
+def _overflow(used: Recipe, name: str) -> tuple[str, str]:
+    """What it means that an output is not finite, and what to do, as the float model's outputs are."""
+    if used.weights == "float16":
+        return (
+            f"output {name!r} holds NaN or infinity: a value in the model is beyond {np.finfo(np.float16).max:,.0f}, "
+            "the largest of half precision",
+            "bring the inputs to one size, (x - mean) / deviation, before the model; or use fp32",
+        )
+    return f"output {name!r} holds NaN or infinity, the float model's does not", "use fp32, or the other format"
 
 
 def _required(used: Recipe, checks: Fidelity) -> Required:

@@ -12,6 +12,7 @@ from edgekit.pipeline.check import CHECKING_ENGINES
 from edgekit.pipeline.gates import check_backend, check_weights, remarks
 from edgekit.pipeline.inspection import inspect_file
 from edgekit.pipeline.recipes import recipe
+from edgekit.pipeline.symptoms import explaining
 from edgekit.runtime.trial import run_trial
 
 #: Calls of the quick latency figure; enough for a median, too few for a claim.
@@ -41,9 +42,10 @@ def examine(
         (see `edgekit.runtime.trial.run_trial`), which is None when it was not run.
 
     Raises:
-        ConversionError: ``EK-QUALITY`` when the file is for another backend, or as it would be without its recipe.
+        ConversionError: ``EK-UNSUPPORTED`` when the engine is known not to take such a model; ``EK-QUALITY`` when the file is for another backend, or as it would be without its recipe.
     """
-    facts = inspect_file(Path(file), format)
+    with explaining():
+        facts = inspect_file(Path(file), format)
     refusal = check_backend(facts, backend) if format == "pte" else None
     used = recipe(recipe_name)
     refusal = refusal or check_weights(facts, used)
@@ -53,14 +55,15 @@ def examine(
     said = {"facts": asdict(facts), "warnings": list(remarks(facts, used, values, size, run=runs_here))}
     if not runs_here:
         return {**said, "trial": None}
-    trial = run_trial(
-        file=file,
-        format=format,
-        engine=CHECKING_ENGINES[format],
-        signature=signature,
-        inputs=samples,
-        outputs=outputs,
-        threads=1,
-        samples=_LATENCY_SAMPLES,
-    )
+    with explaining():
+        trial = run_trial(
+            file=file,
+            format=format,
+            engine=CHECKING_ENGINES[format],
+            signature=signature,
+            inputs=samples,
+            outputs=outputs,
+            threads=1,
+            samples=_LATENCY_SAMPLES,
+        )
     return {**said, "trial": trial}

@@ -61,7 +61,7 @@ def remarks(facts: FileFacts, recipe: Recipe, values: int | None, size_bytes: in
     stored = sum(each.values for each in facts.weights)
     own = sum(each.values for each in facts.weights if each.dtype == recipe.weights)
     if own < _OWN_TYPE * stored:
-        yield f"{100 * (1 - own / stored):.0f} % of the weights are not {recipe.weights}: {_named(facts, recipe)}"
+        yield f"{100 * (1 - own / stored):.1f} % of the weights are not {recipe.weights}: {_named(facts, recipe)}"
     biases = sum(each.values for each in facts.constants if len(each.shape) < 2)
     if values is not None and not run and stored + biases < _FEWEST * values:
         yield f"holds {stored + biases:,} values, the model computes with {values:,}: compare its outputs on the device"

@@ -25,6 +25,7 @@ from edgekit.pipeline.recipes.xnnpack import StaticQuantizer, dynamic_quantizer
 from edgekit.pipeline.rewrites import rewrite, tables
 from edgekit.pipeline.rewrites.constants import values_in
 from edgekit.pipeline.sources import SourceSpec, open_source
+from edgekit.pipeline.symptoms import explaining
 
 #: What has a hand in a file besides torch and executorch, by backend.
 _PRODUCERS = {"xnnpack": ("torchao",), "coreml": ("coremltools",)}
@@ -68,7 +69,8 @@ def export(
         graph_module = quantize(graph_module, StaticQuantizer(), samples)
     elif recipe == "int8-dynamic":
         graph_module = quantize(graph_module, dynamic_quantizer(), [examples])
-    Path(output).write_bytes(lower(graph_module, examples, backend, half=recipe == "fp16"))
+    with explaining(graph_module):
+        Path(output).write_bytes(lower(graph_module, examples, backend, half=recipe == "fp16"))
     return record(("torch", "executorch", *_PRODUCERS.get(backend, ())), {"executorch": "1.5"}, values=held)
 
 

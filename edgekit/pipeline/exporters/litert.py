@@ -25,6 +25,7 @@ from edgekit.pipeline.exporters.samples import calibration_samples
 from edgekit.pipeline.progress import emit
 from edgekit.pipeline.recipes.litert import rules
 from edgekit.pipeline.sources import SourceSpec, open_source
+from edgekit.pipeline.symptoms import explaining
 
 _MINIMUM_RUNTIME = {"litert": "2.1"}
 _RECIPES = ("fp16", "int8", "int8-dynamic")
@@ -75,7 +76,8 @@ def convert(*, source: Mapping[str, Any], output: str) -> dict[str, Any]:
 
     names = parameter_names(signature.inputs)
     named = dict(zip(names, examples, strict=True))
-    litert_torch.convert(Model(), sample_kwargs=named).export(output)
+    with explaining(module):
+        litert_torch.convert(Model(), sample_kwargs=named).export(output)
     held = values_in(module)
     return record(("torch", "litert-torch", "litert-converter"), _MINIMUM_RUNTIME, values=held)
 
