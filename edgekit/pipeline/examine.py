@@ -42,7 +42,8 @@ def examine(
         (see `edgekit.runtime.trial.run_trial`), which is None when it was not run.
 
     Raises:
-        ConversionError: ``EK-UNSUPPORTED`` when the engine is known not to take such a model; ``EK-QUALITY`` when the file is for another backend, or as it would be without its recipe.
+        ConversionError: ``EK-UNSUPPORTED`` when the engine is known not to take such a model; ``EK-QUALITY`` when the
+            file is for another backend, or as it would be without its recipe.
     """
     with explaining():
         facts = inspect_file(Path(file), format)

@@ -82,7 +82,14 @@ def make_variant(stages: Stages, origin: Origin, reference: Reference, plan: Pla
             "machine": [platform.machine(), read_machine().cpu],
             "versions": versions(("ai-edge-litert", "executorch", "onnxruntime", "torch", *TENSORFLOW)),
         },
-        code=("pipeline/examine.py", "pipeline/gates.py", "pipeline/inspection.py", "pipeline/readers", "pipeline/symptoms.py", "runtime"),
+        code=(
+            "pipeline/examine.py",
+            "pipeline/gates.py",
+            "pipeline/inspection.py",
+            "pipeline/readers",
+            "pipeline/symptoms.py",
+            "runtime",
+        ),
         function="edgekit.pipeline.examine:examine",
         family=_CHECKING_FAMILIES.get(plan.format, "plain"),
         arguments=lambda directory: {

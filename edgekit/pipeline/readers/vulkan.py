@@ -30,7 +30,9 @@ def read(part: Part) -> Delegate:
 
 def _work(call: Mapping[str, Any], values: Sequence[Mapping[str, Any]]) -> int:
     """Values in the last tensor of a call, its output; for each of them, what one row of its weights takes."""
-    shapes = [list(values[number]["value"]["dims"]) for number in call["args"] if values[number]["value_type"] == "VkTensor"]
+    shapes = [
+        list(values[number]["value"]["dims"]) for number in call["args"] if values[number]["value_type"] == "VkTensor"
+    ]
     if not shapes:
         return 1
     kind, weights = _kind(call["name"]), shapes[1] if len(shapes) > 2 else []

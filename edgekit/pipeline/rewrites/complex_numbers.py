@@ -11,11 +11,12 @@ from torch.utils import _pytree as pytree
 from edgekit.errors import ConversionError
 
 #: Operators that do the same to real and imaginary parts, whatever those are.
-_BY_PARTS = frozenset(
+_NAMES = (
     "cat chunk clone contiguous diagonal expand flatten flip index index_select mean movedim mul_scalar narrow neg "
     "permute repeat reshape roll select slice split split_with_sizes squeeze stack sum t transpose unbind unflatten "
-    "unfold unsqueeze view view_as alias detach constant_pad_nd pad tile repeat_interleave".split()
+    "unfold unsqueeze view view_as alias detach constant_pad_nd pad tile repeat_interleave"
 )
+_BY_PARTS = frozenset(_NAMES.split())
 
 
 class Complex:
@@ -55,9 +56,7 @@ class Complex:
         return known(*args, **kwargs)
 
     def __mul__(self, other: Complex) -> Complex:
-        return Complex(
-            self.real * other.real - self.imag * other.imag, self.real * other.imag + self.imag * other.real
-        )
+        return Complex(self.real * other.real - self.imag * other.imag, self.real * other.imag + self.imag * other.real)
 
     def __truediv__(self, other: Complex) -> Complex:
         square = other.real * other.real + other.imag * other.imag

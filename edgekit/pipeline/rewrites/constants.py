@@ -25,7 +25,9 @@ def fold_constants(graph_module: GraphModule) -> int:
     for node in graph.nodes:
         if node.op == "get_attr":
             known[node] = attrgetter(node.target)(graph_module)
-        elif _computes(node) and all(isinstance(known.get(each), (torch.Tensor, list, tuple)) for each in node.all_input_nodes):
+        elif _computes(node) and all(
+            isinstance(known.get(each), (torch.Tensor, list, tuple)) for each in node.all_input_nodes
+        ):
             args, kwargs = map_arg((node.args, node.kwargs), lambda each: known[each])
             known[node] = node.target(*args, **kwargs)
     folded = 0
@@ -57,7 +59,10 @@ def values_in(graph_module: GraphModule) -> int:
 def forget_unread(graph_module: GraphModule) -> None:
     """Delete parameters and buffers that no node reads: executorch 1.5.1 stores them all the same."""
     read = set(_read(graph_module))
-    named = [*graph_module.named_parameters(remove_duplicate=False), *graph_module.named_buffers(remove_duplicate=False)]
+    named = [
+        *graph_module.named_parameters(remove_duplicate=False),
+        *graph_module.named_buffers(remove_duplicate=False),
+    ]
     for name, _ in named:
         if name not in read:
             owner, _, last = name.rpartition(".")
@@ -70,7 +75,7 @@ def _read(graph_module: GraphModule) -> Iterator[str]:
 
 def _computes(node: Node) -> bool:
     """Whether *node* gives the same at every run."""
-    if node.op != "call_function" or not node.all_input_nodes and not isinstance(node.target, torch._ops.OpOverload):
+    if node.op != "call_function" or not (node.all_input_nodes or isinstance(node.target, torch._ops.OpOverload)):
         return False
     tags = getattr(node.target, "tags", ())
     return torch.Tag.nondeterministic_seeded not in tags or "dropout" in str(node.target)

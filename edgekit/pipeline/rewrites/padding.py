@@ -72,7 +72,10 @@ def _convolution(convolve: Callable[..., torch.Tensor], axes: int) -> Callable[.
         groups: int = 1,
     ) -> torch.Tensor:
         strides, steps = ([*each] * axes if len(each) == 1 else [*each] for each in (stride, dilation))
-        around = [step * (int(size) - 1) if padding == "same" else 0 for step, size in zip(steps, weight.shape[2:], strict=True)]
+        around = [
+            step * (int(size) - 1) if padding == "same" else 0
+            for step, size in zip(steps, weight.shape[2:], strict=True)
+        ]
         if any(amount % 2 for amount in around):
             value = F.pad(value, [extra for amount in reversed(around) for extra in (0, amount % 2)])
         return convolve(value, weight, bias, strides, [amount // 2 for amount in around], steps, groups)

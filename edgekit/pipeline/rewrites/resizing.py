@@ -25,7 +25,9 @@ def _nearest(axes: int, *, exact: bool) -> Callable[..., Any]:
         before = [int(count) for count in value.shape[2:]]
         after = size or [int(count * scale) for count, scale in zip(before, scales, strict=True)]
         chosen = [_places(*each, exact=exact) for each in zip(before, after, scales, strict=True)]
-        if all(places == _repeated(*each) for places, each in zip(chosen, zip(before, after, strict=True), strict=True)):
+        if all(
+            places == _repeated(*each) for places, each in zip(chosen, zip(before, after, strict=True), strict=True)
+        ):
             return NotImplemented
         for axis, (places, count) in enumerate(zip(chosen, before, strict=True), 2):
             if places != list(range(count)):

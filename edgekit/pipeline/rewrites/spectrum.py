@@ -30,7 +30,7 @@ def _waves(length: int, frequencies: int) -> tuple[torch.Tensor, torch.Tensor]:
     if length > _LONGEST:
         raise ConversionError(
             "EK-UNSUPPORTED",
-            f"a Fourier transform (STFT, FFT) of {length:,} values takes a table of {2 * length * frequencies:,} weights",
+            f"a Fourier transform of {length:,} values takes a table of {2 * length * frequencies:,} weights",
             "transform shorter frames, or leave the transform to the program that calls the model",
         )
     steps = torch.outer(torch.arange(length), torch.arange(frequencies)) % length
@@ -66,7 +66,11 @@ def _to_real(value: Complex, length: int | None, dim: int, norm: str | None) -> 
     cosine, sine = (matrix.T for matrix in _waves(length, frequencies))
     # All but the first frequency, and the last one of an even length, stand for their mirror images, too.
     twice = torch.full((frequencies, 1), 2.0)
-    twice = torch.cat([torch.ones(1, 1), twice[1:]]) if length % 2 else torch.cat([torch.ones(1, 1), twice[2:], torch.ones(1, 1)])
+    twice = (
+        torch.cat([torch.ones(1, 1), twice[1:]])
+        if length % 2
+        else torch.cat([torch.ones(1, 1), twice[2:], torch.ones(1, 1)])
+    )
     factor = length ** -(1.0 - _SCALES[norm])
     return (real @ (cosine * twice * factor) - imag @ (sine * twice * factor)).transpose(dim, -1)
 
@@ -97,7 +101,9 @@ def _fft_irfft(value: Any, n: int | None = None, dim: int = -1, norm: str | None
     return _to_real(Complex.of(value), n, dim, norm)
 
 
-def _fft_irfft2(value: Any, s: Sequence[int] | None = None, dim: Sequence[int] = (-2, -1), norm: str | None = None) -> torch.Tensor:
+def _fft_irfft2(
+    value: Any, s: Sequence[int] | None = None, dim: Sequence[int] = (-2, -1), norm: str | None = None
+) -> torch.Tensor:
     sizes = list(s) if s is not None else [None] * len(dim)
     number = Complex.of(value)
     for axis, size in list(zip(dim, sizes, strict=True))[:-1]:
@@ -156,7 +162,9 @@ def _istft(
     number, hop = Complex.of(value), hop_length or n_fft // 4
     *lead, frequencies, steps = number.real.shape
     whole = _window(window, win_length, n_fft)
-    kernels = torch.cat([_to_real(part, n_fft, -1, "ortho" if normalized else None) for part in _units(frequencies)]) * whole
+    kernels = (
+        torch.cat([_to_real(part, n_fft, -1, "ortho" if normalized else None) for part in _units(frequencies)]) * whole
+    )
     spectrum = torch.cat([number.real, number.imag], -2).reshape(-1, 2 * frequencies, steps)
     sound = F.conv_transpose1d(spectrum, kernels.unsqueeze(1), stride=hop)
     weight = F.conv_transpose1d(torch.ones(1, 1, steps), (whole * whole).reshape(1, 1, -1), stride=hop)
@@ -177,7 +185,7 @@ def _polar(size: torch.Tensor, angle: torch.Tensor) -> Complex:
     return Complex(size * torch.cos(angle), size * torch.sin(angle))
 
 
-RULES = {
+RULES: dict[Any, Callable[..., Any]] = {
     _ATEN.fft_fft.default: _one_axis(half=False, inverse=False),
     _ATEN.fft_ifft.default: _one_axis(half=False, inverse=True),
     _ATEN.fft_rfft.default: _one_axis(half=True, inverse=False),
