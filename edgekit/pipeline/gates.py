@@ -40,7 +40,7 @@ def check_backend(facts: FileFacts, backend: str) -> tuple[str, str] | None:
 
 def check_weights(facts: FileFacts, recipe: Recipe) -> tuple[str, str] | None:
     """Why the file is refused, and what to do: it has weights, and the *recipe* changed none of them."""
-    if not facts.weights or recipe.weights in {each.dtype for each in facts.weights}:
+    if not facts.weights or recipe.weights in facts.weight_bytes:
         return None
     held = _named(facts, recipe)
     if recipe.weights == "float32":

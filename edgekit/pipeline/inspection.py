@@ -88,6 +88,14 @@ class FileFacts:
         """Constant matrices and kernels; indices, counts and masks are none."""
         return tuple(each for each in self.constants if len(each.shape) > 1 and each.dtype not in _WHOLE_NUMBERS)
 
+    @property
+    def weight_bytes(self) -> Mapping[str, int]:
+        """Bytes of the weights by dtype."""
+        found: Counter[str] = Counter()
+        for each in self.weights:
+            found[each.dtype] += each.size_bytes
+        return dict(sorted(found.items()))
+
     @classmethod
     def of(
         cls,

@@ -1,8 +1,9 @@
 """Sums with a factor, quotients and remainders, bits: in operators that all converters have, with Python's answers.
 
 Wrong or missing in litert-torch 0.10.0: ``alpha`` of sums ("unexpected keyword argument 'alpha'"), division of floats
-rounded down ("failed to legalize operation 'mhlo.round_nearest_afz'"), ``fmod`` of floats (0 instead of 0.2999999 for 3.0 and
-0.3), ``abs``, powers and products of matrices of whole numbers ("failed to legalize"), shifts and bits ("Lowering not found").
+rounded down ("failed to legalize operation 'mhlo.round_nearest_afz'"), ``fmod`` of floats (0 instead of 0.2999999 for
+3.0 and 0.3), ``abs``, powers and products of matrices of whole numbers ("failed to legalize"), shifts and bits
+("Lowering not found").
 
 Wrong or missing in executorch 1.5.1: ``alpha`` and ``beta`` of ``addmm`` count as 1 inside XNNPACK; ``remainder`` of a
 negative whole number is negative; and what is no core ATen operator ("is not in Core ATen opset").
