@@ -12,9 +12,10 @@ from edgekit.errors import ConversionError
 
 #: Operators that do the same to real and imaginary parts, whatever those are.
 _NAMES = (
-    "cat chunk clone contiguous diagonal expand flatten flip index index_select mean movedim mul_scalar narrow neg "
-    "permute repeat reshape roll select slice split split_with_sizes squeeze stack sum t transpose unbind unflatten "
-    "unfold unsqueeze view view_as alias detach constant_pad_nd pad tile repeat_interleave"
+    "alias cat chunk clone constant_pad_nd contiguous detach diagonal expand fft_fftshift fft_ifftshift flatten "
+    "flip index index_select mean movedim mul_scalar narrow neg pad permute repeat repeat_interleave reshape roll "
+    "select slice split split_with_sizes squeeze stack sum t tile transpose unbind unflatten unfold unsqueeze view "
+    "view_as"
 )
 _BY_PARTS = frozenset(_NAMES.split())
 
@@ -46,7 +47,7 @@ class Complex:
         Raises:
             ConversionError: ``EK-UNSUPPORTED``: it has no form in real numbers here.
         """
-        name = getattr(getattr(target, "overloadpacket", target), "__name__", "").rstrip("_")
+        name = name_of(target)
         if name == "getitem":
             return args[0][args[1]]
         if name in _BY_PARTS:
@@ -66,6 +67,11 @@ class Complex:
     def square(self) -> torch.Tensor:
         """The squared magnitude."""
         return self.real * self.real + self.imag * self.imag
+
+
+def name_of(target: Any) -> str:
+    """An operator's name, without its overload or the underscore of one that works in place."""
+    return str(getattr(getattr(target, "overloadpacket", target), "__name__", "")).rstrip("_")
 
 
 def unsupported(name: str) -> ConversionError:

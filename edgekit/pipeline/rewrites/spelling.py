@@ -9,7 +9,7 @@ from torch.fx import GraphModule, Interpreter
 from torch.fx.node import Target
 from torch.utils import _pytree as pytree
 
-from edgekit.pipeline.rewrites.complex_numbers import Complex
+from edgekit.pipeline.rewrites.complex_numbers import Complex, name_of, unsupported
 
 
 class Spelled(torch.nn.Module):
@@ -35,7 +35,13 @@ class _Speller(Interpreter):
 
     def call_function(self, target: Target, args: Any, kwargs: Any) -> Any:
         rule = self._rules.get(target)
-        if any(isinstance(value, Complex) for value in pytree.tree_leaves((args, kwargs))):
+        if any(isinstance(value, (Complex, complex)) for value in pytree.tree_leaves((args, kwargs))):
             return Complex.call(target, args, kwargs, rule)
         result = NotImplemented if rule is None else rule(*args, **kwargs)
-        return super().call_function(target, args, kwargs) if result is NotImplemented else result
+        if result is NotImplemented:
+            result = super().call_function(target, args, kwargs)
+        if isinstance(result, torch.Tensor) and result.is_complex():
+            if (name := name_of(target)) not in ("to", "_to_copy"):
+                raise unsupported(name)
+            return Complex.of(args[0])
+        return result

@@ -47,13 +47,13 @@ def test_an_export_runs_and_agrees_with_its_source(
         assert facts.undelegated_ops == outside
 
 
-def test_dynamic_int8_says_that_convolutions_stay_float(nets: Nets, tmp_path: Path) -> None:
+def test_dynamic_int8_says_which_convolutions_stay_float(nets: Nets, tmp_path: Path) -> None:
     """executorch 1.5.1 exports it without a word; when this fails, dynamic int8 of convolutions has got well."""
     path = tmp_path / "model.pte"
     export(source=nets.spec("clamped"), recipe="int8-dynamic", calibration=None, output=str(path))
     facts = inspect_file(path, "pte")
     (said,) = remarks(facts, recipe("int8-dynamic"), None, path.stat().st_size, run=True)
-    assert "of the weights are not int8" in said and "float32 in XNNConv2d" in said
+    assert "of the weights are not int8" in said and "float32 in XNNDepthwiseConv2d" in said
     assert check_weights(facts, recipe("int8-dynamic")) is None
 
 
