@@ -10,10 +10,12 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from edgekit.errors import ConversionError, EdgekitError
 
+_PACKAGE = str(Path(__file__).parents[1])
 _ELSEWHERE = "write it with other operators, leave it to the program that calls the model, or build the other format"
 
 
@@ -107,7 +109,7 @@ def _line(graph_module: Any, operator: str | None) -> str:
         if node.op != "call_function" or not (name == wanted or name.startswith(wanted)):
             continue
         frames = re.findall(r'File "([^"]+)", line (\d+), in \w+\n\s*(.+)', node.meta.get("stack_trace") or "")
-        own = [each for each in frames if "site-packages" not in each[0] and "edgekit" not in each[0]]
+        own = [each for each in frames if "site-packages" not in each[0] and not each[0].startswith(_PACKAGE)]
         if own:
             path, number, code = own[-1]
             return f" ({path.rpartition('/')[2]}:{number}: {code.strip()[:80]})"
