@@ -64,6 +64,11 @@ SYMPTOMS = (
         "bring the inputs to one size, (x - mean) / deviation, before the model; or use fp16 or fp32",
     ),
     Symptom(
+        r"Propagating input shapes failed with code: xnn_status_invalid_parameter",
+        "XNNPACK cannot run a layer of this model with ranges that it finds at run time",
+        "use int8, or fp16",
+    ),
+    Symptom(
         r"taking Tensor inputs with mismatched dtypes",
         "ExecuTorch does not mix these types of numbers in one operator",
         "convert explicitly in forward(), as with .float(), or build the other format",

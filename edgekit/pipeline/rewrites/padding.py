@@ -14,11 +14,17 @@ import torch
 from torch.nn import functional as F
 
 _ATEN = torch.ops.aten
+#: Modes that take a piece per row or column; more of them than this are left to the converter.
+_IN_PIECES = ("reflect", "replicate")
+_MOST_PIECES = 8
 
 
 def _pad(value: torch.Tensor, amounts: Sequence[int], mode: str = "constant", fill: float | None = None) -> Any:
     """Cut off first, then put around: ``amounts`` are pairs, for the last axis first."""
     if mode == "constant" and min(amounts, default=0) >= 0:
+        return NotImplemented
+    many = mode in _IN_PIECES and any(amount > _MOST_PIECES for amount in amounts)
+    if many and min(amounts) >= 0:
         return NotImplemented
     pairs = list(zip(amounts[::2], amounts[1::2], strict=True))
     for place, (before, after) in enumerate(pairs, 1):
@@ -27,6 +33,8 @@ def _pad(value: torch.Tensor, amounts: Sequence[int], mode: str = "constant", fi
         if (begin, end) != (0, size):
             value = value.narrow(-place, begin, end - begin)
     around = [max(0, amount) for amount in amounts]
+    if many:
+        return F.pad(value, around, mode=mode)
     if mode != "constant":
         for place, (before, after) in enumerate(zip(around[::2], around[1::2], strict=True), 1):
             value = _extended(value, -place, before, after, mode)

@@ -93,6 +93,7 @@ class Applied(nn.Module):
         (lambda x: torch.pow(x, 3), _ATEN.pow.Tensor_Scalar),
         (lambda x: F.pad(x, (-1, 2)), _ATEN.pad.default),
         (lambda x: F.pad(x, (1, 2), mode="reflect"), _ATEN.pad.default),
+        (lambda x: F.pad(x, (12, -3), mode="reflect"), _ATEN.constant_pad_nd.default),
         (lambda x: F.rrelu(x), _ATEN.rrelu.default),
     ],
 )
