@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from time import monotonic
@@ -34,6 +35,7 @@ class Stages:
         self._pool = pool
         self._listener = listener
         self._name = name
+        self._failed: dict[str, EdgekitError] = {}
 
     def run(
         self,
@@ -68,8 +70,13 @@ class Stages:
         log = self.cache.root / "logs" / f"{self._name}-{stage}-{label}.log"
         seconds = 0.0
 
+        whole = {"function": function, "family": family, "code": code_digest(*code), **key}
+        same = json.dumps([stage, whole], sort_keys=True, default=str)
+
         def make(directory: Path) -> Mapping[str, Any]:
             nonlocal seconds
+            if same in self._failed:  # for another variant: it would fail again
+                raise self._failed[same]
             log.parent.mkdir(parents=True, exist_ok=True)
             log.unlink(missing_ok=True)
             task = Task(function, arguments(directory), family, log, failure, _HINTS[failure], resumable)
@@ -87,10 +94,11 @@ class Stages:
             return record
 
         try:
-            whole = {"function": function, "family": family, "code": code_digest(*code), **key}
             entry = self.cache.stage(stage, whole, make, resumable=resumable)
         except EdgekitError as error:
-            self._listener({"kind": "failed", "error": error, **where})
+            if same not in self._failed:
+                self._failed[same] = error
+                self._listener({"kind": "failed", "error": error, **where})
             raise
         self._listener({"kind": "done", "cached": entry.cached, "seconds": seconds, **where})
         return entry

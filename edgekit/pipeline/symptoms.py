@@ -54,6 +54,11 @@ SYMPTOMS = (
         "the runtime of this format has no kernel for {operator}",
     ),
     Symptom(
+        r"XNNPACK's graph has other inputs and outputs than it says",
+        "executorch makes a file of this model that is not sound",
+        "build another recipe or format",
+    ),
+    Symptom(
         r"Could not guard on data-dependent|GuardOnDataDependent|data-dependent (?:expression|control flow)",
         "the model branches on its input's values, and a file has one path",
         "compute both ways and choose with torch.where()",

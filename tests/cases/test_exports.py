@@ -76,7 +76,7 @@ class Whole:
 
 WHOLE = (
     Whole(
-        "Words", ("int8.tflite", "int8.pte"), "97.0 % of the weights are not int8: 96,000 float32 in aten::embedding"
+        "Words", ("int8.tflite", "int8.pte"), "96.8 % of the weights are not int8: 96,000 float32 in aten::embedding"
     ),
     Whole("Tied", ("int8.tflite", "int8.pte"), "float32 in aten::embedding"),
     Whole("Recurrent", ("int8.tflite", "int8.pte"), "of the weights are not int8"),
@@ -147,7 +147,8 @@ def test_what_fails_alike_is_said_once(tmp_path: Path, capsys: pytest.CaptureFix
     samples = tmp_path / "samples.npz"
     np.savez(samples, **SAMPLES[case_exports.Bits])
     status = run(["build", f"{MODELS}:Bits", "--target", "rpi4", "--calibration", str(samples), "--out", str(tmp_path)])
-    said = capsys.readouterr().out
-    assert status == 0 and said.count("bitwise_xor") == 1
-    (line,) = [line for line in said.splitlines() if "bitwise_xor" in line]
+    said, progress = capsys.readouterr()
+    assert progress.count("bitwise_xor") == 1
+    (line,) = [line for line in said.splitlines() if "bitwise_xor" in line and "failed" in line]
+    assert status == 0
     assert line.startswith("fp32.tflite, ") and "int8.tflite" in line and " failed: " in line

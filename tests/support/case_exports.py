@@ -15,6 +15,7 @@ ROWS = _RANDOM.standard_normal((32, 8)).astype(np.float32)
 MAPS = (_RANDOM.standard_normal((32, 3, 17, 15)) * _RANDOM.uniform(0.3, 2, (32, 3, 1, 1))).astype(np.float32)
 SMALL_MAPS = MAPS[:, :, :11, :9].copy()
 SIGNALS = np.stack([np.sin(np.arange(256) * each) for each in _RANDOM.uniform(0.02, 0.5, 32)]).astype(np.float32)
+SOUNDS = np.tile(SIGNALS, 4) + 0.05 * _RANDOM.standard_normal((32, 1024)).astype(np.float32)
 IDS = _RANDOM.integers(1, 40, (32, 10)) * (np.arange(10) < _RANDOM.integers(2, 11, (32, 1)))
 WORDS = _RANDOM.integers(1, 3000, (32, 16))
 FIFTHS = (_RANDOM.integers(-20, 21, (32, 8)) / 5).astype(np.float32)
@@ -421,7 +422,7 @@ SAMPLES: dict[type[Base], dict[str, np.ndarray]] = {
     Resizes: {"x": SMALL_MAPS}, ResizesToTheNearest: {"x": SMALL_MAPS}, ResizesALine: {"x": SMALL_MAPS},
     WholeNumbers: {"x": FIFTHS, "k": WHOLE}, Hashes: {"k": WHOLE}, Buckets: {"x": FIFTHS, "k": WHOLE},
     Encoder: {"ids": IDS}, Tied: {"ids": IDS}, Repeated: {"ids": IDS},
-    Spectrogram: {"sound": np.tile(SIGNALS, 4)}, Filter: {"sound": SIGNALS}, Plane: {"x": MAPS},
+    Spectrogram: {"sound": SOUNDS}, Filter: {"sound": SIGNALS}, Plane: {"x": MAPS},
     Returned: {"x": ROWS}, ReadInside: {"x": ROWS}, Embedding: {"image": MAPS}, Pyramid: {"x": MAPS},
     Words: {"ids": WORDS}, Recurrent: {"x": SERIES},
     Sensors: {"x": SENSORS.astype(np.float32)}, LargeInside: {"x": ROWS},

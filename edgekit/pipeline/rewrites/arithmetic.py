@@ -1,9 +1,9 @@
 """Sums with a factor, quotients and remainders, bits: in operators that all converters have, with Python's answers.
 
 Wrong or missing in litert-torch 0.10.0: ``alpha`` of sums ("unexpected keyword argument 'alpha'"), division of floats
-rounded down ("failed to legalize operation 'mhlo.round_nearest_afz'"), ``fmod`` of floats (0 instead of 0.2999999 for
-3.0 and 0.3), ``abs``, powers and products of matrices of whole numbers ("failed to legalize"), shifts and bits
-("Lowering not found").
+rounded down ("failed to legalize operation 'mhlo.round_nearest_afz'"), quotients of whole numbers towards zero (by way
+of floats, which int8 then rounds), ``fmod`` of floats (0 instead of 0.2999999 for 3.0 and 0.3), ``abs``, powers and
+products of matrices of whole numbers ("failed to legalize"), shifts and bits ("Lowering not found").
 
 Wrong or missing in executorch 1.5.1: ``alpha`` and ``beta`` of ``addmm`` count as 1 inside XNNPACK; ``remainder`` of a
 negative whole number is negative; and what is no core ATen operator ("is not in Core ATen opset").
@@ -82,9 +82,17 @@ def _floor_divide(left: Any, right: Any) -> Any:
 
 
 def _divide(left: Any, right: Any, *, rounding_mode: str | None = None) -> Any:
-    if rounding_mode == "floor" and not (_whole(left) and _whole(right)):
+    whole = _whole(left) and _whole(right)
+    if rounding_mode == "floor" and not whole:
         return _floor_divide(left, right)
-    return NotImplemented
+    return _towards_zero(left, right) if rounding_mode == "trunc" and whole else NotImplemented
+
+
+def _towards_zero(left: Any, right: Any) -> torch.Tensor:
+    """The quotient of whole numbers without its fraction."""
+    left, right = (torch.as_tensor(each) for each in (left, right))
+    size = torch.div(torch.maximum(left, -left), torch.maximum(right, -right), rounding_mode="floor")
+    return torch.where((left < 0) != (right < 0), -size, size)
 
 
 def _remainder(left: Any, right: Any) -> Any:
@@ -98,7 +106,7 @@ def _fmod(left: Any, right: Any) -> Any:
     """With the sign of the number divided."""
     if not (_whole(left) and _whole(right)):
         return _rest(left, right)
-    return left - torch.div(left, right, rounding_mode="trunc") * right
+    return left - _towards_zero(left, right) * right
 
 
 def _rest(left: Any, right: Any) -> Any:
