@@ -68,15 +68,15 @@ class Stages:
         """
         where = {"stage": stage, "label": label}
         log = self.cache.root / "logs" / f"{self._name}-{stage}-{label}.log"
-        seconds = 0.0
-
+        seconds, tried = 0.0, False
         whole = {"function": function, "family": family, "code": code_digest(*code), **key}
         same = json.dumps([stage, whole], sort_keys=True, default=str)
 
         def make(directory: Path) -> Mapping[str, Any]:
-            nonlocal seconds
+            nonlocal seconds, tried
             if same in self._failed:  # for another variant: it would fail again
                 raise self._failed[same]
+            tried = True
             log.parent.mkdir(parents=True, exist_ok=True)
             log.unlink(missing_ok=True)
             task = Task(function, arguments(directory), family, log, failure, _HINTS[failure], resumable)
@@ -88,16 +88,19 @@ class Stages:
                     began = monotonic()
                 self._listener({**event, **where})
 
-            record = self._pool.run(task, hear)
-            seconds = monotonic() - began
-            finished(record)
+            try:
+                record = self._pool.run(task, hear)
+                seconds = monotonic() - began
+                finished(record)
+            except EdgekitError as error:
+                self._failed[same] = error
+                raise
             return record
 
         try:
             entry = self.cache.stage(stage, whole, make, resumable=resumable)
         except EdgekitError as error:
-            if same not in self._failed:
-                self._failed[same] = error
+            if tried or same not in self._failed:
                 self._listener({"kind": "failed", "error": error, **where})
             raise
         self._listener({"kind": "done", "cached": entry.cached, "seconds": seconds, **where})
