@@ -54,6 +54,11 @@ SYMPTOMS = (
         "the runtime of this format has no kernel for {operator}",
     ),
     Symptom(
+        r"An error occurred when running the '(?P<step>\w+)' pass",
+        "executorch 1.5.1 cannot lower this model to XNNPACK (its {step} fails)",
+        "build another recipe or format, or return fewer outputs of one layer",
+    ),
+    Symptom(
         r"XNNPACK's graph has other inputs and outputs than it says",
         "executorch makes a file of this model that is not sound",
         "build another recipe or format",

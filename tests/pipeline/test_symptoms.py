@@ -25,6 +25,10 @@ SAID = [
     ("error: failed to legalize operation 'tfl.bitwise_xor' that was explicitly marked", "cannot do this bitwise_xor"),
     ("Didn't find op for builtin opcode 'STABLEHLO_CONVOLUTION' version '1'.", "cannot do this CONVOLUTION"),
     ("SpecViolationError: These operators are taking Tensor inputs with mismatched dtypes:", "does not mix"),
+    (
+        "An error occurred when running the 'ChannelsLastTaggedReshapePass' pass after the following passes: []",
+        "cannot lower this model to XNNPACK (its ChannelsLastTaggedReshapePass fails)",
+    ),
     ("torch.fx.experimental.symbolic_shapes.GuardOnDataDependentSymNode: Could not guard", "branches on its input"),
 ]
 
@@ -44,6 +48,17 @@ def test_what_a_converter_said_is_explained(text: str, message: str) -> None:
             "executorch failed to load the model: XNN Runtime creation failed with code: "
             "xnn_status_unsupported_parameter; XNNCompiler::compileModel failed: 0x1",
             "in int8, a layer's inputs are far larger",
+        ),
+        (
+            "EK-RUN",
+            "executorch failed to run the model: Internal Error: Propagating input shapes failed with code: "
+            "xnn_status_invalid_parameter; CALL_DELEGATE execute failed at instruction 2: 0x1 (Internal)",
+            "with ranges that it finds at run time",
+        ),
+        (
+            "EK-BUNDLE",
+            "int8.pte is not a readable .pte file (XNNPACK's graph has other inputs and outputs than it says)",
+            "executorch makes a file of this model that is not sound",
         ),
         ("EK-RUN", "executorch failed to run: Expect input tensor to be 3-D or 4-D, but got, 5.", "one in three"),
         (
@@ -79,4 +94,5 @@ def test_the_line_of_the_users_code_is_named() -> None:
     graph_module = torch.export.export(Net(), (torch.ones(2),)).module()
     with pytest.raises(ConversionError) as raised, explaining(graph_module):
         raise RuntimeError("Lowering not found: aten.digamma.default")
-    assert raised.value.message.endswith("aten.digamma (test_symptoms.py:75: return torch.digamma(x) + 1)")
+    line = Net.forward.__code__.co_firstlineno + 1
+    assert raised.value.message.endswith(f"aten.digamma (test_symptoms.py:{line}: return torch.digamma(x) + 1)")

@@ -30,6 +30,8 @@ from edgekit.pipeline.recipes.litert import rules
 from edgekit.runtime.engines import open_session
 from edgekit.tensors import Signature, TensorSpec
 
+pytestmark = pytest.mark.slow
+
 
 class Applied(nn.Module):
     def __init__(self, function: object):
