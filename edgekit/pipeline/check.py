@@ -128,6 +128,8 @@ def _hint(used: Recipe, found: Fidelity, rounding_db: float) -> str:
         return _ROUNDING_HINT
     if used.activations == "float32":
         return "the file computes something else than the model: try the other format"
+    if used.activations == "float16":
+        return "half precision has 11 bits, too few for this model: use fp32"
     if found.lost is None:
         return "calibrate with more real samples, or use fp16" if used.calibrated else "use fp16 or fp32"
     return (

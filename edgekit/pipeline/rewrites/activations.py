@@ -32,10 +32,6 @@ def _hard_sigmoid(value: torch.Tensor) -> torch.Tensor:
     return F.hardtanh(value + 3.0, 0.0, 6.0) * (1 / 6)
 
 
-def _hard_swish(value: torch.Tensor) -> torch.Tensor:
-    return value * _hard_sigmoid(value)
-
-
 def _random_slope(value: torch.Tensor, lower: float = 1 / 8, upper: float = 1 / 3, *_: Any) -> torch.Tensor:
     """Outside of training, the slope in the middle."""
     return F.leaky_relu(value, (lower + upper) / 2)
