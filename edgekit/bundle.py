@@ -60,8 +60,8 @@ class Variant:
     file takes per inference: one, or several to measure throughput.
     ``backend`` is what its operators are lowered to (see `edgekit.target.Backend`). A file for one that no engine of a
     desktop has is *exported, not run*: its structure was checked, and what is measured by running it is None.
-    ``delegated_share`` is the percentage of operators that run inside the accelerated backend; None in a format that
-    knows no such backend.
+    ``delegated_share`` is the percentage of the work (multiply-adds, values computed) inside the accelerated backend;
+    None in a format that knows no such backend.
     """
 
     name: str

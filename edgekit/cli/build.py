@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -137,16 +138,14 @@ def _summary(result: Result) -> list[str]:
     if reference.random:
         lines.append("check inputs are random numbers: give --calibration FILE.npy for figures that mean something")
     lines += ["", *console.table(headers, [_row(row) for row in result.rows]), ""]
+    lines += _failures(result.rows)
     for row in result.rows:
-        if row.error is not None:
-            lines.append(f"{row.plan.name} failed: {row.error.message} [{row.error.code}]")
-            lines += [f"  hint: {row.error.hint}"] if row.error.hint else []
-            lines += [f"  log: {row.error.log}"] if row.error.log else []
-        elif row.made is not None:
+        if row.made is not None:
             undelegated = row.made.variant.undelegated_ops
             if undelegated:
                 named = ", ".join(f"{count} x {op}" for op, count in undelegated.items())
-                lines.append(f"{row.plan.name}: outside the delegate: {named}")
+                share = 100 - (row.made.variant.delegated_share or 0)
+                lines.append(f"{row.plan.name}: outside the delegate, {share:.1f} % of the work: {named}")
             lines += [f"{row.plan.name}: warning: {warning}" for warning in row.made.variant.warnings]
     lines += [f"{item.name} not built: {item.reason}" for item in result.skipped]
     lines += [f"limit not met: {line}" for line in result.unmet]
@@ -161,6 +160,19 @@ def _summary(result: Result) -> list[str]:
             f"{result.path} ({state}{f', {failed} failed' if failed else ''}, {result.seconds:.1f} s)",
         ]
     return lines
+
+
+def _failures(rows: Sequence[Row]) -> Iterator[str]:
+    """What failed and why, each reason once."""
+    reasons: dict[tuple[str, str, str | None], list[Row]] = {}
+    for row in rows:
+        if (error := row.error) is not None:
+            reasons.setdefault((error.code, error.message, error.hint), []).append(row)
+    for (code, message, hint), failed in reasons.items():
+        yield f"{', '.join(row.plan.name for row in failed)} failed: {message} [{code}]"
+        yield from [f"  hint: {hint}"] if hint else []
+        first = failed[0].error
+        yield from [f"  log: {first.log}"] if first is not None and first.log else []
 
 
 def _row(row: Row) -> tuple[str, ...]:

@@ -76,9 +76,9 @@ class Result:
             first = failed[0]
             assert first.error is not None
             hint = first.error.hint
-            message = (
-                f"{len(failed)} of {len(self.rows)} variants failed, first {first.plan.name}: {first.error.message}"
-            )
+            alike = all(row.error is not None and row.error.message == first.error.message for row in failed)
+            which = "" if alike else f", first {first.plan.name}"
+            message = f"{len(failed)} of {len(self.rows)} variants failed{which}: {first.error.message}"
             raise ConversionError(first.error.code, message, hint, first.error.log)
         if self.unmet:
             more = f" (and {len(self.unmet) - 1} more)" if len(self.unmet) > 1 else ""

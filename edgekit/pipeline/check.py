@@ -80,7 +80,7 @@ def judge(
     """
     for name, array in measured.items():
         if not np.isfinite(array).all():
-            raise ConversionError("EK-QUALITY", f"output {name!r} holds NaN or infinity", "try another recipe")
+            raise ConversionError("EK-QUALITY", *_overflow(used, name))
     found = compare(reference, measured, class_scores)
     limit = used.minimum_snr_db if minimum_snr_db is None else minimum_snr_db
     if used.name == "fp32":
@@ -101,6 +101,17 @@ def judge(
     )
 
 
+def _overflow(used: Recipe, name: str) -> tuple[str, str]:
+    """What it means that an output is not finite, and what to do, as the float model's outputs are."""
+    if used.weights == "float16":
+        return (
+            f"output {name!r} holds NaN or infinity: a value in the model is beyond {np.finfo(np.float16).max:,.0f}, "
+            "the largest of half precision",
+            "bring the inputs to one size, (x - mean) / deviation, before the model; or use fp32",
+        )
+    return f"output {name!r} holds NaN or infinity, the float model's does not", "use fp32, or the other format"
+
+
 def _required(used: Recipe, checks: Fidelity) -> Required:
     """What a run of the check vectors has to reach anywhere, from what it reached here.
 
@@ -117,6 +128,8 @@ def _hint(used: Recipe, found: Fidelity, rounding_db: float) -> str:
         return _ROUNDING_HINT
     if used.activations == "float32":
         return "the file computes something else than the model: try the other format"
+    if used.activations == "float16":
+        return "half precision has 11 bits, too few for this model: use fp32"
     if found.lost is None:
         return "calibrate with more real samples, or use fp16" if used.calibrated else "use fp16 or fp32"
     return (

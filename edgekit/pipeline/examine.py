@@ -9,9 +9,10 @@ from typing import Any
 
 from edgekit.errors import ConversionError
 from edgekit.pipeline.check import CHECKING_ENGINES
-from edgekit.pipeline.gates import check_backend, check_weights
+from edgekit.pipeline.gates import check_backend, check_weights, remarks
 from edgekit.pipeline.inspection import inspect_file
 from edgekit.pipeline.recipes import recipe
+from edgekit.pipeline.symptoms import explaining
 from edgekit.runtime.trial import run_trial
 
 #: Calls of the quick latency figure; enough for a median, too few for a claim.
@@ -24,7 +25,7 @@ def examine(
     format: str,
     recipe_name: str,
     signature: Mapping[str, Any],
-    parameter_count: int,
+    values: int | None,
     samples: str,
     names: Mapping[str, str],
     outputs: str,
@@ -34,32 +35,39 @@ def examine(
     """Read the file's structure, run it over *samples*, write its outputs; a task for a worker.
 
     Args:
+        values: How many distinct values the exported graph computes with, where the exporter knows.
         names: What the inputs are called in *samples*.
         runs_here: Whether there is an engine for its *backend*; otherwise it is not run.
 
     Returns:
-        ``facts`` (see `edgekit.pipeline.inspection.FileFacts`) and ``trial`` (see `edgekit.runtime.trial.run_trial`),
-        which is None when it was not run.
+        ``facts`` (see `edgekit.pipeline.inspection.FileFacts`), ``warnings`` about what is in the file, and ``trial``
+        (see `edgekit.runtime.trial.run_trial`), which is None when it was not run.
 
     Raises:
-        ConversionError: ``EK-QUALITY`` when backend, weights or size do not fit what was asked for.
+        ConversionError: ``EK-UNSUPPORTED`` when the engine is known not to take such a model; ``EK-QUALITY`` when the
+            file is for another backend, or as it would be without its recipe.
     """
-    facts = inspect_file(Path(file), format)
+    with explaining():
+        facts = inspect_file(Path(file), format)
     refusal = check_backend(facts, backend) if format == "pte" else None
-    refusal = refusal or check_weights(facts, recipe(recipe_name), parameter_count, Path(file).stat().st_size)
+    used = recipe(recipe_name)
+    refusal = refusal or check_weights(facts, used)
     if refusal is not None:
-        raise ConversionError("EK-QUALITY", refusal, "the file was refused; report it with the log")
+        raise ConversionError("EK-QUALITY", *refusal)
+    size = Path(file).stat().st_size
+    said = {"facts": asdict(facts), "warnings": list(remarks(facts, used, values, size, run=runs_here))}
     if not runs_here:
-        return {"facts": asdict(facts), "trial": None}
-    trial = run_trial(
-        file=file,
-        format=format,
-        engine=CHECKING_ENGINES[format],
-        signature=signature,
-        inputs=samples,
-        outputs=outputs,
-        threads=1,
-        samples=_LATENCY_SAMPLES,
-        names=names,
-    )
-    return {"facts": asdict(facts), "trial": trial}
+        return {**said, "trial": None}
+    with explaining():
+        trial = run_trial(
+            file=file,
+            format=format,
+            engine=CHECKING_ENGINES[format],
+            signature=signature,
+            inputs=samples,
+            outputs=outputs,
+            threads=1,
+            samples=_LATENCY_SAMPLES,
+            names=names,
+        )
+    return {**said, "trial": trial}

@@ -1,65 +1,86 @@
-"""Checks on what an exported file holds, before anything is run."""
+"""What an exported file holds against what was asked for, before anything is run."""
 
 from __future__ import annotations
 
-from edgekit.pipeline.inspection import FileFacts, values_in
+from collections import Counter
+from collections.abc import Iterator
+
+from edgekit.pipeline.inspection import FileFacts
 from edgekit.pipeline.recipes import Recipe
 from edgekit.target import BACKEND_TITLES
 
-#: Share of a file's weights that must have the recipe's type. The rest: operators that have no kernel for it.
+#: Share of a file's weights that has the recipe's type without a word about the rest.
 _OWN_TYPE = 0.9
-#: Values in the file against the model's parameters. Batch norm's two per channel fold into one bias, which in a
-#: network of nothing but depthwise convolutions makes a tenth; tables and masks that are no parameters come on top.
+#: Values in the file against those that the exported graph computes with. Batch norm's two per channel fold into one
+#: bias, which in a network of nothing but depthwise convolutions makes a tenth.
 _FEWEST, _MOST = 0.85, 1.25
 _MOST_EXTRA_VALUES = 4096
 #: Bytes around the constants. Measured: digits (9,034 parameters, 9 to 16 operators) 8 to 16 kB as .pte, 17 to 26 kB
 #: as .tflite, 72 kB as .ptl; EfficientNet-Lite0 (4.65 M, 65) in int8 248 kB as .pte, 628 kB as .tflite. In int8 each
 #: channel has a scale and, in .tflite, a zero point of 8 bytes: once for its weights and once for its bias.
 _BYTES_PER_FILE, _BYTES_PER_OPERATOR, _BYTES_PER_BIAS = 32_768, 4096, 24
-_WHOLE_NUMBERS = ("int16", "int32", "int64", "bool")
 #: How ``.pte`` files name the backends.
 _BACKEND_IDS = {"xnnpack": "XnnpackBackend", "vulkan": "VulkanBackend", "coreml": "CoreMLBackend"}
 
 
-def check_backend(facts: FileFacts, backend: str) -> str | None:
-    """Why a ``.pte`` is refused; None when it is for *backend*, and at least a part of it.
+def check_backend(facts: FileFacts, backend: str) -> tuple[str, str] | None:
+    """Why a ``.pte`` is refused, and what to do; None when it is for *backend*, and at least a part of it.
 
     A file of which XNNPACK takes nothing is fine: it runs all the same.
     """
+    title = BACKEND_TITLES[backend]
     strange = [found for found in facts.backends if found != _BACKEND_IDS[backend]]
     if strange:
-        return f"the file is for {strange[0]}, not for {BACKEND_TITLES[backend]}"
+        return f"the file is for {strange[0]}, not for {title}", "build it again with --fresh"
     if not facts.backends and backend != "xnnpack":
         found = ", ".join(facts.undelegated_ops)
-        return f"{BACKEND_TITLES[backend]} takes none of the model's operators ({found})"
+        return f"{title} takes none of the model's operators ({found})", "use the .pte for the CPU"
     return None
 
 
-def check_weights(facts: FileFacts, recipe: Recipe, parameter_count: int, size_bytes: int) -> str | None:
-    """Why the file is refused; None when its weights and size are what the recipe promises.
+def check_weights(facts: FileFacts, recipe: Recipe) -> tuple[str, str] | None:
+    """Why the file is refused, and what to do: it has weights, and the *recipe* changed none of them."""
+    if not facts.weights or recipe.weights in facts.weight_bytes:
+        return None
+    held = _named(facts, recipe)
+    if recipe.weights == "float32":
+        return f"weights are not float32: {held}", "build it again with --fresh"
+    return (
+        f"{recipe.name} changes nothing here, no weight is of an operator that it quantizes: {held}",
+        "use fp16" if recipe.name == "int8" else "use int8, or fp16",
+    )
+
+
+def remarks(facts: FileFacts, recipe: Recipe, values: int | None, size_bytes: int, *, run: bool) -> Iterator[str]:
+    """What there is to say of a file that is not refused.
 
     Args:
-        facts: What `edgekit.pipeline.inspection.inspect_file` found in it.
-        recipe: The recipe it was exported with.
-        parameter_count: Number of trained values of the source model.
-        size_bytes: Size of the file.
+        values: How many distinct values the exported graph computes with; None where the exporter does not know.
+        run: Whether the file's outputs are compared with the model's, which proves that nothing is missing.
     """
-    weights = {dtype: count for dtype, count in values_in(facts.weight_bytes).items() if dtype not in _WHOLE_NUMBERS}
-    biases = sum(values_in(facts.bias_bytes).values())
-    stored = sum(weights.values())
-    own = weights.get(recipe.weights, 0)
+    stored = sum(each.values for each in facts.weights)
+    own = sum(each.values for each in facts.weights if each.dtype == recipe.weights)
     if own < _OWN_TYPE * stored:
-        held = ", ".join(f"{100 * count / stored:.0f} % {dtype}" for dtype, count in sorted(weights.items()))
-        return f"weights are not {recipe.weights}: {held}"
-    if stored + biases < _FEWEST * parameter_count:
-        held = f"{stored + biases:,} values"
-        return f"the file holds {held}, the model has {parameter_count:,} parameters: weights are missing"
-    if stored > _MOST * parameter_count + _MOST_EXTRA_VALUES:
-        return (
-            f"the file holds {stored:,} weights, the model has {parameter_count:,} parameters: weights are stored twice"
-        )
-    explained = sum(facts.weight_bytes.values()) + sum(facts.bias_bytes.values())
+        yield f"{100 * (1 - own / stored):.1f} % of the weights are not {recipe.weights}: {_named(facts, recipe)}"
+    biases = sum(each.values for each in facts.constants if len(each.shape) < 2)
+    if values is not None and not run and stored + biases < _FEWEST * values:
+        yield f"holds {stored + biases:,} values, the model computes with {values:,}: compare its outputs on the device"
+    if values is not None and stored > _MOST * values + _MOST_EXTRA_VALUES:
+        yield f"holds {stored:,} weights, the model has {values:,}: those that two operators read are stored for each"
+        return
+    explained = sum(each.size_bytes for each in facts.constants)
     explained += _BYTES_PER_FILE + _BYTES_PER_OPERATOR * sum(facts.operators.values()) + _BYTES_PER_BIAS * biases
     if size_bytes > explained:
-        return f"the file has {size_bytes:,} bytes, its weights and operators explain {explained:,}"
-    return None
+        yield f"has {size_bytes:,} bytes, of which its weights and operators explain {explained:,}"
+
+
+def _named(facts: FileFacts, recipe: Recipe) -> str:
+    """The weights that are not of the recipe's type, by the operators that read them: largest first."""
+    others: Counter[tuple[str, str]] = Counter()
+    for each in facts.weights:
+        if each.dtype != recipe.weights:
+            others[each.reader, each.dtype] += each.values
+    return ", ".join(
+        f"{values:,} {dtype} in {reader}" if reader else f"{values:,} {dtype}"
+        for (reader, dtype), values in others.most_common(4)
+    )

@@ -12,6 +12,9 @@ import numpy as np
 
 from edgekit.errors import BundleError
 
+#: Types of indices, counts and masks.
+_WHOLE_NUMBERS = ("int16", "int32", "int64", "bool")
+
 #: Format -> the module with ``read(data: bytes) -> FileFacts``.
 _READERS = {
     "tflite": "edgekit.pipeline.readers.tflite",
@@ -25,11 +28,36 @@ _READERS = {
 
 @dataclass(frozen=True)
 class Constant:
-    """One constant tensor of a file: numpy dtype name, number of dimensions and bytes."""
+    """One constant tensor of a file.
+
+    Attributes:
+        dtype: numpy's name.
+        reader: The operator that reads it, under the format's own name; empty where the reader does not say.
+    """
 
     dtype: str
-    rank: int
+    shape: tuple[int, ...]
     size_bytes: int
+    reader: str = ""
+
+    @property
+    def values(self) -> int:
+        return self.size_bytes // np.dtype(self.dtype).itemsize
+
+
+@dataclass(frozen=True)
+class Call:
+    """One operator that runs.
+
+    Attributes:
+        name: Under the format's own name.
+        work: Values that it computes; multiply-accumulates of a convolution or a product of matrices.
+        delegated: Whether it runs inside the accelerated backend.
+    """
+
+    name: str
+    work: int = 1
+    delegated: bool = False
 
 
 @dataclass(frozen=True)
@@ -37,19 +65,17 @@ class FileFacts:
     """What is in a model file.
 
     Attributes:
-        weight_bytes: Bytes of constant matrices and kernels by numpy dtype name.
-        bias_bytes: The same of constant vectors and scalars: biases, mostly. Quantization scales count as neither.
+        constants: Weights, biases and tables. Quantization scales are none.
         operators: How often each operator occurs, under the format's own names.
         kinds: The kinds of operator among them, of those that recipes and targets tell apart: ``convolution``,
             ``linear``, ``recurrent``.
-        delegated_share: Percent of operators that run inside the accelerated backend; None in a format without one.
+        delegated_share: Percent of the work that is done inside the accelerated backend; None in a format without one.
         undelegated_ops: How often each operator occurs outside of it.
         arena_bytes: The most that values between operators take at one time; None where the format does not say.
         backends: Ids of the backends that parts of a ``.pte`` file are delegated to, as they stand in it.
     """
 
-    weight_bytes: Mapping[str, int]
-    bias_bytes: Mapping[str, int]
+    constants: tuple[Constant, ...]
     operators: Mapping[str, int]
     kinds: tuple[str, ...]
     delegated_share: float | None
@@ -57,40 +83,49 @@ class FileFacts:
     arena_bytes: int | None = None
     backends: tuple[str, ...] = ()
 
+    @property
+    def weights(self) -> tuple[Constant, ...]:
+        """Constant matrices and kernels; indices, counts and masks are none."""
+        return tuple(each for each in self.constants if len(each.shape) > 1 and each.dtype not in _WHOLE_NUMBERS)
+
+    @property
+    def weight_bytes(self) -> Mapping[str, int]:
+        """Bytes of the weights by dtype."""
+        found: Counter[str] = Counter()
+        for each in self.weights:
+            found[each.dtype] += each.size_bytes
+        return dict(sorted(found.items()))
+
     @classmethod
     def of(
         cls,
         constants: Iterable[Constant],
-        inside: Mapping[str, int],
-        outside: Mapping[str, int],
+        calls: Iterable[Call],
         kinds: Mapping[str, str],
         arena_bytes: int | None = None,
         backends: tuple[str, ...] = (),
     ) -> FileFacts:
-        """Sum up what a reader found: *inside* and *outside* count operators by name, *kinds* maps names to kinds."""
-        weights: Counter[str] = Counter()
-        biases: Counter[str] = Counter()
-        for constant in constants:
-            (weights if constant.rank > 1 else biases)[constant.dtype] += constant.size_bytes
-        operators = Counter(inside) + Counter(outside)
-        delegated = 100.0 * sum(inside.values()) / operators.total() if operators else 0.0
+        """Sum up what a reader found; *kinds* maps names of operators to kinds."""
+        found = list(calls)
+        operators = Counter(call.name for call in found)
+        outside = Counter(call.name for call in found if not call.delegated)
+        work = sum(call.work for call in found)
+        inside = sum(call.work for call in found if call.delegated)
         return cls(
-            weight_bytes=dict(sorted(weights.items())),
-            bias_bytes=dict(sorted(biases.items())),
+            constants=tuple(constants),
             operators=dict(sorted(operators.items())),
             kinds=tuple(sorted({kinds[name] for name in operators if name in kinds})),
-            delegated_share=delegated,
+            delegated_share=100.0 * inside / work if work else 0.0,
             undelegated_ops=dict(sorted(outside.items())),
             arena_bytes=arena_bytes,
             backends=backends,
         )
 
     @classmethod
-    def undelegated(
-        cls, constants: Iterable[Constant], operators: Mapping[str, int], kinds: Mapping[str, str]
-    ) -> FileFacts:
+    def undelegated(cls, constants: Iterable[Constant], names: Iterable[str], kinds: Mapping[str, str]) -> FileFacts:
         """The same for a format that knows no delegate, so that none is missed."""
-        return replace(cls.of(constants, {}, operators, kinds), delegated_share=None, undelegated_ops={})
+        found = cls.of(constants, map(Call, names), kinds)
+        return replace(found, delegated_share=None, undelegated_ops={})
 
 
 def peak_bytes(nodes: Sequence[Collection[int]], sizes: Mapping[int, int]) -> int:
@@ -108,11 +143,6 @@ def peak_bytes(nodes: Sequence[Collection[int]], sizes: Mapping[int, int]) -> in
         peak = max(peak, sum(sizes[tensor] for tensor in alive))
         alive -= {tensor for tensor in node if last[tensor] == step}
     return peak
-
-
-def values_in(size_bytes: Mapping[str, int]) -> dict[str, int]:
-    """Number of values by dtype, from bytes by dtype."""
-    return {dtype: count // np.dtype(dtype).itemsize for dtype, count in size_bytes.items()}
 
 
 def inspect_file(path: Path, format: str) -> FileFacts:

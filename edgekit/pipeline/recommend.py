@@ -13,6 +13,8 @@ _DEFAULT_MAX_DROP = 1.0
 #: ... or, without labels, must choose the same class on this percentage of samples, or, where there are no classes to
 #: choose, follow the float model's outputs this closely.
 _MIN_AGREEMENT, _MIN_SNR_DB = 95.0, 25.0
+#: Percent of the work inside the delegate from which a file counts as all inside.
+_DELEGATED_SHARE = 99.0
 
 
 def recommend(variants: Sequence[Variant], target: Target, max_drop: float | None) -> Mapping[str, str]:
@@ -33,7 +35,7 @@ def recommend(variants: Sequence[Variant], target: Target, max_drop: float | Non
             0 if variant.checked else 1,
             trouble + (0 if keeps else 10),
             _place(variant.recipe, target.recipe_preference),
-            1 if variant.undelegated_ops else 0,
+            0 if _delegated(variant) else 1,
             _place(variant.format, formats),
         )
 
@@ -43,6 +45,11 @@ def recommend(variants: Sequence[Variant], target: Target, max_drop: float | Non
 
 def _place(name: str, order: Sequence[str]) -> int:
     return order.index(name) if name in order else len(order)
+
+
+def _delegated(variant: Variant) -> bool:
+    """Whether what is outside of the delegate is next to no work: a few casts of single numbers are nothing."""
+    return variant.delegated_share is None or variant.delegated_share >= _DELEGATED_SHARE
 
 
 def _keeps_quality(variant: Variant, allowed: float) -> bool:
@@ -73,7 +80,7 @@ def _reason(best: Variant, variants: Sequence[Variant], target: Target, allowed:
         parts.append(f"{largest.size_bytes / best.size_bytes:.1f}x smaller than {largest.name}")
     among = "what keeps its quality" if best.checked else "what was exported"
     parts.append(f"{RECIPES[best.recipe].name} comes first for {target.title} among {among}")
-    if best.undelegated_ops:
+    if not _delegated(best):
         parts.append(f"outside the delegate: {', '.join(best.undelegated_ops)}")
     return "; ".join(parts)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from time import monotonic
@@ -39,6 +40,7 @@ class Stages:
         self._listener = listener
         self._name = name
         self._home = home
+        self._failed: dict[str, EdgekitError] = {}
 
     def run(
         self,
@@ -72,10 +74,15 @@ class Stages:
             EdgekitError: What the function raised.
         """
         where = {"stage": stage, "label": label}
-        seconds = 0.0
+        seconds, tried = 0.0, False
+        whole = {"function": function, "family": family, "code": code_digest(*code), **key}
+        same = json.dumps([stage, whole], sort_keys=True, default=str)
 
         def make(directory: Path) -> Mapping[str, Any]:
-            nonlocal seconds
+            nonlocal seconds, tried
+            if same in self._failed:  # for another variant: it would fail again
+                raise self._failed[same]
+            tried = True
             task = self._task(stage, label, function, arguments(directory), family, failure, resumable)
             reads = Reads(self._home)
             began = monotonic()
@@ -90,22 +97,27 @@ class Stages:
                     began = monotonic()
                 self._listener({**event, **where})
 
-            record = self._pool.run(task, hear)
-            seconds = monotonic() - began
-            finished(record)
+            try:
+                record = self._pool.run(task, hear)
+                seconds = monotonic() - began
+                finished(record)
+            except EdgekitError as error:
+                self._failed[same] = error
+                raise
             return record
 
         try:
             entry = self.cache.stage(
                 stage,
-                {"function": function, "family": family, "code": code_digest(*code), **key},
+                whole,
                 make,
                 resumable=resumable,
                 home=self._home,
                 damaged=lambda: self._listener({"kind": "damaged", **where}),
             )
         except EdgekitError as error:
-            self._listener({"kind": "failed", "error": error, **where})
+            if tried or same not in self._failed:
+                self._listener({"kind": "failed", "error": error, **where})
             raise
         self._listener({"kind": "done", "cached": entry.cached, "seconds": seconds, **where})
         return entry

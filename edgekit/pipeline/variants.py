@@ -80,10 +80,18 @@ def make_variant(stages: Stages, origin: Origin, reference: Reference, plan: Pla
             "reference": reference.digest,
             "batch": plan.batch,
             "backend": plan.backend,
+            "values": record["values"],
             "machine": [platform.machine(), read_machine().cpu],
             "versions": versions(("ai-edge-litert", "executorch", "onnxruntime", "torch", *TENSORFLOW)),
         },
-        code=("pipeline/examine.py", "pipeline/gates.py", "pipeline/inspection.py", "pipeline/readers", "runtime"),
+        code=(
+            "pipeline/examine.py",
+            "pipeline/gates.py",
+            "pipeline/inspection.py",
+            "pipeline/readers",
+            "pipeline/symptoms.py",
+            "runtime",
+        ),
         function="edgekit.pipeline.examine:examine",
         family=_CHECKING_FAMILIES.get(plan.format, "plain"),
         arguments=lambda directory: {
@@ -91,7 +99,7 @@ def make_variant(stages: Stages, origin: Origin, reference: Reference, plan: Pla
             "format": plan.format,
             "recipe_name": plan.recipe.name,
             "signature": reference.signature.batched(plan.batch).to_json(),
-            "parameter_count": reference.parameter_count,
+            "values": record["values"],
             "samples": str(reference.samples),
             "names": dict(reference.names),
             "outputs": str(directory / "outputs.npz"),
@@ -133,7 +141,7 @@ def make_variant(stages: Stages, origin: Origin, reference: Reference, plan: Pla
         delegated_share=None if facts["delegated_share"] is None else round(facts["delegated_share"], 2),
         undelegated_ops=facts["undelegated_ops"],
         arena_bytes=facts["arena_bytes"],
-        warnings=tuple(dict.fromkeys([*spoken, *record["warnings"]])),
+        warnings=tuple(dict.fromkeys([*spoken, *record["warnings"], *examined.record["warnings"]])),
         batch=plan.batch,
         backend=plan.backend,
         **vars(quality),
@@ -160,7 +168,7 @@ def _convert(stages: Stages, origin: Origin, reference: Reference, plan: Plan) -
         "export",
         plan.name,
         key={**key, "versions": versions((*packages, *_BACKEND_PACKAGES.get(plan.backend, ())))},
-        code=("pipeline/exporters", "pipeline/recipes", "pipeline/sources"),
+        code=("pipeline/exporters", "pipeline/recipes", "pipeline/rewrites", "pipeline/sources"),
         function=f"edgekit.pipeline.exporters.{task}",
         family=family,
         arguments=lambda directory: {
@@ -192,7 +200,7 @@ def _quantize(stages: Stages, origin: Origin, reference: Reference, plan: Plan) 
         },
     )
     producers = {**base.record["producers"], **entry.record["producers"]}
-    return Path(entry.path("model")), {**entry.record, "producers": producers}
+    return Path(entry.path("model")), {**entry.record, "producers": producers, "values": base.record["values"]}
 
 
 def _applied(reference: Reference, used: Recipe) -> dict[str, Any]:

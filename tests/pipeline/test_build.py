@@ -130,16 +130,15 @@ def test_dynamic_int8_of_convolutions_is_made_on_request_and_warns(project: Path
 
 
 def test_a_file_that_loads_but_does_not_run_is_one_failed_row(shared: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """executorch 1.5.1 exports and loads a negative pad without a word; execution ends with error 0x12."""
-    project = write_project(
-        shared / "cropped", model=MODEL.replace("nn.Conv2d(8, 16", "nn.ZeroPad2d(-2), nn.Conv2d(8, 16")
-    )
+    """executorch 1.5.1 exports and loads a 3-D convolution without a word; execution ends with error 0x12."""
+    deep = "nn.Unflatten(1, (1, 8)), nn.Conv3d(1, 1, 1), nn.Flatten(1, 2), nn.Conv2d(8, 16"
+    project = write_project(shared / "deep", model=MODEL.replace("nn.Conv2d(8, 16", deep))
     arguments = ["build", str(project), "-t", "rpi4", "-r", "fp32", "--json", "-q"]
     assert run(arguments) == 0
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)["variants"]}
     assert rows["fp32.tflite"]["status"] == "ok"
-    assert rows["fp32.pte"]["status"] == "failed" and rows["fp32.pte"]["error"]["code"] == "EK-RUN"
-    assert rows["fp32.pte"]["error"]["hint"]
+    assert rows["fp32.pte"]["status"] == "failed" and rows["fp32.pte"]["error"]["code"] == "EK-UNSUPPORTED"
+    assert "in three" in rows["fp32.pte"]["error"]["message"] and rows["fp32.pte"]["error"]["hint"]
     with Bundle.open(project / "build" / "small-rpi4.edgekit") as bundle:
         assert [variant.name for variant in bundle.manifest.variants] == ["fp32.tflite"]
     assert run([*arguments, "--strict"]) == 5

@@ -1,55 +1,89 @@
-"""Files that are not what their recipe promises are refused before they run."""
+"""What is said of files that are not what their recipe promises, and which of them are refused."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from edgekit.pipeline.gates import check_backend, check_weights
-from edgekit.pipeline.inspection import FileFacts
+from edgekit.pipeline.gates import check_backend, check_weights, remarks
+from edgekit.pipeline.inspection import Call, Constant, FileFacts
 from edgekit.pipeline.recipes import recipe
 
-_PARAMETERS = 100_000
-_BIASES = 1_000
+_VALUES = 100_000
 
 
-def _facts(weights: Mapping[str, int], biases: Mapping[str, int]) -> FileFacts:
-    return FileFacts(weights, biases, {"CONV_2D": 10}, ("convolution",), 100.0)
+def _facts(*weights: tuple[str, int, str], biases: int = 1_000) -> FileFacts:
+    constants = [Constant(dtype, (1, count), count * np.dtype(dtype).itemsize, name) for dtype, count, name in weights]
+    bias = Constant("float32", (biases,), 4 * biases, "CONV_2D")
+    return FileFacts.of([*constants, bias], [Call("CONV_2D", delegated=True)] * 10, {"CONV_2D": "convolution"})
 
 
 def test_a_file_for_another_backend_is_refused() -> None:
-    facts = replace(_facts({}, {}), backends=("VulkanBackend",))
+    facts = replace(_facts(), backends=("VulkanBackend",))
     assert check_backend(facts, "vulkan") is None
-    assert check_backend(facts, "coreml") == "the file is for VulkanBackend, not for Core ML"
+    refused = check_backend(facts, "coreml")
+    assert refused is not None and refused[0] == "the file is for VulkanBackend, not for Core ML"
 
 
 def test_a_file_of_which_the_backend_takes_nothing_is_refused_unless_it_runs_all_the_same() -> None:
-    facts = replace(_facts({}, {}), delegated_share=0.0, undelegated_ops={"aten::sort": 1})
-    assert check_backend(facts, "vulkan") == "Vulkan takes none of the model's operators (aten::sort)"
+    facts = replace(_facts(), delegated_share=0.0, undelegated_ops={"aten::sort": 1})
+    refused = check_backend(facts, "vulkan")
+    assert refused is not None and refused[0] == "Vulkan takes none of the model's operators (aten::sort)"
     assert check_backend(facts, "xnnpack") is None
 
 
 @pytest.mark.parametrize(
-    ("name", "weights", "biases", "size_bytes", "refusal"),
+    ("name", "facts", "refusal"),
     [
-        ("int8", {"int8": 99_000}, {"int32": 4_000}, 140_000, None),
-        ("int8", {"int8": 99_000, "int32": 32}, {"int32": 4_000}, 140_000, None),
-        ("int8-dynamic", {"int8": 95_000, "float32": 16_000}, {"float32": 4_000}, 150_000, None),
-        ("fp16", {"float16": 198_000}, {"float16": 2_000}, 220_000, None),
-        ("fp32", {"float32": 396_000}, {"float32": 4_000}, 420_000, None),
-        ("int8", {"float32": 396_000}, {"float32": 4_000}, 420_000, "not int8: 100 % float32"),
-        ("int8", {"int8": 50_000, "float32": 200_000}, {"int32": 4_000}, 300_000, "not int8: 50 % float32, 50 % int8"),
-        ("fp16", {"float32": 396_000}, {"float32": 4_000}, 420_000, "not float16"),
-        ("int8", {"int8": 60_000}, {"int32": 4_000}, 100_000, "weights are missing"),
-        ("fp32", {"float32": 640_000}, {"float32": 4_000}, 680_000, "stored twice"),
-        ("int8", {"int8": 99_000}, {"int32": 4_000}, 540_000, "explain"),
-        ("int8", {}, {}, 2_000, "weights are missing"),
+        ("int8", _facts(("int8", 99_000, "CONV_2D")), None),
+        ("int8", _facts(("int8", 2_000, "CONV_2D"), ("float32", 98_000, "EMBEDDING_LOOKUP")), None),
+        ("int8-dynamic", _facts(("int8", 500, "linear"), ("float32", 98_000, "convolution")), None),
+        ("fp16", _facts(("float16", 99_000, "CONV_2D")), None),
+        ("int8", _facts(), None),
+        ("int8", _facts(("int64", 50_000, "GATHER")), None),
+        ("int8-dynamic", _facts(("float32", 99_000, "conv")), "int8-dynamic changes nothing here.* 99,000 float32 in"),
+        ("fp16", _facts(("float32", 99_000, "CONV_2D")), "fp16 changes nothing here"),
+        ("fp32", _facts(("float16", 99_000, "CONV_2D")), "weights are not float32: 99,000 float16 in CONV_2D"),
     ],
 )
-def test_weights_and_size(
-    name: str, weights: dict[str, int], biases: dict[str, int], size_bytes: int, refusal: str | None
+def test_only_a_file_that_is_as_without_its_recipe_is_refused(name: str, facts: FileFacts, refusal: str | None) -> None:
+    found = check_weights(facts, recipe(name))
+    assert (found is None) == (refusal is None)
+    assert found is None or refusal is None or re.search(refusal, found[0])
+
+
+@pytest.mark.parametrize(
+    ("name", "facts", "values", "size_bytes", "run", "said"),
+    [
+        ("int8", _facts(("int8", 99_000, "CONV_2D")), _VALUES, 140_000, True, None),
+        (
+            "int8",
+            _facts(("int8", 50_000, "CONV_2D"), ("float32", 30_000, "EMBEDDING_LOOKUP"), ("float32", 19_000, "GATHER")),
+            _VALUES,
+            280_000,
+            True,
+            "49.5 % of the weights are not int8: 30,000 float32 in EMBEDDING_LOOKUP, 19,000 float32 in GATHER",
+        ),
+        ("fp32", _facts(("float32", 50_000, "CONV_2D")), _VALUES, 220_000, True, None),
+        ("fp32", _facts(("float32", 50_000, "CONV_2D")), _VALUES, 220_000, False, "the model computes with 100,000"),
+        ("fp32", _facts(("float32", 160_000, "CONV_2D")), _VALUES, 680_000, True, "are stored for each"),
+        ("fp32", _facts(("float32", 160_000, "CONV_2D")), None, 680_000, True, None),
+        ("int8", _facts(("int8", 99_000, "CONV_2D")), _VALUES, 540_000, True, "its weights and operators explain"),
+    ],
+)
+def test_the_rest_is_said(
+    name: str, facts: FileFacts, values: int | None, size_bytes: int, run: bool, said: str | None
 ) -> None:
-    reason = check_weights(_facts(weights, biases), recipe(name), _PARAMETERS, size_bytes)
-    assert reason is None if refusal is None else reason is not None and refusal in reason
+    found = list(remarks(facts, recipe(name), values, size_bytes, run=run))
+    assert len(found) == (0 if said is None else 1)
+    assert said is None or said in found[0]
+
+
+def test_the_share_of_the_delegate_is_of_work() -> None:
+    calls = [*(Call("_to_dim_order_copy") for _ in range(18)), Call("XNNConv2d", 1_000_000, delegated=True)]
+    facts = FileFacts.of([], calls, {})
+    assert facts.delegated_share is not None and facts.delegated_share > 99.99
+    assert facts.undelegated_ops == {"_to_dim_order_copy": 18}

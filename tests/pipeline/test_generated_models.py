@@ -16,8 +16,8 @@ from support.generated import SAMPLES, Generated, generate
 from edgekit.errors import ConversionError
 from edgekit.fidelity import MAX_SNR_DB, channel_axes
 from edgekit.pipeline.check import judge
-from edgekit.pipeline.gates import check_weights
-from edgekit.pipeline.inspection import FileFacts
+from edgekit.pipeline.gates import check_weights, remarks
+from edgekit.pipeline.inspection import Constant, FileFacts
 from edgekit.pipeline.recipes import RECIPES
 
 _COUNT = int(os.environ.get("EDGEKIT_GENERATED", "120"))
@@ -44,15 +44,17 @@ def test_dead_and_swapped_is_refused_and_equal_is_not(shard: int) -> None:
 
 
 @pytest.mark.parametrize("shard", range(_SHARDS))
-def test_a_file_of_all_weights_passes_and_one_of_half_of_them_does_not(shard: int) -> None:
+def test_of_a_file_that_nothing_here_runs_missing_weights_are_said(shard: int) -> None:
     for seed in range(shard, _COUNT, _SHARDS):
         weights, biases = generate(seed).weights
-        for share, passes in ((1, True), (0.5, False)):
-            held = [{"float32": int(4 * share * count)} for count in (weights, biases)]
-            facts = FileFacts(*held, operators={}, kinds=(), delegated_share=100.0)
-            size = sum(each["float32"] for each in held) + 4096
-            refused = check_weights(facts, RECIPES["fp32"], weights + biases, size)
-            assert (refused is None) == passes, f"model {seed}: {refused}"
+        for share, whole in ((1, True), (0.5, False)):
+            counts = [int(share * count) for count in (weights, biases)]
+            shapes = (1, counts[0]), (counts[1],)
+            held = [Constant("float32", shape, 4 * count) for shape, count in zip(shapes, counts, strict=True)]
+            facts, size = FileFacts.of(held, [], {}), 4 * sum(counts) + 4096
+            assert check_weights(facts, RECIPES["fp32"]) is None
+            said = list(remarks(facts, RECIPES["fp32"], weights + biases, size, run=False))
+            assert bool(said) != whole, f"model {seed}: {said}"
 
 
 def refusal(made: Generated, measured: Outputs, recipe: str) -> str | None:

@@ -10,7 +10,7 @@ import pytest
 from small_models import SmallModels
 
 from edgekit.errors import BundleError
-from edgekit.pipeline.inspection import FileFacts, inspect_file, peak_bytes, values_in
+from edgekit.pipeline.inspection import FileFacts, inspect_file, peak_bytes
 
 # The image net of `small_models`: two convolutions, their biases (batch norm folds into them), a linear layer.
 _KERNELS = 8 * 9 + 8 * 9
@@ -25,8 +25,10 @@ def _facts(models: SmallModels, tmp_path: Path, name: str) -> FileFacts:
 @pytest.mark.parametrize("name", ["image.tflite", "image.pte", "plain.pte"])
 def test_weights_operators_and_kinds(small_models: SmallModels, tmp_path: Path, name: str) -> None:
     facts = _facts(small_models, tmp_path, name)
-    assert values_in(facts.weight_bytes)["float32"] >= _KERNELS
-    assert values_in(facts.bias_bytes)["float32"] >= 16
+    assert sum(each.values for each in facts.weights) >= _KERNELS
+    assert {each.dtype for each in facts.constants} >= {"float32"}
+    assert {each.reader for each in facts.weights} <= {*facts.operators, ""}
+    assert sum(each.values for each in facts.constants if len(each.shape) == 1) >= 16
     assert {"convolution", "linear"} <= set(facts.kinds)
     assert sum(facts.undelegated_ops.values()) <= sum(facts.operators.values())
 

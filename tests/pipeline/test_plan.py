@@ -147,8 +147,14 @@ def test_without_labels_agreement_decides() -> None:
 
 
 def test_a_fully_delegated_file_goes_first() -> None:
-    made = [variant("int8.tflite", undelegated_ops={"PAD": 3}), variant("int8.pte")]
+    made = [variant("int8.tflite", undelegated_ops={"PAD": 3}, delegated_share=80.0), variant("int8.pte")]
     assert recommend(made, RPI4, None)["variant"] == "int8.pte"
+
+
+def test_what_is_next_to_no_work_outside_of_the_delegate_changes_nothing() -> None:
+    made = [variant("int8.tflite", undelegated_ops={"CAST": 18}, delegated_share=99.99), variant("int8.pte")]
+    chosen = recommend(made, RPI4, None)
+    assert chosen["variant"] == "int8.tflite" and "outside" not in chosen["reason"]
 
 
 def test_a_baseline_is_recommended_last() -> None:

@@ -371,6 +371,18 @@ class DropoutOff(Base):
         return self.one(F.dropout(self.layers(x), 0.5, self.training))
 
 
+class Recurrent(Base):
+    """Layers that could draw random numbers, between them, in training."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lstm, self.gru = nn.LSTM(8, 4, num_layers=2, dropout=0.5), nn.GRU(4, 4, batch_first=True)
+        self.rnn = nn.RNN(4, 8)
+
+    def forward(self, x):
+        return self.one(self.rnn(self.gru(self.lstm(x.reshape(1, 1, 8))[0])[0])[0].reshape(1, 8))
+
+
 class Attention(Base):
     def forward(self, x):
         q = x.reshape(1, 1, 2, 4)
@@ -402,6 +414,7 @@ REPEATABLE = (
     "TableByLength",
     "Counts",
     "DropoutOff",
+    "Recurrent",
     "Attention",
     "Where",
     "InPlace",

@@ -22,7 +22,10 @@ from edgekit.pipeline.recipes import PTE_RECIPES
 from edgekit.pipeline.recipes.fold_pads import fold_pads
 from edgekit.pipeline.recipes.pooling import rewrite_pools
 from edgekit.pipeline.recipes.xnnpack import StaticQuantizer, dynamic_quantizer
+from edgekit.pipeline.rewrites import rewrite, tables
+from edgekit.pipeline.rewrites.constants import values_in
 from edgekit.pipeline.sources import SourceSpec, open_source
+from edgekit.pipeline.symptoms import explaining
 
 #: What has a hand in a file besides torch and executorch, by backend.
 _PRODUCERS = {"xnnpack": ("torchao",), "coreml": ("coremltools",)}
@@ -55,10 +58,10 @@ def export(
     opened = open_source(SourceSpec.from_json(source))
     examples = example_inputs(opened)
     emit(kind="step", step="exporting")
-    module = opened.torch_module()
+    graph_module = rewrite(opened.torch_module(), examples, tables.EXECUTORCH[backend])
+    held = values_in(graph_module)
     if recipe == "fp16" and backend == "xnnpack":
-        module = HalfInside(torch.export.export(module, examples).module(check_guards=False))
-    graph_module = torch.export.export(module, examples).module()
+        graph_module = torch.export.export(HalfInside(graph_module), examples).module(check_guards=False)
     fold_pads(graph_module)
     rewrite_pools(graph_module)
     if recipe == "int8":
@@ -66,8 +69,9 @@ def export(
         graph_module = quantize(graph_module, StaticQuantizer(), samples)
     elif recipe == "int8-dynamic":
         graph_module = quantize(graph_module, dynamic_quantizer(), [examples])
-    Path(output).write_bytes(lower(graph_module, examples, backend, half=recipe == "fp16"))
-    return record(("torch", "executorch", *_PRODUCERS.get(backend, ())), {"executorch": "1.5"})
+    with explaining(graph_module):
+        Path(output).write_bytes(lower(graph_module, examples, backend, half=recipe == "fp16"))
+    return record(("torch", "executorch", *_PRODUCERS.get(backend, ())), {"executorch": "1.5"}, values=held)
 
 
 def quantize(

@@ -12,17 +12,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ai_edge_litert.interpreter import Interpreter
 from ai_edge_quantizer import calibrator
 from ai_edge_quantizer.quantizer import Quantizer
 from ai_edge_quantizer.utils import qsv_utils, tfl_interpreter_utils
 
 from edgekit.errors import ConversionError
+from edgekit.pipeline.exporters.output_types import kept_outputs
 from edgekit.pipeline.exporters.parameters import parameter_names
 from edgekit.pipeline.exporters.record import record
 from edgekit.pipeline.exporters.samples import calibration_samples
 from edgekit.pipeline.progress import emit
 from edgekit.pipeline.recipes.litert import rules
 from edgekit.pipeline.sources import SourceSpec, open_source
+from edgekit.pipeline.symptoms import explaining
 
 _MINIMUM_RUNTIME = {"litert": "2.1"}
 _RECIPES = ("fp16", "int8", "int8-dynamic")
@@ -46,11 +49,14 @@ def convert(*, source: Mapping[str, Any], output: str) -> dict[str, Any]:
     from torch.utils import _pytree as pytree
 
     from edgekit.pipeline.exporters.tracing import example_inputs
+    from edgekit.pipeline.rewrites import rewrite, tables
+    from edgekit.pipeline.rewrites.constants import values_in
 
     opened = open_source(SourceSpec.from_json(source))
     signature = opened.signature
+    examples = example_inputs(opened)
     emit(kind="step", step="exporting")
-    module = opened.torch_module()
+    module = rewrite(opened.torch_module(), examples, tables.LITERT)
 
     class Model(torch.nn.Module):
         """Takes and returns tensors by name: litert-torch reads the names of the file's signature from there."""
@@ -69,9 +75,11 @@ def convert(*, source: Mapping[str, Any], output: str) -> dict[str, Any]:
             return {spec.name: result for spec, result in zip(signature.outputs, results, strict=True)}
 
     names = parameter_names(signature.inputs)
-    examples = dict(zip(names, example_inputs(opened), strict=True))
-    litert_torch.convert(Model(), sample_kwargs=examples).export(output)
-    return record(("torch", "litert-torch", "litert-converter"), _MINIMUM_RUNTIME)
+    named = dict(zip(names, examples, strict=True))
+    with explaining(module):
+        litert_torch.convert(Model(), sample_kwargs=named).export(output)
+    held = values_in(module)
+    return record(("torch", "litert-torch", "litert-converter"), _MINIMUM_RUNTIME, values=held)
 
 
 def quantize(*, base: str, recipe: str, calibration: str | None, output: str) -> dict[str, Any]:
@@ -103,12 +111,13 @@ def quantize(*, base: str, recipe: str, calibration: str | None, output: str) ->
         emit(kind="step", step="calibrating")
         observer = calibrator.Calibrator(base, num_threads=1, qsv_update_func=qsv_utils.min_max_update)
         (signature,) = observer.get_signature_list().items()
-        samples = list(_named(calibration_samples(calibration, recipe), signature[1]["inputs"]))
+        samples = list(_named(calibration_samples(calibration, recipe), _inputs(base, signature[0])))
         with _without_missing_tensors():
             observer.calibrate({signature[0]: samples}, applied)
         ranges = observer.get_model_qsvs()
     emit(kind="step", step="quantizing")
-    Path(output).write_bytes(bytes(quantizer.quantize(ranges).quantized_model))
+    with kept_outputs():
+        Path(output).write_bytes(bytes(quantizer.quantize(ranges).quantized_model))
     return record(("ai-edge-quantizer",), _MINIMUM_RUNTIME)
 
 
@@ -135,8 +144,18 @@ def _without_missing_tensors() -> Iterator[None]:
         tfl_interpreter_utils.get_tensor_data = stock
 
 
-def _named(samples: Iterator[dict[str, np.ndarray]], names: list[str]) -> Iterator[dict[str, np.ndarray]]:
-    """*samples* under the names that the file has for its inputs: the signature's, or their places in it."""
+def _inputs(path: str, signature: str) -> dict[str, np.dtype[Any]]:
+    """The dtype of each input of a *signature*, by name: litert-torch stores whole numbers of 64 bits as 32."""
+    details = Interpreter(path, num_threads=1).get_signature_runner(signature).get_input_details()
+    return {name: np.dtype(detail["dtype"]) for name, detail in details.items()}
+
+
+def _named(
+    samples: Iterator[dict[str, np.ndarray]], inputs: Mapping[str, np.dtype[Any]]
+) -> Iterator[dict[str, np.ndarray]]:
+    """*samples* as the file has its *inputs*: of its dtypes, under its names, which may be places in the signature."""
     for sample in samples:
         numbered = {f"args_{number}": array for number, array in enumerate(sample.values())}
-        yield {name: sample[name] if name in sample else numbered[name] for name in names}
+        yield {
+            name: (sample[name] if name in sample else numbered[name]).astype(dtype) for name, dtype in inputs.items()
+        }

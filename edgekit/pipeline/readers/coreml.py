@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import NamedTuple
 
 import numpy as np
 
-from edgekit.pipeline.inspection import Constant
+from edgekit.pipeline.inspection import Call, Constant
 from edgekit.pipeline.readers.delegate import Delegate
 from edgekit.pipeline.readers.protobuf import fields, number
 from edgekit.runtime.contents.pte import Part
@@ -37,8 +37,12 @@ _PROGRAM = 502
 
 
 class _Operation(NamedTuple):
+    """One operation: names of what goes in, by parameter, and shapes of what comes out, by name."""
+
     kind: str
     attributes: dict[str, bytes]
+    inputs: dict[str, str]
+    outputs: dict[str, list[int]]
 
 
 def read(part: Part) -> Delegate:
@@ -49,9 +53,12 @@ def read(part: Part) -> Delegate:
     """
     payload = bytes(part.payload)
     operations = list(_operations(_file(payload, "model.mlmodel")))
-    operators = tuple(each.kind for each in operations if each.kind not in _PLUMBING)
+    shapes = {name: shape for each in operations for name, shape in each.outputs.items()}
+    calls = tuple(
+        Call(each.kind, _work(each, shapes), delegated=True) for each in operations if each.kind not in _PLUMBING
+    )
     own = sha256(payload).hexdigest()  # a place says nothing outside of its package
-    return Delegate(operators, {f"{own} {place}": constant for place, constant in _constants(operations)}, _KINDS)
+    return Delegate(calls, {f"{own} {place}": constant for place, constant in _constants(operations)}, _KINDS)
 
 
 def _file(payload: bytes, name: str) -> bytes:
@@ -72,9 +79,40 @@ def _of_block(block: bytes) -> Iterator[_Operation]:
     for operation in fields(block)[3]:
         parts = fields(operation)
         attributes = (fields(entry) for entry in parts[5])
-        yield _Operation(parts[1][0].decode(), {entry[1][0].decode(): entry[2][0] for entry in attributes})
+        yield _Operation(
+            parts[1][0].decode(),
+            {entry[1][0].decode(): entry[2][0] for entry in attributes},
+            dict(_inputs(parts[2])),
+            {fields(output)[1][0].decode(): _shape(fields(output)[2][0]) for output in parts[3]},
+        )
         for nested in parts[4]:
             yield from _of_block(nested)
+
+
+def _inputs(entries: Sequence[bytes]) -> Iterator[tuple[str, str]]:
+    """Parameters that are given a value by its name."""
+    for entry in map(fields, entries):
+        for binding in map(fields, fields(entry[2][0])[1]):
+            if binding[1]:
+                yield entry[1][0].decode(), binding[1][0].decode()
+
+
+def _shape(kind: bytes) -> list[int]:
+    """The shape in a ``ValueType``; of what is no tensor, or has sizes that only the device knows, none."""
+    if not (tensor := fields(kind)[1]):
+        return []
+    dimensions = [fields(dimension)[1] for dimension in fields(tensor[0])[3]]
+    return [number(fields(known[0])[1][0]) if known and fields(known[0])[1] else 1 for known in dimensions]
+
+
+def _work(operation: _Operation, shapes: Mapping[str, Sequence[int]]) -> int:
+    """Values that an operation computes; multiply-accumulates of a convolution or a product."""
+    values = sum(math.prod(shape) for shape in operation.outputs.values())
+    kind = _KINDS.get(operation.kind)
+    factors = shapes.get(operation.inputs.get("weight" if kind == "convolution" else "x", ""), ())
+    if kind == "convolution":
+        return values * math.prod(factors[1:])
+    return values * math.prod(factors[-1:]) if kind == "linear" else values
 
 
 def _constants(operations: list[_Operation]) -> Iterator[tuple[str, Constant]]:
@@ -90,6 +128,6 @@ def _constants(operations: list[_Operation]) -> Iterator[tuple[str, Constant]]:
         dtype = _DTYPES.get(number(tensor[1][0]))
         if dtype is None:  # a setting of an operator: a text, a truth value, whole numbers
             continue
-        shape = [number(fields(fields(dimension)[1][0])[1][0]) for dimension in tensor[3]]
+        shape = tuple(number(fields(fields(dimension)[1][0])[1][0]) for dimension in tensor[3])
         place = f"blob {number(fields(value[5][0])[2][0])}" if value[5] else f"value {index}"
-        yield place, Constant(dtype, len(shape), math.prod(shape) * np.dtype(dtype).itemsize)
+        yield place, Constant(dtype, shape, math.prod(shape) * np.dtype(dtype).itemsize)

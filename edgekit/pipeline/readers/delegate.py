@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from edgekit.pipeline.inspection import Constant
+from edgekit.pipeline.inspection import Call, Constant
 
 
 @dataclass(frozen=True)
@@ -13,13 +13,13 @@ class Delegate:
     """One part of a model that runs inside an accelerated backend.
 
     Attributes:
-        operators: Their names, under the backend's own; work that the backend adds for itself is left out.
+        calls: Its operators, under the backend's own names; what the backend adds for itself is left out.
         constants: By what tells them apart: a constant that several delegates share counts once.
         kinds: Kinds of operator (see `edgekit.pipeline.inspection.FileFacts`) by name.
         arena_bytes: The most that intermediate values take at one time; None where that is not known.
     """
 
-    operators: tuple[str, ...]
+    calls: tuple[Call, ...]
     constants: Mapping[str, Constant]
     kinds: Mapping[str, str]
     arena_bytes: int | None = None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 import numpy as np
 
 from edgekit.pipeline.inspection import Constant, FileFacts
@@ -34,11 +32,11 @@ def read(data: bytes) -> FileFacts:
         ValueError: It is none, or holds what `edgekit.runtime.contents` refuses.
     """
     file = keras.read(data)
-    layers = Counter(name for name in file.layers if name != _INPUT)
+    layers = [name for name in file.layers if name != _INPUT]
     if not layers:
         raise ValueError("no layers")
     return FileFacts.undelegated(map(_constant, file.weights), layers, _KINDS)
 
 
 def _constant(weight: Array) -> Constant:
-    return Constant(np.dtype(weight.dtype).name, len(weight.shape), len(weight.values))
+    return Constant(np.dtype(weight.dtype).name, tuple(weight.shape), len(weight.values))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,14 +31,14 @@ def read(data: bytes) -> FileFacts:
         ValueError: It is none, or holds what `edgekit.runtime.contents` refuses.
     """
     found = onnx.read(data)
-    calls = Counter(name for name in found.operators if name != _CONSTANT)
+    names = [name for name in found.operators if name != _CONSTANT]
     tensors = [tensor for graph in found.graphs for tensor in graph.get("initializer", ())]
     constants = [node for node in found.nodes if node["op_type"] == _CONSTANT]
     tensors += [attribute["t"] for node in constants for attribute in node["attribute"] if "t" in attribute]
-    return FileFacts.undelegated(map(_constant, tensors), calls, _KINDS)
+    return FileFacts.undelegated(map(_constant, tensors), names, _KINDS)
 
 
 def _constant(tensor: Mapping[str, Any]) -> Constant:
     dtype, bits, _ = DTYPES[tensor["data_type"]]
-    shape = tensor.get("dims", ())
-    return Constant(dtype, len(shape), int(np.prod(shape)) * bits // 8)
+    shape = tuple(tensor.get("dims", ()))
+    return Constant(dtype, shape, int(np.prod(shape)) * bits // 8)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 
 import numpy as np
@@ -34,7 +33,7 @@ def read(data: bytes) -> FileFacts:
     """
     archive = pt2.read(data)
     names = [operator.split(".") for operator in archive.operators]
-    calls = Counter(f"aten::{name[3]}" for name in names if name[0] == "torch" and len(name) > 3)
+    calls = [f"aten::{name[3]}" for name in names if name[0] == "torch" and len(name) > 3]
     return FileFacts.undelegated(_constants(archive), calls, _KINDS)
 
 
@@ -45,5 +44,5 @@ def _constants(archive: Pt2) -> Iterator[Constant]:
         if tensor["path_name"] not in seen:
             seen.add(tensor["path_name"])
             meta = tensor["tensor_meta"]
-            (dtype, itemsize), shape = DTYPES[meta["dtype"]], [size["as_int"] for size in meta["sizes"]]
-            yield Constant(dtype, len(shape), int(np.prod(shape)) * itemsize)
+            (dtype, itemsize), shape = DTYPES[meta["dtype"]], tuple(size["as_int"] for size in meta["sizes"])
+            yield Constant(dtype, shape, int(np.prod(shape)) * itemsize)

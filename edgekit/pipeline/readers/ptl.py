@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from edgekit.pipeline.inspection import Constant, FileFacts
+from edgekit.pipeline.inspection import Call, Constant, FileFacts
 from edgekit.runtime.contents import ptl
 from edgekit.runtime.contents.torch_tensors import Tensor
 
@@ -36,11 +35,10 @@ def read(data: bytes) -> FileFacts:
     """
     found = ptl.read(data)
     (forward,) = (function for function in found.functions if function.name.endswith(".forward"))
-    calls = Counter(forward.operators[index][0] for code, index, _ in forward.instructions if code in ("OP", "OPN"))
-    for plumbing in _PLUMBING:
-        calls.pop(plumbing, None)
+    names = (forward.operators[index][0] for code, index, _ in forward.instructions if code in ("OP", "OPN"))
+    calls = [Call(name) for name in names if name not in _PLUMBING]
     constants = [*_constants(found.weights), *_constants(found.constants)]
-    return FileFacts.of(constants, {}, calls, _KINDS)
+    return FileFacts.of(constants, calls, _KINDS)
 
 
 def _constants(tensors: Iterable[Tensor]) -> Iterator[Constant]:
@@ -48,4 +46,4 @@ def _constants(tensors: Iterable[Tensor]) -> Iterator[Constant]:
     first = {tensor.key: tensor for tensor in reversed(list(tensors))}
     for tensor in first.values():
         if tensor.shape:
-            yield Constant(tensor.dtype, len(tensor.shape), tensor.stored * tensor.itemsize)
+            yield Constant(tensor.dtype, tuple(tensor.shape), tensor.stored * tensor.itemsize)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
-from edgekit.pipeline.inspection import Constant, FileFacts, peak_bytes
+from edgekit.pipeline.inspection import Call, Constant, FileFacts, peak_bytes
 from edgekit.runtime.contents import tflite
 from edgekit.runtime.contents.tflite import TYPES, TfliteModel
 
@@ -39,12 +38,51 @@ def read(data: bytes) -> FileFacts:
     interpreter.allocate_tensors()
     nodes: list[dict[str, Any]] = interpreter._get_ops_details()
     delegated = _delegated(nodes)
-    inside: Counter[str] = Counter()
-    outside: Counter[str] = Counter()
-    for node in nodes:
-        if node["op_name"] != _DELEGATE:
-            (inside if node["index"] in delegated else outside)[node["op_name"]] += 1
-    return FileFacts.of(_constants(found), inside, outside, _KINDS, _arena_bytes(found))
+    calls = (
+        Call(node["op_name"], _work(node, found), node["index"] in delegated)
+        for node in nodes
+        if node["op_name"] != _DELEGATE
+    )
+    return FileFacts.of(_constants(found), calls, _KINDS, _arena_bytes(found))
+
+
+def _work(node: Mapping[str, Any], found: TfliteModel) -> int:
+    """Values that an operator computes; multiply-accumulates of a convolution or a product.
+
+    A loop or a branch does what is in its subgraphs: once, as the file does not say how often.
+    """
+    graphs = found.model["subgraphs"]
+    described = graphs[0]["operators"][node["index"]]
+    return _work_of(node["op_name"], described, graphs[0], found)
+
+
+def _work_of(name: str, node: Mapping[str, Any], graph: Mapping[str, Any], found: TfliteModel) -> int:
+    shapes = [list(graph["tensors"][number]["shape"]) if number >= 0 else [] for number in node["inputs"]]
+    values = sum(math.prod(graph["tensors"][number]["shape"]) for number in node["outputs"]) or 1
+    match name:
+        case "CONV_2D" | "CONV_3D" | "FULLY_CONNECTED":
+            return values * math.prod(shapes[1][1:])
+        case "DEPTHWISE_CONV_2D":
+            return values * math.prod(shapes[1][1:3])
+        case "TRANSPOSE_CONV":
+            return math.prod(shapes[2]) * math.prod(shapes[1][:3])
+        case "BATCH_MATMUL":
+            return values * shapes[0][-2 if node["builtin_options"]["adj_x"] else -1]
+        case "UNIDIRECTIONAL_SEQUENCE_LSTM" | "UNIDIRECTIONAL_SEQUENCE_RNN":
+            return sum(math.prod(shape) for shape in shapes[1:] if len(shape) == 2) * math.prod(shapes[0][:2])
+    return values + sum(_work_in(graph, found) for graph in _called(node, found))
+
+
+def _called(node: Mapping[str, Any], found: TfliteModel) -> Iterator[Mapping[str, Any]]:
+    """The subgraphs that a loop or a branch runs."""
+    for field, number in (node["builtin_options"] or {}).items():
+        if field.endswith("_subgraph_index"):
+            yield found.model["subgraphs"][number]
+
+
+def _work_in(graph: Mapping[str, Any], found: TfliteModel) -> int:
+    names: Sequence[str] = found.names
+    return sum(_work_of(names[node["opcode_index"]], node, graph, found) for node in graph["operators"])
 
 
 def _arena_bytes(found: TfliteModel) -> int:
@@ -70,11 +108,14 @@ def _width(name: str) -> int:
 def _constants(found: TfliteModel) -> Iterator[Constant]:
     """Every buffer with contents, once, under the type of the first tensor that reads it."""
     seen: set[int] = set()
-    for tensor in (tensor for graph in found.model["subgraphs"] for tensor in graph["tensors"]):
-        size = len(found.stored(tensor))
-        if size and tensor["buffer"] not in seen:
-            seen.add(tensor["buffer"])
-            yield Constant(TYPES[tensor["type"]][0], len(tensor["shape"]), size)
+    for graph in found.model["subgraphs"]:
+        readers = {number: node for node in graph["operators"] for number in node["inputs"]}
+        for number, tensor in enumerate(graph["tensors"]):
+            size = len(found.stored(tensor))
+            if size and tensor["buffer"] not in seen:
+                seen.add(tensor["buffer"])
+                reader = found.names[readers[number]["opcode_index"]] if number in readers else ""
+                yield Constant(TYPES[tensor["type"]][0], tuple(tensor["shape"]), size, reader)
 
 
 def _delegated(nodes: list[dict[str, Any]]) -> set[int]:

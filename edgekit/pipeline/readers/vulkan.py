@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from edgekit.pipeline.inspection import Constant
+from edgekit.pipeline.inspection import Call, Constant
 from edgekit.pipeline.readers.delegate import Delegate
 from edgekit.runtime.contents.pte import Part
-from edgekit.runtime.contents.vulkan import DTYPES, node_names
+from edgekit.runtime.contents.vulkan import DTYPES
 
 #: What the backend adds: values in another layout on the GPU, and weights put into one.
 _PLUMBING = ("aten.clone.default", "et_vk.prepack.default")
@@ -17,10 +18,26 @@ _PLUMBING = ("aten.clone.default", "et_vk.prepack.default")
 def read(part: Part) -> Delegate:
     """What is in Vulkan's part of a ``.pte``."""
     assert part.graph is not None
-    operators = tuple(name for name in node_names(part.graph) if name not in _PLUMBING)
-    return Delegate(
-        operators, dict(_constants(part.graph)), {name: kind for name in operators if (kind := _kind(name))}
+    values = part.graph["values"]
+    calls = tuple(
+        Call(call["name"], _work(call, values), delegated=True)
+        for call in part.graph["chain"]
+        if call["name"] not in _PLUMBING
     )
+    kinds = {call.name: kind for call in calls if (kind := _kind(call.name))}
+    return Delegate(calls, dict(_constants(part.graph)), kinds)
+
+
+def _work(call: Mapping[str, Any], values: Sequence[Mapping[str, Any]]) -> int:
+    """Values in the last tensor of a call, its output; for each of them, what one row of its weights takes."""
+    shapes = [
+        list(values[number]["value"]["dims"]) for number in call["args"] if values[number]["value_type"] == "VkTensor"
+    ]
+    if not shapes:
+        return 1
+    kind, weights = _kind(call["name"]), shapes[1] if len(shapes) > 2 else []
+    factors = weights[1:] if kind == "convolution" else shapes[0][-1:] if kind == "linear" else []
+    return math.prod(shapes[-1]) * math.prod(factors)
 
 
 def _constants(graph: Mapping[str, Any]) -> Iterator[tuple[str, Constant]]:
@@ -30,7 +47,7 @@ def _constants(graph: Mapping[str, Any]) -> Iterator[tuple[str, Constant]]:
         if value["value_type"] == "VkTensor" and tensor["constant_id"] >= 0:
             stored = graph["constants"][tensor["constant_id"]]
             dtype, _ = DTYPES[tensor["datatype"]]
-            yield stored["named_key"], Constant(dtype, len(tensor["dims"]), stored["length"])
+            yield stored["named_key"], Constant(dtype, tuple(tensor["dims"]), stored["length"])
 
 
 def _kind(name: str) -> str | None:

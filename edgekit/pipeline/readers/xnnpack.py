@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from edgekit.pipeline.inspection import Constant, peak_bytes
+from edgekit.pipeline.inspection import Call, Constant, peak_bytes
 from edgekit.pipeline.readers.delegate import Delegate
 from edgekit.runtime.contents.pte import Part
-from edgekit.runtime.contents.xnnpack import DTYPES, node_names, tensor_of
+from edgekit.runtime.contents.xnnpack import DTYPES, tensor_of
 
 _KINDS = {
     "XNNConv2d": "convolution",
@@ -29,16 +29,36 @@ _BYTE = ("int4", "bfloat16")
 def read(part: Part) -> Delegate:
     """What is in XNNPACK's part of a ``.pte``."""
     assert part.graph is not None
-    operators = tuple(name for name in node_names(part.graph) if name not in _PLUMBING)
-    return Delegate(operators, dict(_constants(part.graph)), _KINDS, _peak_bytes(part.graph))
+    tensors = {tensor["id_out"]: tensor for tensor in map(tensor_of, part.graph["xvalues"])}
+    nodes = [(node["xnode_union_type"], node["xnode_union"]) for node in part.graph["xnodes"]]
+    calls = (Call(name, _work(name, node, tensors), delegated=True) for name, node in nodes if name not in _PLUMBING)
+    return Delegate(tuple(calls), dict(_constants(part.graph, nodes, tensors)), _KINDS, _peak_bytes(part.graph))
 
 
-def _constants(graph: Mapping[str, Any]) -> Iterator[tuple[str, Constant]]:
+def _work(name: str, node: Mapping[str, Any], tensors: Mapping[int, Mapping[str, Any]]) -> int:
+    """Values that a node computes; multiply-accumulates of a convolution or a product."""
+    values = sum(math.prod(tensors[number]["dims"]) for field, number in node.items() if field.startswith("output_"))
+    if name == "XNNConvTranspose2d":
+        values, channels = math.prod(tensors[node["input1_id"]]["dims"]), node["group_output_channels"]
+        return values * channels * node["kernel_height"] * node["kernel_width"]
+    if "kernel_height" in node:
+        channels = 1 if name == "XNNDepthwiseConv2d" else node["group_input_channels"]
+        return values * channels * node["kernel_height"] * node["kernel_width"]
+    if _KINDS.get(name) == "linear":
+        return values * int(tensors[node["input1_id"]]["dims"][-1])
+    return values
+
+
+def _constants(
+    graph: Mapping[str, Any], nodes: list[tuple[str, Any]], tensors: Mapping[int, Mapping[str, Any]]
+) -> Iterator[tuple[str, Constant]]:
     """Constants of one graph, by name: equal ones are stored once."""
-    for tensor in map(tensor_of, graph["xvalues"]):
+    readers = {number: name for name, node in nodes for field, number in node.items() if field.endswith("_id")}
+    for number, tensor in tensors.items():
         if tensor["constant_buffer_idx"]:
             stored = graph["constant_data"][tensor["constant_buffer_idx"]]
-            yield stored["named_key"], Constant(_dtype(tensor), tensor["num_dims"], stored["size"])
+            shape, reader = tuple(tensor["dims"]), readers.get(number, "")
+            yield stored["named_key"], Constant(_dtype(tensor), shape, stored["size"], reader)
 
 
 def _peak_bytes(graph: Mapping[str, Any]) -> int:

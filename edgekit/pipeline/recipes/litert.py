@@ -31,7 +31,8 @@ _CONTROL = frozenset({"CALL", "CALL_ONCE", "IF", "WHILE"})
 def rules(recipe: str, model: bytes) -> RecipeManager:
     """The rules for *recipe* (``fp16``, ``int8`` or ``int8-dynamic``) and the float ``.tflite`` *model*.
 
-    A later rule wins. In ``int8`` loops stay float, and so does the tail (`edgekit.pipeline.recipes.tail`).
+    A later rule wins. In ``int8`` loops stay float, and so does the tail (`edgekit.pipeline.recipes.tail`); whole
+    numbers stay as they are, which ai-edge-quantizer 0.10.0 takes for floats to be quantized.
     """
     manager = RecipeManager()
     if recipe == "fp16":
@@ -40,6 +41,7 @@ def rules(recipe: str, model: bytes) -> RecipeManager:
         manager.add_dynamic_config(".*", _Operation.ALL_SUPPORTED, 8)
     else:
         manager.add_static_config(".*", _Operation.ALL_SUPPORTED, 8, 8)
+        manager.add_dynamic_config(".*", _Operation.EMBEDDING_LOOKUP, 8)  # there is no other for tables
         for border in (_Operation.INPUT, _Operation.OUTPUT):
             manager.add_quantization_config(".*", border, algorithm_key=_Algorithm.NO_QUANTIZE)
         for scope in _float_scopes(model):
@@ -61,7 +63,8 @@ def _float_scopes(model: bytes) -> Iterator[str]:
             operators.append(Operator(_KINDS.get(name), *sides))
         joining = set(tail(operators, _numbers(graph, "Outputs")))
         for place, (name, described) in enumerate(zip(names, operators, strict=True)):
-            if index > 0 or place in joining or name in _CONTROL:
+            whole = all(graph.Tensors(number).Type() != schema.TensorType.FLOAT32 for number in described.outputs)
+            if index > 0 or place in joining or name in _CONTROL or whole:
                 yield "".join(f"{graph.Tensors(number).Name().decode()};" for number in described.outputs)
 
 

@@ -18,6 +18,8 @@ _ANNOTATION = "quantization_annotation"
 _ATEN = torch.ops.aten
 _RELU6 = (_ATEN.hardtanh.default, _ATEN.hardtanh_.default, _ATEN.relu6.default, _ATEN.relu6_.default)
 _CONVOLUTIONS = (_ATEN.conv1d.default, _ATEN.conv2d.default)
+#: The same operator by the name that says that one side is a number.
+_WITH_NUMBERS = {_ATEN.add.Tensor: _ATEN.add.Scalar, _ATEN.mul.Tensor: _ATEN.mul.Scalar}
 _CLAMPED = (*_CONVOLUTIONS, _ATEN.linear.default)
 _NAMES: dict[Kind, str] = {
     "join": "cat concat concatenate stack",
@@ -31,7 +33,28 @@ _KINDS: dict[str, Kind] = {name: kind for kind, names in _NAMES.items() for name
 _SMALLEST_SCALE = 2**-12
 
 
-class StaticQuantizer(XNNPACKQuantizer):
+class FloatQuantizer(XNNPACKQuantizer):
+    """ExecuTorch's XNNPACK quantizer, which leaves alone what is no float.
+
+    executorch 1.5.1 annotates sums and products of any type, and makes tensors of floats out of the numbers in them.
+    Symptom: "Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, Int; but got
+    torch.FloatTensor" for an embedding behind one.
+    """
+
+    def transform_for_annotation(self, model: GraphModule) -> GraphModule:
+        for node in _whole_numbers(model):
+            if node.target in _WITH_NUMBERS and not isinstance(node.args[1], Node):
+                node.target = _WITH_NUMBERS[node.target]
+        return super().transform_for_annotation(model)
+
+    def annotate(self, model: GraphModule) -> GraphModule:
+        model = super().annotate(model)
+        for node in _whole_numbers(model):
+            node.meta.pop(_ANNOTATION, None)
+        return model
+
+
+class StaticQuantizer(FloatQuantizer):
     """ExecuTorch's XNNPACK quantizer: int8 per channel, min/max ranges, and two workarounds.
 
     Ranges come from `MinMaxObserver`: as accurate as the stock ``HistogramObserver`` here, and calibration takes
@@ -117,6 +140,14 @@ def _tail(model: GraphModule) -> Iterator[Node]:
     return (nodes[place] for place in tail(operators, model.graph.output_node().all_input_nodes))
 
 
+def _whole_numbers(model: GraphModule) -> Iterator[Node]:
+    """Operators that read or give anything but floats."""
+    for node in model.graph.nodes:
+        tensors = [each.meta.get("val") for each in (node, *node.all_input_nodes)]
+        if any(isinstance(tensor, torch.Tensor) and not tensor.is_floating_point() for tensor in tensors):
+            yield node
+
+
 def _name(node: Node) -> str:
     """Of an operator, without its overload or the underscore of one that works in place."""
     packet = getattr(node.target, "overloadpacket", node.target)
@@ -130,7 +161,7 @@ def dynamic_quantizer() -> XNNPACKQuantizer:
     at the first execution ("Propagating input shapes failed with code: xnn_status_invalid_parameter").
     """
     configuration = get_symmetric_quantization_config(is_per_channel=True, is_dynamic=True)
-    return XNNPACKQuantizer().set_global(configuration).set_filter_function(lambda node: not _reads_a_pad(node))
+    return FloatQuantizer().set_global(configuration).set_filter_function(lambda node: not _reads_a_pad(node))
 
 
 def _reads_a_pad(node: Node) -> bool:

@@ -32,8 +32,8 @@ _NUMBERS_ASKED_FOR = ("is not supported for tensor subclasses", "Cannot access d
 _CONDITION = re.compile(r"Could not guard on data-dependent expression (?!z?u\w+ )")
 #: ... and that a tensor is written to that it knows no place for.
 _MUTATED = re.compile(r"Constant (\S+) is mutated in the forward")
-#: Operators that may draw random numbers, and the place of the argument that says whether they do.
-_SWITCHES = {"dropout": 2, "feature_dropout": 2, "alpha_dropout": 2, "feature_alpha_dropout": 2, "rrelu": 3}
+#: Arguments that say whether an operator draws random numbers: of dropout, rrelu, lstm, gru and the like.
+_SWITCHES = ("train", "training")
 _SCALARS = ("aten::item", "aten::_local_scalar_dense")
 
 #: What a model may do with values, and what to do instead: with those of its input, and of its own tensors.
@@ -185,8 +185,10 @@ def _draws(node: Node) -> bool:
     name = _operator(node).partition("::")[2].rstrip("_")
     if "attention" in name:  # its dropout is off: two runs gave the same
         return False
-    place = _SWITCHES.get(name)
-    return place is None or (len(node.args) > place and bool(node.args[place]))
+    names = [argument.name for argument in node.target._schema.arguments]
+    given = {**dict(zip(names, node.args, strict=False)), **node.kwargs}
+    switches = [each for each in _SWITCHES if each in names]
+    return not switches or any(given.get(each) for each in switches)
 
 
 def _shapes(node: Node) -> list[Any]:

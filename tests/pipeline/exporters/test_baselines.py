@@ -28,8 +28,8 @@ def test_an_export_runs_and_agrees_with_its_source(nets: Nets, tmp_path: Path, n
     assert nets.snr(net, path) >= 100
     facts = inspect_file(path, format)
     assert facts.kinds == ("convolution", "linear") and (facts.delegated_share, facts.undelegated_ops) == (None, {})
-    assert check_weights(facts, recipe("fp32"), nets.source(net).parameter_count, path.stat().st_size) is None
-    assert "weights are not int8" in str(check_weights(facts, recipe("int8"), 1, path.stat().st_size))
+    assert check_weights(facts, recipe("fp32")) is None
+    assert "int8 changes nothing here" in str(check_weights(facts, recipe("int8")))
     engines = {
         "pt2": {"torch", "torch-compile", "torch-cuda", "torch-compile-cuda"},
         "onnx": {"onnxruntime", "onnxruntime-cuda"},

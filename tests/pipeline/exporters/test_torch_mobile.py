@@ -31,7 +31,7 @@ def test_an_export_runs_and_agrees_with_its_source(
     assert nets.snr(net, path) >= least_snr_db
     facts = inspect_file(path, "ptl")
     assert "convolution" in facts.kinds
-    assert check_weights(facts, recipe(name), nets.source(net).parameter_count, path.stat().st_size) is None
+    assert check_weights(facts, recipe(name)) is None
     assert "at its end" in record["warnings"][0]
 
 

@@ -1,0 +1,214 @@
+"""Sums with a factor, quotients and remainders, bits: in operators that all converters have, with Python's answers.
+
+Wrong or missing in litert-torch 0.10.0: ``alpha`` of sums ("unexpected keyword argument 'alpha'"), division of floats
+rounded down ("failed to legalize operation 'mhlo.round_nearest_afz'"), quotients of whole numbers towards zero (by way
+of floats, which int8 then rounds), ``fmod`` of floats (0 instead of 0.2999999 for 3.0 and 0.3), ``abs``, powers and
+products of matrices of whole numbers ("failed to legalize"), shifts and bits ("Lowering not found").
+
+Wrong or missing in executorch 1.5.1: ``alpha`` and ``beta`` of ``addmm`` count as 1 inside XNNPACK; ``remainder`` of a
+negative whole number is negative; and what is no core ATen operator ("is not in Core ATen opset").
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+_ATEN = torch.ops.aten
+#: A product of matrices of whole numbers is made of no more products than this.
+_MOST_PRODUCTS = 1 << 20
+#: ... and a power of no more factors than this.
+_MOST_FACTORS = 8
+
+
+def _whole(value: Any) -> bool:
+    """Whether *value* is a tensor of whole numbers, or one."""
+    if isinstance(value, torch.Tensor):
+        return not value.is_floating_point() and value.dtype != torch.bool
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _scaled(value: Any, factor: float) -> Any:
+    return value if factor == 1 else value * factor
+
+
+def _add(left: Any, right: Any, *, alpha: float = 1) -> Any:
+    return NotImplemented if alpha == 1 else left + right * alpha
+
+
+def _subtract(left: Any, right: Any, *, alpha: float = 1) -> Any:
+    return NotImplemented if alpha == 1 else left - right * alpha
+
+
+def _subtract_from(value: torch.Tensor, other: Any, alpha: float = 1) -> torch.Tensor:
+    return other - _scaled(value, alpha)
+
+
+def _summed(product: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> Callable[..., Any]:
+    """``beta * bias + alpha * product``, where either is not 1."""
+
+    def rule(bias: torch.Tensor, left: torch.Tensor, right: torch.Tensor, *, beta: float = 1, alpha: float = 1) -> Any:
+        if product is _ATEN.mm.default and beta == 1 and alpha == 1:
+            return NotImplemented
+        return _scaled(bias, beta) + _scaled(product(left, right), alpha)
+
+    return rule
+
+
+def _summed_products(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    return torch.bmm(left, right).sum(0)
+
+
+def _column(matrix: torch.Tensor, vector: torch.Tensor) -> torch.Tensor:
+    return (matrix @ vector.unsqueeze(1)).squeeze(1)
+
+
+def _row_by_column(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    return left.unsqueeze(1) * right.unsqueeze(0)
+
+
+def _floor_divide(left: Any, right: Any) -> Any:
+    """Rounded down, as Python's ``//``: of floats not the same as the quotient rounded down (1 // 0.1 is 9)."""
+    if _whole(left) and _whole(right):
+        return torch.div(left, right, rounding_mode="floor")
+    rest = _rest(left, right)
+    quotient = (left - rest) / right
+    quotient = quotient - ((rest != 0) & ((rest < 0) != (right < 0))).to(quotient.dtype)
+    down = torch.floor(quotient)
+    return down + (quotient - down > 0.5).to(down.dtype)
+
+
+def _divide(left: Any, right: Any, *, rounding_mode: str | None = None) -> Any:
+    whole = _whole(left) and _whole(right)
+    if rounding_mode == "floor" and not whole:
+        return _floor_divide(left, right)
+    return _towards_zero(left, right) if rounding_mode == "trunc" and whole else NotImplemented
+
+
+def _towards_zero(left: Any, right: Any) -> torch.Tensor:
+    """The quotient of whole numbers without its fraction."""
+    left, right = (torch.as_tensor(each) for each in (left, right))
+    size = torch.div(torch.maximum(left, -left), torch.maximum(right, -right), rounding_mode="floor")
+    return torch.where((left < 0) != (right < 0), -size, size)
+
+
+def _remainder(left: Any, right: Any) -> Any:
+    """Of whole numbers, with the sign of the divisor."""
+    if not (_whole(left) and _whole(right)):
+        return NotImplemented
+    return left - torch.div(left, right, rounding_mode="floor") * right
+
+
+def _fmod(left: Any, right: Any) -> Any:
+    """With the sign of the number divided."""
+    if not (_whole(left) and _whole(right)):
+        return _rest(left, right)
+    return left - _towards_zero(left, right) * right
+
+
+def _rest(left: Any, right: Any) -> Any:
+    """``fmod`` of floats, by ``remainder``, which is exact in every converter."""
+    left, right = (torch.as_tensor(each, dtype=torch.float32) for each in (left, right))
+    return torch.sign(left) * torch.remainder(left.abs(), right.abs())
+
+
+def _absolute(value: torch.Tensor) -> Any:
+    return torch.maximum(value, -value) if _whole(value) else NotImplemented
+
+
+def _power(value: Any, exponent: Any) -> Any:
+    """A small power as products: exact for whole numbers, and cheaper than logarithms for all."""
+    small = isinstance(exponent, (int, float)) and exponent in range(2, _MOST_FACTORS + 1)
+    if not small or (exponent == 2 and not _whole(value)):  # every converter knows the square of floats
+        return NotImplemented
+    product = value
+    for bit in f"{int(exponent):b}"[1:]:  # squares, and one factor more for each 1
+        product = product * product
+        product = product * value if bit == "1" else product
+    return product
+
+
+def _product(left: torch.Tensor, right: torch.Tensor) -> Any:
+    """Of matrices of whole numbers."""
+    if not (_whole(left) and _whole(right)) or left.dim() < 2 or right.dim() < 2:
+        return NotImplemented
+    pairs = left.unsqueeze(-1), right.unsqueeze(-3)
+    if math.prod(torch.broadcast_shapes(pairs[0].shape, pairs[1].shape)) > _MOST_PRODUCTS:
+        return NotImplemented
+    return (pairs[0] * pairs[1]).sum(-2)
+
+
+def _shift_left(value: Any, places: Any) -> Any:
+    return value * 2**places if isinstance(places, int) else NotImplemented
+
+
+def _shift_right(value: Any, places: Any) -> Any:
+    return torch.div(value, 2**places, rounding_mode="floor") if isinstance(places, int) else NotImplemented
+
+
+def _and(value: torch.Tensor, mask: Any) -> Any:
+    """The lowest bits of whole numbers."""
+    lowest = isinstance(mask, int) and mask > 0 and mask & (mask + 1) == 0
+    return _remainder(value, mask + 1) if lowest and _whole(value) else NotImplemented
+
+
+def _not(value: torch.Tensor) -> Any:
+    return -value - 1 if _whole(value) else NotImplemented
+
+
+def _round(value: torch.Tensor, *, decimals: int) -> torch.Tensor:
+    factor = 10.0 ** abs(decimals)
+    return torch.round(value / factor) * factor if decimals < 0 else torch.round(value * factor) / factor
+
+
+def _copy_sign(size: torch.Tensor, sign: Any) -> torch.Tensor:
+    """Where zero counts as positive, whatever its sign."""
+    return torch.where(torch.as_tensor(sign) < 0, -size.abs(), size.abs())
+
+
+RULES: dict[Any, Callable[..., Any]] = {
+    _ATEN.add.Tensor: _add,
+    _ATEN.add.Scalar: lambda value, number, alpha=1: _add(value, number, alpha=alpha),
+    _ATEN.sub.Tensor: _subtract,
+    _ATEN.sub.Scalar: lambda value, number, alpha=1: _subtract(value, number, alpha=alpha),
+    _ATEN.rsub.Tensor: _subtract_from,
+    _ATEN.rsub.Scalar: _subtract_from,
+    _ATEN.addmm.default: _summed(_ATEN.mm.default),
+    _ATEN.addmv.default: _summed(_column),
+    _ATEN.addr.default: _summed(_row_by_column),
+    _ATEN.addbmm.default: _summed(_summed_products),
+    _ATEN.baddbmm.default: _summed(_ATEN.bmm.default),
+    _ATEN.floor_divide.default: _floor_divide,
+    _ATEN.floor_divide.Scalar: _floor_divide,
+    _ATEN.div.Tensor_mode: _divide,
+    _ATEN.div.Scalar_mode: _divide,
+    _ATEN.remainder.Tensor: _remainder,
+    _ATEN.remainder.Scalar: _remainder,
+    _ATEN.fmod.Tensor: _fmod,
+    _ATEN.fmod.Scalar: _fmod,
+    _ATEN.abs.default: _absolute,
+    _ATEN.pow.Tensor_Scalar: _power,
+    _ATEN.matmul.default: _product,
+    _ATEN.mm.default: _product,
+    _ATEN.bmm.default: _product,
+    _ATEN.__lshift__.Scalar: _shift_left,
+    _ATEN.__rshift__.Scalar: _shift_right,
+    _ATEN.bitwise_left_shift.Tensor_Scalar: _shift_left,
+    _ATEN.bitwise_right_shift.Tensor_Scalar: _shift_right,
+    _ATEN.bitwise_and.Scalar: _and,
+    _ATEN.__and__.Scalar: _and,
+    _ATEN.bitwise_not.default: _not,
+    _ATEN.logical_xor.default: lambda left, right: left.bool() != right.bool(),
+    _ATEN.round.decimals: _round,
+    _ATEN.exp2.default: lambda value: torch.exp(value * math.log(2)),
+    _ATEN.erfc.default: lambda value: 1 - torch.erf(value),
+    _ATEN.hypot.default: lambda left, right: torch.sqrt(left * left + right * right),
+    _ATEN.signbit.default: lambda value: value < 0,
+    _ATEN.copysign.Tensor: _copy_sign,
+    _ATEN.copysign.Scalar: _copy_sign,
+    _ATEN.fmax.default: torch.maximum,
+    _ATEN.fmin.default: torch.minimum,
+}

@@ -1,0 +1,57 @@
+"""Resizing to the nearest value, as a choice of rows and columns by torch's own numbers.
+
+litert-torch 0.10.0 resizes by factors of its own. Symptom: ``interpolate(x, size=(16, 25))`` of 11 by 9 values takes
+other neighbours, 0 dB. By a whole factor both are the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+_ATEN = torch.ops.aten
+
+
+def _nearest(axes: int, *, exact: bool) -> Callable[..., Any]:
+    """The rule for so many spatial *axes*; *exact* measures from the middle of a value, else from its edge."""
+
+    def rule(value: torch.Tensor, size: Sequence[int] | None, factors: Any = None, *more: float | None) -> Any:
+        # The overload of operators gives one factor per argument, that of Python all of them in a list.
+        given = list(factors) if isinstance(factors, (list, tuple)) else [factors, *more]
+        scales = (given + [None] * axes)[:axes]
+        before = [int(count) for count in value.shape[2:]]
+        after = size or [int(count * scale) for count, scale in zip(before, scales, strict=True)]
+        chosen = [_places(*each, exact=exact) for each in zip(before, after, scales, strict=True)]
+        if all(
+            places == _repeated(*each) for places, each in zip(chosen, zip(before, after, strict=True), strict=True)
+        ):
+            return NotImplemented
+        for axis, (places, count) in enumerate(zip(chosen, before, strict=True), 2):
+            if places != list(range(count)):
+                value = torch.index_select(value, axis, torch.tensor(places))
+        return value
+
+    return rule
+
+
+def _places(before: int, after: int, scale: float | None, *, exact: bool) -> list[int]:
+    """Which of *before* values each of *after* is, in single precision, as torch computes it."""
+    step = np.float32(1 / scale) if scale else np.float32(before) / np.float32(after)
+    numbers = np.arange(after, dtype=np.float32) + np.float32(0.5 if exact else 0)
+    return np.minimum((numbers * step).astype(np.int64), before - 1).tolist()
+
+
+def _repeated(before: int, after: int) -> list[int] | None:
+    """The same by a whole factor."""
+    return [place for place in range(before) for _ in range(after // before)] if after % before == 0 else None
+
+
+RULES: dict[Any, Callable[..., Any]] = {
+    getattr(getattr(_ATEN, name), overload): _nearest(axes, exact=exact)
+    for axes in (1, 2, 3)
+    for name, exact in ((f"upsample_nearest{axes}d", False), (f"_upsample_nearest_exact{axes}d", True))
+    for overload in ("default", "vec")
+}

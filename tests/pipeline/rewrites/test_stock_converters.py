@@ -1,0 +1,171 @@
+"""What the stock converters do with models as they are. When one of these fails, the rewrite that it names can go."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import litert_torch
+import numpy as np
+import pytest
+import torch
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.interpreter import Interpreter
+from ai_edge_quantizer.quantizer import Quantizer
+from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import (
+    XNNPACKQuantizer,
+    get_symmetric_quantization_config,
+)
+from support import case_exports
+from support.case_exports import SAMPLES
+from torch import nn
+from torch.nn import functional as F
+from torchao.quantization.pt2e.quantize_pt2e import prepare_pt2e
+
+from edgekit.errors import EdgekitError
+from edgekit.fidelity import snr_db
+from edgekit.pipeline.exporters.lowering import lower
+from edgekit.pipeline.inspection import FileFacts
+from edgekit.pipeline.readers import pte
+from edgekit.pipeline.recipes.litert import rules
+from edgekit.runtime.engines import open_session
+from edgekit.tensors import Signature, TensorSpec
+
+pytestmark = pytest.mark.slow
+
+
+class Applied(nn.Module):
+    def __init__(self, function: object):
+        super().__init__()
+        self.function = function
+
+    def forward(self, *tensors):
+        return self.function(*tensors)
+
+
+def tflite(module: nn.Module, x: torch.Tensor) -> np.ndarray:
+    """What stock litert-torch's file gives for *x*."""
+    return np.asarray(litert_torch.convert(module.eval(), (x,))(x))
+
+
+def program(module: nn.Module, x: torch.Tensor) -> bytes:
+    return lower(torch.export.export(module.eval(), (x,)).module(), (x,))
+
+
+def run_pte(module: nn.Module, x: torch.Tensor) -> np.ndarray:
+    """What a stock .pte gives for *x*."""
+    output = module(x)
+    specs = [TensorSpec(name, tuple(each.shape), str(each.numpy().dtype)) for name, each in (("x", x), ("y", output))]
+    session = open_session("executorch", program(module, x), "pte", Signature((specs[0],), (specs[1],)), 1)
+    try:
+        return session.run([x.numpy()])[0]
+    finally:
+        session.close()
+
+
+def facts(module: nn.Module, x: torch.Tensor) -> FileFacts:
+    return pte.read(program(module, x))
+
+
+ROW = torch.linspace(-3, 3, 8).reshape(1, 8)
+MAP = torch.randn(1, 3, 11, 9, generator=torch.Generator().manual_seed(0))
+
+
+def test_litert_torch_takes_no_factor_of_a_sum() -> None:
+    """``arithmetic``"""
+    with pytest.raises(TypeError, match="alpha"):
+        tflite(Applied(lambda x: torch.add(x, x.exp(), alpha=3)), ROW)
+
+
+def test_litert_torch_takes_no_uneven_padding() -> None:
+    """``padding``"""
+    with pytest.raises(RuntimeError, match="padding"):
+        tflite(nn.Conv1d(1, 2, 4, padding="same"), ROW.unsqueeze(1))
+
+
+def test_litert_torch_rounds_the_rest_of_a_division_away() -> None:
+    """``arithmetic``"""
+    three = torch.full((1, 8), 3.0)
+    assert torch.fmod(three, 0.3)[0, 0] > 0.29
+    assert tflite(Applied(lambda x: torch.fmod(x, 0.3)), three)[0, 0] == 0
+
+
+def test_litert_torch_resizes_to_other_neighbours() -> None:
+    """``resizing``"""
+    resize = Applied(lambda x: F.interpolate(x, size=(16, 25), mode="nearest"))
+    assert snr_db(resize(MAP).numpy(), tflite(resize, MAP)) < 20
+
+
+def test_litert_torch_has_no_complex_numbers() -> None:
+    """``spectrum`` and ``complex_numbers``"""
+    with pytest.raises(RuntimeError, match="complex"):
+        tflite(Applied(lambda x: torch.stft(x, 8, 2, return_complex=True).abs()), ROW.repeat(1, 4))
+
+
+def test_executorch_gives_the_remainder_another_sign() -> None:
+    """``arithmetic``"""
+    remainder = Applied(lambda x: torch.remainder(x.to(torch.int64), 7))
+    assert (run_pte(remainder, 3 * ROW) != remainder(3 * ROW).numpy()).any()
+
+
+def test_executorch_forgets_the_factors_of_a_product() -> None:
+    """``arithmetic``"""
+    weight, bias = torch.randn(8, 4, generator=torch.Generator().manual_seed(0)), torch.ones(4)
+
+    class Product(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight, self.bias = nn.Parameter(weight, requires_grad=False), nn.Parameter(bias, requires_grad=False)
+
+        def forward(self, x):
+            return torch.addmm(self.bias, x, self.weight, beta=0.5, alpha=3)
+
+    assert snr_db(Product()(ROW).numpy(), run_pte(Product(), ROW)) < 20
+
+
+def test_executorch_crops_by_a_pad_in_a_kernel_that_fails() -> None:
+    """``padding``"""
+    with pytest.raises(EdgekitError, match="Padding values must be non-negative"):
+        run_pte(Applied(lambda x: F.pad(x, (-1, 2)).exp()), MAP)
+
+
+def test_executorch_computes_every_gelu_alike() -> None:
+    """``activations``"""
+    gelu = nn.GELU(approximate="tanh")
+    assert snr_db(gelu(MAP).numpy(), run_pte(gelu, MAP)) < 90
+
+
+def test_executorch_copies_the_numbers_of_a_hard_sigmoid() -> None:
+    """``activations``"""
+    found = facts(nn.Sequential(nn.Conv2d(3, 3, 1), nn.Hardsigmoid()), MAP)
+    assert found.undelegated_ops.get("dim_order_ops::_to_dim_order_copy", 0) > 0
+
+
+def test_executorch_observes_whole_numbers() -> None:
+    """`edgekit.pipeline.recipes.xnnpack.FloatQuantizer`"""
+    sample = (torch.tensor(SAMPLES[case_exports.Hashes]["k"][:1]),)
+    graph_module = torch.export.export(case_exports.Hashes().eval(), sample).module()
+    quantizer = XNNPACKQuantizer().set_global(get_symmetric_quantization_config(is_per_channel=True))
+    with pytest.raises(RuntimeError, match="Float"):
+        prepare_pt2e(graph_module, quantizer)(*sample)
+
+
+@pytest.mark.parametrize("model", [case_exports.Returned, case_exports.ReadInside])
+def test_ai_edge_quantizer_loses_outputs_that_are_read_twice(model: type[case_exports.Base], tmp_path: Path) -> None:
+    """`edgekit.pipeline.exporters.output_types`"""
+    samples = [{"args_0": row[None]} for row in SAMPLES[model]["x"]]
+    path = tmp_path / "model.tflite"
+    litert_torch.convert(model().eval(), (torch.tensor(samples[0]["args_0"]),)).export(str(path))
+    quantizer = Quantizer(str(path), rules("int8", path.read_bytes()).get_quantization_recipe())
+    ranges = quantizer.calibrate({"serving_default": samples})
+    made = bytes(quantizer.quantize(ranges).quantized_model)
+    read = schema.ModelT.InitFromObj(schema.Model.GetRootAs(made, 0))
+    graph, (signature,) = read.subgraphs[0], read.signatureDefs
+    ends = {entry.tensorIndex for entry in signature.outputs}
+    lost = ends - set(graph.outputs)
+    whole = [number for number in graph.outputs if graph.tensors[number].type == schema.TensorType.INT8]
+    try:
+        Interpreter(model_content=made).allocate_tensors()
+        runs = True
+    except RuntimeError:
+        runs = False
+    assert lost or whole or not runs
