@@ -265,7 +265,9 @@ def test_without_a_compiler_torchs_binding_does_it(native_models: NativeModels) 
 
 
 @pytest.mark.usefixtures("nothing_built")
-def test_with_a_compiler_that_fails_the_reason_is_its_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_with_a_compiler_that_fails_the_reason_is_its_error(
+    native_models: NativeModels, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     broken = tmp_path / "broken-g++"
     broken.write_text("#!/bin/sh\necho 'core.cpp:1: error: no such header' >&2\nexit 1\n")
     broken.chmod(0o755)
@@ -273,7 +275,7 @@ def test_with_a_compiler_that_fails_the_reason_is_its_error(monkeypatch: pytest.
     assert native.why_not() is None, "nothing is known to be missing until it is tried"
     without_torch(monkeypatch)
     with pytest.raises(EdgekitError, match=r"does not build: core\.cpp:1: error: no such header") as caught:
-        open_session("executorch", b"", "pte", SQUARE, 1)
+        open_session("executorch", native_models["conv"], "pte", CONV, 1)
     assert caught.value.code == "EK-ENGINE"
     assert [path.name for path in (tmp_path / "home" / "native").glob("*/*")] == ["lock"]
 
