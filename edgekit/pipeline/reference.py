@@ -19,6 +19,8 @@ from edgekit.runtime.samples import Column, open_samples
 
 #: Samples that are run again with other last bits.
 _NUDGED_SAMPLES = 32
+#: The file of the weights that a factory made, by the kind of source.
+_MADE_WEIGHTS = {"torch": "made.pt", "keras": "made.weights.h5"}
 
 
 def describe(*, source: Mapping[str, Any]) -> dict[str, Any]:
@@ -35,7 +37,8 @@ def measure(*, source: Mapping[str, Any], samples: str, calibration: str, direct
             types of the calibration data are not the signature's, ``calibration.npz`` as it has them.
 
     Returns:
-        What `describe` returns, ``names``: what the data call each input, ``fitted``: whether the calibration data were
+        What `describe` returns, ``made``: the name of the file in *directory* with the weights that the source's factory
+        made, None without one, ``names``: what the data call each input, ``fitted``: whether the calibration data were
         written anew, ``batches``: whether the model takes several samples at once, and ``rounding_db``: how near to its
         own outputs the model stays, in the worst column, when every weight is moved to a number next to it.
 
@@ -47,7 +50,9 @@ def measure(*, source: Mapping[str, Any], samples: str, calibration: str, direct
     given = open_samples(samples)
     sample = out / "sample.npz"
     save_arrays(sample, {name: column[:1] for name, column in given.items()})
-    opened = open_source(replace(SourceSpec.from_json(source), sample=str(sample)))
+    spec = replace(SourceSpec.from_json(source), sample=str(sample))
+    made = out / _MADE_WEIGHTS[spec.kind] if spec.factory and not spec.weights else None
+    opened = open_source(spec if made is None else replace(spec, made=str(made)))
     check_fit(opened.signature.inputs, opened.data_names, given)
     names = {spec.name: name for spec, name in zip(opened.signature.inputs, opened.data_names, strict=True)}
     inputs = open_samples(samples, opened.signature.inputs, names)
@@ -69,7 +74,14 @@ def measure(*, source: Mapping[str, Any], samples: str, calibration: str, direct
     fitted = not _is_fit(opened, drawn)
     if fitted:
         save_arrays(out / "calibration.npz", _fitted(opened, drawn, "calibration"))
-    return {**_facts(opened), "names": names, "fitted": fitted, "batches": batches, "rounding_db": rounding}
+    return {
+        **_facts(opened),
+        "made": None if made is None else made.name,
+        "names": names,
+        "fitted": fitted,
+        "batches": batches,
+        "rounding_db": rounding,
+    }
 
 
 def _rounding_db(opened: Source, inputs: Mapping[str, Column], results: Arrays) -> float:

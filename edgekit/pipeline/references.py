@@ -33,6 +33,12 @@ _CHECK_SAMPLES = 16
 _READING = ("runtime/samples.py", "runtime/preprocess.py", "names.py", "numbers.py", "npz.py")
 _CHECK_BYTES = 8 << 20
 
+_UNREPEATED = (
+    "makes other weights at every call: all files of this build have those of one call, and the next build has others. "
+    "Load trained weights in it, or seed what draws them"
+)
+_UNREPEATED_START = "starts from other weights at every call, whatever the seed: every build trains it anew"
+
 
 @dataclass(frozen=True)
 class Reference:
@@ -96,7 +102,6 @@ class _Maker:
         self._origin = origin
         self._versions = versions(origin.packages)
         self._model: dict[str, Any] = dict(origin.model_key)
-        self._weights: str | None = None
 
     def reference(self) -> Reference:
         origin = self._origin
@@ -105,7 +110,7 @@ class _Maker:
         data = self._data()
         self._identify(data)
         training = None if origin.training is None else self._training(data)
-        source = self._source(data)
+        source = _with_inputs(origin.source, data.record["inputs"])
         if training is not None:
             source = source.with_weights(training.path(Path(training.record["weights"]).name))
         calibration = origin.data.calibration
@@ -166,15 +171,9 @@ class _Maker:
             failure="EK-SOURCE",
         )
         self._model |= {"weights of factory": found["weights"], "structure": found["structure"]}
-        if training is None:
-            self._weights = found["weights"]
-        elif not found["repeats"]:
+        if not found["repeats"]:
             what = f"{Path(origin.source.path).name}:{origin.source.factory}"
-            text = f"{what} starts from other weights at every call, whatever the seed: every build trains it anew"
-            self._stages.warn("load", origin.name, text)
-
-    def _source(self, data: Entry) -> SourceSpec:
-        return replace(_with_inputs(self._origin.source, data.record["inputs"]), identity=self._weights)
+            self._stages.warn("load", origin.name, f"{what} {_UNREPEATED if training is None else _UNREPEATED_START}")
 
     def _training(self, data: Entry) -> Entry:
         origin = self._origin
@@ -202,7 +201,7 @@ class _Maker:
             function=f"edgekit.pipeline.training.{module}:train",
             family=self._origin.family,
             arguments=lambda directory: {
-                "source": self._source(data).to_json(),
+                "source": _with_inputs(origin.source, data.record["inputs"]).to_json(),
                 "training": section,
                 "train": data.path("train.npz"),
                 "evaluation": data.path("evaluation.npz"),
@@ -241,7 +240,7 @@ class _Maker:
         data = self._stages.here("samples", origin.name, key, samples)
         self._identify(data)
         return self._measure(
-            self._source(data),
+            _with_inputs(origin.source, data.record["inputs"]),
             data,
             calibration_origin=None
             if origin.calibration is None
@@ -301,9 +300,15 @@ class _Maker:
         score = scorer(origin.metric, origin.directory, labels)
         results, _ = load_arrays(outputs)
         accuracy = score(results)
+        made = entry.record["made"]
         made_from = {"model": model, "reference": [entry.digest, entry.made_from]}
         return Reference(
-            source=replace(source, inputs=signature.inputs, sample=entry.path("sample.npz")),
+            source=replace(
+                source,
+                inputs=signature.inputs,
+                sample=entry.path("sample.npz"),
+                made=None if made is None else entry.path(made),
+            ),
             digest=hashlib.sha256(canonical_json(made_from)).hexdigest(),
             framework=entry.record["framework"],
             signature=signature,

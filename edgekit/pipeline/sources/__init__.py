@@ -43,8 +43,8 @@ class SourceSpec:
             model file says itself what goes in.
         trust: Whether model files and weights may hold more than data (see `edgekit.pipeline.sources.contents`).
         sample: ``.npz`` with a sample of the user's own, by the names of *inputs*; None without data.
-        identity: What the weights that *factory* makes were when it was first called (see
-            `edgekit.pipeline.sources.identity`); None where that plays no part.
+        made: File of the weights that *factory* made when it was first called, which it may not make again: read where
+            it is there, else written. None for none.
     """
 
     kind: str
@@ -54,11 +54,11 @@ class SourceSpec:
     inputs: tuple[TensorSpec, ...] = ()
     trust: bool = False
     sample: str | None = None
-    identity: str | None = None
+    made: str | None = None
 
     def with_weights(self, weights: str) -> SourceSpec:
         """The same with weights that training made here, of the project's own code."""
-        return replace(self, weights=weights, trust=True, identity=None)
+        return replace(self, weights=weights, trust=True, made=None)
 
     def read_sample(self) -> dict[str, np.ndarray] | None:
         """The arrays of *sample*."""

@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 
-from edgekit.errors import UsageError
 from edgekit.pipeline.sources import SourceSpec
 from edgekit.pipeline.sources.python_file import file_of
 
@@ -69,16 +68,6 @@ def weights_digest(arrays: Iterable[np.ndarray]) -> str:
         sha.update(f"{whole.dtype} {whole.shape}\n".encode())
         sha.update(whole.data)
     return sha.hexdigest()
-
-
-def check_weights(spec: SourceSpec, arrays: Iterable[np.ndarray], hint: str) -> None:
-    """Raise `UsageError` with *hint* unless the factory's weights are those that *spec* was told of."""
-    if spec.identity is not None and weights_digest(arrays) != spec.identity:
-        raise UsageError(
-            "EK-SOURCE",
-            f"{PurePath(spec.path).name}:{spec.factory} makes other weights at every call",
-            hint,
-        )
 
 
 def digest(value: object, special: Callable[[Any], Iterator[bytes] | None] = lambda value: None) -> str:

@@ -20,7 +20,6 @@ from edgekit.errors import UsageError
 from edgekit.names import distinct, tensor_name
 from edgekit.pipeline.sources import SourceSpec, contents
 from edgekit.pipeline.sources.determinism import check_repeatable, write_error
-from edgekit.pipeline.sources.identity import check_weights
 from edgekit.pipeline.sources.matching import match_file
 from edgekit.pipeline.sources.python_file import load_callable
 from edgekit.pipeline.sources.samples import batched_alike, check_shapes, does_not_run, example_of, probes, stacked
@@ -35,9 +34,6 @@ if TYPE_CHECKING:
 _UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile)
 
 _HALVES = ("float16", "bfloat16")
-
-#: Seeded alike, Keras's backends draw other numbers; .pte is made on PyTorch's, .tflite on TensorFlow's.
-_REPEAT = "load weights in it that were saved once; what Keras draws differs between its backends, whatever the seed"
 
 #: In the path of a variable that holds how far a generator of random numbers is.
 _GENERATOR = "seed_generator"
@@ -152,7 +148,11 @@ def open_source(spec: SourceSpec) -> KerasSource:
             input shape is open) or ``EK-CHECKPOINT`` (the weights cannot be read, do not fit or are not finite).
     """
     model = open_model(spec)
-    check_weights(spec, map(keras.ops.convert_to_numpy, model.weights), _REPEAT)
+    if spec.made is not None:
+        if Path(spec.made).exists():
+            model.load_weights(spec.made)
+        else:
+            model.save_weights(spec.made)
     flat = keras.Model(list(model.inputs), list(model.outputs), name=model.name)
     _compute_in_float32(flat)
     for variable in flat.weights:

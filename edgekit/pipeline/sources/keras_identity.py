@@ -27,7 +27,7 @@ def identity(spec: SourceSpec, seed: int | None) -> Identity:
     model = make()
     weights = _weights(model)
     structure = digest([_config(model), [type(layer) for layer in model._flatten_layers()]])
-    return Identity(weights, structure, seed is None or _weights(make()) == weights)
+    return Identity(weights, structure, _weights(make()) == weights)
 
 
 def _weights(model: keras.Model) -> str:

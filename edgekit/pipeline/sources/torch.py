@@ -18,19 +18,16 @@ from edgekit.errors import UsageError
 from edgekit.pipeline.sources import SourceSpec, contents
 from edgekit.pipeline.sources.determinism import check_repeatable
 from edgekit.pipeline.sources.exported_program import UNREADABLE, dtype_name, first_line, load_exported
-from edgekit.pipeline.sources.identity import check_weights
 from edgekit.pipeline.sources.matching import Parameters, match, match_file
 from edgekit.pipeline.sources.outputs import named_tensors
 from edgekit.pipeline.sources.python_file import load_callable
 from edgekit.pipeline.sources.rounding import next_floats
 from edgekit.pipeline.sources.samples import batched_alike, check_shapes, example_of, probes, stacked
-from edgekit.pipeline.sources.torch_state import TorchState, drawing_operators
+from edgekit.pipeline.sources.torch_state import TorchState, drawing_operators, tensors_of
 from edgekit.pipeline.sources.torchscript import exported_script, script_parameters
 from edgekit.pipeline.sources.tracing import check_traceable, code_line
 from edgekit.runtime.samples import Stack
 from edgekit.tensors import DTYPES, Signature, TensorSpec
-
-_REPEAT = "load trained weights in it, or seed what draws them, in the function itself: torch.manual_seed(0)"
 
 
 class TorchSource:
@@ -206,7 +203,8 @@ def open_source(spec: SourceSpec) -> TorchSource:
             "give --calibration FILE.npy: one batch of samples, ready for the model",
         )
     module = build_module(spec)
-    check_weights(spec, parameters_and_buffers(module), _REPEAT)
+    if spec.made is not None:
+        _make_once(module, Path(spec.made))
     return open_module(module.float().eval(), spec, sample)
 
 
@@ -276,6 +274,16 @@ def _load_weights(module: torch.nn.Module, path: Path, trust: bool) -> None:
         more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
         raise UsageError("EK-CHECKPOINT", f"weights {path.name} do not fit the model: {wrong[0]}{more}", hint)
     module.load_state_dict(state)
+
+
+def _make_once(module: torch.nn.Module, path: Path) -> None:
+    """Give *module* the tensors that are in the file at *path*; or write it, where it is not there."""
+    tensors = tensors_of(module)
+    if not path.exists():
+        torch.save(tensors, path)
+        return
+    for name, value in torch.load(path, map_location="cpu", weights_only=True).items():
+        tensors[name].data = value
 
 
 def _in_order(

@@ -32,7 +32,7 @@ def identity(spec: SourceSpec, seed: int | None) -> Identity:
     module = make()
     weights = weights_digest(parameters_and_buffers(module))
     structure = digest(module, _special)
-    return Identity(weights, structure, seed is None or weights_digest(parameters_and_buffers(make())) == weights)
+    return Identity(weights, structure, weights_digest(parameters_and_buffers(make())) == weights)
 
 
 def seed_all(seed: int) -> None:

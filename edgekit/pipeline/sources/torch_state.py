@@ -85,6 +85,15 @@ class TorchState:
         return copies
 
 
+def tensors_of(module: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """All tensors of *module* by name: parameters, buffers, those too that a ``state_dict`` leaves out, attributes."""
+    found = dict[str, torch.Tensor]()
+    for prefix, part in module.named_modules():
+        held = {**part._parameters, **part._buffers, **_attributes(part)}
+        found |= {f"{prefix}.{name}": value.detach() for name, value in held.items() if isinstance(value, torch.Tensor)}
+    return found
+
+
 def drawing_operators(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[str, ...]:
     """Names of the operators that draw random numbers when *module* is called, as ``rand`` or ``bernoulli_``."""
     found: dict[str, None] = {}
