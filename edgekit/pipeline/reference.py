@@ -37,10 +37,10 @@ def measure(*, source: Mapping[str, Any], samples: str, calibration: str, direct
             types of the calibration data are not the signature's, ``calibration.npz`` as it has them.
 
     Returns:
-        What `describe` returns, ``made``: the name of the file in *directory* with the weights that the source's factory
-        made, None without one, ``names``: what the data call each input, ``fitted``: whether the calibration data were
-        written anew, ``batches``: whether the model takes several samples at once, and ``rounding_db``: how near to its
-        own outputs the model stays, in the worst column, when every weight is moved to a number next to it.
+        What `describe` returns, ``made``: the name of the file in *directory* with the weights of a factory, None
+        without one, ``names``: what the data call each input, ``fitted``: whether the calibration data were written
+        anew, ``batches``: whether the model takes several samples at once, and ``rounding_db``: how near to its own
+        outputs the model stays, in the worst column, when every weight is moved to a number next to it.
 
     Raises:
         UsageError: ``EK-UNTRAINED`` when outputs hardly depend on the input, ``EK-DATA`` when data and

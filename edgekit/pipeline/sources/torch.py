@@ -280,7 +280,7 @@ def _make_once(module: torch.nn.Module, path: Path) -> None:
     """Give *module* the tensors that are in the file at *path*; or write it, where it is not there."""
     tensors = tensors_of(module)
     if not path.exists():
-        torch.save(tensors, path)
+        torch.save({name: value.detach() for name, value in tensors.items()}, path)
         return
     for name, value in torch.load(path, map_location="cpu", weights_only=True).items():
         tensors[name].data = value

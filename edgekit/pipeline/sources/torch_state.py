@@ -90,7 +90,7 @@ def tensors_of(module: torch.nn.Module) -> dict[str, torch.Tensor]:
     found = dict[str, torch.Tensor]()
     for prefix, part in module.named_modules():
         held = {**part._parameters, **part._buffers, **_attributes(part)}
-        found |= {f"{prefix}.{name}": value.detach() for name, value in held.items() if isinstance(value, torch.Tensor)}
+        found |= {f"{prefix}.{name}": value for name, value in held.items() if isinstance(value, torch.Tensor)}
     return found
 
 

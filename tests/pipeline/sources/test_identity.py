@@ -7,13 +7,13 @@ import subprocess
 import sys
 from collections import OrderedDict, deque
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from edgekit.errors import UsageError
 from edgekit.pipeline.sources import SourceSpec, open_source
 from edgekit.pipeline.sources.identity import Identity, digest
 from edgekit.pipeline.sources.torch_identity import identity
@@ -101,23 +101,27 @@ def test_a_seed_is_set_where_training_sets_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("line", ["torch.seed()", "pass"])
-def test_a_factory_that_draws_its_weights_is_refused(tmp_path: Path, line: str) -> None:
-    spec = write(tmp_path, NET.replace("torch.manual_seed(0)", line))
-    told = SourceSpec(**{**vars(spec), "identity": identity(spec, None).weights})
-    with pytest.raises(UsageError, match=r"net\.py:make makes other weights at every call") as caught:
-        open_source(told)
-    assert caught.value.code == "EK-SOURCE" and "manual_seed" in (caught.value.hint or "")
+def test_what_a_factory_drew_when_it_was_first_called_is_its_model(tmp_path: Path, line: str) -> None:
+    """Parameters, buffers, and tensors that no state_dict has."""
+    code = NET.replace("torch.manual_seed(0)", line).replace("torch.ones(3)", "torch.randn(3)")
+    spec = replace(write(tmp_path, code), made=str(tmp_path / "made.pt"))
+    assert not identity(spec, None).repeats
+    rows = {"x": np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)}
+    (first,) = open_source(spec).predict(rows).values()
+    (again,) = open_source(spec).predict(rows).values()
+    (other,) = open_source(replace(spec, made=None)).predict(rows).values()
+    assert np.array_equal(first, again) and not np.allclose(first, other)
 
 
-def test_a_factory_that_makes_the_same_is_taken_in_half_precision_too(tmp_path: Path) -> None:
-    """And where it makes its only module once: opening turns it into single precision."""
+def test_a_factory_may_make_its_only_module_once(tmp_path: Path) -> None:
+    """And in half precision: opening turns it into single precision."""
     code = NET.replace("return Net()", "return ONLY").replace(
         "def make", "torch.manual_seed(0)\nONLY = Net().half()\n\n\ndef make"
     )
-    spec = write(tmp_path, code)
-    told = SourceSpec(**{**vars(spec), "identity": identity(spec, None).weights})
+    spec = replace(write(tmp_path, code), made=str(tmp_path / "made.pt"))
+    assert identity(spec, None).repeats
     for _ in range(2):
-        assert open_source(told).parameter_count == 15
+        assert open_source(spec).parameter_count == 15
 
 
 @pytest.mark.parametrize(
