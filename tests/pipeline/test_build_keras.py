@@ -53,3 +53,41 @@ def test_a_bare_file_is_built_and_calibrated(name: str, models: Path, monkeypatc
     for variant in manifest.variants:
         assert variant.snr_db > (100 if variant.recipe == "fp32" else 30)
         assert variant.delegated_share == 100.0
+
+
+FACTORY = """
+import keras
+import numpy as np
+
+
+def make():  # its weights are other ones at every call, and on each of Keras's backends
+    layers = keras.layers
+    return keras.Sequential([keras.Input((8,)), layers.Dense(16, "relu"), layers.Dropout(0.3), layers.Dense(3)])
+
+
+def samples():
+    return np.random.default_rng(0).normal(size=(32, 8)).astype(np.float32)
+"""
+PROJECT = """
+[project]
+name = "drawn"
+[model]
+framework = "keras"
+factory = "net.py:make"
+[data]
+evaluation = "net.py:samples"
+"""
+
+
+def test_both_formats_have_the_weights_of_one_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("EDGEKIT_CACHE", str(tmp_path / "cache"))
+    project = tmp_path / "drawn"
+    project.mkdir()
+    (project / "net.py").write_text(FACTORY)
+    (project / "edgekit.toml").write_text(PROJECT)
+    assert run(["build", str(project), "-t", "rpi4", "-r", "fp32", "--strict"]) == 0
+    assert "net.py:make makes other weights at every call" in capsys.readouterr().err
+    with Bundle.open(project / "build" / "drawn-rpi4.edgekit") as bundle:
+        assert {variant.format for variant in bundle.manifest.variants} == {"tflite", "pte"}

@@ -225,6 +225,12 @@ def build_module(spec: SourceSpec) -> torch.nn.Module:
     if spec.factory is None:
         raise UsageError("EK-CODE", f"{path.name} names no function", "write it as model.py:build")
     module = load_callable(path, spec.factory)()
+    if any(kind.__module__.startswith("keras.") for kind in type(module).__mro__):  # on PyTorch, a Module as well
+        raise UsageError(
+            "EK-CODE",
+            f"{path.name}:{spec.factory}() returned a Keras model",
+            'build what model.save("NAME.keras") writes, or a project whose edgekit.toml has framework = "keras"',
+        )
     if not isinstance(module, torch.nn.Module):
         raise UsageError(
             "EK-CODE",

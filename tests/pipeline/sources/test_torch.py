@@ -36,6 +36,9 @@ def single(): return Single()
 def pair(): return nn.Sequential(nn.Linear(4, 2), nn.Dropout(0.9))
 def half(): return nn.Linear(4, 2).half()
 def number(): return 7
+def keras_model():
+    class Model(nn.Module): __module__ = "keras.src.models"
+    return Model()
 def raises():
     return helper()
 def helper():
@@ -125,6 +128,8 @@ def test_what_the_projects_python_does_wrong_is_said_in_one_line(path: Path) -> 
     assert error.message == f"models.py:{line}: ValueError: no such luck"
     error = caught(SourceSpec("torch", str(path), "number", inputs=inputs))
     assert (error.code, "returned int" in error.message) == ("EK-CODE", True)
+    error = caught(SourceSpec("torch", str(path), "keras_model", inputs=inputs))
+    assert (error.code, "returned a Keras model" in error.message) == ("EK-CODE", True)
     error = caught(SourceSpec("torch", str(path), "pair", inputs=(floats("input", 5),)))
     assert (error.code, "input: float32[1, 5]" in error.message) == ("EK-SOURCE", True)
     error = caught(SourceSpec("torch", str(path), "pair"))
