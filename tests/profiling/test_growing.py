@@ -46,7 +46,7 @@ def test_it_has_the_bytes_of_a_profile_that_is_written_at_once(tmp_path: Path) -
     growing = grown(tmp_path / "grown.json")
     growing.write()
     assert list(tmp_path.iterdir()) == [], "there is no device yet"
-    odd = replace(RECORD, failure='\n  "cells": []\n  "devices": []', name="é 😀\u2028")
+    odd = replace(RECORD, failure='\n  "cells": []\n  "devices": []', name="é 😀 \\u2028")
     for record in (RECORD, RECORD, odd):
         growing.add(record, CELLS)
         growing.write()

@@ -74,7 +74,8 @@ def test_every_variant_is_measured_in_fresh_processes_phase_by_phase(bundle: Bun
             assert process.elapsed_ns is not None and process.elapsed_ns.count == sum(process.round_sizes) >= 20
             assert process.elapsed_ns.array().sum() >= 0.1e9 and process.elapsed_ns.array().min() > 0
             assert process.cpu_ns is not None and process.cpu_ns.count == process.elapsed_ns.count
-            assert 0 < process.cpu_ns.array().sum() < 1.05 * process.elapsed_ns.array().sum()
+            reading = 2000 * process.cpu_ns.count  # its own clock, which the other does not count
+            assert 0 < process.cpu_ns.array().sum() < 1.05 * process.elapsed_ns.array().sum() + reading
             assert process.waits is not None and process.waits >= 0
             assert len(process.round_sizes) >= 5 and min(process.round_sizes) >= 4
             assert process.spans is not None and process.spans.invoke_ns.count == process.spans.write_ns.count == 256
