@@ -22,7 +22,15 @@ from edgekit.pipeline.sources import SourceSpec, contents
 from edgekit.pipeline.sources.determinism import check_repeatable, write_error
 from edgekit.pipeline.sources.matching import match_file
 from edgekit.pipeline.sources.python_file import load_callable
-from edgekit.pipeline.sources.samples import batched_alike, check_shapes, does_not_run, example_of, probes, stacked
+from edgekit.pipeline.sources.samples import (
+    apart,
+    batched_alike,
+    check_shapes,
+    does_not_run,
+    example_of,
+    probes,
+    stacked,
+)
 from edgekit.pipeline.sources.variables import VariableState, nudge
 from edgekit.runtime.samples import Stack
 from edgekit.tensors import Signature, TensorSpec
@@ -92,14 +100,10 @@ class KerasSource:
         self.parameter_count = _parameter_count(model)
 
     def predict(self, inputs: Mapping[str, Stack]) -> dict[str, np.ndarray]:
-        columns = [inputs[spec.name] for spec in self.signature.inputs]
-        return stacked(
-            self.signature, (self._run([column[i : i + 1] for column in columns]) for i in range(len(columns[0])))
-        )
+        return stacked(self.signature, map(self._run, apart(self.signature, inputs)))
 
     def check(self, inputs: Mapping[str, Stack]) -> None:
-        columns = [inputs[spec.name] for spec in self.signature.inputs]
-        samples = [[column[i : i + 1] for column in columns] for i in probes(len(columns[0]))]
+        samples = probes(self.signature, inputs)
         dice = VariableState([each for each in self.model.variables if _GENERATOR in each.path])
         before = dice.take()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -11,6 +11,9 @@ from edgekit.numbers import fit
 from edgekit.pipeline.sources.determinism import PROBES
 from edgekit.runtime.samples import Stack
 from edgekit.tensors import Signature, TensorSpec
+
+#: An array per input, with an axis of 1 for samples.
+Sample = list[np.ndarray]
 
 
 def example_of(
@@ -50,8 +53,20 @@ def check_fit(inputs: Sequence[TensorSpec], data_names: Sequence[str], data: Map
             )
 
 
-def probes(count: int) -> list[int]:
-    """Numbers of a few samples, spread over all *count*."""
+def apart(signature: Signature, inputs: Mapping[str, Stack], places: Iterable[int] | None = None) -> Iterator[Sample]:
+    """Each sample of *inputs*, or those at *places*, by itself: an array per input, in the signature's order."""
+    columns = [inputs[spec.name] for spec in signature.inputs]
+    for place in range(len(columns[0])) if places is None else places:
+        yield [column[place : place + 1] for column in columns]
+
+
+def probes(signature: Signature, inputs: Mapping[str, Stack]) -> list[Sample]:
+    """A few of the samples that `apart` gives, spread over all."""
+    return list(apart(signature, inputs, _spread(inputs)))
+
+
+def _spread(inputs: Mapping[str, Stack]) -> list[int]:
+    count = len(next(iter(inputs.values())))
     return sorted({int(place) for place in np.linspace(0, count - 1, PROBES).round()})
 
 
@@ -75,12 +90,11 @@ def batched_alike(
     Args:
         call: Arrays in, arrays out, both in signature order; may fail for more than one sample.
     """
-    columns = [inputs[spec.name] for spec in signature.inputs]
-    places = probes(len(columns[0]))
+    places = _spread(inputs)
     try:
-        together = call([column[places] for column in columns])
-        apart = zip(*(call([column[i : i + 1] for column in columns]) for i in places), strict=True)
-        return all(_alike(batch, np.concatenate(rows)) for batch, rows in zip(together, apart, strict=True))
+        together = call([inputs[spec.name][places] for spec in signature.inputs])
+        singly = zip(*map(call, probes(signature, inputs)), strict=True)
+        return all(_alike(batch, np.concatenate(rows)) for batch, rows in zip(together, singly, strict=True))
     except Exception:  # somebody else's code may raise anything
         return False
 

@@ -22,7 +22,7 @@ from edgekit.pipeline.sources.matching import Parameters, match, match_file
 from edgekit.pipeline.sources.outputs import named_tensors
 from edgekit.pipeline.sources.python_file import load_callable
 from edgekit.pipeline.sources.rounding import next_floats
-from edgekit.pipeline.sources.samples import batched_alike, check_shapes, example_of, probes, stacked
+from edgekit.pipeline.sources.samples import apart, batched_alike, check_shapes, example_of, probes, stacked
 from edgekit.pipeline.sources.torch_state import TorchState, drawing_operators, tensors_of
 from edgekit.pipeline.sources.torchscript import exported_script, script_parameters
 from edgekit.pipeline.sources.tracing import check_traceable, code_line
@@ -79,15 +79,11 @@ class TorchSource:
         self.parameter_count = sum(parameter.numel() for parameter in module.parameters())
 
     def predict(self, inputs: Mapping[str, Stack]) -> dict[str, np.ndarray]:
-        columns = [inputs[spec.name] for spec in self.signature.inputs]
         with one_thread():
-            return stacked(
-                self.signature, (self._run([column[i : i + 1] for column in columns]) for i in range(len(columns[0])))
-            )
+            return stacked(self.signature, map(self._run, apart(self.signature, inputs)))
 
     def check(self, inputs: Mapping[str, Stack]) -> None:
-        columns = [inputs[spec.name] for spec in self.signature.inputs]
-        samples = [[column[i : i + 1] for column in columns] for i in probes(len(columns[0]))]
+        samples = probes(self.signature, inputs)
         example = _tensors(self.example, self.signature.inputs)
         with one_thread():
             written = check_repeatable(
