@@ -14,7 +14,7 @@ from support.mutations import Mutator, write_folder
 from edgekit.bundle import Bundle, Manifest
 from edgekit.cli.main import run
 from edgekit.errors import BundleError
-from edgekit.runtime import model
+from edgekit.runtime import model, selection
 from edgekit.tensors import Signature
 
 #: ``EDGEKIT_MUTATIONS=10000`` tries more of them.
@@ -52,12 +52,12 @@ def recorder(small_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> Recorder:
     with Bundle.open(small_bundle) as bundle:
         files = {name: bundle.read(name) for name in bundle.manifest.files}
         recorder = Recorder(bundle.manifest, files)
-        usable = model.choices(bundle.manifest, model.read_machine())
+        usable = selection.choices(bundle.manifest, model.read_machine())
     assert all(choice.usable for choice in usable)
     monkeypatch.setattr(model, "open_session", recorder)
     # They ask this machine, which takes longer than all the rest, for the same answer.
     monkeypatch.setattr(
-        model, "choices", lambda manifest, machine, variant, engine: [c for c in usable if c.variant == variant]
+        model, "each_choice", lambda manifest, machine, variant, engine: [c for c in usable if c.variant == variant]
     )
     monkeypatch.setattr(model, "read_machine", lambda: None)
     return recorder

@@ -357,8 +357,8 @@ IN_A_WORKER: dict[str, tuple[Prepare, list[str], int, str, str]] = {
         lambda p: p.model(MODEL.replace("nn.Flatten(),", "nn.Flatten(), Odd(),") + ODD),
         PTE,
         5,
-        "EK-EXPORT",
-        "1 of 1 variants failed",
+        "EK-UNSUPPORTED",
+        "1 of 1 variants failed: ExecuTorch has no operator for aten.special_bessel_j0",
     ),
     "a worker that is killed": (
         lambda p: p.model(MODEL.replace("torch.manual_seed(0)", "import os; os.kill(os.getpid(), 9)")),
