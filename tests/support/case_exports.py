@@ -204,7 +204,8 @@ class Buckets(Base):
 
     def forward(self, x, k):
         bucket = ((x * 2).floor().to(torch.int64) + k.sum(1, keepdim=True)) & 15
-        return {"bucket": bucket, "scores": self.out(self.table(bucket).mean(1) + x), "rest": x % 0.3}
+        scores = self.out(self.table(bucket).mean(1) + x)
+        return {"bucket": bucket, "scores": scores, "rest": x % 0.3, "hot": F.one_hot(bucket[:, :3], 16)}
 
 
 class Encoder(Base):
