@@ -205,7 +205,8 @@ class Buckets(Base):
     def forward(self, x, k):
         bucket = ((x * 2).floor().to(torch.int64) + k.sum(1, keepdim=True)) & 15
         scores = self.out(self.table(bucket).mean(1) + x)
-        return {"bucket": bucket, "scores": scores, "rest": x % 0.3, "hot": F.one_hot(bucket[:, :3], 16)}
+        hot, sign = F.one_hot(bucket[:, :3], 16), torch.sign(k)
+        return {"bucket": bucket, "scores": scores, "rest": x % 0.3, "hot": hot, "sign": sign}
 
 
 class Encoder(Base):

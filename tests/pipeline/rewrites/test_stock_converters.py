@@ -95,6 +95,12 @@ def test_litert_torch_has_no_one_hot() -> None:
         tflite(Applied(lambda x: F.one_hot(x.to(torch.int64), 8)), ROW.abs())
 
 
+def test_litert_torch_has_no_sign_of_whole_numbers() -> None:
+    """``arithmetic``"""
+    with pytest.raises(Exception, match="sign"):
+        tflite(Applied(lambda x: torch.sign(x.to(torch.int64))), ROW)
+
+
 def test_litert_torch_resizes_to_other_neighbours() -> None:
     """``resizing``"""
     resize = Applied(lambda x: F.interpolate(x, size=(16, 25), mode="nearest"))
