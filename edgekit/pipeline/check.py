@@ -133,6 +133,6 @@ def _hint(used: Recipe, found: Fidelity, rounding_db: float) -> str:
     if found.lost is None:
         return "calibrate with more real samples, or use fp16" if used.calibrated else "use fp16 or fp32"
     return (
-        f"{used.activations} has one scale for a whole tensor: return what differs in size as outputs of their own, "
-        "or use fp16"
+        f"{used.activations} has one scale for a whole tensor: bring inputs to one size, (x - mean) / deviation; "
+        "return what differs in size as outputs of their own; or use fp16"
     )

@@ -87,6 +87,7 @@ WHOLE = (
     Whole("ReadInside", ("int8.tflite", "int8.pte")),
     Whole("Embedding", ("int8.tflite", "int8.pte")),
     Whole("Pyramid", ("int8.tflite", "int8.pte")),
+    Whole("Units", ("int8.tflite", "int8.pte"), least_db=25.0),
 )
 
 

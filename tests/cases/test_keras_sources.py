@@ -77,9 +77,10 @@ def test_whole_numbers_of_another_width_are_ids_too(
     assert built.status == 2 and "the model takes int32" in built.errors[0]
 
 
-def test_a_layer_that_keras_does_not_know_is_refused(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(("name", "said"), [("unknown", "'Scale'"), ("own_function", "the function 'squared'")])
+def test_what_keras_does_not_know_is_refused_by_name(
+    name: str, said: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    built = build(tmp_path, capsys, folder / "unknown.keras", {"x": np.ones((4, 6), np.float32)})
+    built = build(tmp_path, capsys, folder / f"{name}.keras", {"x": np.ones((4, 6), np.float32)})
     assert built.status == 2 and len(built.errors) == len(built.hints) == 1
-    assert "Scale" in built.errors[0]
+    assert said in built.errors[0] and "Python file" in built.hints[0]

@@ -204,7 +204,9 @@ class Buckets(Base):
 
     def forward(self, x, k):
         bucket = ((x * 2).floor().to(torch.int64) + k.sum(1, keepdim=True)) & 15
-        return {"bucket": bucket, "scores": self.out(self.table(bucket).mean(1) + x), "rest": x % 0.3}
+        scores = self.out(self.table(bucket).mean(1) + x)
+        hot, sign = F.one_hot(bucket[:, :3], 16), torch.sign(k)
+        return {"bucket": bucket, "scores": scores, "rest": x % 0.3, "hot": hot, "sign": sign}
 
 
 class Encoder(Base):
@@ -377,6 +379,18 @@ class Sensors(Base):
         return self.body(x)
 
 
+class Units(Base):
+    """Gives metres and degrees; inside, all is of one size."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(8, 16), nn.Tanh(), nn.Linear(16, 2))
+        self.register_buffer("size", torch.tensor([250.0, 90.0]))
+
+    def forward(self, x):
+        return self.body(x) * self.size
+
+
 class LargeInside(Base):
     """Small values in and out, large ones between."""
 
@@ -425,6 +439,6 @@ SAMPLES: dict[type[Base], dict[str, np.ndarray]] = {
     Spectrogram: {"sound": SOUNDS}, Filter: {"sound": SIGNALS}, Plane: {"x": MAPS},
     Returned: {"x": ROWS}, ReadInside: {"x": ROWS}, Embedding: {"image": MAPS}, Pyramid: {"x": MAPS},
     Words: {"ids": WORDS}, Recurrent: {"x": SERIES},
-    Sensors: {"x": SENSORS.astype(np.float32)}, LargeInside: {"x": ROWS},
+    Sensors: {"x": SENSORS.astype(np.float32)}, Units: {"x": ROWS}, LargeInside: {"x": ROWS},
     Digamma: {"x": ROWS}, Bits: {"x": ROWS}, Volumes: {"x": ROWS},
 }  # fmt: skip

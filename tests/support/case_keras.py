@@ -25,6 +25,7 @@ def save(directory: str) -> list[str]:
         np.savez(folder / f"{name}.samples.npz", **samples)
         np.savez(folder / f"{name}.outputs.npz", **outputs)
     _unknown().save(folder / "unknown.keras")
+    _own_function().save(folder / "own_function.keras")
     return list(made)
 
 
@@ -83,3 +84,12 @@ def _unknown() -> Any:
 
     row = keras.Input((6,))
     return keras.Model(row, Scale()(row))
+
+
+def _own_function() -> Any:
+    import keras
+
+    def squared(x: Any) -> Any:
+        return x * x
+
+    return keras.Sequential([keras.Input((6,)), keras.layers.Dense(3, activation=squared)])

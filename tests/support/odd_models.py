@@ -193,7 +193,22 @@ class PickedByNumpy(Base):
         return self.one(x) * float(np.random.default_rng().uniform(1, 2))
 
 
-RANDOM = {"DropoutOn": "bernoulli", "Noise": "randn_like", "PickedByNumpy": ""}
+KEPT_OUTSIDE: dict[str, torch.Tensor] = {}
+
+
+class GlobalKept(Base):
+    def forward(self, x):
+        KEPT_OUTSIDE["last"] = 0.5 * KEPT_OUTSIDE.get("last", torch.zeros(1, 8)) + x
+        return self.one(KEPT_OUTSIDE["last"])
+
+
+#: Model -> what is said of it, and the end of the hint.
+RANDOM = {
+    "DropoutOn": ("bernoulli", "as dropout(x, training=self.training) does"),
+    "Noise": ("randn_like", "as dropout(x, training=self.training) does"),
+    "PickedByNumpy": ("", "in a global, a file, the clock"),
+    "GlobalKept": ("", "in a global, a file, the clock"),
+}
 
 
 class SeedsItself(Base):
@@ -218,6 +233,18 @@ def halved(x):
     while x.norm() > 1:  # loop
         x = x / 2
     return x
+
+
+class BranchInATry(Base):
+    """Keeps to itself what torch says of the branch."""
+
+    def forward(self, x):
+        try:
+            if x.mean() > 0:  # tried
+                return self.one(x)
+        except Exception:
+            pass
+        return self.two(x)
 
 
 class Asserts(Base):
@@ -299,6 +326,7 @@ class OwnMask(Base):
 UNTRACEABLE = {
     "SeedsItself": ("draws random numbers", "drawn"),
     "Branch": ("branches on its input's values", "branch"),
+    "BranchInATry": ("branches on its input's values", "tried"),
     "InACallee": ("branches on its input's values", "loop"),
     "Asserts": ("branches on its input's values", "assertion"),
     "PythonNumber": ("makes a Python number of its input's values", "number"),
@@ -427,6 +455,27 @@ class ByTheBatch(Base):
 
     def forward(self, x):
         return (x - x.min()) / (x.max() - x.min())
+
+
+class GivesWeight(Base):
+    """Returns a parameter of its own, too, as models with a learned scale do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale, self.anchors = nn.Parameter(torch.tensor(2.5)), nn.Parameter(torch.ones(1, 6))
+
+    def forward(self, x):
+        y = self.one(x) * self.scale
+        return {"y": y, "scale": self.scale, "anchors": self.anchors, "weight": self.two.weight}
+
+
+class GivesAnchors(Base):
+    def __init__(self) -> None:
+        super().__init__()
+        self.anchors = nn.Parameter(torch.ones(1, 6))
+
+    def forward(self, x):
+        return {"y": self.one(x), "anchors": self.anchors}
 
 
 class OneOnly(Base):

@@ -23,6 +23,7 @@ from edgekit.pipeline.exporters.parameters import parameter_names
 from edgekit.pipeline.exporters.record import record
 from edgekit.pipeline.exporters.samples import calibration_samples
 from edgekit.pipeline.progress import emit
+from edgekit.pipeline.recipes.biases import flat_biases
 from edgekit.pipeline.recipes.litert import rules
 from edgekit.pipeline.sources import SourceSpec, open_source
 from edgekit.pipeline.symptoms import explaining
@@ -104,12 +105,13 @@ def quantize(*, base: str, recipe: str, calibration: str | None, output: str) ->
     """
     if recipe not in _RECIPES:
         raise ConversionError("EK-UNSUPPORTED", f".tflite has no recipe {recipe}", f"it has {', '.join(_RECIPES)}")
-    applied = rules(recipe, Path(base).read_bytes())
-    quantizer = Quantizer(base, applied.get_quantization_recipe())
+    model = flat_biases(Path(base).read_bytes())
+    applied = rules(recipe, model)
+    quantizer = Quantizer(model, applied.get_quantization_recipe())
     ranges = None
     if quantizer.need_calibration:
         emit(kind="step", step="calibrating")
-        observer = calibrator.Calibrator(base, num_threads=1, qsv_update_func=qsv_utils.min_max_update)
+        observer = calibrator.Calibrator(model, num_threads=1, qsv_update_func=qsv_utils.min_max_update)
         (signature,) = observer.get_signature_list().items()
         samples = list(_named(calibration_samples(calibration, recipe), _inputs(base, signature[0])))
         with _without_missing_tensors():

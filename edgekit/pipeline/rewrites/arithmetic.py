@@ -3,7 +3,8 @@
 Wrong or missing in litert-torch 0.10.0: ``alpha`` of sums ("unexpected keyword argument 'alpha'"), division of floats
 rounded down ("failed to legalize operation 'mhlo.round_nearest_afz'"), quotients of whole numbers towards zero (by way
 of floats, which int8 then rounds), ``fmod`` of floats (0 instead of 0.2999999 for 3.0 and 0.3), ``abs``, powers and
-products of matrices of whole numbers ("failed to legalize"), shifts and bits ("Lowering not found").
+products of matrices of whole numbers ("failed to legalize"), shifts and bits ("Lowering not found"), ``one_hot`` (by
+way of ``aten._assert_async``: "Lowering not found"), the sign of whole numbers ("failed to legalize operation 'sign'").
 
 Wrong or missing in executorch 1.5.1: ``alpha`` and ``beta`` of ``addmm`` count as 1 inside XNNPACK; ``remainder`` of a
 negative whole number is negative; and what is no core ATen operator ("is not in Core ATen opset").
@@ -169,7 +170,20 @@ def _copy_sign(size: torch.Tensor, sign: Any) -> torch.Tensor:
     return torch.where(torch.as_tensor(sign) < 0, -size.abs(), size.abs())
 
 
+def _sign(value: torch.Tensor) -> Any:
+    return (value > 0).to(value.dtype) - (value < 0).to(value.dtype) if _whole(value) else NotImplemented
+
+
+def _one_hot(index: torch.Tensor, classes: int = -1) -> Any:
+    """Where *index* is the place along a new last axis of *classes*."""
+    if classes < 0:
+        return NotImplemented
+    return (index.unsqueeze(-1) == torch.arange(classes)).to(torch.int64)
+
+
 RULES: dict[Any, Callable[..., Any]] = {
+    _ATEN.one_hot.default: _one_hot,
+    _ATEN.sign.default: _sign,
     _ATEN.add.Tensor: _add,
     _ATEN.add.Scalar: lambda value, number, alpha=1: _add(value, number, alpha=alpha),
     _ATEN.sub.Tensor: _subtract,

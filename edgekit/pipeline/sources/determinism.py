@@ -75,13 +75,7 @@ def check_repeatable(
     if lasting := state.differences(initial):
         raise stateful_error(what, lasting)
     if not _same(first, second):
-        operators = ", ".join(drawn())
-        reason = f": it draws random numbers ({operators})" if operators else ""
-        raise UsageError(
-            "EK-SOURCE",
-            f"{what} gives different outputs for the same input{reason}",
-            "switch off in evaluation mode what draws random numbers, as dropout(x, training=self.training) does",
-        )
+        raise _unlike_error(what, drawn())
     in_a_row = [call(samples[0])]
     settled = state.take()
     in_a_row += [call(sample) for sample in samples[1:] or samples]
@@ -111,6 +105,17 @@ def write_error(what: str, changed: Mapping[str, Sequence[str]]) -> UsageError:
         f"{what} changes its {_named(changed)} at every call, in a way that cannot be exported",
         "leave that out in evaluation mode: an exported file keeps nothing",
     )
+
+
+def _unlike_error(what: str, operators: Sequence[str]) -> UsageError:
+    """The error for a model whose outputs differ, that has no state of its own, and draws by these *operators*."""
+    message, off = f"{what} gives different outputs for the same input", "switch off in evaluation mode what draws"
+    if operators:
+        message += f": it draws random numbers ({', '.join(operators)})"
+        hint = f"{off} random numbers, as dropout(x, training=self.training) does"
+    else:
+        hint = f"{off} random numbers, and hand in what it keeps outside of itself: in a global, a file, the clock"
+    return UsageError("EK-SOURCE", message, hint)
 
 
 def _named(changed: Mapping[str, Sequence[str]]) -> str:

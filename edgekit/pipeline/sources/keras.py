@@ -7,6 +7,7 @@ rebuilt as an ``nn.Module`` (see `keras_to_torch`). Keras chooses its backend on
 from __future__ import annotations
 
 import contextlib
+import re
 import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 
 #: What Keras 3.15 raises for a file that is cut short, is no archive, holds other shapes or unknown classes.
 _UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile)
+#: ... and what it says of names that nobody registered.
+_UNKNOWN = re.compile(r"Could not locate (class|function) '([^']+)'")
 
 _HALVES = ("float16", "bfloat16")
 
@@ -237,9 +240,9 @@ def _read(path: Path, code: str, trust: bool) -> keras.Model:
     except _UNREADABLE as error:
         raise UsageError(
             code,
-            f"{path.name} cannot be loaded: {_first_line(error)}",
-            "save it with model.save('….keras') of Keras 3; give own layers, and what a Lambda did, "
-            "as classes registered in the project's Python file",
+            f"{path.name} cannot be loaded: {_reason(error)}",
+            "save it with model.save('….keras') of Keras 3; register own layers and functions, and what a Lambda did, "
+            "in the project's Python file",
         ) from error
 
 
@@ -322,6 +325,14 @@ def _parameter_count(model: keras.Model) -> int:
         for variable in (layer.moving_mean, layer.moving_variance)
     }
     return sum(int(np.prod(variable.shape)) for variable in model.weights if id(variable) not in statistics)
+
+
+def _reason(error: BaseException) -> str:
+    """What is the matter with a file: Keras 3 says it last, behind every layer around it with all that is in it."""
+    innermost = str(error).rpartition("Exception encountered: ")[2]
+    if found := _UNKNOWN.search(innermost):
+        return f"it has the {found[1]} {found[2]!r}, which is not Keras's own"
+    return _first_line(ValueError(innermost) if innermost else error)
 
 
 def _first_line(error: BaseException) -> str:

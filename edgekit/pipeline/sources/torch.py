@@ -134,7 +134,8 @@ class TorchSource:
 
     def _call(self, tensors: tuple[torch.Tensor, ...]) -> list[tuple[str, torch.Tensor]]:
         with torch.no_grad():
-            return named_tensors(self.module(*tensors))
+            # A module may return a parameter of its own, which remembers gradients all the same.
+            return [(name, value.detach()) for name, value in named_tensors(self.module(*tensors))]
 
 
 @contextmanager
@@ -340,9 +341,8 @@ def _spec(name: str, value: torch.Tensor, bare: bool) -> TensorSpec:
     dtype = dtype_name(value)
     if dtype not in DTYPES or value.layout is not torch.strided:
         kind = dtype if value.layout is torch.strided else f"a tensor of layout {value.layout}"
-        raise UsageError(
-            "EK-SOURCE", f"the model's output {name!r} is {kind}", "convert it in forward(): .float(), .to_dense()"
-        )
+        how = "torch.view_as_real() or .abs()" if value.is_complex() else ".float(), .to_dense()"
+        raise UsageError("EK-SOURCE", f"the model's output {name!r} is {kind}", f"convert it in forward(): {how}")
     if not value.numel():
         shown = f"the model's output {name!r} has no values: its shape is {list(value.shape)}"
         raise UsageError("EK-SOURCE", shown, "return what has values")

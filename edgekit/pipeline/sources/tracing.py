@@ -85,8 +85,10 @@ def check_traceable(
     for node in program.graph.nodes:
         if free_unbacked_symbols(_shapes(node)):
             raise _refusal(what, _SIZE, _depends_on_input(program, *_deciding(node)), _node_line(node))
-        if node in needed and _operator(node) in _SCALARS:
-            raise _refusal(what, _NUMBER, _depends_on_input(program, node), _node_line(node))
+        if _operator(node) in _SCALARS and (node in needed or node.users):
+            # A number that only decides: the model's own ``except`` kept what torch said of it.
+            does = _NUMBER if node in needed else _BRANCHES
+            raise _refusal(what, does, _depends_on_input(program, node), _node_line(node))
         if _operator(node) == "aten::batch_norm" and node.args[5] is True:
             raise UsageError(
                 "EK-SOURCE",

@@ -89,6 +89,18 @@ def test_litert_torch_rounds_the_rest_of_a_division_away() -> None:
     assert tflite(Applied(lambda x: torch.fmod(x, 0.3)), three)[0, 0] == 0
 
 
+def test_litert_torch_has_no_one_hot() -> None:
+    """``arithmetic``"""
+    with pytest.raises(RuntimeError, match="_assert_async"):
+        tflite(Applied(lambda x: F.one_hot(x.to(torch.int64), 8)), ROW.abs())
+
+
+def test_litert_torch_has_no_sign_of_whole_numbers() -> None:
+    """``arithmetic``"""
+    with pytest.raises(Exception, match="sign"):
+        tflite(Applied(lambda x: torch.sign(x.to(torch.int64))), ROW)
+
+
 def test_litert_torch_resizes_to_other_neighbours() -> None:
     """``resizing``"""
     resize = Applied(lambda x: F.interpolate(x, size=(16, 25), mode="nearest"))

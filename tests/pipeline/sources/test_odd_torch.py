@@ -61,7 +61,8 @@ def test_a_harmless_write_that_torch_cannot_export_is_named(tmp_path: Path) -> N
 def test_a_model_that_draws_is_not_one_function(tmp_path: Path, name: str) -> None:
     error = refusal(tmp_path, name, {"x": ROWS})
     assert error.message.startswith(f"odd_models.py:{name} gives different outputs for the same input")
-    assert odd_models.RANDOM[name] in error.message
+    said, hinted = odd_models.RANDOM[name]
+    assert said in error.message and str(error.hint).endswith(hinted)
 
 
 @pytest.mark.parametrize("name", odd_models.UNTRACEABLE)
@@ -99,6 +100,7 @@ def test_a_batch_that_is_scaled_as_one_is_taken_sample_by_sample(tmp_path: Path)
         ("Scalar", False),
         ("Squeezed", False),
         ("OneOnly", False),
+        ("GivesAnchors", False),
     ],
 )
 def test_whether_samples_may_come_together_is_found_with_the_data(tmp_path: Path, name: str, alike: bool) -> None:
@@ -123,6 +125,13 @@ def test_an_output_without_an_axis_for_samples_gets_one(tmp_path: Path, name: st
             np.testing.assert_array_equal(source.torch_module()(alone).numpy(), output[index : index + 1])
 
 
+def test_a_parameter_may_be_returned(tmp_path: Path) -> None:
+    outputs = results(opened(tmp_path, "GivesWeight", {"x": ROWS}), {"x": ROWS})
+    module = odd_models.GivesWeight()
+    np.testing.assert_array_equal(outputs["scale"], np.full((12,), 2.5, np.float32).reshape(outputs["scale"].shape))
+    np.testing.assert_array_equal(outputs["weight"][7], module.two.weight.detach().numpy())
+
+
 @pytest.mark.parametrize("name", odd_models.NAMES)
 def test_outputs_have_names_that_say_where_they_are_from(tmp_path: Path, name: str) -> None:
     source = opened(tmp_path, name, {"x": ROWS})
@@ -135,7 +144,9 @@ def test_outputs_have_names_that_say_where_they_are_from(tmp_path: Path, name: s
 
 @pytest.mark.parametrize("name", odd_models.UNUSABLE)
 def test_what_is_no_tensor_of_numbers_is_refused(tmp_path: Path, name: str) -> None:
-    assert odd_models.UNUSABLE[name] in refusal(tmp_path, name, {"x": ROWS}).message
+    error = refusal(tmp_path, name, {"x": ROWS})
+    assert odd_models.UNUSABLE[name] in error.message
+    assert ("view_as_real" in str(error.hint)) is (name == "ReturnsComplex")
 
 
 def named(text: str) -> dict[str, np.ndarray]:
