@@ -13,6 +13,7 @@ from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from edgekit import documents
 from edgekit.errors import UsageError, did_you_mean
 
 Kind = Literal["board", "phone", "desktop", "browser"]
@@ -191,10 +192,8 @@ def load_target(name: str | Path) -> Target:
             hint = f"{did_you_mean(str(name), target_names())} (or the path of a .toml file of your own)"
             raise UsageError("EK-TARGET", f"unknown target {str(name)!r}", hint)
         path = target_directory() / f"{name}.toml"
-    import tomllib  # not before somebody names a target
-
     try:
-        value = tomllib.loads(path.read_text(encoding="utf-8"))
+        _, value = documents.read_toml(path)
     except OSError as error:
         raise UsageError("EK-MISSING-FILE", f"cannot read target file {path}: {error.strerror}") from error
     except ValueError as error:

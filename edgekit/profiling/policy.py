@@ -19,13 +19,13 @@ from __future__ import annotations
 
 import math
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal
 
+from edgekit import documents
 from edgekit.errors import UsageError, did_you_mean
 
 
@@ -100,8 +100,7 @@ def load_policy(path: str | Path) -> Policy:
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8")
-        value = tomllib.loads(text)
+        text, value = documents.read_toml(path)
     except OSError as error:
         raise UsageError("EK-MISSING-FILE", f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:
