@@ -195,9 +195,13 @@ def load_target(name: str | Path) -> Target:
     try:
         _, value = documents.read_toml(path)
     except OSError as error:
-        raise UsageError("EK-MISSING-FILE", f"cannot read target file {path}: {error.strerror}") from error
+        raise UsageError(
+            "EK-MISSING-FILE", f"cannot read target file {path}: {error.strerror}", "name a .toml file"
+        ) from error
     except ValueError as error:
-        raise UsageError("EK-TARGET", f"{path} is not a TOML file: {error}") from error
+        raise UsageError(
+            "EK-TARGET", f"{path} is not a TOML file: {error}", "see https://toml.io for the syntax"
+        ) from error
     if "name" in value:
         raise UsageError("EK-TARGET", f"{path}: unknown key 'name'", "the file's name is the target's; 'title' is free")
     target: Target = _read(Target, {**value, "name": path.stem}, "", path)
