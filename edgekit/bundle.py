@@ -376,7 +376,7 @@ def _read_back(written: Path, destination: Path) -> None:
 def replacing(destination: Path, *, parents: bool = True) -> Iterator[Path]:
     """A temporary path beside *destination* that takes its place, on the disk itself, when the block ends well.
 
-    A link is followed: what it names is replaced.
+    A link is followed: what it names is replaced, where it is a file, and not a device or a pipe.
 
     Args:
         parents: Whether to make the folders that are not there.
@@ -389,6 +389,8 @@ def replacing(destination: Path, *, parents: bool = True) -> Iterator[Path]:
     temporary = None
     try:
         place = Path(os.path.realpath(destination))
+        if place.exists() and not (place.is_file() or place.is_dir()):
+            raise FileExistsError(errno.EEXIST, "it is a device or a pipe, and no file")
         if parents:
             place.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=".edgekit-", suffix=".part", dir=place.parent)

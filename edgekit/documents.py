@@ -1,9 +1,11 @@
-"""JSON of others: parsed when it is neither so long, so deep nor so large in its parts that it could do harm."""
+"""JSON and TOML of others: parsed when neither so long, so deep nor so large in its parts that it could do harm."""
 
 from __future__ import annotations
 
 import json
 import math
+import re
+from pathlib import Path
 from typing import Any
 
 #: Levels of lists and objects in each other. What edgekit writes has nine.
@@ -12,6 +14,45 @@ _MOST_LEVELS = 32
 MOST_VALUES = 1_000_000
 #: Whole numbers of every format that edgekit reads and writes are less, with a sign or without.
 _MOST_WHOLE = 1 << 64
+#: What people write by hand has some thousands.
+_MOST_TOML_BYTES = 1 << 20
+
+#: Texts of one line in TOML; then, with those shortened, more keys in each other than anybody writes.
+_TOML_TEXT = re.compile(r"""\"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+'""")
+_DEEP_KEY = re.compile(rf"(?:\.[ \t]*+[\w-]++[ \t]*+){{{_MOST_LEVELS}}}")
+
+
+def read(path: Path, most_bytes: int) -> bytes:
+    """The bytes of the file at *path*, which may be a pipe.
+
+    Raises:
+        ValueError: There are more than *most_bytes*, as of a device that never ends.
+        OSError: It cannot be read.
+    """
+    with path.open("rb") as stream:
+        data = stream.read(most_bytes + 1)
+    if len(data) > most_bytes:
+        raise ValueError(f"it has more than {most_bytes:,} bytes")
+    return data
+
+
+def read_toml(path: Path) -> tuple[str, dict[str, Any]]:
+    """The text of the TOML file at *path*, and what it describes.
+
+    Raises:
+        ValueError: It is no TOML, or no UTF-8; or it is too long or too deep.
+        OSError: It cannot be read.
+    """
+    import tomllib  # not every verb reads some
+
+    text = read(path, _MOST_TOML_BYTES).decode().replace("\r\n", "\n")
+    # tomllib keeps every prefix of a key: one of 20,000 parts takes 1.6 GB.
+    if _DEEP_KEY.search(_TOML_TEXT.sub("text", text)):
+        raise ValueError(f"a key of more than {_MOST_LEVELS} parts")
+    try:
+        return text, tomllib.loads(text)
+    except RecursionError as error:
+        raise ValueError("its values are too deep in each other") from error
 
 
 def parse(data: bytes | str, most_values: int = MOST_VALUES) -> Any:

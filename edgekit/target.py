@@ -13,6 +13,7 @@ from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from edgekit import documents
 from edgekit.errors import UsageError, did_you_mean
 
 Kind = Literal["board", "phone", "desktop", "browser"]
@@ -191,14 +192,16 @@ def load_target(name: str | Path) -> Target:
             hint = f"{did_you_mean(str(name), target_names())} (or the path of a .toml file of your own)"
             raise UsageError("EK-TARGET", f"unknown target {str(name)!r}", hint)
         path = target_directory() / f"{name}.toml"
-    import tomllib  # not before somebody names a target
-
     try:
-        value = tomllib.loads(path.read_text(encoding="utf-8"))
+        _, value = documents.read_toml(path)
     except OSError as error:
-        raise UsageError("EK-MISSING-FILE", f"cannot read target file {path}: {error.strerror}") from error
+        raise UsageError(
+            "EK-MISSING-FILE", f"cannot read target file {path}: {error.strerror}", "name a .toml file"
+        ) from error
     except ValueError as error:
-        raise UsageError("EK-TARGET", f"{path} is not a TOML file: {error}") from error
+        raise UsageError(
+            "EK-TARGET", f"{path} is not a TOML file: {error}", "see https://toml.io for the syntax"
+        ) from error
     if "name" in value:
         raise UsageError("EK-TARGET", f"{path}: unknown key 'name'", "the file's name is the target's; 'title' is free")
     target: Target = _read(Target, {**value, "name": path.stem}, "", path)

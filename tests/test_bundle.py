@@ -509,6 +509,14 @@ def test_a_really_full_disk_is_said() -> None:
     assert bundle_module.write_error(Path("x"), caught.value).code == "EK-SPACE"
 
 
+def test_a_pipe_is_not_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(EdgekitError, match="a device or a pipe") as caught, replacing(pipe):
+        pass
+    assert caught.value.code == "EK-WRITE" and pipe.is_fifo() and os.listdir(tmp_path) == ["pipe"]
+
+
 def test_an_interrupt_leaves_the_old_bundle(path: Path) -> None:
     before = path.read_bytes()
     with pytest.raises(KeyboardInterrupt), replacing(path) as temporary:

@@ -51,17 +51,22 @@ def command(
     95 % interval of the ratio shows it; otherwise it is undecided, and so it is where a machine was busy or hot.
     Latencies from different machines, or measured under other conditions, are not compared.
     """
+    import os
     from dataclasses import asdict
 
     from edgekit.cli import console, findings
     from edgekit.errors import LimitError, UsageError
     from edgekit.profiling import verdicts
     from edgekit.profiling.files import read_profile
+    from edgekit.profiling.outputs import check_place
     from edgekit.profiling.policy import Policy, load_policy
     from edgekit.profiling.regression import failures, judge, undecided
 
     if as_json and markdown == "-":
         raise UsageError("EK-ARGUMENT", "--json and --markdown - both print", "give --markdown a file")
+    for place in [Path(name) for name in (markdown, junit) if name is not None and name != "-"]:
+        if os.path.lexists(place):  # its folder is made, where there is none
+            check_place(place)
     findings.require_packages()
     policy = Policy() if policy_file is None else load_policy(policy_file)
     outcomes = judge(read_profile(base), read_profile(new), policy)

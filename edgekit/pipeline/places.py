@@ -37,6 +37,8 @@ def check_destination(destination: Path) -> None:
         place = Path(os.path.realpath(destination))
         if place.is_dir():
             raise UsageError("EK-WRITE", f"{destination} is a folder: the bundle would take its place", hint)
+        if place.exists() and not place.is_file():
+            raise UsageError("EK-WRITE", f"{destination} is a pipe, socket or device", hint)
         folder = _existing(place.parent)
         longest = os.pathconf(folder, "PC_NAME_MAX")
     except OSError as error:

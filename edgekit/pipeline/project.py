@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from edgekit import documents
 from edgekit.errors import UsageError, did_you_mean
 from edgekit.pipeline.places import check_readable
 from edgekit.pipeline.recipes import RECIPES
@@ -164,11 +164,10 @@ def load_project(path: Path) -> Project:
     if not file.is_file():
         raise UsageError("EK-MISSING-FILE", f"there is no {file}", "edgekit init makes one")
     try:
-        text = file.read_text(encoding="utf-8")
-        value = tomllib.loads(text)
+        text, value = documents.read_toml(file)
     except UnicodeDecodeError as error:
         raise UsageError("EK-PROJECT", f"{file} is not UTF-8 text", "save it as UTF-8") from error
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:
         line = re.search(r"line (\d+)", str(error))
         where = f"{file}:{line[1]}" if line else str(file)
         raise UsageError(

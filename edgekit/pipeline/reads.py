@@ -102,6 +102,8 @@ class Reads:
         if kind == "variable":
             value = os.environ.get(name)
             return None if value is None else hashlib.sha256(os.fsencode(value)).hexdigest()
+        if kind == "variables":
+            return hashlib.sha256(b"=".join(sorted(map(os.fsencode, os.environ)))).hexdigest()
         if kind == "package":
             return str(sorted(versions(_distributions().get(name, ())).items()))
         if kind == "directory":

@@ -15,18 +15,21 @@ import stat
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Any
+from urllib.parse import unquote
 
-#: One thing that was read: its kind (``file``, ``folder``, ``variable``, ``package``, or ``directory``: the current
-#: one), its name, and of a file what `stamp` gave just before it was opened.
+#: One thing that was read: its kind (``file``, ``folder``, ``variable``, ``package``; ``directory``: the current one;
+#: ``variables``: which there are), its name, and of a file what `stamp` gave just before it was opened.
 Note = list[Any]
 
 _PYTHON = tuple(f"{sysconfig.get_path(name)}{os.sep}" for name in ("stdlib", "platstdlib"))
 #: Python, edgekit (see `edgekit.pipeline.cache.code_digest`), and what is no file on a disk.
 _OWN = (*_PYTHON, f"{Path(__file__).parent.parent}{os.sep}", "/proc/", "/sys/", "/dev/")
+#: A disk in memory, where people keep data that is read often.
+_SHARED_MEMORY = "/dev/shm/"
 _IMPORTS = ("<frozen importlib", "<frozen zipimport")
 #: Packages count by their versions.
 _INSTALLED = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
@@ -59,7 +62,7 @@ class Watch:
             "os.scandir": self._listed,
             "import": self._imported,
             "ctypes.dlopen": lambda name: self._opened(name, "dlopen", os.O_RDONLY) if name else None,
-            "sqlite3.connect": lambda name: self._opened(name, "connect", os.O_RDONLY),
+            "sqlite3.connect": self._connected,
         }
         sys.addaudithook(self._hear)
         self._watch_variables()
@@ -97,9 +100,11 @@ class Watch:
             self._note_package(place)
             return
         found = stamp(place)
-        if flags & (os.O_WRONLY | os.O_TRUNC) or (flags & os.O_CREAT and found is None):
+        if flags & os.O_TRUNC or (flags & os.O_CREAT and found is None):
             if ("file", place) not in self._known:
                 self._written.add(place)  # what the code wrote before it reads it is its own
+            return
+        if flags & os.O_WRONLY:  # to add to it: what was in it is not the code's
             return
         if place in self._written:
             return
@@ -121,6 +126,14 @@ class Watch:
             self._note("folder", place)
             self._note_directory(given)
 
+    def _connected(self, database: Any) -> None:
+        name = os.fsdecode(database)
+        if name.startswith("file:"):  # a URI: file:PATH?mode=ro, file:///PATH
+            name = unquote(name[5:].partition("?")[0].partition("#")[0])
+            if name.startswith("//"):
+                name = f"/{name[2:].partition('/')[2]}"
+        self._opened(name, "connect", os.O_RDONLY)
+
     def _imported(self, module: str, path: str | None, *_: Any) -> None:
         if path is not None:  # a library in C: Python's own files are opened
             self._opened(path, "import", os.O_RDONLY)
@@ -138,12 +151,17 @@ class Watch:
 
     def _watch_variables(self) -> None:
         environment, getcwd = type(os.environ), os.getcwd
-        stock = environment.__getitem__
+        stock, names = environment.__getitem__, environment.__iter__
 
         def getitem(own: Any, name: Any) -> Any:
             if isinstance(name, (str, bytes)) and _is_users(_caller()):
                 self._note("variable", os.fsdecode(name))
             return stock(own, name)
+
+        def iterate(own: Any) -> Iterator[str]:
+            if _is_users(_caller()):
+                self._note("variables", "")
+            return names(own)
 
         def current() -> str:
             found = getcwd()
@@ -152,6 +170,7 @@ class Watch:
             return found
 
         environment.__getitem__ = getitem  # type: ignore[method-assign]
+        environment.__iter__ = iterate  # type: ignore[method-assign]
         os.getcwd = current
 
 
@@ -174,7 +193,9 @@ def _absolute(given: str) -> str:
 
 
 def _is_own(place: str) -> bool:
-    return place.startswith(_OWN) or any(part in place for part in _INSTALLED)
+    return (place.startswith(_OWN) and not place.startswith(_SHARED_MEMORY)) or any(
+        part in place for part in _INSTALLED
+    )
 
 
 def _caller() -> FrameType | None:
@@ -186,11 +207,16 @@ def _caller() -> FrameType | None:
 
 
 def _imports(frame: FrameType | None) -> bool:
-    """Whether Python looks for modules, or for packages, in *frame*. What it finds and loads is opened then."""
+    """Whether Python looks for modules, or for packages, in *frame*. What it finds and loads is opened then.
+
+    Where the user's own code asks `pkgutil` what there is, the answer counts.
+    """
     while frame is not None and _is_pythons(frame):
         name = frame.f_code.co_filename
-        if name.startswith(_IMPORTS) or f"{os.sep}importlib{os.sep}" in name or name.endswith("pkgutil.py"):
+        if name.startswith(_IMPORTS) or f"{os.sep}importlib{os.sep}" in name:
             return True
+        if name.endswith("pkgutil.py"):
+            return not _is_users(frame)
         frame = frame.f_back
     return False
 

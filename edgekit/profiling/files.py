@@ -15,6 +15,7 @@ from edgekit.runtime.profiler.records import Profile
 
 #: In a profile: several sessions of hours, with what was seen of their machines twice a second.
 _MOST_VALUES = 5_000_000
+_MOST_BYTES = 128 << 20
 
 
 def read_profile(path: str | Path) -> Profile:
@@ -26,7 +27,7 @@ def read_profile(path: str | Path) -> Profile:
     path = Path(path)
     hint = "edgekit profile BUNDLE -o FILE.json writes a profile"
     try:
-        value = documents.parse(path.read_bytes(), _MOST_VALUES)
+        value = documents.parse(documents.read(path, _MOST_BYTES), _MOST_VALUES)
     except OSError as error:
         raise UsageError("EK-MISSING-FILE", f"cannot read {path}: {error.strerror}", hint) from error
     except ValueError as error:

@@ -68,10 +68,7 @@ def check(paths: Sequence[Path], *, operators: bool) -> None:
         ending = _ending(path)
         if ending in OPERATOR_ENDINGS and not operators:
             raise UsageError("EK-ARGUMENT", f"{path} shows operators, and none are traced", "add --per-op")
-        try:
-            _check_place(path)
-        except OSError as error:
-            raise write_error(path, error) from error
+        check_place(path)
 
 
 def is_profile(path: Path) -> bool:
@@ -115,17 +112,20 @@ def write_all(profile: Profile, paths: Sequence[Path], done: Callable[[Path], ob
         raise failure
 
 
-def _check_place(path: Path) -> None:
+def check_place(path: Path) -> None:
     """Refuse a place where a file could not be put, or replaced.
 
     Raises:
-        OSError: By what the system says.
+        UsageError: ``EK-ARGUMENT``: there is no such folder, or something else than a file lies there.
+        EdgekitError: ``EK-WRITE``: nothing can be written there.
     """
     try:
         mode = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
         if not path.parent.is_dir():
             raise UsageError("EK-ARGUMENT", f"there is no folder {path.parent}", f"mkdir -p {path.parent}") from None
+    except OSError as error:
+        raise write_error(path, error) from error
     else:
         if stat.S_ISDIR(mode):
             raise UsageError("EK-ARGUMENT", f"{path} is a folder", f"name a file in it: {path / 'report.html'}")
@@ -133,9 +133,12 @@ def _check_place(path: Path) -> None:
             hint = "name a file; --json writes a document to standard output"
             raise UsageError("EK-ARGUMENT", f"{path} is no regular file, and what is written replaces it", hint)
         if not os.access(path, os.W_OK):  # it could be replaced all the same, but is not meant to be
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-    with tempfile.TemporaryFile(dir=Path(os.path.realpath(path)).parent):
-        pass
+            raise write_error(path, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
+    try:
+        with tempfile.TemporaryFile(dir=Path(os.path.realpath(path)).parent):
+            pass
+    except OSError as error:
+        raise write_error(path, error) from error
 
 
 def _ending(path: Path) -> str:

@@ -19,13 +19,13 @@ from __future__ import annotations
 
 import math
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal
 
+from edgekit import documents
 from edgekit.errors import UsageError, did_you_mean
 
 
@@ -100,14 +100,17 @@ def load_policy(path: str | Path) -> Policy:
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8")
-        value = tomllib.loads(text)
+        text, value = documents.read_toml(path)
     except OSError as error:
-        raise UsageError("EK-MISSING-FILE", f"cannot read {path}: {error.strerror}") from error
+        raise UsageError(
+            "EK-MISSING-FILE", f"cannot read {path}: {error.strerror}", "edgekit compare --help shows a policy"
+        ) from error
     except ValueError as error:
         line = re.search(r"line (\d+)", str(error))
         where = f"{path}:{line[1]}" if line else str(path)
-        raise UsageError("EK-ARGUMENT", f"{where}: not a TOML file: {error}") from error
+        raise UsageError(
+            "EK-ARGUMENT", f"{where}: not a TOML file: {error}", "see https://toml.io for the syntax"
+        ) from error
     return _Reader(path, text).policy(value)
 
 

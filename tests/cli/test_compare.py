@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
@@ -97,6 +98,26 @@ def test_markdown_and_junit_are_written_even_when_a_limit_is_not_met(files: dict
     assert ElementTree.parse(tmp_path / "out" / "c.xml").getroot().get("failures") == "1"
     printed = invoke(files["base"], files["same"], "--markdown", "-").stdout
     assert printed.startswith("**every limit is met**") and printed.count("\n") == 6
+
+
+@pytest.mark.parametrize("option", ["--markdown", "--junit"])
+def test_what_is_no_file_is_not_replaced_by_one(files: dict[str, Path], tmp_path: Path, option: str) -> None:
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    for place in (pipe, link):
+        with pytest.raises(UsageError, match="no regular file, and what is written replaces it"):
+            invoke("none.json", "none.json", option, place)  # before anything is read
+    assert pipe.is_fifo() and link.is_symlink()
+
+
+@pytest.mark.parametrize("name", ["--policy", "profile"])
+def test_what_never_ends_is_refused(files: dict[str, Path], name: str) -> None:
+    with pytest.raises(UsageError, match="it has more than"):
+        if name == "profile":
+            invoke("/dev/zero", files["base"])
+        else:
+            invoke(files["base"], files["base"], "--policy", "/dev/zero")
 
 
 def test_json_is_one_document(files: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:

@@ -38,6 +38,11 @@ def folder(place: Path) -> None:
     (place / "out" / "net-rpi4.edgekit").mkdir(parents=True)
 
 
+def pipe(place: Path) -> None:
+    (place / "out").mkdir()
+    os.mkfifo(place / "out" / "net-rpi4.edgekit")
+
+
 def below_a_pipe(place: Path) -> None:
     os.mkfifo(place / "out")
 
@@ -49,6 +54,7 @@ def below_a_pipe(place: Path) -> None:
         ("out/below", file, "it is no folder"),
         ("out", folder, "net-rpi4.edgekit is a folder"),
         ("out/x", below_a_pipe, "it is no folder"),
+        ("out", pipe, "net-rpi4.edgekit is a pipe, socket or device"),
         ("o" * 300, lambda place: None, "File name too long"),
         ("new/" + "o" * 300, lambda place: None, "too long"),
     ],

@@ -64,6 +64,18 @@ def folder(tmp_path: Path) -> Path:
         ("import numpy; numpy.fromfile({0!r} + '/data.txt', 'u1')", {("file", "data.txt"), ("package", "numpy")}),
         ("import numpy; numpy.ones(3).sum()", {("package", "numpy")}),
         ("import sqlite3; sqlite3.connect({0!r} + '/data.txt').close()", {("file", "data.txt")}),
+        (
+            "import sqlite3; sqlite3.connect('file:' + {0!r} + '/data%2Etxt?mode=ro', uri=True).close()",
+            {("file", "data.txt")},
+        ),
+        (
+            "import sqlite3; sqlite3.connect('file://localhost' + {0!r} + '/data.txt', uri=True).close()",
+            {("file", "data.txt")},
+        ),
+        ("open({0!r} + '/data.txt', 'a').close(); open({0!r} + '/data.txt')", {("file", "data.txt")}),
+        ("import os; os.listdir('/dev/shm/'); os.listdir('/dev/fd')", {("folder", "/dev/shm")}),
+        ("import pkgutil; list(pkgutil.iter_modules([{0!r}]))", {("folder", "."), ("folder", "package")}),
+        ("import os; [name for name in os.environ if name == 'WHERE']", {("variables", "")}),
         ("open({0!r} + '/package/../data.txt')", {("file", "data.txt")}),
         ("open('data.txt')", {("file", "data.txt"), ("directory", "")}),
         ("import os; os.listdir({0!r})", {("folder", ".")}),
