@@ -33,6 +33,8 @@ _ROUNDING, _ROUNDED_DB = 8 * 2.0**-23, 80.0
 _PROBABILITY_STEP = 2 / 256
 #: Where no column ever says more than this, values between 0 and 1 are no probabilities.
 _LEAST_PROBABILITY = 0.1
+#: What disagreement beyond chance is raised to, to stand for noise power over signal power: 10 dB is a kappa of 0.78.
+_KAPPA_POWER = 1.5
 #: Values that are looked at in one piece: the copies in double precision are bounded by it.
 _BLOCK_VALUES = 1 << 21
 
@@ -247,7 +249,7 @@ def _tables(name: str, reference: np.ndarray, measured: np.ndarray) -> Iterator[
             ratios = np.where(noise == 0, 0.0, noise / signal)
         ratios = np.where(noise <= _rounding(expected), np.minimum(ratios, 10 ** (-_ROUNDED_DB / 10)), ratios)
         if reference.dtype.kind in "iub":
-            ratios = np.minimum(ratios, np.square(1 - _kappas(reference, measured, axis)))
+            ratios = np.minimum(ratios, (1 - _kappas(reference, measured, axis)) ** _KAPPA_POWER)
         ratios = np.where(np.isfinite(noise), ratios, np.inf)
         yield _Table(name, axis, reference.ndim, place == 0, ratios, expected, found)
 
