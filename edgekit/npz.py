@@ -18,7 +18,7 @@ _LOCAL_BYTES, _LENGTHS = 30, struct.Struct("<HH")
 
 
 def save(target: str | Path | IO[bytes], arrays: Mapping[str, np.ndarray]) -> None:
-    """Write *arrays* for ``numpy.load``; the same arrays give the same bytes.
+    """Write *arrays* for ``numpy.load``, and so that `Rows` can read them; the same arrays give the same bytes.
 
     Args:
         arrays: By names that `edgekit.names.is_tensor_name` takes.
@@ -26,7 +26,7 @@ def save(target: str | Path | IO[bytes], arrays: Mapping[str, np.ndarray]) -> No
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
         for name, array in arrays.items():
             with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as stream:
-                np.lib.format.write_array(stream, np.asanyarray(array), allow_pickle=False)
+                np.lib.format.write_array(stream, np.asarray(array, order="C"), allow_pickle=False)
 
 
 class Rows:

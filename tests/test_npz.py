@@ -38,3 +38,11 @@ def test_every_name_comes_back(names: list[str]) -> None:
     stream.seek(0)
     with np.load(stream, allow_pickle=False) as stored:
         assert {name: int(stored[name][0]) for name in stored.files} == {k: int(v[0]) for k, v in arrays.items()}
+
+
+def test_rows_of_any_order_can_be_read(tmp_path: Path) -> None:
+    whole = np.arange(24.0).reshape(4, 2, 3)
+    arrays = {"fortran": np.asfortranarray(whole), "turned": whole.transpose(2, 0, 1), "part": whole[::2, :, 1:]}
+    npz.save(tmp_path / "a.npz", arrays)
+    for name, rows in npz.open_rows(tmp_path / "a.npz").items():
+        np.testing.assert_array_equal(rows[1:3], arrays[name][1:3])
