@@ -360,6 +360,12 @@ def _loops(model: Any) -> None:
     node.builtinOptions.condSubgraphIndex = node.builtinOptions.bodySubgraphIndex = 0
 
 
+def _without_input(model: Any, place: int) -> None:
+    """As a bias may be, and nothing else of a convolution or a linear layer."""
+    node = next(node for node in model.subgraphs[0].operators if len(node.inputs) == 3)
+    node.inputs = [-1 if number == place else tensor for number, tensor in enumerate(node.inputs)]
+
+
 def _external(model: Any) -> None:
     from ai_edge_litert import schema_py_generated as schema
 
@@ -387,6 +393,8 @@ def tflite_makers(data: bytes) -> Iterator[tuple[str, Maker]]:
         ),
         "terabytes": lambda model: setattr(model.subgraphs[0].tensors[0], "shape", [1, 1 << 20, 1 << 20, 8]),
         "order of operators": lambda model: model.subgraphs[0].operators.reverse(),
+        "missing input": lambda model: _without_input(model, 0),
+        "missing weights": lambda model: _without_input(model, 1),
         "never computed output": lambda model: setattr(model.subgraphs[0], "operators", []),
     }
     for name, change in changes.items():

@@ -30,6 +30,17 @@ _STRING = 5
 _SUBGRAPHS = ("_subgraph_index", "_subgraph_indices")
 _CUSTOM = 32
 
+_RECURRENT = {1, 5, *range(9, 13), 16, 17}
+#: Places of the inputs that an operator may do without; all others are read, whether they are there or not.
+_OPTIONAL = {
+    **dict.fromkeys(("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "CONV_3D"), frozenset({2})),
+    **dict.fromkeys(("TRANSPOSE_CONV", "CONV_3D_TRANSPOSE", "SVDF"), frozenset({3})),
+    **dict.fromkeys(("LSTM", "UNIDIRECTIONAL_SEQUENCE_LSTM"), frozenset(_RECURRENT | {*range(20, 24)})),
+    "BIDIRECTIONAL_SEQUENCE_LSTM": frozenset(_RECURRENT | {18, 22, *range(26, 30), 33, 34, *range(39, 48)}),
+    "BIDIRECTIONAL_SEQUENCE_RNN": frozenset(range(9, 12)),
+    "RESHAPE": frozenset({1}),
+}
+
 
 @dataclass(frozen=True)
 class TfliteModel:
@@ -236,6 +247,10 @@ def _node(found: TfliteModel, node: Table, tensors: int) -> Iterator[int]:
     _inside([node["opcode_index"]], len(found.names), "an operator's kind")
     if any(not -1 <= number < tensors for number in (*node["inputs"], *node["intermediates"])):
         raise Malformed("a tensor of an operator is outside of the model")
+    name = found.names[node["opcode_index"]]
+    missing = {place for place, number in enumerate(node["inputs"]) if number < 0}
+    if not missing <= _OPTIONAL.get(name, frozenset()):  # its kernel would read from nowhere
+        raise Malformed(f"an input of {name} is missing")
     _inside(node["outputs"], tensors, "a tensor of an operator")
     if node["large_custom_options_offset"] + node["large_custom_options_size"] > len(found.data):
         raise Malformed("the options of an operator are outside of the file")

@@ -107,7 +107,7 @@ TFLITE = [
     "Flex operator", "custom operator", "nameless custom operator", "delegate", "place for greater numbers",
     "custom call", "unknown operator", "negative operator", "endless loop", "weights in another file",
     "tensor outside", "buffer outside", "constant cut short", "terabytes", "order of operators",
-    "never computed output",
+    "missing input", "missing weights", "never computed output",
 ]  # fmt: skip
 PTE = [
     "operator of another library", "unknown operator", "unknown overload", "backend", "part without a header",
