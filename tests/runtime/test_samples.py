@@ -50,7 +50,7 @@ def test_rows_that_are_not_there_or_do_not_lie_one_after_the_other(tmp_path: Pat
     with pytest.raises(OSError, match="shorter"):
         rows[2:]
     for array in (np.asfortranarray(np.ones((3, 4))), np.float32(3)):
-        npz.save(path, {"a": np.asarray(array)})
+        np.savez(path, a=array)
         with pytest.raises(ValueError, match="rows"):
             npz.open_rows(path)
     np.savez_compressed(path, a=np.ones((3, 4)))
