@@ -51,7 +51,7 @@ def deploy(device: str, bundle: Path) -> Deployment:
 
 
 def _prove(device: str, release: Any, bundle: Any) -> None:
-    assert release.host.execute((), timeout_s=60).status == 0
+    assert release.host.execute((), timeout_s=60, most_bytes=1 << 20).status == 0
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from PIL import Image
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+from support.hostile_files import tflite_with
 from support.phone_page import SETTINGS, SOFTWARE_GPU, Phone, phone_at, set_screen, start_browser, tensors
 
 import edgekit
@@ -215,10 +216,10 @@ def test_a_variant_that_does_not_load_says_why_and_the_others_are_measured(
         manifest = bundle.manifest
         files = {file: bundle.read(file) for file in manifest.files}
         fp32 = manifest.variant("fp32.tflite")
-        junk = files[fp32.file][:1000]
-        broken = replace(fp32, size_bytes=len(junk), sha256=sha256(junk))
+        newer = tflite_with(files[fp32.file], lambda model: setattr(model.operatorCodes[0], "version", 99))
+        broken = replace(fp32, size_bytes=len(newer), sha256=sha256(newer))
         variants = tuple(broken if variant.name == "fp32.tflite" else variant for variant in manifest.variants)
-        write_bundle(replace(manifest, variants=variants), {**files, fp32.file: junk}, path)
+        write_bundle(replace(manifest, variants=variants), {**files, fp32.file: newer}, path)
     with phone_at(browser, path, settings=ONCE, variants=VARIANTS) as phone:
         phone.open()
         phone.measure()
