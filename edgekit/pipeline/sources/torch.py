@@ -285,7 +285,14 @@ def _make_once(module: torch.nn.Module, path: Path) -> None:
     if not path.exists():
         torch.save({name: value.detach() for name, value in tensors.items()}, path)
         return
-    for name, value in torch.load(path, map_location="cpu", weights_only=True).items():
+    stored = torch.load(path, map_location="cpu", weights_only=True)
+    if {name: value.shape for name, value in stored.items()} != {name: value.shape for name, value in tensors.items()}:
+        raise UsageError(
+            "EK-SOURCE",
+            "the factory makes a model of other parts at every call",
+            "decide what it is made of without drawing: files are made of several calls",
+        )
+    for name, value in stored.items():
         tensors[name].data = value
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgekit.errors import UsageError
 from edgekit.pipeline.sources import SourceSpec, open_source
 from edgekit.pipeline.sources.identity import Identity, digest
 from edgekit.pipeline.sources.torch_identity import identity
@@ -111,6 +112,15 @@ def test_what_a_factory_drew_when_it_was_first_called_is_its_model(tmp_path: Pat
     (again,) = open_source(spec).predict(rows).values()
     (other,) = open_source(replace(spec, made=None)).predict(rows).values()
     assert np.array_equal(first, again) and not np.allclose(first, other)
+
+
+def test_a_factory_that_draws_what_its_model_is_made_of_is_refused(tmp_path: Path) -> None:
+    code = "import torch\n\nSIZES = iter((3, 5))\n\n\ndef make():\n    return torch.nn.Linear(4, next(SIZES))\n"
+    spec = replace(write(tmp_path, code), made=str(tmp_path / "made.pt"))
+    open_source(spec)
+    with pytest.raises(UsageError, match="a model of other parts at every call") as caught:
+        open_source(spec)
+    assert caught.value.code == "EK-SOURCE" and caught.value.hint
 
 
 def test_a_factory_may_make_its_only_module_once(tmp_path: Path) -> None:
