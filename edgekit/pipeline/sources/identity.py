@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import sys
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,7 +24,6 @@ from edgekit.pipeline.sources.python_file import file_of
 
 _PLAIN = (bool, int, float, complex, str, type(None), type(...), PurePath, range)
 
-_DICTS = (dict, OrderedDict)
 #: Which of these are one object depends on whether the code was compiled just now.
 _CONSTANT = (tuple, frozenset, CodeType)
 

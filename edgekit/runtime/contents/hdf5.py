@@ -13,8 +13,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Union
 
-import numpy as np
-
 from edgekit.runtime.contents.refusal import Malformed, Refused, shown
 from edgekit.runtime.contents.sizes import MAX_AXES, MAX_VALUES
 
@@ -315,8 +313,3 @@ def _append(file: bytearray, contents: bytes | memoryview) -> int:
     place = len(file)
     file += contents
     return place
-
-
-def numpy_array(array: Array) -> np.ndarray:
-    """The values of *array*, without a copy."""
-    return np.frombuffer(array.values, f"<{array.dtype}").reshape(array.shape)

@@ -29,7 +29,6 @@ _MAX_BYTES = 2 << 30  # protobuf's own limit
 _MAX_MESSAGES = 1 << 21
 #: Where graphs of TensorFlow 1 and 2 name what is run on loading.
 _ON_LOADING = ("legacy_init_op", "main_op", "saved_model_main_op")
-_INIT_SIGNATURE = "__saved_model_init_op"
 #: Where ``PrintV2`` prints to, other than into files.
 _STREAMS = (b"stderr", b"stdout", b"log(info)", b"log(warning)", b"log(error)")
 
