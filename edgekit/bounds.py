@@ -81,7 +81,8 @@ def _check_signature(signature: Signature) -> None:
 def _check_variant(variant: Variant) -> None:
     if not all(map(is_identifier, (variant.name, variant.format, variant.recipe, variant.backend, *variant.engines))):
         raise ValueError(f"variants.{variant.name[:100]}: names")
-    counts = (variant.size_bytes, variant.arena_bytes or 0, *variant.undelegated_ops.values())
+    samples = (variant.samples or 0, variant.samples_available or 0)
+    counts = (variant.size_bytes, variant.arena_bytes or 0, *samples, *variant.undelegated_ops.values())
     if not all(0 <= count <= _MOST_BYTES for count in counts):
         raise ValueError(f"variants.{variant.name}: a size or a number that cannot be")
     if any(len(version) > _MOST_VERSION_CHARACTERS for version in variant.minimum_runtime.values()):

@@ -55,9 +55,11 @@ class Variant:
     float source model; both are None without labels. ``snr_db`` compares with the float source model's outputs, over
     all columns, ``worst_column`` (as numpy would index it) is the one that is furthest off (see `edgekit.fidelity`),
     ``agreement`` the percentage of samples with the same largest class score, None without class scores, ``required``
-    what the check vectors have to reach wherever they are run. ``arena_bytes`` is
-    about what intermediate values take while it runs; None when unknown. ``batch`` is the number of samples that the
-    file takes per inference: one, or several to measure throughput.
+    what the check vectors have to reach wherever they are run. ``samples`` of the evaluation samples it was run
+    on; where more were ``samples_available``, ``margin`` is half the width of the 95 % interval of ``accuracy_drop``,
+    or without labels of ``agreement``, in percentage points, and ``accuracy`` the source model's less the drop.
+    ``arena_bytes`` is about what intermediate values take while it runs; None when unknown. ``batch`` is the number
+    of samples that the file takes per inference: one, or several to measure throughput.
     ``backend`` is what its operators are lowered to (see `edgekit.target.Backend`). A file for one that no engine of a
     desktop has is *exported, not run*: its structure was checked, and what is measured by running it is None.
     ``delegated_share`` is the percentage of the work (multiply-adds, values computed) inside the accelerated backend;
@@ -83,6 +85,9 @@ class Variant:
     required: Required | None = None
     accuracy: float | None = None
     accuracy_drop: float | None = None
+    samples: int | None = None
+    samples_available: int | None = None
+    margin: float | None = None
     arena_bytes: int | None = None
     warnings: tuple[str, ...] = ()
     batch: int = 1

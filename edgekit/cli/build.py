@@ -11,6 +11,7 @@ import click
 from edgekit.cli import console
 
 if TYPE_CHECKING:
+    from edgekit.bundle import Variant
     from edgekit.pipeline.build import Result, Row
 
 
@@ -127,15 +128,14 @@ def command(
 
 
 def _summary(result: Result) -> list[str]:
-    reference = result.reference
+    model, accuracy = result.model, result.reference.accuracy
     headers = ("variant", "size", "accuracy", "drop", "SNR dB", "agree %", "delegated %", "this host, 1 thread")
     lines = [
         "",
-        f"float model: {reference.parameter_count:,} parameters, accuracy {console.number(reference.accuracy)} %"
-        if reference.accuracy is not None
-        else f"float model: {reference.parameter_count:,} parameters, no labels to score it with",
+        f"float model: {model.parameter_count:,} parameters, "
+        + ("no labels to score it with" if accuracy is None else f"accuracy {console.number(accuracy)} %"),
     ]
-    if reference.random:
+    if model.random:
         lines.append("check inputs are random numbers: give --calibration FILE.npy for figures that mean something")
     lines += ["", *console.table(headers, [_row(row) for row in result.rows]), ""]
     lines += _failures(result.rows)
@@ -146,6 +146,7 @@ def _summary(result: Result) -> list[str]:
                 named = ", ".join(f"{count} x {op}" for op, count in undelegated.items())
                 share = 100 - (row.made.variant.delegated_share or 0)
                 lines.append(f"{row.plan.name}: outside the delegate, {share:.1f} % of the work: {named}")
+            lines += partly(row.made.variant)
             lines += [f"{row.plan.name}: warning: {warning}" for warning in row.made.variant.warnings]
     lines += [f"{item.name} not built: {item.reason}" for item in result.skipped]
     lines += [f"limit not met: {line}" for line in result.unmet]
@@ -160,6 +161,15 @@ def _summary(result: Result) -> list[str]:
             f"{result.path} ({state}{f', {failed} failed' if failed else ''}, {result.seconds:.1f} s)",
         ]
     return lines
+
+
+def partly(variant: Variant) -> Iterator[str]:
+    """That it was not run on all evaluation samples, and what the figures are worth."""
+    if None in (variant.samples, variant.samples_available) or variant.samples == variant.samples_available:
+        return
+    figure = "drop" if variant.accuracy_drop is not None else "agreement"
+    known = "" if variant.margin is None else f": its {figure} is known to {variant.margin:.2f} points (95 %)"
+    yield f"{variant.name}: run on {variant.samples:,} of {variant.samples_available:,} evaluation samples{known}"
 
 
 def _failures(rows: Sequence[Row]) -> Iterator[str]:
@@ -216,8 +226,8 @@ def _document(result: Result) -> dict[str, Any]:
         "bundle": str(result.path) if manifest is not None else None,
         "target": manifest.target if manifest is not None else None,
         "accuracy": result.reference.accuracy,
-        "parameter_count": result.reference.parameter_count,
-        "random_inputs": result.reference.random,
+        "parameter_count": result.model.parameter_count,
+        "random_inputs": result.model.random,
         "variants": rows,
         "skipped": [vars(item) for item in result.skipped],
         "unmet_limits": list(result.unmet),

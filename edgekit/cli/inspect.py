@@ -65,6 +65,7 @@ def _compare(first: Path, second: Path, *, as_json: bool) -> None:
 
 def _lines(manifest: Manifest) -> Iterator[str]:
     from edgekit.cli import console
+    from edgekit.cli.build import partly
 
     yield f"{manifest.name} for {manifest.target}, made by {manifest.producer}"
     yield f"recommended: {manifest.recommended['variant']}: {manifest.recommended.get('reason', '')}".rstrip(": ")
@@ -72,6 +73,7 @@ def _lines(manifest: Manifest) -> Iterator[str]:
     headers = ["variant", "size", "accuracy", "drop", "SNR dB", "agreement", "delegated", "engines"]
     yield from console.table(headers, [_row(variant) for variant in manifest.variants])
     for variant in manifest.variants:
+        yield from partly(variant)
         if variant.undelegated_ops:
             ops = ", ".join(f"{name} x{count}" for name, count in sorted(variant.undelegated_ops.items()))
             yield f"{variant.name}: not delegated: {ops}"

@@ -14,7 +14,8 @@ from edgekit.bundle import Manifest, write_bundle
 from edgekit.pipeline.digests import place_digest
 from edgekit.pipeline.origin import Origin
 from edgekit.pipeline.recommend import recommend
-from edgekit.pipeline.references import Reference
+from edgekit.pipeline.reference import Reference
+from edgekit.pipeline.source_model import SourceModel
 from edgekit.pipeline.variants import Made
 from edgekit.runtime.samples import open_samples
 from edgekit.target import Target
@@ -23,6 +24,7 @@ from edgekit.target import Target
 def assemble(
     origin: Origin,
     target: Target,
+    model: SourceModel,
     reference: Reference,
     made: Sequence[Made],
     max_drop: float | None,
@@ -34,20 +36,20 @@ def assemble(
         Its manifest, and whether the very same bytes were there before.
     """
     files = {item.variant.file: item.path.read_bytes() for item in made}
-    checks = _checks(reference, files)
+    checks = _checks(model, reference, files)
     if origin.labels:
         files["labels.txt"] = "".join(f"{label}\n" for label in origin.labels).encode()
     variants = tuple(item.variant for item in made)
     manifest = Manifest(
         name=origin.name,
         target=target.name,
-        signature=reference.signature,
+        signature=model.signature,
         preprocessing=None if origin.preprocessing is None else origin.preprocessing.to_json(),
         labels=origin.labels,
         variants=variants,
         recommended=recommend(variants, target, max_drop),
-        source=_source(origin, reference),
-        calibration=reference.calibration_origin,
+        source=_source(origin, model, reference),
+        calibration=model.calibration_origin,
         checks=checks,
         class_scores=reference.class_scores,
         producer=f"edgekit {__version__}",
@@ -57,32 +59,35 @@ def assemble(
     return manifest, place_digest(destination) == before
 
 
-def _source(origin: Origin, reference: Reference) -> Mapping[str, Any]:
+def _source(origin: Origin, model: SourceModel, reference: Reference) -> Mapping[str, Any]:
     training = None
-    if reference.training is not None and origin.training is not None:
+    if model.training is not None and origin.training is not None:
         kept = ("epochs_done", "device", "framework_version", "mixed_precision")
-        training = {**origin.training.model_dump(), **{key: reference.training[key] for key in kept}}
+        training = {**origin.training.model_dump(), **{key: model.training[key] for key in kept}}
     return {
-        "framework": reference.framework,
-        "parameter_count": reference.parameter_count,
+        "framework": model.framework,
+        "parameter_count": model.parameter_count,
         "metric": origin.metric,
         "accuracy": reference.accuracy,
-        "samples": dict(reference.samples_by_set),
+        "samples": dict(model.samples_by_set),
         "training": training,
     }
 
 
-def _checks(reference: Reference, files: dict[str, bytes]) -> Mapping[str, Any]:
+def _checks(model: SourceModel, reference: Reference, files: dict[str, bytes]) -> Mapping[str, Any]:
     """Add check vectors to *files*."""
-    inputs = open_samples(reference.samples, reference.signature.inputs, reference.names)
-    outputs = open_samples(reference.outputs)
-    chosen = reference.check_samples
+    inputs = open_samples(model.samples, model.signature.inputs, model.names)
+    chosen = model.check_samples
     named: dict[str, dict[str, str]] = {"inputs": {}, "outputs": {}}
-    for side, arrays in (("inputs", inputs), ("outputs", outputs)):
+    taken = {
+        "inputs": {name: column[chosen] for name, column in inputs.items()},
+        "outputs": {name: array[chosen] for name, array in reference.outputs.items()},
+    }
+    for side, arrays in taken.items():
         for index, (name, array) in enumerate(arrays.items()):
             file = f"checks/{side[:-1]}_{index}.npy"
             buffer = io.BytesIO()
-            np.save(buffer, array[chosen], allow_pickle=False)
+            np.save(buffer, array, allow_pickle=False)
             files[file] = buffer.getvalue()
             named[side][name] = file
-    return {**named, "samples": len(chosen), "random": reference.random}
+    return {**named, "samples": len(chosen), "random": model.random}

@@ -20,7 +20,8 @@ from edgekit.pipeline.origin import Origin, find_origin
 from edgekit.pipeline.places import check_destination, check_name, check_space
 from edgekit.pipeline.plan import Plan, Skipped, plan_variants
 from edgekit.pipeline.pool import Pool
-from edgekit.pipeline.references import Reference, make_reference
+from edgekit.pipeline.reference import Reference, make_reference
+from edgekit.pipeline.source_model import SourceModel, prepare_model
 from edgekit.pipeline.sources import contents
 from edgekit.pipeline.stages import Listener, Stages
 from edgekit.pipeline.variants import Made, make_variant
@@ -45,7 +46,8 @@ class Result:
     Attributes:
         path: The bundle.
         manifest: Its manifest; None when none was written.
-        reference: The float source model.
+        model: The float source model.
+        reference: What it answers.
         rows: One per planned variant, the failed ones too.
         skipped: What was not planned, and why.
         unmet: Each missed limit as one line; empty when a bundle was written.
@@ -56,6 +58,7 @@ class Result:
 
     path: Path
     manifest: Manifest | None
+    model: SourceModel
     reference: Reference
     rows: tuple[Row, ...]
     skipped: tuple[Skipped, ...]
@@ -181,32 +184,45 @@ def run_build(
     check_space(cache.root, folder)
     with Pool(jobs or os.cpu_count() or 1) as pool:
         stages = Stages(cache, pool, listener, origin.name, origin.directory)
-        reference, rows = _interruptible(pool, lambda: _make(stages, origin, plans, device))
+        model, reference, rows = _interruptible(
+            pool, lambda: _make(stages, pool, origin, plans, device, _allowed(origin, max_drop))
+        )
         made = [row.made for row in rows if row.made is not None]
         variants = [item.variant for item in made]
         unmet, unproven = _unmet(origin, reference, variants, max_drop), _unproven(origin, variants, max_drop)
         manifest, unchanged = None, False
         if made and not unmet:
-            manifest, unchanged = assemble(origin, device, reference, made, max_drop, destination)
+            manifest, unchanged = assemble(origin, device, model, reference, made, max_drop, destination)
     cache.prune()
-    return Result(destination, manifest, reference, rows, skipped, unmet, monotonic() - began, unchanged, unproven)
+    return Result(
+        destination, manifest, model, reference, rows, skipped, unmet, monotonic() - began, unchanged, unproven
+    )
 
 
-def _make(stages: Stages, origin: Origin, plans: Sequence[Plan], target: Target) -> tuple[Reference, tuple[Row, ...]]:
-    """Everything that takes time: the float reference, then all variants side by side."""
-    reference = make_reference(stages, origin)
+def _make(
+    stages: Stages, pool: Pool, origin: Origin, plans: Sequence[Plan], target: Target, max_drop: float | None
+) -> tuple[SourceModel, Reference, tuple[Row, ...]]:
+    """Everything that takes time: the float model, then its answers and all variants side by side."""
+    model = prepare_model(stages, origin)
 
     def row(plan: Plan) -> Row:
         try:
-            return Row(plan, make_variant(stages, origin, reference, plan, target))
+            return Row(plan, make_variant(stages, origin, model, reference, plan, target, max_drop))
         except Interrupted:
             raise
         except EdgekitError as error:
             return Row(plan, error=error)
 
-    # One thread per variant; the pool holds back all but as many processes as there are jobs.
-    with concurrent.futures.ThreadPoolExecutor(len(plans)) as threads:
-        return reference, tuple(threads.map(row, plans))
+    # One thread for each; the pool holds back all but as many processes as there are jobs.
+    with concurrent.futures.ThreadPoolExecutor(len(plans) + 1) as threads:
+        reference = threads.submit(make_reference, stages, origin, model)
+        rows = threads.map(row, plans)
+        try:
+            answers = reference.result()
+        except EdgekitError:  # no file can be better than that
+            pool.close()
+            raise
+        return model, answers, tuple(rows)
 
 
 def _interruptible(pool: Pool, work: Callable[[], T]) -> T:
@@ -229,7 +245,7 @@ def _unmet(
 ) -> tuple[str, ...]:
     """Each limit that was missed, as one line."""
     limits = origin.limits
-    allowed = limits.max_drop if max_drop is None else max_drop
+    allowed = _allowed(origin, max_drop)
     lines = []
     if limits.min_accuracy is not None and reference.accuracy is not None and reference.accuracy < limits.min_accuracy:
         lines.append(
@@ -244,8 +260,13 @@ def _unmet(
 
 def _unproven(origin: Origin, variants: Sequence[Variant], max_drop: float | None) -> tuple[str, ...]:
     """Names of the variants whose quality is limited and not known."""
-    limited = max_drop is not None or origin.limits.max_drop is not None or origin.limits.min_snr_db is not None
+    limited = _allowed(origin, max_drop) is not None or origin.limits.min_snr_db is not None
     return tuple(variant.name for variant in variants if not variant.checked) if limited else ()
+
+
+def _allowed(origin: Origin, max_drop: float | None) -> float | None:
+    """The limit on the drop in accuracy, in percentage points."""
+    return origin.limits.max_drop if max_drop is None else max_drop
 
 
 def _check_host() -> None:

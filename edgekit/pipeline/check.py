@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,7 @@ from edgekit.bundle import Required
 from edgekit.errors import ConversionError
 from edgekit.fidelity import Fidelity, compare
 from edgekit.pipeline.recipes import Recipe
+from edgekit.pipeline.reference import Reference
 
 #: The engine on this host that checks each format.
 CHECKING_ENGINES = {
@@ -45,6 +46,8 @@ class Quality:
     that no engine here runs.
     """
 
+    samples: int | None = None
+    samples_available: int | None = None
     snr_db: float | None = None
     worst_column: str | None = None
     worst_column_snr_db: float | None = None
@@ -52,28 +55,25 @@ class Quality:
     agreement: float | None = None
     accuracy: float | None = None
     accuracy_drop: float | None = None
+    margin: float | None = None
     required: Required | None = None
 
 
 def judge(
     used: Recipe,
-    reference: Mapping[str, np.ndarray],
+    reference: Reference,
     measured: Mapping[str, np.ndarray],
-    score: Callable[[Mapping[str, np.ndarray]], float | None],
+    rows: np.ndarray,
     minimum_snr_db: float | None,
     *,
-    class_scores: str | None,
-    rounding_db: float,
     check_samples: np.ndarray,
 ) -> Quality:
-    """Compare *measured* outputs with the *reference*.
+    """Compare *measured* outputs with the *reference*'s.
 
     Args:
-        score: The project's metric on a set of outputs, in percent; None without labels.
+        rows: Numbers of the evaluation samples that *measured* are for.
         minimum_snr_db: The project's own limit, instead of the recipe's.
-        class_scores: The output that scores classes, if there is one.
-        rounding_db: How near to its own outputs the source model stays when the last bits of its weights are others.
-        check_samples: Which samples become check vectors.
+        check_samples: Which of *measured* become check vectors.
 
     Raises:
         ConversionError: ``EK-QUALITY``, when outputs are not finite or further off than the recipe allows.
@@ -81,22 +81,26 @@ def judge(
     for name, array in measured.items():
         if not np.isfinite(array).all():
             raise ConversionError("EK-QUALITY", *_overflow(used, name))
-    found = compare(reference, measured, class_scores)
+    expected = {name: array[rows] for name, array in reference.outputs.items()}
+    found, rounding_db = compare(expected, measured, reference.class_scores), reference.rounding_db
     limit = used.minimum_snr_db if minimum_snr_db is None else minimum_snr_db
     if used.name == "fp32":
         limit = min(used.minimum_snr_db, max(rounding_db - _REORDERED_DB, _LEAST_EXACT_DB))
     if fault := found.fault(limit):
         raise ConversionError("EK-QUALITY", f"{used.name}: {fault}", _hint(used, found, rounding_db))
-    checks, vectors = ({name: array[check_samples] for name, array in side.items()} for side in (measured, reference))
-    float_score, own_score = score(reference), score(measured)
+    vectors, checks = ({name: array[check_samples] for name, array in side.items()} for side in (expected, measured))
+    before, after = reference.score(expected, rows), reference.score(measured, rows)
+    drop = None if before is None or after is None else before - after
     return Quality(
+        samples=len(rows),
+        samples_available=len(next(iter(reference.outputs.values()))),
         snr_db=round(found.snr_db, 2),
         worst_column=found.worst.place,
         worst_column_snr_db=round(found.worst.snr_db, 2),
         max_abs_diff=found.max_abs_diff,
         agreement=None if found.agreement is None else round(found.agreement, 3),
-        accuracy=None if own_score is None else round(own_score, 3),
-        accuracy_drop=None if own_score is None or float_score is None else round(float_score - own_score, 3),
+        accuracy=None if reference.accuracy is None or drop is None else round(reference.accuracy - drop, 3),
+        accuracy_drop=None if drop is None else round(drop, 3),
         required=_required(used, compare(vectors, checks)),
     )
 

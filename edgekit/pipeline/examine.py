@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,8 @@ def examine(
     outputs: str,
     backend: str,
     runs_here: bool,
+    timed: bool = True,
+    rows: Sequence[int] | None = None,
 ) -> dict[str, Any]:
     """Read the file's structure, run it over *samples*, write its outputs; a task for a worker.
 
@@ -38,6 +40,8 @@ def examine(
         values: How many distinct values the exported graph computes with, where the exporter knows.
         names: What the inputs are called in *samples*.
         runs_here: Whether there is an engine for its *backend*; otherwise it is not run.
+        timed: Whether its latency is of interest.
+        rows: Numbers of the samples to run; all of them with None.
 
     Returns:
         ``facts`` (see `edgekit.pipeline.inspection.FileFacts`), ``warnings`` about what is in the file, and ``trial``
@@ -67,7 +71,8 @@ def examine(
             inputs=samples,
             outputs=outputs,
             threads=1,
-            samples=_LATENCY_SAMPLES,
+            samples=_LATENCY_SAMPLES if timed else 0,
             names=names,
+            rows=rows,
         )
     return {**said, "trial": trial}

@@ -1,120 +1,100 @@
-"""The float source model's own outputs: what every exported file is compared with."""
+"""What the float source model answers to the evaluation samples: what every exported file is compared with."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
-from edgekit.errors import UsageError
-from edgekit.fidelity import MAX_SNR_DB, compare, near_constant
-from edgekit.numbers import fit
-from edgekit.pipeline.data import Arrays, load_arrays, save_arrays
-from edgekit.pipeline.sources import Source, SourceSpec, open_source
-from edgekit.pipeline.sources.samples import check_fit
-from edgekit.runtime.samples import Column, open_samples
-
-#: Samples that are run again with other last bits.
-_NUDGED_SAMPLES = 32
-#: The file of the weights that a factory made, by the kind of source.
-_MADE_WEIGHTS = {"torch": "made.pt", "keras": "made.weights.h5"}
+from edgekit.fidelity import class_scores
+from edgekit.pipeline.data import Arrays, load_arrays, load_labels
+from edgekit.pipeline.metric import Metric, find_metric
+from edgekit.pipeline.origin import Origin
+from edgekit.pipeline.source_model import READING, SourceModel
+from edgekit.pipeline.stages import Stages
+from edgekit.pipeline.versions import versions
 
 
-def describe(*, source: Mapping[str, Any]) -> dict[str, Any]:
-    """The source model's signature and size; a task for a worker of its framework."""
-    return _facts(open_source(SourceSpec.from_json(source)))
+@dataclass(frozen=True)
+class Reference:
+    """The float source model's answers.
+
+    Attributes:
+        outputs: By name, samples first.
+        labels: Of the samples; None without.
+        metric: What outputs are worth; None without labels.
+        accuracy: The metric on all samples, in percent; None without labels.
+        class_scores: The output whose largest value is the model's answer; None where there are no classes to choose.
+        rounding_db: How near to its own outputs the model stays, in the worst column, when the last bits of its weights
+            are others.
+    """
+
+    outputs: Arrays
+    labels: np.ndarray | None
+    metric: Metric | None
+    accuracy: float | None
+    class_scores: str | None
+    rounding_db: float
+
+    def score(self, outputs: Mapping[str, np.ndarray], rows: np.ndarray) -> float | None:
+        """The metric of *outputs* for the samples with these numbers, in percent; None without labels."""
+        return None if self.metric is None or self.labels is None else self.metric.score(outputs, self.labels[rows])
+
+    def right(self, outputs: Mapping[str, np.ndarray], rows: np.ndarray) -> np.ndarray | None:
+        """Which of these samples have the right answer, or without labels that of the source model; None where no
+        single answer is right or wrong."""
+        if self.metric is not None and self.labels is not None:
+            return None if self.metric.right is None else self.metric.right(outputs, self.labels[rows])
+        if self.class_scores is None:
+            return None
+        own, found = self.outputs[self.class_scores][rows], outputs[self.class_scores]
+        return np.asarray(own.argmax(1) == found.argmax(1))
+
+    @property
+    def needs_all(self) -> bool:
+        """Whether the metric means nothing but on all samples together."""
+        return self.metric is not None and self.metric.right is None
 
 
-def measure(*, source: Mapping[str, Any], samples: str, calibration: str, directory: str) -> dict[str, Any]:
-    """Look whether files can do what the source model does, run it over *samples*, and keep its outputs; a task.
-
-    Args:
-        samples, calibration: Files that `edgekit.pipeline.data.save_arrays` wrote, by the data's names.
-        directory: Takes ``outputs.npz``; ``sample.npz``, one sample as the signature has it; and, where names, order or
-            types of the calibration data are not the signature's, ``calibration.npz`` as it has them.
-
-    Returns:
-        What `describe` returns, ``made``: the name of the file in *directory* with the weights of a factory, None
-        without one, ``names``: what the data call each input, ``fitted``: whether the calibration data were written
-        anew, ``batches``: whether the model takes several samples at once, and ``rounding_db``: how near to its own
-        outputs the model stays, in the worst column, when every weight is moved to a number next to it.
+def make_reference(stages: Stages, origin: Origin, model: SourceModel) -> Reference:
+    """Run the float model over the evaluation samples.
 
     Raises:
-        UsageError: ``EK-UNTRAINED`` when outputs hardly depend on the input, ``EK-DATA`` when data and
-            model do not fit, ``EK-SOURCE`` when no file can do what the model does, or outputs are not finite.
+        EdgekitError: What it gives is not finite, or does not depend on the input.
     """
-    out = Path(directory)
-    given = open_samples(samples)
-    sample = out / "sample.npz"
-    save_arrays(sample, {name: column[:1] for name, column in given.items()})
-    spec = replace(SourceSpec.from_json(source), sample=str(sample))
-    made = out / _MADE_WEIGHTS[spec.kind] if spec.factory and not spec.weights else None
-    opened = open_source(spec if made is None else replace(spec, made=str(made)))
-    check_fit(opened.signature.inputs, opened.data_names, given)
-    names = {spec.name: name for spec, name in zip(opened.signature.inputs, opened.data_names, strict=True)}
-    inputs = open_samples(samples, opened.signature.inputs, names)
-    opened.check(inputs)
-    results = opened.predict(inputs)
-    for name, array in results.items():
-        if not np.isfinite(array).all():
-            raise UsageError("EK-SOURCE", f"the source model's output {name!r} holds NaN or infinity", "train it again")
-    if all(near_constant(array) for array in results.values()):
-        raise UsageError(
-            "EK-UNTRAINED",
-            "the source model's outputs hardly depend on its input, so no comparison would mean anything",
-            "train it first, or load trained weights with model.weights",
-        )
-    save_arrays(out / "outputs.npz", results)
-    save_arrays(sample, {name: column[:1] for name, column in inputs.items()})
-    batches, rounding = opened.takes_batches(inputs), _rounding_db(opened, inputs, results)
-    drawn = load_arrays(calibration)[0]
-    fitted = not _is_fit(opened, drawn)
-    if fitted:
-        save_arrays(out / "calibration.npz", _fitted(opened, drawn, "calibration"))
-    return {
-        **_facts(opened),
-        "made": None if made is None else made.name,
-        "names": names,
-        "fitted": fitted,
-        "batches": batches,
-        "rounding_db": rounding,
-    }
+    entry = stages.run(
+        "reference",
+        origin.name,
+        key={"model": model.digest, "versions": versions(origin.packages)},
+        code=("pipeline/sources", "fidelity.py", *READING),
+        function="edgekit.pipeline.sources.tasks:evaluate",
+        family=origin.family,
+        arguments=lambda directory: {
+            "source": model.spec.to_json(),
+            "samples": str(model.samples),
+            "names": dict(model.names),
+            "outputs": str(directory / "outputs.npz"),
+        },
+        failure="EK-SOURCE",
+    )
+    outputs, _ = load_arrays(entry.path("outputs.npz"))
+    labels = load_labels(model.samples)
+    metric = None if labels is None else find_metric(origin.metric, origin.directory, labels)
+    accuracy = None if metric is None or labels is None else metric.score(outputs, labels)
+    return Reference(
+        outputs=outputs,
+        labels=labels,
+        metric=metric,
+        accuracy=None if accuracy is None else round(accuracy, 3),
+        class_scores=_class_scores(origin, outputs, labels),
+        rounding_db=entry.record["rounding_db"],
+    )
 
 
-def _rounding_db(opened: Source, inputs: Mapping[str, Column], results: Arrays) -> float:
-    """How far the column that float32 leaves most open moves with the last bit of every weight; *opened* is changed."""
-    count = len(next(iter(inputs.values())))
-    tried = np.linspace(0, count - 1, min(count, _NUDGED_SAMPLES)).round().astype(int)
-    opened.nudge(np.random.default_rng(0))
-    moved = opened.predict({name: column[tried] for name, column in inputs.items()})
-    if not all(np.isfinite(array).all() for array in moved.values()):
-        return -MAX_SNR_DB
-    return round(compare({name: array[tried] for name, array in results.items()}, moved).worst.snr_db, 2)
-
-
-def _facts(opened: Source) -> dict[str, Any]:
-    return {
-        "framework": opened.framework,
-        "signature": opened.signature.to_json(),
-        "parameter_count": opened.parameter_count,
-    }
-
-
-def _is_fit(opened: Source, data: Arrays) -> bool:
-    """Whether *data* have the signature's names, in its order, and its types."""
-    return [(name, array.dtype.name) for name, array in data.items()] == [
-        (spec.name, spec.dtype) for spec in opened.signature.inputs
-    ]
-
-
-def _fitted(opened: Source, data: Arrays, name: str) -> Arrays:
-    """*data* by the signature's names, and of its types."""
-    specs, names = opened.signature.inputs, opened.data_names
-    check_fit(specs, names, data)
-    return {
-        spec.name: fit("EK-DATA", f"the {name} data's {given!r}", data[given], spec.dtype)
-        for spec, given in zip(specs, names, strict=True)
-    }
+def _class_scores(origin: Origin, outputs: Arrays, labels: np.ndarray | None) -> str | None:
+    """The output that scores classes: what the accuracy is taken from, or what looks like it where nothing is said."""
+    if origin.metric == "accuracy" and labels is not None:
+        return next(iter(outputs))
+    regresses = origin.training is not None and origin.training.loss in ("mse", "mae")
+    return None if regresses else class_scores(outputs)

@@ -9,7 +9,7 @@ from time import monotonic
 from typing import Any
 
 from edgekit.bundle import write_error
-from edgekit.errors import EdgekitError
+from edgekit.errors import EdgekitError, Interrupted
 from edgekit.pipeline.cache import READS, Cache, Entry, code_digest
 from edgekit.pipeline.pool import Pool, Task
 from edgekit.pipeline.reads import Reads
@@ -116,7 +116,7 @@ class Stages:
                 damaged=lambda: self._listener({"kind": "damaged", **where}),
             )
         except EdgekitError as error:
-            if tried or same not in self._failed:
+            if (tried or same not in self._failed) and not isinstance(error, Interrupted):
                 self._listener({"kind": "failed", "error": error, **where})
             raise
         self._listener({"kind": "done", "cached": entry.cached, "seconds": seconds, **where})

@@ -40,9 +40,10 @@ def run_trial(
     threads: int,
     samples: int,
     names: Mapping[str, str] | None = None,
+    rows: Sequence[int] | None = None,
     report: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
-    """Run every sample of *inputs* once, keep the outputs, then time the model on the first sample.
+    """Run samples of *inputs* once each, keep the outputs, then time the model on the first sample.
 
     An engine that needs an environment of its own is run there. Memory is that of the whole process: for a
     figure worth keeping, run this one in a fresh process (``python -m edgekit.runtime.trial``).
@@ -57,6 +58,7 @@ def run_trial(
         samples: Calls to time; 0 for no timing.
         names: What inputs are called in the file, if not as in the signature (see
             `edgekit.runtime.samples.open_samples`).
+        rows: Numbers of the samples to run, in this order; all of them with None.
         report: Called with the number of samples done and in all, now and then.
 
     Returns:
@@ -78,18 +80,19 @@ def run_trial(
         "threads": threads,
         "samples": samples,
         "names": None if names is None else dict(names),
+        "rows": None if rows is None else list(rows),
     }
     if environments.is_needed(engine):
         return _run_elsewhere(job)
     specs = Signature.from_json(signature)
-    given = _open_inputs(inputs, specs.inputs, names)
+    given = _open_inputs(inputs, specs.inputs, names, rows)
     data = Path(file).read_bytes()
     before = perf_counter_ns()
     session = open_session(engine, data, format, specs, threads)
     load_ms = (perf_counter_ns() - before) / 1e6
     try:
-        rows = _run_all(session, given, engine, report)
-        columns = zip(specs.outputs, zip(*rows, strict=True), strict=True)
+        answers = _run_all(session, given, engine, report)
+        columns = zip(specs.outputs, zip(*answers, strict=True), strict=True)
         stacked = {spec.name: np.concatenate(column)[: given.samples] for spec, column in columns}
         npz.save(outputs, stacked)
         first = given[0]
@@ -111,10 +114,11 @@ def run_trial(
 class _Inputs:
     """What goes into each inference, read when it is asked for; the last one is filled up with its last sample."""
 
-    def __init__(self, columns: Sequence[Column], batch: int):
-        self.samples = len(columns[0])
+    def __init__(self, columns: Sequence[Column], batch: int, rows: Sequence[int] | None):
+        self.samples = len(columns[0]) if rows is None else len(rows)
         self._columns = columns
         self._batch = batch
+        self._rows = rows
 
     def __len__(self) -> int:
         return -(-self.samples // self._batch)
@@ -122,11 +126,14 @@ class _Inputs:
     def __getitem__(self, index: int) -> list[np.ndarray]:
         begin = index * self._batch
         missing = max(0, begin + self._batch - self.samples)
-        given = [column[begin : begin + self._batch] for column in self._columns]
+        chosen = slice(begin, begin + self._batch)
+        given = [column[chosen if self._rows is None else self._rows[chosen]] for column in self._columns]
         return [np.concatenate([array, *[array[-1:]] * missing]) if missing else array for array in given]
 
 
-def _open_inputs(path: str, specs: tuple[TensorSpec, ...], names: Mapping[str, str] | None) -> _Inputs:
+def _open_inputs(
+    path: str, specs: tuple[TensorSpec, ...], names: Mapping[str, str] | None, rows: Sequence[int] | None
+) -> _Inputs:
     try:
         columns = list(open_samples(path, specs, names).values())
     except KeyError as error:
@@ -139,7 +146,7 @@ def _open_inputs(path: str, specs: tuple[TensorSpec, ...], names: Mapping[str, s
         raise UsageError("EK-INPUT", f"{path} needs the same number of samples, at least one, for each input")
     for spec, column in zip(specs, columns, strict=True):
         replace(spec, shape=(1, *spec.shape[1:])).check(column[:1])
-    return _Inputs(columns, specs[0].shape[0])
+    return _Inputs(columns, specs[0].shape[0], rows)
 
 
 def _run_all(

@@ -8,6 +8,7 @@ import pytest
 from edgekit.errors import ConversionError
 from edgekit.pipeline.check import Quality, judge
 from edgekit.pipeline.recipes import RECIPES
+from edgekit.pipeline.reference import Reference
 
 REFERENCE = np.random.default_rng(0).normal(size=(64, 3)).astype(np.float32)
 
@@ -15,12 +16,10 @@ REFERENCE = np.random.default_rng(0).normal(size=(64, 3)).astype(np.float32)
 def verdict(measured: np.ndarray, rounding_db: float, recipe: str = "fp32") -> Quality:
     return judge(
         RECIPES[recipe],
-        {"output": REFERENCE},
+        Reference({"output": REFERENCE}, None, None, None, None, rounding_db),
         {"output": measured},
-        lambda _: None,
+        np.arange(len(REFERENCE)),
         None,
-        class_scores=None,
-        rounding_db=rounding_db,
         check_samples=np.arange(8),
     )
 

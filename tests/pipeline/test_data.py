@@ -10,7 +10,7 @@ import pytest
 
 from edgekit.errors import UsageError
 from edgekit.pipeline.data import load_arrays, prepare, save_arrays
-from edgekit.pipeline.metric import scorer
+from edgekit.pipeline.metric import find_metric
 
 
 def project(folder: Path, body: str) -> Path:
@@ -163,10 +163,12 @@ def test_the_same_arrays_give_the_same_bytes(tmp_path: Path) -> None:
 
 def test_accuracy_is_the_share_of_right_classes(tmp_path: Path) -> None:
     outputs = {"output": np.array([[0.1, 0.9], [0.8, 0.2], [0.3, 0.7], [0.6, 0.4]])}
-    assert scorer("accuracy", tmp_path, np.array([1, 0, 0, 0]))(outputs) == 75.0
-    assert scorer("accuracy", tmp_path, None)(outputs) is None
+    labels = np.array([1, 0, 0, 0])
+    metric = find_metric("accuracy", tmp_path, labels)
+    assert metric.score(outputs, labels) == 75.0
+    assert metric.right is not None and metric.right(outputs, labels).tolist() == [True, True, False, True]
     with pytest.raises(UsageError, match="needs class numbers"):
-        scorer("accuracy", tmp_path, np.array([0.5, 1.5]))
+        find_metric("accuracy", tmp_path, np.array([0.5, 1.5]))
 
 
 def test_a_metric_of_the_project_gets_outputs_and_labels(tmp_path: Path) -> None:
@@ -176,6 +178,6 @@ def test_a_metric_of_the_project_gets_outputs_and_labels(tmp_path: Path) -> None
         "def broken(outputs, labels):\n    return 'good'\n"
     )
     outputs, labels = {"output": np.array([[0.2], [5.0]])}, np.array([0.0, 1.0])
-    assert scorer("metric.py:within_one", tmp_path, labels)(outputs) == 50.0
+    assert find_metric("metric.py:within_one", tmp_path, labels).score(outputs, labels) == 50.0
     with pytest.raises(UsageError, match="not a number"):
-        scorer("metric.py:broken", tmp_path, labels)(outputs)
+        find_metric("metric.py:broken", tmp_path, labels).score(outputs, labels)

@@ -19,6 +19,7 @@ from edgekit.pipeline.check import judge
 from edgekit.pipeline.gates import check_weights, remarks
 from edgekit.pipeline.inspection import Constant, FileFacts
 from edgekit.pipeline.recipes import RECIPES
+from edgekit.pipeline.reference import Reference
 
 _COUNT = int(os.environ.get("EDGEKIT_GENERATED", "120"))
 _SHARDS = 4
@@ -60,8 +61,8 @@ def test_of_a_file_that_nothing_here_runs_missing_weights_are_said(shard: int) -
 def refusal(made: Generated, measured: Outputs, recipe: str) -> str | None:
     try:
         judge(
-            RECIPES[recipe], made.outputs, measured, lambda _: None, None,
-            class_scores=None, rounding_db=MAX_SNR_DB, check_samples=np.arange(SAMPLES // 3),
+            RECIPES[recipe], Reference(made.outputs, None, None, None, None, MAX_SNR_DB), measured,
+            np.arange(SAMPLES), None, check_samples=np.arange(SAMPLES // 3),
         )  # fmt: skip
     except ConversionError as error:
         return error.message

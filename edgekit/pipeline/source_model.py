@@ -1,4 +1,4 @@
-"""The float source model of a build: its data, its training, and its own answers to the check samples."""
+"""The float source model of a build: its data, its training, and what exporters need of it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,8 @@ import numpy as np
 from edgekit.bundle import canonical_json
 from edgekit.digests import file_sha256
 from edgekit.errors import Interrupted
-from edgekit.fidelity import class_scores
 from edgekit.pipeline.cache import Entry, code_digest
-from edgekit.pipeline.data import DEFAULT_INPUT, load_arrays, load_labels, read_array_file, save_arrays
-from edgekit.pipeline.metric import Score, scorer
+from edgekit.pipeline.data import DEFAULT_INPUT, read_array_file, save_arrays
 from edgekit.pipeline.origin import Origin
 from edgekit.pipeline.sources import SourceSpec
 from edgekit.pipeline.sources.samples import made_up
@@ -30,7 +28,7 @@ _RANDOM_SAMPLES = 16
 #: Check vectors: this many samples, fewer when they would be larger than this.
 _CHECK_SAMPLES = 16
 #: What reads samples.
-_READING = ("runtime/samples.py", "runtime/preprocess.py", "names.py", "numbers.py", "npz.py")
+READING = ("runtime/samples.py", "runtime/preprocess.py", "names.py", "numbers.py", "npz.py")
 _CHECK_BYTES = 8 << 20
 
 _UNREPEATED = (
@@ -41,30 +39,24 @@ _UNREPEATED_START = "starts from other weights at every call, whatever the seed:
 
 
 @dataclass(frozen=True)
-class Reference:
-    """The float source model with what it answers to the check samples.
+class SourceModel:
+    """The float source model, and the data to try it on.
 
     Attributes:
-        source: The model with its trained weights.
+        spec: The model with its trained weights, its inputs and a sample.
         digest: SHA-256 of everything that made the model and its signature.
         batches: Whether the model gives for several samples at once what it gives for each.
         samples: ``.npz`` with the evaluation inputs, and labels where there are any.
         names: What each input of the signature is called in it (see `edgekit.runtime.samples.open_samples`).
-        outputs: ``.npz`` with the model's outputs for them.
         calibration: ``.npz`` with calibration inputs; None when there are none.
         calibration_origin: Where those came from, for the manifest.
         random: Whether the evaluation inputs are random numbers.
         training: What training left in its record; None without training.
         samples_by_set: Number of samples of each data set.
-        accuracy: The metric on the evaluation samples, in percent; None without labels.
-        score: The metric, for other outputs.
-        class_scores: The output whose largest value is the model's answer; None where there are no classes to choose.
-        rounding_db: How near to its own outputs the model stays, in the worst column, when the last bits of its weights
-            are others.
         check_samples: Numbers of the evaluation samples that become check vectors.
     """
 
-    source: SourceSpec
+    spec: SourceSpec
     digest: str
     framework: str
     signature: Signature
@@ -72,30 +64,25 @@ class Reference:
     batches: bool
     samples: Path
     names: Mapping[str, str]
-    outputs: Path
     calibration: Path | None
     calibration_origin: Mapping[str, Any] | None
     random: bool
     training: Mapping[str, Any] | None
     samples_by_set: Mapping[str, int]
-    accuracy: float | None
-    score: Score
-    class_scores: str | None
-    rounding_db: float
     check_samples: np.ndarray
 
 
-def make_reference(stages: Stages, origin: Origin) -> Reference:
-    """Read the data, train if the project says so, and run the float model over the evaluation samples.
+def prepare_model(stages: Stages, origin: Origin) -> SourceModel:
+    """Read the data, train if the project says so, and look at the float model.
 
     Raises:
         EdgekitError: Data, model or training are not usable; `Interrupted` when the user stopped training.
     """
-    return _Maker(stages, origin).reference()
+    return _Maker(stages, origin).model()
 
 
 class _Maker:
-    """The stages up to the reference, for one origin."""
+    """The stages up to the source model, for one origin."""
 
     def __init__(self, stages: Stages, origin: Origin):
         self._stages = stages
@@ -103,7 +90,7 @@ class _Maker:
         self._versions = versions(origin.packages)
         self._model: dict[str, Any] = dict(origin.model_key)
 
-    def reference(self) -> Reference:
+    def model(self) -> SourceModel:
         origin = self._origin
         if origin.data is None:
             return self._bare()
@@ -114,7 +101,7 @@ class _Maker:
         if training is not None:
             source = source.with_weights(training.path(Path(training.record["weights"]).name))
         calibration = origin.data.calibration
-        return self._measure(
+        return self._prepare(
             source,
             data,
             calibration_origin={
@@ -147,7 +134,7 @@ class _Maker:
             code=(
                 "pipeline/data.py",
                 "pipeline/sources/python_file.py",
-                *_READING,
+                *READING,
             ),
             function="edgekit.pipeline.data:prepare",
             family=self._origin.family,
@@ -197,7 +184,7 @@ class _Maker:
                 "training": section,
                 "versions": self._versions,
             },
-            code=("pipeline/training", "pipeline/sources", *_READING),
+            code=("pipeline/training", "pipeline/sources", *READING),
             function=f"edgekit.pipeline.training.{module}:train",
             family=self._origin.family,
             arguments=lambda directory: {
@@ -213,7 +200,7 @@ class _Maker:
             finished=finished,
         )
 
-    def _bare(self) -> Reference:
+    def _bare(self) -> SourceModel:
         origin = self._origin
         own = origin.source.inputs or self._described().inputs  # a factory's module does not say what goes in
 
@@ -235,11 +222,11 @@ class _Maker:
         key = {
             "inputs": [spec.to_json() for spec in own],
             "given": None if origin.calibration is None else file_sha256(origin.calibration),
-            "code": code_digest("pipeline/references.py", "pipeline/data.py", "names.py", "numbers.py", "npz.py"),
+            "code": code_digest("pipeline/source_model.py", "pipeline/data.py", "names.py", "numbers.py", "npz.py"),
         }
         data = self._stages.here("samples", origin.name, key, samples)
         self._identify(data)
-        return self._measure(
+        return self._prepare(
             _with_inputs(origin.source, data.record["inputs"]),
             data,
             calibration_origin=None
@@ -259,15 +246,15 @@ class _Maker:
                 "model": self._model,
                 "versions": self._versions,
             },
-            code=("pipeline/sources", "pipeline/reference.py", "names.py"),
-            function="edgekit.pipeline.reference:describe",
+            code=("pipeline/sources", "names.py"),
+            function="edgekit.pipeline.sources.tasks:describe",
             family=self._origin.family,
             arguments=lambda directory: {"source": origin.source.to_json()},
             failure="EK-SOURCE",
         )
         return Signature.from_json(described.record["signature"])
 
-    def _measure(
+    def _prepare(
         self,
         source: SourceSpec,
         data: Entry,
@@ -275,16 +262,16 @@ class _Maker:
         calibration_origin: Mapping[str, Any] | None,
         random: bool,
         training: Entry | None,
-    ) -> Reference:
+    ) -> SourceModel:
         origin = self._origin
         model = {**self._model, "training": None if training is None else training.digest}
         entry = self._stages.run(
-            "reference",
+            "prepare",
             origin.name,
             key={"model": model, "data": data.digest, "versions": self._versions},
-            code=("pipeline/sources", "pipeline/reference.py", "fidelity.py", *_READING),
-            function="edgekit.pipeline.reference:measure",
-            family=self._origin.family,
+            code=("pipeline/sources", *READING),
+            function="edgekit.pipeline.sources.tasks:prepare",
+            family=origin.family,
             arguments=lambda directory: {
                 "source": source.to_json(),
                 "samples": data.path("evaluation.npz"),
@@ -294,16 +281,12 @@ class _Maker:
             failure="EK-SOURCE",
         )
         fitted = entry if entry.record["fitted"] else data
-        samples, outputs = Path(data.path("evaluation.npz")), Path(entry.path("outputs.npz"))
+        samples, names = Path(data.path("evaluation.npz")), entry.record["names"]
         signature = Signature.from_json(entry.record["signature"])
-        labels = load_labels(samples)
-        score = scorer(origin.metric, origin.directory, labels)
-        results, _ = load_arrays(outputs)
-        accuracy = score(results)
         made = entry.record["made"]
-        made_from = {"model": model, "reference": [entry.digest, entry.made_from]}
-        return Reference(
-            source=replace(
+        made_from = {"model": model, "prepared": [entry.digest, entry.made_from]}
+        return SourceModel(
+            spec=replace(
                 source,
                 inputs=signature.inputs,
                 sample=entry.path("sample.npz"),
@@ -315,27 +298,14 @@ class _Maker:
             parameter_count=entry.record["parameter_count"],
             batches=entry.record["batches"],
             samples=samples,
-            names=entry.record["names"],
-            outputs=outputs,
+            names=names,
             calibration=None if calibration_origin is None else Path(fitted.path("calibration.npz")),
             calibration_origin=calibration_origin,
             random=random,
             training=None if training is None else training.record,
             samples_by_set=data.record["samples"],
-            accuracy=None if accuracy is None else round(accuracy, 3),
-            score=score,
-            class_scores=_class_scores(origin, results, labels),
-            rounding_db=entry.record["rounding_db"],
-            check_samples=_check_samples(open_samples(samples, signature.inputs, entry.record["names"])),
+            check_samples=_check_samples(open_samples(samples, signature.inputs, names)),
         )
-
-
-def _class_scores(origin: Origin, results: Mapping[str, np.ndarray], labels: np.ndarray | None) -> str | None:
-    """The output that scores classes: what the accuracy is taken from, or what looks like it where nothing is said."""
-    if origin.metric == "accuracy" and labels is not None:
-        return next(iter(results))
-    regresses = origin.training is not None and origin.training.loss in ("mse", "mae")
-    return None if regresses else class_scores(results)
 
 
 def _check_samples(inputs: Mapping[str, Column]) -> np.ndarray:

@@ -13,9 +13,13 @@ from edgekit.pipeline.cache import Cache
 from edgekit.pipeline.data import load_arrays
 from edgekit.pipeline.origin import find_origin
 from edgekit.pipeline.pool import Pool
-from edgekit.pipeline.references import Reference, make_reference
+from edgekit.pipeline.reference import Reference, make_reference
+from edgekit.pipeline.source_model import SourceModel, prepare_model
 from edgekit.pipeline.sources import open_source
 from edgekit.pipeline.stages import Stages
+
+#: What is made of every new model.
+ANSWERS = {"prepare", "reference"}
 
 NET = """\
 import os
@@ -56,12 +60,13 @@ class Bench:
     def __init__(self, root: Path):
         self.root, self.events = root, list[dict[str, Any]]()
 
-    def reference(self, path: str, calibration: Path | None = None) -> Reference:
+    def model(self, path: str, calibration: Path | None = None) -> tuple[SourceModel, Reference]:
         self.events.clear()
         origin = find_origin(path, None if calibration is None else str(calibration))
         with Pool(1) as pool:
             stages = Stages(Cache(self.root / "cache"), pool, self.events.append, origin.name, origin.directory)
-            return make_reference(stages, origin)
+            model = prepare_model(stages, origin)
+            return model, make_reference(stages, origin, model)
 
     def made(self) -> set[str]:
         return {event["stage"] for event in self.events if event["kind"] == "done" and not event["cached"]}
@@ -72,9 +77,8 @@ def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path)
 
 
-def first_output(reference: Reference) -> np.ndarray:
-    arrays, _ = load_arrays(reference.outputs)
-    return next(iter(arrays.values()))
+def first_output(made: tuple[SourceModel, Reference]) -> np.ndarray:
+    return next(iter(made[1].outputs.values()))
 
 
 def write_net(folder: Path) -> Path:
@@ -100,10 +104,10 @@ def train(folder: Path, seed: int) -> None:
 
 def test_other_weights_in_a_file_that_a_factory_reads_are_another_model(bench: Bench) -> None:
     folder = write_net(bench.root / "net")
-    before = bench.reference(f"{folder / 'net.py'}:make", folder / "samples.npy")
+    before = bench.model(f"{folder / 'net.py'}:make", folder / "samples.npy")
     train(folder, 1)
-    after = bench.reference(f"{folder / 'net.py'}:make", folder / "samples.npy")
-    assert bench.made() == {"reference"} and after.digest != before.digest
+    after = bench.model(f"{folder / 'net.py'}:make", folder / "samples.npy")
+    assert bench.made() == ANSWERS and after[0].digest != before[0].digest
     assert not np.allclose(first_output(after), first_output(before))
 
 
@@ -111,33 +115,31 @@ def test_other_weights_in_a_file_that_a_factory_reads_are_another_model(bench: B
 def test_a_bare_factory_is_what_it_imports_and_makes_too(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = write_net(bench.root / "net")
 
-    def look() -> tuple[Reference, set[str]]:
-        found = bench.reference(f"{folder / 'net.py'}:make", folder / "samples.npy")
+    def look() -> tuple[tuple[SourceModel, Reference], set[str]]:
+        found = bench.model(f"{folder / 'net.py'}:make", folder / "samples.npy")
         return found, bench.made()
 
     before, made = look()
-    assert made == {"reference"}
+    assert made == ANSWERS
     again, made = look()
     assert made == set() and again.digest == before.digest
     (folder / "parts" / "scale.py").write_text("SCALE = 2\n")  # imported when the model is called, and not before
     scaled, made = look()
-    assert made == {"reference"} and np.allclose(first_output(scaled), 2 * first_output(before))
+    assert made == ANSWERS and np.allclose(first_output(scaled), 2 * first_output(before))
     monkeypatch.setenv("SHIFT", "1.5")
     shifted, made = look()
-    assert made == {"reference"} and np.allclose(first_output(shifted), first_output(scaled) + 3)
+    assert made == ANSWERS and np.allclose(first_output(shifted), first_output(scaled) + 3)
 
 
 @pytest.mark.slow
 def test_a_copy_of_a_factory_has_weights_of_its_own(bench: Bench) -> None:
     one, other = write_net(bench.root / "one"), write_net(bench.root / "other")
     train(other, 1)
-    outputs = [
-        first_output(bench.reference(f"{folder / 'net.py'}:make", one / "samples.npy")) for folder in (one, other)
-    ]
+    outputs = [first_output(bench.model(f"{folder / 'net.py'}:make", one / "samples.npy")) for folder in (one, other)]
     assert not np.allclose(*outputs)
     (one / "samples.npy").rename(bench.root / "samples.npy")
     moved = one.rename(bench.root / "moved")
-    bench.reference(f"{moved / 'net.py'}:make", bench.root / "samples.npy")
+    bench.model(f"{moved / 'net.py'}:make", bench.root / "samples.npy")
     assert bench.made() == set()
 
 
@@ -146,12 +148,12 @@ def test_all_files_have_the_weights_of_one_call_of_a_factory_that_draws_them(ben
     folder.mkdir()
     (folder / "net.py").write_text("import torch\n\n\ndef make():\n    return torch.nn.Linear(4, 3)\n")
     np.save(folder / "samples.npy", np.random.default_rng(0).normal(size=(16, 4)).astype(np.float32))
-    reference = bench.reference(f"{folder / 'net.py'}:make", folder / "samples.npy")
+    model, reference = bench.model(f"{folder / 'net.py'}:make", folder / "samples.npy")
     (said,) = (event["text"] for event in bench.events if event["kind"] == "warning")
     assert said.startswith("net.py:make makes other weights at every call") and "seed" in said
-    samples, _ = load_arrays(reference.samples)
-    (output,) = open_source(reference.source).predict({"input": samples["input"]}).values()
-    assert np.array_equal(output, first_output(reference))
+    samples, _ = load_arrays(model.samples)
+    (output,) = open_source(model.spec).predict({"input": samples["input"]}).values()
+    assert np.array_equal(output, first_output((model, reference)))
 
 
 TRAINED = """\
@@ -230,10 +232,10 @@ def test_training_starts_anew_from_other_weights(bench: Bench, framework: str) -
     file = bench.root / "start.h5"
     project = write_trained(bench.root / "small", framework, f"__import__('h5py').File({str(file)!r})['start'][()]")
     outputs = []
-    for seed, made in ((0, {"data", "train", "reference"}), (0, set()), (1, {"train", "reference"})):
+    for seed, made in ((0, {"data", "train", *ANSWERS}), (0, set()), (1, {"train", *ANSWERS})):
         with h5py.File(file, "w") as stored:
             stored["start"] = np.random.default_rng(seed).normal(size=(3, 8)).astype(np.float32)
-        outputs.append(first_output(bench.reference(str(project))))
+        outputs.append(first_output(bench.model(str(project))))
         assert bench.made() == made
     assert np.array_equal(outputs[0], outputs[1]) and not np.allclose(outputs[0], outputs[2])
 
@@ -242,7 +244,7 @@ def test_training_starts_anew_from_other_weights(bench: Bench, framework: str) -
 def test_training_that_cannot_be_repeated_is_said_and_done_again(bench: Bench) -> None:
     project = write_trained(bench.root / "small", "torch", "np.random.default_rng().normal(size=(3, 8))")
     for _ in range(2):
-        bench.reference(str(project))
+        bench.model(str(project))
         assert "train" in bench.made()
         (said,) = (event["text"] for event in bench.events if event["kind"] == "warning")
         assert said.startswith("model.py:build starts from other weights at every call")
