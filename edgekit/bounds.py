@@ -28,6 +28,8 @@ _MOST_SAMPLES = 1 << 16
 _MOST_BYTES = 1 << 42
 #: Of any text, of a sentence that is shown, of a version, and of a file's or a folder's own name.
 _MOST_CHARACTERS, _MOST_SENTENCE_CHARACTERS, _MOST_VERSION_CHARACTERS, _MOST_FILE_CHARACTERS = 4000, 1000, 100, 100
+#: Of a metric's name, and of its unit.
+_MOST_UNIT_CHARACTERS = 60
 #: Of any figure, either way: what a model of float32 may come to.
 _MOST_FIGURE = 1e40
 
@@ -58,8 +60,14 @@ def check(manifest: Manifest) -> None:
 def _check_sentences(manifest: Manifest) -> None:
     if manifest.recommended.keys() - {"variant", "reason"}:
         raise ValueError("recommended")
-    for what, text in (("recommended.reason", manifest.recommended.get("reason", "")), ("producer", manifest.producer)):
-        if len(text) > _MOST_SENTENCE_CHARACTERS or not text.isprintable():
+    metric, most = manifest.metric, _MOST_SENTENCE_CHARACTERS
+    for what, text, characters in (
+        ("recommended.reason", manifest.recommended.get("reason", ""), most),
+        ("producer", manifest.producer, most),
+        ("metric.name", metric.name, _MOST_UNIT_CHARACTERS),
+        ("metric.unit", metric.unit, _MOST_UNIT_CHARACTERS),
+    ):
+        if len(text) > characters or not text.isprintable():
             raise ValueError(what)
 
 

@@ -25,6 +25,7 @@ from edgekit.arrays import ArrayError
 from edgekit.digests import sha256 as sha256
 from edgekit.errors import BundleError, EdgekitError
 from edgekit.foreign import foreign
+from edgekit.metric import ACCURACY, Metric
 from edgekit.schema import conform
 from edgekit.tensors import Signature
 
@@ -51,14 +52,15 @@ class Required:
 class Variant:
     """One deployable file: a format and a recipe, with what was measured of it.
 
-    ``accuracy`` is in percent of the evaluation samples and ``accuracy_drop`` in percentage points below the
-    float source model; both are None without labels. ``snr_db`` compares with the float source model's outputs, over
-    all columns, ``worst_column`` (as numpy would index it) is the one that is furthest off (see `edgekit.fidelity`),
-    ``agreement`` the percentage of samples with the same largest class score, None without class scores, ``required``
-    what the check vectors have to reach wherever they are run. ``samples`` of the evaluation samples it was run
-    on; where more were ``samples_available``, ``margin`` is half the width of the 95 % interval of ``accuracy_drop``,
-    or without labels of ``agreement``, in percentage points, and ``accuracy`` the source model's less the drop.
-    ``arena_bytes`` is about what intermediate values take while it runs; None when unknown. ``batch`` is the number
+    ``accuracy`` is the bundle's metric on the evaluation samples, in percent unless that has another unit, and
+    ``accuracy_drop`` how much worse it is than the float source model's; both are None without labels. ``snr_db``
+    compares with the float source model's outputs, over all columns, ``worst_column`` (as numpy would index it) is the
+    one that is furthest off (see `edgekit.fidelity`), ``agreement`` the percentage of samples with the same largest
+    class score, None without class scores, ``required`` what the check vectors have to reach wherever they are run.
+    ``samples`` of the evaluation samples it was run on; where more were ``samples_available``, ``margin`` is half the
+    width of the 95 % interval of ``accuracy_drop``, or without labels of ``agreement``, in percentage points, and
+    ``accuracy`` the source model's less the drop. ``arena_bytes`` is about what intermediate values take while it runs;
+    None when unknown. ``batch`` is the number
     of samples that the file takes per inference: one, or several to measure throughput.
     ``backend`` is what its operators are lowered to (see `edgekit.target.Backend`). A file for one that no engine of a
     desktop has is *exported, not run*: its structure was checked, and what is measured by running it is None.
@@ -117,6 +119,7 @@ class Manifest:
         files: Size and SHA-256 of every file but the manifest.
         methods: Signatures of further methods by name; every variant's file has them.
         class_scores: The output whose largest value is the model's answer; None where there are no classes to choose.
+        metric: How to read ``accuracy`` and ``accuracy_drop``.
     """
 
     name: str
@@ -133,6 +136,7 @@ class Manifest:
     files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     methods: Mapping[str, Signature] = field(default_factory=dict)
     class_scores: str | None = None
+    metric: Metric = ACCURACY
     schema_version: int = SCHEMA_VERSION
 
     def variant(self, name: str) -> Variant:

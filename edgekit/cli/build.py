@@ -12,6 +12,7 @@ from edgekit.cli import console
 
 if TYPE_CHECKING:
     from edgekit.bundle import Variant
+    from edgekit.metric import Metric
     from edgekit.pipeline.build import Result, Row
 
 
@@ -54,7 +55,8 @@ Exit codes: 0 done, 2 wrong usage, 3 a limit was not met, 5 no variant could be 
     "--max-drop",
     type=click.FloatRange(min=0),
     metavar="POINTS",
-    help="Percentage points of accuracy a variant may lose.",
+    help="How much worse than the float model a variant may be: percentage points of accuracy, or in the unit of the "
+    "project's metric.",
 )
 @click.option(
     "--calibration",
@@ -128,16 +130,16 @@ def command(
 
 
 def _summary(result: Result) -> list[str]:
-    model, accuracy = result.model, result.reference.accuracy
-    headers = ("variant", "size", "accuracy", "drop", "SNR dB", "agree %", "delegated %", "this host, 1 thread")
+    model, metric, accuracy = result.model, result.reference.metric, result.reference.accuracy
+    headers = ("variant", "size", metric.title, "drop", "SNR dB", "agree %", "delegated %", "this host, 1 thread")
     lines = [
         "",
         f"float model: {model.parameter_count:,} parameters, "
-        + ("no labels to score it with" if accuracy is None else f"accuracy {console.number(accuracy)} %"),
+        + ("no labels to score it with" if accuracy is None else f"{metric.name} {metric.value(accuracy)}"),
     ]
     if model.random:
         lines.append("check inputs are random numbers: give --calibration FILE.npy for figures that mean something")
-    lines += ["", *console.table(headers, [_row(row) for row in result.rows]), ""]
+    lines += ["", *console.table(headers, [_row(row, metric) for row in result.rows]), ""]
     lines += _failures(result.rows)
     for row in result.rows:
         if row.made is not None:
@@ -185,7 +187,7 @@ def _failures(rows: Sequence[Row]) -> Iterator[str]:
         yield from [f"  log: {first.log}"] if first is not None and first.log else []
 
 
-def _row(row: Row) -> tuple[str, ...]:
+def _row(row: Row, metric: Metric) -> tuple[str, ...]:
     from edgekit.target import BACKEND_TITLES
 
     if row.made is None:
@@ -198,8 +200,8 @@ def _row(row: Row) -> tuple[str, ...]:
     return (
         variant.name,
         console.size(variant.size_bytes),
-        console.number(variant.accuracy),
-        console.number(variant.accuracy_drop),
+        "-" if variant.accuracy is None else metric.number(variant.accuracy),
+        "-" if variant.accuracy_drop is None else metric.number(variant.accuracy_drop),
         console.number(variant.snr_db, 1),
         console.number(variant.agreement, 1),
         console.number(variant.delegated_share, 1),
@@ -225,6 +227,7 @@ def _document(result: Result) -> dict[str, Any]:
     return {
         "bundle": str(result.path) if manifest is not None else None,
         "target": manifest.target if manifest is not None else None,
+        "metric": vars(result.reference.metric),
         "accuracy": result.reference.accuracy,
         "parameter_count": result.model.parameter_count,
         "random_inputs": result.model.random,

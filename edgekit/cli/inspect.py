@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from edgekit.bundle import Manifest, Variant
+    from edgekit.metric import Metric
     from edgekit.tensors import TensorSpec
 
 _LABELS_SHOWN = 10
@@ -70,8 +71,9 @@ def _lines(manifest: Manifest) -> Iterator[str]:
     yield f"{manifest.name} for {manifest.target}, made by {manifest.producer}"
     yield f"recommended: {manifest.recommended['variant']}: {manifest.recommended.get('reason', '')}".rstrip(": ")
     yield ""
-    headers = ["variant", "size", "accuracy", "drop", "SNR dB", "agreement", "delegated", "engines"]
-    yield from console.table(headers, [_row(variant) for variant in manifest.variants])
+    metric = manifest.metric
+    headers = ["variant", "size", metric.title, "drop", "SNR dB", "agreement", "delegated", "engines"]
+    yield from console.table(headers, [_row(variant, metric) for variant in manifest.variants])
     for variant in manifest.variants:
         yield from partly(variant)
         if variant.undelegated_ops:
@@ -98,7 +100,7 @@ def _lines(manifest: Manifest) -> Iterator[str]:
     yield f"producers: {_facts(dict(sorted(producers.items())))}"
 
 
-def _row(variant: Variant) -> list[str]:
+def _row(variant: Variant, metric: Metric) -> list[str]:
     from edgekit.cli import console
     from edgekit.target import BACKEND_TITLES
 
@@ -108,8 +110,8 @@ def _row(variant: Variant) -> list[str]:
     return [
         variant.name,
         console.size(variant.size_bytes),
-        "-" if variant.accuracy is None else f"{variant.accuracy:.2f} %",
-        "-" if variant.accuracy_drop is None else f"{variant.accuracy_drop:.2f}",
+        "-" if variant.accuracy is None else metric.number(variant.accuracy),
+        "-" if variant.accuracy_drop is None else metric.number(variant.accuracy_drop),
         console.number(variant.snr_db, 1),
         "-" if variant.agreement is None else f"{variant.agreement:.1f} %",
         "-" if variant.delegated_share is None else f"{variant.delegated_share:.0f} %",

@@ -47,7 +47,8 @@ def assemble(
         preprocessing=None if origin.preprocessing is None else origin.preprocessing.to_json(),
         labels=origin.labels,
         variants=variants,
-        recommended=recommend(variants, target, max_drop),
+        metric=reference.metric,
+        recommended=recommend(variants, target, max_drop, reference.metric),
         source=_source(origin, model, reference),
         calibration=model.calibration_origin,
         checks=checks,
@@ -67,7 +68,7 @@ def _source(origin: Origin, model: SourceModel, reference: Reference) -> Mapping
     return {
         "framework": model.framework,
         "parameter_count": model.parameter_count,
-        "metric": origin.metric,
+        "metric": origin.metric.name,
         "accuracy": reference.accuracy,
         "samples": dict(model.samples_by_set),
         "training": training,

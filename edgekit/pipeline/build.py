@@ -111,7 +111,8 @@ def build(
         project: A project folder, or a model file: ``.pt2``, ``.keras``, a SavedModel folder, ``model.py:factory``.
         target: A name that ``edgekit targets`` lists, or the path of a target file.
         recipes, formats: What to build instead of the target's own choice.
-        max_drop: Percentage points of accuracy that a variant may lose; overrides the project's limit.
+        max_drop: How much worse than the float model a variant may be, in percentage points of accuracy or the metric's
+            unit; overrides the project's limit.
         out: Folder for the bundle; ``build/`` in the project when it is not given.
         calibration: Array file with real samples, for a bare model file.
         jobs: Worker processes at work side by side; by default one per core.
@@ -244,17 +245,18 @@ def _unmet(
     origin: Origin, reference: Reference, variants: Sequence[Variant], max_drop: float | None
 ) -> tuple[str, ...]:
     """Each limit that was missed, as one line."""
-    limits = origin.limits
-    allowed = _allowed(origin, max_drop)
-    lines = []
-    if limits.min_accuracy is not None and reference.accuracy is not None and reference.accuracy < limits.min_accuracy:
-        lines.append(
-            f"the float model reaches {reference.accuracy:.2f} %, limits.min_accuracy is {limits.min_accuracy:g} %"
-        )
+    metric, limits, allowed, lines = reference.metric, origin.limits, _allowed(origin, max_drop), list[str]()
+    reached = reference.accuracy
+    for name, worst in (("min_accuracy", limits.min_accuracy), ("worst", limits.worst)):
+        if worst is not None and reached is not None and metric.drop(worst, reached) > 0:
+            lines.append(f"the float model reaches {metric.value(reached)}, limits.{name} is {metric.value(worst)}")
     for variant in variants:
-        if allowed is not None and variant.accuracy_drop is not None and variant.accuracy_drop > allowed:
-            drop = f"{variant.name} loses {variant.accuracy_drop:.2f} points of accuracy"
-            lines.append(f"{drop}, {variant.accuracy_drop - allowed:.2f} more than the {allowed:g} allowed")
+        if allowed is None or variant.accuracy is None or variant.accuracy_drop is None:
+            continue
+        if variant.accuracy_drop > allowed:
+            behind = f"{metric.difference(variant.accuracy_drop)} the float model"
+            beyond = f"{metric.amount(variant.accuracy_drop - allowed)} more than the {allowed:g} allowed"
+            lines.append(f"{variant.name} has {metric.name} {metric.value(variant.accuracy)}, {behind}, {beyond}")
     return tuple(lines)
 
 

@@ -42,7 +42,7 @@ _ROUNDING_HINT = (
 class Quality:
     """How far a variant is from the float source model on the evaluation samples; see `edgekit.bundle.Variant`.
 
-    ``accuracy`` and ``accuracy_drop`` are in percent and percentage points, None without labels. All is None of a file
+    ``accuracy`` and ``accuracy_drop`` are in the metric's unit, None without labels. All is None of a file
     that no engine here runs.
     """
 
@@ -90,7 +90,7 @@ def judge(
         raise ConversionError("EK-QUALITY", f"{used.name}: {fault}", _hint(used, found, rounding_db))
     vectors, checks = ({name: array[check_samples] for name, array in side.items()} for side in (expected, measured))
     before, after = reference.score(expected, rows), reference.score(measured, rows)
-    drop = None if before is None or after is None else before - after
+    drop = None if before is None or after is None else reference.metric.drop(before, after)
     return Quality(
         samples=len(rows),
         samples_available=len(next(iter(reference.outputs.values()))),
@@ -99,10 +99,17 @@ def judge(
         worst_column_snr_db=round(found.worst.snr_db, 2),
         max_abs_diff=found.max_abs_diff,
         agreement=None if found.agreement is None else round(found.agreement, 3),
-        accuracy=None if reference.accuracy is None or drop is None else round(reference.accuracy - drop, 3),
-        accuracy_drop=None if drop is None else round(drop, 3),
+        accuracy=_on_all(reference, drop),
+        accuracy_drop=None if drop is None else reference.metric.rounded(drop),
         required=_required(used, compare(vectors, checks)),
     )
+
+
+def _on_all(reference: Reference, drop: float | None) -> float | None:
+    """What a file's metric would be on all samples, from how it differs from the source model's on some."""
+    if reference.accuracy is None or drop is None:
+        return None
+    return reference.metric.rounded(reference.accuracy - reference.metric.worth(drop))
 
 
 def _overflow(used: Recipe, name: str) -> tuple[str, str]:

@@ -18,8 +18,7 @@ from edgekit import npz
 from edgekit.errors import UsageError
 from edgekit.names import tensor_name
 from edgekit.numbers import plain, single
-from edgekit.pipeline.project import split_reference
-from edgekit.pipeline.sources.python_file import load_callable
+from edgekit.pipeline.sources.python_file import load_callable, split_reference
 from edgekit.runtime.preprocess import Preprocessing, read_arrays
 from edgekit.runtime.samples import Column, note, open_samples
 from edgekit.tensors import TensorSpec

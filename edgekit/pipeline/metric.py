@@ -1,63 +1,107 @@
-"""The project's metric: a percentage from outputs and labels."""
+"""How a build scores a model's outputs against labels."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import numpy as np
 
 from edgekit.errors import UsageError
-from edgekit.pipeline.project import split_reference
-from edgekit.pipeline.sources.python_file import load_callable
+from edgekit.metric import Metric
+from edgekit.pipeline.sources.python_file import load_callable, split_reference
 
 Outputs = Mapping[str, np.ndarray]
 
+#: Entry point group in which other packages register a `Scorer` under the name of its metric.
+ENTRY_POINTS = "edgekit.metrics"
+
 
 @dataclass(frozen=True)
-class Metric:
-    """What outputs are worth, by their labels.
+class Scorer:
+    """A metric, and how it is computed.
 
     Attributes:
-        score: In percent, from outputs by name and labels, samples first.
-        right: Which samples are right, where the score is their share; else None.
+        score: From outputs by name and labels, samples first, in the metric's unit.
+        right: Which samples are right, where the score is their share in percent; else None.
+        why_not: What speaks against such labels, and what to do; None when nothing does.
     """
 
+    metric: Metric
     score: Callable[[Outputs, np.ndarray], float]
     right: Callable[[Outputs, np.ndarray], np.ndarray] | None = None
+    why_not: Callable[[np.ndarray], tuple[str, str] | None] = lambda labels: None
 
 
-def find_metric(name: str, directory: Path, labels: np.ndarray) -> Metric:
-    """The metric that a project names, for labels such as *labels*.
+def scorer_names() -> tuple[str, ...]:
+    """Of the metrics that a project can name without a function of its own."""
+    return (*_SCORERS, *(point.name for point in entry_points(group=ENTRY_POINTS)))
 
-    ``accuracy`` is the share of samples whose largest output (of the first output tensor) is the label. A
-    function of the project gets (outputs, labels), outputs being an array if there is one output and a dict
+
+def find_scorer(name: str, described: Metric, directory: Path, labels: np.ndarray) -> Scorer:
+    """How the metric that a project names is computed, for labels such as *labels*.
+
+    A function of the project gets (outputs, labels), outputs being an array if there is one output and a dict
     if there are several.
+
+    Args:
+        described: How to read what a function of the project gives.
 
     Raises:
         UsageError: ``EK-DATA``: it has no use for such labels; ``EK-CODE``: the project has no such function.
     """
-    if name == "accuracy":
-        if labels.dtype.kind not in "iu" or labels.ndim != 1:
-            raise UsageError(
-                "EK-DATA",
-                f"accuracy needs class numbers as labels, these are {labels.dtype} of shape {list(labels.shape)}",
-                'name your own metric: [metric] name = "metric.py:function"',
-            )
-        return Metric(lambda outputs, labels: float(100.0 * _right(outputs, labels).mean()), _right)
+    found = _SCORERS.get(name)
+    for point in entry_points(group=ENTRY_POINTS, name=name) if found is None else ():
+        found = point.load()
+    found = found or _own(name, described, directory)
+    if refusal := found.why_not(labels):
+        raise UsageError("EK-DATA", *refusal)
+    return found
+
+
+def _own(name: str, described: Metric, directory: Path) -> Scorer:
+    """Of the project's own function."""
     file, function = split_reference(name)
     own = load_callable(directory / file, function or "")
 
     def score(outputs: Outputs, labels: np.ndarray) -> float:
         value = own(next(iter(outputs.values())) if len(outputs) == 1 else dict(outputs), labels)
         if not isinstance(value, (int, float, np.number)) or not np.isfinite(value):
-            raise UsageError("EK-CODE", f"{name} gave {value!r}, not a number", "return a finite percentage")
+            raise UsageError("EK-CODE", f"{name} gave {value!r}, not a number", "return a finite number")
         return float(value)
 
-    return Metric(score)
+    return Scorer(described, score)
 
 
 def _right(outputs: Outputs, labels: np.ndarray) -> np.ndarray:
     first = next(iter(outputs.values()))
     return np.asarray(first.reshape(len(first), -1).argmax(1) == labels)
+
+
+def _no_classes(labels: np.ndarray) -> tuple[str, str] | None:
+    if labels.dtype.kind in "iu" and labels.ndim == 1:
+        return None
+    return (
+        f"accuracy needs class numbers as labels, these are {labels.dtype} of shape {list(labels.shape)}",
+        'name another metric: [metric] name = "mae", or a function of your own, "metric.py:function"',
+    )
+
+
+def _absolute_error(outputs: Outputs, labels: np.ndarray) -> float:
+    first = next(iter(outputs.values()))
+    if first.size != labels.size:
+        what = f"mae needs a label for each output, these are {list(labels.shape)} for outputs of {list(first.shape)}"
+        raise UsageError("EK-DATA", what, 'name a function of your own: [metric] name = "metric.py:function"')
+    return float(np.abs(first.reshape(labels.shape) - labels).mean(dtype=np.float64))
+
+
+_SCORERS = {
+    scorer.metric.name: scorer
+    for scorer in (
+        # Of the first output tensor, the largest value is the answer.
+        Scorer(Metric(), lambda outputs, labels: float(100.0 * _right(outputs, labels).mean()), _right, _no_classes),
+        Scorer(Metric("mae", "", higher_is_better=False), _absolute_error),
+    )
+}

@@ -18,12 +18,13 @@ from edgekit.pipeline.project import (
     FILE_NAME,
     DataSection,
     LimitsSection,
+    MetricSection,
     Project,
     TrainingSection,
     load_project,
-    split_reference,
 )
 from edgekit.pipeline.sources import SourceSpec
+from edgekit.pipeline.sources.python_file import split_reference
 from edgekit.runtime.preprocess import Preprocessing
 from edgekit.target import BACKEND_TITLES
 from edgekit.tensors import TensorSpec
@@ -110,8 +111,8 @@ class Origin:
         return None if section is None else section.value()
 
     @property
-    def metric(self) -> str:
-        return "accuracy" if self.project is None else self.project.metric.name
+    def metric(self) -> MetricSection:
+        return MetricSection() if self.project is None else self.project.metric
 
     def check_installed(self, formats: Iterable[str], backends: Iterable[str] = ()) -> None:
         """Raise `UsageError` when a package that this source, or one of *formats* or *backends*, needs is missing."""

@@ -12,8 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from edgekit import documents
 from edgekit.errors import UsageError, did_you_mean
+from edgekit.metric import Metric
+from edgekit.pipeline.metric import scorer_names
 from edgekit.pipeline.places import check_readable
 from edgekit.pipeline.recipes import RECIPES
+from edgekit.pipeline.sources.python_file import split_reference
 from edgekit.runtime.preprocess import Preprocessing, Resize
 
 FILE_NAME = "edgekit.toml"
@@ -112,9 +115,19 @@ class TrainingSection(_Section):
 
 
 class MetricSection(_Section):
-    """``[metric]``: ``accuracy``, or ``file.py:function`` taking (outputs, labels) and giving a percentage."""
+    """``[metric]``: a registered one, or ``file.py:function`` taking (outputs, labels) and giving a number.
+
+    That is a percentage of which more is better, unless ``unit`` and ``higher_is_better`` say otherwise.
+    """
 
     name: str = "accuracy"
+    unit: Annotated[str, Field(max_length=20)] | None = None
+    higher_is_better: bool | None = None
+
+    def described(self) -> Metric:
+        """How to read what the function gives."""
+        given = {key: value for key in ("unit", "higher_is_better") if (value := getattr(self, key)) is not None}
+        return Metric(split_reference(self.name)[1] or self.name, **given)
 
 
 class BuildSection(_Section):
@@ -125,10 +138,15 @@ class BuildSection(_Section):
 
 
 class LimitsSection(_Section):
-    """``[limits]``: a build that misses one exits with 3."""
+    """``[limits]``: a build that misses one exits with 3.
+
+    ``max_drop`` is what a variant's metric may be worse than the float model's, ``worst`` the worst that the float
+    model's own may be; ``min_accuracy`` is the same for an accuracy.
+    """
 
     max_drop: Annotated[float, Field(ge=0)] | None = None
     min_accuracy: Annotated[float, Field(ge=0, le=100)] | None = None
+    worst: float | None = None
     min_snr_db: float | None = None
 
 
@@ -186,6 +204,10 @@ def load_project(path: Path) -> Project:
     for name in project.build.recipes:
         if name not in RECIPES:
             raise _wrong(file, text, ("build", "recipes"), f"unknown recipe {name!r}", did_you_mean(name, RECIPES))
+    metric = project.metric
+    if metric.name in scorer_names() and (metric.unit, metric.higher_is_better) != (None, None):
+        what = f"{metric.name} has a unit and a direction of its own"
+        raise _wrong(file, text, ("metric",), what, "leave out unit and higher_is_better")
     if project.training is not None and project.data.train is None:
         raise _wrong(file, text, ("training",), "[training] needs data.train", 'add train = "data.py:train" to [data]')
     if project.preprocessing is not None:
@@ -193,12 +215,6 @@ def load_project(path: Path) -> Project:
         if mean and std and len(mean) != len(std):
             raise _wrong(file, text, ("preprocessing", "std"), "mean and std differ in length", "one value per channel")
     return project
-
-
-def split_reference(reference: str) -> tuple[str, str | None]:
-    """``file.py:function`` as (file, function); (file, None) for anything else."""
-    file, separator, function = reference.rpartition(":")
-    return (file, function) if separator and file.endswith(".py") else (reference, None)
 
 
 def _references(project: Project) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -212,14 +228,15 @@ def _references(project: Project) -> Iterator[tuple[tuple[str, ...], str]]:
             yield ("data", key), value
     for name in data.files:
         yield ("data", "files"), name
-    if project.metric.name != "accuracy":
+    if project.metric.name not in scorer_names():
         yield ("metric", "name"), project.metric.name
 
 
 def _check_reference(project: Project, file: Path, text: str, place: tuple[str, ...], reference: str) -> None:
     name, function = split_reference(reference)
     if place == ("metric", "name") and function is None:
-        hint = '"accuracy", or "metric.py:function" taking (outputs, labels)'
+        names = ", ".join(f'"{known}"' for known in scorer_names())
+        hint = f'{names}, or "metric.py:function" taking (outputs, labels)'
         raise _wrong(file, text, place, f"unknown metric {reference!r}", hint)
     if place == ("model", "factory") and function is None:
         raise _wrong(file, text, place, f"{reference!r} names no function", 'write it as "model.py:build"')

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from edgekit.bundle import Variant
+from edgekit.metric import ACCURACY, Metric
 from edgekit.pipeline.recipes import RECIPES
 from edgekit.target import Target
 
-#: Without a limit of the project's own, a recommended variant may lose this many percentage points of accuracy.
+#: Without a limit of the project's own, a recommended variant may lose this many percentage points of accuracy (for
+#: other units see `edgekit.metric.Metric.allowed`).
 _DEFAULT_MAX_DROP = 1.0
 #: ... or, without labels, must choose the same class on this percentage of samples, or, where there are no classes to
 #: choose, follow the float model's outputs this closely.
@@ -17,20 +19,21 @@ _MIN_AGREEMENT, _MIN_SNR_DB = 95.0, 25.0
 _DELEGATED_SHARE = 99.0
 
 
-def recommend(variants: Sequence[Variant], target: Target, max_drop: float | None) -> Mapping[str, str]:
+def recommend(
+    variants: Sequence[Variant], target: Target, max_drop: float | None, metric: Metric = ACCURACY
+) -> Mapping[str, str]:
     """Name of the variant to use on *target* and the reason, for the manifest.
 
     The target's order of recipes decides, among variants it can run that keep their quality; then the target's
     order of formats, with fully delegated files first. What was exported and not run is there for apps, and recommended
     only where there is nothing else.
     """
-    allowed = _DEFAULT_MAX_DROP if max_drop is None else max_drop
     formats: list[str] = [entry.format for entry in target.formats]
 
     def rank(variant: Variant) -> tuple[int, int, int, int, int]:
         concern = target.why_not(variant.format, variant.recipe)
         trouble = {None: 0, "discouraged": 1, "slower": 2, "cannot": 3}[None if concern is None else concern.verdict]
-        keeps = _keeps_quality(variant, allowed)
+        keeps = _keeps_quality(variant, metric, max_drop)
         return (
             0 if variant.checked else 1,
             trouble + (0 if keeps else 10),
@@ -40,7 +43,7 @@ def recommend(variants: Sequence[Variant], target: Target, max_drop: float | Non
         )
 
     best = min([variant for variant in variants if variant.batch == 1] or variants, key=rank)
-    return {"variant": best.name, "reason": _reason(best, variants, target, allowed)}
+    return {"variant": best.name, "reason": _reason(best, variants, target, metric, max_drop)}
 
 
 def _place(name: str, order: Sequence[str]) -> int:
@@ -52,22 +55,25 @@ def _delegated(variant: Variant) -> bool:
     return variant.delegated_share is None or variant.delegated_share >= _DELEGATED_SHARE
 
 
-def _keeps_quality(variant: Variant, allowed: float) -> bool:
-    if variant.accuracy_drop is not None:
-        return variant.accuracy_drop <= allowed
+def _keeps_quality(variant: Variant, metric: Metric, max_drop: float | None) -> bool:
+    if variant.accuracy is not None and variant.accuracy_drop is not None:
+        if max_drop is not None:
+            return variant.accuracy_drop <= max_drop
+        return metric.keeps(variant.accuracy, variant.accuracy_drop, _DEFAULT_MAX_DROP)
     if variant.agreement is not None:
         return variant.agreement >= _MIN_AGREEMENT
     return variant.snr_db is None or variant.snr_db >= _MIN_SNR_DB
 
 
-def _reason(best: Variant, variants: Sequence[Variant], target: Target, allowed: float) -> str:
+def _reason(best: Variant, variants: Sequence[Variant], target: Target, metric: Metric, max_drop: float | None) -> str:
     parts = []
     if not best.checked:
         parts.append("exported, not run here, as all that was built: an app has to prove it")
-    elif not _keeps_quality(best, allowed):
+    elif not _keeps_quality(best, metric, max_drop):
         parts.append("no variant keeps the float model's quality; this one comes first in the target's order")
-    elif best.accuracy_drop is not None:
-        parts.append(f"accuracy {best.accuracy:.2f} %, {_drop(best.accuracy_drop)} the float model")
+    elif best.accuracy is not None and best.accuracy_drop is not None:
+        behind = metric.difference(best.accuracy_drop) or "as"
+        parts.append(f"{metric.name} {metric.value(best.accuracy)}, {behind} the float model")
     elif best.agreement is not None:
         parts.append(f"agrees with the float model on {best.agreement:.1f} % of the check samples")
     else:
@@ -83,9 +89,3 @@ def _reason(best: Variant, variants: Sequence[Variant], target: Target, allowed:
     if not _delegated(best):
         parts.append(f"outside the delegate: {', '.join(best.undelegated_ops)}")
     return "; ".join(parts)
-
-
-def _drop(points: float) -> str:
-    if points == 0:
-        return "as"
-    return f"{abs(points):.2f} points {'below' if points > 0 else 'above'}"

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgekit.fidelity import class_scores
+from edgekit.metric import ACCURACY, Metric
 from edgekit.pipeline.data import Arrays, load_arrays, load_labels
-from edgekit.pipeline.metric import Metric, find_metric
+from edgekit.pipeline.metric import Scorer, find_scorer
 from edgekit.pipeline.origin import Origin
 from edgekit.pipeline.source_model import READING, SourceModel
 from edgekit.pipeline.stages import Stages
@@ -23,8 +24,8 @@ class Reference:
     Attributes:
         outputs: By name, samples first.
         labels: Of the samples; None without.
-        metric: What outputs are worth; None without labels.
-        accuracy: The metric on all samples, in percent; None without labels.
+        scorer: What outputs are worth; None without labels.
+        accuracy: The metric on all samples, in its unit; None without labels.
         class_scores: The output whose largest value is the model's answer; None where there are no classes to choose.
         rounding_db: How near to its own outputs the model stays, in the worst column, when the last bits of its weights
             are others.
@@ -32,29 +33,33 @@ class Reference:
 
     outputs: Arrays
     labels: np.ndarray | None
-    metric: Metric | None
+    scorer: Scorer | None
     accuracy: float | None
     class_scores: str | None
     rounding_db: float
 
     def score(self, outputs: Mapping[str, np.ndarray], rows: np.ndarray) -> float | None:
-        """The metric of *outputs* for the samples with these numbers, in percent; None without labels."""
-        return None if self.metric is None or self.labels is None else self.metric.score(outputs, self.labels[rows])
+        """The metric of *outputs* for the samples with these numbers; None without labels."""
+        return None if self.scorer is None or self.labels is None else self.scorer.score(outputs, self.labels[rows])
 
     def right(self, outputs: Mapping[str, np.ndarray], rows: np.ndarray) -> np.ndarray | None:
         """Which of these samples have the right answer, or without labels that of the source model; None where no
         single answer is right or wrong."""
-        if self.metric is not None and self.labels is not None:
-            return None if self.metric.right is None else self.metric.right(outputs, self.labels[rows])
+        if self.scorer is not None and self.labels is not None:
+            return None if self.scorer.right is None else self.scorer.right(outputs, self.labels[rows])
         if self.class_scores is None:
             return None
         own, found = self.outputs[self.class_scores][rows], outputs[self.class_scores]
         return np.asarray(own.argmax(1) == found.argmax(1))
 
     @property
+    def metric(self) -> Metric:
+        return ACCURACY if self.scorer is None else self.scorer.metric
+
+    @property
     def needs_all(self) -> bool:
         """Whether the metric means nothing but on all samples together."""
-        return self.metric is not None and self.metric.right is None
+        return self.scorer is not None and self.scorer.right is None
 
 
 def make_reference(stages: Stages, origin: Origin, model: SourceModel) -> Reference:
@@ -80,21 +85,23 @@ def make_reference(stages: Stages, origin: Origin, model: SourceModel) -> Refere
     )
     outputs, _ = load_arrays(entry.path("outputs.npz"))
     labels = load_labels(model.samples)
-    metric = None if labels is None else find_metric(origin.metric, origin.directory, labels)
-    accuracy = None if metric is None or labels is None else metric.score(outputs, labels)
+    scorer = None
+    if labels is not None:
+        scorer = find_scorer(origin.metric.name, origin.metric.described(), origin.directory, labels)
+    accuracy = None if scorer is None or labels is None else scorer.score(outputs, labels)
     return Reference(
         outputs=outputs,
         labels=labels,
-        metric=metric,
-        accuracy=None if accuracy is None else round(accuracy, 3),
-        class_scores=_class_scores(origin, outputs, labels),
+        scorer=scorer,
+        accuracy=None if scorer is None or accuracy is None else scorer.metric.rounded(accuracy),
+        class_scores=_class_scores(origin, outputs, scorer),
         rounding_db=entry.record["rounding_db"],
     )
 
 
-def _class_scores(origin: Origin, outputs: Arrays, labels: np.ndarray | None) -> str | None:
+def _class_scores(origin: Origin, outputs: Arrays, scorer: Scorer | None) -> str | None:
     """The output that scores classes: what the accuracy is taken from, or what looks like it where nothing is said."""
-    if origin.metric == "accuracy" and labels is not None:
+    if scorer is not None and scorer.right is not None:
         return next(iter(outputs))
     regresses = origin.training is not None and origin.training.loss in ("mse", "mae")
     return None if regresses else class_scores(outputs)

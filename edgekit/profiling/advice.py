@@ -13,7 +13,8 @@ from edgekit.runtime.profiler.records import MEASURED, DeviceRecord, Profile
 
 #: Formats that go to devices; the others are baselines to measure against.
 SHIPPED_FORMATS = ("tflite", "pte", "ptl")
-#: Percentage points below the float model that what is shipped may lose, as in a build without limits of its own.
+#: Percentage points below the float model that what is shipped may lose, as in a build without limits of its own (for
+#: other units see `edgekit.metric.Metric.allowed`).
 MAX_ACCURACY_DROP = 1.0
 
 
@@ -42,11 +43,12 @@ class Advice:
 def advise(profile: Profile, rows: Sequence[Row]) -> tuple[Advice, ...]:
     """For every device of *profile*, and every bundle's name there, which of *rows* to ship.
 
-    It is one of those whose accuracy is at most one percentage point below the float model's; where there are no
-    labels, whose SNR is at least that of the variant that the bundle recommends. Of these it is the fastest, or a
-    smaller file that is shown to be no slower. Where that cannot be decided, it is what has the lowest median of all
-    that nothing is shown to be faster than, and the sentence names the others. Baselines are not shipped, and rows that
-    were measured with other threads or in larger batches than most take no part.
+    It is one of those whose accuracy is at most one percentage point below the float model's (a metric in another unit:
+    at most a twentieth worse); where there are no labels, whose SNR is at least that of the variant that the bundle
+    recommends. Of these it is the fastest, or a smaller file that is shown to be no slower. Where that cannot be
+    decided, it is what has the lowest median of all that nothing is shown to be faster than, and the sentence names the
+    others. Baselines are not shipped, and rows that were measured with other threads or in larger batches than most
+    take no part.
 
     Args:
         rows: One of each of the profile's cells, in their order.
@@ -87,9 +89,7 @@ def _peers(one: Row, other: Row) -> bool:
 
 def _quality(row: Row) -> float:
     """Of a row that was checked."""
-    if row.accuracy is not None:
-        return row.accuracy
-    return float("-inf") if row.snr_db is None else row.snr_db
+    return float("-inf") if row.quality is None else row.quality
 
 
 def _advise(device: DeviceRecord, bundle: str, rows: Sequence[Row], races: Races) -> Advice:
@@ -149,8 +149,8 @@ def _why_nothing(device: DeviceRecord, rows: Sequence[Row]) -> str:
 
 
 def _keeps_quality(row: Row, rows: Sequence[Row]) -> bool:
-    if row.accuracy_drop is not None:
-        return row.accuracy_drop <= MAX_ACCURACY_DROP
+    if row.accuracy is not None and row.accuracy_drop is not None:
+        return row.metric.keeps(row.accuracy, row.accuracy_drop, MAX_ACCURACY_DROP)
     needed = [_quality(other) for other in rows if other.recommended and other.format in SHIPPED_FORMATS]
     return _quality(row) >= min(needed, default=_quality(row))
 
@@ -211,19 +211,16 @@ def _remarks(best: Row, good: Sequence[Row], fair: Sequence[Row], races: Races) 
 def _quality_words(row: Row) -> str:
     if row.accuracy is None:
         return f"accuracy unknown (no labels), SNR {_quality(row):.1f} dB"
-    return f"accuracy {row.accuracy:.2f} %{_below(row.accuracy_drop)}"
+    if row.accuracy_drop is None:
+        return _loss(row)
+    behind = row.metric.difference(row.accuracy_drop)
+    return f"{_loss(row)} (" + (f"{behind} the float model)" if behind else "the float model's)")
 
 
 def _loss(row: Row) -> str:
-    return f"SNR {_quality(row):.1f} dB" if row.accuracy is None else f"accuracy {row.accuracy:.2f} %"
-
-
-def _below(drop: float | None) -> str:
-    if drop is None:
-        return ""
-    if round(drop, 2) == 0:
-        return " (the float model's)"
-    return f" ({abs(drop):.2f} points {'below' if drop > 0 else 'above'} the float model)"
+    if row.accuracy is None:
+        return f"SNR {_quality(row):.1f} dB"
+    return f"{row.metric.name} {row.metric.value(row.accuracy)}"
 
 
 def _median_ms(row: Row) -> float:

@@ -9,12 +9,13 @@ from dataclasses import fields
 from typing import Any
 
 from edgekit import display
+from edgekit.metric import Metric
 from edgekit.profiling.comparison import Comparison
 from edgekit.profiling.rows import Row
 from edgekit.profiling.statistics import Summary
 
 #: Fields of a row that are records themselves.
-_NESTED = {"latency_ms": fields(Summary), "comparison": fields(Comparison)}
+_NESTED = {"metric": fields(Metric), "latency_ms": fields(Summary), "comparison": fields(Comparison)}
 
 
 def flat(row: Row) -> dict[str, Any]:

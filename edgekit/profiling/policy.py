@@ -8,7 +8,7 @@ A policy is a TOML file. What it does not name keeps its default; `inf` lifts a 
 
     [limits]
     latency_ratio = 1.05          # median, new over base
-    accuracy_drop = 0.5           # percentage points below the base
+    accuracy_drop = 0.5           # percentage points below the base, or in the unit of the project's metric
 
     [[rows]]                      # other limits for some rows; of several that match, the last one counts
     engine = "executorch"         # shell patterns; also variant and device
@@ -39,7 +39,8 @@ class Limits:
             undecided, and so is whatever was measured on a machine that was busy or hot.
         size_ratio: Size of the file.
         peak_rss_ratio: Peak of resident memory.
-        accuracy_drop: Accuracy, in percentage points below the base.
+        accuracy_drop: By how much the metric may be worse, accuracy in percentage points. None: half a point, and of
+            a metric in another unit a twentieth of the base.
         guest_instructions_ratio: Instructions of an inference on an emulated board.
         load_ratio: Loading the file. No limit unless a policy sets one: it is measured once in each process.
     """
@@ -47,7 +48,7 @@ class Limits:
     latency_ratio: float = 1.05
     size_ratio: float = 1.05
     peak_rss_ratio: float = 1.10
-    accuracy_drop: float = 0.5
+    accuracy_drop: float | None = None
     guest_instructions_ratio: float = 1.02
     load_ratio: float = math.inf
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from edgekit.errors import UsageError
+from edgekit.metric import Metric
 from edgekit.profiling.comparison import NOT_COMPARABLE, UNDECIDED, Comparison, compare_sessions
 from edgekit.profiling.policy import Limits, Policy
 from edgekit.profiling.rows import Row, rows
@@ -15,6 +16,8 @@ from edgekit.runtime.profiler.records import MEASURED, Cell, Profile
 
 Result = Literal["met", "not met", "undecided", "not comparable", "unknown"]
 
+#: Percentage points of accuracy that may be lost without a policy of one's own.
+_POINTS = 0.5
 #: Metric -> what people call it, in the order in which they are shown.
 TITLES = {
     "latency": "latency",
@@ -166,8 +169,10 @@ def _checks(old: Row, new: Row, comparison: Comparison | None, limits: Limits, p
     for metric, one, other, limit in figures:
         if one and limit < math.inf:
             checks.append(_ratio(metric, one, other, limit, policy))
-    if old.accuracy is not None and limits.accuracy_drop < math.inf:
-        checks.append(_accuracy(old.accuracy, new.accuracy, limits.accuracy_drop, policy))
+    if old.accuracy is not None:
+        limit = old.metric.allowed(old.accuracy, _POINTS) if limits.accuracy_drop is None else limits.accuracy_drop
+        if limit < math.inf:
+            checks.append(_accuracy(old.metric, old.accuracy, new.accuracy, limit, policy))
     order = list(TITLES)
     return sorted(checks, key=lambda check: order.index(check.metric))
 
@@ -193,12 +198,13 @@ def _ratio(metric: str, old: float, new: float | None, limit: float, policy: Pol
     return _check(metric, ratio > limit, f"{ratio:.3f} x", ratio, limit, f"{limit:g}")
 
 
-def _accuracy(old: float, new: float | None, limit: float, policy: Policy) -> Check:
+def _accuracy(metric: Metric, old: float, new: float | None, limit: float, policy: Policy) -> Check:
     if new is None:
         return _lost("accuracy", limit, policy)
-    drop = round(old - new, 9)  # percentages such as 97.3 have no exact difference
-    text = f"{new:.2f} % ({-drop:+.2f} points)" if drop else f"{new:.2f} %"
-    return _check("accuracy", drop > limit, text, drop, limit, f"{limit:g} points below")
+    drop = round(metric.drop(old, new), 9)  # percentages such as 97.3 have no exact difference
+    behind = metric.difference(drop)
+    text = metric.value(new) + (f" ({behind} the base)" if behind else "")
+    return _check("accuracy", drop > limit, text, drop, limit, f"{metric.amount(limit)} worse")
 
 
 def _lost(metric: str, limit: float, policy: Policy) -> Check:

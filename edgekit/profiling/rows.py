@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from edgekit.metric import Metric
 from edgekit.profiling.comparison import Comparison, compare, throttled
 from edgekit.profiling.operators import headline
 from edgekit.profiling.statistics import Summary, sound, summarise
@@ -46,8 +47,9 @@ class Row:
         preprocess_ms: The bundle's preprocessing of one sample.
         peak_rss_bytes: Of a process that only loads and runs the model, which includes the interpreter and numpy.
         anonymous_bytes, file_bytes: Of what it held in the end: its own, and pages of files.
-        size_bytes, accuracy, accuracy_drop, snr_db, agreement, delegated_share: As in the bundle's manifest:
-            percent, and percentage points. None where nothing at the build could run the file.
+        size_bytes, metric, accuracy, accuracy_drop, snr_db, agreement, delegated_share: As in the bundle's manifest:
+            percent, and percentage points, unless the metric has another unit. None where nothing at the build could
+            run the file.
         checked: Whether something at the build could: the others are exported, not run.
         recommended: Whether the bundle recommends the variant for its target.
         guest_instructions: Of one inference on an emulated board.
@@ -92,6 +94,7 @@ class Row:
     anonymous_bytes: int | None
     file_bytes: int | None
     size_bytes: int
+    metric: Metric
     accuracy: float | None
     accuracy_drop: float | None
     snr_db: float | None
@@ -107,6 +110,11 @@ class Row:
     operators_sum_us: float | None
     operators_whole_us: float | None
     throughput: float | None
+
+    @property
+    def quality(self) -> float | None:
+        """More is better: by the metric, or the SNR where there are no labels."""
+        return self.snr_db if self.accuracy is None else self.metric.worth(self.accuracy)
 
     @property
     def name(self) -> str:
@@ -209,6 +217,7 @@ def _row(profile: Profile, cell: Cell, reference: Cell | None) -> Row:
         anonymous_bytes=None if memory is None else memory.anonymous_bytes,
         file_bytes=None if memory is None else memory.file_bytes,
         size_bytes=variant.size_bytes,
+        metric=bundle.metric,
         accuracy=variant.accuracy,
         accuracy_drop=variant.accuracy_drop,
         snr_db=variant.snr_db,

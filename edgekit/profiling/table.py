@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
+from edgekit.metric import Metric
 from edgekit.profiling.comparison import NOT_COMPARABLE
 from edgekit.profiling.measures import WALL, WORDS
 from edgekit.profiling.rows import Row, without_numbers
@@ -41,7 +43,8 @@ def table(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
     add("energy mJ", lambda row: _number(row.energy_mj))
     add("instructions", lambda row: NONE if row.guest_instructions is None else f"{row.guest_instructions:,}")
     add("size KB", lambda row: f"{row.size_bytes / 1e3:.1f}")
-    add("accuracy %", lambda row: NONE if row.accuracy is None else f"{row.accuracy:.2f}")
+    for metric in dict.fromkeys(row.metric for row in rows):
+        add(metric.title, partial(_score, metric))
     add("note", note)
     return [header for header, _ in columns], [
         list(cells) for cells in zip(*(cells for _, cells in columns), strict=True)
@@ -75,6 +78,10 @@ def marks(rows: Sequence[Row]) -> list[str]:
             text = f"{row.device}: {mark}" if several else mark
             found.setdefault((row.device, without_numbers(mark)), text)
     return list(found.values())
+
+
+def _score(metric: Metric, row: Row) -> str:
+    return NONE if row.accuracy is None or row.metric != metric else metric.number(row.accuracy)
 
 
 def _latency(row: Row, figure: str) -> str:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from edgekit.errors import ConversionError
+from edgekit.metric import ACCURACY
 from edgekit.pipeline.check import Quality, judge
+from edgekit.pipeline.metric import find_scorer
 from edgekit.pipeline.recipes import RECIPES
 from edgekit.pipeline.reference import Reference
 
@@ -51,3 +55,14 @@ def test_nothing_excuses_an_exact_copy_that_is_lost() -> None:
 
 def test_other_recipes_have_limits_of_their_own() -> None:
     assert verdict(off_by(20), 15, "int8").snr_db == pytest.approx(20, abs=1.5)
+
+
+def test_a_metric_where_less_is_better_gets_worse_when_it_grows() -> None:
+    labels = REFERENCE[:, :1]
+    scorer = find_scorer("mae", ACCURACY, Path(), labels)
+    answers = {"output": REFERENCE[:, :1]}
+    reference = Reference(answers, labels, scorer, 0.0, None, 120)
+    measured = {"output": off_by(20)[:, :1]}
+    quality = judge(RECIPES["int8"], reference, measured, np.arange(len(labels)), None, check_samples=np.arange(8))
+    assert quality.accuracy is not None and quality.accuracy_drop == quality.accuracy > 0.01
+    assert quality.agreement is None

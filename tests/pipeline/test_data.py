@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from edgekit.errors import UsageError
+from edgekit.metric import ACCURACY, Metric
 from edgekit.pipeline.data import load_arrays, prepare, save_arrays
-from edgekit.pipeline.metric import find_metric
+from edgekit.pipeline.metric import find_scorer
 
 
 def project(folder: Path, body: str) -> Path:
@@ -164,11 +165,11 @@ def test_the_same_arrays_give_the_same_bytes(tmp_path: Path) -> None:
 def test_accuracy_is_the_share_of_right_classes(tmp_path: Path) -> None:
     outputs = {"output": np.array([[0.1, 0.9], [0.8, 0.2], [0.3, 0.7], [0.6, 0.4]])}
     labels = np.array([1, 0, 0, 0])
-    metric = find_metric("accuracy", tmp_path, labels)
+    metric = find_scorer("accuracy", ACCURACY, tmp_path, labels)
     assert metric.score(outputs, labels) == 75.0
     assert metric.right is not None and metric.right(outputs, labels).tolist() == [True, True, False, True]
     with pytest.raises(UsageError, match="needs class numbers"):
-        find_metric("accuracy", tmp_path, np.array([0.5, 1.5]))
+        find_scorer("accuracy", ACCURACY, tmp_path, np.array([0.5, 1.5]))
 
 
 def test_a_metric_of_the_project_gets_outputs_and_labels(tmp_path: Path) -> None:
@@ -178,6 +179,15 @@ def test_a_metric_of_the_project_gets_outputs_and_labels(tmp_path: Path) -> None
         "def broken(outputs, labels):\n    return 'good'\n"
     )
     outputs, labels = {"output": np.array([[0.2], [5.0]])}, np.array([0.0, 1.0])
-    assert find_metric("metric.py:within_one", tmp_path, labels).score(outputs, labels) == 50.0
+    assert find_scorer("metric.py:within_one", ACCURACY, tmp_path, labels).score(outputs, labels) == 50.0
     with pytest.raises(UsageError, match="not a number"):
-        find_metric("metric.py:broken", tmp_path, labels).score(outputs, labels)
+        find_scorer("metric.py:broken", ACCURACY, tmp_path, labels).score(outputs, labels)
+
+
+def test_the_mean_absolute_error_is_better_where_it_is_less(tmp_path: Path) -> None:
+    labels = np.array([1.0, 2.0])
+    scorer = find_scorer("mae", Metric("mae"), tmp_path, labels)
+    assert scorer.score({"output": np.array([[1.5], [2.0]], np.float32)}, labels) == 0.25
+    assert scorer.metric.drop(0.01, 1.5) > 0 > scorer.metric.drop(1.5, 0.01)
+    with pytest.raises(UsageError, match="a label for each output"):
+        scorer.score({"output": np.zeros((2, 3), np.float32)}, labels)

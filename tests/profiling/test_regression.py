@@ -108,7 +108,10 @@ def test_a_limit_below_one_asks_for_a_gain() -> None:
     ("facts", "words"),
     [
         ({"size_bytes": 90_000}, "size 1.071 x, at most 1.05"),
-        ({"accuracy": 96.9, "accuracy_drop": 0.6}, "accuracy 96.90 % (-0.60 points), at most 0.5 points below"),
+        (
+            {"accuracy": 96.9, "accuracy_drop": 0.6},
+            "accuracy 96.90 % (0.60 points below the base), at most 0.50 points worse",
+        ),
         ({"accuracy": None, "accuracy_drop": None}, "accuracy not measured any more"),
     ],
 )

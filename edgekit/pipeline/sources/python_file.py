@@ -19,6 +19,12 @@ from edgekit.errors import EdgekitError, UsageError, did_you_mean
 _PREFIX, _DIGITS = "edgekit_project_", 12
 
 
+def split_reference(reference: str) -> tuple[str, str | None]:
+    """``file.py:function`` as (file, function); (file, None) for anything else."""
+    file, separator, function = reference.rpartition(":")
+    return (file, function) if separator and file.endswith(".py") else (reference, None)
+
+
 def load_callable(path: Path, name: str) -> Callable[..., Any]:
     """The function *name* of the Python file *path*; what it raises when called becomes a `UsageError`.
 

@@ -243,16 +243,21 @@ def trade(rows: Sequence[Row], identifier: str) -> Figure | None:
         for row in shown
         if row.latency_ms and row.snr_db is not None
     ]
-    quality = "accuracy, %" if labelled else "SNR against the source model, dB (no labels)"
+    metric = shown[0].metric
+    quality = (
+        ", ".join(filter(None, (metric.name, metric.unit)))
+        if labelled
+        else "SNR against the source model, dB (no labels)"
+    )
     chart = charts.front(dots, "milliseconds for one inference", quality)
     names = words.listing([dot.label for dot in dots if dot.best])
     title = f"{quality.split(',')[0].capitalize()} against latency on {rows[0].device}. On the front: {names}."
     numbers = table(
-        f"Accuracy and latency on {rows[0].device}",
+        f"Quality and latency on {rows[0].device}",
         shown,
         ("Median, ms", _summary(lambda it: words.number(it.median)), True),
-        ("Accuracy", lambda row: words.percent(row.accuracy), True),
-        ("Below the source, points", lambda row: words.number(row.accuracy_drop, 2), True),
+        (metric.name.capitalize(), words.score, True),
+        ("Worse than the source", words.drop, True),
         ("SNR, dB", lambda row: words.number(row.snr_db), True),
         ("Agreement", lambda row: words.percent(row.agreement, 1), True),
         ("On the front", lambda row: "yes" if any(row is other for other in best) else "", False),
@@ -271,7 +276,7 @@ def trade(rows: Sequence[Row], identifier: str) -> Figure | None:
 
 
 def _quality(row: Row) -> str:
-    return f"SNR {words.number(row.snr_db)} dB" if row.accuracy is None else words.percent(row.accuracy)
+    return f"SNR {words.number(row.snr_db)} dB" if row.accuracy is None else words.score(row)
 
 
 def sizes(rows: Sequence[Row], identifier: str) -> Figure:

@@ -136,7 +136,7 @@ def _tiles(row: Row) -> tuple[tuple[str, str, str], ...]:
     """Name, figure and small print of each."""
     assert row.latency_ms is not None
     summary = row.latency_ms
-    drop = "the bundle has no labels" if row.accuracy is None else words.below(row.accuracy_drop)
+    drop = "the bundle has no labels" if row.accuracy is None else words.below(row)
     p90, of = words.milliseconds(summary.p90), words.basis(summary)
     if summary.p90 is None:
         p90, of = (TOO_FEW, of) if summary.calls_per_sample == 1 else ("no figure", summary.why_none)
@@ -144,7 +144,7 @@ def _tiles(row: Row) -> tuple[tuple[str, str, str], ...]:
     return (
         ("Median latency", words.milliseconds(summary.median), f"95 % interval {words.bounds(summary.interval)}"),
         ("90th percentile", p90, of),
-        ("Accuracy", words.percent(row.accuracy), drop),
+        (row.metric.name.capitalize(), words.score(row), drop),
         ("File", words.size(row.size_bytes), row.variant),
         ("Peak memory", words.size(row.peak_rss_bytes), memory),
         ("Load", words.milliseconds(row.load_ms), f"first inference {words.milliseconds(row.first_ms)}"),

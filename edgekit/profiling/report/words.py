@@ -82,13 +82,22 @@ def basis(summary: Summary) -> str:
     return f"{plural(summary.samples, 'mean')} of {summary.calls_per_sample} inferences in {processes}"
 
 
-def below(drop: float | None) -> str:
-    """Percentage points of accuracy that were lost."""
-    if drop is None:
+def score(row: Row) -> str:
+    """The metric's value."""
+    return NOT_KNOWN if row.accuracy is None else row.metric.value(row.accuracy)
+
+
+def drop(row: Row) -> str:
+    """How much worse than the source model it is."""
+    return NOT_KNOWN if row.accuracy_drop is None else row.metric.number(row.accuracy_drop)
+
+
+def below(row: Row) -> str:
+    """How the metric lies to the source model's."""
+    if row.accuracy_drop is None:
         return ""
-    if round(drop, 2) == 0:
-        return "as the source model"
-    return f"{abs(drop):.2f} points {'below' if drop > 0 else 'above'} the source model"
+    behind = row.metric.difference(row.accuracy_drop)
+    return f"{behind} the source model" if behind else "as the source model"
 
 
 def drift(summary: Summary) -> str:

@@ -17,6 +17,7 @@ import numpy as np
 from edgekit import display
 from edgekit.bundle import Bundle, Variant, manifest_bytes, sha256
 from edgekit.errors import UsageError
+from edgekit.metric import ACCURACY, Metric
 from edgekit.runtime.machine import Machine
 from edgekit.schema import conform
 
@@ -354,6 +355,7 @@ class BundleRecord:
     recommended: Mapping[str, str]
     source: Mapping[str, Any]
     random_checks: bool = False
+    metric: Metric = ACCURACY
 
     @classmethod
     def of(cls, bundle: Bundle) -> BundleRecord:
@@ -367,6 +369,7 @@ class BundleRecord:
             recommended=manifest.recommended,
             source=manifest.source,
             random_checks=bool(manifest.checks.get("random")),
+            metric=manifest.metric,
         )
 
     def variant(self, name: str) -> Variant:
