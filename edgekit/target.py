@@ -14,32 +14,20 @@ from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from edgekit import documents
+from edgekit.backends import BACKENDS
 from edgekit.errors import UsageError, did_you_mean
+from edgekit.formats import FORMATS
+from edgekit.recipes import RECIPES
+from edgekit.registry import Registry
 
 Kind = Literal["board", "phone", "desktop", "browser"]
-Format = Literal["tflite", "pte", "ptl", "pt2", "onnx", "keras"]
 Engine = Literal[
     "litert", "tflite-runtime", "litert-web", "executorch", "pytorch-mobile",
     "onnxruntime", "onnxruntime-cuda", "tensorflow", "torch", "torch-compile", "torch-cuda", "torch-compile-cuda",
 ]  # fmt: skip
-#: ``cpu`` stands for the engine's own kernels: nothing is delegated.
-Backend = Literal["xnnpack", "qnnpack", "cpu", "gpu", "vulkan", "coreml"]
 Verdict = Literal["cannot", "slower", "discouraged"]
 #: CPU features that decide which files run, and which kernels; `edgekit.runtime.machine` reads them from a device.
 Feature = Literal["neon", "fp16", "dotprod", "i8mm", "bf16", "sve", "sve2", "avx2", "avx512", "vnni"]
-
-#: What people call a backend.
-BACKEND_TITLES: Mapping[str, str] = {
-    "xnnpack": "XNNPACK",
-    "qnnpack": "QNNPACK",
-    "cpu": "CPU",
-    "gpu": "GPU",
-    "vulkan": "Vulkan",
-    "coreml": "Core ML",
-}
-#: Backends that the Python packages of the engines have on a desktop, and LiteRT's for GPUs, which takes the same file
-#: as the CPU. A file for any other is exported, not run.
-_HOST_BACKENDS = frozenset({"xnnpack", "qnnpack", "cpu", "gpu"})
 
 
 @dataclass(frozen=True)
@@ -88,8 +76,8 @@ class FormatSupport:
         batches: Samples per inference: a file is built for each, of 1 for latency and of more for throughput.
     """
 
-    format: Format
-    backend: Backend
+    format: str
+    backend: str
     engines: tuple[Engine, ...]
     recipes: tuple[str, ...]
     avoid: tuple[Concern, ...] = ()
@@ -98,7 +86,7 @@ class FormatSupport:
     @property
     def runs_on_host(self) -> bool:
         """Whether a desktop can run such a file; otherwise it is exported and its structure checked, no more."""
-        return self.backend in _HOST_BACKENDS
+        return BACKENDS[self.backend].on_host
 
 
 @dataclass(frozen=True)
@@ -230,6 +218,16 @@ def _check(target: Target, path: Path) -> None:
             raise UsageError("EK-TARGET", f"{path}: {key!r} is {number}", "it takes a number above 0")
     if not target.formats:
         raise UsageError("EK-TARGET", f"{path}: 'formats' is empty", "name at least one format that runs there")
+    named: list[tuple[str, Registry[Any], tuple[str, ...]]] = [("recipe_preference", RECIPES, target.recipe_preference)]
+    for index, entry in enumerate(target.formats):
+        named += [(f"formats[{index}].format", FORMATS, (entry.format,))]
+        named += [(f"formats[{index}].backend", BACKENDS, (entry.backend,))]
+    for key, registry, names in named:
+        for name in names:
+            try:
+                registry[name]
+            except UsageError as error:
+                raise UsageError("EK-TARGET", f"{path}: {key!r} is {name!r}", error.hint) from error
     for index, entry in enumerate(target.formats):
         for recipe in (*entry.recipes, *(concern.recipe for concern in entry.avoid)):
             if recipe is not None and recipe not in target.recipe_preference:

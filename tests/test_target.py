@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edgekit.errors import UsageError
-from edgekit.pipeline.recipes import RECIPES
+from edgekit.recipes import RECIPES
 from edgekit.target import load_target, target_names
 
 SHIPPED = (
@@ -62,9 +62,9 @@ def test_a_shipped_target_is_complete(name: str) -> None:
     assert target.name == name
     assert target.sources
     assert all(citation.source.startswith(("https://", "measured")) for citation in target.sources)
-    assert set(target.recipe_preference) <= set(RECIPES)
+    assert set(target.recipe_preference) <= set(RECIPES.names())
     for entry in target.formats:
-        assert set(entry.recipes) <= set(RECIPES)
+        assert set(entry.recipes) <= set(RECIPES.names())
         for recipe in entry.recipes:  # what is built by default must not carry a warning
             assert target.why_not(entry.format, recipe) is None
 
@@ -140,7 +140,7 @@ def test_what_no_desktop_engine_runs_is_marked() -> None:
 
 def test_where_two_backends_share_a_format_the_recipe_decides() -> None:
     ios = load_target("ios")
-    backends = {recipe: support.backend for recipe in RECIPES if (support := ios.support("pte", recipe))}
+    backends = {recipe: support.backend for recipe in RECIPES.names() if (support := ios.support("pte", recipe))}
     assert backends == {"fp32": "xnnpack", "fp16": "coreml", "int8": "xnnpack", "int8-dynamic": "xnnpack"}
 
 

@@ -188,13 +188,13 @@ def _failures(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _row(row: Row, metric: Metric) -> tuple[str, ...]:
-    from edgekit.target import BACKEND_TITLES
+    from edgekit.backends import BACKENDS
 
     if row.made is None:
         return (row.plan.name, "failed", *("-" * 6))
     variant, trial = row.made.variant, row.made.trial
     if trial is None:
-        host = f"exported, not run ({BACKEND_TITLES[variant.backend]})"
+        host = f"exported, not run ({BACKENDS[variant.backend].title})"
     else:
         host = f"{trial['latency_ms']['median']:.3f} ms"
     return (
@@ -214,7 +214,7 @@ def _document(result: Result) -> dict[str, Any]:
 
     rows = []
     for row in result.rows:
-        entry: dict[str, Any] = {"name": row.plan.name, "format": row.plan.format, "recipe": row.plan.recipe.name}
+        entry: dict[str, Any] = {"name": row.plan.name, "format": row.plan.format.name, "recipe": row.plan.recipe.name}
         if row.made is not None:
             kept, trial = ("engine", "engine_version", "threads", "latency_ms", "load_ms"), row.made.trial
             host = None if trial is None else {key: trial[key] for key in kept}

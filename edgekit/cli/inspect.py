@@ -101,12 +101,13 @@ def _lines(manifest: Manifest) -> Iterator[str]:
 
 
 def _row(variant: Variant, metric: Metric) -> list[str]:
+    from edgekit.backends import BACKENDS
     from edgekit.cli import console
-    from edgekit.target import BACKEND_TITLES
 
     where = ", ".join(variant.engines)
     if not variant.checked:
-        where += f" ({BACKEND_TITLES.get(variant.backend, variant.backend)}): exported, not run"
+        title = BACKENDS[variant.backend].title if variant.backend in BACKENDS else variant.backend
+        where += f" ({title}): exported, not run"
     return [
         variant.name,
         console.size(variant.size_bytes),

@@ -12,6 +12,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, TypeVar
 
+from edgekit.backends import BACKENDS
 from edgekit.bundle import SUFFIX, Bundle, Manifest, Variant
 from edgekit.errors import ConversionError, EdgekitError, Interrupted, LimitError, UsageError
 from edgekit.pipeline.assemble import assemble
@@ -165,7 +166,7 @@ def run_build(
     wanted = origin.project.build if origin.project is not None else None
     plans, skipped = plan_variants(
         device,
-        origin.source.kind,
+        origin.kind,
         recipes or (wanted.recipes if wanted else ()),
         formats or (wanted.formats if wanted else ()),
         calibrated=origin.project is not None or origin.calibration is not None,
@@ -173,7 +174,7 @@ def run_build(
     if jobs is not None and jobs < 1:
         raise UsageError("EK-ARGUMENT", f"--jobs is {jobs}", "it takes a number from 1")
     _check_host()
-    origin.check_installed([plan.format for plan in plans], [plan.backend for plan in plans])
+    _check_installed(origin, plans)
     said = contents.check(origin.source)
     if said is not None:
         listener({"kind": "trusted", "stage": "source", "label": origin.name, "text": said})
@@ -269,6 +270,14 @@ def _unproven(origin: Origin, variants: Sequence[Variant], max_drop: float | Non
 def _allowed(origin: Origin, max_drop: float | None) -> float | None:
     """The limit on the drop in accuracy, in percentage points."""
     return origin.limits.max_drop if max_drop is None else max_drop
+
+
+def _check_installed(origin: Origin, plans: Sequence[Plan]) -> None:
+    """Raise `UsageError` when a package that the source or one of *plans* needs is missing."""
+    origin.kind.check_installed()
+    for plan in plans:
+        plan.exporter.check_installed()
+        BACKENDS[plan.backend].check_installed()
 
 
 def _check_host() -> None:

@@ -10,19 +10,8 @@ import numpy as np
 from edgekit.bundle import Required
 from edgekit.errors import ConversionError
 from edgekit.fidelity import Fidelity, compare
-from edgekit.pipeline.recipes import Recipe
 from edgekit.pipeline.reference import Reference
-
-#: The engine on this host that checks each format.
-CHECKING_ENGINES = {
-    "tflite": "litert",
-    "pte": "executorch",
-    "ptl": "pytorch-mobile",
-    "onnx": "onnxruntime",
-    "pt2": "torch",
-    "keras": "tensorflow",
-}
-
+from edgekit.recipes import Recipe
 
 #: How far below the SNR of the build a run of the check vectors may be elsewhere: other kernels round otherwise.
 _MARGIN_DB = 3.0
@@ -84,7 +73,7 @@ def judge(
     expected = {name: array[rows] for name, array in reference.outputs.items()}
     found, rounding_db = compare(expected, measured, reference.class_scores), reference.rounding_db
     limit = used.minimum_snr_db if minimum_snr_db is None else minimum_snr_db
-    if used.name == "fp32":
+    if used.is_exact:
         limit = min(used.minimum_snr_db, max(rounding_db - _REORDERED_DB, _LEAST_EXACT_DB))
     if fault := found.fault(limit):
         raise ConversionError("EK-QUALITY", f"{used.name}: {fault}", _hint(used, found, rounding_db))
@@ -114,7 +103,7 @@ def _on_all(reference: Reference, drop: float | None) -> float | None:
 
 def _overflow(used: Recipe, name: str) -> tuple[str, str]:
     """What it means that an output is not finite, and what to do, as the float model's outputs are."""
-    if used.weights == "float16":
+    if used.is_half:
         return (
             f"output {name!r} holds NaN or infinity: a value in the model is beyond {np.finfo(np.float16).max:,.0f}, "
             "the largest of half precision",
@@ -129,20 +118,20 @@ def _required(used: Recipe, checks: Fidelity) -> Required:
     An exact float copy differs by rounding only, however far from it this host's is.
     """
     snr, column = checks.snr_db - _MARGIN_DB, checks.worst.snr_db - _COLUMN_MARGIN_DB
-    if used.name == "fp32":
+    if used.is_exact:
         snr, column = min(snr, used.minimum_snr_db), min(column, used.minimum_column_snr_db)
     return Required(round(snr, 2), round(column, 2))
 
 
 def _hint(used: Recipe, found: Fidelity, rounding_db: float) -> str:
-    if used.name == "fp32" and rounding_db < _LEAST_EXACT_DB:
+    if used.is_exact and rounding_db < _LEAST_EXACT_DB:
         return _ROUNDING_HINT
-    if used.activations == "float32":
+    if used.is_exact:
         return "the file computes something else than the model: try the other format"
-    if used.activations == "float16":
+    if used.is_half:
         return "half precision has 11 bits, too few for this model: use fp32"
     if found.lost is None:
-        return "calibrate with more real samples, or use fp16" if used.calibrated else "use fp16 or fp32"
+        return "calibrate with more real samples, or use fp16" if used.is_static else "use fp16 or fp32"
     return (
         f"{used.activations} has one scale for a whole tensor: bring inputs to one size, (x - mean) / deviation; "
         "return what differs in size as outputs of their own; or use fp16"

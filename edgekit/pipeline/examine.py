@@ -7,12 +7,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from edgekit.backends import BACKENDS
 from edgekit.errors import ConversionError
-from edgekit.pipeline.check import CHECKING_ENGINES
+from edgekit.formats import FORMATS
 from edgekit.pipeline.gates import check_backend, check_weights, remarks
 from edgekit.pipeline.inspection import inspect_file
-from edgekit.pipeline.recipes import recipe
 from edgekit.pipeline.symptoms import explaining
+from edgekit.recipes import RECIPES
 from edgekit.runtime.trial import run_trial
 
 #: Calls of the quick latency figure; enough for a median, too few for a claim.
@@ -53,9 +54,8 @@ def examine(
     """
     with explaining():
         facts = inspect_file(Path(file), format)
-    refusal = check_backend(facts, backend) if format == "pte" else None
-    used = recipe(recipe_name)
-    refusal = refusal or check_weights(facts, used)
+    used = RECIPES[recipe_name]
+    refusal = check_backend(facts, BACKENDS[backend]) or check_weights(facts, used)
     if refusal is not None:
         raise ConversionError("EK-QUALITY", *refusal)
     size = Path(file).stat().st_size
@@ -66,7 +66,7 @@ def examine(
         trial = run_trial(
             file=file,
             format=format,
-            engine=CHECKING_ENGINES[format],
+            engine=FORMATS[format].engine,
             signature=signature,
             inputs=samples,
             outputs=outputs,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from edgekit.backends import Backend
 from edgekit.pipeline.inspection import FileFacts
-from edgekit.pipeline.recipes import Recipe
-from edgekit.target import BACKEND_TITLES
+from edgekit.recipes import Recipe
 
 #: Share of a file's weights that has the recipe's type without a word about the rest.
 _OWN_TYPE = 0.9
@@ -19,22 +19,18 @@ _MOST_EXTRA_VALUES = 4096
 #: as .tflite, 72 kB as .ptl; EfficientNet-Lite0 (4.65 M, 65) in int8 248 kB as .pte, 628 kB as .tflite. In int8 each
 #: channel has a scale and, in .tflite, a zero point of 8 bytes: once for its weights and once for its bias.
 _BYTES_PER_FILE, _BYTES_PER_OPERATOR, _BYTES_PER_BIAS = 32_768, 4096, 24
-#: How ``.pte`` files name the backends.
-_BACKEND_IDS = {"xnnpack": "XnnpackBackend", "vulkan": "VulkanBackend", "coreml": "CoreMLBackend"}
 
 
-def check_backend(facts: FileFacts, backend: str) -> tuple[str, str] | None:
-    """Why a ``.pte`` is refused, and what to do; None when it is for *backend*, and at least a part of it.
-
-    A file of which XNNPACK takes nothing is fine: it runs all the same.
-    """
-    title = BACKEND_TITLES[backend]
-    strange = [found for found in facts.backends if found != _BACKEND_IDS[backend]]
+def check_backend(facts: FileFacts, backend: Backend) -> tuple[str, str] | None:
+    """Why a file is refused, and what to do; None when it is for *backend*, and at least a part of it."""
+    if facts.backends is None:
+        return None
+    strange = [found for found in facts.backends if found != backend.delegate]
     if strange:
-        return f"the file is for {strange[0]}, not for {title}", "build it again with --fresh"
-    if not facts.backends and backend != "xnnpack":
+        return f"the file is for {strange[0]}, not for {backend.title}", "build it again with --fresh"
+    if not facts.backends and not backend.takes_all:
         found = ", ".join(facts.undelegated_ops)
-        return f"{title} takes none of the model's operators ({found})", "use the .pte for the CPU"
+        return f"{backend.title} takes none of the model's operators ({found})", "use the .pte for the CPU"
     return None
 
 
@@ -43,11 +39,11 @@ def check_weights(facts: FileFacts, recipe: Recipe) -> tuple[str, str] | None:
     if not facts.weights or recipe.weights in facts.weight_bytes:
         return None
     held = _named(facts, recipe)
-    if recipe.weights == "float32":
+    if recipe.is_exact:
         return f"weights are not float32: {held}", "build it again with --fresh"
     return (
         f"{recipe.name} changes nothing here, no weight is of an operator that it quantizes: {held}",
-        "use fp16" if recipe.name == "int8" else "use int8, or fp16",
+        recipe.instead,
     )
 
 

@@ -11,19 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from edgekit.errors import BundleError
+from edgekit.formats import FORMATS
 
 #: Types of indices, counts and masks.
 _WHOLE_NUMBERS = ("int16", "int32", "int64", "bool")
-
-#: Format -> the module with ``read(data: bytes) -> FileFacts``.
-_READERS = {
-    "tflite": "edgekit.pipeline.readers.tflite",
-    "pte": "edgekit.pipeline.readers.pte",
-    "ptl": "edgekit.pipeline.readers.ptl",
-    "onnx": "edgekit.pipeline.readers.onnx",
-    "pt2": "edgekit.pipeline.readers.pt2",
-    "keras": "edgekit.pipeline.readers.keras",
-}
 
 
 @dataclass(frozen=True)
@@ -72,7 +63,8 @@ class FileFacts:
         delegated_share: Percent of the work that is done inside the accelerated backend; None in a format without one.
         undelegated_ops: How often each operator occurs outside of it.
         arena_bytes: The most that values between operators take at one time; None where the format does not say.
-        backends: Ids of the backends that parts of a ``.pte`` file are delegated to, as they stand in it.
+        backends: Ids of the backends that parts of the file are delegated to, as they stand in it; None in a format
+            that names none.
     """
 
     constants: tuple[Constant, ...]
@@ -81,7 +73,7 @@ class FileFacts:
     delegated_share: float | None
     undelegated_ops: Mapping[str, int] = field(default_factory=dict)
     arena_bytes: int | None = None
-    backends: tuple[str, ...] = ()
+    backends: tuple[str, ...] | None = None
 
     @property
     def weights(self) -> tuple[Constant, ...]:
@@ -103,7 +95,7 @@ class FileFacts:
         calls: Iterable[Call],
         kinds: Mapping[str, str],
         arena_bytes: int | None = None,
-        backends: tuple[str, ...] = (),
+        backends: tuple[str, ...] | None = None,
     ) -> FileFacts:
         """Sum up what a reader found; *kinds* maps names of operators to kinds."""
         found = list(calls)
@@ -152,7 +144,7 @@ def inspect_file(path: Path, format: str) -> FileFacts:
         BundleError: ``EK-BUNDLE``: it is not a file of that format.
     """
     try:
-        facts: FileFacts = import_module(_READERS[format]).read(path.read_bytes())
+        facts: FileFacts = import_module(FORMATS[format].facts).read(path.read_bytes())
     except (ValueError, KeyError, IndexError, TypeError) as error:
         raise BundleError(
             "EK-BUNDLE", f"{path} is not a readable .{format} file ({error})", "export it again"

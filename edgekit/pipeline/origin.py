@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 
 from edgekit.errors import UsageError
@@ -24,31 +22,10 @@ from edgekit.pipeline.project import (
     load_project,
 )
 from edgekit.pipeline.sources import SourceSpec
+from edgekit.pipeline.sources.kinds import FACTORY, SOURCE_KINDS, SourceKind, kind_of
 from edgekit.pipeline.sources.python_file import split_reference
 from edgekit.runtime.preprocess import Preprocessing
-from edgekit.target import BACKEND_TITLES
 from edgekit.tensors import TensorSpec
-
-#: Packages whose versions decide what a source model of each family computes.
-TORCH = ("torch", "numpy")
-TENSORFLOW = ("tensorflow-cpu", "tensorflow", "keras", "numpy")
-
-#: What has to be installed to build from each kind of source.
-_PACKAGES = {
-    "torch": ("torch", "executorch", "torchao", "litert_torch", "ai_edge_litert", "ai_edge_quantizer"),
-    "keras": ("tensorflow", "keras", "ai_edge_litert"),
-    "saved-model": ("tensorflow", "ai_edge_litert"),
-}
-#: What .onnx files need besides.
-_ONNX_PACKAGES = ("onnx", "onnxruntime", "onnxscript")
-#: What a backend needs besides, and where it is from.
-_BACKEND_PACKAGES = {
-    "vulkan": (("executorch.backends.vulkan",), "it is part of executorch: pip install 'edgekit[build]'"),
-    "coreml": (
-        ("coremltools", "executorch.backends.apple.coreml.executorchcoreml"),
-        "they come with executorch on Linux (x86_64) and macOS: pip install 'edgekit[build]'",
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -79,16 +56,20 @@ class Origin:
         return self.path if self.project is not None else self.path.parent
 
     @property
+    def kind(self) -> SourceKind:
+        return SOURCE_KINDS[self.source.kind]
+
+    @property
     def family(self) -> str:
         """The family of worker (see `edgekit.pipeline.pool.FAMILIES`) that opens the source."""
-        return "torch" if self.source.kind in ("torch", "pt2") else "tensorflow"
+        return self.kind.family
 
     @property
     def packages(self) -> tuple[str, ...]:
         """Packages whose versions decide what the source model computes: its framework, and what its code requires."""
         required = () if self.project is None else self.project.project.requires
         own = (requirement.split("==")[0].strip() for requirement in required)
-        return (*(TORCH if self.family == "torch" else TENSORFLOW), *own)
+        return (*self.kind.packages, *own)
 
     @property
     def model_key(self) -> dict[str, str | None]:
@@ -113,22 +94,6 @@ class Origin:
     @property
     def metric(self) -> MetricSection:
         return MetricSection() if self.project is None else self.project.metric
-
-    def check_installed(self, formats: Iterable[str], backends: Iterable[str] = ()) -> None:
-        """Raise `UsageError` when a package that this source, or one of *formats* or *backends*, needs is missing."""
-        kind = "torch" if self.source.kind == "pt2" else self.source.kind
-        missing = [package for package in _PACKAGES[kind] if find_spec(package) is None]
-        if missing:
-            extra = "build" if kind == "torch" else "build,keras"
-            raise UsageError("EK-MISSING-PACKAGE", f"{missing[0]} is not installed", f"pip install 'edgekit[{extra}]'")
-        if "onnx" in formats and (missing := [package for package in _ONNX_PACKAGES if find_spec(package) is None]):
-            hint = "pip install 'edgekit[baselines]'"
-            raise UsageError("EK-MISSING-PACKAGE", f".onnx needs {missing[0]}, which is not installed", hint)
-        for backend in dict.fromkeys(backends):
-            packages, hint = _BACKEND_PACKAGES.get(backend, ((), ""))
-            if missing := [package for package in packages if find_spec(package) is None]:
-                what = f"files for {BACKEND_TITLES[backend]} need {missing[0]}, which is not installed"
-                raise UsageError("EK-MISSING-PACKAGE", what, hint)
 
 
 def find_origin(path: str, calibration: str | None = None, trust: bool = False) -> Origin:
@@ -157,7 +122,7 @@ def find_origin(path: str, calibration: str | None = None, trust: bool = False) 
                 "EK-ARGUMENT", "--calibration is for bare model files", "name data.calibration in edgekit.toml"
             )
         return _of_project(load_project(place), trust)
-    kind = _kind(place, factory)
+    kind = kind_of(place) if factory is None else FACTORY
     if kind is None:
         known = foreign(place)
         if known is not None:
@@ -188,23 +153,15 @@ def find_origin(path: str, calibration: str | None = None, trust: bool = False) 
     )
 
 
-def _kind(place: Path, factory: str | None) -> str | None:
-    if factory is not None:
-        return "torch"
-    if place.is_dir():
-        return "saved-model" if (place / "saved_model.pb").exists() else None
-    return {".pt2": "pt2", ".keras": "keras"}.get(place.suffix)
-
-
 def _of_project(project: Project, trust: bool) -> Origin:
     directory, model = project.directory, project.model
     if model.factory is not None:
         file, factory = split_reference(model.factory)
-        kind: str = model.framework or "torch"
+        kind: str = model.framework or FACTORY
     else:
         assert model.file is not None
         file, factory = model.file, None
-        found = _kind(directory / file, None)
+        found = kind_of(directory / file)
         if found is None:
             known = foreign(directory / file)
             what = "no model file" if known is None else f"{known.what}, which edgekit build does not take"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -12,17 +12,18 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from edgekit import documents
 from edgekit.errors import UsageError, did_you_mean
+from edgekit.formats import FORMATS
 from edgekit.metric import Metric
 from edgekit.pipeline.metric import scorer_names
 from edgekit.pipeline.places import check_readable
-from edgekit.pipeline.recipes import RECIPES
+from edgekit.pipeline.sources.kinds import SOURCE_KINDS
 from edgekit.pipeline.sources.python_file import split_reference
+from edgekit.recipes import RECIPES
+from edgekit.registry import Registry
 from edgekit.runtime.preprocess import Preprocessing, Resize
 
 FILE_NAME = "edgekit.toml"
-FORMATS = ("tflite", "pte", "ptl", "onnx", "pt2", "keras")
 
-Format = Literal["tflite", "pte", "ptl", "onnx", "pt2", "keras"]
 Positive = Annotated[int, Field(gt=0)]
 
 
@@ -40,7 +41,7 @@ class ProjectSection(_Section):
 class ModelSection(_Section):
     """``[model]``: the factory (``file.py:function``) or the model file, and trained weights if there are any."""
 
-    framework: Literal["torch", "keras"] | None = None
+    framework: str | None = None
     factory: str | None = None
     file: str | None = None
     weights: str | None = None
@@ -134,7 +135,7 @@ class BuildSection(_Section):
     """``[build]``: what to build instead of the target's own choice."""
 
     recipes: tuple[str, ...] = ()
-    formats: tuple[Format, ...] = ()
+    formats: tuple[str, ...] = ()
 
 
 class LimitsSection(_Section):
@@ -201,9 +202,7 @@ def load_project(path: Path) -> Project:
         _check_reference(project, file, text, place, reference)
     for requirement in project.project.requires:
         _check_requirement(file, text, requirement)
-    for name in project.build.recipes:
-        if name not in RECIPES:
-            raise _wrong(file, text, ("build", "recipes"), f"unknown recipe {name!r}", did_you_mean(name, RECIPES))
+    _check_names(project, file, text)
     metric = project.metric
     if metric.name in scorer_names() and (metric.unit, metric.higher_is_better) != (None, None):
         what = f"{metric.name} has a unit and a direction of its own"
@@ -215,6 +214,22 @@ def load_project(path: Path) -> Project:
         if mean and std and len(mean) != len(std):
             raise _wrong(file, text, ("preprocessing", "std"), "mean and std differ in length", "one value per channel")
     return project
+
+
+def _check_names(project: Project, file: Path, text: str) -> None:
+    """Those of things that are registered."""
+    factories = Registry("framework", {kind.name: kind for kind in SOURCE_KINDS if kind.identity})
+    named: tuple[tuple[tuple[str, ...], Registry[Any], Iterable[str | None]], ...] = (
+        (("model", "framework"), factories, (project.model.framework,)),
+        (("build", "recipes"), RECIPES, project.build.recipes),
+        (("build", "formats"), FORMATS, project.build.formats),
+    )
+    for place, known, names in named:
+        for name in filter(None, names):
+            try:
+                known[name]
+            except UsageError as error:
+                raise _wrong(file, text, place, error.message, error.hint or "") from error
 
 
 def _references(project: Project) -> Iterator[tuple[tuple[str, ...], str]]:

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 
 from edgekit.bundle import Variant
 from edgekit.metric import ACCURACY, Metric
-from edgekit.pipeline.recipes import RECIPES
 from edgekit.target import Target
 
 #: Without a limit of the project's own, a recommended variant may lose this many percentage points of accuracy (for
@@ -85,7 +84,7 @@ def _reason(best: Variant, variants: Sequence[Variant], target: Target, metric: 
     if largest.size_bytes > 1.1 * best.size_bytes:
         parts.append(f"{largest.size_bytes / best.size_bytes:.1f}x smaller than {largest.name}")
     among = "what keeps its quality" if best.checked else "what was exported"
-    parts.append(f"{RECIPES[best.recipe].name} comes first for {target.title} among {among}")
+    parts.append(f"{best.recipe} comes first for {target.title} among {among}")
     if not _delegated(best):
         parts.append(f"outside the delegate: {', '.join(best.undelegated_ops)}")
     return "; ".join(parts)

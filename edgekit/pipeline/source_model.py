@@ -166,7 +166,6 @@ class _Maker:
         origin = self._origin
         assert origin.training is not None
         section = origin.training.model_dump()
-        module = "torch_loop" if self._origin.family == "torch" else "keras_fit"
 
         def finished(record: Mapping[str, Any]) -> None:
             if record["interrupted"]:
@@ -185,7 +184,7 @@ class _Maker:
                 "versions": self._versions,
             },
             code=("pipeline/training", "pipeline/sources", *READING),
-            function=f"edgekit.pipeline.training.{module}:train",
+            function=origin.kind.trainer,
             family=self._origin.family,
             arguments=lambda directory: {
                 "source": _with_inputs(origin.source, data.record["inputs"]).to_json(),

@@ -5,52 +5,31 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from edgekit.backends import BACKENDS
 from edgekit.bundle import Variant
 from edgekit.digests import file_sha256
 from edgekit.errors import ConversionError
 from edgekit.pipeline.cache import Entry
-from edgekit.pipeline.check import CHECKING_ENGINES, Quality, judge
+from edgekit.pipeline.check import Quality, judge
 from edgekit.pipeline.data import Arrays, load_arrays
-from edgekit.pipeline.origin import TENSORFLOW, TORCH, Origin
+from edgekit.pipeline.exporters.record import ExportRecord
+from edgekit.pipeline.origin import Origin
 from edgekit.pipeline.plan import Plan
-from edgekit.pipeline.recipes import RECIPES, Recipe
 from edgekit.pipeline.reference import Reference
 from edgekit.pipeline.sampling import FIRST_LOOK, is_enough, looks, margin, order
 from edgekit.pipeline.source_model import SourceModel
+from edgekit.pipeline.sources.kinds import TENSORFLOW
 from edgekit.pipeline.stages import Stages
 from edgekit.pipeline.versions import versions
+from edgekit.recipes import FP32, Recipe
 from edgekit.runtime.machine import read_machine
 from edgekit.target import Target
-
-#: (framework family of the source, format) -> exporting task, the family it runs in, and what it depends on.
-_EXPORTERS: dict[tuple[str, str], tuple[str, str, tuple[str, ...]]] = {
-    ("torch", "tflite"): ("litert:convert", "torch", (*TORCH, "litert-torch", "litert-converter")),
-    ("torch", "pte"): ("executorch:export", "torch", (*TORCH, "executorch", "torchao")),
-    ("torch", "ptl"): ("torch_mobile:export", "torch", TORCH),
-    ("torch", "onnx"): ("onnx:export", "torch", (*TORCH, "onnx", "onnxscript")),
-    ("torch", "pt2"): ("exported_program:export", "torch", TORCH),
-    ("tensorflow", "tflite"): ("tensorflow:convert", "tensorflow", TENSORFLOW),
-    ("tensorflow", "pte"): ("executorch:export", "torch", (*TORCH, "executorch", "torchao", "keras")),
-    ("tensorflow", "ptl"): ("torch_mobile:export", "torch", (*TORCH, "keras")),
-    ("tensorflow", "onnx"): ("onnx:export", "torch", (*TORCH, "onnx", "onnxscript", "keras")),
-    ("tensorflow", "keras"): ("keras:export", "tensorflow", TENSORFLOW),
-    ("tensorflow", "pt2"): ("exported_program:export", "torch", (*TORCH, "keras")),
-}
-
-#: What a file for a backend depends on besides.
-_BACKEND_PACKAGES = {"coreml": ("coremltools",)}
-
-#: The family of worker that runs a format's checking engine; the others are plain, which may import torch, too, to run
-#: ExecuTorch.
-_CHECKING_FAMILIES = {"ptl": "torch", "pt2": "torch", "keras": "tensorflow"}
-
-_ON_THE_CPU = "run and checked on the CPU here: a phone's GPU computes in half precision, and was not tried"
 
 _VERDICTS = {"cannot": "does not run on", "slower": "slower than fp32 on", "discouraged": "not advised for"}
 
@@ -88,35 +67,35 @@ def make_variant(
             "the model takes one sample at a time: several together change each other's outputs, or share one",
             "single samples are measured all the same",
         )
-    path, record = _export(stages, origin, model, plan)
+    path, record = _export(stages, model, plan)
 
     def examine(rows: np.ndarray | None = None, timed: bool = True) -> Entry:
-        return _examine(stages, model, plan, path, record["values"], rows, timed)
+        return _examine(stages, model, plan, path, record.values, rows, timed)
 
     if plan.runs_here:
         examined, quality = _evaluate(examine, model, reference.result(), plan, origin.limits.min_snr_db, max_drop)
     else:
         examined, quality = examine(), Quality()
     facts = examined.record["facts"]
-    support = target.support(plan.format, plan.recipe.name)
-    engines = dict.fromkeys([*(support.engines if support else ()), CHECKING_ENGINES[plan.format]])
-    concern = target.why_not(plan.format, plan.recipe.name, operators=facts["kinds"])
+    support = target.support(plan.format.name, plan.recipe.name)
+    engines = dict.fromkeys([*(support.engines if support else ()), plan.format.engine])
+    concern = target.why_not(plan.format.name, plan.recipe.name, operators=facts["kinds"])
     spoken = [] if concern is None else [f"{_VERDICTS[concern.verdict]} {target.title}: {concern.reason}"]
-    spoken += [_ON_THE_CPU] if plan.backend == "gpu" else []
+    spoken += filter(None, [BACKENDS[plan.backend].remark])
     variant = Variant(
         name=plan.name,
         file=f"variants/{plan.name}",
         size_bytes=path.stat().st_size,
         sha256=file_sha256(path),
-        format=plan.format,
+        format=plan.format.name,
         recipe=plan.recipe.name,
         engines=tuple(engines),
-        minimum_runtime=record["minimum_runtime"],
-        producers=record["producers"],
+        minimum_runtime=record.minimum_runtime,
+        producers=record.producers,
         delegated_share=None if facts["delegated_share"] is None else round(facts["delegated_share"], 2),
         undelegated_ops=facts["undelegated_ops"],
         arena_bytes=facts["arena_bytes"],
-        warnings=tuple(dict.fromkeys([*spoken, *record["warnings"], *examined.record["warnings"]])),
+        warnings=tuple(dict.fromkeys([*spoken, *record.warnings, *examined.record["warnings"]])),
         batch=plan.batch,
         backend=plan.backend,
         **vars(quality),
@@ -157,10 +136,10 @@ def _examine(
             "runtime",
         ),
         function="edgekit.pipeline.examine:examine",
-        family=_CHECKING_FAMILIES.get(plan.format, "plain"),
+        family=plan.format.family,
         arguments=lambda directory: {
             "file": str(path),
-            "format": plan.format,
+            "format": plan.format.name,
             "recipe_name": plan.recipe.name,
             "signature": model.signature.batched(plan.batch).to_json(),
             "values": values,
@@ -219,66 +198,63 @@ def _margin(reference: Reference, measured: Arrays, rows: np.ndarray, risk: floa
     return 100 * (lost - gained) / len(rows), margin(lost, gained, len(rows), risk)
 
 
-def _export(stages: Stages, origin: Origin, model: SourceModel, plan: Plan) -> tuple[Path, Mapping[str, Any]]:
+def _export(stages: Stages, model: SourceModel, plan: Plan) -> tuple[Path, ExportRecord]:
     """The exported file and what its exporter said of it."""
-    if plan.format == "tflite" and plan.recipe.name != "fp32":
-        return _quantize(stages, origin, model, plan)
-    entry = _convert(stages, origin, model, plan)
-    return Path(entry.path("model")), entry.record
-
-
-def _convert(stages: Stages, origin: Origin, model: SourceModel, plan: Plan) -> Entry:
-    task, family, packages = _EXPORTERS[origin.family, plan.format]
-    # Conversion to .tflite is in float, and is not told of any recipe.
-    applied = {} if plan.format == "tflite" else _applied(model, plan.recipe)
-    backend = {"backend": plan.backend} if plan.format == "pte" else {}
-    batch = {} if plan.batch == 1 else {"batch": plan.batch}
-    key = {"model": model.digest, "format": plan.format, **_key(applied, plan.recipe), **batch, **backend}
-    return stages.run(
-        "export",
-        plan.name,
-        key={**key, "versions": versions((*packages, *_BACKEND_PACKAGES.get(plan.backend, ())))},
-        code=("pipeline/exporters", "pipeline/recipes", "pipeline/rewrites", "pipeline/sources"),
-        function=f"edgekit.pipeline.exporters.{task}",
-        family=family,
-        arguments=lambda directory: {
-            "source": model.spec.to_json(),
-            **applied,
-            **batch,
-            **backend,
-            "output": str(directory / "model"),
-        },
-    )
-
-
-def _quantize(stages: Stages, origin: Origin, model: SourceModel, plan: Plan) -> tuple[Path, Mapping[str, Any]]:
-    """One conversion in float, shared by all recipes, and what the recipe makes of it."""
-    base = _convert(stages, origin, model, Plan("tflite", RECIPES["fp32"]))
+    exporter = plan.exporter
+    if exporter.quantize is None or plan.recipe.is_exact:
+        return _convert(stages, model, plan)
+    # One conversion in float, shared by all recipes, and what the recipe makes of it.
+    base, converted = _convert(stages, model, replace(plan, recipe=FP32))
     applied = _applied(model, plan.recipe)
-    packages = ("ai-edge-quantizer", "ai-edge-litert")
     entry = stages.run(
         "export",
         plan.name,
-        key={"base": base.digest, **_key(applied, plan.recipe), "versions": versions(packages)},
-        code=("pipeline/exporters", "pipeline/recipes"),
-        function="edgekit.pipeline.exporters.litert:quantize",
+        key={"base": file_sha256(base), **_key(applied, plan.recipe), "versions": versions(exporter.quantizing)},
+        code=("pipeline/exporters", "pipeline/recipes", "recipes.py"),
+        function=exporter.quantize,
         family="plain",
+        arguments=lambda directory: {"base": str(base), **applied, "output": str(directory / "model")},
+    )
+    made = ExportRecord.from_json(entry.record)
+    producers = {**converted.producers, **made.producers}
+    return Path(entry.path("model")), replace(made, producers=producers, values=converted.values)
+
+
+def _convert(stages: Stages, model: SourceModel, plan: Plan) -> tuple[Path, ExportRecord]:
+    exporter = plan.exporter
+    applied = {} if exporter.quantize or plan.format.is_baseline else _applied(model, plan.recipe)
+    chosen: dict[str, Any] = {"backend": plan.backend} if exporter.lowers else {}
+    chosen |= {"batch": plan.batch} if exporter.batches == "fixed" else {}
+    packages = (*exporter.packages, *BACKENDS[plan.backend].packages)
+    entry = stages.run(
+        "export",
+        plan.name,
+        key={
+            "model": model.digest,
+            "exporter": exporter.name,
+            **_key(applied, plan.recipe),
+            **chosen,
+            "versions": versions(packages),
+        },
+        code=("pipeline/exporters", "pipeline/recipes", "pipeline/rewrites", "pipeline/sources", "recipes.py"),
+        function=exporter.convert,
+        family=exporter.family,
         arguments=lambda directory: {
-            "base": base.path("model"),
+            "source": model.spec.to_json(),
             **applied,
+            **chosen,
             "output": str(directory / "model"),
         },
     )
-    producers = {**base.record["producers"], **entry.record["producers"]}
-    return Path(entry.path("model")), {**entry.record, "producers": producers, "values": base.record["values"]}
+    return Path(entry.path("model")), ExportRecord.from_json(entry.record)
 
 
 def _applied(model: SourceModel, used: Recipe) -> dict[str, Any]:
     """How an exporter is told of a recipe."""
-    return {"recipe": used.name, "calibration": str(model.calibration) if used.calibrated else None}
+    return {"recipe": used.name, "calibration": str(model.calibration) if used.is_static else None}
 
 
 def _key(applied: Mapping[str, Any], used: Recipe) -> dict[str, Any]:
     """What a recipe adds to the key of an exported file."""
     calibration = applied.get("calibration")
-    return {"recipe": vars(used), "calibration": file_sha256(Path(calibration)) if calibration else None}
+    return {"recipe": asdict(used), "calibration": file_sha256(Path(calibration)) if calibration else None}

@@ -6,13 +6,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from edgekit.formats import is_baseline
 from edgekit.profiling.comparison import FASTER, NO_DIFFERENCE, NOT_COMPARABLE, SLOWER
 from edgekit.profiling.races import Races
 from edgekit.profiling.rows import Row
 from edgekit.runtime.profiler.records import MEASURED, DeviceRecord, Profile
 
-#: Formats that go to devices; the others are baselines to measure against.
-SHIPPED_FORMATS = ("tflite", "pte", "ptl")
 #: Percentage points below the float model that what is shipped may lose, as in a build without limits of its own (for
 #: other units see `edgekit.metric.Metric.allowed`).
 MAX_ACCURACY_DROP = 1.0
@@ -95,7 +94,7 @@ def _quality(row: Row) -> float:
 def _advise(device: DeviceRecord, bundle: str, rows: Sequence[Row], races: Races) -> Advice:
     headline = [row for row in rows if row.headline]
     fair = _alike(headline)
-    shipped = [row for row in fair if row.format in SHIPPED_FORMATS and row.checked]
+    shipped = [row for row in fair if row.checked and not is_baseline(row.format)]
     left_out = tuple(f"{row.name}: {_why_out(row)}" for row in rows if not row.headline)
     not_compared = tuple(f"{row.name}: {reason}" for row in headline if (reason := _why_apart(row, fair)))
     if not shipped:
@@ -151,7 +150,7 @@ def _why_nothing(device: DeviceRecord, rows: Sequence[Row]) -> str:
 def _keeps_quality(row: Row, rows: Sequence[Row]) -> bool:
     if row.accuracy is not None and row.accuracy_drop is not None:
         return row.metric.keeps(row.accuracy, row.accuracy_drop, MAX_ACCURACY_DROP)
-    needed = [_quality(other) for other in rows if other.recommended and other.format in SHIPPED_FORMATS]
+    needed = [_quality(other) for other in rows if other.recommended and not is_baseline(other.format)]
     return _quality(row) >= min(needed, default=_quality(row))
 
 
@@ -201,7 +200,7 @@ def _remarks(best: Row, good: Sequence[Row], fair: Sequence[Row], races: Races) 
             pace = "has the lower median, which does not show that it is faster"
         else:
             continue
-        if row.format not in SHIPPED_FORMATS:
+        if is_baseline(row.format):
             remarks.append(f"{row.name}, a baseline and not for shipping, {pace}: {_number(_median_ms(row))} ms")
         else:
             remarks.append(f"{row.name} {pace} ({_number(_median_ms(row))} ms) but loses too much: {_loss(row)}")

@@ -10,15 +10,12 @@ import numpy as np
 
 from edgekit.bundle import Bundle, Variant
 from edgekit.fidelity import compare, max_abs_diff
+from edgekit.recipes import RECIPES
 from edgekit.runtime.check_runs import CheckRun, CheckVectors, check_vectors, run_checks
 from edgekit.runtime.engines import BROWSER_ENGINES, engine_names
 from edgekit.runtime.engines import engine as find_engine
 from edgekit.runtime.machine import Machine
 from edgekit.runtime.selection import why_not
-
-#: How far a recipe's outputs may be from the host's, relative to the largest: other kernels sum in another order, but
-#: integers have no rounding to differ in. Of the other recipes only the bound against the reference is known.
-HOST_TOLERANCES = {"fp32": 1e-5, "int8": 0.0}
 
 PASSED, FAILED, NOT_RUN = "passed", "failed", "not run"
 
@@ -37,7 +34,7 @@ class Verification:
         host_rel_diff: The largest difference from what the same engine gives on the host, relative to the largest
             output there; 0 means the same bits. None when only one of them ran (on the host itself, nothing else
             is run).
-        matches_host: Whether that is no more than it may be; None where no bound is known (`HOST_TOLERANCES`).
+        matches_host: Whether that is no more than it may be; None where no bound is known (see `edgekit.recipes`).
         guest_instructions: Instructions of one inference on an emulated board; None when they were not counted.
     """
 
@@ -139,7 +136,8 @@ def compared(row: Verification, variant: Variant, run: CheckRun, host: CheckRun 
         return row
     differences = [_relative(host.outputs[name], measured) for name, measured in run.outputs.items()]
     worst = max(differences)
-    tolerance = HOST_TOLERANCES.get(variant.recipe)
+    recipe = RECIPES.get(variant.recipe)
+    tolerance = None if recipe is None else recipe.host_tolerance
     return replace(row, host_rel_diff=worst, matches_host=None if tolerance is None else worst <= tolerance)
 
 

@@ -11,8 +11,8 @@ from edgekit.errors import ConversionError
 from edgekit.metric import ACCURACY
 from edgekit.pipeline.check import Quality, judge
 from edgekit.pipeline.metric import find_scorer
-from edgekit.pipeline.recipes import RECIPES
 from edgekit.pipeline.reference import Reference
+from edgekit.recipes import RECIPES
 
 REFERENCE = np.random.default_rng(0).normal(size=(64, 3)).astype(np.float32)
 

@@ -8,9 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from edgekit.backends import BACKENDS
 from edgekit.pipeline.gates import check_backend, check_weights, remarks
 from edgekit.pipeline.inspection import Call, Constant, FileFacts
-from edgekit.pipeline.recipes import recipe
+from edgekit.recipes import RECIPES
 
 _VALUES = 100_000
 
@@ -23,16 +24,16 @@ def _facts(*weights: tuple[str, int, str], biases: int = 1_000) -> FileFacts:
 
 def test_a_file_for_another_backend_is_refused() -> None:
     facts = replace(_facts(), backends=("VulkanBackend",))
-    assert check_backend(facts, "vulkan") is None
-    refused = check_backend(facts, "coreml")
+    assert check_backend(facts, BACKENDS["vulkan"]) is None
+    refused = check_backend(facts, BACKENDS["coreml"])
     assert refused is not None and refused[0] == "the file is for VulkanBackend, not for Core ML"
 
 
 def test_a_file_of_which_the_backend_takes_nothing_is_refused_unless_it_runs_all_the_same() -> None:
-    facts = replace(_facts(), delegated_share=0.0, undelegated_ops={"aten::sort": 1})
-    refused = check_backend(facts, "vulkan")
+    facts = replace(_facts(), backends=(), delegated_share=0.0, undelegated_ops={"aten::sort": 1})
+    refused = check_backend(facts, BACKENDS["vulkan"])
     assert refused is not None and refused[0] == "Vulkan takes none of the model's operators (aten::sort)"
-    assert check_backend(facts, "xnnpack") is None
+    assert check_backend(facts, BACKENDS["xnnpack"]) is None
 
 
 @pytest.mark.parametrize(
@@ -50,7 +51,7 @@ def test_a_file_of_which_the_backend_takes_nothing_is_refused_unless_it_runs_all
     ],
 )
 def test_only_a_file_that_is_as_without_its_recipe_is_refused(name: str, facts: FileFacts, refusal: str | None) -> None:
-    found = check_weights(facts, recipe(name))
+    found = check_weights(facts, RECIPES[name])
     assert (found is None) == (refusal is None)
     assert found is None or refusal is None or re.search(refusal, found[0])
 
@@ -77,7 +78,7 @@ def test_only_a_file_that_is_as_without_its_recipe_is_refused(name: str, facts: 
 def test_the_rest_is_said(
     name: str, facts: FileFacts, values: int | None, size_bytes: int, run: bool, said: str | None
 ) -> None:
-    found = list(remarks(facts, recipe(name), values, size_bytes, run=run))
+    found = list(remarks(facts, RECIPES[name], values, size_bytes, run=run))
     assert len(found) == (0 if said is None else 1)
     assert said is None or said in found[0]
 

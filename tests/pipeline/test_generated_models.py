@@ -18,8 +18,8 @@ from edgekit.fidelity import MAX_SNR_DB, channel_axes
 from edgekit.pipeline.check import judge
 from edgekit.pipeline.gates import check_weights, remarks
 from edgekit.pipeline.inspection import Constant, FileFacts
-from edgekit.pipeline.recipes import RECIPES
 from edgekit.pipeline.reference import Reference
+from edgekit.recipes import RECIPES
 
 _COUNT = int(os.environ.get("EDGEKIT_GENERATED", "120"))
 _SHARDS = 4
@@ -39,7 +39,7 @@ def test_dead_and_swapped_is_refused_and_equal_is_not(shard: int) -> None:
         assert refusal(made, made.precisely, "fp32") is None, seed
         for what, measured in damaged(made):
             damages += 1
-            for recipe in RECIPES:
+            for recipe in RECIPES.names():
                 assert refusal(made, measured, recipe) is not None, f"model {seed}: {what} passes as {recipe}"
     assert damages > _COUNT / _SHARDS
 

@@ -13,6 +13,7 @@ from edgekit.bundle import Variant
 from edgekit.errors import UsageError
 from edgekit.pipeline.plan import plan_variants
 from edgekit.pipeline.recommend import recommend
+from edgekit.pipeline.sources.kinds import SOURCE_KINDS
 from edgekit.target import load_target, target_directory
 
 RPI4 = load_target("rpi4")
@@ -23,82 +24,86 @@ def names(plans: Any) -> set[str]:
 
 
 def test_the_target_decides_what_is_built() -> None:
-    plans, skipped = plan_variants(RPI4, "torch")
+    plans, skipped = plan_variants(RPI4, SOURCE_KINDS["torch"])
     assert {"fp32.tflite", "int8.tflite", "fp32.pte", "int8.pte"} <= names(plans)
     assert not {plan.recipe.name for plan in plans} & {"int8-dynamic"}
-    assert not {plan.format for plan in plans} & {"ptl"}
+    assert not {plan.format.name for plan in plans} & {"ptl"}
     assert not skipped
-    assert not [plan for plan in plans if RPI4.why_not(plan.format, plan.recipe.name)]
+    assert not [plan for plan in plans if RPI4.why_not(plan.format.name, plan.recipe.name)]
 
 
 def test_what_is_asked_for_is_built_in_place_of_the_choice() -> None:
-    plans, _ = plan_variants(RPI4, "torch", ["int8-dynamic"], ["tflite", "ptl"])
-    assert names(plans) == {"int8-dynamic.tflite", "int8-dynamic.ptl"}
+    plans, skipped = plan_variants(RPI4, SOURCE_KINDS["torch"], ["int8-dynamic", "int8"], ["tflite", "ptl"])
+    assert names(plans) == {"int8-dynamic.tflite", "int8.tflite", "int8.ptl"}
+    assert [item.reason for item in skipped] == ["a .ptl for QNNPACK has the recipes fp32 and int8, not int8-dynamic"]
 
 
 def test_without_calibration_samples_int8_is_left_out_and_refused_when_asked_for() -> None:
-    plans, skipped = plan_variants(RPI4, "torch", calibrated=False)
+    plans, skipped = plan_variants(RPI4, SOURCE_KINDS["torch"], calibrated=False)
     assert "int8.tflite" not in names(plans) and "int8.tflite" in {item.name for item in skipped}
     with pytest.raises(UsageError, match="needs calibration samples"):
-        plan_variants(RPI4, "torch", ["int8"], calibrated=False)
+        plan_variants(RPI4, SOURCE_KINDS["torch"], ["int8"], calibrated=False)
 
 
 def test_baselines_are_built_on_request_in_float_alone() -> None:
     desktop = load_target("desktop-x86_64")
-    assert not {plan.format for plan in plan_variants(desktop, "torch")[0]} & {"onnx", "pt2"}
-    plans, skipped = plan_variants(desktop, "torch", formats=["pt2", "onnx"])
+    assert not {plan.format.name for plan in plan_variants(desktop, SOURCE_KINDS["torch"])[0]} & {"onnx", "pt2"}
+    plans, skipped = plan_variants(desktop, SOURCE_KINDS["torch"], formats=["pt2", "onnx"])
     assert names(plans) == {"fp32.pt2", "fp32-batch32.pt2", "fp32.onnx", "fp32-batch32.onnx"} and skipped == ()
     assert {plan.name: plan.batch for plan in plans}["fp32-batch32.pt2"] == 32
-    plans, skipped = plan_variants(desktop, "torch", ["fp32", "int8"], ["pt2", "tflite"])
+    plans, skipped = plan_variants(desktop, SOURCE_KINDS["torch"], ["fp32", "int8"], ["pt2", "tflite"])
     assert names(plans) == {"fp32.pt2", "fp32-batch32.pt2", "fp32.tflite", "int8.tflite"}
     assert [item.name for item in skipped] == ["int8.pt2"] and "no recipe but fp32" in skipped[0].reason
 
 
 def test_only_a_keras_model_gives_keras() -> None:
     desktop = load_target("desktop-x86_64")
-    assert names(plan_variants(desktop, "keras", formats=["keras"])[0]) == {"fp32.keras", "fp32-batch32.keras"}
+    assert names(plan_variants(desktop, SOURCE_KINDS["keras"], formats=["keras"])[0]) == {
+        "fp32.keras",
+        "fp32-batch32.keras",
+    }
     with pytest.raises(UsageError, match=r"a PyTorch model gives no \.keras") as caught:
-        plan_variants(desktop, "torch", formats=["keras"])
+        plan_variants(desktop, SOURCE_KINDS["torch"], formats=["keras"])
     assert caught.value.code == "EK-UNSUPPORTED"
-    with pytest.raises(UsageError, match=r"a SavedModel gives \.tflite only, not \.keras"):
-        plan_variants(desktop, "saved-model", formats=["keras"])
+    with pytest.raises(UsageError, match=r"a SavedModel gives no \.keras, only \.tflite: save"):
+        plan_variants(desktop, SOURCE_KINDS["saved-model"], formats=["keras"])
 
 
 def test_a_saved_model_gives_tflite_only() -> None:
-    plans, skipped = plan_variants(RPI4, "saved-model")
-    assert {plan.format for plan in plans} == {"tflite"}
-    assert all("SavedModel gives .tflite only" in item.reason for item in skipped) and skipped
+    plans, skipped = plan_variants(RPI4, SOURCE_KINDS["saved-model"])
+    assert {plan.format.name for plan in plans} == {"tflite"}
+    assert all(", only .tflite: save the Keras model" in item.reason for item in skipped) and skipped
 
 
 @pytest.mark.parametrize(("recipes", "formats", "meant"), [(["int9"], [], "int8"), ([], ["tflit"], "tflite")])
 def test_unknown_words_are_refused(recipes: list[str], formats: list[str], meant: str) -> None:
     with pytest.raises(UsageError) as caught:
-        plan_variants(RPI4, "torch", recipes, formats)
+        plan_variants(RPI4, SOURCE_KINDS["torch"], recipes, formats)
     assert caught.value.hint == f"did you mean {meant!r}?"
 
 
 def test_files_for_apps_are_planned_though_nothing_here_runs_them() -> None:
-    ios, _ = plan_variants(load_target("ios"), "torch")
-    assert {plan.name: plan.backend for plan in ios if plan.format == "pte"} == {
+    ios, _ = plan_variants(load_target("ios"), SOURCE_KINDS["torch"])
+    assert {plan.name: plan.backend for plan in ios if plan.format.name == "pte"} == {
         "fp16.pte": "coreml",
         "fp32.pte": "xnnpack",
         "int8.pte": "xnnpack",
     }
     assert [plan.name for plan in ios if not plan.runs_here] == ["fp16.pte"]
-    gpu, _ = plan_variants(load_target("android-gpu"), "torch")
+    gpu, _ = plan_variants(load_target("android-gpu"), SOURCE_KINDS["torch"])
     assert {plan.backend: plan.runs_here for plan in gpu} == {"gpu": True, "vulkan": False}
 
 
 def test_a_recipe_that_a_backend_lacks_is_refused() -> None:
     with pytest.raises(UsageError, match=r"a \.pte for Vulkan has the recipes fp32 and fp16, not int8"):
-        plan_variants(load_target("android-gpu"), "torch", ["int8"], ["pte"])
+        plan_variants(load_target("android-gpu"), SOURCE_KINDS["torch"], ["int8"], ["pte"])
 
 
 def test_a_backend_that_a_format_has_no_files_for_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text((target_directory() / "ios.toml").read_text().replace('format = "pte"', 'format = "tflite"'))
     with pytest.raises(UsageError, match=r"exports no \.tflite for Core ML"):
-        plan_variants(load_target(path), "torch", ["fp16"])
+        plan_variants(load_target(path), SOURCE_KINDS["torch"], ["fp16"])
 
 
 def variant(name: str, drop: float | None = 0.0, agreement: float = 100.0, **changes: Any) -> Variant:

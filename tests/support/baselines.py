@@ -37,7 +37,7 @@ def lookup() -> nn.Module:
 
 def export(format: str, path: Path) -> bytes:
     """The network as a file of *format*, left at *path*."""
-    EXPORTERS[format](source=SPEC.to_json(), recipe="fp32", calibration=None, output=str(path))
+    EXPORTERS[format](source=SPEC.to_json(), output=str(path))
     return path.read_bytes()
 
 

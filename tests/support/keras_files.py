@@ -127,7 +127,7 @@ def export(folder: Path) -> tuple[list[list[Any]], dict[str, Any]]:
         if name == "again":
             keras.Sequential([keras.Input((4,)), keras.layers.Dense(4)])  # takes the next numbers for names
         keras.utils.set_random_seed(0)
-        exporter.export(source=spec.to_json(), recipe="fp32", calibration=None, output=str(folder / f"{name}.keras"))
+        exporter.export(source=spec.to_json(), output=str(folder / f"{name}.keras"))
     keras.utils.set_random_seed(0)
     source = open_source(spec)
     reference = []
@@ -135,11 +135,7 @@ def export(folder: Path) -> tuple[list[list[Any]], dict[str, Any]]:
         outputs = source.predict(dict(zip([each.name for each in source.signature.inputs], inputs, strict=True)))
         reference.append([output.tolist() for output in outputs.values()])
     spec = SourceSpec("keras", str(folder / "model.py"), "own")
-    refused = refusal(
-        lambda: exporter.export(
-            source=spec.to_json(), recipe="fp32", calibration=None, output=str(folder / "own.keras")
-        )
-    )
+    refused = refusal(lambda: exporter.export(source=spec.to_json(), output=str(folder / "own.keras")))
     return reference, refused
 
 

@@ -85,13 +85,16 @@ def _export_pte(net: nn.Module, examples: tuple[torch.Tensor, ...], folder: Path
     from edgekit.pipeline.recipes.fold_pads import fold_pads
     from edgekit.pipeline.recipes.pooling import rewrite_pools
     from edgekit.pipeline.recipes.xnnpack import StaticQuantizer
+    from edgekit.recipes import RECIPES
 
     for recipe in recipes:
         module = torch.export.export(net, examples).module()
         fold_pads(module)
         rewrite_pools(module)
         if recipe == "int8":
-            module = quantize(module, StaticQuantizer(), [(torch.randn(1, 3, 224, 224),) for _ in range(4)])
+            module = quantize(
+                module, StaticQuantizer(RECIPES["int8"]), [(torch.randn(1, 3, 224, 224),) for _ in range(4)]
+            )
         (folder / f"mobilenet-{recipe}.pte").write_bytes(lower(module, examples))
 
 

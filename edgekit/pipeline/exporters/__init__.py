@@ -1,0 +1,146 @@
+"""Exporters: from a source model to files of one format."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Literal
+
+from edgekit.errors import UsageError
+from edgekit.pipeline.sources.kinds import TENSORFLOW, TORCH, SourceKind
+from edgekit.recipes import FP32, RECIPES, Recipe
+from edgekit.registry import registry
+
+
+@dataclass(frozen=True)
+class Exporter:
+    """One of them. What its functions take is plain JSON, as they run in workers.
+
+    Attributes:
+        format: Name of the format of its files.
+        hub: What it takes: a key of `edgekit.pipeline.sources.kinds.SourceKind.hubs`.
+        recipes: Names of the recipes that it applies, by the backend that its files are lowered to; the first backend
+            is taken where the target says nothing.
+        convert: ``module:function(*, source, output)`` with ``recipe`` and ``calibration`` besides where it applies
+            several recipes by itself, ``backend`` where it *lowers*, and ``batch`` where that is fixed; gives the
+            export record (see `edgekit.pipeline.exporters.record.record`).
+        quantize: ``module:function(*, base, recipe, calibration, output)``, which makes a file of another recipe of the
+            float one; None where *convert* does.
+        family: Of the worker that *convert* needs (see `edgekit.pipeline.pool.FAMILIES`).
+        lowers: Whether files for two backends differ.
+        packages: Distributions whose versions decide what *convert* writes; *quantizing*: the same of *quantize*.
+        batches: Samples that a file takes per inference: one, a fixed number, or as many as it is given.
+        modules: What has to be importable besides what the source needs.
+        install: How to get that.
+    """
+
+    name: str
+    format: str
+    hub: str
+    recipes: Mapping[str, tuple[str, ...]]
+    convert: str
+    family: str
+    packages: tuple[str, ...]
+    quantize: str | None = None
+    quantizing: tuple[str, ...] = ()
+    lowers: bool = False
+    batches: Literal["one", "fixed", "any"] = "one"
+    modules: tuple[str, ...] = ()
+    install: str = ""
+
+    def applies(self, recipe: Recipe, backend: str) -> bool:
+        return recipe.name in self.recipes[backend] or self.name in recipe.exporters
+
+    def known(self, backend: str) -> tuple[Recipe, ...]:
+        """The recipes that it applies for *backend*."""
+        return tuple(recipe for recipe in RECIPES if self.applies(recipe, backend))
+
+    def check_installed(self) -> None:
+        """Raise `UsageError` when a package that it needs is missing."""
+        if missing := [module for module in self.modules if find_spec(module) is None]:
+            raise UsageError(
+                "EK-MISSING-PACKAGE", f".{self.format} needs {missing[0]}, which is not installed", self.install
+            )
+
+
+_ALL, _FLOAT = ("fp32", "fp16", "int8", "int8-dynamic"), (FP32.name,)
+_EXPORTERS = "edgekit.pipeline.exporters"
+
+
+def _litert(name: str, convert: str, family: str, packages: tuple[str, ...]) -> Exporter:
+    return Exporter(
+        name=f"litert-{name}",
+        format="tflite",
+        hub=name,
+        recipes=dict.fromkeys(("xnnpack", "gpu", "cpu"), _ALL),
+        convert=f"{_EXPORTERS}.{convert}:convert",
+        family=family,
+        packages=packages,
+        quantize=f"{_EXPORTERS}.litert:quantize",
+        quantizing=("ai-edge-quantizer", "ai-edge-litert"),
+    )
+
+
+EXPORTERS = registry(
+    "exporter",
+    _litert("torch", "litert", "torch", (*TORCH, "litert-torch", "litert-converter")),
+    _litert("tensorflow", "tensorflow", "tensorflow", TENSORFLOW),
+    Exporter(
+        name="executorch",
+        format="pte",
+        hub="torch",
+        recipes={"xnnpack": _ALL, "vulkan": ("fp32", "fp16"), "coreml": ("fp32", "fp16")},
+        convert=f"{_EXPORTERS}.executorch:export",
+        family="torch",
+        packages=(*TORCH, "executorch", "torchao", "keras"),
+        lowers=True,
+    ),
+    Exporter(
+        name="torch-mobile",
+        format="ptl",
+        hub="torch",
+        recipes=dict.fromkeys(("qnnpack", "xnnpack", "cpu"), ("fp32", "int8")),
+        convert=f"{_EXPORTERS}.torch_mobile:export",
+        family="torch",
+        packages=(*TORCH, "keras"),
+    ),
+    Exporter(
+        name="onnx",
+        format="onnx",
+        hub="torch",
+        recipes={"cpu": _FLOAT},
+        convert=f"{_EXPORTERS}.onnx:export",
+        family="torch",
+        packages=(*TORCH, "onnx", "onnxscript", "keras"),
+        batches="fixed",
+        modules=("onnx", "onnxruntime", "onnxscript"),
+        install="pip install 'edgekit[baselines]'",
+    ),
+    Exporter(
+        name="pt2",
+        format="pt2",
+        hub="torch",
+        recipes={"cpu": _FLOAT},
+        convert=f"{_EXPORTERS}.exported_program:export",
+        family="torch",
+        packages=(*TORCH, "keras"),
+        batches="fixed",
+    ),
+    Exporter(
+        name="keras",
+        format="keras",
+        hub="keras",
+        recipes={"cpu": _FLOAT},
+        convert=f"{_EXPORTERS}.keras:export",
+        family="tensorflow",
+        packages=TENSORFLOW,
+        batches="any",
+    ),
+)
+
+
+def find_exporter(kind: SourceKind, format: str) -> Exporter | None:
+    """The one that makes files of *format* from sources of *kind*, by the hub that it has first; None for none."""
+    found = [exporter for exporter in EXPORTERS if exporter.format == format and exporter.hub in kind.hubs]
+    return min(found, key=lambda exporter: kind.hubs.index(exporter.hub), default=None)

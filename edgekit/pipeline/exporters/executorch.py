@@ -13,22 +13,19 @@ from torch.utils import _pytree as pytree
 from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 from torchao.quantization.pt2e.quantizer import Quantizer
 
-from edgekit.errors import ConversionError
+from edgekit.pipeline.exporters import backends
 from edgekit.pipeline.exporters.lowering import lower
 from edgekit.pipeline.exporters.record import record
 from edgekit.pipeline.exporters.tracing import calibration_tensors, example_inputs, observe
 from edgekit.pipeline.progress import emit
-from edgekit.pipeline.recipes import PTE_RECIPES
 from edgekit.pipeline.recipes.fold_pads import fold_pads
 from edgekit.pipeline.recipes.pooling import rewrite_pools
 from edgekit.pipeline.recipes.xnnpack import StaticQuantizer, dynamic_quantizer
-from edgekit.pipeline.rewrites import rewrite, tables
+from edgekit.pipeline.rewrites import rewrite
 from edgekit.pipeline.rewrites.constants import values_in
 from edgekit.pipeline.sources import SourceSpec, open_source
 from edgekit.pipeline.symptoms import explaining
-
-#: What has a hand in a file besides torch and executorch, by backend.
-_PRODUCERS = {"xnnpack": ("torchao",), "coreml": ("coremltools",)}
+from edgekit.recipes import RECIPES
 
 
 def export(
@@ -38,40 +35,36 @@ def export(
 
     Args:
         source: A `SourceSpec` as JSON.
-        recipe: ``fp32``, ``fp16``, ``int8`` or ``int8-dynamic``; only the first two for another backend than XNNPACK.
+        recipe: Name of the recipe.
         calibration: An ``.npz`` of inputs by name, samples first; ``int8`` needs it.
         output: The file to write.
-        backend: ``xnnpack``, ``vulkan`` or ``coreml``.
+        backend: Name of the backend (see `edgekit.pipeline.exporters.backends`).
 
     Returns:
         The export record (see `edgekit.pipeline.exporters.record.record`).
 
     Raises:
-        ConversionError: ``EK-UNSUPPORTED``: the source has no PyTorch form, or the recipe is unknown here.
+        ConversionError: ``EK-UNSUPPORTED``: the source has no PyTorch form.
         UsageError: ``EK-DATA``: calibration samples are missing.
     """
-    known = PTE_RECIPES[backend]
-    if recipe not in known:
-        raise ConversionError(
-            "EK-UNSUPPORTED", f".pte has no recipe {recipe} ({backend})", f"it has {', '.join(known)}"
-        )
+    used, place = RECIPES[recipe], backends.find(backend)
     opened = open_source(SourceSpec.from_json(source))
     examples = example_inputs(opened)
     emit(kind="step", step="exporting")
-    graph_module = rewrite(opened.torch_module(), examples, tables.EXECUTORCH[backend])
+    graph_module = rewrite(opened.torch_module(), examples, place.RULES)
     held = values_in(graph_module)
-    if recipe == "fp16" and backend == "xnnpack":
+    if used.is_half and place.HALVES_GRAPH:
         graph_module = torch.export.export(HalfInside(graph_module), examples).module(check_guards=False)
     fold_pads(graph_module)
     rewrite_pools(graph_module)
-    if recipe == "int8":
+    if used.is_static:
         samples = calibration_tensors(calibration, recipe, opened.signature)
-        graph_module = quantize(graph_module, StaticQuantizer(), samples)
-    elif recipe == "int8-dynamic":
-        graph_module = quantize(graph_module, dynamic_quantizer(), [examples])
+        graph_module = quantize(graph_module, StaticQuantizer(used), samples)
+    elif used.is_dynamic:
+        graph_module = quantize(graph_module, dynamic_quantizer(used), [examples])
     with explaining(graph_module):
-        Path(output).write_bytes(lower(graph_module, examples, backend, half=recipe == "fp16"))
-    return record(("torch", "executorch", *_PRODUCERS.get(backend, ())), {"executorch": "1.5"}, values=held)
+        Path(output).write_bytes(lower(graph_module, examples, backend, half=used.is_half))
+    return record(("torch", "executorch", *place.PRODUCERS), {"executorch": "1.5"}, values=held)
 
 
 def quantize(

@@ -11,7 +11,6 @@ import torch
 from torch.export import ExportedProgram
 from torch.fx import GraphModule
 
-from edgekit.errors import ConversionError
 from edgekit.pipeline.exporters.record import record
 from edgekit.pipeline.exporters.tracing import example_inputs
 from edgekit.pipeline.progress import emit
@@ -19,15 +18,11 @@ from edgekit.pipeline.sources import SourceSpec, open_source
 from edgekit.tensors import Signature
 
 
-def export(
-    *, source: Mapping[str, Any], recipe: str, calibration: str | None, output: str, batch: int = 1
-) -> dict[str, Any]:
+def export(*, source: Mapping[str, Any], output: str, batch: int = 1) -> dict[str, Any]:
     """Save a source model as a ``.pt2``.
 
     Args:
         source: A `SourceSpec` as JSON.
-        recipe: ``fp32``.
-        calibration: Not used.
         output: The file to write.
         batch: Samples per inference.
 
@@ -35,9 +30,9 @@ def export(
         The export record (see `edgekit.pipeline.exporters.record.record`).
 
     Raises:
-        ConversionError: ``EK-UNSUPPORTED``: the source has no PyTorch form, or another recipe is asked for.
+        ConversionError: ``EK-UNSUPPORTED``: the source has no PyTorch form.
     """
-    program, _ = float_program("pt2", source, recipe, batch)
+    program, _ = float_program(source, batch)
     program.example_inputs = None  # pickled otherwise, and as large as an input
     buffer = io.BytesIO()
     torch.export.save(program, buffer)
@@ -46,9 +41,7 @@ def export(
     return record(("torch",), dict.fromkeys(("torch", "torch-compile", "torch-cuda", "torch-compile-cuda"), least))
 
 
-def float_program(
-    format: str, source: Mapping[str, Any], recipe: str, batch: int = 1
-) -> tuple[ExportedProgram, Signature]:
+def float_program(source: Mapping[str, Any], batch: int = 1) -> tuple[ExportedProgram, Signature]:
     """The source model as an exported program of *batch* samples per inference, and its signature for as many.
 
     Nothing in the program tells where on this machine its code was: the same model gives the same file anywhere.
@@ -56,8 +49,6 @@ def float_program(
     Raises:
         ConversionError: ``EK-UNSUPPORTED``.
     """
-    if recipe != "fp32":
-        raise ConversionError("EK-UNSUPPORTED", f".{format} has no recipe {recipe}", "it is the float source model")
     opened = open_source(SourceSpec.from_json(source))
     emit(kind="step", step="exporting")
     module, signature = opened.torch_module(), opened.signature.batched(batch)

@@ -21,27 +21,19 @@ from edgekit.runtime.contents import archives
 from edgekit.runtime.contents import keras as contents
 
 
-def export(
-    *, source: Mapping[str, Any], recipe: str, calibration: str | None, output: str, batch: int = 1
-) -> dict[str, Any]:
+def export(*, source: Mapping[str, Any], output: str) -> dict[str, Any]:
     """Save a Keras model as a ``.keras`` whose inputs and outputs are in the signature's order.
 
     Args:
         source: A `SourceSpec` as JSON.
-        recipe: ``fp32``.
-        calibration: Not used.
         output: The file to write.
-        batch: Not used: the file takes any number of samples.
 
     Returns:
         The export record (see `edgekit.pipeline.exporters.record.record`).
 
     Raises:
-        ConversionError: ``EK-UNSUPPORTED``: the source is no Keras model or holds more than Keras's own layers, or
-            another recipe is asked for.
+        ConversionError: ``EK-UNSUPPORTED``: the source is no Keras model or holds more than Keras's own layers.
     """
-    if recipe != "fp32":
-        raise ConversionError("EK-UNSUPPORTED", f".keras has no recipe {recipe}", "it is the float source model")
     keras.utils.clear_session(free_memory=False)  # layers without a name are numbered from 1 again
     opened = open_source(SourceSpec.from_json(source))
     if not isinstance(opened, KerasSource):

@@ -17,7 +17,6 @@ from ai_edge_quantizer import calibrator
 from ai_edge_quantizer.quantizer import Quantizer
 from ai_edge_quantizer.utils import qsv_utils, tfl_interpreter_utils
 
-from edgekit.errors import ConversionError
 from edgekit.pipeline.exporters.output_types import kept_outputs
 from edgekit.pipeline.exporters.parameters import parameter_names
 from edgekit.pipeline.exporters.record import record
@@ -27,9 +26,9 @@ from edgekit.pipeline.recipes.biases import flat_biases
 from edgekit.pipeline.recipes.litert import rules
 from edgekit.pipeline.sources import SourceSpec, open_source
 from edgekit.pipeline.symptoms import explaining
+from edgekit.recipes import RECIPES
 
 _MINIMUM_RUNTIME = {"litert": "2.1"}
-_RECIPES = ("fp16", "int8", "int8-dynamic")
 
 
 def convert(*, source: Mapping[str, Any], output: str) -> dict[str, Any]:
@@ -92,7 +91,7 @@ def quantize(*, base: str, recipe: str, calibration: str | None, output: str) ->
 
     Args:
         base: The float32 ``.tflite``.
-        recipe: ``fp16``, ``int8`` or ``int8-dynamic``.
+        recipe: Name of a recipe that is not exact.
         calibration: An ``.npz`` of inputs by name, samples first; ``int8`` needs it.
         output: The file to write.
 
@@ -100,13 +99,10 @@ def quantize(*, base: str, recipe: str, calibration: str | None, output: str) ->
         The export record (see `edgekit.pipeline.exporters.record.record`).
 
     Raises:
-        ConversionError: ``EK-UNSUPPORTED``: there is no such recipe here.
         UsageError: ``EK-DATA``: calibration samples are missing.
     """
-    if recipe not in _RECIPES:
-        raise ConversionError("EK-UNSUPPORTED", f".tflite has no recipe {recipe}", f"it has {', '.join(_RECIPES)}")
     model = flat_biases(Path(base).read_bytes())
-    applied = rules(recipe, model)
+    applied = rules(RECIPES[recipe], model)
     quantizer = Quantizer(model, applied.get_quantization_recipe())
     ranges = None
     if quantizer.need_calibration:

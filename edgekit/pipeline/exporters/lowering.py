@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-
 import torch
 from executorch.exir import to_edge_transform_and_lower
 from torch.fx import GraphModule
 
+from edgekit.pipeline.exporters import backends
 from edgekit.pipeline.progress import emit
-
-#: Backend -> the module with ``lowering(program, half)``, a context that gives the backend's partitioner.
-_BACKENDS = {
-    "xnnpack": "edgekit.pipeline.exporters.backends.xnnpack",
-    "vulkan": "edgekit.pipeline.exporters.backends.vulkan",
-    "coreml": "edgekit.pipeline.exporters.backends.coreml",
-}
 
 
 def lower(
@@ -29,7 +21,7 @@ def lower(
     """
     emit(kind="step", step="lowering")
     program = torch.export.export(graph_module, examples)
-    with import_module(_BACKENDS[backend]).lowering(program, half) as partitioner:
+    with backends.find(backend).lowering(program, half) as partitioner:
         manager = to_edge_transform_and_lower(program, partitioner=[partitioner])
     buffer: bytes = manager.to_executorch().buffer
     return buffer

@@ -20,15 +20,11 @@ _OPSET = 20
 _MINIMUM_RUNTIME = {"onnxruntime": "1.18", "onnxruntime-cuda": "1.18"}
 
 
-def export(
-    *, source: Mapping[str, Any], recipe: str, calibration: str | None, output: str, batch: int = 1
-) -> dict[str, Any]:
+def export(*, source: Mapping[str, Any], output: str, batch: int = 1) -> dict[str, Any]:
     """Convert a source model to a float32 ``.onnx`` whose inputs and outputs have the signature's names.
 
     Args:
         source: A `SourceSpec` as JSON.
-        recipe: ``fp32``.
-        calibration: Not used.
         output: The file to write; with its weights it has to stay below 2 GB, protobuf's limit.
         batch: Samples per inference.
 
@@ -36,9 +32,9 @@ def export(
         The export record (see `edgekit.pipeline.exporters.record.record`).
 
     Raises:
-        ConversionError: ``EK-UNSUPPORTED``: the source has no PyTorch form, or another recipe is asked for.
+        ConversionError: ``EK-UNSUPPORTED``: the source has no PyTorch form.
     """
-    program, signature = float_program("onnx", source, recipe, batch)
+    program, signature = float_program(source, batch)
     inputs, outputs = names_in_file(signature)
     converted = torch.onnx.export(
         program,

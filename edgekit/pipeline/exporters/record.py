@@ -3,24 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any
+
+from edgekit.schema import conform
+
+
+@dataclass(frozen=True)
+class ExportRecord:
+    """The record of an export. What is in the file is read back from it (`edgekit.pipeline.inspection`).
+
+    Attributes:
+        producers: Versions of the distributions that had a hand in it.
+        minimum_runtime: Oldest version of each runtime that reads the file.
+        warnings: What the user should know.
+        values: How many distinct values the exported graph computes with; None where nobody counted.
+    """
+
+    producers: Mapping[str, str]
+    minimum_runtime: Mapping[str, str]
+    warnings: tuple[str, ...] = ()
+    values: int | None = None
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> ExportRecord:
+        made: ExportRecord = conform(cls, value)
+        return made
 
 
 def record(
     packages: Iterable[str], minimum_runtime: Mapping[str, str], warnings: Iterable[str] = (), values: int | None = None
 ) -> dict[str, Any]:
-    """The record of an export, as JSON. What is in the file is read back from it (`edgekit.pipeline.inspection`).
-
-    Args:
-        packages: The distributions that had a hand in it.
-        minimum_runtime: Oldest version of each runtime that reads the file.
-        warnings: What the user should know.
-        values: How many distinct values the exported graph computes with; None where nobody counted.
-    """
-    return {
-        "producers": {package: version(package) for package in packages},
-        "minimum_runtime": dict(minimum_runtime),
-        "warnings": list(warnings),
-        "values": values,
-    }
+    """The `ExportRecord`, as JSON, of a file that the distributions *packages* made."""
+    producers = {package: version(package) for package in packages}
+    made = asdict(ExportRecord(producers, dict(minimum_runtime), values=values))
+    return {**made, "warnings": list(warnings)}

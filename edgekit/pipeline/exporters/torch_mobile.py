@@ -11,13 +11,12 @@ from torch.ao.quantization import get_default_qconfig_mapping
 from torch.ao.quantization.fx.custom_config import PrepareCustomConfig
 from torch.ao.quantization.quantize_fx import convert_fx, prepare_fx
 
-from edgekit.errors import ConversionError
 from edgekit.pipeline.exporters.record import record
 from edgekit.pipeline.exporters.tracing import calibration_tensors, example_inputs, observe
 from edgekit.pipeline.progress import emit
 from edgekit.pipeline.sources import SourceSpec, open_source
+from edgekit.recipes import RECIPES
 
-_RECIPES = ("fp32", "int8")
 #: PyTorch Mobile's int8 kernels for Arm; the engine decides how weights are packed in the file.
 _ENGINE = "qnnpack"
 
@@ -35,22 +34,21 @@ def export(*, source: Mapping[str, Any], recipe: str, calibration: str | None, o
         The export record (see `edgekit.pipeline.exporters.record.record`).
 
     Raises:
-        ConversionError: ``EK-UNSUPPORTED``: there is no such recipe here, or the source has no PyTorch form.
+        ConversionError: ``EK-UNSUPPORTED``: the source has no PyTorch form.
         UsageError: ``EK-DATA``: calibration samples are missing.
     """
-    if recipe not in _RECIPES:
-        raise ConversionError("EK-UNSUPPORTED", f".ptl has no recipe {recipe}", f"it has {', '.join(_RECIPES)}")
     opened = open_source(SourceSpec.from_json(source))
+    static = RECIPES[recipe].is_static
     emit(kind="step", step="exporting")
     module = opened.torch_module()
     examples = example_inputs(opened)
-    if recipe == "int8":
+    if static:
         module = quantize(module, examples, calibration_tensors(calibration, recipe, opened.signature))
     with torch.no_grad():
         scripted = torch.jit.trace(
             module, examples, check_trace=False
         )  # dropout-free: the source is in evaluation mode
-        scripted = scripted if recipe == "int8" else torch.jit.freeze(scripted.eval())
+        scripted = scripted if static else torch.jit.freeze(scripted.eval())
     scripted._save_for_lite_interpreter(output)
     return record(
         ("torch",),

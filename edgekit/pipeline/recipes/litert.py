@@ -11,7 +11,10 @@ from ai_edge_quantizer import algorithm_manager, qtyping
 from ai_edge_quantizer.recipe_manager import RecipeManager
 
 from edgekit.pipeline.recipes.tail import Kind, Operator, tail
+from edgekit.recipes import Recipe
 
+#: By which recipes name it.
+NAME = "litert"
 _Operation = qtyping.TFLOperationName
 _Algorithm = algorithm_manager.AlgorithmName
 _BUILTINS = {number: name for name, number in vars(schema.BuiltinOperator).items() if name.isupper()}
@@ -28,25 +31,34 @@ _KINDS: dict[str, Kind] = {name: kind for kind, names in _NAMES.items() for name
 _CONTROL = frozenset({"CALL", "CALL_ONCE", "IF", "WHILE"})
 
 
-def rules(recipe: str, model: bytes) -> RecipeManager:
-    """The rules for *recipe* (``fp16``, ``int8`` or ``int8-dynamic``) and the float ``.tflite`` *model*.
+def rules(recipe: Recipe, model: bytes) -> RecipeManager:
+    """The rules for *recipe*, which is not exact, and the float ``.tflite`` *model*.
 
-    A later rule wins. In ``int8`` loops stay float, and so does the tail (`edgekit.pipeline.recipes.tail`); whole
+    A later rule wins. In static int8 loops stay float, and so does the tail (`edgekit.pipeline.recipes.tail`); whole
     numbers stay as they are, which ai-edge-quantizer 0.10.0 takes for floats to be quantized.
     """
     manager = RecipeManager()
-    if recipe == "fp16":
-        manager.add_weight_only_config(".*", _Operation.ALL_SUPPORTED, 16, algorithm_key=_Algorithm.FLOAT_CASTING)
-    elif recipe == "int8-dynamic":
-        manager.add_dynamic_config(".*", _Operation.ALL_SUPPORTED, 8)
-    else:
-        manager.add_static_config(".*", _Operation.ALL_SUPPORTED, 8, 8)
-        manager.add_dynamic_config(".*", _Operation.EMBEDDING_LOOKUP, 8)  # there is no other for tables
-        for border in (_Operation.INPUT, _Operation.OUTPUT):
-            manager.add_quantization_config(".*", border, algorithm_key=_Algorithm.NO_QUANTIZE)
+
+    def scheme(scope: str) -> None:
+        if recipe.is_half:
+            manager.add_weight_only_config(scope, _Operation.ALL_SUPPORTED, 16, algorithm_key=_Algorithm.FLOAT_CASTING)
+        elif recipe.is_dynamic:
+            manager.add_dynamic_config(scope, _Operation.ALL_SUPPORTED, 8)
+        else:
+            manager.add_static_config(scope, _Operation.ALL_SUPPORTED, 8, 8)
+            manager.add_dynamic_config(scope, _Operation.EMBEDDING_LOOKUP, 8)  # there is no other for tables
+
+    def leave(scope: str, operation: Any = _Operation.ALL_SUPPORTED) -> None:
+        manager.add_quantization_config(scope, operation, algorithm_key=_Algorithm.NO_QUANTIZE)
+
+    scheme(".*")
+    for rule in recipe.rules.get(NAME, ()):
+        (leave if rule.treatment == "float" else scheme)(rule.scope)
+    if recipe.is_static:
+        leave(".*", _Operation.INPUT)
+        leave(".*", _Operation.OUTPUT)
         for scope in _float_scopes(model):
-            only = f"^{re.escape(scope)}$"
-            manager.add_quantization_config(only, _Operation.ALL_SUPPORTED, algorithm_key=_Algorithm.NO_QUANTIZE)
+            leave(f"^{re.escape(scope)}$")
     return manager
 
 

@@ -13,7 +13,10 @@ from torchao.quantization.pt2e.quantizer import QuantizationAnnotation, Quantiza
 
 from edgekit.pipeline.recipes.fold_pads import zero_pad
 from edgekit.pipeline.recipes.tail import Kind, Operator, tail
+from edgekit.recipes import Recipe
 
+#: By which recipes name it.
+NAME = "executorch"
 _ANNOTATION = "quantization_annotation"
 _ATEN = torch.ops.aten
 _RELU6 = (_ATEN.hardtanh.default, _ATEN.hardtanh_.default, _ATEN.relu6.default, _ATEN.relu6_.default)
@@ -34,12 +37,16 @@ _SMALLEST_SCALE = 2**-12
 
 
 class FloatQuantizer(XNNPACKQuantizer):
-    """ExecuTorch's XNNPACK quantizer, which leaves alone what is no float.
+    """ExecuTorch's XNNPACK quantizer, which leaves alone what is no float, and what the recipe's rules say.
 
     executorch 1.5.1 annotates sums and products of any type, and makes tensors of floats out of the numbers in them.
     Symptom: "Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, Int; but got
     torch.FloatTensor" for an embedding behind one.
     """
+
+    def __init__(self, recipe: Recipe) -> None:
+        super().__init__()
+        self._recipe = recipe
 
     def transform_for_annotation(self, model: GraphModule) -> GraphModule:
         for node in _whole_numbers(model):
@@ -49,7 +56,8 @@ class FloatQuantizer(XNNPACKQuantizer):
 
     def annotate(self, model: GraphModule) -> GraphModule:
         model = super().annotate(model)
-        for node in _whole_numbers(model):
+        left = (node for node in model.graph.nodes if self._recipe.keeps_float(NAME, _path(node)))
+        for node in (*_whole_numbers(model), *left):
             node.meta.pop(_ANNOTATION, None)
         return model
 
@@ -77,8 +85,8 @@ class StaticQuantizer(FloatQuantizer):
     #: Patterns of quantization-aware training match nothing here, and building them takes 3 s.
     SUPPORTED_PATTERNS = tuple(pattern for pattern in XNNPACKQuantizer.SUPPORTED_PATTERNS if not pattern.is_qat)
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, recipe: Recipe) -> None:
+        super().__init__(recipe)
         self.set_global(_configuration())
 
     def transform_for_annotation(self, model: GraphModule) -> GraphModule:
@@ -148,20 +156,26 @@ def _whole_numbers(model: GraphModule) -> Iterator[Node]:
             yield node
 
 
+def _path(node: Node) -> str:
+    """Of the module that an operator is from."""
+    stack = node.meta.get("nn_module_stack") or {}
+    return next((str(path) for path, _ in reversed(stack.values())), "")
+
+
 def _name(node: Node) -> str:
     """Of an operator, without its overload or the underscore of one that works in place."""
     packet = getattr(node.target, "overloadpacket", node.target)
     return str(packet.__name__).rstrip("_")
 
 
-def dynamic_quantizer() -> XNNPACKQuantizer:
+def dynamic_quantizer(recipe: Recipe) -> XNNPACKQuantizer:
     """int8 weights per channel; activation ranges are found at run time. Depthwise convolutions stay in float.
 
     So do convolutions that read a pad. executorch 1.5.1 would quantize, export and load them without a word, and fail
     at the first execution ("Propagating input shapes failed with code: xnn_status_invalid_parameter").
     """
     configuration = get_symmetric_quantization_config(is_per_channel=True, is_dynamic=True)
-    return FloatQuantizer().set_global(configuration).set_filter_function(lambda node: not _reads_a_pad(node))
+    return FloatQuantizer(recipe).set_global(configuration).set_filter_function(lambda node: not _reads_a_pad(node))
 
 
 def _reads_a_pad(node: Node) -> bool:

@@ -11,4 +11,3 @@ from edgekit.pipeline.rewrites import activations, arithmetic, padding, resizing
 COMMON: dict[Any, Callable[..., Any]] = {**arithmetic.RULES, **padding.RULES, **spectrum.RULES, **activations.COMMON}
 
 LITERT = {**COMMON, **resizing.RULES}
-EXECUTORCH = {"xnnpack": {**COMMON, **activations.XNNPACK}, "vulkan": COMMON, "coreml": COMMON}

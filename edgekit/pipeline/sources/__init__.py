@@ -13,19 +13,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from edgekit.pipeline.sources.kinds import SOURCE_KINDS
 from edgekit.runtime.samples import Stack
 from edgekit.tensors import Signature, TensorSpec
 
 if TYPE_CHECKING:
     import torch
-
-#: Kind of source -> the module that opens it. Each has ``open_source(spec) -> Source``.
-_OPENERS = {
-    "torch": "edgekit.pipeline.sources.torch",
-    "pt2": "edgekit.pipeline.sources.torch",
-    "keras": "edgekit.pipeline.sources.keras",
-    "saved-model": "edgekit.pipeline.sources.saved_model",
-}
 
 
 @dataclass(frozen=True)
@@ -33,9 +26,7 @@ class SourceSpec:
     """Where a source model is.
 
     Attributes:
-        kind: ``torch`` (a Python file and factory returning an ``nn.Module``), ``pt2`` (a saved
-            ``ExportedProgram``), ``keras`` (a ``.keras`` file, or a Python file and factory returning a Keras
-            model) or ``saved-model`` (a directory).
+        kind: Name of a `edgekit.pipeline.sources.kinds.SourceKind`.
         path: The file or directory.
         factory: Name of the function in *path* that makes the model; None for model files.
         weights: Trained weights: a ``state_dict`` for ``torch``, a ``.keras`` or ``.weights.h5`` file for ``keras``.
@@ -136,5 +127,5 @@ def open_source(spec: SourceSpec) -> Source:
         UsageError: ``EK-SOURCE``, ``EK-CODE`` or ``EK-CHECKPOINT``: it cannot be loaded, or is not the one that *spec*
             was told of.
     """
-    source: Source = import_module(_OPENERS[spec.kind]).open_source(spec)
+    source: Source = import_module(SOURCE_KINDS[spec.kind].opener).open_source(spec)
     return source

@@ -7,10 +7,12 @@ trusts it.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from importlib import import_module
 from pathlib import Path
 
 from edgekit.errors import UsageError
 from edgekit.pipeline.sources import SourceSpec
+from edgekit.pipeline.sources.kinds import SOURCE_KINDS
 from edgekit.runtime.contents import hdf5, keras, pt2, saved_model, state_dict
 from edgekit.runtime.contents.refusal import Malformed, Refused
 
@@ -32,17 +34,18 @@ def check(spec: SourceSpec) -> str | None:
     Raises:
         UsageError: As `readable`.
     """
-    path = Path(spec.path)
-    said = None
-    if spec.kind == "saved-model":
-        said = _attempt(path, lambda: saved_model.check_folder(path), "EK-SOURCE", spec.trust)
-    elif spec.factory is None:
-        read = pt2.read if spec.kind == "pt2" else keras.read
-        said = _attempt(path, lambda: read(path.read_bytes()), "EK-SOURCE", spec.trust)
-    if spec.weights is not None and spec.kind == "torch" and Path(spec.weights).is_file():
+    kind, path, said = SOURCE_KINDS[spec.kind], Path(spec.path), None
+    if spec.factory is None and kind.contents:
+        said = _attempt(path, lambda: _read(kind.contents, path), "EK-SOURCE", spec.trust)
+    if spec.weights is not None and kind.weights and Path(spec.weights).is_file():
         weights = Path(spec.weights)
-        said = _attempt(weights, lambda: state_dict.read(weights.read_bytes()), "EK-CHECKPOINT", spec.trust) or said
+        said = _attempt(weights, lambda: _read(kind.weights, weights), "EK-CHECKPOINT", spec.trust) or said
     return said
+
+
+def _read(reader: str, path: Path) -> None:
+    module, _, function = reader.partition(":")
+    getattr(import_module(module), function)(path if path.is_dir() else path.read_bytes())
 
 
 def program(path: Path, trust: bool) -> bytes | None:

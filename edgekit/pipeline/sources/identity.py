@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from edgekit.pipeline.sources import SourceSpec
+from edgekit.pipeline.sources.kinds import SOURCE_KINDS
 from edgekit.pipeline.sources.python_file import file_of
 
 _PLAIN = (bool, int, float, complex, str, type(None), type(...), PurePath, range)
@@ -54,7 +55,7 @@ def identify(*, source: Mapping[str, Any], seed: int | None) -> dict[str, Any]:
         UsageError: What opening the source raises.
     """
     spec = SourceSpec.from_json(source)
-    module = import_module(f"edgekit.pipeline.sources.{spec.kind}_identity")
+    module = import_module(SOURCE_KINDS[spec.kind].identity)
     found: Identity = module.identity(spec, seed)
     return vars(found)
 

@@ -14,13 +14,12 @@ from edgekit.fidelity import MAX_SNR_DB, compare, near_constant
 from edgekit.numbers import fit
 from edgekit.pipeline.data import Arrays, load_arrays, save_arrays
 from edgekit.pipeline.sources import Source, SourceSpec, open_source
+from edgekit.pipeline.sources.kinds import SOURCE_KINDS
 from edgekit.pipeline.sources.samples import check_fit
 from edgekit.runtime.samples import Column, open_samples
 
 #: Samples that are run again with other last bits.
 _NUDGED_SAMPLES = 32
-#: The file of the weights that a factory made, by the kind of source.
-_MADE_WEIGHTS = {"torch": "made.pt", "keras": "made.weights.h5"}
 
 
 def describe(*, source: Mapping[str, Any]) -> dict[str, Any]:
@@ -49,7 +48,7 @@ def prepare(*, source: Mapping[str, Any], samples: str, calibration: str, direct
     sample = out / "sample.npz"
     save_arrays(sample, {name: column[:1] for name, column in given.items()})
     spec = replace(SourceSpec.from_json(source), sample=str(sample))
-    made = out / _MADE_WEIGHTS[spec.kind] if spec.factory and not spec.weights else None
+    made = out / SOURCE_KINDS[spec.kind].made_weights if spec.factory and not spec.weights else None
     opened = open_source(spec if made is None else replace(spec, made=str(made)))
     check_fit(opened.signature.inputs, opened.data_names, given)
     names = {spec.name: name for spec, name in zip(opened.signature.inputs, opened.data_names, strict=True)}

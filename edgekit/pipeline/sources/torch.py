@@ -1,4 +1,4 @@
-"""PyTorch models as source models: a Python file and the function in it that makes the module, or a ``.pt2`` file."""
+"""PyTorch models as source models: a Python file and the function in it that makes the module."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ import torch
 from edgekit.errors import UsageError
 from edgekit.pipeline.sources import SourceSpec, contents
 from edgekit.pipeline.sources.determinism import check_repeatable
-from edgekit.pipeline.sources.exported_program import UNREADABLE, dtype_name, first_line, load_exported
-from edgekit.pipeline.sources.matching import Parameters, match, match_file
+from edgekit.pipeline.sources.exported_program import UNREADABLE, dtype_name, first_line
+from edgekit.pipeline.sources.matching import Parameters, match
 from edgekit.pipeline.sources.outputs import named_tensors
 from edgekit.pipeline.sources.python_file import load_callable
 from edgekit.pipeline.sources.rounding import next_floats
@@ -181,28 +181,23 @@ class _Flat(torch.nn.Module):
 
 
 def open_source(spec: SourceSpec) -> TorchSource:
-    """Open a ``torch`` or ``pt2`` source.
+    """Open a ``torch`` source.
 
     Raises:
         UsageError: ``EK-CODE`` (the project's Python failed), ``EK-SOURCE`` (no readable model, or one that does
             not take the inputs), ``EK-DATA`` (the data name other inputs) or ``EK-CHECKPOINT`` (the weights cannot be
             read, do not fit or are not finite).
     """
-    name, sample = Path(spec.path).name, spec.read_sample()
-    if spec.kind == "pt2":
-        module, own = load_exported(Path(spec.path), spec.trust)
-        inputs, data_names = match_file(own, [entry.name for entry in spec.inputs], name)
-        return TorchSource(module, inputs, name, data_names=data_names, sample=sample)
     if not spec.inputs:
         raise UsageError(
             "EK-SOURCE",
-            f"{name}:{spec.factory} does not say what goes into it",
+            f"{Path(spec.path).name}:{spec.factory} does not say what goes into it",
             "give --calibration FILE.npy: one batch of samples, ready for the model",
         )
     module = build_module(spec)
     if spec.made is not None:
         _make_once(module, Path(spec.made))
-    return open_module(module.float().eval(), spec, sample)
+    return open_module(module.float().eval(), spec, spec.read_sample())
 
 
 def open_module(module: torch.nn.Module, spec: SourceSpec, sample: Mapping[str, np.ndarray] | None) -> TorchSource:

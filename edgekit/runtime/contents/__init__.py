@@ -12,19 +12,10 @@ from importlib import import_module
 
 from edgekit.bundle import Bundle, Variant
 from edgekit.errors import BundleError
+from edgekit.formats import FORMATS
 from edgekit.runtime.contents.refusal import Malformed, Refused
 
-__all__ = ["READERS", "Contents", "Malformed", "Refused", "check", "checked", "read_variant"]
-
-#: Format -> the module with ``read(data)``, which gives something with ``data`` and ``operators``.
-READERS = {
-    "tflite": "edgekit.runtime.contents.tflite",
-    "pte": "edgekit.runtime.contents.pte",
-    "ptl": "edgekit.runtime.contents.ptl",
-    "pt2": "edgekit.runtime.contents.pt2",
-    "onnx": "edgekit.runtime.contents.onnx",
-    "keras": "edgekit.runtime.contents.keras",
-}
+__all__ = ["Contents", "Malformed", "Refused", "check", "checked", "read_variant"]
 
 
 @dataclass(frozen=True)
@@ -47,9 +38,10 @@ def check(data: bytes, format: str) -> Contents:
         Refused: It holds something that is not on its format's allow-list.
         Malformed: It is damaged, or not of that format.
     """
-    if format not in READERS:
+    known = FORMATS.get(format)
+    if known is None or known.contents is None:
         return Contents(data, ())
-    found = import_module(READERS[format]).read(data)
+    found = import_module(known.contents).read(data)
     return Contents(found.data, found.operators)
 
 

@@ -15,13 +15,12 @@ from executorch.backends.vulkan.patterns import fusable_patterns
 from executorch.exir import to_edge_transform_and_lower
 from support.torch_nets import INPUTS, Nets
 
-from edgekit.errors import EdgekitError
 from edgekit.pipeline.exporters.backends import coreml, vulkan
 from edgekit.pipeline.exporters.executorch import export
 from edgekit.pipeline.exporters.lowering import lower
 from edgekit.pipeline.gates import check_backend, check_weights, remarks
 from edgekit.pipeline.inspection import FileFacts, inspect_file
-from edgekit.pipeline.recipes import recipe
+from edgekit.recipes import RECIPES
 from edgekit.runtime.contents.pte import read
 from edgekit.runtime.contents.vulkan import DTYPES
 
@@ -72,9 +71,9 @@ def test_a_whole_net_goes_to_the_backend_with_all_its_weights(
     assert facts.weight_bytes.keys() == {_DTYPES[name]} and facts.kinds == ("convolution", "linear")
     assert check_backend(facts, backend) is None
     parameters = nets.source("clamped").parameter_count
-    assert check_weights(facts, recipe(name)) is None
-    assert not list(remarks(facts, recipe(name), parameters, path.stat().st_size, run=False))
-    other = recipe("fp32" if name == "fp16" else "fp16")
+    assert check_weights(facts, RECIPES[name]) is None
+    assert not list(remarks(facts, RECIPES[name], parameters, path.stat().st_size, run=False))
+    other = RECIPES["fp32" if name == "fp16" else "fp16"]
     assert check_weights(facts, other) is not None
 
 
@@ -103,18 +102,6 @@ def test_core_ml_reads_what_executorch_unpacks(file: dict[tuple[str, str], Path]
     operations = Counter(each.type for each in function.block_specializations[function.opset].operations)
     del operations["const"], operations["cast"]
     assert dict(operations) == _OPERATORS["coreml"]
-
-
-def test_a_backend_without_the_recipe_says_so(nets: Nets, tmp_path: Path) -> None:
-    with pytest.raises(EdgekitError, match=r"no recipe int8 \(vulkan\)") as raised:
-        export(
-            source=nets.spec("clamped"),
-            recipe="int8",
-            calibration=nets.calibration("clamped"),
-            output=str(tmp_path / "model.pte"),
-            backend="vulkan",
-        )
-    assert raised.value.code == "EK-UNSUPPORTED"
 
 
 class _Split(torch.nn.Module):

@@ -12,11 +12,11 @@ from support import baselines
 from support.baselines import EXPORTERS
 from support.torch_nets import Nets
 
-from edgekit.errors import BundleError, EdgekitError
+from edgekit.errors import BundleError
 from edgekit.pipeline.exporters.exported_program import float_program
 from edgekit.pipeline.gates import check_weights
 from edgekit.pipeline.inspection import inspect_file
-from edgekit.pipeline.recipes import recipe
+from edgekit.recipes import RECIPES
 
 each_format = pytest.mark.parametrize("format", EXPORTERS)
 
@@ -24,12 +24,12 @@ each_format = pytest.mark.parametrize("format", EXPORTERS)
 @pytest.mark.parametrize(("net", "format"), [("padded", "pt2"), ("padded", "onnx"), ("wave", "pt2")])
 def test_an_export_runs_and_agrees_with_its_source(nets: Nets, tmp_path: Path, net: str, format: str) -> None:
     path = tmp_path / f"model.{format}"
-    record = EXPORTERS[format](source=nets.spec(net), recipe="fp32", calibration=None, output=str(path))
+    record = EXPORTERS[format](source=nets.spec(net), output=str(path))
     assert nets.snr(net, path) >= 100
     facts = inspect_file(path, format)
     assert facts.kinds == ("convolution", "linear") and (facts.delegated_share, facts.undelegated_ops) == (None, {})
-    assert check_weights(facts, recipe("fp32")) is None
-    assert "int8 changes nothing here" in str(check_weights(facts, recipe("int8")))
+    assert check_weights(facts, RECIPES["fp32"]) is None
+    assert "int8 changes nothing here" in str(check_weights(facts, RECIPES["int8"]))
     engines = {
         "pt2": {"torch", "torch-compile", "torch-cuda", "torch-compile-cuda"},
         "onnx": {"onnxruntime", "onnxruntime-cuda"},
@@ -46,18 +46,10 @@ def test_an_export_is_the_same_anywhere(tmp_path: Path, format: str) -> None:
         assert word not in first
 
 
-@each_format
-@pytest.mark.parametrize("name", ["fp16", "int8"])
-def test_other_recipes_are_refused(nets: Nets, tmp_path: Path, format: str, name: str) -> None:
-    with pytest.raises(EdgekitError) as caught:
-        EXPORTERS[format](source=nets.spec("dense"), recipe=name, calibration=None, output=str(tmp_path / "model"))
-    assert caught.value.code == "EK-UNSUPPORTED"
-
-
 def test_a_program_of_a_module_that_switches_gradients_off_is_plain() -> None:
     """Exported with gradients on, it has an operator of torch that holds a graph of its own."""
     spec = {**baselines.SPEC.to_json(), "factory": "without_gradients"}
-    program, _ = float_program("pt2", spec, "fp32")
+    program, _ = float_program(spec)
     assert {str(node.target).partition(".")[0] for node in program.graph.nodes if node.op == "call_function"} == {
         "aten"
     }

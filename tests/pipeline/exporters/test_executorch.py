@@ -14,13 +14,13 @@ from executorch.exir import to_edge_transform_and_lower
 from support import case_models
 from support.torch_nets import Nets
 
-from edgekit.errors import EdgekitError, UsageError
+from edgekit.errors import UsageError
 from edgekit.fidelity import snr_db
 from edgekit.pipeline.exporters.executorch import HalfInside, export
 from edgekit.pipeline.gates import check_weights, remarks
 from edgekit.pipeline.inspection import inspect_file
-from edgekit.pipeline.recipes import recipe
 from edgekit.pipeline.sources import SourceSpec, open_source
+from edgekit.recipes import RECIPES
 from edgekit.runtime.engines import open_session
 from edgekit.tensors import TensorSpec
 
@@ -40,7 +40,7 @@ def test_an_export_runs_and_agrees_with_its_source(
     record = export(source=nets.spec(net), recipe=name, calibration=calibration, output=str(path))
     assert nets.snr(net, path) >= least_snr_db
     facts = inspect_file(path, "pte")
-    assert check_weights(facts, recipe(name)) is None
+    assert check_weights(facts, RECIPES[name]) is None
     assert record["producers"].keys() == {"torch", "torchao", "executorch"}
     if net != "dense":
         outside = {"dim_order_ops::_to_dim_order_copy": 2} if name == "fp16" else {}  # the conversions at both ends
@@ -52,21 +52,15 @@ def test_dynamic_int8_says_which_convolutions_stay_float(nets: Nets, tmp_path: P
     path = tmp_path / "model.pte"
     export(source=nets.spec("clamped"), recipe="int8-dynamic", calibration=None, output=str(path))
     facts = inspect_file(path, "pte")
-    (said,) = remarks(facts, recipe("int8-dynamic"), None, path.stat().st_size, run=True)
+    (said,) = remarks(facts, RECIPES["int8-dynamic"], None, path.stat().st_size, run=True)
     assert "of the weights are not int8" in said and "float32 in XNNDepthwiseConv2d" in said
-    assert check_weights(facts, recipe("int8-dynamic")) is None
+    assert check_weights(facts, RECIPES["int8-dynamic"]) is None
 
 
 def test_static_int8_without_calibration_says_what_is_missing(nets: Nets, tmp_path: Path) -> None:
     with pytest.raises(UsageError) as raised:
         export(source=nets.spec("clamped"), recipe="int8", calibration=None, output=str(tmp_path / "model.pte"))
     assert raised.value.code == "EK-DATA"
-
-
-def test_an_unknown_recipe_is_refused(nets: Nets, tmp_path: Path) -> None:
-    with pytest.raises(EdgekitError) as raised:
-        export(source=nets.spec("clamped"), recipe="int4", calibration=None, output=str(tmp_path / "model.pte"))
-    assert raised.value.code == "EK-UNSUPPORTED"
 
 
 def test_a_model_that_takes_bytes_computes_in_half_precision_too(tmp_path: Path) -> None:

@@ -14,11 +14,10 @@ from ai_edge_quantizer.quantizer import Quantizer
 from ai_edge_quantizer.recipe import static_wi8_ai8
 from support.torch_nets import INPUTS, Nets, samples
 
-from edgekit.errors import EdgekitError
 from edgekit.pipeline.exporters.litert import convert, quantize
 from edgekit.pipeline.gates import check_weights
 from edgekit.pipeline.inspection import inspect_file
-from edgekit.pipeline.recipes import recipe
+from edgekit.recipes import RECIPES
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +50,7 @@ def test_a_quantized_file_runs_and_agrees_with_its_source(
     quantize(base=str(base[0]), recipe=name, calibration=calibration, output=str(path))
     assert nets.snr("clamped", path) >= least_snr_db
     facts = inspect_file(path, "tflite")
-    assert check_weights(facts, recipe(name)) is None
+    assert check_weights(facts, RECIPES[name]) is None
     outside = {"DEPTHWISE_CONV_2D": 1} if name == "int8-dynamic" else {}
     assert facts.undelegated_ops == outside
 
@@ -73,9 +72,3 @@ def test_quantizing_imports_no_framework() -> None:
     code = "import sys, edgekit.pipeline.exporters.litert; print({'torch', 'tensorflow', 'jax'} & set(sys.modules))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "set()"
-
-
-def test_an_unknown_recipe_is_refused(base: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
-    with pytest.raises(EdgekitError) as raised:
-        quantize(base=str(base[0]), recipe="int4", calibration=None, output=str(tmp_path / "model.tflite"))
-    assert raised.value.code == "EK-UNSUPPORTED"

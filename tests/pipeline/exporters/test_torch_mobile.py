@@ -11,12 +11,11 @@ from torch import nn
 from torch.ao.quantization import get_default_qconfig_mapping
 from torch.ao.quantization.quantize_fx import convert_fx, prepare_fx
 
-from edgekit.errors import EdgekitError
 from edgekit.fidelity import snr_db
 from edgekit.pipeline.exporters.torch_mobile import export
 from edgekit.pipeline.gates import check_weights
 from edgekit.pipeline.inspection import inspect_file
-from edgekit.pipeline.recipes import recipe
+from edgekit.recipes import RECIPES
 
 
 @pytest.mark.parametrize(
@@ -31,15 +30,8 @@ def test_an_export_runs_and_agrees_with_its_source(
     assert nets.snr(net, path) >= least_snr_db
     facts = inspect_file(path, "ptl")
     assert "convolution" in facts.kinds
-    assert check_weights(facts, recipe(name)) is None
+    assert check_weights(facts, RECIPES[name]) is None
     assert "at its end" in record["warnings"][0]
-
-
-@pytest.mark.parametrize("name", ["fp16", "int8-dynamic"])
-def test_other_recipes_are_refused(nets: Nets, tmp_path: Path, name: str) -> None:
-    with pytest.raises(EdgekitError) as raised:
-        export(source=nets.spec("dense"), recipe=name, calibration=None, output=str(tmp_path / "model.ptl"))
-    assert raised.value.code == "EK-UNSUPPORTED"
 
 
 def test_qnnpack_clamps_wrongly() -> None:

@@ -18,6 +18,7 @@ from edgekit.pipeline.exporters.executorch import quantize
 from edgekit.pipeline.exporters.lowering import lower
 from edgekit.pipeline.recipes.pooling import rewrite_pools
 from edgekit.pipeline.recipes.xnnpack import StaticQuantizer, dynamic_quantizer
+from edgekit.recipes import RECIPES
 from edgekit.runtime.contents.pte import read
 from edgekit.runtime.contents.xnnpack import node_names
 
@@ -58,7 +59,7 @@ def test_relu6_keeps_its_precision_where_the_stock_quantizer_loses_it(nets: Nets
     images = torch.from_numpy(samples("clamped"))
     reference = nets.reference("clamped")
     stock = snr_db(reference, _run(_file(module, _stock(), calibration), images).numpy())
-    cured = snr_db(reference, _run(_file(module, StaticQuantizer(), calibration), images).numpy())
+    cured = snr_db(reference, _run(_file(module, StaticQuantizer(RECIPES["int8"]), calibration), images).numpy())
     assert cured > 16 and stock < cured - 6
 
 
@@ -67,8 +68,8 @@ def test_pads_ride_on_convolutions_without_changing_a_bit(nets: Nets) -> None:
     module = nets.source("padded").torch_module()
     calibration = torch.from_numpy(samples("padded", 8, seed=2))
     images = torch.from_numpy(samples("padded"))
-    stock = _file(module, _PadsAsStock(), calibration)
-    riding = _file(module, StaticQuantizer(), calibration)
+    stock = _file(module, _PadsAsStock(RECIPES["int8"]), calibration)
+    riding = _file(module, StaticQuantizer(RECIPES["int8"]), calibration)
     assert torch.equal(_run(stock, images), _run(riding, images))
     assert _nodes(riding)["XNNConvert"] <= 2 + 1  # in, out, and before the mean, which is float
     assert _nodes(stock)["XNNConvert"] > _nodes(riding)["XNNConvert"]
@@ -86,7 +87,7 @@ def test_a_pad_that_no_convolution_reads_loads(nets: Nets) -> None:
     module = _PadThenPool().eval()
     with torch.no_grad():
         reference = module(images).numpy()
-    assert snr_db(reference, _run(_file(module, StaticQuantizer(), images), images).numpy()) > 30
+    assert snr_db(reference, _run(_file(module, StaticQuantizer(RECIPES["int8"]), images), images).numpy()) > 30
 
 
 def test_dynamic_convolutions_behind_a_pad_stay_float_because_the_stock_file_fails_at_execution() -> None:
@@ -101,4 +102,7 @@ def test_dynamic_convolutions_behind_a_pad_stay_float_because_the_stock_file_fai
         stock.execute([images[:1]])
     with torch.no_grad():
         reference = module(images).numpy()
-    assert snr_db(reference, _run(_file(module, dynamic_quantizer(), images[:1]), images).numpy()) > 30
+    assert (
+        snr_db(reference, _run(_file(module, dynamic_quantizer(RECIPES["int8-dynamic"]), images[:1]), images).numpy())
+        > 30
+    )

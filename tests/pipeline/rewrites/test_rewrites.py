@@ -17,10 +17,11 @@ from torch.utils import _pytree as pytree
 
 from edgekit.errors import ConversionError
 from edgekit.fidelity import snr_db
+from edgekit.pipeline.exporters import backends
 from edgekit.pipeline.rewrites import rewrite, tables
 from edgekit.pipeline.rewrites.constants import values_in
 
-_TABLES = {"litert": tables.LITERT, "xnnpack": tables.EXECUTORCH["xnnpack"]}
+_TABLES = {"litert": tables.LITERT, "xnnpack": backends.find("xnnpack").RULES}
 each_table = pytest.mark.parametrize("rules", _TABLES.values(), ids=_TABLES)
 _ATEN = torch.ops.aten
 

@@ -27,6 +27,7 @@ from edgekit.pipeline.exporters.lowering import lower
 from edgekit.pipeline.inspection import FileFacts
 from edgekit.pipeline.readers import pte
 from edgekit.pipeline.recipes.litert import rules
+from edgekit.recipes import RECIPES
 from edgekit.runtime.engines import open_session
 from edgekit.tensors import Signature, TensorSpec
 
@@ -167,7 +168,7 @@ def test_ai_edge_quantizer_loses_outputs_that_are_read_twice(model: type[case_ex
     samples = [{"args_0": row[None]} for row in SAMPLES[model]["x"]]
     path = tmp_path / "model.tflite"
     litert_torch.convert(model().eval(), (torch.tensor(samples[0]["args_0"]),)).export(str(path))
-    quantizer = Quantizer(str(path), rules("int8", path.read_bytes()).get_quantization_recipe())
+    quantizer = Quantizer(str(path), rules(RECIPES["int8"], path.read_bytes()).get_quantization_recipe())
     ranges = quantizer.calibrate({"serving_default": samples})
     made = bytes(quantizer.quantize(ranges).quantized_model)
     read = schema.ModelT.InitFromObj(schema.Model.GetRootAs(made, 0))

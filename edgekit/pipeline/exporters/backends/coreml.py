@@ -15,6 +15,12 @@ from executorch.backends.apple.coreml import executorchcoreml
 from executorch.exir.backend.partitioner import Partitioner
 from torch.export import ExportedProgram
 
+from edgekit.pipeline.rewrites import tables
+
+RULES = tables.COMMON
+PRODUCERS = ("coremltools",)
+HALVES_GRAPH = False
+
 #: What coremltools imports where it is installed, and needs not.
 UNNEEDED = ("tensorflow", "sklearn")
 

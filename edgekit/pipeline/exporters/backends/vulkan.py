@@ -10,6 +10,12 @@ from executorch.backends.vulkan.patterns import fusable_patterns
 from executorch.exir.backend.partitioner import Partitioner
 from torch.export import ExportedProgram
 
+from edgekit.pipeline.rewrites import tables
+
+RULES = tables.COMMON
+PRODUCERS: tuple[str, ...] = ()
+HALVES_GRAPH = False
+
 #: Patterns of rotary embedding, all of which end in one of `_JOINING`.
 ROTARY = ("export_llama_rope", "hf_rope")
 _JOINING = ("cat", "stack")

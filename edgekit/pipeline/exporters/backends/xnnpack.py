@@ -13,6 +13,12 @@ from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPar
 from executorch.exir.backend.partitioner import Partitioner
 from torch.export import ExportedProgram
 
+from edgekit.pipeline.rewrites import activations, tables
+
+RULES = {**tables.COMMON, **activations.XNNPACK}
+PRODUCERS = ("torchao",)
+HALVES_GRAPH = True
+
 _CONVOLUTION = "aten.convolution.default"
 
 

@@ -1,0 +1,53 @@
+"""Formats: kinds of model file that a bundle can hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edgekit.registry import registry
+
+
+@dataclass(frozen=True)
+class Format:
+    """One of them.
+
+    Attributes:
+        name: Its suffix.
+        engine: The one that runs and checks a file at the build.
+        facts: The module with ``read(data: bytes) -> FileFacts``, which says what a file holds.
+        contents: The module with ``read(data)`` that reads a file as data and refuses what no allow-list has; None for
+            one of another package, which is taken as it is.
+        family: Of the worker that the engine runs in (see `edgekit.pipeline.pool.FAMILIES`).
+        is_baseline: Whether it holds the float source model as it is, to measure against, and is not shipped.
+        has_own_order: Whether tensors in a file may be in another order than the signature's.
+    """
+
+    name: str
+    engine: str
+    facts: str
+    contents: str | None = None
+    family: str = "plain"
+    is_baseline: bool = False
+    has_own_order: bool = False
+
+
+def _own(name: str, engine: str, family: str = "plain", **facts: bool) -> Format:
+    contents, reader = (f"edgekit.{package}.{name}" for package in ("runtime.contents", "pipeline.readers"))
+    return Format(name, engine, reader, contents, family, **facts)
+
+
+def is_baseline(name: str) -> bool:
+    """Whether the format called *name*, which need not be known here, is not shipped."""
+    format = FORMATS.get(name)
+    return format is not None and format.is_baseline
+
+
+FORMATS = registry(
+    "format",
+    _own("tflite", "litert", has_own_order=True),
+    _own("pte", "executorch"),
+    _own("ptl", "pytorch-mobile", "torch"),
+    _own("onnx", "onnxruntime", is_baseline=True),
+    _own("pt2", "torch", "torch", is_baseline=True),
+    _own("keras", "tensorflow", "tensorflow", is_baseline=True),
+)

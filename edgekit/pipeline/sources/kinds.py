@@ -1,0 +1,137 @@
+"""Kinds of source model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from edgekit.errors import UsageError
+from edgekit.registry import registry
+
+#: Distributions whose versions decide what a source model of either framework computes.
+TORCH = ("torch", "numpy")
+TENSORFLOW = ("tensorflow-cpu", "tensorflow", "keras", "numpy")
+
+
+@dataclass(frozen=True)
+class SourceKind:
+    """One of them.
+
+    Attributes:
+        title: What people call such a model, with its article.
+        opener: The module with ``open_source(spec: SourceSpec) -> Source``, which may import the framework.
+        family: Of the worker that opens it (see `edgekit.pipeline.pool.FAMILIES`).
+        hubs: What an opened one offers exporters, the best first: ``torch`` (``torch_module()``), ``tensorflow``
+            (``call()``), ``keras`` (``model``).
+        packages: Distributions whose versions decide what it computes.
+        modules: What has to be importable to build from it.
+        install: How to get that.
+        suffix: Of its files; empty where it has none.
+        marker: The file that a folder of it holds; empty for one that is no folder.
+        contents: ``module:function`` that reads the bytes of its file, or its folder, as data (see
+            `edgekit.pipeline.sources.contents`); empty where there is none.
+        weights: The same for a file with its weights.
+        identity: The module with ``identity(spec, seed)`` for a factory's model; empty where it has no factories.
+        made_weights: Name of the file that keeps what a factory drew.
+        trainer: ``module:function`` that trains it; empty where it is not trained.
+        elsewhere: What to do for a format that it does not give.
+    """
+
+    name: str
+    title: str
+    opener: str
+    family: str
+    hubs: tuple[str, ...]
+    packages: tuple[str, ...]
+    modules: tuple[str, ...]
+    install: str
+    suffix: str = ""
+    marker: str = ""
+    contents: str = ""
+    weights: str = ""
+    identity: str = ""
+    made_weights: str = ""
+    trainer: str = ""
+    elsewhere: str = ""
+
+    def check_installed(self) -> None:
+        """Raise `UsageError` when a package that building from it needs is missing."""
+        if missing := [module for module in self.modules if find_spec(module) is None]:
+            raise UsageError("EK-MISSING-PACKAGE", f"{missing[0]} is not installed", self.install)
+
+
+_SOURCES, _CONTENTS = "edgekit.pipeline.sources", "edgekit.runtime.contents"
+_TORCH_MODULES = ("torch", "executorch", "torchao", "litert_torch", "ai_edge_litert", "ai_edge_quantizer")
+_FROM_TORCH = "use --format pt2 or onnx as a baseline"
+_WITH_KERAS = "pip install 'edgekit[build,keras]'"
+
+SOURCE_KINDS = registry(
+    "kind of source",
+    SourceKind(
+        name="torch",
+        title="a PyTorch model",
+        opener=f"{_SOURCES}.torch",
+        family="torch",
+        hubs=("torch",),
+        packages=TORCH,
+        modules=_TORCH_MODULES,
+        install="pip install 'edgekit[build]'",
+        weights=f"{_CONTENTS}.state_dict:read",
+        identity=f"{_SOURCES}.torch_identity",
+        made_weights="made.pt",
+        trainer="edgekit.pipeline.training.torch_loop:train",
+        elsewhere=_FROM_TORCH,
+    ),
+    SourceKind(
+        name="pt2",
+        title="a PyTorch model",
+        opener=f"{_SOURCES}.pt2",
+        family="torch",
+        hubs=("torch",),
+        packages=TORCH,
+        modules=_TORCH_MODULES,
+        install="pip install 'edgekit[build]'",
+        suffix=".pt2",
+        contents=f"{_CONTENTS}.pt2:read",
+        elsewhere=_FROM_TORCH,
+    ),
+    SourceKind(
+        name="keras",
+        title="a Keras model",
+        opener=f"{_SOURCES}.keras",
+        family="tensorflow",
+        hubs=("tensorflow", "keras", "torch"),
+        packages=TENSORFLOW,
+        modules=("tensorflow", "keras", "ai_edge_litert"),
+        install=_WITH_KERAS,
+        suffix=".keras",
+        contents=f"{_CONTENTS}.keras:read",
+        identity=f"{_SOURCES}.keras_identity",
+        made_weights="made.weights.h5",
+        trainer="edgekit.pipeline.training.keras_fit:train",
+    ),
+    SourceKind(
+        name="saved-model",
+        title="a SavedModel",
+        opener=f"{_SOURCES}.saved_model",
+        family="tensorflow",
+        hubs=("tensorflow",),
+        packages=TENSORFLOW,
+        modules=("tensorflow", "ai_edge_litert"),
+        install=_WITH_KERAS,
+        marker="saved_model.pb",
+        contents=f"{_CONTENTS}.saved_model:check_folder",
+        elsewhere="save the Keras model as .keras, or use PyTorch",
+    ),
+)
+#: The kind of a factory that nobody says more of.
+FACTORY = "torch"
+
+
+def kind_of(place: Path) -> str | None:
+    """The name of the kind that the file or folder at *place* is of; None for one that is no source."""
+    for kind in SOURCE_KINDS:
+        if (kind.marker and (place / kind.marker).exists()) if place.is_dir() else place.suffix == kind.suffix != "":
+            return kind.name
+    return None

@@ -1,0 +1,84 @@
+"""Values by name: edgekit's own, and those that other packages register in an entry point group."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+
+from edgekit.errors import UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoints
+
+T = TypeVar("T")
+
+
+class Registry(Generic[T]):
+    """What there is of one kind of thing.
+
+    Own values may be given as ``module:NAME`` and are imported when they are asked for. Other packages are only asked
+    for what edgekit has not itself: looking for them takes time and memory on a small device.
+
+    Attributes:
+        group: The entry point group in which other packages register theirs: ``edgekit.formats`` for formats.
+    """
+
+    def __init__(self, what: str, own: Mapping[str, T | str], code: str = "EK-ARGUMENT"):
+        """*what* is the word for one of them, *code* the one of the error for a name that is unknown."""
+        self.group = f"edgekit.{what.replace(' ', '_')}s"
+        self._what = what
+        self._own = own
+        self._code = code
+
+    def names(self) -> tuple[str, ...]:
+        """Own ones first, in their order."""
+        return (*self._own, *(point.name for point in self._others() if point.name not in self._own))
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._own or any(point.name == name for point in self._others())
+
+    def __iter__(self) -> Iterator[T]:
+        return map(self.__getitem__, self.names())
+
+    def __getitem__(self, name: str) -> T:
+        """The one called *name*.
+
+        Raises:
+            UsageError: There is none.
+        """
+        if name in self._own:
+            own = self._own[name]
+            if not isinstance(own, str):
+                return own
+            module, _, attribute = own.partition(":")
+            found: T = getattr(import_module(module), attribute)
+            return found
+        for point in self._others().select(name=name):
+            other: T = point.load()
+            return other
+        raise UsageError(self._code, f"unknown {self._what} {name!r}", did_you_mean(name, self.names()))
+
+    def get(self, name: str) -> T | None:
+        """The one called *name*; None where there is none."""
+        return self[name] if name in self else None  # noqa: SIM401 (it would call itself)
+
+    def _others(self) -> EntryPoints:
+        from importlib.metadata import entry_points
+
+        return entry_points(group=self.group)
+
+
+class Named(Protocol):
+    """What knows its name."""
+
+    @property
+    def name(self) -> str: ...
+
+
+N = TypeVar("N", bound=Named)
+
+
+def registry(what: str, *own: N) -> Registry[N]:
+    """Of values that know their names."""
+    return Registry(what, {value.name: value for value in own})
