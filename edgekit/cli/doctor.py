@@ -118,7 +118,7 @@ def _examine(name: str | None) -> dict[str, Any]:
                 "formats": list(engines.engine(engine).formats),
                 "install_hint": engines.engine(engine).install_hint,
             }
-            for engine in engines.engine_names()
+            for engine in engines.ENGINES.names()
         ],
         "executorch_core": {
             "library": None if (library := native.library()) is None else str(library),

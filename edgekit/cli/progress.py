@@ -11,6 +11,7 @@ from edgekit.cli import console
 _NAMES = {
     "data": "data",
     "load": "model",
+    "prepare": "model",
     "train": "training",
     "describe": "model",
     "reference": "float reference",

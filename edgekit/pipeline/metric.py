@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from pathlib import Path
 
 import numpy as np
 
 from edgekit.errors import UsageError
-from edgekit.metric import Metric
+from edgekit.metric import ACCURACY, Metric
 from edgekit.pipeline.sources.python_file import load_callable, split_reference
+from edgekit.registry import Registry
 
 Outputs = Mapping[str, np.ndarray]
-
-#: Entry point group in which other packages register a `Scorer` under the name of its metric.
-ENTRY_POINTS = "edgekit.metrics"
 
 
 @dataclass(frozen=True)
@@ -35,11 +32,6 @@ class Scorer:
     why_not: Callable[[np.ndarray], tuple[str, str] | None] = lambda labels: None
 
 
-def scorer_names() -> tuple[str, ...]:
-    """Of the metrics that a project can name without a function of its own."""
-    return (*_SCORERS, *(point.name for point in entry_points(group=ENTRY_POINTS)))
-
-
 def find_scorer(name: str, described: Metric, directory: Path, labels: np.ndarray) -> Scorer:
     """How the metric that a project names is computed, for labels such as *labels*.
 
@@ -52,10 +44,7 @@ def find_scorer(name: str, described: Metric, directory: Path, labels: np.ndarra
     Raises:
         UsageError: ``EK-DATA``: it has no use for such labels; ``EK-CODE``: the project has no such function.
     """
-    found = _SCORERS.get(name)
-    for point in entry_points(group=ENTRY_POINTS, name=name) if found is None else ():
-        found = point.load()
-    found = found or _own(name, described, directory)
+    found = SCORERS.get(name) or _own(name, described, directory)
     if refusal := found.why_not(labels):
         raise UsageError("EK-DATA", *refusal)
     return found
@@ -97,11 +86,13 @@ def _absolute_error(outputs: Outputs, labels: np.ndarray) -> float:
     return float(np.abs(first.reshape(labels.shape) - labels).mean(dtype=np.float64))
 
 
-_SCORERS = {
-    scorer.metric.name: scorer
-    for scorer in (
+SCORERS = Registry(
+    "metric",
+    {
         # Of the first output tensor, the largest value is the answer.
-        Scorer(Metric(), lambda outputs, labels: float(100.0 * _right(outputs, labels).mean()), _right, _no_classes),
-        Scorer(Metric("mae", "", higher_is_better=False), _absolute_error),
-    )
-}
+        ACCURACY.name: Scorer(
+            ACCURACY, lambda outputs, labels: float(100.0 * _right(outputs, labels).mean()), _right, _no_classes
+        ),
+        "mae": Scorer(Metric("mae", "", higher_is_better=False), _absolute_error),
+    },
+)

@@ -14,7 +14,7 @@ from edgekit import documents
 from edgekit.errors import UsageError, did_you_mean
 from edgekit.formats import FORMATS
 from edgekit.metric import Metric
-from edgekit.pipeline.metric import scorer_names
+from edgekit.pipeline.metric import SCORERS
 from edgekit.pipeline.places import check_readable
 from edgekit.pipeline.sources.kinds import SOURCE_KINDS
 from edgekit.pipeline.sources.python_file import split_reference
@@ -204,7 +204,7 @@ def load_project(path: Path) -> Project:
         _check_requirement(file, text, requirement)
     _check_names(project, file, text)
     metric = project.metric
-    if metric.name in scorer_names() and (metric.unit, metric.higher_is_better) != (None, None):
+    if metric.name in SCORERS and (metric.unit, metric.higher_is_better) != (None, None):
         what = f"{metric.name} has a unit and a direction of its own"
         raise _wrong(file, text, ("metric",), what, "leave out unit and higher_is_better")
     if project.training is not None and project.data.train is None:
@@ -243,14 +243,14 @@ def _references(project: Project) -> Iterator[tuple[tuple[str, ...], str]]:
             yield ("data", key), value
     for name in data.files:
         yield ("data", "files"), name
-    if project.metric.name not in scorer_names():
+    if project.metric.name not in SCORERS:
         yield ("metric", "name"), project.metric.name
 
 
 def _check_reference(project: Project, file: Path, text: str, place: tuple[str, ...], reference: str) -> None:
     name, function = split_reference(reference)
     if place == ("metric", "name") and function is None:
-        names = ", ".join(f'"{known}"' for known in scorer_names())
+        names = ", ".join(f'"{known}"' for known in SCORERS.names())
         hint = f'{names}, or "metric.py:function" taking (outputs, labels)'
         raise _wrong(file, text, place, f"unknown metric {reference!r}", hint)
     if place == ("model", "factory") and function is None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from edgekit.bundle import Manifest, Variant
 from edgekit.errors import EdgekitError, UsageError, did_you_mean
-from edgekit.runtime.engines import NOT_INSTALLED, Engine, is_known, why_missing
+from edgekit.runtime.engines import ENGINES, NOT_INSTALLED, Engine, why_missing
 from edgekit.runtime.engines import engine as find_engine
 from edgekit.runtime.engines.base import version_numbers
 from edgekit.runtime.machine import Machine
@@ -113,7 +113,7 @@ def choose(candidates: Iterable[Choice]) -> Choice:
         first = first or candidate
     first = first or Choice("", "", False, "no engine runs it")
     message = f"nothing in the bundle can run here: {first.variant} on {first.engine}: {first.reason}"
-    absent = is_known(first.engine) and first.reason in (NOT_INSTALLED, why_missing(first.engine))
+    absent = first.engine in ENGINES and first.reason in (NOT_INSTALLED, why_missing(first.engine))
     hint = find_engine(first.engine).install_hint if absent else None
     raise EdgekitError("EK-NO-VARIANT", message, hint or "edgekit doctor BUNDLE has the reason for every variant")
 
@@ -132,14 +132,14 @@ def needed_memory_bytes(manifest: Manifest, variant: Variant) -> int:
 def _version(name: str, installed: Mapping[str, str] | None) -> str | None:
     if installed is not None:
         return installed.get(name)
-    return find_engine(name).version() if is_known(name) else None
+    return find_engine(name).version() if name in ENGINES else None
 
 
 def _obstacle(
     manifest: Manifest, variant: Variant, name: str, machine: Machine, version: str | None, here: bool
 ) -> str | None:
     """What speaks against *variant* on the engine called *name*; *here*: on this very machine."""
-    if not is_known(name):
+    if name not in ENGINES:
         return "this edgekit does not know the engine"
     engine = find_engine(name)
     if variant.format not in engine.formats:

@@ -12,8 +12,7 @@ from edgekit.bundle import Bundle, Variant
 from edgekit.fidelity import compare, max_abs_diff
 from edgekit.recipes import RECIPES
 from edgekit.runtime.check_runs import CheckRun, CheckVectors, check_vectors, run_checks
-from edgekit.runtime.engines import BROWSER_ENGINES, engine_names
-from edgekit.runtime.engines import engine as find_engine
+from edgekit.runtime.engines import BROWSER_ENGINES, ENGINES
 from edgekit.runtime.machine import Machine
 from edgekit.runtime.selection import why_not
 
@@ -152,4 +151,4 @@ def _relative(host: np.ndarray, measured: np.ndarray) -> float:
 
 
 def _loading(format: str) -> list[str]:
-    return [name for name in engine_names() if format in find_engine(name).formats]
+    return [name for name in ENGINES.names() if format in ENGINES[name].formats]

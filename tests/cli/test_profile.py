@@ -68,7 +68,7 @@ def test_a_table_on_standard_output_and_files_by_their_ending(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--engine", "litter"), "there is no engine 'litter'"),
+        (("--engine", "litter"), "unknown engine 'litter'"),
         (("--engine", "torch"), "no bundle has a .pt2 file"),
         (("--variant", "int9.tflite"), "no bundle has a variant"),
         (("--baseline", "onnxruntime"), "no bundle has a .onnx file"),

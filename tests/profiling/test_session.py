@@ -208,7 +208,7 @@ def test_wrong_names_are_refused_before_anything_is_measured(board: Path, deskto
     for arguments, words in (
         ({"on": "mars"}, "there is no device 'mars'"),
         ({"on": ()}, "no device is named"),
-        ({"engines": ["litter"]}, "there is no engine 'litter'"),
+        ({"engines": ["litter"]}, "unknown engine 'litter'"),
         ({"engines": ["executorch"]}, "no bundle has a .pte file for executorch"),
         ({"variants": ["int9.tflite"]}, "no bundle has a variant 'int9.tflite'"),
         ({"baselines": ["torch"]}, "no bundle has a .pt2 file for torch"),

@@ -54,8 +54,8 @@ def machine_with_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_conditions_can_tell_which_engines_compute_on_a_gpu() -> None:
-    assert {name: engines.engine(name).accelerator for name in engines.ENGINES} == {
-        **dict.fromkeys(engines.ENGINES, "cpu"),
+    assert {name: engines.engine(name).accelerator for name in engines.ENGINES.names()} == {
+        **dict.fromkeys(engines.ENGINES.names(), "cpu"),
         **dict.fromkeys(ON_GPU, "cuda"),
         "litert-webgpu": "webgpu",
     }

@@ -273,7 +273,7 @@ import sys, sysconfig
 before = set(sys.modules)
 import edgekit, edgekit.runtime.model, edgekit.runtime.trial, edgekit.runtime.verification, edgekit.runtime.serve
 from edgekit.runtime.engines import ENGINES, engine
-for name in ENGINES: engine(name).version()
+for name in ENGINES.names(): engine(name).version()
 allowed = {"edgekit", "numpy", *sys.stdlib_module_names}
 print(sorted({name.partition(".")[0] for name in set(sys.modules) - before} - allowed))
 """

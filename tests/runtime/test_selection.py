@@ -123,6 +123,6 @@ def test_engines_run_where_targets_say_they_do() -> None:
         if target.kind not in ("board", "desktop") or target.system is None:
             continue
         machine = _board(target.cpu.architecture, target.system.glibc, features=target.cpu.features)
-        for used in {used for support in target.formats for used in support.engines} & ENGINES.keys():
+        for used in {used for support in target.formats for used in support.engines} & set(ENGINES.names()):
             platforms = engine(used).platforms
             assert not platforms or machine.architecture in [platform.architecture for platform in platforms], used

@@ -67,7 +67,7 @@ _FROM_TORCH = "use --format pt2 or onnx as a baseline"
 _WITH_KERAS = "pip install 'edgekit[build,keras]'"
 
 SOURCE_KINDS = registry(
-    "kind of source",
+    "source kind",
     SourceKind(
         name="torch",
         title="a PyTorch model",

@@ -13,8 +13,8 @@ from support import odd_models
 
 from edgekit.errors import UsageError
 from edgekit.pipeline.data import save_arrays
-from edgekit.pipeline.sources import SourceSpec
-from edgekit.pipeline.sources.torch import TorchSource, open_source
+from edgekit.pipeline.sources import SourceSpec, open_source
+from edgekit.pipeline.sources.torch import TorchSource
 from edgekit.tensors import TensorSpec
 
 FILE = Path(odd_models.__file__)
