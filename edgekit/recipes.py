@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from edgekit.fidelity import column_db
 from edgekit.registry import registry
 
 
@@ -81,6 +80,8 @@ class Recipe:
     @property
     def minimum_column_snr_db(self) -> float:
         """What every single column of the outputs has to reach (see `edgekit.fidelity`)."""
+        from edgekit.fidelity import column_db  # it takes numpy, and help texts do not
+
         return column_db(self.minimum_snr_db)
 
 

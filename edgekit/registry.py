@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from importlib import import_module
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from edgekit.errors import UsageError, did_you_mean
 
@@ -35,6 +35,11 @@ class Registry(Generic[T]):
         """Own ones first, in their order."""
         return (*self._own, *(point.name for point in self._others() if point.name not in self._own))
 
+    def listing(self) -> str:
+        """All names, as in ``fp32, fp16 or int8``."""
+        *others, last = self.names()
+        return f"{', '.join(others)} or {last}" if others else last
+
     def __contains__(self, name: object) -> bool:
         return name in self._own or any(point.name == name for point in self._others())
 
@@ -51,8 +56,7 @@ class Registry(Generic[T]):
             own = self._own[name]
             if not isinstance(own, str):
                 return own
-            module, _, attribute = own.partition(":")
-            found: T = getattr(import_module(module), attribute)
+            found: T = import_name(own)
             return found
         for point in self._others().select(name=name):
             other: T = point.load()
@@ -67,6 +71,12 @@ class Registry(Generic[T]):
         from importlib.metadata import entry_points
 
         return entry_points(group=self.group)
+
+
+def import_name(reference: str) -> Any:
+    """What ``module:NAME`` names; its module is imported."""
+    module, _, name = reference.partition(":")
+    return getattr(import_module(module), name)
 
 
 class Named(Protocol):

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgekit.cli import console
+from edgekit.formats import FORMATS
+from edgekit.recipes import RECIPES
 
 if TYPE_CHECKING:
     from edgekit.bundle import Variant
@@ -42,14 +44,14 @@ Exit codes: 0 done, 2 wrong usage, 3 a limit was not met, 5 no variant could be 
     "--recipe",
     "recipes",
     multiple=True,
-    help="fp32, fp16, int8 or int8-dynamic, instead of the target's choice. Repeatable.",
+    help=f"{RECIPES.listing()}, instead of the target's choice. Repeatable.",
 )
 @click.option(
     "-f",
     "--format",
     "formats",
     multiple=True,
-    help="tflite, pte, ptl, onnx or pt2, instead of the target's choice. Repeatable.",
+    help=f"{FORMATS.listing()}, instead of the target's choice. Repeatable.",
 )
 @click.option(
     "--max-drop",

@@ -22,7 +22,7 @@ from edgekit.pipeline.project import (
     load_project,
 )
 from edgekit.pipeline.sources import SourceSpec
-from edgekit.pipeline.sources.kinds import FACTORY, SOURCE_KINDS, SourceKind, kind_of
+from edgekit.pipeline.sources.kinds import FACTORY, SOURCE_KINDS, SourceKind, kind_of, written
 from edgekit.pipeline.sources.python_file import split_reference
 from edgekit.runtime.preprocess import Preprocessing
 from edgekit.tensors import TensorSpec
@@ -130,7 +130,7 @@ def find_origin(path: str, calibration: str | None = None, trust: bool = False) 
         raise UsageError(
             "EK-ARGUMENT",
             f"{path} is neither a project nor a model file",
-            "a project folder has edgekit.toml; model files: .pt2, .keras, a SavedModel folder, model.py:factory",
+            f"a project folder has edgekit.toml; models are {written()}",
         )
     place = place.resolve()
     inputs: tuple[TensorSpec, ...] = ()
@@ -165,7 +165,7 @@ def _of_project(project: Project, trust: bool) -> Origin:
         if found is None:
             known = foreign(directory / file)
             what = "no model file" if known is None else f"{known.what}, which edgekit build does not take"
-            hint = "use .pt2, .keras or a SavedModel folder" if known is None else known.hint
+            hint = f"models are {written()}" if known is None else known.hint
             raise UsageError("EK-PROJECT", f"{project.file}: model.file {file!r} is {what}", hint)
         kind = found
     weights = None if model.weights is None else str(directory / model.weights)

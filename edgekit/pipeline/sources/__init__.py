@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from edgekit.pipeline.sources.kinds import SOURCE_KINDS
+from edgekit.registry import import_name
 from edgekit.runtime.samples import Stack
 from edgekit.tensors import Signature, TensorSpec
 
@@ -127,5 +127,5 @@ def open_source(spec: SourceSpec) -> Source:
         UsageError: ``EK-SOURCE``, ``EK-CODE`` or ``EK-CHECKPOINT``: it cannot be loaded, or is not the one that *spec*
             was told of.
     """
-    source: Source = import_module(SOURCE_KINDS[spec.kind].opener).open_source(spec)
+    source: Source = import_name(SOURCE_KINDS[spec.kind].opener)(spec)
     return source

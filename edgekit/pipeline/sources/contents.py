@@ -7,12 +7,12 @@ trusts it.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from importlib import import_module
 from pathlib import Path
 
 from edgekit.errors import UsageError
 from edgekit.pipeline.sources import SourceSpec
 from edgekit.pipeline.sources.kinds import SOURCE_KINDS
+from edgekit.registry import import_name
 from edgekit.runtime.contents import hdf5, keras, pt2, saved_model, state_dict
 from edgekit.runtime.contents.refusal import Malformed, Refused
 
@@ -44,8 +44,7 @@ def check(spec: SourceSpec) -> str | None:
 
 
 def _read(reader: str, path: Path) -> None:
-    module, _, function = reader.partition(":")
-    getattr(import_module(module), function)(path if path.is_dir() else path.read_bytes())
+    import_name(reader)(path if path.is_dir() else path.read_bytes())
 
 
 def program(path: Path, trust: bool) -> bytes | None:

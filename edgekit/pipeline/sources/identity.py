@@ -12,7 +12,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import PurePath
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
@@ -22,6 +21,7 @@ import numpy as np
 from edgekit.pipeline.sources import SourceSpec
 from edgekit.pipeline.sources.kinds import SOURCE_KINDS
 from edgekit.pipeline.sources.python_file import file_of
+from edgekit.registry import import_name
 
 _PLAIN = (bool, int, float, complex, str, type(None), type(...), PurePath, range)
 
@@ -55,8 +55,7 @@ def identify(*, source: Mapping[str, Any], seed: int | None) -> dict[str, Any]:
         UsageError: What opening the source raises.
     """
     spec = SourceSpec.from_json(source)
-    module = import_module(SOURCE_KINDS[spec.kind].identity)
-    found: Identity = module.identity(spec, seed)
+    found: Identity = import_name(SOURCE_KINDS[spec.kind].identity)(spec, seed)
     return vars(found)
 
 

@@ -20,7 +20,7 @@ class SourceKind:
 
     Attributes:
         title: What people call such a model, with its article.
-        opener: The module with ``open_source(spec: SourceSpec) -> Source``, which may import the framework.
+        opener: ``module:function(spec: SourceSpec) -> Source``, whose module may import the framework.
         family: Of the worker that opens it (see `edgekit.pipeline.pool.FAMILIES`).
         hubs: What an opened one offers exporters, the best first: ``torch`` (``torch_module()``), ``tensorflow``
             (``call()``), ``keras`` (``model``).
@@ -32,7 +32,7 @@ class SourceKind:
         contents: ``module:function`` that reads the bytes of its file, or its folder, as data (see
             `edgekit.pipeline.sources.contents`); empty where there is none.
         weights: The same for a file with its weights.
-        identity: The module with ``identity(spec, seed)`` for a factory's model; empty where it has no factories.
+        identity: ``module:function(spec, seed)`` for a factory's model; empty where it has no factories.
         made_weights: Name of the file that keeps what a factory drew.
         trainer: ``module:function`` that trains it; empty where it is not trained.
         elsewhere: What to do for a format that it does not give.
@@ -71,14 +71,14 @@ SOURCE_KINDS = registry(
     SourceKind(
         name="torch",
         title="a PyTorch model",
-        opener=f"{_SOURCES}.torch",
+        opener=f"{_SOURCES}.torch:open_source",
         family="torch",
         hubs=("torch",),
         packages=TORCH,
         modules=_TORCH_MODULES,
         install="pip install 'edgekit[build]'",
         weights=f"{_CONTENTS}.state_dict:read",
-        identity=f"{_SOURCES}.torch_identity",
+        identity=f"{_SOURCES}.torch_identity:identity",
         made_weights="made.pt",
         trainer="edgekit.pipeline.training.torch_loop:train",
         elsewhere=_FROM_TORCH,
@@ -86,7 +86,7 @@ SOURCE_KINDS = registry(
     SourceKind(
         name="pt2",
         title="a PyTorch model",
-        opener=f"{_SOURCES}.pt2",
+        opener=f"{_SOURCES}.pt2:open_source",
         family="torch",
         hubs=("torch",),
         packages=TORCH,
@@ -99,7 +99,7 @@ SOURCE_KINDS = registry(
     SourceKind(
         name="keras",
         title="a Keras model",
-        opener=f"{_SOURCES}.keras",
+        opener=f"{_SOURCES}.keras:open_source",
         family="tensorflow",
         hubs=("tensorflow", "keras", "torch"),
         packages=TENSORFLOW,
@@ -107,14 +107,14 @@ SOURCE_KINDS = registry(
         install=_WITH_KERAS,
         suffix=".keras",
         contents=f"{_CONTENTS}.keras:read",
-        identity=f"{_SOURCES}.keras_identity",
+        identity=f"{_SOURCES}.keras_identity:identity",
         made_weights="made.weights.h5",
         trainer="edgekit.pipeline.training.keras_fit:train",
     ),
     SourceKind(
         name="saved-model",
         title="a SavedModel",
-        opener=f"{_SOURCES}.saved_model",
+        opener=f"{_SOURCES}.saved_model:open_source",
         family="tensorflow",
         hubs=("tensorflow",),
         packages=TENSORFLOW,
@@ -135,3 +135,9 @@ def kind_of(place: Path) -> str | None:
         if (kind.marker and (place / kind.marker).exists()) if place.is_dir() else place.suffix == kind.suffix != "":
             return kind.name
     return None
+
+
+def written() -> str:
+    """How users write sources: ``.pt2, .keras, a SavedModel folder or model.py:factory``."""
+    files = [kind.suffix or f"{kind.title} folder" for kind in SOURCE_KINDS if kind.suffix or kind.marker]
+    return f"{', '.join(files)} or model.py:factory"
