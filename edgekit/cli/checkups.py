@@ -84,7 +84,7 @@ def _device(name: str, as_json: bool) -> None:
 
     from edgekit.cli.console import document, say, size
     from edgekit.cli.places import open_ssh
-    from edgekit.devices.payload import why_not
+    from edgekit.devices.payload.assembly import why_not
 
     with open_ssh(name) as place:
         facts = place.facts()
@@ -122,7 +122,7 @@ def _phone(name: str, as_json: bool) -> None:
     from edgekit.cli.console import document, note, say, size
     from edgekit.devices.adb import EXPERIMENTAL
     from edgekit.devices.adb import open as open_phone
-    from edgekit.devices.payload import why_not
+    from edgekit.devices.payload.assembly import why_not
 
     with open_phone(name) as place:
         phone, state = place.phone(), place.state()

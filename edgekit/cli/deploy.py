@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from edgekit.devices.deployment import Deployment
+    from edgekit.devices.ssh.deployment import Deployment
 
 _EPILOG = """\b
 Examples:

@@ -108,7 +108,7 @@ def command(
                 stack.enter_context(signals.instead(sitting.stop))
                 stack.enter_context(server)
                 if usb:
-                    from edgekit.devices.browser.usb import forwarded
+                    from edgekit.devices.adb.forwarding import forwarded
 
                     stack.enter_context(forwarded(server.port))
                 if not quiet and (server.addresses or usb):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from edgekit.errors import UsageError
 
 if TYPE_CHECKING:
-    from edgekit.devices.ssh import SshDevice
+    from edgekit.devices.ssh.device import SshDevice
 
 
 def open_ssh(name: str) -> SshDevice:
@@ -17,7 +17,7 @@ def open_ssh(name: str) -> SshDevice:
         UsageError: ``EK-ARGUMENT``: it is not.
     """
     from edgekit.devices import open_device
-    from edgekit.devices.ssh import SshDevice
+    from edgekit.devices.ssh.device import SshDevice
 
     device = open_device(name)
     if not isinstance(device, SshDevice):

@@ -52,7 +52,7 @@ def _emulator(name: str, as_json: bool, quiet: bool) -> None:
 
 def _deploying(name: str, as_json: bool, quiet: bool) -> None:
     from edgekit.cli.console import document, note, say, size, table
-    from edgekit.devices.stock import lay_in
+    from edgekit.devices.payload.prefetch import lay_in
     from edgekit.target import load_target
 
     stocks = lay_in(load_target(name), lambda line: note(line, quiet))

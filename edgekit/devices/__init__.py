@@ -15,7 +15,7 @@ __all__ = ["EXAMPLES", "SCHEMES", "open_device"]
 #: What a device's name begins with, up to the colon -> the module whose ``open`` takes the whole name.
 SCHEMES = {
     "local": "edgekit.devices.local",
-    "ssh": "edgekit.devices.ssh",
+    "ssh": "edgekit.devices.ssh.device",
     "emulator": "edgekit.devices.emulator",
     "adb": "edgekit.devices.adb",
     "browser": "edgekit.devices.browser.device",

@@ -16,7 +16,7 @@ import edgekit
 from edgekit.bundle import Bundle
 from edgekit.devices import open_device
 from edgekit.devices.base import Device
-from edgekit.devices.payload import SENT_FORMATS
+from edgekit.devices.payload.assembly import SENT_FORMATS
 from edgekit.errors import EdgekitError, Interrupted, UsageError, did_you_mean
 from edgekit.runtime.engines import BROWSER_ENGINES
 from edgekit.runtime.engines import engine as find_engine

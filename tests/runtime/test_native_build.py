@@ -18,9 +18,9 @@ from support.bare import BareEnvironment, build_wheel, pte_bundle
 from support.native_models import CONV, DTYPES, DTYPES_SIGNATURE, SQUARE, NativeModels, random_inputs
 from support.shared import Shared
 
-from edgekit.devices import prebuilt, wheels
 from edgekit.devices.emulator import board
-from edgekit.devices.runner_pack import alignment_bytes
+from edgekit.devices.payload import prebuilt, wheels
+from edgekit.devices.payload.runner_pack import alignment_bytes
 from edgekit.errors import EdgekitError
 from edgekit.runtime import native
 from edgekit.runtime.engines import executorch, open_session

@@ -8,7 +8,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgekit.devices.emulator import debian
+from edgekit.devices.payload import debian
 
 _SHELL = (
     "bash",

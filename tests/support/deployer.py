@@ -14,10 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from edgekit.devices import deployment, open_device, ssh
-from edgekit.devices.deployment import Deployment
-from edgekit.devices.part import Entry, Part, make_part
-from edgekit.devices.ssh import SshDevice
+from edgekit.devices import open_device
+from edgekit.devices.payload.part import Entry, Part, make_part
+from edgekit.devices.ssh import deployment
+from edgekit.devices.ssh import device as ssh
+from edgekit.devices.ssh.deployment import Deployment
+from edgekit.devices.ssh.device import SshDevice
 
 _FILES = 3
 _FILE_BYTES = 1 << 20

@@ -31,7 +31,7 @@ KINDS: tuple[Kind, ...] = ("client", "connection", "power")
 STAGES = ("nothing sent", "sending", "unpacking", "part there", "release there", "switched")
 
 _LATER = (
-    "from edgekit.devices import runner_pack; runner_pack._START += '# later\\n'; "
+    "from edgekit.devices.payload import runner_pack; runner_pack._START += '# later\\n'; "
     "from edgekit.cli.main import main; main()"
 )
 _APP = "edgekit/apps/small"

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from edgekit.devices.adb import client, job, listing
-from edgekit.devices.shell import Answer, failure
+from edgekit.devices.answer import Answer, failure
 from edgekit.digests import file_sha256, sha256
 from edgekit.errors import DeviceError
 

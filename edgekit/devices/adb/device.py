@@ -9,14 +9,15 @@ from pathlib import Path
 import numpy as np
 
 from edgekit.bundle import Bundle, Variant
-from edgekit.devices import payload, runner_session
 from edgekit.devices.adb import listing, phone
 from edgekit.devices.adb.connection import Connection
 from edgekit.devices.adb.phone import Phone
 from edgekit.devices.adb.store import Store
+from edgekit.devices.answer import Answer
 from edgekit.devices.base import RunResult
-from edgekit.devices.runner import WithRunner
-from edgekit.devices.shell import Answer
+from edgekit.devices.payload import assembly
+from edgekit.devices.runner import session as runner_session
+from edgekit.devices.runner.inference import WithRunner
 from edgekit.errors import UsageError
 from edgekit.runtime.machine import Machine
 from edgekit.runtime.profiler.records import BoardState, Cell, DeviceRecord, Request
@@ -119,8 +120,8 @@ class AdbDevice:
         found = self.phone()
         with ExitStack() as stack:
             opened = [stack.enter_context(Bundle.open(bundle)) for bundle in bundles]
-            formats = {format for bundle in opened for format in payload.formats_of(bundle.manifest)}
-            (part,) = payload.parts_for(found.machine, sorted(formats), report=report)
+            formats = {format for bundle in opened for format in assembly.formats_of(bundle.manifest)}
+            (part,) = assembly.parts_for(found.machine, sorted(formats), report=report)
             store = Store(self._connected(), found.free_disk_bytes, report)
             self._stores.append(store)
             script = store.runner(part)
@@ -129,7 +130,7 @@ class AdbDevice:
 
 
 class _Host:
-    """See `edgekit.devices.runner.RunnerHost`."""
+    """See `edgekit.devices.runner.inference.RunnerHost`."""
 
     def __init__(
         self,

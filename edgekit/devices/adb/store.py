@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from edgekit.bundle import Bundle, Variant
 from edgekit.devices.adb.connection import Connection
 from edgekit.devices.adb.phone import PLACE
-from edgekit.devices.part import Part
+from edgekit.devices.payload.part import Part
 from edgekit.errors import DeviceError
 from edgekit.runtime.contents import read_variant
 

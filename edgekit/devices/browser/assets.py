@@ -36,7 +36,7 @@ REGISTRY = "https://registry.npmjs.org"
 SETUP = "edgekit doctor --setup phone"
 
 _DATA = Path(__file__).with_suffix(".toml")
-_LICENCE = Path(__file__).parents[1] / "notices" / "apache-2.0.txt"
+_LICENCE = Path(__file__).parents[1] / "payload" / "notices" / "apache-2.0.txt"
 _NOTICE = """\
 LiteRT.js {version}: the files in core/ and wasm-utils/ are those of the npm packages
 {packages},

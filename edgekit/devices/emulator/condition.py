@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from edgekit.devices.emulator import counter, debian, guest, qemu
+from edgekit.devices.emulator import counter, guest, qemu
 from edgekit.devices.emulator.guest import System
+from edgekit.devices.payload import debian
 from edgekit.runtime import native
 from edgekit.runtime.native import compilers
 

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from edgekit.bundle import replacing
-from edgekit.devices import payload, wheels
-from edgekit.devices.emulator import board, debian, qemu
-from edgekit.devices.payload import Part
+from edgekit.devices.emulator import board, qemu
+from edgekit.devices.payload import assembly, debian, wheels
+from edgekit.devices.payload.part import Part, environment
 from edgekit.errors import DeviceError
 from edgekit.private import home, is_sealed, private_folder, seal, unseal
 from edgekit.runtime import children
@@ -100,7 +100,7 @@ class Guest:
         self._program = _directory(system) / "usr/bin/python3.11"
         # Nothing of the host's environment: OpenBLAS, for one, believes a core name it finds there.
         self._variables = {
-            **payload.environment(parts, lambda part: f"{_PARTS}/{part.digest[:16]}"),
+            **environment(parts, lambda part: f"{_PARTS}/{part.digest[:16]}"),
             "PATH": "/usr/bin:/bin",
             "HOME": "/tmp",
             "LANG": "C.UTF-8",
@@ -233,9 +233,9 @@ def _recipe(system: System) -> dict[str, object]:
 def _parts(system: System, report: Callable[[str], None], *, download: bool) -> tuple[Part, ...]:
     def part(package: str) -> Part:
         wheel = wheels.find(wheels.requirement(package), system.python, system.architecture, system.glibc)
-        return payload.package_part(wheel, report, download=download)
+        return assembly.package_part(wheel, report, download=download)
 
-    return (payload.own_part(), *map(part, system.wheels))
+    return (assembly.own_part(), *map(part, system.wheels))
 
 
 def _unpack(part: Part, place: Path) -> None:

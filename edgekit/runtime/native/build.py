@@ -1,6 +1,6 @@
 """Building the core and its command-line runner, for this machine or with a cross compiler for another.
 
-`edgekit.devices.prebuilt` builds both for every processor, for a release.
+`edgekit.devices.payload.prebuilt` builds both for every processor, for a release.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from support.android.device import SimulatedDevice
 
 from edgekit.devices.adb import client, connection, job, listing
 from edgekit.devices.adb.connection import Connection, _checked_move
-from edgekit.devices.shell import Answer, failure
+from edgekit.devices.answer import Answer, failure
 from edgekit.errors import DeviceError
 
 MakeDevice = Callable[..., SimulatedDevice]

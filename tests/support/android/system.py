@@ -16,7 +16,7 @@ from pathlib import Path
 
 from support.android.root import MOUNT_POINTS
 
-from edgekit.devices.emulator import debian
+from edgekit.devices.payload import debian
 from edgekit.private import home
 
 _PACKAGES = ("mksh", "toybox")

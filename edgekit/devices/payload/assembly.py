@@ -1,0 +1,211 @@
+"""What a device is sent, so that it needs no Internet: Python packages, ExecuTorch's libraries, edgekit's own half."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Callable, Collection, Iterable, Iterator
+from pathlib import Path
+
+import edgekit
+from edgekit.bundle import Bundle, Manifest, sha256
+from edgekit.devices.payload import core, runner_pack, wheels
+from edgekit.devices.payload.part import Entry, Part, environment, make_part
+from edgekit.devices.payload.wheels import Wheel
+from edgekit.errors import DeviceError
+from edgekit.runtime.machine import Machine
+from edgekit.target import target_directory
+
+__all__ = ["Part", "environment", "own_part", "package_part", "parts", "parts_for", "why_no_python"]
+
+#: What no device needs of any wheel. Licences stay, wherever they are.
+_NEVER = re.compile(r"__pycache__/|\.(pyi|pxd|h|a)$|\.dist-info/(RECORD|entry_points\.txt|top_level\.txt)$")
+#: What no device needs of one: tests, compilers, tools, an accelerator for desktops, modules that need protobuf.
+_UNUSED = {
+    "numpy": re.compile(
+        r"/tests/|^numpy/(distutils|doc|f2py|_pyinstaller)/|/(_core|random)/lib/|_core/(_simd|_\w+_tests)\.|/conftest\.py$"
+    ),
+    "ai-edge-litert": re.compile(
+        r"WebGpuAccelerator|^ai_edge_litert/(aot|tflite|tools|vendors)/|_pb2\.py$|/schema_py_generated\.py$"
+    ),
+}
+_LICENCE = re.compile(r"licen[cs]e|copying|notice", re.IGNORECASE)
+#: Wheels that are under the Apache License, version 2.0, as their metadata says, and do not hold its text.
+_APACHE_WITHOUT_TEXT = frozenset({"tflite-runtime"})
+
+#: edgekit's own files on a device: ground floor, runtime, this machine as a device, command line, targets.
+_OWN_FILES = ("*.py", "runtime/**/*.py", "devices/__init__.py", "devices/base.py", "devices/local.py", "cli/*.py")
+#: The Pythons that edgekit and its engines run on there.
+PYTHONS = ("3.11", "3.12", "3.13")
+#: File formats for which an engine is sent.
+SENT_FORMATS = ("tflite", "pte")
+#: numpy from which on tflite-runtime fails at the first model (measured with 2.14.0).
+_NUMPY_TOO_NEW = 2
+
+
+def parts(
+    machine: Machine,
+    bundle: Bundle,
+    *,
+    system_numpy: str | None = None,
+    report: Callable[[str], None],
+    download: bool = True,
+) -> tuple[Part, ...]:
+    """Everything *machine* needs to run *bundle*, in the order of ``PYTHONPATH``.
+
+    A device with no Python that edgekit runs on gets one part, the self-contained runner.
+
+    Args:
+        system_numpy: Version of the numpy that the device's own Python has, or None. Only a 32-bit board uses it:
+            there is no numpy wheel for those.
+        report: Called with one line for each slow step, and for each format that cannot run there.
+        download: False never asks the network for what is not on this machine yet.
+
+    Raises:
+        DeviceError: ``EK-DEVICE``: nothing in the bundle can run there; the message says what the device lacks.
+        EdgekitError: ``EK-MISSING-PACKAGE``: this machine lacks what it would send, or the tools to make it.
+    """
+    return parts_for(machine, formats_of(bundle.manifest), system_numpy=system_numpy, report=report, download=download)
+
+
+def formats_of(manifest: Manifest) -> tuple[str, ...]:
+    """The formats of the files in a bundle that something but an app can run.
+
+    Raises:
+        DeviceError: ``EK-DEVICE``: there are none.
+    """
+    formats = tuple(dict.fromkeys(variant.format for variant in manifest.variants if variant.checked))
+    if not formats:
+        hint = "edgekit integrate BUNDLE --for PLATFORM  starts one"
+        raise DeviceError("EK-DEVICE", "the bundle's files are for apps only: exported, not run", hint)
+    return formats
+
+
+def parts_for(
+    machine: Machine,
+    formats: Collection[str],
+    *,
+    system_numpy: str | None = None,
+    report: Callable[[str], None],
+    download: bool = True,
+) -> tuple[Part, ...]:
+    """The same for file formats (``tflite``, ``pte``), whatever bundle will come with them."""
+    if why_no_python(machine) is not None:
+        return (_runner(machine, formats, report, download),)
+    wanted = [_find("click", machine)]
+    if machine.architecture == "armv7l":
+        _check_system_numpy(system_numpy)
+    else:
+        wanted.append(_find("numpy", machine))
+    wanted += _engines(formats, machine, report)
+    own = own_part()  # before the downloads, which take time
+    return (own, *(package_part(wheel, report, download=download) for wheel in wanted))
+
+
+def why_not(format: str, machine: Machine, system_numpy: str | None = None) -> str | None:
+    """Why files of *format* cannot run on *machine* with what it would be sent, in one line; None when they can."""
+    lacking = why_no_python(machine)
+    if lacking is not None:
+        no_runner = runner_pack.why_not(format, machine.architecture)
+        return f"the device has {lacking}, and {no_runner}" if no_runner else None
+    try:
+        _engine(format, machine)
+        if machine.architecture == "armv7l":
+            _check_system_numpy(system_numpy)
+    except DeviceError as error:
+        return error.message
+    return None
+
+
+def why_no_python(machine: Machine) -> str | None:
+    """What speaks against edgekit's Python side on *machine*, as in ``no Python``; None when nothing does."""
+    if machine.python is None:
+        return "no Python"
+    if ".".join(machine.python.split(".")[:2]) not in PYTHONS:
+        return f"Python {machine.python}"
+    return None if machine.glibc else "no glibc"
+
+
+def own_part() -> Part:
+    """edgekit's device side: what loads and runs a bundle, and none of what builds one."""
+    package = Path(edgekit.__file__).parent
+    files = {path.relative_to(package): path for pattern in _OWN_FILES for path in package.glob(pattern)}
+    files |= {Path("targets", path.name): path for path in target_directory().glob("*.toml")}
+    entries = [Entry(Path("edgekit", name).as_posix(), path.read_bytes()) for name, path in sorted(files.items())]
+    entries.append(Entry("LICENSE", (core.NOTICES / "apache-2.0.txt").read_bytes()))
+    key = sha256(b"".join(entry.path.encode() + sha256(entry.data).encode() for entry in entries))
+    return make_part(f"edgekit-{edgekit.__version__}", key, lambda: entries, python_paths=("",))
+
+
+def package_part(wheel: Wheel, report: Callable[[str], None], *, download: bool = True) -> Part:
+    """The part that holds *wheel*, without what a device never needs.
+
+    Raises:
+        EdgekitError: ``EK-MISSING-PACKAGE``: as `parts`.
+    """
+    if wheel.package == "executorch":
+        return core.core_part(str(wheel.architecture), report, download=download)
+    path = wheels.obtain(wheel, report, download=download)
+    key = f"{wheel.sha256} {_NEVER.pattern} {_UNUSED.get(wheel.package, _NEVER).pattern}"
+    return make_part(
+        f"{wheel.package}-{wheel.version}", key, lambda: _entries(path, wheel), report=report, python_paths=("",)
+    )
+
+
+def _runner(machine: Machine, formats: Collection[str], report: Callable[[str], None], download: bool) -> Part:
+    report(f"the device has {why_no_python(machine)}: it gets a runner of its own")
+    return runner_pack.runner_part(
+        machine.architecture, formats, report, page_bytes=machine.page_bytes, download=download
+    )
+
+
+def _engines(formats: Iterable[str], machine: Machine, report: Callable[[str], None]) -> list[Wheel]:
+    """The wheel of the engine for each format that can run on *machine*."""
+    found: list[Wheel] = []
+    refused: list[DeviceError] = []
+    for format in formats:
+        try:
+            found.append(_engine(format, machine))
+        except DeviceError as error:
+            refused.append(error)
+    if not found:
+        raise refused[0]
+    for refusal in refused:
+        report(f"not everything in the bundle will run there: {refusal.message}")
+    return found
+
+
+def _engine(format: str, machine: Machine) -> Wheel:
+    if format == "pte":
+        return _find("executorch", machine)
+    if format == "tflite":
+        return _find("tflite-runtime" if machine.architecture == "armv7l" else "ai-edge-litert", machine)
+    lacking = "they need all of PyTorch, 427 MB packed" if format == "ptl" else "it runs on desktops only"
+    raise DeviceError(
+        "EK-DEVICE", f"no engine for .{format} files is sent to devices: {lacking}", "build .pte or .tflite"
+    )
+
+
+def _find(package: str, machine: Machine) -> Wheel:
+    return wheels.find(wheels.requirement(package), machine.python or "", machine.architecture, machine.glibc or "")
+
+
+def _check_system_numpy(version: str | None) -> None:
+    hint = "on the device: sudo apt install python3-numpy  (a 64-bit system needs nothing)"
+    if version is None:
+        raise DeviceError("EK-DEVICE", "the device has no numpy, and there is no package of it for 32 bits", hint)
+    if int(version.split(".")[0]) >= _NUMPY_TOO_NEW:
+        reason = f"the device has numpy {version}, with which tflite-runtime fails"
+        raise DeviceError("EK-DEVICE", reason, "it needs numpy 1, as Raspberry Pi OS 12 has, or a 64-bit system")
+
+
+def _entries(path: Path, wheel: Wheel) -> Iterator[Entry]:
+    unused = _UNUSED.get(wheel.package, _NEVER)
+    with zipfile.ZipFile(path) as archive:
+        for info in archive.infolist():
+            drop = _NEVER.search(info.filename) or unused.search(info.filename)
+            if not info.is_dir() and (not drop or _LICENCE.search(info.filename)):
+                yield Entry(info.filename, archive.read(info))
+    if wheel.package in _APACHE_WITHOUT_TEXT:
+        folder = f"{wheel.package.replace('-', '_')}-{wheel.version}.dist-info"
+        yield Entry(f"{folder}/LICENSE.apache-2.0", (core.NOTICES / "apache-2.0.txt").read_bytes())

@@ -1,0 +1,1 @@
+"""Linux machines behind SSH: bundles are deployed there, run and measured, over one connection."""

@@ -1,0 +1,169 @@
+"""A device behind SSH: deployed to and run on, over one connection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from edgekit.bundle import Bundle
+from edgekit.devices.base import RunResult
+from edgekit.devices.runner import session as runner_session
+from edgekit.devices.runner.inference import WithRunner
+from edgekit.devices.ssh import deployment
+from edgekit.devices.ssh import session as python_session
+from edgekit.devices.ssh.address import CONNECT_S, Address
+from edgekit.devices.ssh.deployment import Deployment, Plan, Progress, Rollback, Sender
+from edgekit.devices.ssh.execution import Execution, ShellHost, execution, prove
+from edgekit.devices.ssh.preflight import Facts, read_inventory
+from edgekit.devices.ssh.shell import Shell
+from edgekit.errors import DeviceError
+from edgekit.runtime.machine import Machine
+from edgekit.runtime.profiler.records import NOT_RUN, BundleRecord, Cell, DeviceRecord, Request
+from edgekit.runtime.profiler.session import Hear
+from edgekit.runtime.verification import Verification
+
+#: ssh's own limit, twice (a jump host), and a slow login.
+_START_S = 2 * CONNECT_S + 20
+
+
+def open(name: str) -> SshDevice:
+    """The device ``ssh://[USER@]HOST[:PORT]``. Connects when it is first used.
+
+    Raises:
+        UsageError: ``EK-ARGUMENT``: the address is malformed.
+    """
+    return SshDevice(name, Address.parse(name))
+
+
+class SshDevice:
+    """A Linux machine that the system's ``ssh`` reaches without a password."""
+
+    emulated = False
+
+    def __init__(self, name: str, address: Address):
+        self.name = name
+        self._address = address
+        self._shell: Shell | None = None
+
+    def facts(self) -> Facts:
+        """What the device is, and what edgekit has put there."""
+        return deployment.read_facts(self._connected())
+
+    def deploy(self, bundle: Path, *, report: Callable[[str], None], progress: Progress) -> Deployment:
+        """Make *bundle* the current release of its name (see `edgekit.devices.ssh.deployment.deploy`)."""
+        with Bundle.open(bundle) as opened:
+            shell = self._connected()
+            return deployment.deploy(
+                self.name,
+                shell,
+                opened,
+                prove=lambda plan: prove(self.name, execution(self.name, shell, plan, opened), opened),
+                report=report,
+                progress=progress,
+            )
+
+    def rollback(self, name: str | None) -> Rollback:
+        """Make the release before the current one current again (see `edgekit.devices.ssh.deployment.rollback`)."""
+        return deployment.rollback(self.name, self._connected(), name)
+
+    def run(
+        self,
+        bundle: Path,
+        inputs: Mapping[str, np.ndarray],
+        *,
+        variant: str | None,
+        engine: str | None,
+        threads: int | None,
+        report: Callable[[str], None],
+    ) -> RunResult:
+        with self._released(bundle, report) as release:
+            return release.run(inputs, variant=variant, engine=engine, threads=threads)
+
+    def verify(
+        self, bundle: Path, *, variant: str | None, threads: int | None, report: Callable[[str], None]
+    ) -> tuple[Verification, ...]:
+        with self._released(bundle, report) as release:
+            return release.verify(variant=variant, threads=threads, report=report)
+
+    def machine(self) -> Machine:
+        return self.facts().machine
+
+    def profile(
+        self, bundles: Sequence[Path], request: Request, *, hear: Hear
+    ) -> tuple[DeviceRecord, tuple[Cell, ...]]:
+        """As `edgekit.devices.base.Device.profile`; a bundle that cannot work there is rows that say why."""
+        shell = self._connected()
+        with ExitStack() as stack:
+            ready: list[tuple[Plan, Bundle]] = []
+            refused: list[tuple[Bundle, DeviceError]] = []
+            for opened in [stack.enter_context(Bundle.open(bundle)) for bundle in bundles]:
+                try:
+                    # Two bundles of one name share a folder there, where sending one removes the other.
+                    plan = self._provided(shell, opened, lambda text: hear({"event": "note", "text": text}), not ready)
+                    ready.append((plan, opened))
+                except DeviceError as error:
+                    if error.code == "EK-CONNECT" or len(bundles) == 1:
+                        raise
+                    refused.append((opened, error))
+            if not ready:
+                raise refused[0][1]
+            plans, chosen = zip(*ready, strict=True)
+            if plans[0].has_python:
+                record, cells = python_session.run_session(self.name, shell, plans, chosen, request, hear=hear)
+            else:
+                runners = [WithRunner(ShellHost(self.name, shell, plan), bundle) for plan, bundle in ready]
+                machine = plans[0].facts.machine
+                record, cells = runner_session.run_session(self.name, machine, runners, request, hear=hear)
+            return record, (*cells, *(cell for bundle, error in refused for cell in self._refused(bundle, error)))
+
+    def close(self) -> None:
+        """End the connection."""
+        if self._shell is not None:
+            self._shell.close()
+            self._shell = None
+
+    def __enter__(self) -> SshDevice:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _connected(self) -> Shell:
+        if self._shell is None:
+            self._shell = Shell.start(
+                self.name, self._address.command(), timeout_s=_START_S, explain=self._address.failure
+            )
+        return self._shell
+
+    @contextmanager
+    def _released(self, bundle: Path, report: Callable[[str], None]) -> Iterator[Execution]:
+        """The bundle as a release that is on the device, whether or not it is the current one."""
+        shell = self._connected()
+        with Bundle.open(bundle) as opened:
+            yield execution(self.name, shell, self._provided(shell, opened, report), opened)
+
+    def _provided(self, shell: Shell, bundle: Bundle, report: Callable[[str], None], prune: bool = True) -> Plan:
+        """The plan of *bundle*, all of which is on the device then."""
+        plan = deployment.make_plan(self.name, deployment.read_facts(shell), bundle, report)
+        if not plan.is_complete(plan.facts.inventory):
+            self._send(shell, plan, report, prune)
+        return plan
+
+    def _send(self, shell: Shell, plan: Plan, report: Callable[[str], None], prune: bool) -> None:
+        deployment.lock(self.name, shell)
+        inventory = read_inventory(shell.do("inventory"))
+        sender = Sender(self.name, shell, plan.facts.home, lambda name, done, total: None)
+        report(f"sending what {self.name} lacks")
+        sender.provide(plan, inventory)
+        if prune:
+            shell.ask("prune", plan.release.app, plan.release.id, timeout_s=deployment.INSTALL_S)
+        shell.do("unlock")
+
+    def _refused(self, bundle: Bundle, error: DeviceError) -> Iterator[Cell]:
+        sha256 = BundleRecord.of(bundle).sha256
+        for variant in bundle.manifest.variants:
+            for engine in variant.engines:
+                yield Cell(self.name, sha256, variant.name, engine, None, NOT_RUN, error.message)

@@ -1,0 +1,239 @@
+"""Running what is on a device, behind a shell: the release's own ``edgekit``, or its runner where Python is missing."""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count
+from typing import Any, Protocol
+
+import numpy as np
+
+from edgekit import arrays, display, documents, npz
+from edgekit.arrays import ArrayError
+from edgekit.bundle import Bundle, Variant
+from edgekit.devices.answer import Answer, death, failure
+from edgekit.devices.base import RunResult
+from edgekit.devices.runner.inference import RUN_S, WithRunner
+from edgekit.devices.ssh.board import SCRIPT, RemoteBoard
+from edgekit.devices.ssh.deployment import CHUNK_BYTES, Plan
+from edgekit.devices.ssh.shell import Shell
+from edgekit.errors import CODES, BundleError, DeviceError, EdgekitError, LimitError, UsageError
+from edgekit.fidelity import compare
+from edgekit.runtime.profiler.records import BoardState
+from edgekit.runtime.verification import FAILED, NOT_RUN, PASSED, Verification
+from edgekit.schema import conform
+
+#: Every variant over every check vector.
+VERIFY_S = 1800
+#: Lines of its progress that a device may have shown here.
+_MOST_NOTES = 500
+#: What an array takes in an ``.npz`` that is not compressed, beside its own bytes and twice its name.
+_MEMBER_BYTES = 512
+
+_KINDS = {kind.exit_code: kind for kind in (UsageError, LimitError, DeviceError, BundleError)}
+
+
+@dataclass(frozen=True)
+class _Ran:
+    variant: str
+    engine: str
+    threads: int
+
+
+class Execution(Protocol):
+    """A release on a device."""
+
+    def run(
+        self, inputs: Mapping[str, np.ndarray], *, variant: str | None, engine: str | None, threads: int | None
+    ) -> RunResult: ...
+
+    def verify(
+        self, *, variant: str | None, threads: int | None, report: Callable[[str], None]
+    ) -> tuple[Verification, ...]: ...
+
+
+def execution(device: str, shell: Shell, plan: Plan, bundle: Bundle) -> Execution:
+    """The way to run the release of *plan*, which has to be on the device."""
+    if plan.has_python:
+        return WithPython(device, shell, plan, bundle)
+    return WithRunner(ShellHost(device, shell, plan), bundle)
+
+
+def prove(device: str, release: Execution, bundle: Bundle) -> None:
+    """Run one check input through *release*, which holds *bundle*, as a user would.
+
+    Raises:
+        DeviceError: ``EK-DEVICE``: it fails, or what comes out is not what the model gives.
+    """
+    inputs, reference = bundle.check_vectors()
+    try:
+        sample = {name: array[:1] for name, array in inputs.items()}
+        result = release.run(sample, variant=None, engine=None, threads=None)
+    except DeviceError:
+        raise
+    except EdgekitError as error:
+        raise DeviceError("EK-DEVICE", f"it does not run there: {error.message}", error.hint) from error
+    # One sample varies more than all of them together do, so half of what those must reach is asked of it.
+    required = bundle.manifest.variant(result.variant).required
+    assert required is not None
+    found = compare({name: array[:1] for name, array in reference.items()}, result.outputs)
+    if fault := found.fault(required.snr_db / 2, required.column_snr_db / 2):
+        reason = f"{device}: {result.variant} on {result.engine} gives wrong outputs: {fault}"
+        raise DeviceError("EK-DEVICE", reason, "edgekit verify BUNDLE --on local: is the bundle right here?")
+
+
+class WithPython:
+    """Runs ``bin/edgekit`` of the release."""
+
+    def __init__(self, device: str, shell: Shell, plan: Plan, bundle: Bundle):
+        self._device = device
+        self._shell = shell
+        self._program = f"{plan.path}/bin/edgekit"
+        self._bundle = f"{plan.path}/{plan.release.bundle}"
+        self._outputs = bundle.manifest.signature.outputs
+        self._variants = {entry.name for entry in bundle.manifest.variants}
+
+    def run(
+        self, inputs: Mapping[str, np.ndarray], *, variant: str | None, engine: str | None, threads: int | None
+    ) -> RunResult:
+        folder = self._shell.workspace()
+        packed = io.BytesIO()
+        npz.save(packed, inputs)
+        send(self._shell, f"{folder}/inputs.npz", packed.getvalue())
+        files = ("--input", f"{folder}/inputs.npz", "--output", f"{folder}/outputs.npz")
+        chosen = _options({"--variant": variant, "--engine": engine, "--threads": threads})
+        answer = self._shell.ask("exec", self._program, "run", self._bundle, *files, *chosen, "--json", timeout_s=RUN_S)
+        if answer.status != 0:
+            raise self._failure(answer)
+        ran = self._told(_Ran, {name: self._document(answer).get(name) for name in ("variant", "engine", "threads")})
+        if ran.variant not in self._variants:
+            raise self._unreadable()
+        specs = self._outputs
+        most_bytes = sum(math.prod(spec.shape) * np.dtype(spec.dtype).itemsize for spec in specs)
+        packed_bytes = most_bytes + sum(_MEMBER_BYTES + 2 * len(spec.name.encode()) for spec in specs)
+        try:
+            stored = arrays.from_npz(self._shell.fetch(f"{folder}/outputs.npz", packed_bytes), most_bytes=most_bytes)
+        except ArrayError as error:
+            raise self._unreadable() from error
+        for spec in specs:
+            array = stored.get(spec.name)
+            if array is None or array.shape != spec.shape or array.dtype != np.dtype(spec.dtype):
+                raise self._unreadable()
+        return RunResult(ran.variant, ran.engine, ran.threads, {spec.name: stored[spec.name] for spec in specs})
+
+    def verify(
+        self, *, variant: str | None, threads: int | None, report: Callable[[str], None]
+    ) -> tuple[Verification, ...]:
+        chosen = _options({"--variant": variant, "--threads": threads})
+        answer = self._shell.ask(
+            "exec",
+            self._program,
+            "verify",
+            self._bundle,
+            *chosen,
+            "--json",
+            timeout_s=VERIFY_S,
+            on_error=_notes(report),
+        )
+        if not answer.output.strip():  # it prints its document whether variants passed or not
+            raise self._failure(answer)
+        rows = self._document(answer).get("rows")
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise self._unreadable()
+        known = Verification.__dataclass_fields__
+        found: tuple[Verification, ...] = self._told(
+            tuple[Verification, ...], [{key: value for key, value in row.items() if key in known} for row in rows]
+        )
+        if any(row.variant not in self._variants or row.status not in (PASSED, FAILED, NOT_RUN) for row in found):
+            raise self._unreadable()
+        return found
+
+    def _document(self, answer: Answer) -> dict[str, Any]:
+        try:
+            document = display.values(documents.parse(answer.output))
+        except ValueError as error:
+            raise self._unreadable() from error
+        if not isinstance(document, dict):
+            raise self._unreadable()
+        return document
+
+    def _told(self, kind: Any, value: object) -> Any:
+        """*value* as *kind*, as the device's own edgekit gives it."""
+        try:
+            return conform(kind, value)
+        except ValueError as error:
+            raise self._unreadable() from error
+
+    def _unreadable(self) -> DeviceError:
+        return DeviceError("EK-DEVICE", f"{self._device}: what edgekit answered there makes no sense")
+
+    def _failure(self, answer: Answer) -> EdgekitError:
+        """The error that edgekit reported on the device, or that ended it."""
+        if answer.signal is not None:
+            return death(self._device, "the model's process", answer)
+        hint = None
+        for line in reversed(answer.errors):
+            if line.startswith(" hint: "):
+                hint = line.removeprefix(" hint: ")
+            found = re.fullmatch(r"error: (.*) \[(EK-[A-Z-]+)\]", line)
+            if found is not None and found[2] in CODES:
+                kind = _KINDS.get(answer.status, EdgekitError)
+                return kind(found[2], f"{self._device}: {found[1]}", hint)
+        return failure(self._device, answer)
+
+
+class ShellHost:
+    """The runner of the release of *plan*, behind a shell: see `edgekit.devices.runner.inference.RunnerHost`."""
+
+    def __init__(self, device: str, shell: Shell, plan: Plan):
+        self.device = device
+        self.machine = plan.facts.machine
+        self._shell = shell
+        self._program = f"{plan.path}/bin/edgekit-runner"
+        self._files = f"{plan.path}/{plan.release.bundle}"
+        self._board = RemoteBoard(lambda: shell.ask("exec", "sh", "-c", SCRIPT).output)
+
+    def model(self, entry: Variant) -> str:
+        return f"{self._files}/{entry.file}"
+
+    def workspace(self) -> str:
+        return self._shell.workspace()
+
+    def put(self, file: str, data: bytes) -> None:
+        send(self._shell, file, data)
+
+    def fetch(self, file: str, most_bytes: int) -> bytes:
+        return self._shell.fetch(file, most_bytes)
+
+    def execute(self, arguments: Sequence[str], timeout_s: float, most_bytes: int) -> Answer:
+        return self._shell.ask("exec", self._program, *arguments, timeout_s=timeout_s, most_bytes=most_bytes)
+
+    def look(self) -> BoardState | None:
+        return self._board.look()
+
+
+def send(shell: Shell, file: str, data: bytes) -> None:
+    """Put *data* into *file* on the device, in place of what is there."""
+    shell.do("remove", file)
+    for start in range(0, len(data), CHUNK_BYTES):
+        chunk = data[start : start + CHUNK_BYTES]
+        shell.do("put", file, str(start), str(len(chunk)), payload=chunk)
+
+
+def _options(values: Mapping[str, object]) -> list[str]:
+    return [word for option, value in values.items() if value is not None for word in (option, str(value))]
+
+
+def _notes(report: Callable[[str], None]) -> Callable[[str], None]:
+    """Passes on what edgekit says of its progress, but not its errors, which the rows have."""
+    left = count(_MOST_NOTES, -1)
+
+    def note(line: str) -> None:
+        if not line.startswith(("error:", " hint:", "  log:")) and next(left) > 0:
+            report(line)
+
+    return note
