@@ -47,6 +47,16 @@ def values(value: object) -> object:
     return lines(value.split("\n")) if isinstance(value, str) else value
 
 
+def size(count: int | None, unknown: str = "unknown") -> str:
+    """Bytes in the unit that reads best: ``24.1 KB`` (1 KB = 1000 bytes)."""
+    if count is None:
+        return unknown
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("KB", 1e3)):
+        if count >= scale:
+            return f"{count / scale:.1f} {unit}"
+    return f"{count} B"
+
+
 def cell(text: str) -> str:
     """*text* as a cell of a spreadsheet: one line, and no formula, which is a program there.
 

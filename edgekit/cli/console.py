@@ -16,6 +16,9 @@ import click
 
 from edgekit import display
 
+#: Bytes in the unit that reads best.
+size = display.size
+
 #: The longest cell of a table: what is longer is a sentence.
 _CELL_CHARACTERS = 500
 _ERASE = "\r\x1b[K"
@@ -83,16 +86,6 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 def number(value: float | None, digits: int = 2) -> str:
     """A number with so many decimals, or a dash for none."""
     return "-" if value is None else f"{value:.{digits}f}"
-
-
-def size(count: int | None) -> str:
-    """Bytes in the unit that reads best: ``24.1 KB`` (1 KB = 1000 bytes)."""
-    if count is None:
-        return "unknown"
-    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("KB", 1e3)):
-        if count >= scale:
-            return f"{count / scale:.1f} {unit}"
-    return f"{count} B"
 
 
 def _is_number(cell: str) -> bool:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgekit.cli.on import On
+
 if TYPE_CHECKING:
     from edgekit.devices.ssh.deployment import Deployment
 
@@ -23,7 +25,7 @@ ssh has to work without a password (ssh-copy-id). EDGEKIT_SSH_CONFIG names anoth
 
 @click.command("deploy", epilog=_EPILOG)
 @click.argument("bundle", type=click.Path(path_type=Path))
-@click.option("--on", "device", metavar="ssh://USER@HOST", required=True, help="The device.")
+@click.option("--on", "device", metavar="DEVICE", required=True, cls=On, ability="Deploys", help="")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 @click.option("--quiet", is_flag=True, help="Say nothing but the result.")
 def command(bundle: Path, device: str, as_json: bool, quiet: bool) -> None:
@@ -34,11 +36,12 @@ def command(bundle: Path, device: str, as_json: bool, quiet: bool) -> None:
     what it sends is downloaded once.
     """
     from edgekit.cli import console
-    from edgekit.cli.places import open_ssh
+    from edgekit.devices import open_device
+    from edgekit.devices.base import Deploys
 
-    with open_ssh(device) as place:
+    with open_device(device, Deploys) as place:
         progress = _Progress(quiet or as_json)
-        done = place.deploy(bundle, report=lambda line: console.note(line, quiet or as_json), progress=progress)
+        done = place.deploy(bundle, lambda line: console.note(line, quiet or as_json), progress)
     for warning in done.warnings:
         console.note(f"warning: {warning}")
     if as_json:

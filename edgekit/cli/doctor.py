@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
-
-if TYPE_CHECKING:
-    from edgekit.runtime.machine import Machine
-    from edgekit.target import Target
 
 #: A build of an ordinary model, its caches and its bundle fit into this.
 _WANTED_DISK_BYTES = 2_000_000_000
@@ -58,17 +53,55 @@ def command(target: str | None, setup: str | None, codes: bool, as_json: bool, q
         set_up(setup, as_json, quiet)
         return
     if target is not None:
-        from edgekit.cli import checkups
+        from pathlib import Path
 
-        check = checkups.for_name(target)
-        if check is not None:
-            check(target, as_json)
+        from edgekit.devices.kinds import find_kind
+
+        kind = find_kind(target)
+        if kind is not None and "Examines" in kind.abilities:  # `browser` is a target as well
+            _device(target, as_json)
             return
-    findings = _examine(target)
+        if target.endswith(".edgekit") or Path(target, "manifest.json").is_file():
+            _bundle(target, as_json)
+            return
+    from edgekit.runtime.checkup import examine
+
+    findings = examine(target)
     if as_json:
         document(findings)
     else:
         say(*_report(findings))
+
+
+def _device(name: str, as_json: bool) -> None:
+    """What a device is, what could run there, and what is missing."""
+    from edgekit.cli.console import document, note, say
+    from edgekit.devices import open_device
+    from edgekit.devices.base import Examines
+
+    with open_device(name, Examines) as device:
+        found = device.examine()
+    if as_json:
+        document(found.document)
+        return
+    for line in found.notes:
+        note(line)
+    say(*found.lines)
+
+
+def _bundle(name: str, as_json: bool) -> None:
+    """Each variant of a bundle on each of its engines: whether it runs here, and why or why not."""
+    from edgekit.cli.console import document, say, table
+    from edgekit.runtime.model import load
+    from edgekit.runtime.selection import choose
+
+    choices = load(name, explain=True)
+    if as_json:
+        document({"bundle": name, "choices": [vars(choice) for choice in choices]})
+    else:
+        rows = [(choice.variant, choice.engine, "yes" if choice.usable else "no", choice.reason) for choice in choices]
+        say(*table(("variant", "engine", "runs here", "reason"), rows))
+    choose(choices)
 
 
 def _codes(as_json: bool) -> None:
@@ -81,118 +114,9 @@ def _codes(as_json: bool) -> None:
         say(*table(("code", "meaning"), list(CODES.items())))
 
 
-def _examine(name: str | None) -> dict[str, Any]:
-    """Everything doctor knows, as the document that ``--json`` prints."""
-    from pathlib import Path
-
-    from edgekit.cli.checkups import matching
-    from edgekit.runtime import engines, native, packages
-    from edgekit.runtime.machine import free_disk_bytes, read_machine
-    from edgekit.target import load_target
-
-    wanted = None if name is None else load_target(name)
-    machine = read_machine()
-    found = packages.installed_packages()
-    versions = engines.available()
-    return {
-        "advice": _advice(machine),
-        "machine": machine.to_json(),
-        "matches_target": matching(machine),
-        "can_build": _can_build(machine),
-        "free_disk_bytes": free_disk_bytes(Path.cwd()),
-        "packages": [
-            {
-                "package": entry.package.name,
-                "version": entry.version,
-                "status": entry.status,
-                "proven": _bounds(entry.package.least, entry.package.below),
-                "extra": entry.package.extra,
-                "purpose": entry.package.purpose,
-            }
-            for entry in found
-        ],
-        "engines": [
-            {
-                "engine": engine,
-                "version": versions.get(engine),
-                "formats": list(engines.engine(engine).formats),
-                "install_hint": engines.engine(engine).install_hint,
-            }
-            for engine in engines.ENGINES.names()
-        ],
-        "executorch_core": {
-            "library": None if (library := native.library()) is None else str(library),
-            "why_not": native.why_not(),
-        },
-        "target": None if wanted is None else _outlook(wanted, machine),
-    }
-
-
-def _can_build(machine: Machine) -> bool:
-    """No converter has a wheel for Linux on anything but x86_64."""
-    return sys.platform != "linux" or machine.architecture == "x86_64"
-
-
-def _advice(machine: Machine) -> list[str]:
-    """What somebody on this machine has to know before anything else."""
-    from edgekit.runtime.engines.base import version_numbers
-    from edgekit.target import load_target, target_names
-
-    lines = []
-    if not _can_build(machine):
-        lines.append(
-            f"build on a desktop (x86_64 Linux), run here: no converter exists for {machine.architecture}. "
-            "Copy the bundle here; edgekit run and edgekit.load work on this machine"
-        )
-    if machine.architecture == "armv7l":
-        kernel = " under a 64-bit kernel" if machine.kernel_architecture == "aarch64" else ""
-        lines.append(
-            f"this is a 32-bit system{kernel}: only tflite-runtime runs here, with Python 3.11 and numpy below 2. "
-            "A 64-bit system, which a Raspberry Pi 3 and later can run, takes every engine"
-        )
-    targets = [load_target(name) for name in target_names()]
-    systems = [target.system for target in targets if target.cpu.architecture == machine.architecture and target.system]
-    if not systems:
-        return [f"no engine has a package for {machine.architecture}: nothing can be built or run here"]
-    if machine.glibc is not None and version_numbers(machine.glibc) < version_numbers(systems[0].glibc):
-        lines.append(
-            f"glibc {machine.glibc} is too old for LiteRT, which needs {systems[0].glibc}: pip installs it, and it "
-            "fails when it is imported. Raspberry Pi OS 12 (Bookworm) and newer have it"
-        )
-    if machine.python is not None and ".".join(machine.python.split(".")[:2]) not in systems[0].python:
-        known = ", ".join(systems[0].python)
-        lines.append(f"Python {machine.python} has no packages of the engines; Python {known} has them")
-    return lines
-
-
-def _outlook(target: Target, machine: Machine) -> dict[str, Any]:
-    """What building for *target* means here: per format, what is built and which engine can check it."""
-    from edgekit.runtime import engines
-
-    formats = []
-    for entry in target.formats:
-        here = engines.available(entry.format) if entry.runs_on_host else {}
-        formats.append(
-            {
-                "format": entry.format,
-                "backend": entry.backend,
-                "built": list(entry.recipes),
-                "engines": list(entry.engines),
-                "checked_here_by": list(here),
-                "runs_on_host": entry.runs_on_host,
-            }
-        )
-    return {
-        "name": target.name,
-        "title": target.title,
-        "formats": formats,
-        "is_this_machine": target.is_machine(machine.board, machine.architecture),
-    }
-
-
 def _report(findings: dict[str, Any]) -> list[str]:
-    from edgekit.cli.checkups import machine_lines
     from edgekit.cli.console import size, table
+    from edgekit.runtime.checkup import machine_lines
 
     machine = findings["machine"]
     lines = [f"! {advice}" for advice in findings["advice"]]
@@ -262,7 +186,3 @@ def _package_verdict(row: dict[str, Any], can_build: bool) -> str:
         return "not needed here"
     extra = f"[{row['extra']}]" if row["extra"] else ""
     return f"missing: pip install 'edgekit{extra}' (for {row['purpose']})"
-
-
-def _bounds(least: str, below: str | None) -> str:
-    return f">={least}" + (f",<{below}" if below else "")

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edgekit.cli.on import On
+
 if TYPE_CHECKING:
     from edgekit.errors import Interrupted
     from edgekit.profiling.session import Session
@@ -33,8 +35,9 @@ Examples:
     multiple=True,
     default=("local",),
     show_default=True,
-    help="local, ssh://USER@HOST, adb:SERIAL (experimental), browser (on this machine; browser:lan or browser:https "
-    "for a phone) or emulator:BOARD (instructions, no times). Repeatable.",
+    cls=On,
+    ability="Measures",
+    help="Emulated boards have instructions, and no times. Repeatable.",
 )
 @click.option("--engine", "engines", metavar="NAME", multiple=True, help="Keep to this engine. Repeatable.")
 @click.option("--variant", "variants", metavar="NAME", multiple=True, help="Keep to this variant. Repeatable.")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from edgekit.cli.on import On
+
 _EPILOG = """\b
 Examples:
   edgekit rollback --on ssh://pi@raspberrypi.local
@@ -13,7 +15,7 @@ Examples:
 
 @click.command("rollback", epilog=_EPILOG)
 @click.argument("name", required=False)
-@click.option("--on", "device", metavar="ssh://USER@HOST", required=True, help="The device.")
+@click.option("--on", "device", metavar="DEVICE", required=True, cls=On, ability="Deploys", help="")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 @click.option("--quiet", is_flag=True, help="Say nothing but the result.")
 def command(name: str | None, device: str, as_json: bool, quiet: bool) -> None:
@@ -22,9 +24,10 @@ def command(name: str | None, device: str, as_json: bool, quiet: bool) -> None:
     NAME is that of the bundle, as edgekit deploy prints it.
     """
     from edgekit.cli import console
-    from edgekit.cli.places import open_ssh
+    from edgekit.devices import open_device
+    from edgekit.devices.base import Deploys
 
-    with open_ssh(device) as place:
+    with open_device(device, Deploys) as place:
         done = place.rollback(name)
     if as_json:
         console.document({"device": device, "app": done.app, "release": done.release, "previous": done.previous})

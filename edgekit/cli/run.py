@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgekit.cli.on import On
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -31,7 +33,9 @@ Examples:
     metavar="DEVICE",
     default="local",
     show_default=True,
-    help="local, ssh://USER@HOST, adb:SERIAL (a phone; experimental) or emulator:BOARD.",
+    cls=On,
+    ability="Runs",
+    help="",
 )
 @click.option("--variant", metavar="NAME", help="The variant; by default the best that runs here.")
 @click.option("--engine", metavar="NAME", help="The engine; by default the variant's first that is installed.")
@@ -62,25 +66,20 @@ def command(
     from edgekit.bundle import Bundle
     from edgekit.cli import console
     from edgekit.devices import open_device
+    from edgekit.devices.base import RunRequest, Runs
     from edgekit.errors import EdgekitError, UsageError
     from edgekit.runtime.prepare import preprocessing_of, ready_inputs
     from edgekit.runtime.selection import check_names
 
     if output is not None and output.suffix != ".npz":
         raise UsageError("EK-ARGUMENT", f"--output {output} is not an .npz file", "outputs are written as .npz")
-    with open_device(device) as place:
+    with open_device(device, Runs) as place:
         with Bundle.open(bundle) as opened:
             labels = opened.manifest.labels
             check_names(opened.manifest, variant, engine)  # refuses misspelled names before anything is sent
             inputs = ready_inputs(source, opened.manifest.signature, preprocessing_of(opened))
-        result = place.run(
-            bundle,
-            inputs,
-            variant=variant,
-            engine=engine,
-            threads=threads,
-            report=lambda line: console.note(line, quiet or as_json),
-        )
+        request = RunRequest(inputs, variant, engine, threads)
+        result = place.run(bundle, request, lambda line: console.note(line, quiet or as_json))
     outputs = dict(result.outputs)
     console.note(f"{result.variant} on {result.engine}, {result.threads} threads", quiet or as_json)
     if output is not None:

@@ -38,9 +38,9 @@ def _engine(name: str, as_json: bool, quiet: bool) -> None:
 
 def _emulator(name: str, as_json: bool, quiet: bool) -> None:
     from edgekit.cli.console import document, note, say
-    from edgekit.devices.emulator import guest, system_of
+    from edgekit.devices.emulator import guest
 
-    system = system_of(name)
+    system = guest.system_of(name)
     guest.set_up(system, lambda line: note(line, quiet))
     engines = guest.engines(system)
     if as_json:
@@ -51,8 +51,9 @@ def _emulator(name: str, as_json: bool, quiet: bool) -> None:
 
 
 def _deploying(name: str, as_json: bool, quiet: bool) -> None:
-    from edgekit.cli.console import document, note, say, size, table
+    from edgekit.cli.console import document, note, say, table
     from edgekit.devices.payload.prefetch import lay_in
+    from edgekit.display import size
     from edgekit.target import load_target
 
     stocks = lay_in(load_target(name), lambda line: note(line, quiet))

@@ -51,7 +51,7 @@ class Sitting:
         #: Results, and None when it is time to stop.
         self._arrived: SimpleQueue[_Result | None] = SimpleQueue()
         self._results = PhoneResults(
-            bundle, settings, outputs, words=words, hear=lambda *result: self._arrived.put(result)
+            bundle, settings, outputs, words=words, listener=lambda *result: self._arrived.put(result)
         )
         self._outputs = tuple(outputs)
         self._as_json = as_json
@@ -79,7 +79,7 @@ class Sitting:
 
     def progress(self, event: dict[str, Any]) -> None:
         """Show how far a phone is."""
-        self._line.hear(event)
+        self._line.listener(event)
 
     def stop(self) -> None:
         """Have `wait` return. May be called by a signal's handler."""
@@ -186,7 +186,7 @@ class _Line:
         self._at_work: dict[str, tuple[float, str]] = {}
         self._begun: set[str] = set()
 
-    def hear(self, event: dict[str, Any]) -> None:
+    def listener(self, event: dict[str, Any]) -> None:
         now, run = time.monotonic(), event["run"]
         with self._lock:
             if run not in self._begun and len(self._begun) < 10 * _MOST_AT_WORK:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from edgekit.cli.on import On
+
 if TYPE_CHECKING:
-    from edgekit.devices.base import Device
+    from edgekit.devices.verifier import DeviceVerification
     from edgekit.runtime.verification import Verification
 
 _EPILOG = """\b
@@ -21,9 +23,6 @@ Examples:
   edgekit verify digits.edgekit --on emulator:rpi4 --instructions --json
 """
 
-#: Devices that are worked on at a time: each is a process that computes, or a connection that waits.
-_AT_A_TIME = 2
-
 
 @click.command("verify", epilog=_EPILOG)
 @click.argument("bundle", type=click.Path(path_type=Path))
@@ -34,7 +33,9 @@ _AT_A_TIME = 2
     multiple=True,
     default=("local",),
     show_default=True,
-    help="local, ssh://USER@HOST, adb:SERIAL (a phone; experimental) or emulator:BOARD. Repeatable.",
+    cls=On,
+    ability="Runs",
+    help="Repeatable.",
 )
 @click.option("--variant", metavar="NAME", help="Only this variant.")
 @click.option(
@@ -64,120 +65,65 @@ def command(
     """
     from edgekit.bundle import Bundle
     from edgekit.cli import console
-    from edgekit.devices import open_device
-    from edgekit.errors import DeviceError, EdgekitError, LimitError, UsageError
-    from edgekit.runtime.selection import check_names
-    from edgekit.runtime.verification import FAILED, NOT_RUN
+    from edgekit.devices import verifier
 
-    with Bundle.open(bundle) as opened:
-        check_names(opened.manifest, variant)
-        random = bool(opened.manifest.checks.get("random"))
-    places = [open_device(name) for name in dict.fromkeys(devices)]  # refuses misspelled devices
-    for place in places:
-        if instructions and not place.emulated:
-            hint = "emulator:rpi4, for example; leave out --instructions elsewhere"
-            raise UsageError("EK-ARGUMENT", f"instructions are counted on emulated boards, not on {place.name}", hint)
-
-    def work(place: Device) -> tuple[Verification, ...]:
-        def report(line: str) -> None:
-            console.note(f"{place.name}: {line}" if len(places) > 1 else line, quiet)
-
-        with place:
-            if instructions:
-                from edgekit.devices.emulator import EmulatedDevice  # which is not on devices
-
-                assert isinstance(place, EmulatedDevice)
-                return place.verify(bundle, variant=variant, threads=threads, report=report, instructions=True)
-            return place.verify(bundle, variant=variant, threads=threads, report=report)
-
-    rows: list[tuple[Device, Verification]] = []
-    lost: list[tuple[Device, DeviceError]] = []
-    for place, result in zip(places, _side_by_side(work, places), strict=True):
-        if isinstance(result, DeviceError):  # it does not hide what the others found
-            lost.append((place, result))
-        elif isinstance(result, BaseException):
-            raise result
-        else:
-            rows += [(place, row) for row in result]
+    names = tuple(dict.fromkeys(devices))
+    found = verifier.verify(
+        bundle,
+        names,
+        variant=variant,
+        threads=threads,
+        instructions=instructions,
+        log=lambda device, line: console.note(f"{device}: {line}" if len(names) > 1 else line, quiet),
+    )
     if as_json:
         console.document(
             {
                 "bundle": str(bundle),
-                "rows": [{"device": place.name, "emulated": place.emulated, **row.to_json()} for place, row in rows],
-                "devices_failed": [{"device": place.name, "error": error.to_json()} for place, error in lost],
+                "rows": [
+                    {"device": each.device, "emulated": each.emulated, **row.to_json()}
+                    for each in found
+                    for row in each.rows
+                ],
+                "devices_failed": [
+                    {"device": each.device, "error": each.error.to_json()} for each in found if each.error is not None
+                ],
             }
         )
-    elif rows:
-        console.say(*_table(rows))
-        if random:
-            console.note("the check inputs are random: they prove the export, not the model's accuracy", quiet)
-    failed = [row for _, row in rows if row.status == FAILED]
-    if failed:
-        first = failed[0]
-        raise LimitError(
-            "EK-VERIFY",
-            f"{len(failed)} of {len(rows)} failed, first {first.variant} on {first.engine}: {first.reason}",
-            "load another variant, or build again with this engine's version",
-        )
-    for _, loss in lost[1:]:
-        console.note(f"{loss.message} [{loss.code}]")
-    if lost:
-        raise lost[0][1]
-    if all(row.required_snr_db is None for _, row in rows):
-        first = rows[0][1]
-        hint = "edgekit integrate makes the start of one"
-        raise EdgekitError("EK-NO-VARIANT", f"nothing ran: {first.variant}: {first.reason}", hint)
-    if all(row.status == NOT_RUN for _, row in rows):
-        raise EdgekitError("EK-ENGINE", "no variant ran: no engine for them is installed", "pip install ai-edge-litert")
+    elif any(each.rows for each in found):
+        console.say(*_table(found))
+        with Bundle.open(bundle) as opened:
+            if opened.manifest.checks.get("random"):
+                console.note("the check inputs are random: they prove the export, not the model's accuracy", quiet)
+    failure = verifier.failure(found)
+    for error in filter(None, (each.error for each in found)):
+        if error is not failure:
+            console.note(f"{error.message} [{error.code}]")
+    if failure is not None:
+        raise failure
 
 
-def _side_by_side(
-    work: Callable[[Device], tuple[Verification, ...]], places: Sequence[Device]
-) -> list[tuple[Verification, ...] | BaseException]:
-    """What *work* returns or raises for each of *places*, in their order.
-
-    Ctrl-C ends the program at once: the threads are daemons, and what they started ends with this process.
-    """
-    from threading import Thread
-
-    results: dict[int, tuple[Verification, ...] | BaseException] = {}
-    waiting = iter(enumerate(places))
-
-    def worker() -> None:
-        for index, place in waiting:
-            try:
-                results[index] = work(place)
-            except BaseException as error:
-                results[index] = error
-
-    workers = [Thread(target=worker, daemon=True) for _ in range(min(_AT_A_TIME, len(places)))]
-    for thread in workers:
-        thread.start()
-    for thread in workers:
-        thread.join()
-    return [results[index] for index in range(len(places))]
-
-
-def _table(rows: Sequence[tuple[Device, Verification]]) -> list[str]:
+def _table(found: Sequence[DeviceVerification]) -> list[str]:
     """Only columns that say something: one device needs no name, and only emulated boards have a host."""
     from edgekit.cli import console
 
+    pairs = [(each.device, row) for each in found for row in each.rows]
+    rows = [row for _, row in pairs]
     columns: dict[str, list[str]] = {}
-    if len({place.name for place, _ in rows}) > 1:
-        columns["device"] = [place.name for place, _ in rows]
-    found = [row for _, row in rows]
-    columns["variant"] = [row.variant for row in found]
-    columns["engine"] = [row.engine for row in found]
-    columns["SNR dB"] = ["-" if row.snr_db is None else console.number(row.snr_db, 1) for row in found]
-    columns["at least"] = [console.number(row.required_snr_db, 1) for row in found]
-    columns["agreement %"] = ["-" if row.agreement is None else f"{row.agreement:.1f}" for row in found]
-    if any(place.emulated for place, _ in rows):
-        columns["off host"] = [_difference(row) for row in found]
-    if any(row.guest_instructions is not None for row in found):
+    if len({device for device, _ in pairs}) > 1:
+        columns["device"] = [device for device, _ in pairs]
+    columns["variant"] = [row.variant for row in rows]
+    columns["engine"] = [row.engine for row in rows]
+    columns["SNR dB"] = ["-" if row.snr_db is None else console.number(row.snr_db, 1) for row in rows]
+    columns["at least"] = [console.number(row.required_snr_db, 1) for row in rows]
+    columns["agreement %"] = ["-" if row.agreement is None else f"{row.agreement:.1f}" for row in rows]
+    if any(each.emulated and each.rows for each in found):
+        columns["off host"] = [_difference(row) for row in rows]
+    if any(row.guest_instructions is not None for row in rows):
         columns["instructions"] = [
-            "-" if row.guest_instructions is None else f"{row.guest_instructions:,}" for row in found
+            "-" if row.guest_instructions is None else f"{row.guest_instructions:,}" for row in rows
         ]
-    columns["result"] = [row.status + (f": {row.reason}" if row.reason else "") for row in found]
+    columns["result"] = [row.status + (f": {row.reason}" if row.reason else "") for row in rows]
     return console.table(list(columns), [list(cells) for cells in zip(*columns.values(), strict=True)])
 
 

@@ -18,7 +18,7 @@ from edgekit.profiling.growing import GrowingProfile
 from edgekit.runtime.profiler.records import BundleRecord, Cell, DeviceRecord, Profile, Settings
 
 #: Called with a phone's device and its rows.
-Hear = Callable[[DeviceRecord, tuple[Cell, ...]], None]
+Listener = Callable[[DeviceRecord, tuple[Cell, ...]], None]
 
 
 class PhoneResults:
@@ -38,13 +38,13 @@ class PhoneResults:
         outputs: Sequence[Path] = (),
         *,
         words: Sequence[str] = (),
-        hear: Hear = lambda record, cells: None,
+        listener: Listener = lambda record, cells: None,
     ):
         """
         Args:
             settings: Those of the job.
             words: What of the command line *settings* do not say.
-            hear: Called with each result that was taken, once it is on disk, on the thread that `receive` is called on.
+            listener: Called with each result that was taken, once it is on disk, on the thread that calls `receive`.
 
         Raises:
             UsageError: ``EK-ARGUMENT``: an output cannot be written, or results of before are in its place.
@@ -57,7 +57,7 @@ class PhoneResults:
         self.kept_in = tuple(profiles) if self._spare is None else (self._spare,)
         self._bundle = bundle
         self._settings = settings
-        self._hear = hear
+        self._listener = listener
         self._runs: set[str] = set()
         self._unheard: list[tuple[DeviceRecord, tuple[Cell, ...]]] = []
         head = Profile(
@@ -139,7 +139,7 @@ class PhoneResults:
 
     def _tell(self) -> None:
         while self._unheard:
-            self._hear(*self._unheard.pop(0))
+            self._listener(*self._unheard.pop(0))
 
 
 def _spare(output: Path) -> Path:

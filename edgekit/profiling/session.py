@@ -15,22 +15,20 @@ from typing import Any
 import edgekit
 from edgekit.bundle import Bundle
 from edgekit.devices import open_device
-from edgekit.devices.base import Device
+from edgekit.devices.base import Measures
+from edgekit.devices.kinds import LOCAL, kind_of
 from edgekit.devices.payload.assembly import SENT_FORMATS
 from edgekit.errors import EdgekitError, Interrupted, UsageError, did_you_mean
 from edgekit.runtime.engines import BROWSER_ENGINES
 from edgekit.runtime.engines import engine as find_engine
 from edgekit.runtime.machine import Machine
 from edgekit.runtime.profiler.records import MEASURED, BundleRecord, Cell, DeviceRecord, Mode, Profile, Request
-from edgekit.runtime.profiler.session import Hear, settings_for
+from edgekit.runtime.profiler.session import Listener, settings_for
 from edgekit.schema import conform
 from edgekit.target import Limits, Target, load_target, target_names
 
 #: How long the whole session may wait for a machine to come to rest.
 WAIT_S: Mapping[Mode, float] = {"quick": 2.0, "default": 60.0, "strict": 300.0}
-
-LOCAL = "local"
-BROWSER = "browser"
 
 
 def profile(
@@ -45,7 +43,7 @@ def profile(
     threads: int | None = None,
     cpus: Sequence[int] | None = None,
     seed: int | None = None,
-    hear: Hear | None = None,
+    listener: Listener | None = None,
 ) -> Profile:
     """Measure every variant of *bundles* on every engine of every device.
 
@@ -62,7 +60,7 @@ def profile(
         threads: By default one per core, at most 4; on every device the same for all engines.
         cpus: Cores to bind every process to.
         seed: Of the order of measurements; by default a random one, which the profile records.
-        hear: Called with each event as it comes, from several threads.
+        listener: Called with each event as it comes, from several threads.
 
     Raises:
         UsageError: No such device, engine or variant; or no bundle has what a baseline loads.
@@ -82,7 +80,7 @@ def profile(
         cpus=cpus,
         seed=seed,
     )
-    return session.run(hear)
+    return session.run(listener)
 
 
 class Session:
@@ -113,7 +111,7 @@ class Session:
         self._only_baselines = bool(baselines) and LOCAL not in names
         if self._only_baselines:
             names.append(LOCAL)
-        self._places = [open_device(name) for name in names]  # refuses misspelled devices
+        self._places = [open_device(name, Measures) for name in names]  # refuses misspelled devices
         self._bundles = _read(paths)
         self._names = _Names(tuple(self._bundles.values()), tuple(engines), tuple(variants), tuple(baselines))
         for place in self._places:
@@ -143,7 +141,7 @@ class Session:
         """Whether there is more than one device."""
         return len(self._places) > 1
 
-    def run(self, hear: Hear | None = None) -> Profile:
+    def run(self, listener: Listener | None = None) -> Profile:
         """Measure; see `profile`."""
         groups = _by_machine(self._places)
         began = {machine: threading.Event() for machine in groups}
@@ -155,7 +153,7 @@ class Session:
                     if machine == LOCAL:  # what others are sent is packed here, which would disturb
                         for other in began.keys() - {LOCAL}:
                             began[other].wait()
-                    self._measure(place, began[machine], hear)
+                    self._measure(place, began[machine], listener)
             except BaseException as failure:
                 failures.append(failure)
             finally:
@@ -197,7 +195,7 @@ class Session:
             notes=notes,
         )
 
-    def _measure(self, place: Device, began: threading.Event, hear: Hear | None) -> None:
+    def _measure(self, place: Measures, began: threading.Event, listener: Listener | None) -> None:
         """One device, whose failure is a line in its record."""
         record = DeviceRecord(place.name, place.emulated, None, None, {})
         self._note(record)
@@ -213,8 +211,8 @@ class Session:
                     return
                 event = {**event, "cell": cell}
                 self._keep(cell)
-            if hear is not None:
-                hear({**event, "device": place.name})
+            if listener is not None:
+                listener({**event, "device": place.name})
 
         with ExitStack() as stack:
             stack.enter_context(place)
@@ -226,7 +224,7 @@ class Session:
                 self._note(record)
                 paths, request = self._request(place, limits)
                 if paths:
-                    found, cells = place.profile(paths, request, hear=listen)
+                    found, cells = place.profile(paths, request, listen)
                     record = replace(
                         found,
                         target=found.target or record.target,
@@ -241,10 +239,10 @@ class Session:
             except EdgekitError as error:
                 self._errors.append(error)
                 self._note(replace(record, failure=error.message))
-                if hear is not None:
-                    hear({"event": "failed", "device": place.name, "error": error})
+                if listener is not None:
+                    listener({"event": "failed", "device": place.name, "error": error})
 
-    def _request(self, place: Device, limits: Limits) -> tuple[list[Path], Request]:
+    def _request(self, place: Measures, limits: Limits) -> tuple[list[Path], Request]:
         """What *place* is asked to measure, of which bundles."""
         local = place.name == LOCAL
         desktop = {path for path, record in self._bundles.items() if _is_for_desktops(record)}
@@ -259,7 +257,7 @@ class Session:
             wait_s=WAIT_S[self.settings.mode],
         )
 
-    def _kept(self, place: Device) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    def _kept(self, place: Measures) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Names of variants and of engines for *place*; empty for all that can be there."""
         local, browser = place.name == LOCAL, _is_browser(place)
         if browser and not self._names.engines:
@@ -269,14 +267,14 @@ class Session:
         )
         return variants, tuple(name for name in engines if (name in BROWSER_ENGINES) == browser)
 
-    def _check_engines(self, place: Device) -> None:
+    def _check_engines(self, place: Measures) -> None:
         """Refuse a device for which none of the engines that were named is."""
         named = self._names.engines
         if not named or self._kept(place)[1]:
             return
         if _is_browser(place):
             raise UsageError("EK-ARGUMENT", f"no browser has {named[0]}", f"it has {' and '.join(BROWSER_ENGINES)}")
-        hint = f"--on {BROWSER} measures there, and so does  edgekit phone BUNDLE"
+        hint = "--on browser measures there, and so does  edgekit phone BUNDLE"
         raise UsageError("EK-ARGUMENT", f"{named[0]} runs in a browser, and {place.name} is none", hint)
 
     def _keep(self, cell: Cell) -> None:
@@ -407,22 +405,22 @@ def _limits(machine: Machine | None, bundles: Sequence[BundleRecord]) -> tuple[T
     return None, Limits()
 
 
-def _is_browser(place: Device) -> bool:
-    return place.name.partition(":")[0] == BROWSER
+def _is_browser(place: Measures) -> bool:
+    return kind_of(place.name).browser
 
 
-def _is_elsewhere(place: Device, cell: Cell) -> bool:
+def _is_elsewhere(place: Measures, cell: Cell) -> bool:
     """Whether bundles name an engine for browsers, and *place* is none: that is no row of it."""
     return cell.engine in BROWSER_ENGINES and not _is_browser(place)
 
 
-def _by_machine(places: Sequence[Device]) -> dict[str, list[Device]]:
+def _by_machine(places: Sequence[Measures]) -> dict[str, list[Measures]]:
     """Devices that may not be worked on at the same time, together: emulated boards are this machine, and so are
     browsers, which may run here, and whose files are sent and outputs judged here. They come first, since somebody
     stands by."""
-    groups: dict[str, list[Device]] = {}
+    groups: dict[str, list[Measures]] = {}
     for place in sorted(places, key=lambda place: not _is_browser(place)):
-        here = place.emulated or place.name == LOCAL or _is_browser(place)
+        here = kind_of(place.name).here
         groups.setdefault(LOCAL if here else place.name.rpartition("@")[2], []).append(place)
     return groups
 

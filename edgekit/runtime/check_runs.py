@@ -77,7 +77,7 @@ def run_checks(
     *,
     threads: int,
     command: Callable[[str], list[str]] = serve_here,
-    report: Callable[[str], None] | None = None,
+    log: Callable[[str], None] | None = None,
 ) -> dict[tuple[str, str], CheckRun]:
     """Run each variant on the engine that it is paired with; by names of variant and engine.
 
@@ -86,7 +86,7 @@ def run_checks(
 
     Args:
         command: The command line that runs `edgekit.runtime.serve` for an engine.
-        report: Called with one line before each run.
+        log: Called with one line before each run.
 
     Raises:
         BundleError: A file holds more than data, or is damaged.
@@ -98,8 +98,8 @@ def run_checks(
         server = Server.start(engine, command(engine))
         try:
             for variant in (variant for variant, name in pairs if name == engine):
-                if report is not None:
-                    report(f"{variant.name} on {engine}")
+                if log is not None:
+                    log(f"{variant.name} on {engine}")
                 if not server.alive:
                     server.close()
                     server = Server.start(engine, command(engine))

@@ -109,13 +109,13 @@ def command(name: str, module: str, *arguments: str) -> list[str]:
     return children.module_in(interpreter, module, *arguments)
 
 
-def create(name: str, report: Callable[[str], None] | None = None) -> Path:
+def create(name: str, log: Callable[[str], None] | None = None) -> Path:
     """Make the environment called *name*, unless it is there, and return its Python.
 
     Needs the network, or a package index that pip is configured for. A half-made one is removed.
 
     Args:
-        report: Called with one line for each step.
+        log: Called with one line for each step.
 
     Raises:
         UsageError: ``EK-MISSING-PACKAGE``: no suitable Python on this machine.
@@ -131,7 +131,7 @@ def create(name: str, report: Callable[[str], None] | None = None) -> Path:
     interpreter = directory / "bin" / "python"
     if is_sealed(directory, _made_of(environment)):
         return interpreter
-    say = report or (lambda line: None)
+    say = log or (lambda line: None)
     base = _find_python(environment)
     unseal(directory)
     shutil.rmtree(directory, ignore_errors=True)

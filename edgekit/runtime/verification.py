@@ -62,7 +62,7 @@ def verify(
     machine: Machine,
     threads: int,
     variant: str | None = None,
-    report: Callable[[str], None] | None = None,
+    log: Callable[[str], None] | None = None,
 ) -> tuple[Verification, ...]:
     """Hash every file, then run each variant on each engine that loads its format over the check vectors.
 
@@ -71,7 +71,7 @@ def verify(
     Args:
         machine: This one.
         variant: Name of the only one to run.
-        report: Called with one line before each run.
+        log: Called with one line before each run.
 
     Raises:
         BundleError: A file is damaged, or the check vectors do not fit the signature.
@@ -88,7 +88,7 @@ def verify(
     ]
     refused = {(entry.name, name): why_not(bundle.manifest, entry, name, machine) for entry, name in pairs}
     runnable = [(entry, name) for entry, name in pairs if not refused[entry.name, name]]
-    runs = run_checks(bundle, vectors, runnable, threads=threads, report=report)
+    runs = run_checks(bundle, vectors, runnable, threads=threads, log=log)
     return tuple(
         judge(entry, name, vectors, runs[entry.name, name], bundle.manifest.class_scores)
         if (entry.name, name) in runs

@@ -93,7 +93,7 @@ def test_verdicts(model: str, request: pytest.FixtureRequest, tmp_path: Path, mo
 def _measure(bundle: Bundle, seed: int, engines: tuple[str, ...]) -> tuple[Cell, ...]:
     settings = settings_for(_MODE, seed=seed, threads=_THREADS)
     request = Request(settings, variants=("fp32.tflite",), engines=engines, wait_s=WAIT_S[_MODE])
-    _, cells = run_session([bundle], request, hear=lambda event: None)
+    _, cells = run_session([bundle], request, listener=lambda event: None)
     assert [cell.status for cell in cells] == [MEASURED] * 3, [cell.reason for cell in cells]
     return cells
 

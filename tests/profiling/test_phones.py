@@ -45,7 +45,7 @@ def posted(small_bundle: Path) -> Callable[..., dict[str, Any]]:
 
 def test_each_is_on_disk_when_it_was_taken(results: Results, posted: Any, tmp_path: Path) -> None:
     heard: list[str] = []
-    kept = results(tmp_path / "p.json", words=["--webgpu"], hear=lambda record, cells: heard.append(record.name))
+    kept = results(tmp_path / "p.json", words=["--webgpu"], listener=lambda record, cells: heard.append(record.name))
     for number in range(3):
         kept.receive(posted(number, browser=IPHONE) if number == 2 else posted(number))
         profile = read_profile(tmp_path / "p.json")
@@ -66,7 +66,7 @@ def test_what_could_not_be_written_is_written_when_it_is_posted_again(
     results: Results, posted: Any, tmp_path: Path
 ) -> None:
     heard: list[str] = []
-    kept = results(tmp_path / "p.json", hear=lambda record, cells: heard.append(record.name))
+    kept = results(tmp_path / "p.json", listener=lambda record, cells: heard.append(record.name))
     with files_of_at_most(1000):
         for number in (1, 2, 1):
             with pytest.raises(EdgekitError) as raised:

@@ -40,18 +40,18 @@ class FakeDevice:
         return self._machine
 
     def profile(
-        self, bundles: Sequence[Path], request: Request, *, hear: Callable[[dict[str, Any]], None]
+        self, bundles: Sequence[Path], request: Request, listener: Callable[[dict[str, Any]], None]
     ) -> tuple[DeviceRecord, tuple[Cell, ...]]:
         self.asked.append((list(bundles), request))
-        hear({"event": "progress", "done": 0.0, "total": 1.0})
+        listener({"event": "progress", "done": 0.0, "total": 1.0})
         cells = []
         for path in bundles:
             with Bundle.open(path) as opened:
                 record = BundleRecord.of(opened)
             cells.append(profiles.cell(device=self.name, bundle=record.sha256, variant=record.variants[0].name))
-            hear({"event": "cell", "cell": to_json(cells[-1])})
+            listener({"event": "cell", "cell": to_json(cells[-1])})
         if self._work is not None:
-            self._work(bundles, request, hear)
+            self._work(bundles, request, listener)
         return DeviceRecord(self.name, self.emulated, self._machine, None, {"litert": "2.3.0"}), tuple(cells)
 
     def __enter__(self) -> FakeDevice:
@@ -64,7 +64,7 @@ class FakeDevice:
 def devices(monkeypatch: pytest.MonkeyPatch) -> dict[str, FakeDevice]:
     """Devices by name; the test fills it."""
     made: dict[str, FakeDevice] = {}
-    monkeypatch.setattr(session_module, "open_device", made.__getitem__)
+    monkeypatch.setattr(session_module, "open_device", lambda name, ability: made[name])
     return made
 
 
@@ -177,7 +177,7 @@ def test_a_device_that_fails_hides_nothing(devices: dict[str, FakeDevice], board
 
     heard: list[dict[str, Any]] = []
     devices |= {"local": here(), "ssh://pi@one": pi("ssh://pi@one", fail)}
-    found = profile(board, on=list(devices), hear=heard.append)
+    found = profile(board, on=list(devices), listener=heard.append)
     assert [device.failure for device in found.devices] == ["", "the cable was pulled"]
     assert {cell.device for cell in found.cells} == {"local", "ssh://pi@one"}  # what was heard before stays
     assert [event["device"] for event in heard if event["event"] == "failed"] == ["ssh://pi@one"]

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 
 from edgekit.devices import open_device
+from edgekit.devices.base import Deploys
 from edgekit.devices.payload.part import Entry, Part, make_part
 from edgekit.devices.ssh import deployment
 from edgekit.devices.ssh import device as ssh
 from edgekit.devices.ssh.deployment import Deployment
-from edgekit.devices.ssh.device import SshDevice
 
 _FILES = 3
 _FILE_BYTES = 1 << 20
@@ -39,17 +39,15 @@ def content(seed: str) -> Part:
 def replace_payload(seed: str, replace: Callable[[object, str, object], None]) -> None:
     """Have deployments send the part of *seed* alone; *replace* sets an attribute of a module."""
     part = content(seed)
-    replace(deployment.payload, "parts", lambda *_, **__: (part,))
-    replace(deployment.payload, "why_no_python", lambda machine: "a test")
+    replace(deployment.assembly, "parts", lambda *_, **__: (part,))
+    replace(deployment.assembly, "why_no_python", lambda machine: "a test")
     replace(ssh, "prove", _prove)
 
 
 def deploy(device: str, bundle: Path) -> Deployment:
     """Deploy *bundle* as the command line does."""
-    place = open_device(device)
-    assert isinstance(place, SshDevice)
-    with place:
-        return place.deploy(bundle, report=lambda line: None, progress=lambda name, done, total: None)
+    with open_device(device, Deploys) as place:
+        return place.deploy(bundle, lambda line: None, lambda name, done, total: None)
 
 
 def _prove(device: str, release: Any, bundle: Any) -> None:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from edgekit.devices import pipes
+from edgekit.devices.transport import pipes
 from edgekit.errors import DeviceError
 from edgekit.runtime import children
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from edgekit.devices.adb import client, job, listing
-from edgekit.devices.answer import Answer, failure
+from edgekit.devices.transport.answer import Answer, failure
 from edgekit.digests import file_sha256, sha256
 from edgekit.errors import DeviceError
 
@@ -89,14 +89,14 @@ class Connection:
         *,
         folder: str,
         timeout_s: float,
-        report: Callable[[str], None],
+        log: Callable[[str], None],
         most_bytes: int = client.MOST_BYTES,
     ) -> Answer:
         """Run a program that may take long, which goes on there while the connection is lost for a moment.
 
         Args:
             folder: There, for its files; its home as well.
-            report: Called with one line when the connection is lost.
+            log: Called with one line when the connection is lost.
             most_bytes: What the program may write.
 
         Raises:
@@ -112,7 +112,7 @@ class Connection:
                     status, output, errors = self._shell(command, left_s, sign=job.show(name), most_bytes=most_bytes)
                     return Answer(status, output.decode(errors="replace"), errors)
                 except _Lost:
-                    report(f"the connection to {self.device} broke: waiting for it, what runs there goes on")
+                    log(f"the connection to {self.device} broke: waiting for it, what runs there goes on")
                     if not self._returns():
                         raise
         finally:

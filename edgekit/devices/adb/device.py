@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
-
+from edgekit import display
 from edgekit.bundle import Bundle, Variant
 from edgekit.devices.adb import listing, phone
 from edgekit.devices.adb.connection import Connection
 from edgekit.devices.adb.phone import Phone
 from edgekit.devices.adb.store import Store
-from edgekit.devices.answer import Answer
-from edgekit.devices.base import RunResult
+from edgekit.devices.base import Closing, Log, RunRequest, RunResult, VerifyRequest
 from edgekit.devices.payload import assembly
+from edgekit.devices.payload.assembly import SENT_FORMATS
 from edgekit.devices.runner import session as runner_session
 from edgekit.devices.runner.inference import WithRunner
+from edgekit.devices.transport.answer import Answer
 from edgekit.errors import UsageError
-from edgekit.runtime.machine import Machine
+from edgekit.runtime.checkup import Checkup, machine_lines
+from edgekit.runtime.machine import Cluster, Machine
+from edgekit.runtime.profiler.gate import marks_of
 from edgekit.runtime.profiler.records import BoardState, Cell, DeviceRecord, Request
-from edgekit.runtime.profiler.session import Hear
+from edgekit.runtime.profiler.session import Listener, log_to
 from edgekit.runtime.verification import Verification
 
 EXPERIMENTAL = "adb is experimental: tested with a simulated device, and not yet confirmed on a phone"
 
 
-def open(name: str) -> AdbDevice:
+def open_phone(name: str) -> AdbDevice:
     """The device ``adb:SERIAL``; ``adb:`` alone is ``$ANDROID_SERIAL``, or the only phone. Connects when first used.
 
     Raises:
@@ -39,7 +42,7 @@ def open(name: str) -> AdbDevice:
     return AdbDevice(name.removesuffix(":"), serial)
 
 
-class AdbDevice:
+class AdbDevice(Closing):
     """A phone that adb reaches, on which ``.pte`` and ``.tflite`` files run without an app."""
 
     emulated = False
@@ -66,33 +69,46 @@ class AdbDevice:
         """How hot, fast and busy the phone is."""
         return phone.read_state(self._connected().ask(phone.STATE).output)
 
-    def run(
-        self,
-        bundle: Path,
-        inputs: Mapping[str, np.ndarray],
-        *,
-        variant: str | None,
-        engine: str | None,
-        threads: int | None,
-        report: Callable[[str], None],
-    ) -> RunResult:
-        with self._runners([bundle], report) as (runner,):
-            return runner.run(inputs, variant=variant, engine=engine, threads=threads)
+    def examine(self) -> Checkup:
+        found, state = self.phone(), self.state()
+        machine = found.machine.to_json()
+        formats = {format: assembly.why_not(format, found.machine) for format in SENT_FORMATS}
+        document = {
+            "device": self.name,
+            "experimental": True,
+            "machine": machine,
+            "free_disk_bytes": found.free_disk_bytes,
+            "state": asdict(state),
+            "formats": assembly.outlook(formats),
+        }
+        memory = found.machine.free_memory_bytes
+        lines = (
+            *machine_lines(machine, None)[:3],
+            *(f"cores     {_cluster(cluster)}" for cluster in found.machine.clusters),
+            f"system    {found.machine.os}, pages of {found.machine.page_bytes >> 10} KiB",
+            f"free      {display.size(found.free_disk_bytes)} of disk, {display.size(memory)} of memory",
+            f"now       {_now(state)}",
+            "",
+            *assembly.outlook_lines(formats),
+        )
+        return Checkup(document, lines, (EXPERIMENTAL,))
 
-    def verify(
-        self, bundle: Path, *, variant: str | None, threads: int | None, report: Callable[[str], None]
-    ) -> tuple[Verification, ...]:
-        with self._runners([bundle], report) as (runner,):
-            return runner.verify(variant=variant, threads=threads, report=report)
+    def run(self, bundle: Path, request: RunRequest, log: Log) -> RunResult:
+        with self._runners([bundle], log) as (runner,):
+            return runner.run(request)
+
+    def verify(self, bundle: Path, request: VerifyRequest, log: Log) -> tuple[Verification, ...]:
+        with self._runners([bundle], log) as (runner,):
+            return runner.verify(request, log)
 
     def machine(self) -> Machine:
         return self.phone().machine
 
     def profile(
-        self, bundles: Sequence[Path], request: Request, *, hear: Hear
+        self, bundles: Sequence[Path], request: Request, listener: Listener
     ) -> tuple[DeviceRecord, tuple[Cell, ...]]:
-        with self._runners(bundles, lambda text: hear({"event": "note", "text": text})) as runners:
-            return runner_session.run_session(self.name, self.machine(), runners, request, hear=hear)
+        with self._runners(bundles, log_to(listener)) as runners:
+            return runner_session.run_session(self.name, self.machine(), runners, request, listener=listener)
 
     def close(self) -> None:
         """Remove what this session alone needed there."""
@@ -101,12 +117,6 @@ class AdbDevice:
         self._stores.clear()
         self._connection = self._phone = None
 
-    def __enter__(self) -> AdbDevice:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     def _connected(self) -> Connection:
         if self._connection is None:
             serial = listing.find(self._serial)
@@ -114,18 +124,18 @@ class AdbDevice:
         return self._connection
 
     @contextmanager
-    def _runners(self, bundles: Sequence[Path], report: Callable[[str], None]) -> Iterator[list[WithRunner]]:
+    def _runners(self, bundles: Sequence[Path], log: Callable[[str], None]) -> Iterator[list[WithRunner]]:
         """The bundles with a runner that is on the phone, in their order."""
-        report(EXPERIMENTAL)
+        log(EXPERIMENTAL)
         found = self.phone()
         with ExitStack() as stack:
             opened = [stack.enter_context(Bundle.open(bundle)) for bundle in bundles]
             formats = {format for bundle in opened for format in assembly.formats_of(bundle.manifest)}
-            (part,) = assembly.parts_for(found.machine, sorted(formats), report=report)
-            store = Store(self._connected(), found.free_disk_bytes, report)
+            (part,) = assembly.parts_for(found.machine, sorted(formats), log=log)
+            store = Store(self._connected(), found.free_disk_bytes, log)
             self._stores.append(store)
             script = store.runner(part)
-            hosts = [_Host(self._connected(), found, store, bundle, script, report) for bundle in opened]
+            hosts = [_Host(self._connected(), found, store, bundle, script, log) for bundle in opened]
             yield [WithRunner(host, bundle) for host, bundle in zip(hosts, opened, strict=True)]
 
 
@@ -139,7 +149,7 @@ class _Host:
         store: Store,
         bundle: Bundle,
         script: str,
-        report: Callable[[str], None],
+        log: Callable[[str], None],
     ):
         self.device = connection.device
         self.machine = phone.machine
@@ -147,7 +157,7 @@ class _Host:
         self._store = store
         self._bundle = bundle
         self._script = script
-        self._report = report
+        self._log = log
         self._models: dict[str, str] = {}
         self._last_look: str | None = None
 
@@ -169,10 +179,26 @@ class _Host:
         # The shell that adb starts has no /bin/sh on some phones, which the script's first line would ask for.
         command = ["sh", self._script, *arguments]
         return self._connection.run(
-            command, folder=self.workspace(), timeout_s=timeout_s, report=self._report, most_bytes=most_bytes
+            command, folder=self.workspace(), timeout_s=timeout_s, log=self._log, most_bytes=most_bytes
         )
 
     def look(self) -> BoardState | None:
         text = self._connection.ask(phone.STATE).output
         before, self._last_look = self._last_look, text
         return phone.read_state(text, before)
+
+
+def _cluster(cluster: Cluster) -> str:
+    """As in ``4-7: 4 x cortex-a78 up to 2.40 GHz``."""
+    numbers = cluster.cpus
+    whole = numbers == tuple(range(numbers[0], numbers[-1] + 1))
+    shown = f"{numbers[0]}-{numbers[-1]}" if whole and len(numbers) > 1 else ",".join(map(str, numbers))
+    speed = "" if cluster.frequency_hz is None else f" up to {cluster.frequency_hz / 1e9:.2f} GHz"
+    return f"{shown}: {len(numbers)} x {cluster.cpu or 'unknown processor'}{speed}"
+
+
+def _now(state: BoardState) -> str:
+
+    heat = "temperature unknown" if state.temperature_celsius is None else f"{state.temperature_celsius:.1f} °C"
+    power = f"on {state.power_source}" if state.power_source else "power source unknown"
+    return ", ".join([heat, power, *marks_of(state, (), state)])

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from edgekit import display
-from edgekit.devices import described
+from edgekit.devices.transport import described
 from edgekit.errors import DeviceError
 from edgekit.runtime.machine import Cluster, Machine, arm_cores, describe_machine, kilobytes
 from edgekit.runtime.profiler.records import BoardState

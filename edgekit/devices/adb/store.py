@@ -33,13 +33,13 @@ class Store:
 
     Args:
         free_bytes: Of the phone's disk; None where that is not known.
-        report: Called with one line before something large is sent.
+        log: Called with one line before something large is sent.
     """
 
-    def __init__(self, connection: Connection, free_bytes: int | None, report: Callable[[str], None]):
+    def __init__(self, connection: Connection, free_bytes: int | None, log: Callable[[str], None]):
         self._connection = connection
         self._free_bytes = free_bytes
-        self._report = report
+        self._log = log
         self._workspace: str | None = None
 
     def runner(self, part: Part) -> str:
@@ -53,7 +53,7 @@ class Store:
         if self._connection.ask(f"[ -d {folder}/{part.digest} ] && touch {folder}/{part.digest}").status != 0:
             self._connection.do(f"mkdir -p {folder} && rm -rf {folder}/*.part")
             self._check_room(part.unpacked_bytes)
-            self._report(f"sending the runner ({part.unpacked_bytes / 1e6:.0f} MB)")
+            self._log(f"sending the runner ({part.unpacked_bytes / 1e6:.0f} MB)")
             with tempfile.TemporaryDirectory(prefix="edgekit-runner-") as scratch:
                 part.unpack(Path(scratch))
                 self._connection.put_folder(Path(scratch), f"{folder}/{part.digest}")
@@ -70,7 +70,7 @@ class Store:
         known = self._connection.ask(f"cd {folder} && touch -c {name} && sha256sum {name}")
         if known.output.partition(" ")[0] != entry.sha256:
             self._check_room(entry.size_bytes)
-            self._report(f"sending {entry.name} ({entry.size_bytes / 1e6:.1f} MB)")
+            self._log(f"sending {entry.name} ({entry.size_bytes / 1e6:.1f} MB)")
             self._connection.do(f"mkdir -p {folder}")
             self._connection.put({name: bytes(read_variant(bundle, entry).data)}, folder)
         return f"{folder}/{name}"

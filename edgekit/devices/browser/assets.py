@@ -125,11 +125,11 @@ def load() -> Mapping[str, bytes]:
     return found
 
 
-def set_up(report: Callable[[str], None]) -> Path:
+def set_up(log: Callable[[str], None]) -> Path:
     """Fetch what is not here yet.
 
     Args:
-        report: Called with one line before each download.
+        log: Called with one line before each download.
 
     Returns:
         The folder; there, whole and unchanged.
@@ -143,7 +143,7 @@ def set_up(report: Callable[[str], None]) -> Path:
         return folder()
     except EdgekitError:
         pass
-    fetched = [(package, _obtain(package, report)) for package in packages()]
+    fetched = [(package, _obtain(package, log)) for package in packages()]
     try:
         private_folder(home())
         with tempfile.TemporaryDirectory(prefix=".litert.js-", dir=home()) as name:
@@ -197,7 +197,7 @@ def _npm_setting() -> str | None:
     return line if answer.returncode == 0 and line.startswith("http") else None
 
 
-def _obtain(package: Package, report: Callable[[str], None]) -> bytes:
+def _obtain(package: Package, log: Callable[[str], None]) -> bytes:
     """The package's tarball: one that was put into edgekit's folder by hand, or the registry's."""
     by_hand = home() / package.tarball
     if by_hand.is_file():
@@ -206,7 +206,7 @@ def _obtain(package: Package, report: Callable[[str], None]) -> bytes:
             return data
     address = f"{registry()}/{package.name}/-/{package.tarball}"
     shown = urllib.parse.urlsplit(address)
-    report(f"fetching {package.name} {package.version} ({package.size_bytes / 1e6:.2g} MB) from {shown.hostname}")
+    log(f"fetching {package.name} {package.version} ({package.size_bytes / 1e6:.2g} MB) from {shown.hostname}")
     problem = ""
     try:
         with urllib.request.urlopen(address, timeout=_TIMEOUT_S) as answer:

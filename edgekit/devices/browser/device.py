@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
-import numpy as np
-
 from edgekit.bundle import Bundle
-from edgekit.devices.base import RunResult
+from edgekit.devices.base import Closing
 from edgekit.devices.browser.job import FORMAT, make_job
 from edgekit.devices.browser.result import ENGINES, read_result
 from edgekit.devices.browser.server import ANYWHERE, LOOPBACK, PhoneServer
 from edgekit.errors import DeviceError, EdgekitError, UsageError, did_you_mean
 from edgekit.runtime.profiler.records import Cell, DeviceRecord, Request
-from edgekit.runtime.profiler.session import Hear, to_json
-from edgekit.runtime.verification import Verification
+from edgekit.runtime.profiler.session import Listener, to_json
 
 #: What follows the colon -> where the page is served, and whether with a certificate.
 _PLACES = {"": (LOOPBACK, False), "lan": (ANYWHERE, False), "https": (ANYWHERE, True)}
@@ -29,7 +26,7 @@ COME_S, SILENT_S = 600.0, 180.0
 _START_S = 1.5
 
 
-def open(name: str) -> BrowserDevice:
+def open_browser(name: str) -> BrowserDevice:
     """The device ``browser``: one on this machine, or on a phone that adb leads here. ``browser:lan`` serves the
     machine's networks, ``browser:https`` does so with a certificate made on the spot, which threads and WebGPU take.
 
@@ -43,7 +40,7 @@ def open(name: str) -> BrowserDevice:
     return BrowserDevice(name, *_PLACES[place])
 
 
-class BrowserDevice:
+class BrowserDevice(Closing):
     """Whichever browser opens the page first."""
 
     emulated = False
@@ -55,30 +52,13 @@ class BrowserDevice:
         self._come_s = come_s
         self._silent_s = silent_s
 
-    def run(
-        self,
-        bundle: Path,
-        inputs: Mapping[str, np.ndarray],
-        *,
-        variant: str | None,
-        engine: str | None,
-        threads: int | None,
-        report: Callable[[str], None],
-    ) -> RunResult:
-        raise _refusal("run one input")
-
-    def verify(
-        self, bundle: Path, *, variant: str | None, threads: int | None, report: Callable[[str], None]
-    ) -> tuple[Verification, ...]:
-        raise _refusal("verify a bundle")
-
     def machine(self) -> None:
         """Nobody knows before a browser comes."""
 
     def profile(
-        self, bundles: Sequence[Path], request: Request, *, hear: Hear
+        self, bundles: Sequence[Path], request: Request, listener: Listener
     ) -> tuple[DeviceRecord, tuple[Cell, ...]]:
-        """As `edgekit.devices.base.Device.profile`; each bundle has a page of its own, one after the other.
+        """As `edgekit.devices.base.Measures.profile`; each bundle has a page of its own, one after the other.
 
         Of the request's engines only those of browsers count: WebGPU is measured when it is named.
 
@@ -96,7 +76,7 @@ class BrowserDevice:
         for path in bundles:
             with Bundle.open(path) as bundle:
                 try:
-                    record, found = self._measure(bundle, request, hear)
+                    record, found = self._measure(bundle, request, listener)
                 except EdgekitError as error:
                     if error.code != "EK-NO-VARIANT":
                         raise
@@ -105,21 +85,12 @@ class BrowserDevice:
             for cell in found:
                 if not request.engines or cell.engine in request.engines:
                     cells.append(cell)
-                    hear({"event": "cell", "cell": to_json(cell)})
+                    listener({"event": "cell", "cell": to_json(cell)})
         if record is None:
             raise refusals[0]
         return record, tuple(cells)
 
-    def close(self) -> None:
-        """Each page ends with its measurement."""
-
-    def __enter__(self) -> BrowserDevice:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def _measure(self, bundle: Bundle, request: Request, hear: Hear) -> tuple[DeviceRecord, tuple[Cell, ...]]:
+    def _measure(self, bundle: Bundle, request: Request, listener: Listener) -> tuple[DeviceRecord, tuple[Cell, ...]]:
         """Serve the page of one bundle until a result has come."""
         events: SimpleQueue[dict[str, Any] | tuple[DeviceRecord, tuple[Cell, ...]]] = SimpleQueue()
 
@@ -139,7 +110,7 @@ class BrowserDevice:
                 PhoneServer(bundle, job, receive=receive, progress=events.put, host=self._host, https=self._https)
             )
             for text in self._invitation(server, bundle):
-                hear({"event": "note", "text": text})
+                listener({"event": "note", "text": text})
             until, came = time.monotonic() + self._come_s, ""
             while True:
                 try:
@@ -149,9 +120,9 @@ class BrowserDevice:
                 if isinstance(event, tuple):
                     return event
                 if not came:
-                    hear({"event": "note", "text": f"{event['device']} measures"})
+                    listener({"event": "note", "text": f"{event['device']} measures"})
                 came, until = event["device"], time.monotonic() + self._silent_s
-                hear({"event": "progress", "done": event["done"] * total_s, "total": total_s})
+                listener({"event": "progress", "done": event["done"] * total_s, "total": total_s})
 
     def _invitation(self, server: PhoneServer, bundle: Bundle) -> list[str]:
         what = f"to measure {bundle.manifest.name}"
@@ -173,8 +144,3 @@ class BrowserDevice:
             return DeviceError("EK-CONNECT", message, "keep the page in front and the phone awake")
         message = f"{self.name}: nobody opened the page and measured for {self._come_s:.0f} s"
         return DeviceError("EK-CONNECT", message, "edgekit phone BUNDLE  waits as long as it takes")
-
-
-def _refusal(what: str) -> UsageError:
-    hint = "edgekit phone BUNDLE  serves a page to try, check and measure it there"
-    return UsageError("EK-ARGUMENT", f"nothing here can {what} in a browser", hint)

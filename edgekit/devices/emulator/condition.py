@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from edgekit.devices.emulator import counter, guest, qemu
 from edgekit.devices.emulator.guest import System
 from edgekit.devices.payload import debian
 from edgekit.runtime import native
+from edgekit.runtime.checkup import Checkup
 from edgekit.runtime.native import compilers
 
 
@@ -29,18 +29,39 @@ class Item:
     packages: tuple[str, ...] = ()
     optional: bool = False
 
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+
+def examine(device: str, system: System, setup: str) -> Checkup:
+    """Whether *device*, an emulated board with *system*, can be had.
+
+    Args:
+        setup: What ``edgekit doctor --setup`` calls the system.
+    """
+    found = items(system)
+    todo = steps(found, setup)
+    width = max(len(device), *(len(item.name) for item in found))
+    return Checkup(
+        {
+            "device": device,
+            "ready": all(item.ok or item.optional for item in found),
+            "items": [asdict(item) for item in found],
+            "steps": list(todo),
+        },
+        (
+            device,
+            *(f"{item.name:<{width}}  {'ok' if item.ok else 'missing':<7}  {item.found}" for item in found),
+            *(f"to do: {step}" for step in todo),
+        ),
+    )
 
 
-def examine(system: System) -> tuple[Item, ...]:
+def items(system: System) -> tuple[Item, ...]:
     """What emulating boards with *system* takes, in the order in which to get it."""
     ready = guest.is_ready(system)
-    items = [_qemu(system)]
+    found = [_qemu(system)]
     if not ready:
-        items += [_fetching(), _core(system)]
+        found += [_fetching(), _core(system)]
     what = "ready" if ready else "not set up"
-    return (*items, Item("system", ready, f"{system.name}, Python {system.python}: {what}"), _counting(system))
+    return (*found, Item("system", ready, f"{system.name}, Python {system.python}: {what}"), _counting(system))
 
 
 def steps(items: tuple[Item, ...], setup: str) -> tuple[str, ...]:

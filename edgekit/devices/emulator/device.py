@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
-
 from edgekit.bundle import Bundle, Variant
-from edgekit.devices.base import RunResult
-from edgekit.devices.emulator import board, counter, guest, qemu
+from edgekit.devices.base import Closing, Log, RunRequest, RunResult, VerifyRequest
+from edgekit.devices.emulator import board, condition, counter, guest, qemu
 from edgekit.errors import UsageError
 from edgekit.runtime.check_runs import CheckVectors, check_vectors, run_checks
+from edgekit.runtime.checkup import Checkup
 from edgekit.runtime.contents import read_variant
 from edgekit.runtime.engines import BROWSER_ENGINES, available
 from edgekit.runtime.profiler.records import FAILED, MEASURED, NOT_RUN, BundleRecord, Cell, DeviceRecord, Request
-from edgekit.runtime.profiler.session import Hear, to_json
+from edgekit.runtime.profiler.session import Listener, log_to, to_json
 from edgekit.runtime.remote import Server
 from edgekit.runtime.selection import choices, choose, why_not
 from edgekit.runtime.verification import Verification, compared, judge, not_run
@@ -29,7 +28,16 @@ from edgekit.target import Target
 DEFAULT_THREADS = 1
 
 
-class EmulatedDevice:
+def open_board(name: str) -> EmulatedDevice:
+    """The device called *name*: ``emulator:`` and a target's name, or the path of a target file.
+
+    Raises:
+        UsageError: ``EK-ARGUMENT``, ``EK-TARGET``: there is no such target, or it cannot be emulated.
+    """
+    return EmulatedDevice(name, guest.target_of(name))
+
+
+class EmulatedDevice(Closing):
     """A board of *target* under emulation. Outputs and instruction counts are real; times would mean nothing."""
 
     emulated = True
@@ -47,48 +55,37 @@ class EmulatedDevice:
         self._shown_core = core
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
-    def run(
-        self,
-        bundle: Path,
-        inputs: Mapping[str, np.ndarray],
-        *,
-        variant: str | None,
-        engine: str | None,
-        threads: int | None,
-        report: Callable[[str], None],
-    ) -> RunResult:
-        self._start(report)
+    def run(self, bundle: Path, request: RunRequest, log: Log) -> RunResult:
+        self._start(log)
         with Bundle.open(bundle) as opened:
             machine = self._guest.machine
-            choice = choose(choices(opened.manifest, machine, variant, engine, installed=self._versions))
+            choice = choose(
+                choices(opened.manifest, machine, request.variant, request.engine, installed=self._versions)
+            )
             chosen, name = opened.manifest.variant(choice.variant), choice.engine
             data = bytes(read_variant(opened, chosen).data)
             signature = opened.manifest.signature
-        report(f"{chosen.name} on {name}")
+        log(f"{chosen.name} on {name}")
         with Server.start(name, self._command()) as server:
-            session = server.open(data, chosen.format, signature, threads or DEFAULT_THREADS)
-            arrays = session.run([inputs[spec.name] for spec in signature.inputs])
+            session = server.open(data, chosen.format, signature, request.threads or DEFAULT_THREADS)
+            arrays = session.run([request.inputs[spec.name] for spec in signature.inputs])
         outputs = {spec.name: array for spec, array in zip(signature.outputs, arrays, strict=True)}
         return RunResult(chosen.name, name, session.threads, outputs)
 
-    def verify(
-        self,
-        bundle: Path,
-        *,
-        variant: str | None,
-        threads: int | None,
-        report: Callable[[str], None],
-        instructions: bool = False,
-    ) -> tuple[Verification, ...]:
-        """As `edgekit.devices.base.Device.verify`; every engine that has what it takes runs on this machine as well.
+    def verify(self, bundle: Path, request: VerifyRequest, log: Log) -> tuple[Verification, ...]:
+        """As `edgekit.devices.base.Runs.verify`; every engine that has what it takes runs on this machine as well."""
+        return self._verify(bundle, request, log)
 
-        Args:
-            instructions: Count those of one inference; for one thread.
-        """
-        threads = threads or DEFAULT_THREADS
+    def count(self, bundle: Path, request: VerifyRequest, log: Log) -> tuple[Verification, ...]:
+        return self._verify(bundle, request, log, instructions=True)
+
+    def _verify(
+        self, bundle: Path, request: VerifyRequest, log: Log, instructions: bool = False
+    ) -> tuple[Verification, ...]:
+        threads = request.threads or DEFAULT_THREADS
         if instructions and threads != 1:
             raise UsageError("EK-ARGUMENT", "instructions are counted with one thread", "leave out --threads")
-        self._start(report)
+        self._start(log)
         if instructions:
             counter.plugin(self._qemu)  # what it lacks is said before the slow part
         with Bundle.open(bundle) as opened:
@@ -97,7 +94,7 @@ class EmulatedDevice:
             pairs = [
                 (entry, name)
                 for entry in opened.manifest.variants
-                if variant in (None, entry.name)
+                if request.variant in (None, entry.name)
                 for name in self._engines_for(entry)
             ]
             refused = {
@@ -106,7 +103,7 @@ class EmulatedDevice:
             }
             runnable = [(entry, name) for entry, name in pairs if not refused[entry.name, name]]
             command = self._command()
-            runs = run_checks(opened, vectors, runnable, threads=threads, command=lambda _: command, report=report)
+            runs = run_checks(opened, vectors, runnable, threads=threads, command=lambda _: command, log=log)
             here = [(entry, name) for entry, name in runnable if name in available(entry.format)]
             host = run_checks(opened, vectors, here, threads=threads)
             rows = []
@@ -117,16 +114,20 @@ class EmulatedDevice:
                     continue
                 row = compared(judge(entry, name, vectors, runs[key]), entry, runs[key], host.get(key))
                 if instructions and runs[key].outputs is not None:
-                    report(f"{entry.name} on {name}: counting instructions")
+                    log(f"{entry.name} on {name}: counting instructions")
                     row = replace(row, guest_instructions=self._count(opened, entry, name, vectors))
                 rows.append(row)
         return tuple(rows)
+
+    def examine(self) -> Checkup:
+        usual = guest.system_of("emulator")
+        return condition.examine(self.name, self._system, "emulator" if self._system is usual else self.name)
 
     def machine(self) -> None:
         """Nothing that is measured here depends on the machine."""
 
     def profile(
-        self, bundles: Sequence[Path], request: Request, *, hear: Hear
+        self, bundles: Sequence[Path], request: Request, listener: Listener
     ) -> tuple[DeviceRecord, tuple[Cell, ...]]:
         """Count the instructions of an inference, with one thread; times would mean nothing, and there are none."""
         cells = []
@@ -137,17 +138,11 @@ class EmulatedDevice:
             for name in request.variants or (None,):
                 if name is not None and name not in names:
                     continue
-                rows = self.verify(
-                    bundle,
-                    variant=name,
-                    threads=1,
-                    report=lambda text: hear({"event": "note", "text": text}),
-                    instructions=True,
-                )
+                rows = self.count(bundle, VerifyRequest(name, threads=1), log_to(listener))
                 for row in rows:
                     if not request.engines or row.engine in request.engines:
                         cells.append(self._cell(sha256, row))
-                        hear({"event": "cell", "cell": to_json(cells[-1])})
+                        listener({"event": "cell", "cell": to_json(cells[-1])})
         record = DeviceRecord(self.name, True, self._guest.machine, self._target.name, self._versions)
         return record, tuple(cells)
 
@@ -169,12 +164,6 @@ class EmulatedDevice:
             self._folder.cleanup()
             self._folder = None
 
-    def __enter__(self) -> EmulatedDevice:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     @cached_property
     def _qemu(self) -> qemu.Qemu:
         return qemu.require(self._system.architecture)
@@ -183,11 +172,11 @@ class EmulatedDevice:
     def _versions(self) -> dict[str, str]:
         return guest.engines(self._system)
 
-    def _start(self, report: Callable[[str], None]) -> None:
+    def _start(self, log: Callable[[str], None]) -> None:
         """Lay out the board, after all that could be missing was looked for."""
         if self._folder is None:
             _ = self._qemu, self._versions
-            parts = guest.unpack(self._system, report)
+            parts = guest.unpack(self._system, log)
             self._folder = tempfile.TemporaryDirectory(prefix="edgekit-board-")
             root = Path(self._folder.name, "root")
             root.mkdir()

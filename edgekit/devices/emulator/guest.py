@@ -19,11 +19,11 @@ from edgekit.bundle import replacing
 from edgekit.devices.emulator import board, qemu
 from edgekit.devices.payload import assembly, debian, wheels
 from edgekit.devices.payload.part import Part, environment
-from edgekit.errors import DeviceError
+from edgekit.errors import DeviceError, UsageError
 from edgekit.private import home, is_sealed, private_folder, seal, unseal
 from edgekit.runtime import children
 from edgekit.runtime.machine import Machine, describe_machine
-from edgekit.target import Target, load_target
+from edgekit.target import Target, load_target, target_names
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,30 @@ SYSTEMS = {
         ),
     )
 }
+
+
+def target_of(name: str) -> Target:
+    """The target of the emulated board called *name*; raises as `edgekit.devices.emulator.device.open_board`."""
+    wanted = name.partition(":")[2]
+    if not wanted:
+        raise UsageError("EK-ARGUMENT", f"{name!r} names no board", f"known: {', '.join(names())}")
+    target = load_target(wanted)
+    if target.kind != "board" or target.cpu.architecture not in SYSTEMS:
+        raise UsageError("EK-TARGET", f"{target.title} is not emulated", f"emulated boards: {', '.join(names())}")
+    return target
+
+
+def system_of(name: str) -> System:
+    """The system that the emulated board called *name* has: ``emulator`` alone stands for the 64-bit boards."""
+    return SYSTEMS["aarch64" if name == "emulator" else target_of(name).cpu.architecture]
+
+
+def names() -> tuple[str, ...]:
+    """Every emulated board that edgekit ships a target for, as in ``emulator:rpi4``."""
+    targets = [load_target(name) for name in target_names()]
+    boards = [target for target in targets if target.kind == "board" and target.cpu.architecture in SYSTEMS]
+    return tuple(f"emulator:{target.name}" for target in boards)
+
 
 #: Prints the engines that work, as JSON, and leaves compiled modules for the runs that follow.
 _PROOF = """\
@@ -149,11 +173,11 @@ def is_ready(system: System) -> bool:
     return _facts(system) is not None
 
 
-def set_up(system: System, report: Callable[[str], None]) -> None:
+def set_up(system: System, log: Callable[[str], None]) -> None:
     """Fetch and unpack *system*, and prove that its engines load under emulation. What is there is kept.
 
     Args:
-        report: Called with one line for each slow step.
+        log: Called with one line for each slow step.
 
     Raises:
         DeviceError: ``EK-MISSING-PACKAGE``: qemu, apt or Debian's keys are not on this machine; ``EK-DEVICE``: apt
@@ -161,31 +185,31 @@ def set_up(system: System, report: Callable[[str], None]) -> None:
         EdgekitError: ``EK-MISSING-PACKAGE``: a wheel or a compiler is missing.
     """
     qemu.require(system.architecture)
-    parts = _parts(system, report, download=True)
+    parts = _parts(system, log, download=True)
     with _lock():
         if not is_sealed(_directory(system)):
-            debian.unpack(system.packages, system.architecture, _directory(system), report)
-        _renew(system, parts, report)
+            debian.unpack(system.packages, system.architecture, _directory(system), log)
+        _renew(system, parts, log)
 
 
-def unpack(system: System, report: Callable[[str], None]) -> tuple[Part, ...]:
+def unpack(system: System, log: Callable[[str], None]) -> tuple[Part, ...]:
     """The parts of *system*, all unpacked: edgekit itself may be another one since `set_up`. Needs no network."""
-    parts = _parts(system, report, download=False)
+    parts = _parts(system, log, download=False)
     with _lock():
         facts = _facts(system)
         known = facts is not None and facts["parts"] == [part.digest for part in parts]
         if not (known and all(map(is_sealed, (_compiled(), *map(_place, parts))))):
-            _renew(system, parts, report)
+            _renew(system, parts, log)
     return parts
 
 
-def _renew(system: System, parts: Sequence[Part], report: Callable[[str], None]) -> None:
+def _renew(system: System, parts: Sequence[Part], log: Callable[[str], None]) -> None:
     """Unpack those of *parts* that are not there, prove that the engines load, and note it."""
     for part in parts:
         if not is_sealed(_place(part)):
-            report(f"unpacking {part.name}")
+            log(f"unpacking {part.name}")
             _unpack(part, _place(part))
-    report("starting the engines under emulation")
+    log("starting the engines under emulation")
     unseal(_compiled())
     found = _prove(system, parts)
     seal(_compiled())
@@ -230,10 +254,10 @@ def _recipe(system: System) -> dict[str, object]:
     return {"packages": list(system.packages), "wheels": [wheels.requirement(name) for name in system.wheels]}
 
 
-def _parts(system: System, report: Callable[[str], None], *, download: bool) -> tuple[Part, ...]:
+def _parts(system: System, log: Callable[[str], None], *, download: bool) -> tuple[Part, ...]:
     def part(package: str) -> Part:
         wheel = wheels.find(wheels.requirement(package), system.python, system.architecture, system.glibc)
-        return assembly.package_part(wheel, report, download=download)
+        return assembly.package_part(wheel, log, download=download)
 
     return (assembly.own_part(), *map(part, system.wheels))
 

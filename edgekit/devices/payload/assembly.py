@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import edgekit
 from edgekit.bundle import Bundle, Manifest, sha256
@@ -33,8 +34,8 @@ _LICENCE = re.compile(r"licen[cs]e|copying|notice", re.IGNORECASE)
 #: Wheels that are under the Apache License, version 2.0, as their metadata says, and do not hold its text.
 _APACHE_WITHOUT_TEXT = frozenset({"tflite-runtime"})
 
-#: edgekit's own files on a device: ground floor, runtime, this machine as a device, command line, targets.
-_OWN_FILES = ("*.py", "runtime/**/*.py", "devices/__init__.py", "devices/base.py", "devices/local.py", "cli/*.py")
+#: edgekit's own files on a device: ground floor, runtime, devices without the ways to them, command line, targets.
+OWN_FILES = ("*.py", "runtime/**/*.py", "devices/*.py", "cli/*.py")
 #: The Pythons that edgekit and its engines run on there.
 PYTHONS = ("3.11", "3.12", "3.13")
 #: File formats for which an engine is sent.
@@ -48,7 +49,7 @@ def parts(
     bundle: Bundle,
     *,
     system_numpy: str | None = None,
-    report: Callable[[str], None],
+    log: Callable[[str], None],
     download: bool = True,
 ) -> tuple[Part, ...]:
     """Everything *machine* needs to run *bundle*, in the order of ``PYTHONPATH``.
@@ -58,14 +59,14 @@ def parts(
     Args:
         system_numpy: Version of the numpy that the device's own Python has, or None. Only a 32-bit board uses it:
             there is no numpy wheel for those.
-        report: Called with one line for each slow step, and for each format that cannot run there.
+        log: Called with one line for each slow step, and for each format that cannot run there.
         download: False never asks the network for what is not on this machine yet.
 
     Raises:
         DeviceError: ``EK-DEVICE``: nothing in the bundle can run there; the message says what the device lacks.
         EdgekitError: ``EK-MISSING-PACKAGE``: this machine lacks what it would send, or the tools to make it.
     """
-    return parts_for(machine, formats_of(bundle.manifest), system_numpy=system_numpy, report=report, download=download)
+    return parts_for(machine, formats_of(bundle.manifest), system_numpy=system_numpy, log=log, download=download)
 
 
 def formats_of(manifest: Manifest) -> tuple[str, ...]:
@@ -86,20 +87,20 @@ def parts_for(
     formats: Collection[str],
     *,
     system_numpy: str | None = None,
-    report: Callable[[str], None],
+    log: Callable[[str], None],
     download: bool = True,
 ) -> tuple[Part, ...]:
     """The same for file formats (``tflite``, ``pte``), whatever bundle will come with them."""
     if why_no_python(machine) is not None:
-        return (_runner(machine, formats, report, download),)
+        return (_runner(machine, formats, log, download),)
     wanted = [_find("click", machine)]
     if machine.architecture == "armv7l":
         _check_system_numpy(system_numpy)
     else:
         wanted.append(_find("numpy", machine))
-    wanted += _engines(formats, machine, report)
+    wanted += _engines(formats, machine, log)
     own = own_part()  # before the downloads, which take time
-    return (own, *(package_part(wheel, report, download=download) for wheel in wanted))
+    return (own, *(package_part(wheel, log, download=download) for wheel in wanted))
 
 
 def why_not(format: str, machine: Machine, system_numpy: str | None = None) -> str | None:
@@ -117,6 +118,16 @@ def why_not(format: str, machine: Machine, system_numpy: str | None = None) -> s
     return None
 
 
+def outlook(formats: Mapping[str, str | None]) -> list[dict[str, Any]]:
+    """What `why_not` says of each of *formats*, for programs."""
+    return [{"format": format, "runs": reason is None, "reason": reason} for format, reason in formats.items()]
+
+
+def outlook_lines(formats: Mapping[str, str | None]) -> list[str]:
+    """The same for people."""
+    return [f".{format:<8} {'runs there' if reason is None else reason}" for format, reason in formats.items()]
+
+
 def why_no_python(machine: Machine) -> str | None:
     """What speaks against edgekit's Python side on *machine*, as in ``no Python``; None when nothing does."""
     if machine.python is None:
@@ -129,7 +140,7 @@ def why_no_python(machine: Machine) -> str | None:
 def own_part() -> Part:
     """edgekit's device side: what loads and runs a bundle, and none of what builds one."""
     package = Path(edgekit.__file__).parent
-    files = {path.relative_to(package): path for pattern in _OWN_FILES for path in package.glob(pattern)}
+    files = {path.relative_to(package): path for pattern in OWN_FILES for path in package.glob(pattern)}
     files |= {Path("targets", path.name): path for path in target_directory().glob("*.toml")}
     entries = [Entry(Path("edgekit", name).as_posix(), path.read_bytes()) for name, path in sorted(files.items())]
     entries.append(Entry("LICENSE", (core.NOTICES / "apache-2.0.txt").read_bytes()))
@@ -137,29 +148,27 @@ def own_part() -> Part:
     return make_part(f"edgekit-{edgekit.__version__}", key, lambda: entries, python_paths=("",))
 
 
-def package_part(wheel: Wheel, report: Callable[[str], None], *, download: bool = True) -> Part:
+def package_part(wheel: Wheel, log: Callable[[str], None], *, download: bool = True) -> Part:
     """The part that holds *wheel*, without what a device never needs.
 
     Raises:
         EdgekitError: ``EK-MISSING-PACKAGE``: as `parts`.
     """
     if wheel.package == "executorch":
-        return core.core_part(str(wheel.architecture), report, download=download)
-    path = wheels.obtain(wheel, report, download=download)
+        return core.core_part(str(wheel.architecture), log, download=download)
+    path = wheels.obtain(wheel, log, download=download)
     key = f"{wheel.sha256} {_NEVER.pattern} {_UNUSED.get(wheel.package, _NEVER).pattern}"
     return make_part(
-        f"{wheel.package}-{wheel.version}", key, lambda: _entries(path, wheel), report=report, python_paths=("",)
+        f"{wheel.package}-{wheel.version}", key, lambda: _entries(path, wheel), log=log, python_paths=("",)
     )
 
 
-def _runner(machine: Machine, formats: Collection[str], report: Callable[[str], None], download: bool) -> Part:
-    report(f"the device has {why_no_python(machine)}: it gets a runner of its own")
-    return runner_pack.runner_part(
-        machine.architecture, formats, report, page_bytes=machine.page_bytes, download=download
-    )
+def _runner(machine: Machine, formats: Collection[str], log: Callable[[str], None], download: bool) -> Part:
+    log(f"the device has {why_no_python(machine)}: it gets a runner of its own")
+    return runner_pack.runner_part(machine.architecture, formats, log, page_bytes=machine.page_bytes, download=download)
 
 
-def _engines(formats: Iterable[str], machine: Machine, report: Callable[[str], None]) -> list[Wheel]:
+def _engines(formats: Iterable[str], machine: Machine, log: Callable[[str], None]) -> list[Wheel]:
     """The wheel of the engine for each format that can run on *machine*."""
     found: list[Wheel] = []
     refused: list[DeviceError] = []
@@ -171,7 +180,7 @@ def _engines(formats: Iterable[str], machine: Machine, report: Callable[[str], N
     if not found:
         raise refused[0]
     for refusal in refused:
-        report(f"not everything in the bundle will run there: {refusal.message}")
+        log(f"not everything in the bundle will run there: {refusal.message}")
     return found
 
 

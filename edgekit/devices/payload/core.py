@@ -46,11 +46,11 @@ class Core:
         yield Entry("LICENSE.apache-2.0", (NOTICES / "apache-2.0.txt").read_bytes())
 
 
-def core(architecture: str, report: Callable[[str], None], *, download: bool = True) -> Core:
+def core(architecture: str, log: Callable[[str], None], *, download: bool = True) -> Core:
     """The core for *architecture*, with the libraries it needs.
 
     Args:
-        report: Called with one line before a download and before a build.
+        log: Called with one line before a download and before a build.
         download: False never asks the network.
 
     Raises:
@@ -62,15 +62,15 @@ def core(architecture: str, report: Callable[[str], None], *, download: bool = T
     folder = native.prebuilt(architecture) or native.built(architecture, native.LIBRARY)
     if folder is None:
         _require_compiler(architecture)  # said before the download
-    path = wheels.obtain(wheel, report, download=download)
+    path = wheels.obtain(wheel, log, download=download)
     if folder is None:
-        report(f"building the ExecuTorch core for {architecture}")
+        log(f"building the ExecuTorch core for {architecture}")
         with tempfile.TemporaryDirectory(prefix="edgekit-executorch-") as scratch:
             folder = build.library_once(architecture, build.unpack(path, Path(scratch)))
     return Core(f"{native.key(architecture)} {wheel.sha256}", folder, path)
 
 
-def runner(architecture: str, report: Callable[[str], None]) -> Path:
+def runner(architecture: str, log: Callable[[str], None]) -> Path:
     """The runner's program for *architecture*: the one this package brings, or one built here.
 
     Raises:
@@ -79,7 +79,7 @@ def runner(architecture: str, report: Callable[[str], None]) -> Path:
     folder = native.prebuilt(architecture) or native.built(architecture, native.RUNNER)
     if folder is None:
         _require_compiler(architecture)
-        report(f"building the runner for {architecture}")
+        log(f"building the runner for {architecture}")
         folder = build.runner_once(architecture)
     return folder / native.RUNNER
 
@@ -90,7 +90,7 @@ def _require_compiler(architecture: str) -> None:
         raise EdgekitError("EK-MISSING-PACKAGE", reason, compilers.install_hint(architecture))
 
 
-def core_part(architecture: str, report: Callable[[str], None], *, download: bool = True) -> Part:
+def core_part(architecture: str, log: Callable[[str], None], *, download: bool = True) -> Part:
     """The part with which a device's Python runs ``.pte`` files; arguments and errors as `core`."""
-    made = core(architecture, report, download=download)
-    return make_part(f"executorch-{native.EXECUTORCH}", made.key, made.entries, report=report, native_path="")
+    made = core(architecture, log, download=download)
+    return make_part(f"executorch-{native.EXECUTORCH}", made.key, made.entries, log=log, native_path="")

@@ -45,7 +45,7 @@ def unpack(
     packages: Sequence[str],
     architecture: str,
     into: Path,
-    report: Callable[[str], None],
+    log: Callable[[str], None],
     *,
     suite: str = SUITE,
 ) -> None:
@@ -59,7 +59,7 @@ def unpack(
         packages: Debian's names; ``name-`` keeps a package out.
         architecture: Of the guest: ``aarch64``, ``armv7l`` or ``x86_64``.
         into: What lies there already, and was not sealed, is replaced.
-        report: Called with one line for each step.
+        log: Called with one line for each step.
         suite: Release of Debian.
 
     Raises:
@@ -73,7 +73,7 @@ def unpack(
     name = _ARCHITECTURES[architecture]
     cache = home() / "debian" / f"{suite}-{name}"
     private_folder(cache)
-    report(f"fetching Debian packages for {architecture}: {' '.join(packages)}")
+    log(f"fetching Debian packages for {architecture}: {' '.join(packages)}")
     with (cache / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # apt refuses where another one runs; this waits
         environment = children.environment(APT_CONFIG=str(_configure(cache, name, suite)), LC_ALL="C.UTF-8")
@@ -85,7 +85,7 @@ def unpack(
         for link in _MERGED:
             (root / "usr" / link).mkdir(parents=True)
             (root / link).symlink_to(f"usr/{link}")
-        report(f"unpacking {len(files)} packages into {into}")
+        log(f"unpacking {len(files)} packages into {into}")
         for file in files:
             _extract(file, root)
         if into.exists():

@@ -64,7 +64,7 @@ def make_part(
     key: str,
     entries: Callable[[], Iterable[Entry]],
     *,
-    report: Callable[[str], None] = lambda line: None,
+    log: Callable[[str], None] = lambda line: None,
     python_paths: tuple[str, ...] = (),
     native_path: str | None = None,
     runner: str | None = None,
@@ -74,7 +74,7 @@ def make_part(
     Args:
         key: Names the entries: as long as it is the same, they are not asked for again.
         entries: Gives the files.
-        report: Called with one line before they are packed.
+        log: Called with one line before they are packed.
 
     Raises:
         EdgekitError: ``EK-SPACE``, ``EK-WRITE``: the archive cannot be written.
@@ -83,7 +83,7 @@ def make_part(
     archive = home() / "parts" / f"{name}-{short}.tar.gz"
     known = _known(archive)
     if known is None:
-        report(f"packing {name}")
+        log(f"packing {name}")
         files = sorted(entries(), key=lambda entry: entry.path)
         private_folder(archive.parent)
         with replacing(archive) as temporary:

@@ -24,11 +24,11 @@ class Stock:
     parts: tuple[Part, ...]
 
 
-def lay_in(target: Target, report: Callable[[str], None]) -> tuple[Stock, ...]:
+def lay_in(target: Target, log: Callable[[str], None]) -> tuple[Stock, ...]:
     """Fetch and pack whatever a device of *target* may need, for each Python it may have.
 
     Args:
-        report: Called with one line for each slow step.
+        log: Called with one line for each slow step.
 
     Raises:
         UsageError: ``EK-TARGET``: nothing is deployed to such devices.
@@ -41,7 +41,7 @@ def lay_in(target: Target, report: Callable[[str], None]) -> tuple[Stock, ...]:
     if any(runner_pack.why_not(format, target.cpu.architecture) is None for format in formats):
         pythons.append(None)
     return tuple(
-        Stock(python, parts_for(_machine(target, python), formats, system_numpy=_SYSTEM_NUMPY, report=report))
+        Stock(python, parts_for(_machine(target, python), formats, system_numpy=_SYSTEM_NUMPY, log=log))
         for python in pythons
     )
 

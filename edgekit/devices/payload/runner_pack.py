@@ -81,7 +81,7 @@ def why_not(format: str, architecture: str) -> str | None:
 def runner_part(
     architecture: str,
     formats: Collection[str],
-    report: Callable[[str], None],
+    log: Callable[[str], None],
     *,
     page_bytes: int = 4096,
     download: bool = True,
@@ -90,7 +90,7 @@ def runner_part(
 
     Args:
         formats: ``tflite``, ``pte``; others are passed over.
-        report: Called with one line for each slow step.
+        log: Called with one line for each slow step.
         page_bytes: Of the device's memory: the libraries have to be laid out for that.
         download: False never asks the network.
 
@@ -101,16 +101,16 @@ def runner_part(
     refusals = [why_not(format, architecture) for format in formats]
     if all(refusals):
         raise DeviceError("EK-DEVICE", next(filter(None, refusals), "there is no file to run"), _hint(architecture))
-    program = core.runner(architecture, report)
+    program = core.runner(architecture, log)
     engines: list[core.Core | _LiteRT] = []
     names = []
     if "pte" in formats:
-        engines.append(core.core(architecture, report, download=download))
+        engines.append(core.core(architecture, log, download=download))
         names.append(f"executorch-{native.EXECUTORCH}")
     if "tflite" in formats:
-        engines.append(_litert(architecture, report, download))
+        engines.append(_litert(architecture, log, download))
         names.append(f"litert-{versions()['litert']}")
-    libraries = _libraries(architecture, report)
+    libraries = _libraries(architecture, log)
     parts = [native.key(architecture), sha256(_START.encode()), *(engine.key for engine in engines)]
     parts += [sha256(path.read_bytes()) for path in libraries]
 
@@ -122,7 +122,7 @@ def runner_part(
 
     if page_bytes > 4096:
         check_pages(entries(), page_bytes)
-    return make_part(f"edgekit-runner-{'-'.join(names)}", " ".join(parts), entries, report=report, runner=SCRIPT)
+    return make_part(f"edgekit-runner-{'-'.join(names)}", " ".join(parts), entries, log=log, runner=SCRIPT)
 
 
 def check_pages(entries: Iterable[Entry], page_bytes: int) -> None:
@@ -158,13 +158,13 @@ def _base(architecture: str, libraries: tuple[Path, ...]) -> Iterator[Entry]:
     yield Entry(SCRIPT, start.encode(), executable=True)
 
 
-def _litert(architecture: str, report: Callable[[str], None], download: bool) -> _LiteRT:
+def _litert(architecture: str, log: Callable[[str], None], download: bool) -> _LiteRT:
     # Only its C++ library is used: any Python's will do.
     wheel: Wheel = wheels.find(wheels.requirement("ai-edge-litert"), None, architecture, None)
-    return _LiteRT(wheel.sha256, wheels.obtain(wheel, report, download=download))
+    return _LiteRT(wheel.sha256, wheels.obtain(wheel, log, download=download))
 
 
-def _libraries(architecture: str, report: Callable[[str], None]) -> tuple[Path, ...]:
+def _libraries(architecture: str, log: Callable[[str], None]) -> tuple[Path, ...]:
     """Loader, C and C++ libraries: the compiler's own, or Debian's where there is no compiler, or an old one."""
     names = (_LOADERS[architecture], *_LIBRARIES)
     compiler = compilers.find(architecture)
@@ -175,7 +175,7 @@ def _libraries(architecture: str, report: Callable[[str], None]) -> tuple[Path, 
             return found
     root = home() / "runner-libraries" / architecture
     if not is_sealed(root):
-        debian.unpack(("libc6", "libstdc++6", "libgcc-s1"), architecture, root, report)
+        debian.unpack(("libc6", "libstdc++6", "libgcc-s1"), architecture, root, log)
     return tuple(root / "usr/lib" / f"{architecture}-linux-gnu" / name for name in names)
 
 

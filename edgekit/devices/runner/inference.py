@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -11,9 +11,9 @@ import numpy as np
 
 from edgekit import documents
 from edgekit.bundle import Bundle, Variant
-from edgekit.devices.answer import Answer, death, failure
-from edgekit.devices.base import RunResult
+from edgekit.devices.base import Log, RunRequest, RunResult, VerifyRequest
 from edgekit.devices.payload.runner_pack import ENGINES, versions
+from edgekit.devices.transport.answer import Answer, death, failure
 from edgekit.errors import DeviceError
 from edgekit.runtime.check_runs import CheckRun, CheckVectors, check_vectors
 from edgekit.runtime.engines import BROWSER_ENGINES
@@ -157,21 +157,17 @@ class WithRunner:
         self.host = host
         self.bundle = bundle
 
-    def run(
-        self, inputs: Mapping[str, np.ndarray], *, variant: str | None, engine: str | None, threads: int | None
-    ) -> RunResult:
-        entry = self._choose(variant, engine)
-        ordered = [inputs[spec.name] for spec in self.bundle.manifest.signature.inputs]
-        run = self.measure(entry, ordered, threads)
+    def run(self, request: RunRequest) -> RunResult:
+        entry = self._choose(request.variant, request.engine)
+        ordered = [request.inputs[spec.name] for spec in self.bundle.manifest.signature.inputs]
+        run = self.measure(entry, ordered, request.threads)
         return RunResult(entry.name, ENGINES[entry.format], run.threads, run.outputs)
 
-    def verify(
-        self, *, variant: str | None, threads: int | None, report: Callable[[str], None]
-    ) -> tuple[Verification, ...]:
+    def verify(self, request: VerifyRequest, log: Log) -> tuple[Verification, ...]:
         vectors = check_vectors(self.bundle)
         rows = []
         for entry in self.bundle.manifest.variants:
-            if variant not in (None, entry.name):
+            if request.variant not in (None, entry.name):
                 continue
             named = [name for name in entry.engines if name not in BROWSER_ENGINES]
             for engine in named or [ENGINES.get(entry.format, "")]:
@@ -179,8 +175,8 @@ class WithRunner:
                 if reason:
                     rows.append(not_run(entry, engine, reason))
                     continue
-                report(f"{entry.name} on {engine}")
-                rows.append(judge(entry, engine, vectors, self._check(entry, vectors, threads)))
+                log(f"{entry.name} on {engine}")
+                rows.append(judge(entry, engine, vectors, self._check(entry, vectors, request.threads)))
         return tuple(rows)
 
     def why_not(self, entry: Variant, engine: str) -> str:

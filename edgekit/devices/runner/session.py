@@ -29,7 +29,7 @@ from edgekit.runtime.profiler.records import (
     Samples,
     Spans,
 )
-from edgekit.runtime.profiler.session import Hear, to_json
+from edgekit.runtime.profiler.session import Listener, to_json
 from edgekit.tensors import grouped
 
 #: The first fifth of a process's inferences is its warm-up: nothing there could see durations settle.
@@ -61,7 +61,7 @@ class _Pace:
 
 
 def run_session(
-    device: str, machine: Machine, runners: Sequence[WithRunner], request: Request, *, hear: Hear
+    device: str, machine: Machine, runners: Sequence[WithRunner], request: Request, *, listener: Listener
 ) -> tuple[DeviceRecord, tuple[Cell, ...]]:
     """Measure the bundles of *runners*, all of which are on one device.
 
@@ -77,8 +77,8 @@ def run_session(
     for core in request.settings.cpus or ():
         if not 0 <= core < machine.cores:
             raise UsageError("EK-ARGUMENT", f"{device} has no core {core}", f"it has 0 to {machine.cores - 1}")
-    hear({"event": "note", "text": f"{device} has no Python that edgekit runs on: its runner measures there"})
-    session = _Session(device, request, hear)
+    listener({"event": "note", "text": f"{device} has no Python that edgekit runs on: its runner measures there"})
+    session = _Session(device, request, listener)
     for runner in runners:
         session.plan(runner)
     session.run()
@@ -88,8 +88,8 @@ def run_session(
 
 
 class _Session:
-    def __init__(self, device: str, request: Request, hear: Hear):
-        self._device, self._request, self._hear = device, request, hear
+    def __init__(self, device: str, request: Request, listener: Listener):
+        self._device, self._request, self._listener = device, request, listener
         self._cells: list[Cell] = []
         self._places: dict[int, _Place] = {}
         self._paces: dict[int, _Pace] = {}
@@ -127,10 +127,10 @@ class _Session:
         for repeat in range(settings.repeats):
             for order, key in enumerate(draw.sample(keys, len(keys))):
                 share = (repeat * len(keys) + order) / (settings.repeats * len(keys))
-                self._hear({"event": "progress", "done": share * settings.seconds, "total": settings.seconds})
+                self._listener({"event": "progress", "done": share * settings.seconds, "total": settings.seconds})
                 if self._cells[key].status != FAILED:
                     self._add(key, self._process(key, repeat, order))
-                    self._hear({"event": "cell", "cell": to_json(self._cells[key])})
+                    self._listener({"event": "cell", "cell": to_json(self._cells[key])})
 
     def _pairs(self, runner: WithRunner) -> Iterator[tuple[Variant, str]]:
         """What was asked for; a quick session leaves out batches, unless they are named."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from edgekit.devices import described
+from edgekit.devices.transport import described
 from edgekit.runtime.profiler.board import Board
 from edgekit.runtime.profiler.records import BoardState
 

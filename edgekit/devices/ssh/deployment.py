@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 from edgekit import display
 from edgekit.bundle import Bundle
-from edgekit.devices import described
-from edgekit.devices.answer import failure
 from edgekit.devices.payload import assembly
 from edgekit.devices.payload.part import Part
 from edgekit.devices.payload.release import Release, make_release
 from edgekit.devices.ssh import preflight
 from edgekit.devices.ssh.preflight import Facts, Inventory
 from edgekit.devices.ssh.shell import Shell
+from edgekit.devices.transport import described
+from edgekit.devices.transport.answer import failure
 from edgekit.errors import DeviceError, UsageError, did_you_mean
 
 #: How much goes with one request: small enough that the device is heard of often, and a cut loses little.
@@ -109,7 +109,7 @@ def read_facts(shell: Shell) -> Facts:
     return preflight.read_facts(shell.do("facts", *preflight.PROGRAMS))
 
 
-def make_plan(device: str, facts: Facts, bundle: Bundle, report: Callable[[str], None]) -> Plan:
+def make_plan(device: str, facts: Facts, bundle: Bundle, log: Callable[[str], None]) -> Plan:
     """Decide what *bundle* takes on the device, and get it ready here.
 
     Raises:
@@ -118,7 +118,7 @@ def make_plan(device: str, facts: Facts, bundle: Bundle, report: Callable[[str],
         EdgekitError: ``EK-MISSING-PACKAGE``: this machine lacks what would be sent.
     """
     preflight.refuse(device, facts, bundle.manifest)
-    parts = assembly.parts(facts.machine, bundle, system_numpy=facts.numpy, report=report)
+    parts = assembly.parts(facts.machine, bundle, system_numpy=facts.numpy, log=log)
     python = facts.python_path if assembly.why_no_python(facts.machine) is None else None
     return Plan(facts, make_release(bundle, parts, python), tuple(preflight.warnings(facts, bundle.manifest)))
 
@@ -200,7 +200,7 @@ def deploy(
     bundle: Bundle,
     *,
     prove: Callable[[Plan], None],
-    report: Callable[[str], None],
+    log: Callable[[str], None],
     progress: Progress,
 ) -> Deployment:
     """Make *bundle* the current release of its name on the device.
@@ -209,12 +209,12 @@ def deploy(
 
     Args:
         prove: Runs the new release on the device before it becomes current, and raises when it does not work.
-        report: Called with one line for each slow step.
+        log: Called with one line for each slow step.
 
     Raises:
         BundleError, DeviceError, EdgekitError: As `make_plan` and `Sender.provide`, and what *prove* raises.
     """
-    plan = make_plan(device, read_facts(shell), bundle, report)
+    plan = make_plan(device, read_facts(shell), bundle, log)
     app, release = plan.release.app, plan.release.id
     inventory = plan.facts.inventory
     if _is_current(plan, inventory):
@@ -223,7 +223,7 @@ def deploy(
     inventory = preflight.read_inventory(shell.do("inventory"))
     sender = Sender(device, shell, plan.facts.home, progress)
     sender.provide(plan, inventory)
-    report("trying it on the device")
+    log("trying it on the device")
     try:
         prove(plan)
     except DeviceError as error:

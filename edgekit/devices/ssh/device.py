@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
-
+from edgekit import display
 from edgekit.bundle import Bundle
-from edgekit.devices.base import RunResult
+from edgekit.devices.base import Closing, Log, RunRequest, RunResult, VerifyRequest
+from edgekit.devices.payload import assembly
+from edgekit.devices.payload.assembly import SENT_FORMATS
 from edgekit.devices.runner import session as runner_session
 from edgekit.devices.runner.inference import WithRunner
 from edgekit.devices.ssh import deployment
@@ -20,16 +22,17 @@ from edgekit.devices.ssh.execution import Execution, ShellHost, execution, prove
 from edgekit.devices.ssh.preflight import Facts, read_inventory
 from edgekit.devices.ssh.shell import Shell
 from edgekit.errors import DeviceError
+from edgekit.runtime.checkup import Checkup, machine_lines, matching_target
 from edgekit.runtime.machine import Machine
 from edgekit.runtime.profiler.records import NOT_RUN, BundleRecord, Cell, DeviceRecord, Request
-from edgekit.runtime.profiler.session import Hear
+from edgekit.runtime.profiler.session import Listener, log_to
 from edgekit.runtime.verification import Verification
 
 #: ssh's own limit, twice (a jump host), and a slow login.
 _START_S = 2 * CONNECT_S + 20
 
 
-def open(name: str) -> SshDevice:
+def open_ssh(name: str) -> SshDevice:
     """The device ``ssh://[USER@]HOST[:PORT]``. Connects when it is first used.
 
     Raises:
@@ -38,7 +41,7 @@ def open(name: str) -> SshDevice:
     return SshDevice(name, Address.parse(name))
 
 
-class SshDevice:
+class SshDevice(Closing):
     """A Linux machine that the system's ``ssh`` reaches without a password."""
 
     emulated = False
@@ -52,7 +55,33 @@ class SshDevice:
         """What the device is, and what edgekit has put there."""
         return deployment.read_facts(self._connected())
 
-    def deploy(self, bundle: Path, *, report: Callable[[str], None], progress: Progress) -> Deployment:
+    def examine(self) -> Checkup:
+        facts = self.facts()
+        machine, target = facts.machine.to_json(), matching_target(facts.machine)
+        formats = {format: assembly.why_not(format, facts.machine, facts.numpy) for format in SENT_FORMATS}
+        apps = facts.inventory.apps
+        document = {
+            "device": self.name,
+            "machine": machine,
+            "matches_target": target,
+            "free_disk_bytes": facts.free_disk_bytes,
+            "python_path": facts.python_path,
+            "formats": assembly.outlook(formats),
+            "apps": {app: asdict(known) for app, known in apps.items()},
+        }
+        memory = facts.machine.free_memory_bytes
+        deployed = [f"{name}: {app.current} is current" for name, app in sorted(apps.items()) if app.current]
+        lines = (
+            *machine_lines(machine, target),
+            f"free      {display.size(facts.free_disk_bytes)} of disk, {display.size(memory)} of memory",
+            "",
+            *assembly.outlook_lines(formats),
+            "",
+            *(deployed or ["nothing is deployed there"]),
+        )
+        return Checkup(document, lines)
+
+    def deploy(self, bundle: Path, log: Log, progress: Progress) -> Deployment:
         """Make *bundle* the current release of its name (see `edgekit.devices.ssh.deployment.deploy`)."""
         with Bundle.open(bundle) as opened:
             shell = self._connected()
@@ -61,7 +90,7 @@ class SshDevice:
                 shell,
                 opened,
                 prove=lambda plan: prove(self.name, execution(self.name, shell, plan, opened), opened),
-                report=report,
+                log=log,
                 progress=progress,
             )
 
@@ -69,32 +98,21 @@ class SshDevice:
         """Make the release before the current one current again (see `edgekit.devices.ssh.deployment.rollback`)."""
         return deployment.rollback(self.name, self._connected(), name)
 
-    def run(
-        self,
-        bundle: Path,
-        inputs: Mapping[str, np.ndarray],
-        *,
-        variant: str | None,
-        engine: str | None,
-        threads: int | None,
-        report: Callable[[str], None],
-    ) -> RunResult:
-        with self._released(bundle, report) as release:
-            return release.run(inputs, variant=variant, engine=engine, threads=threads)
+    def run(self, bundle: Path, request: RunRequest, log: Log) -> RunResult:
+        with self._released(bundle, log) as release:
+            return release.run(request)
 
-    def verify(
-        self, bundle: Path, *, variant: str | None, threads: int | None, report: Callable[[str], None]
-    ) -> tuple[Verification, ...]:
-        with self._released(bundle, report) as release:
-            return release.verify(variant=variant, threads=threads, report=report)
+    def verify(self, bundle: Path, request: VerifyRequest, log: Log) -> tuple[Verification, ...]:
+        with self._released(bundle, log) as release:
+            return release.verify(request, log)
 
     def machine(self) -> Machine:
         return self.facts().machine
 
     def profile(
-        self, bundles: Sequence[Path], request: Request, *, hear: Hear
+        self, bundles: Sequence[Path], request: Request, listener: Listener
     ) -> tuple[DeviceRecord, tuple[Cell, ...]]:
-        """As `edgekit.devices.base.Device.profile`; a bundle that cannot work there is rows that say why."""
+        """As `edgekit.devices.base.Measures.profile`; a bundle that cannot work there is rows that say why."""
         shell = self._connected()
         with ExitStack() as stack:
             ready: list[tuple[Plan, Bundle]] = []
@@ -102,7 +120,7 @@ class SshDevice:
             for opened in [stack.enter_context(Bundle.open(bundle)) for bundle in bundles]:
                 try:
                     # Two bundles of one name share a folder there, where sending one removes the other.
-                    plan = self._provided(shell, opened, lambda text: hear({"event": "note", "text": text}), not ready)
+                    plan = self._provided(shell, opened, log_to(listener), not ready)
                     ready.append((plan, opened))
                 except DeviceError as error:
                     if error.code == "EK-CONNECT" or len(bundles) == 1:
@@ -112,11 +130,11 @@ class SshDevice:
                 raise refused[0][1]
             plans, chosen = zip(*ready, strict=True)
             if plans[0].has_python:
-                record, cells = python_session.run_session(self.name, shell, plans, chosen, request, hear=hear)
+                record, cells = python_session.run_session(self.name, shell, plans, chosen, request, listener=listener)
             else:
                 runners = [WithRunner(ShellHost(self.name, shell, plan), bundle) for plan, bundle in ready]
                 machine = plans[0].facts.machine
-                record, cells = runner_session.run_session(self.name, machine, runners, request, hear=hear)
+                record, cells = runner_session.run_session(self.name, machine, runners, request, listener=listener)
             return record, (*cells, *(cell for bundle, error in refused for cell in self._refused(bundle, error)))
 
     def close(self) -> None:
@@ -124,12 +142,6 @@ class SshDevice:
         if self._shell is not None:
             self._shell.close()
             self._shell = None
-
-    def __enter__(self) -> SshDevice:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def _connected(self) -> Shell:
         if self._shell is None:
@@ -139,24 +151,24 @@ class SshDevice:
         return self._shell
 
     @contextmanager
-    def _released(self, bundle: Path, report: Callable[[str], None]) -> Iterator[Execution]:
+    def _released(self, bundle: Path, log: Callable[[str], None]) -> Iterator[Execution]:
         """The bundle as a release that is on the device, whether or not it is the current one."""
         shell = self._connected()
         with Bundle.open(bundle) as opened:
-            yield execution(self.name, shell, self._provided(shell, opened, report), opened)
+            yield execution(self.name, shell, self._provided(shell, opened, log), opened)
 
-    def _provided(self, shell: Shell, bundle: Bundle, report: Callable[[str], None], prune: bool = True) -> Plan:
+    def _provided(self, shell: Shell, bundle: Bundle, log: Callable[[str], None], prune: bool = True) -> Plan:
         """The plan of *bundle*, all of which is on the device then."""
-        plan = deployment.make_plan(self.name, deployment.read_facts(shell), bundle, report)
+        plan = deployment.make_plan(self.name, deployment.read_facts(shell), bundle, log)
         if not plan.is_complete(plan.facts.inventory):
-            self._send(shell, plan, report, prune)
+            self._send(shell, plan, log, prune)
         return plan
 
-    def _send(self, shell: Shell, plan: Plan, report: Callable[[str], None], prune: bool) -> None:
+    def _send(self, shell: Shell, plan: Plan, log: Callable[[str], None], prune: bool) -> None:
         deployment.lock(self.name, shell)
         inventory = read_inventory(shell.do("inventory"))
         sender = Sender(self.name, shell, plan.facts.home, lambda name, done, total: None)
-        report(f"sending what {self.name} lacks")
+        log(f"sending what {self.name} lacks")
         sender.provide(plan, inventory)
         if prune:
             shell.ask("prune", plan.release.app, plan.release.id, timeout_s=deployment.INSTALL_S)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, Protocol
@@ -15,12 +15,12 @@ import numpy as np
 from edgekit import arrays, display, documents, npz
 from edgekit.arrays import ArrayError
 from edgekit.bundle import Bundle, Variant
-from edgekit.devices.answer import Answer, death, failure
-from edgekit.devices.base import RunResult
+from edgekit.devices.base import Log, RunRequest, RunResult, VerifyRequest
 from edgekit.devices.runner.inference import RUN_S, WithRunner
 from edgekit.devices.ssh.board import SCRIPT, RemoteBoard
 from edgekit.devices.ssh.deployment import CHUNK_BYTES, Plan
 from edgekit.devices.ssh.shell import Shell
+from edgekit.devices.transport.answer import Answer, death, failure
 from edgekit.errors import CODES, BundleError, DeviceError, EdgekitError, LimitError, UsageError
 from edgekit.fidelity import compare
 from edgekit.runtime.profiler.records import BoardState
@@ -47,13 +47,9 @@ class _Ran:
 class Execution(Protocol):
     """A release on a device."""
 
-    def run(
-        self, inputs: Mapping[str, np.ndarray], *, variant: str | None, engine: str | None, threads: int | None
-    ) -> RunResult: ...
+    def run(self, request: RunRequest) -> RunResult: ...
 
-    def verify(
-        self, *, variant: str | None, threads: int | None, report: Callable[[str], None]
-    ) -> tuple[Verification, ...]: ...
+    def verify(self, request: VerifyRequest, log: Log) -> tuple[Verification, ...]: ...
 
 
 def execution(device: str, shell: Shell, plan: Plan, bundle: Bundle) -> Execution:
@@ -72,7 +68,7 @@ def prove(device: str, release: Execution, bundle: Bundle) -> None:
     inputs, reference = bundle.check_vectors()
     try:
         sample = {name: array[:1] for name, array in inputs.items()}
-        result = release.run(sample, variant=None, engine=None, threads=None)
+        result = release.run(RunRequest(sample))
     except DeviceError:
         raise
     except EdgekitError as error:
@@ -97,15 +93,13 @@ class WithPython:
         self._outputs = bundle.manifest.signature.outputs
         self._variants = {entry.name for entry in bundle.manifest.variants}
 
-    def run(
-        self, inputs: Mapping[str, np.ndarray], *, variant: str | None, engine: str | None, threads: int | None
-    ) -> RunResult:
+    def run(self, request: RunRequest) -> RunResult:
         folder = self._shell.workspace()
         packed = io.BytesIO()
-        npz.save(packed, inputs)
+        npz.save(packed, request.inputs)
         send(self._shell, f"{folder}/inputs.npz", packed.getvalue())
         files = ("--input", f"{folder}/inputs.npz", "--output", f"{folder}/outputs.npz")
-        chosen = _options({"--variant": variant, "--engine": engine, "--threads": threads})
+        chosen = _options({"--variant": request.variant, "--engine": request.engine, "--threads": request.threads})
         answer = self._shell.ask("exec", self._program, "run", self._bundle, *files, *chosen, "--json", timeout_s=RUN_S)
         if answer.status != 0:
             raise self._failure(answer)
@@ -125,10 +119,8 @@ class WithPython:
                 raise self._unreadable()
         return RunResult(ran.variant, ran.engine, ran.threads, {spec.name: stored[spec.name] for spec in specs})
 
-    def verify(
-        self, *, variant: str | None, threads: int | None, report: Callable[[str], None]
-    ) -> tuple[Verification, ...]:
-        chosen = _options({"--variant": variant, "--threads": threads})
+    def verify(self, request: VerifyRequest, log: Log) -> tuple[Verification, ...]:
+        chosen = _options({"--variant": request.variant, "--threads": request.threads})
         answer = self._shell.ask(
             "exec",
             self._program,
@@ -137,7 +129,7 @@ class WithPython:
             *chosen,
             "--json",
             timeout_s=VERIFY_S,
-            on_error=_notes(report),
+            on_error=_notes(log),
         )
         if not answer.output.strip():  # it prints its document whether variants passed or not
             raise self._failure(answer)
@@ -228,12 +220,12 @@ def _options(values: Mapping[str, object]) -> list[str]:
     return [word for option, value in values.items() if value is not None for word in (option, str(value))]
 
 
-def _notes(report: Callable[[str], None]) -> Callable[[str], None]:
+def _notes(log: Log) -> Log:
     """Passes on what edgekit says of its progress, but not its errors, which the rows have."""
     left = count(_MOST_NOTES, -1)
 
     def note(line: str) -> None:
         if not line.startswith(("error:", " hint:", "  log:")) and next(left) > 0:
-            report(line)
+            log(line)
 
     return note

@@ -10,15 +10,15 @@ from typing import Any
 
 from edgekit import display, documents
 from edgekit.bundle import Bundle
-from edgekit.devices.answer import Answer, death, failure
 from edgekit.devices.ssh.deployment import Plan
 from edgekit.devices.ssh.execution import send
 from edgekit.devices.ssh.shell import Shell
+from edgekit.devices.transport.answer import Answer, death, failure
 from edgekit.errors import DeviceError, EdgekitError, from_json
 from edgekit.runtime.children import ANYWHERE
 from edgekit.runtime.profiler import plausibility
 from edgekit.runtime.profiler.records import BundleRecord, Cell, DeviceRecord, Request
-from edgekit.runtime.profiler.session import Hear
+from edgekit.runtime.profiler.session import Listener
 from edgekit.schema import conform
 
 #: The longest event, with the durations of a whole session; and all that a session may say.
@@ -39,7 +39,7 @@ _WITH_ITS_PATH = (*ANYWHERE, "-c", "import os, sys; os.execv(sys.argv[1], sys.ar
 
 
 def run_session(
-    device: str, shell: Shell, plans: Sequence[Plan], bundles: Sequence[Bundle], request: Request, *, hear: Hear
+    device: str, shell: Shell, plans: Sequence[Plan], bundles: Sequence[Bundle], request: Request, *, listener: Listener
 ) -> tuple[DeviceRecord, tuple[Cell, ...]]:
     """A session of `edgekit.runtime.profiler` in the Python of the releases of *plans*, which hold *bundles*.
 
@@ -49,7 +49,7 @@ def run_session(
     """
     folder = shell.workspace()
     send(shell, f"{folder}/request.json", json.dumps(request.to_json()).encode())
-    listener = _Listener(device, bundles, hear)
+    events = _Events(device, bundles, listener)
     first, *others = (f"{plan.path}/bin/python" for plan in plans)
     python = [word for other in others for word in (other, *_WITH_ITS_PATH)] + [first]
     files = (f"{plan.path}/{plan.release.bundle}" for plan in plans)
@@ -60,10 +60,10 @@ def run_session(
         *python,
         *module,
         timeout_s=_limit_s(request, bundles),
-        on_error=listener.line,
+        on_error=events.line,
         most_said=(_MOST_EVENT_BYTES, _MOST_SAID_BYTES),
     )
-    return listener.result(answer)
+    return events.result(answer)
 
 
 @dataclass(frozen=True)
@@ -72,15 +72,15 @@ class _Result:
     cells: tuple[Cell, ...]
 
 
-class _Listener:
+class _Events:
     """Takes the lines of a session: events in JSON, and whatever else is said. What does not fit is none of the two."""
 
-    def __init__(self, device: str, bundles: Sequence[Bundle], hear: Hear):
+    def __init__(self, device: str, bundles: Sequence[Bundle], listener: Listener):
         self._device = device
         self._variants = {
             (BundleRecord.of(bundle).sha256, entry.name) for bundle in bundles for entry in bundle.manifest.variants
         }
-        self._hear = hear
+        self._listener = listener
         self._result: _Result | None = None
         self._said: deque[str] = deque(maxlen=20)
         self._error: Exception | None = None
@@ -106,7 +106,7 @@ class _Listener:
                 if kind == "cell":
                     self._check(facts["cell"])
                     facts["cell"] = {**event["cell"], "device": self._device}
-                self._hear({"event": kind, **facts})
+                self._listener({"event": kind, **facts})
         except (ValueError, KeyError) as error:
             self._error = self._unreadable(error)
         except Exception as error:

@@ -22,8 +22,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO
 
-from edgekit.devices import described, pipes
-from edgekit.devices.answer import Answer, failure
+from edgekit.devices.transport import described, pipes
+from edgekit.devices.transport.answer import Answer, failure
 from edgekit.errors import DeviceError
 from edgekit.runtime import children
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from edgekit import display
 from edgekit.profiling.comparison import NO_DIFFERENCE, NOT_COMPARABLE
 from edgekit.profiling.measures import WALL, WORDS
 from edgekit.profiling.rows import Row
@@ -33,13 +34,7 @@ def microseconds(value: float | None) -> str:
 
 
 def size(value: int | None) -> str:
-    """Bytes in the unit that reads best: ``24.1 KB`` (1 KB = 1000 bytes)."""
-    if value is None:
-        return NOT_KNOWN
-    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("KB", 1e3)):
-        if value >= scale:
-            return f"{value / scale:.1f} {unit}"
-    return f"{value} B"
+    return display.size(value, NOT_KNOWN)
 
 
 def percent(value: float | None, digits: int = 2) -> str:

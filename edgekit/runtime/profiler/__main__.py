@@ -28,7 +28,7 @@ def main(request_file: str, *bundles: str) -> int:
     try:
         with ExitStack() as stack:
             opened = [stack.enter_context(Bundle.open(bundle)) for bundle in bundles]
-            device, cells = run_session(opened, _read(request_file), hear=_say)
+            device, cells = run_session(opened, _read(request_file), listener=_say)
         _say({"event": "result", "device": to_json(device), "cells": [to_json(cell) for cell in cells]})
     except EdgekitError as error:
         _say({"event": "error", "error": error.to_json()})

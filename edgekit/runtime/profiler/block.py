@@ -78,9 +78,9 @@ class Site:
         wait_s: How long it may still wait for the machine.
         needed_bytes: What processes were seen to take, by task.
         hot: Whether the block at work began above the limit of the temperature.
-        hear_text: Called with a line for people.
-        hear_work: Called with the seconds that what was just done was planned to take.
-        hear_first: Called with the first record of a process that has settled.
+        log: Called with a line for people.
+        on_work: Called with the seconds that what was just done was planned to take.
+        on_first: Called with the first record of a process that has settled.
     """
 
     request: Request
@@ -90,9 +90,9 @@ class Site:
     board: Board
     limit: MemoryLimit
     wait_s: float
-    hear_text: Callable[[str], None]
-    hear_work: Callable[[float], None]
-    hear_first: Callable[[Task, Process], None]
+    log: Callable[[str], None]
+    on_work: Callable[[float], None]
+    on_first: Callable[[Task, Process], None]
     needed_bytes: dict[int, int] = field(default_factory=dict)
     hot: bool = False
 
@@ -207,8 +207,8 @@ class Run:
         facts |= warm
         site.needed_bytes[task.key] = max(site.needs(task), worker.resident_bytes)
         settled = Samples.pack(np.frombuffer(last, "<i8"))
-        site.hear_work(task.start_s)
-        site.hear_first(task, Process(**facts, elapsed_ns=settled, round_sizes=(settled.count,)))
+        site.on_work(task.start_s)
+        site.on_first(task, Process(**facts, elapsed_ns=settled, round_sizes=(settled.count,)))
 
     def take_turn(self, number: int, core: int | None = None) -> None:
         """Its part of the round *number* of its block, begun on *core*, or wherever the system has it."""
@@ -224,7 +224,7 @@ class Run:
         self._steady.add(number, elapsed_ns, times_ns[calls:], answer["waits"])
         self._typical_ns = max(1, int(np.mean(elapsed_ns)))  # the mean, since time is what is to be filled
         if self._steady.turns <= rounds:
-            self._site.hear_work(self._due_s / rounds)
+            self._site.on_work(self._due_s / rounds)
 
     def see(self, look: BoardState) -> None:
         self._looks.append(look)
@@ -306,7 +306,7 @@ def run_block(site: Site, tasks: Sequence[Task], repeat: int) -> dict[int, Proce
     do not all fit into memory, they are measured in several groups, beside the first of *tasks* in each.
     """
     planned = site.request.settings.repeats
-    site.hear_text(f"repeat {repeat + 1} of {planned}" if repeat < planned else f"repeat {repeat + 1}")
+    site.log(f"repeat {repeat + 1} of {planned}" if repeat < planned else f"repeat {repeat + 1}")
     block = _Block(site, repeat)
     try:
         for task in _in_order(site, tasks, repeat):
@@ -384,7 +384,7 @@ class _Block:
         try:
             step()
         except ProcessFailure as failure:
-            self._site.hear_text(f"{run.task.name}: {failure.reason}")
+            self._site.log(f"{run.task.name}: {failure.reason}")
             self.records[run.task.key] = run.failure(failure)
             run.close()
             self._runs = [other for other in self._runs if other is not run]

@@ -45,7 +45,12 @@ from edgekit.schema import conform
 from edgekit.tensors import grouped
 
 #: Called with each event as it comes: a dict that JSON can hold.
-Hear = Callable[[dict[str, Any]], None]
+Listener = Callable[[dict[str, Any]], None]
+
+
+def log_to(listener: Listener) -> Callable[[str], None]:
+    """What passes a line for people on to *listener*, as an event ``note``."""
+    return lambda text: listener({"event": "note", "text": text})
 
 
 @dataclass(frozen=True)
@@ -105,7 +110,7 @@ def settings_for(
 
 
 def run_session(
-    bundles: Sequence[Bundle], request: Request, *, hear: Hear, board: Board | None = None
+    bundles: Sequence[Bundle], request: Request, *, listener: Listener, board: Board | None = None
 ) -> tuple[DeviceRecord, tuple[Cell, ...]]:
     """Measure every variant of *bundles* on every engine that *request* asks for, on this machine.
 
@@ -114,9 +119,9 @@ def run_session(
     hangs or takes too much memory costs its own cell and nothing else.
 
     Args:
-        hear: Called with ``{"event": "note", "text": ...}``, ``{"event": "progress", "done": ..., "total": ...}`` in
-            seconds of work, and ``{"event": "cell", "cell": ...}`` with a cell as far as it is known: for the first
-            time when its first process has settled, with the durations of the end of its warm-up.
+        listener: Called with ``{"event": "note", "text": ...}``, with ``{"event": "progress", "done": ..., "total":
+            ...}`` in seconds of work, and ``{"event": "cell", "cell": ...}`` with a cell as far as it is known: for the
+            first time when its first process has settled, with the durations of the end of its warm-up.
         board: Reads the machine.
 
     Returns:
@@ -136,17 +141,23 @@ def run_session(
             raise UsageError("EK-ARGUMENT", f"there is no variant {name!r}", did_you_mean(name, known))
     machine = read_machine()
     with tempfile.TemporaryDirectory(prefix="edgekit-profile-") as folder:
-        session = _Session(bundles, request, machine, Path(folder), hear, board or Board())
+        session = _Session(bundles, request, machine, Path(folder), listener, board or Board())
         session.run()
     return DeviceRecord("local", False, machine, None, available()), session.cells
 
 
 class _Session:
     def __init__(
-        self, bundles: Sequence[Bundle], request: Request, machine: Machine, folder: Path, hear: Hear, board: Board
+        self,
+        bundles: Sequence[Bundle],
+        request: Request,
+        machine: Machine,
+        folder: Path,
+        listener: Listener,
+        board: Board,
     ):
         self._request = request
-        self._hear = hear
+        self._listener = listener
         self._cells: list[Cell] = []
         self._tasks: list[Task] = []
         settings = request.settings
@@ -160,9 +171,9 @@ class _Session:
             board=board,
             limit=MemoryLimit(request.memory_bytes),
             wait_s=request.wait_s,
-            hear_text=lambda text: hear({"event": "note", "text": text}),
-            hear_work=self._add_work,
-            hear_first=self._tell_first,
+            log=log_to(listener),
+            on_work=self._add_work,
+            on_first=self._tell_first,
         )
         for index, bundle in enumerate(bundles):
             self._plan(bundle, machine, folder / str(index))
@@ -183,7 +194,7 @@ class _Session:
         more = range(settings.repeats, settings.busy_repeats or 0)
         compared = len(self._tasks) > 1
         if more and compared and any(is_busy(process.marks) for each in processes.values() for process in each):
-            self._site.hear_text(f"other programs keep this machine busy: {len(more)} more repeats")
+            self._site.log(f"other programs keep this machine busy: {len(more)} more repeats")
             share_s = settings.seconds / settings.repeats
             self._total_s += len(more) * sum(task.start_s + share_s for task in self._tasks)
             for repeat in more:
@@ -270,7 +281,7 @@ class _Session:
         try:
             cell = replace(cell, memory=self._memory(task))
         except ProcessFailure as failure:
-            self._site.hear_text(f"{task.name}: no figures of memory: {failure.reason}")
+            self._site.log(f"{task.name}: no figures of memory: {failure.reason}")
         self._add_work(task.start_s)
         if self._request.settings.operators:
             try:
@@ -309,11 +320,11 @@ class _Session:
             self._tell(self._with(task, [process]))
 
     def _tell(self, cell: Cell) -> None:
-        self._hear({"event": "cell", "cell": to_json(cell)})
+        self._listener({"event": "cell", "cell": to_json(cell)})
 
     def _add_work(self, seconds: float) -> None:
         self._done_s = min(self._total_s, self._done_s + seconds)
-        self._hear({"event": "progress", "done": round(self._done_s, 3), "total": round(self._total_s, 3)})
+        self._listener({"event": "progress", "done": round(self._done_s, 3), "total": round(self._total_s, 3)})
 
 
 def to_json(record: Any) -> Any:

@@ -14,7 +14,7 @@ from support.android.device import SimulatedDevice
 
 from edgekit.devices.adb import client, connection, job, listing
 from edgekit.devices.adb.connection import Connection, _checked_move
-from edgekit.devices.answer import Answer, failure
+from edgekit.devices.transport.answer import Answer, failure
 from edgekit.errors import DeviceError
 
 MakeDevice = Callable[..., SimulatedDevice]
@@ -30,7 +30,7 @@ def connected(device: SimulatedDevice) -> Connection:
 
 
 def run(phone: Connection, *arguments: str, timeout_s: float = 60, report: Callable[[str], None] = print) -> Answer:
-    return phone.run(arguments, folder=_TMP, timeout_s=timeout_s, report=report)
+    return phone.run(arguments, folder=_TMP, timeout_s=timeout_s, log=report)
 
 
 def runs(device: SimulatedDevice, program: str) -> bool:
@@ -71,7 +71,7 @@ def test_commands_end_with_their_exit_code_and_files_arrive_whole(simulated_devi
     assert (ran.status, ran.output, ran.errors) == (3, f"a  'b'|{_TMP}|{_TMP}|\n", ("err",))
     assert run(phone, "sh", "-c", "kill -SEGV $$").signal == "SIGSEGV"
     with pytest.raises(DeviceError, match="No such file"):
-        failed = phone.run(["true"], folder=f"{_TMP}/nothing", timeout_s=20, report=print)
+        failed = phone.run(["true"], folder=f"{_TMP}/nothing", timeout_s=20, log=print)
         raise failure("adb:phone", failed)
     data = os.urandom(1 << 20)
     phone.put({"a name": data, "b": b""}, _TMP)
@@ -126,7 +126,7 @@ def test_a_connection_lost_for_a_moment_costs_a_run_nothing(simulated_device: Ma
     """adb 29 answers exit code 0 here."""
     device, said = simulated_device(), list[str]()
     later(0.7, device.drop)
-    ran = run(connected(device), "sh", "-c", f"echo began >>{_TMP}/log; sleep 3; cat {_TMP}/log", report=said.append)
+    ran = run(connected(device), "sh", "-c", f"echo began >>{_TMP}/log; sleep 3; cat {_TMP}/log", log=said.append)
     assert (ran.status, ran.output) == (0, "began\n"), "it ran once, to its end"
     assert said == ["the connection to adb:phone broke: waiting for it, what runs there goes on"]
     assert stored(device) == {"log"}

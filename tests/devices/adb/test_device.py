@@ -20,7 +20,8 @@ from support.android.device import SimulatedDevice
 from support.bundles import only
 
 from edgekit.cli.main import run
-from edgekit.devices.adb import EXPERIMENTAL, connection
+from edgekit.devices.adb import connection
+from edgekit.devices.adb.device import EXPERIMENTAL
 
 MakeDevice = Callable[..., SimulatedDevice]
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import pytest
 
 from edgekit.devices import open_device
-from edgekit.devices.adb import AdbDevice, listing
+from edgekit.devices.adb import listing
+from edgekit.devices.adb.device import AdbDevice
 from edgekit.devices.adb.listing import Listed
 from edgekit.errors import DeviceError, UsageError
 

@@ -13,6 +13,7 @@ from support.phones import Phone, fetch_litert_js
 from support.posted import PIXEL, cell
 
 from edgekit.devices import open_device
+from edgekit.devices.base import Measures, Runs
 from edgekit.devices.browser.device import BrowserDevice
 from edgekit.errors import DeviceError, UsageError
 from edgekit.profiling.rows import rows
@@ -70,9 +71,9 @@ def test_webgpu_is_measured_when_it_is_named_and_only_rows_that_were_named_stay(
         jobs.append(json.loads(phone.ask("job.json").body))
         measured(phone, small_bundle, cell(small_bundle), cell(small_bundle, accelerator="webgpu"))
 
-    with open_device("browser") as device:
+    with open_device("browser", Measures) as device:
         request = Request(QUICK.settings, variants=("fp32.tflite",), engines=("litert-webgpu",))
-        _, cells = device.profile([small_bundle], request, hear=when_invited(visit, events))
+        _, cells = device.profile([small_bundle], request, when_invited(visit, events))
     assert jobs[0]["settings"]["accelerators"] == ["wasm", "webgpu"]
     assert [entry["name"] for entry in jobs[0]["variants"]] == ["fp32.tflite"]
     assert [(each.engine, each.conditions and each.conditions.accelerator) for each in cells] == [
@@ -85,12 +86,12 @@ def test_nobody_comes_or_who_came_falls_silent(small_bundle: Path) -> None:
     progress = {"run": "00f1e2d3c4b5a697", "device": "Pixel 8", "done": 0.1, "text": ""}
     alone = BrowserDevice("browser", "127.0.0.1", False, come_s=0.05)
     with pytest.raises(DeviceError, match="browser: nobody opened the page and measured for 0 s") as caught:
-        alone.profile([small_bundle], QUICK, hear=events.append)
+        alone.profile([small_bundle], QUICK, events.append)
     assert caught.value.code == "EK-CONNECT"
     events.clear()
     silent = BrowserDevice("browser", "127.0.0.1", False, silent_s=0.05)
     with pytest.raises(DeviceError, match="browser: nothing was heard of Pixel 8 for 0 s"):
-        silent.profile([small_bundle], QUICK, hear=when_invited(lambda phone: phone.ask("progress", progress), events))
+        silent.profile([small_bundle], QUICK, when_invited(lambda phone: phone.ask("progress", progress), events))
 
 
 def test_a_bundle_without_anything_for_browsers_is_one_line(small_bundle: Path, tmp_path: Path) -> None:
@@ -99,19 +100,17 @@ def test_a_bundle_without_anything_for_browsers_is_one_line(small_bundle: Path, 
     from edgekit.errors import EdgekitError
 
     native = only(small_bundle, ("fp32.pte",), tmp_path / "native.edgekit")
-    with open_device("browser") as device, pytest.raises(EdgekitError, match=r"no browser runs .*no \.tflite variant"):
-        device.profile([native], QUICK, hear=lambda _: None)
+    with (
+        open_device("browser", Measures) as device,
+        pytest.raises(EdgekitError, match=r"no browser runs .*no \.tflite variant"),
+    ):
+        device.profile([native], QUICK, lambda _: None)
 
 
 def test_a_browser_runs_no_single_input_and_says_what_does() -> None:
-    with open_device("browser") as device:
-        for call in (
-            lambda: device.run(Path("x"), {}, variant=None, engine=None, threads=None, report=print),
-            lambda: device.verify(Path("x"), variant=None, threads=None, report=print),
-        ):
-            with pytest.raises(UsageError) as caught:
-                call()
-            assert caught.value.hint is not None and "edgekit phone BUNDLE" in caught.value.hint
+    with pytest.raises(UsageError, match="neither run nor verified on browser") as caught:
+        open_device("browser", Runs)
+    assert caught.value.hint is not None and "edgekit phone BUNDLE" in caught.value.hint
     for name in ("browser:", "browser:wan", "browser:lan:8000"):
         with pytest.raises(UsageError, match="there is no device"):
             open_device(name)
@@ -120,7 +119,7 @@ def test_a_browser_runs_no_single_input_and_says_what_does() -> None:
 def test_browsers_have_this_machine_to_themselves_and_go_first() -> None:
     """Whether it runs here or on a phone: its page is served here, and its outputs are judged here."""
     names = ["local", "ssh://pi@one", "browser:https", "emulator:rpi4"]
-    groups = _by_machine([open_device(name) for name in names])
+    groups = _by_machine([open_device(name, Measures) for name in names])
     assert {key: [place.name for place in places] for key, places in groups.items()} == {
         "local": ["browser:https", "local", "emulator:rpi4"],
         "one": ["ssh://pi@one"],

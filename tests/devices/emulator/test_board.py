@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from edgekit.devices import emulator
-from edgekit.devices.emulator import board
+from edgekit.devices.emulator import board, guest
+from edgekit.devices.emulator.device import open_board
 from edgekit.errors import UsageError
 from edgekit.runtime.machine import read_machine
 from edgekit.target import load_target
 
 
-@pytest.mark.parametrize("name", emulator.names())
+@pytest.mark.parametrize("name", guest.names())
 def test_a_board_reads_as_what_its_target_says(name: str, tmp_path: Path) -> None:
-    target = emulator.target_of(name)
+    target = guest.target_of(name)
     board.write(target, tmp_path)
     machine = read_machine(tmp_path)
     assert machine.cpu == (target.cpu.core or "cortex-a53")
@@ -56,5 +56,5 @@ def test_a_core_that_is_not_emulated_is_named() -> None:
 )
 def test_what_is_no_emulated_board_is_refused(name: str, said: str) -> None:
     with pytest.raises(UsageError) as caught:
-        emulator.open(name)
+        open_board(name)
     assert said in caught.value.message and caught.value.hint

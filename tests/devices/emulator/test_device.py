@@ -12,7 +12,9 @@ from support.bundles import only
 
 import edgekit
 from edgekit.cli.main import run
-from edgekit.devices.emulator import EmulatedDevice, board
+from edgekit.devices.base import VerifyRequest
+from edgekit.devices.emulator import board
+from edgekit.devices.emulator.device import EmulatedDevice
 from edgekit.profiling.rows import rows
 from edgekit.target import load_target
 
@@ -88,7 +90,7 @@ def test_an_engine_that_dies_of_a_signal_is_a_failed_row(emulator_home: Path, tr
     """The board's files promise dot products, and the emulated core has none."""
     a76 = board.CORES["cortex-a76"]
     with EmulatedDevice("emulator:rpi4", load_target("rpi4"), replace(a76, name="cortex-a72")) as device:
-        rows = device.verify(trained, variant="int8.pte", threads=None, report=lambda line: None)
+        rows = device.verify(trained, VerifyRequest("int8.pte"), lambda line: None)
     (row,) = rows
     assert row.status == "failed" and row.reason == "EK-CRASHED: executorch's process died (SIGILL)"
     assert row.threads is None and row.host_rel_diff is None and row.guest_instructions is None
@@ -96,7 +98,7 @@ def test_an_engine_that_dies_of_a_signal_is_a_failed_row(emulator_home: Path, tr
 
 def test_threads_can_be_chosen_and_nothing_is_left_behind(emulator_home: Path, trained: Path) -> None:
     with EmulatedDevice("emulator:rpi4", load_target("rpi4")) as device:
-        (row,) = device.verify(trained, variant="fp32.pte", threads=2, report=lambda line: None)
+        (row,) = device.verify(trained, VerifyRequest("fp32.pte", threads=2), lambda line: None)
         assert (row.status, row.threads, row.matches_host) == ("passed", 2, True)
         assert device._folder is not None
         folder = Path(device._folder.name)

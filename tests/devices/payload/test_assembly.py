@@ -63,7 +63,7 @@ def home(fetched: Path) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def sent() -> dict[str, Part]:
     """Everything for a Raspberry Pi 4 and a bundle with .tflite and .pte, by the parts' names without versions."""
-    parts = assembly.parts_for(PI, ("tflite", "pte"), report=quiet)
+    parts = assembly.parts_for(PI, ("tflite", "pte"), log=quiet)
     return {made.name.rpartition("-")[0]: made for made in parts}
 
 
@@ -85,7 +85,7 @@ def test_a_raspberry_pi_4_is_sent_little(sent: dict[str, Part]) -> None:
 def test_a_second_time_nothing_is_made(sent: dict[str, Part]) -> None:
     lines: list[str] = []
     before = {made.archive: made.archive.stat().st_mtime_ns for made in sent.values()}
-    again = assembly.parts_for(PI, ("tflite", "pte"), report=lines.append, download=False)
+    again = assembly.parts_for(PI, ("tflite", "pte"), log=lines.append, download=False)
     assert again == tuple(sent.values())
     assert lines == []
     assert {made.archive: made.archive.stat().st_mtime_ns for made in again} == before
@@ -94,9 +94,9 @@ def test_a_second_time_nothing_is_made(sent: dict[str, Part]) -> None:
 def test_a_bundle_takes_the_parts_of_its_formats(sent: dict[str, Part], small_bundle: Path) -> None:
     with Bundle.open(small_bundle) as bundle:
         assert {entry.format for entry in bundle.manifest.variants} == {"tflite", "pte"}
-        parts = assembly.parts(PI, bundle, report=quiet)
+        parts = assembly.parts(PI, bundle, log=quiet)
     assert [made.name for made in parts] == [made.name for made in sent.values()]
-    alone = assembly.parts_for(PI, ["pte"], report=quiet)
+    alone = assembly.parts_for(PI, ["pte"], log=quiet)
     assert [made.name for made in alone] == [made.name for name, made in sent.items() if name != "ai-edge-litert"]
 
 
@@ -231,8 +231,8 @@ with edgekit.load(bundle, variant=variant) as model:
 def test_an_old_system_gets_what_runs_there() -> None:
     lines: list[str] = []
     machine = dataclasses.replace(PI, glibc="2.31")
-    assembly.parts_for(machine, ["pte"], report=quiet)
-    parts = assembly.parts_for(machine, ("tflite", "pte"), report=lines.append)
+    assembly.parts_for(machine, ["pte"], log=quiet)
+    parts = assembly.parts_for(machine, ("tflite", "pte"), log=lines.append)
     assert [made.name for made in parts][-1] == "executorch-1.5.1"
     assert not [made for made in parts if "litert" in made.name]
     assert lines == [
@@ -269,7 +269,7 @@ def test_what_cannot_work_is_refused_at_once(
 ) -> None:
     monkeypatch.setenv("EDGEKIT_HOME", str(tmp_path))
     with pytest.raises(DeviceError, match=message) as caught:
-        assembly.parts_for(machine, formats, system_numpy=numpy, report=quiet, download=False)
+        assembly.parts_for(machine, formats, system_numpy=numpy, log=quiet, download=False)
     assert caught.value.code == "EK-DEVICE" and caught.value.hint
     assert list(tmp_path.iterdir()) == []
 
@@ -278,18 +278,18 @@ def test_what_cannot_work_is_refused_at_once(
 @pytest.mark.parametrize("lacking", [{"python": None}, {"python": "3.9.2"}, {"glibc": None}])
 def test_a_board_without_a_python_that_fits_gets_a_runner_for_its_formats(lacking: dict[str, str | None]) -> None:
     machine, lines = dataclasses.replace(PI, page_bytes=16384, **lacking), list[str]()  # type: ignore[arg-type]
-    (part,) = assembly.parts_for(machine, ("tflite", "pte", "ptl"), report=lines.append)
+    (part,) = assembly.parts_for(machine, ("tflite", "pte", "ptl"), log=lines.append)
     assert part.runner and part.name == "edgekit-runner-executorch-1.5.1-litert-2.3.0"
     assert lines[0].startswith("the device has ") and lines[0].endswith(": it gets a runner of its own")
     assert [assembly.why_not(format, machine) for format in ("tflite", "pte")] == [None, None]
     assert "edgekit's runner takes .tflite and .pte files only" in str(assembly.why_not("ptl", machine))
     with pytest.raises(DeviceError, match=r"is laid out for pages of 64 KiB, the device's have 2048 KiB"):
-        assembly.parts_for(dataclasses.replace(machine, page_bytes=2 << 20), ["pte"], report=quiet)
+        assembly.parts_for(dataclasses.replace(machine, page_bytes=2 << 20), ["pte"], log=quiet)
 
 
 def test_a_32_bit_board_gets_tflite_runtime_for_its_own_numpy() -> None:
     lines: list[str] = []
-    parts = assembly.parts_for(PI_32_BIT, ("tflite", "pte"), system_numpy="1.24.2", report=lines.append)
+    parts = assembly.parts_for(PI_32_BIT, ("tflite", "pte"), system_numpy="1.24.2", log=lines.append)
     assert [made.name.rpartition("-")[0] for made in parts] == ["edgekit", "click", "tflite-runtime"]
     assert sum(made.size_bytes for made in parts) < 3e6
     assert "there is no executorch 1.5.1 for armv7l" in lines[0]
@@ -302,7 +302,7 @@ def test_no_core_and_no_compiler_is_said_before_a_download(monkeypatch: pytest.M
     monkeypatch.setattr(native, "prebuilt", lambda architecture: None)
     lines: list[str] = []
     with pytest.raises(EdgekitError, match="no ExecuTorch core for aarch64") as caught:
-        assembly.parts_for(dataclasses.replace(PI, python=None), ["pte"], report=lines.append)
+        assembly.parts_for(dataclasses.replace(PI, python=None), ["pte"], log=lines.append)
     assert caught.value.code == "EK-MISSING-PACKAGE"
     assert caught.value.hint == "pip install 'edgekit[native]', or apt install g++-aarch64-linux-gnu"
     assert not [line for line in lines if "fetching" in line]
@@ -334,7 +334,7 @@ class TestPart:
     def test_packing_is_said_when_it_happens(self, make: Callable[[str], Part]) -> None:
         lines: list[str] = []
         for _ in range(2):
-            part.make_part("small-2.0", "key", lambda: self.ENTRIES, report=lines.append)
+            part.make_part("small-2.0", "key", lambda: self.ENTRIES, log=lines.append)
         assert lines == ["packing small-2.0"]
 
     def test_a_damaged_archive_is_made_again(self, make: Callable[[str], Part]) -> None:

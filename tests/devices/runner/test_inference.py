@@ -18,9 +18,10 @@ from support.shared import Shared
 from support.typed_models import TypedModels, build_typed_models
 
 from edgekit.bundle import Bundle, Variant
-from edgekit.devices.answer import Answer
+from edgekit.devices.base import VerifyRequest
 from edgekit.devices.payload import runner_pack
 from edgekit.devices.runner.inference import WithRunner
+from edgekit.devices.transport.answer import Answer
 from edgekit.errors import DeviceError
 from edgekit.runtime.engines import open_session
 from edgekit.runtime.machine import read_machine
@@ -104,7 +105,7 @@ def test_it_gives_what_the_engine_gives_in_python(small: WithRunner, small_model
 
 
 def test_every_variant_is_verified(small: WithRunner) -> None:
-    rows = small.verify(variant=None, threads=1, report=lambda line: None)
+    rows = small.verify(VerifyRequest(threads=1), lambda line: None)
     assert [(row.engine, row.status, row.threads) for row in rows] == [
         ("litert", "passed", 1),
         ("litert", "passed", 1),

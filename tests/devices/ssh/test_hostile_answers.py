@@ -15,12 +15,13 @@ import pytest
 from support import profiles
 
 from edgekit.bundle import Bundle, Variant
-from edgekit.devices.answer import Answer
+from edgekit.devices.base import RunRequest, VerifyRequest
 from edgekit.devices.runner.inference import WithRunner
 from edgekit.devices.ssh import session as python_session
 from edgekit.devices.ssh.board import RemoteBoard
 from edgekit.devices.ssh.execution import WithPython
 from edgekit.devices.ssh.shell import Shell
+from edgekit.devices.transport.answer import Answer
 from edgekit.errors import DeviceError, EdgekitError
 from edgekit.runtime.machine import read_machine
 from edgekit.runtime.profiler.records import BoardState, BundleRecord, Cell, DeviceRecord, Request, Settings
@@ -88,9 +89,7 @@ SCORES = outputs(output=np.zeros((1, 4), np.float32))
 
 
 def test_what_was_asked_for_is_taken(bundle: Bundle) -> None:
-    result = with_python(bundle, shell(json.dumps(RAN), file=SCORES)).run(
-        {"image": IMAGE}, variant=None, engine=None, threads=None
-    )
+    result = with_python(bundle, shell(json.dumps(RAN), file=SCORES)).run(RunRequest({"image": IMAGE}))
     assert (result.variant, result.engine, result.threads, list(result.outputs)) == (
         "fp32.tflite",
         "litert",
@@ -128,7 +127,7 @@ def test_what_was_asked_for_is_taken(bundle: Bundle) -> None:
 )
 def test_any_other_answer_to_a_run_is_an_error_of_the_device(bundle: Bundle, document: str, file: bytes) -> None:
     release = with_python(bundle, shell(document, file=file))
-    error = refused(lambda: release.run({"image": IMAGE}, variant=None, engine=None, threads=None))
+    error = refused(lambda: release.run(RunRequest({"image": IMAGE})))
     assert isinstance(error, DeviceError) and "makes no sense" in error.message
 
 
@@ -141,7 +140,7 @@ ROW = {
 def test_rows_that_were_asked_for_are_taken(bundle: Bundle) -> None:
     odd = {**ROW, "reason": f"it says {ESCAPES}", "unknown": 1}
     release = with_python(bundle, shell(json.dumps({"rows": [ROW, odd]})))
-    first, second = release.verify(variant=None, threads=None, report=lambda line: None)
+    first, second = release.verify(VerifyRequest(), lambda line: None)
     assert first.status == "passed" and second.reason.isprintable()
 
 
@@ -165,7 +164,7 @@ def test_rows_that_were_asked_for_are_taken(bundle: Bundle) -> None:
 )
 def test_any_other_rows_are_an_error_of_the_device(bundle: Bundle, rows: object) -> None:
     release = with_python(bundle, shell(json.dumps({"rows": rows})))
-    error = refused(lambda: release.verify(variant=None, threads=None, report=lambda line: None))
+    error = refused(lambda: release.verify(VerifyRequest(), lambda line: None))
     assert isinstance(error, DeviceError)
 
 
@@ -174,14 +173,14 @@ def test_an_error_of_a_code_that_edgekit_lacks_is_words(bundle: Bundle) -> None:
     release = with_python(bundle, shell("", status=6, lines=lines))
     told = cast(Any, release._shell)
     told._lines = ()
-    error = refused(lambda: release.run({"image": IMAGE}, variant=None, engine=None, threads=None))
+    error = refused(lambda: release.run(RunRequest({"image": IMAGE})))
     assert error.code == "EK-DEVICE"
 
 
 def test_a_flood_of_progress_ends(bundle: Bundle) -> None:
     heard: list[str] = []
     release = with_python(bundle, shell(json.dumps({"rows": [ROW]}), lines=["fp32.tflite on litert"] * 10_000))
-    release.verify(variant=None, threads=None, report=heard.append)
+    release.verify(VerifyRequest(), heard.append)
     assert len(heard) < 1000
 
 
@@ -205,7 +204,7 @@ def session(bundle: Bundle, *events: object, status: int = 0) -> tuple[DeviceRec
     plan = SimpleNamespace(path="/home/pi/edgekit/x", release=SimpleNamespace(bundle="small.edgekit"))
     request = Request(Settings("quick", 1, 2, 1.0, 64))
     told = shell(status=status, lines=lines)
-    return python_session.run_session("bench", told, [cast(Any, plan)], [bundle], request, hear=lambda event: None)
+    return python_session.run_session("bench", told, [cast(Any, plan)], [bundle], request, listener=lambda event: None)
 
 
 def result(bundle: Bundle, **changes: object) -> dict[str, Any]:

@@ -39,7 +39,7 @@ def measured(profile: Profile) -> list[str]:
 def test_two_bundles_side_by_side_on_a_device(server: SshServer, bundles: tuple[Path, Path]) -> None:
     events: list[dict[str, Any]] = []
     profile = edgekit.profile(
-        bundles, on=server.url, mode="quick", threads=1, engines=["litert", "executorch"], hear=events.append
+        bundles, on=server.url, mode="quick", threads=1, engines=["litert", "executorch"], listener=events.append
     )
     assert measured(profile) == ["fp32.pte on executorch", "fp32.tflite on litert"]
     (device,) = profile.devices
@@ -61,7 +61,7 @@ def test_what_was_heard_before_the_connection_broke_stays(server: SshServer, bun
         if event["event"] == "cell" and event["device"] == server.url:
             server.cut()
 
-    profile = edgekit.profile(bundles[0], on=server.url, mode="quick", threads=1, engines=["litert"], hear=cut)
+    profile = edgekit.profile(bundles[0], on=server.url, mode="quick", threads=1, engines=["litert"], listener=cut)
     assert measured(profile) == ["fp32.tflite on litert"]
     (device,) = profile.devices
     assert "the connection to bench broke" in device.failure and device.machine is not None

@@ -43,7 +43,7 @@ def measure(bundle: Bundle, **request: Any) -> tuple[dict[str, Cell], list[dict[
     """The cells by engine (or, for several variants, by variant), and what was heard."""
     events: list[dict[str, Any]] = []
     settings = request.pop("settings", _QUICK)
-    device, cells = run_session([bundle], Request(settings, wait_s=0, **request), hear=events.append)
+    device, cells = run_session([bundle], Request(settings, wait_s=0, **request), listener=events.append)
     assert device.name == "local" and not device.emulated and device.failure == ""
     assert json.loads(json.dumps(events)) == events
     names = [cell.engine if request.get("engines") else cell.variant for cell in cells]
@@ -139,7 +139,7 @@ def test_wrong_requests_are_refused_before_anything_runs(bundle: Bundle) -> None
         (Request(settings_for("quick", seed=0, threads=0)), "EK-ARGUMENT"),
     ):
         with pytest.raises(UsageError) as refused:
-            run_session([bundle], request, hear=pytest.fail)
+            run_session([bundle], request, listener=pytest.fail)
         assert refused.value.code == code
 
 

@@ -47,7 +47,7 @@ def measure(
     **request: Any,
 ) -> tuple[Cell, ...]:
     board = FakeBoard(states, time.monotonic, energy_reason=reason)
-    _, cells = run_session([bundle], Request(settings, **request), hear=lambda event: None, board=board)
+    _, cells = run_session([bundle], Request(settings, **request), listener=lambda event: None, board=board)
     assert {cell.status for cell in cells} == {MEASURED}
     return cells
 
