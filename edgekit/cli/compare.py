@@ -54,9 +54,9 @@ def command(
     import os
     from dataclasses import asdict
 
-    from edgekit.cli import console, findings
+    from edgekit.cli import console
     from edgekit.errors import LimitError, UsageError
-    from edgekit.profiling import verdicts
+    from edgekit.profiling import outcome, verdicts
     from edgekit.profiling.files import read_profile
     from edgekit.profiling.outputs import check_place
     from edgekit.profiling.policy import Policy, load_policy
@@ -67,7 +67,7 @@ def command(
     for place in [Path(name) for name in (markdown, junit) if name is not None and name != "-"]:
         if os.path.lexists(place):  # its folder is made, where there is none
             check_place(place)
-    findings.require_packages()
+    outcome.require_packages()
     policy = Policy() if policy_file is None else load_policy(policy_file)
     outcomes = judge(read_profile(base), read_profile(new), policy)
     failed, unknown = failures(outcomes), undecided(outcomes)

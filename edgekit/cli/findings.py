@@ -1,33 +1,14 @@
-"""What a profile comes to, for people and programs: the table, the summary in words, and the files it is kept in."""
+"""A profile shown: the table, the summary in words, and the files it is kept in."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from edgekit.errors import EdgekitError
-    from edgekit.profiling.advice import Advice
-    from edgekit.profiling.rows import Row
     from edgekit.runtime.profiler.records import Profile
-
-
-def require_packages() -> None:
-    """Refuse to begin what could not be evaluated.
-
-    Raises:
-        EdgekitError: ``EK-MISSING-PACKAGE``: one of the extra ``profile`` is missing.
-    """
-    from edgekit.errors import EdgekitError
-    from edgekit.runtime.packages import installed_packages
-
-    missing = [
-        each.package.name for each in installed_packages() if each.package.extra == "profile" and each.version is None
-    ]
-    if missing:
-        message = f"evaluating a profile needs {', '.join(missing)}"
-        raise EdgekitError("EK-MISSING-PACKAGE", message, 'pip install "edgekit[profile]"')
 
 
 def keep(profile: Profile, outputs: Sequence[Path]) -> None:
@@ -73,6 +54,7 @@ def failure_of(work: Callable[[], None]) -> EdgekitError | None:
 def show(profile: Profile, outputs: Sequence[Path], *, as_json: bool, quiet: bool) -> None:
     """Print the findings on standard output."""
     from edgekit.cli import console
+    from edgekit.profiling import outcome
     from edgekit.profiling.advice import advise
     from edgekit.profiling.rows import rows
     from edgekit.profiling.summary import sentences
@@ -81,7 +63,7 @@ def show(profile: Profile, outputs: Sequence[Path], *, as_json: bool, quiet: boo
     found = rows(profile)
     advice = advise(profile, found)
     if as_json:
-        console.document(_document(profile, found, advice, outputs))
+        console.document(outcome.document(profile, found, advice, outputs))
         return
     if found:
         console.say(*console.table(*table(found)))
@@ -89,45 +71,3 @@ def show(profile: Profile, outputs: Sequence[Path], *, as_json: bool, quiet: boo
         console.say(text)
     written = ", ".join(map(str, outputs))
     console.note(f"written: {written}" if outputs else "-o report.html -o profile.json  keep this", quiet)
-
-
-def measured(profile: Profile) -> bool:
-    """Whether anything was."""
-    from edgekit.runtime.profiler.records import MEASURED
-
-    return any(cell.status == MEASURED for cell in profile.cells)
-
-
-def failure(profile: Profile) -> EdgekitError | None:
-    """The error for a profile in which something failed; None when nothing did."""
-    from edgekit.errors import DeviceError, EdgekitError
-    from edgekit.runtime.profiler.records import FAILED
-
-    lost = [record for record in profile.devices if record.failure]
-    if lost:
-        count = f"{len(lost)} of {len(profile.devices)} devices failed, first "
-        return DeviceError("EK-DEVICE", f"{count}{lost[0].name}: {lost[0].failure}")
-    failed = [cell for cell in profile.cells if cell.status == FAILED]
-    if failed:
-        first = failed[0]
-        count = f"{len(failed)} of {len(profile.cells)} rows failed, first "
-        return EdgekitError("EK-RUN", f"{count}{first.variant} on {first.engine} ({first.device}): {first.reason}")
-    return None
-
-
-def _document(
-    profile: Profile, rows: Sequence[Row], advice: Sequence[Advice], outputs: Sequence[Path]
-) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    return {
-        "created": profile.created,
-        "producer": profile.producer,
-        "command": list(profile.command),
-        "settings": asdict(profile.settings),
-        "devices": [asdict(record) for record in profile.devices],
-        "rows": [row.to_json() for row in rows],
-        "summary": [asdict(each) for each in advice],
-        "notes": list(profile.notes),
-        "outputs": [str(path) for path in outputs],
-    }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ import click
 
 if TYPE_CHECKING:
     from edgekit.devices.browser.server import PhoneServer
+    from edgekit.runtime.profiler.records import Mode
 
 _EPILOG = """\b
 Examples:
@@ -71,58 +71,37 @@ def command(
     With -o, a phone is told that its result has arrived once it is on disk here, and sends it again when it could not
     be written. Where no .json is named, FILE.html.json keeps the results until FILE.html is written.
     """
-    import secrets
-
     from edgekit.bundle import Bundle
-    from edgekit.cli import console, findings, signals
-    from edgekit.cli.sitting import Sitting
-    from edgekit.devices.browser.job import make_job, phone_settings
-    from edgekit.devices.browser.server import ANYWHERE, LOOPBACK, PhoneServer
+    from edgekit.cli import console, signals
+    from edgekit.cli.phone_display import PhoneDisplay
     from edgekit.errors import UsageError
+    from edgekit.profiling.outcome import require_packages
+    from edgekit.profiling.phone_session import PhoneOptions, PhoneSession
 
     if quick and strict:
         raise UsageError("EK-ARGUMENT", "--quick and --strict exclude each other", "leave one out")
     if https and not lan:
         raise UsageError("EK-ARGUMENT", "--https is for phones in the network", "add --lan; localhost needs no https")
-    findings.require_packages()
-    settings = phone_settings(
-        "quick" if quick else "strict" if strict else "default",
-        seed=secrets.randbelow(1 << 31) if seed is None else seed,
-        threads=threads,
-    )
+    require_packages()
+    mode: Mode = "quick" if quick else "strict" if strict else "default"
+    options = PhoneOptions(mode, seed, threads, webgpu, variants, lan=lan, https=https, usb=usb, port=port)
+    display = PhoneDisplay(outputs, as_json=as_json, quiet=quiet)
     with Bundle.open(bundle) as opened:
-        job = make_job(opened, settings, webgpu=webgpu, variants=variants)
-        words = [*(["--webgpu"] if webgpu else []), *(word for name in variants for word in ("--variant", name))]
-        sitting = Sitting(opened, settings, words, outputs, as_json=as_json, quiet=quiet)
-        server = PhoneServer(
-            opened,
-            job,
-            receive=sitting.receive,
-            progress=sitting.progress,
-            host=ANYWHERE if lan else LOOPBACK,
-            port=port,
-            https=https,
-        )
+        session = PhoneSession(opened, options, outputs, listener=display.show)
+        display.results = session.results
         try:
-            with ExitStack() as stack:
-                stack.enter_context(signals.instead(sitting.stop))
-                stack.enter_context(server)
-                if usb:
-                    from edgekit.devices.adb.forwarding import forwarded
-
-                    stack.enter_context(forwarded(server.port))
-                if not quiet and (server.addresses or usb):
-                    console.picture(_picture(server))
-                console.say(*_invitation(server, lan=lan, usb=usb, quiet=quiet), err=True)
-                for entry in job["variants"]:
-                    if entry["reason"]:
-                        console.note(f"{entry['name']} will not run: {entry['reason']}", quiet)
-                for path in sitting.replaced:
+            with signals.instead(display.stop), session:
+                if not quiet and (session.server.addresses or usb):
+                    console.picture(_picture(session.server))
+                console.say(*_invitation(session.server, lan=lan, usb=usb, quiet=quiet), err=True)
+                for name, reason in session.left_out:
+                    console.note(f"{name} will not run: {reason}", quiet)
+                for path in filter(Path.exists, session.results.kept_in):
                     console.note(f"{path} is there already: the first result replaces it")
-                sitting.wait(once=once)
-            sitting.end(strict=strict)
+                display.wait(once=once)
+            display.end(strict=strict)
         except KeyboardInterrupt:
-            raise sitting.stopped() from None
+            raise display.stopped() from None
 
 
 def _picture(server: PhoneServer) -> str:

@@ -12,7 +12,6 @@ from edgekit.cli.on import On
 if TYPE_CHECKING:
     from edgekit.errors import Interrupted
     from edgekit.profiling.session import Session
-    from edgekit.runtime.profiler.records import Profile
 
 _EPILOG = """\b
 Examples:
@@ -90,12 +89,13 @@ def command(
     from edgekit.cli import console, findings, signals
     from edgekit.cli.measuring import Measuring
     from edgekit.errors import UsageError
+    from edgekit.profiling import outcome
     from edgekit.profiling import outputs as files
     from edgekit.profiling.session import Session
 
     if quick and strict:
         raise UsageError("EK-ARGUMENT", "--quick and --strict exclude each other", "leave one out")
-    findings.require_packages()
+    outcome.require_packages()
     files.check(outputs, operators=operators)
     session = Session(
         bundles,
@@ -123,13 +123,13 @@ def command(
     findings.show(profile, () if unkept else outputs, as_json=as_json, quiet=quiet or unkept is not None)
     if unkept is not None:
         raise unkept
-    failed = findings.failure(profile)
-    if failed is not None and (strict or not findings.measured(profile)):
+    failed = outcome.failure(profile)
+    if failed is not None and (strict or not outcome.is_measured(profile)):
         raise failed
     if failed is not None:
         console.note(f"{failed.message} (--strict makes this an error)", quiet)
-    elif not findings.measured(profile):
-        raise _nothing(profile)
+    elif not outcome.is_measured(profile):
+        raise outcome.nothing_measured(profile)
 
 
 def _cores(text: str) -> tuple[int, ...]:
@@ -156,19 +156,10 @@ def _keep_part(session: Session, outputs: tuple[Path, ...]) -> Interrupted | Non
     """After a stop: what was measured so far goes where all of it would have gone. What says so, or None when nothing
     was kept."""
     from edgekit.cli import findings, signals
+    from edgekit.profiling import outcome
 
     profile = session.so_far(f"stopped by {signals.cause()}: not everything was measured")
-    if not outputs or not findings.measured(profile):
+    if not outputs or not outcome.is_measured(profile):
         return None
     findings.keep(profile, outputs)
     return signals.stopped_with(f"what was measured until then is in {', '.join(map(str, outputs))}")
-
-
-def _nothing(profile: Profile) -> Exception:
-    from edgekit.errors import EdgekitError
-
-    if not profile.cells:
-        return EdgekitError("EK-NO-VARIANT", "nothing was measured", "edgekit doctor BUNDLE says what runs here")
-    first = profile.cells[0]
-    message = f"nothing was measured: {first.variant} on {first.engine}: {first.reason}"
-    return EdgekitError("EK-NO-VARIANT", message, "edgekit doctor BUNDLE has the reason for every variant")

@@ -32,10 +32,11 @@ def command(profiles: tuple[Path, ...], outputs: tuple[Path, ...], as_json: bool
     All figures are worked out again from the samples in the files. Rows of different sessions are never compared.
     """
     from edgekit.cli import findings
+    from edgekit.profiling import outcome
     from edgekit.profiling import outputs as files
     from edgekit.profiling.files import merge, read_profile
 
-    findings.require_packages()
+    outcome.require_packages()
     profile = merge([read_profile(path) for path in profiles])
     files.check(outputs, operators=any(cell.operators is not None for cell in profile.cells))
     findings.keep(profile, outputs)

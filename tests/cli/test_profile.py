@@ -16,9 +16,9 @@ from support.hostile_files import tflite_with
 from support.stops import running
 
 from edgekit.bundle import Bundle
-from edgekit.cli import findings
 from edgekit.cli.main import run
 from edgekit.errors import DeviceError
+from edgekit.profiling import outcome
 from edgekit.profiling.files import read_profile, write_profile
 from edgekit.runtime.profiler.records import FAILED, MEASURED
 
@@ -135,10 +135,10 @@ def test_failures_count_devices_first(tmp_path: Path, capfd: pytest.CaptureFixtu
     from dataclasses import replace
 
     profile = profiles.profile(mode="quick")
-    found = findings.failure(profile)
+    found = outcome.failure(profile)
     assert found is not None and found.exit_code == 1 and "SIGSEGV" in found.message
     lost = replace(profile.devices[0], failure="the cable was pulled")
-    found = findings.failure(replace(profile, devices=(lost, *profile.devices[1:])))
+    found = outcome.failure(replace(profile, devices=(lost, *profile.devices[1:])))
     assert isinstance(found, DeviceError) and "1 of 3 devices failed" in found.message
     write_profile(replace(profile, devices=(lost, *profile.devices[1:])), tmp_path / "p.json")
     assert run(["report", str(tmp_path / "p.json")]) == 0

@@ -11,15 +11,13 @@ from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from edgekit.cli import console, findings, signals
 from edgekit.errors import DeviceError, EdgekitError, Interrupted
+from edgekit.profiling import outcome
 from edgekit.profiling.phones import PhoneResults
-from edgekit.runtime.profiler.records import Cell, DeviceRecord, Settings
-
-if TYPE_CHECKING:
-    from edgekit.bundle import Bundle
+from edgekit.runtime.profiler.records import Cell, DeviceRecord
 
 #: A phone that has said nothing for so long has gone; one that reloads the page comes as another.
 _GONE_S = 60.0
@@ -29,30 +27,16 @@ _MOST_AT_WORK = 20
 _Result = tuple[DeviceRecord, tuple[Cell, ...]]
 
 
-class Sitting:
-    """Shows what phones send, while `edgekit.profiling.phones.PhoneResults` keeps it. `receive` and `progress` are
-    called by the server, on its threads; all else is for the main thread."""
+class PhoneDisplay:
+    """Shows what phones send to a `edgekit.profiling.phone_session.PhoneSession`. `show` is called on the server's
+    threads; all else is for the main thread."""
 
-    def __init__(
-        self,
-        bundle: Bundle,
-        settings: Settings,
-        words: Sequence[str],
-        outputs: Sequence[Path],
-        *,
-        as_json: bool,
-        quiet: bool,
-    ):
-        """*words* are what of the command *settings* do not say.
+    results: PhoneResults
 
-        Raises:
-            EdgekitError: One of *outputs* cannot be written.
-        """
+    def __init__(self, outputs: Sequence[Path], *, as_json: bool, quiet: bool):
+        """Its *results* are to be set before anything is shown."""
         #: Results, and None when it is time to stop.
         self._arrived: SimpleQueue[_Result | None] = SimpleQueue()
-        self._results = PhoneResults(
-            bundle, settings, outputs, words=words, listener=lambda *result: self._arrived.put(result)
-        )
         self._outputs = tuple(outputs)
         self._as_json = as_json
         self._quiet = quiet
@@ -60,26 +44,21 @@ class Sitting:
         self._trouble = ""
         self._unheard = False
 
-    @property
-    def replaced(self) -> list[Path]:
-        """Files of before that the first result will replace."""
-        return [path for path in self._results.kept_in if path.exists()]
-
-    def receive(self, value: dict[str, Any]) -> None:
-        """Take a posted result; see `PhoneResults.receive`."""
-        try:
-            self._results.receive(value)
-        except Exception as error:
-            self._tell(error.message if isinstance(error, EdgekitError) else f"{type(error).__name__}: {error}")
-            raise
-        self._line.forget(str(value["run"]))
-        if self._trouble:
-            self._trouble = ""
-            self._line.say("all results are written again")
-
-    def progress(self, event: dict[str, Any]) -> None:
-        """Show how far a phone is."""
-        self._line.listener(event)
+    def show(self, event: dict[str, Any]) -> None:
+        """Show one event of the session."""
+        match event["event"]:
+            case "progress":
+                self._line.move(event)
+            case "result":
+                self._arrived.put((event["device"], event["cells"]))
+            case "refused":
+                error = event["error"]
+                self._tell(error.message if isinstance(error, EdgekitError) else f"{type(error).__name__}: {error}")
+            case "taken":
+                self._line.forget(event["run"])
+                if self._trouble:
+                    self._trouble = ""
+                    self._line.say("all results are written again")
 
     def stop(self) -> None:
         """Have `wait` return. May be called by a signal's handler."""
@@ -100,21 +79,21 @@ class Sitting:
             EdgekitError: Something could not be written; or nothing was measured; or, with *strict*, something failed.
             BrokenPipeError: Nobody listens.
         """
-        unwritten = findings.failure_of(self._results.close)
+        unwritten = findings.failure_of(self.results.close)
         waiting = (self._arrived.get() for _ in range(self._arrived.qsize()))
         self._show([result for result in waiting if result is not None])
         self._line.erase()
-        profile = self._results.profile
+        profile = self.results.profile
         if not profile.devices:
             raise self.stopped()
         signals.leave_word(*self._word())
-        if self._results.way_to_render():
+        if self.results.way_to_render():
             self._line.say(f"writing {', '.join(map(str, self._outputs))} (Ctrl-C leaves out what is not there yet)")
-        unrendered = findings.failure_of(self._results.render)
+        unrendered = findings.failure_of(self.results.render)
         if self._as_json:
             findings.show(profile, self._outputs, as_json=True, quiet=self._quiet)
         if unwritten is not None:
-            lost = f"{self._results.unwritten} of {len(profile.devices)} results are not in it"
+            lost = f"{self.results.unwritten} of {len(profile.devices)} results are not in it"
             raise EdgekitError(unwritten.code, f"{unwritten.message}: {lost}", unwritten.hint)
         if unrendered is not None:
             raise unrendered
@@ -122,10 +101,10 @@ class Sitting:
             raise BrokenPipeError(errno.EPIPE, "nobody listens")
         if signals.heard() and signals.cause() != "Ctrl-C":
             raise signals.stopped_with(*self._word(rendered=True))
-        failed = findings.failure(profile)
-        if failed is not None and (strict or not findings.measured(profile)):
+        failed = outcome.failure(profile)
+        if failed is not None and (strict or not outcome.is_measured(profile)):
             raise failed
-        if not findings.measured(profile):
+        if not outcome.is_measured(profile):
             reason = profile.cells[0].reason if profile.cells else "it sent no rows"
             raise DeviceError("EK-DEVICE", f"nothing was measured: {reason}", "the page says more")
 
@@ -135,17 +114,17 @@ class Sitting:
 
     def _word(self, *, rendered: bool = False) -> tuple[str, str | None]:
         """Where the results are, and how to make of them what is not made yet."""
-        count = len(self._results.profile.devices) - self._results.unwritten  # waits for what is just being written
-        files = self._outputs if rendered else self._results.kept_in
+        count = len(self.results.profile.devices) - self.results.unwritten  # waits for what is just being written
+        files = self._outputs if rendered else self.results.kept_in
         what = "no phone has sent a result"
         if count:
             place = f"in {', '.join(map(str, files))}" if files else "nowhere, as there was no -o"
             what = f"the results of {count} phones are {place}" if count > 1 else f"the result of 1 phone is {place}"
-        return what, None if rendered or not count else self._results.way_to_render() or None
+        return what, None if rendered or not count else self.results.way_to_render() or None
 
     def _tell(self, reason: str) -> None:
         """Why a result was not taken, or that it waits; the same trouble once."""
-        waiting = self._results.unwritten
+        waiting = self.results.unwritten
         if not waiting:
             self._line.say(f"a phone's result was not taken: {reason}")
         elif reason != self._trouble:
@@ -166,8 +145,8 @@ class Sitting:
                 browser = record.browser
                 console.say(f"{record.name}{f' ({browser.connection}: {browser.why_threads})' if browser else ''}")
             devices, cells = zip(*results, strict=True)
-            profile = replace(self._results.profile, devices=devices, cells=tuple(chain(*cells)))
-            findings.show(profile, self._results.kept_in, as_json=False, quiet=self._quiet)
+            profile = replace(self.results.profile, devices=devices, cells=tuple(chain(*cells)))
+            findings.show(profile, self.results.kept_in, as_json=False, quiet=self._quiet)
         except OSError as error:
             if not signals.nobody_listens(error):
                 raise
@@ -186,7 +165,7 @@ class _Line:
         self._at_work: dict[str, tuple[float, str]] = {}
         self._begun: set[str] = set()
 
-    def listener(self, event: dict[str, Any]) -> None:
+    def move(self, event: dict[str, Any]) -> None:
         now, run = time.monotonic(), event["run"]
         with self._lock:
             if run not in self._begun and len(self._begun) < 10 * _MOST_AT_WORK:
