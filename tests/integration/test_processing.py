@@ -17,6 +17,7 @@ from edgekit.bundle import Bundle
 from edgekit.runtime.preprocess import Preprocessing
 
 TEMPLATES = Path(__file__).parents[2] / "edgekit" / "integration" / "templates"
+PAGE = Path(__file__).parents[2] / "edgekit" / "devices" / "browser" / "page"
 LIBRARIES = Path(__file__).parents[1] / "support" / "app_libraries"
 #: Height and width of pictures: larger, smaller, as they are, long, and with halves to round.
 SIZES = [(100, 61), (10, 9), (24, 20), (17, 300), (27, 23), (1, 1), (240, 200)]
@@ -38,7 +39,9 @@ def expected(rgba: np.ndarray, preprocessing: Preprocessing, channels: int) -> n
 
 
 def in_node(script: str, folder: Path) -> None:
-    (folder / "processing.mjs").write_bytes((TEMPLATES / "javascript" / "processing.js").read_bytes())
+    for script_file in (TEMPLATES / "javascript" / "processing.js", PAGE / "bicubic.js"):
+        (folder / script_file.name).write_bytes(script_file.read_bytes())
+    (folder / "package.json").write_text('{"type": "module"}')
     (folder / "script.mjs").write_text(script, encoding="utf-8")
     subprocess.run(["node", "script.mjs"], cwd=folder, check=True, timeout=60)
 
@@ -55,7 +58,7 @@ def test_pictures_in_javascript(channels: int, layout: str, tmp_path: Path) -> N
     size = {"height": 24, "width": 20, "channels": channels, "resize": True, "crop": 0.875}
     script = """
       import { readFileSync, writeFileSync } from 'node:fs';
-      import { fitImage, prepare } from './processing.mjs';
+      import { fitImage, prepare } from './processing.js';
       for (const [height, width] of SIZES) {
         const raw = fitImage(new Uint8Array(readFileSync(`${height}x${width}`)), height, width, SIZE);
         writeFileSync(`${height}x${width}.out`, prepare(raw, { name: 'photo', shape: SHAPE }, PREPARATION));
@@ -77,7 +80,7 @@ def test_series_and_scores_in_javascript(tmp_path: Path) -> None:
     spoken = {"scale": 1, "mean": SERIES_PREPROCESSING.mean, "std": SERIES_PREPROCESSING.std, "channelsFirst": True}
     script = f"""
       import {{ readFileSync, writeFileSync }} from 'node:fs';
-      import {{ fitImage, largestDifference, prepare, rank, softmax }} from './processing.mjs';
+      import {{ fitImage, largestDifference, prepare, rank, softmax }} from './processing.js';
       const raw = new Float32Array(new Uint8Array(readFileSync('series')).buffer);
       const input = {{ name: 'movement', shape: {list(SERIES.inputs[0].shape)} }};
       writeFileSync('series.out', prepare(raw, input, {json.dumps(spoken)}));

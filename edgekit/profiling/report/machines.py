@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from edgekit.profiling.report import words
-from edgekit.profiling.report.figures import Table
+from edgekit.profiling.report.figures.figure import Table
 from edgekit.runtime.machine import Machine
 from edgekit.runtime.profiler.records import BoardState, BrowserRecord, Cell, Conditions, DeviceRecord
 

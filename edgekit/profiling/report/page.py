@@ -12,8 +12,11 @@ from typing import Any
 
 from edgekit import display
 from edgekit.profiling.advice import Advice, advise
-from edgekit.profiling.report import figures, machines, words
-from edgekit.profiling.report.figures import Figure, Table
+from edgekit.profiling.report import machines, words
+from edgekit.profiling.report.figures import cost, latency, operators
+from edgekit.profiling.report.figures.failures import failures
+from edgekit.profiling.report.figures.figure import Figure, Table, label
+from edgekit.profiling.report.figures.quality import trade
 from edgekit.profiling.rows import Row, rows
 from edgekit.profiling.statistics import TOO_FEW
 from edgekit.runtime.engines import BROWSER_ENGINES
@@ -85,13 +88,13 @@ def _content(profile: Profile) -> dict[str, Any]:
         "cards": sorted((_card(each, found) for each in advise(profile, found)), key=lambda card: not card.tiles),
         "latency": [group for name, each in groups.items() if (group := _latency(profile, name, each, number))],
         "trades": _trades(found, number),
-        "sizes": [figures.sizes(each, f"figure-{next(number)}") for each in _by_bundle(found)],
-        "memory": _each_device(groups, figures.memory, number),
-        "start": _each_device(groups, figures.start, number),
-        "instructions": _each_device(groups, figures.instructions, number),
+        "sizes": [cost.sizes(each, f"figure-{next(number)}") for each in _by_bundle(found)],
+        "memory": _each_device(groups, cost.memory, number),
+        "start": _each_device(groups, cost.start, number),
+        "instructions": _each_device(groups, cost.instructions, number),
         "energy": _energy(found),
         "operators": _operators(groups, number),
-        "failures": figures.failures(pairs),
+        "failures": failures(pairs),
         "machines": [
             (device, machines.facts(device), machines.states(device, profile.cells)) for device in profile.devices
         ],
@@ -156,22 +159,22 @@ def _latency(profile: Profile, name: str, pairs: Pairs, number: count[int]) -> G
     there = [row for row, _ in pairs]
     measured = [row for row in there if row.latency_ms]
     drawn = (
-        figures.latency(there, f"figure-{next(number)}"),
-        figures.against(there, device, f"figure-{next(number)}"),
-        figures.spread(pairs, f"figure-{next(number)}"),
+        latency.latency(there, f"figure-{next(number)}"),
+        latency.against(there, device, f"figure-{next(number)}"),
+        latency.spread(pairs, f"figure-{next(number)}"),
     )
     shown = tuple(figure for figure in drawn if figure is not None)
     if not measured:
         return None
-    parts = figures.parts(there)
-    return Group(name, shown, figures.latency_table(there), parts)
+    parts = latency.parts(there)
+    return Group(name, shown, latency.latency_table(there), parts)
 
 
 def _trades(found: Sequence[Row], number: count[int]) -> list[Figure]:
     groups: dict[tuple[str, str], list[Row]] = {}
     for row in found:
         groups.setdefault((row.device, row.bundle), []).append(row)
-    drawn = (figures.trade(each, f"figure-{next(number)}") for each in groups.values())
+    drawn = (trade(each, f"figure-{next(number)}") for each in groups.values())
     return [figure for figure in drawn if figure is not None]
 
 
@@ -192,9 +195,9 @@ def _operators(groups: dict[str, list[tuple[Row, Cell]]], number: count[int]) ->
     found = []
     for name, pairs in groups.items():
         there = [row for row, _ in pairs]
-        drawn = (figures.operators(row, there, cell, f"figure-{next(number)}") for row, cell in pairs)
+        drawn = (operators.operators(row, there, cell, f"figure-{next(number)}") for row, cell in pairs)
         shown = tuple(figure for figure in drawn if figure is not None)
-        missing = [f"{figures.label(row, there)}: {row.operators_reason}" for row in there if row.operators_reason]
+        missing = [f"{label(row, there)}: {row.operators_reason}" for row in there if row.operators_reason]
         if shown or missing:
             found.append((Group(name, shown), missing))
     return found

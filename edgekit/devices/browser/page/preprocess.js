@@ -1,6 +1,7 @@
 // From a raw sample to a model's input; the arithmetic of edgekit/runtime/preprocess.py, value by value.
 
 import {sizeOf} from "./arrays.js";
+import {bicubic, roundHalfEven} from "./bicubic.js";
 
 /**
  * The input tensor of one raw sample.
@@ -63,83 +64,15 @@ export function resized(image, {height, width, crop = 1}) {
   const factor = Math.max(height / crop / ownHeight, width / crop / ownWidth);
   const newHeight = Math.max(height, roundHalfEven(ownHeight * factor));
   const newWidth = Math.max(width, roundHalfEven(ownWidth * factor));
-  const scaled = bicubic(image, newHeight, newWidth);
-  return cut(scaled, (newHeight - height) >> 1, (newWidth - width) >> 1, height, width);
-}
-
-function cut({data, shape: [, own, channels]}, top, left, height, width) {
+  const channels = image.shape[2];
+  const {data} = bicubic({data: image.data, height: ownHeight, width: ownWidth, channels}, newHeight, newWidth);
+  const [top, left] = [(newHeight - height) >> 1, (newWidth - width) >> 1];
   const part = new Uint8Array(height * width * channels);
   for (let row = 0; row < height; row++) {
-    const start = ((top + row) * own + left) * channels;
+    const start = ((top + row) * newWidth + left) * channels;
     part.set(data.subarray(start, start + width * channels), row * width * channels);
   }
   return {data: part, shape: [height, width, channels]};
-}
-
-/** Python's `round`. */
-function roundHalfEven(value) {
-  const below = Math.floor(value);
-  const rest = value - below;
-  return rest === 0.5 ? below + (below % 2) : Math.round(value);
-}
-
-/** Bits of Pillow's fixed-point weights: 32, less 8 of a pixel and 2 for sums beyond it. */
-const PRECISION_BITS = 22;
-const ONE = 2 ** PRECISION_BITS;
-const SUPPORT = 2;
-
-/**
- * As Pillow's `resize` with BICUBIC: https://github.com/python-pillow/Pillow/blob/main/src/libImaging/Resample.c
- * (MIT-CMU), whose integer arithmetic this repeats, so that host and phone give a model the same pixels.
- */
-export function bicubic(image, height, width) {
-  let {data, shape: [ownHeight, ownWidth, channels]} = image;
-  if (ownWidth !== width) {
-    data = pass(data, weights(ownWidth, width), {lines: ownHeight, line: ownWidth * channels, step: channels, channels, newLine: width * channels});
-  }
-  if (ownHeight !== height) {
-    data = pass(data, weights(ownHeight, height), {lines: width * channels, line: 1, step: width * channels, channels: 1, newLine: 1});
-  }
-  return {data, shape: [height, width, channels]};
-}
-
-/** Weighted sums along lines of pixels: rows of an image, or columns, whose values are `step` apart. */
-function pass(data, table, {lines, line, step, channels, newLine}) {
-  const result = new Uint8Array(channels === 1 && line === 1 ? table.length * step : lines * newLine);
-  for (let number = 0; number < lines; number++) {
-    table.forEach(({first, factors}, place) => {
-      for (let channel = 0; channel < channels; channel++) {
-        let sum = ONE / 2;
-        for (let index = 0; index < factors.length; index++) {
-          sum += data[number * line + (first + index) * step + channel] * factors[index];
-        }
-        result[number * newLine + place * step + channel] = Math.max(0, Math.min(255, Math.floor(sum / ONE)));
-      }
-    });
-  }
-  return result;
-}
-
-/** For each of `to` pixels: the first of `from` pixels that it is made of, and their whole-number factors. */
-function weights(from, to) {
-  const scale = from / to;
-  const wide = Math.max(1, scale);
-  return Array.from({length: to}, (_, place) => {
-    const centre = (place + 0.5) * scale;
-    const first = Math.max(0, Math.trunc(centre - SUPPORT * wide + 0.5));
-    const last = Math.min(from, Math.trunc(centre + SUPPORT * wide + 0.5));
-    const values = Array.from({length: last - first}, (_, index) => cubic((index + first - centre + 0.5) / wide));
-    const sum = values.reduce((total, value) => total + value, 0);
-    return {first, factors: values.map((value) => Math.trunc((value / sum) * ONE + (value < 0 ? -0.5 : 0.5)))};
-  });
-}
-
-/** R. Keys's kernel with a = -0.5: https://doi.org/10.1109/TASSP.1981.1163711 */
-function cubic(value) {
-  const x = Math.abs(value);
-  if (x < 1) return (1.5 * x - 2.5) * x * x + 1;
-  if (x < 2) return ((-0.5 * x + 2.5) * x - 4) * x + 2;
-  return 0;
 }
 
 /** Values of a picture's pixels, RGBA, as the model's: (height, width, 1 or 3). Grey as Pillow's "L". */
