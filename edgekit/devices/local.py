@@ -10,8 +10,8 @@ from edgekit.bundle import Bundle
 from edgekit.devices.base import Closing, Log, RunRequest, RunResult, VerifyRequest
 from edgekit.errors import UsageError
 from edgekit.runtime import verification
-from edgekit.runtime.machine import Machine, read_machine
-from edgekit.runtime.model import default_threads, load
+from edgekit.runtime.machine import Machine, default_threads, read_machine
+from edgekit.runtime.model import load
 from edgekit.runtime.profiler.records import Cell, DeviceRecord, Request
 from edgekit.runtime.profiler.session import Listener, run_session
 from edgekit.runtime.verification import Verification

@@ -12,8 +12,8 @@ import os
 import signal
 from pathlib import Path
 
+from edgekit.runtime import memory
 from edgekit.runtime.children import LIFELINE
-from edgekit.runtime.profiler import memory
 from edgekit.runtime.signals import leave_to_parent
 
 #: Memory of its own that such a process may always ask for; otherwise this share of what was free.

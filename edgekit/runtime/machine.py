@@ -64,6 +64,9 @@ _ARM_CORES = {
     "0xd87": "cortex-a725",
 }
 
+#: More threads than this gain little on small models, and nothing on four-core boards.
+MAX_DEFAULT_THREADS = 4
+
 
 @dataclass(frozen=True)
 class Cluster:
@@ -115,6 +118,12 @@ class Machine:
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
+
+
+def default_threads() -> int:
+    """As many as this process may use cores, at most 4."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(MAX_DEFAULT_THREADS, cores)
 
 
 def read_machine(root: Path = Path("/")) -> Machine:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -14,7 +13,7 @@ from edgekit.errors import UsageError, did_you_mean
 from edgekit.runtime import prepare
 from edgekit.runtime.engines import Session, open_session
 from edgekit.runtime.engines.base import WrongShape
-from edgekit.runtime.machine import read_machine
+from edgekit.runtime.machine import default_threads, read_machine
 from edgekit.runtime.preprocess import Preprocessing
 from edgekit.runtime.selection import Choice, choose, each_choice
 from edgekit.runtime.turn import Turn
@@ -24,9 +23,6 @@ if TYPE_CHECKING:
     from edgekit.runtime.profiler.records import Profile
 
 _ndarray = np.ndarray
-
-#: More threads than this gain little on small models, and nothing on four-core boards.
-MAX_DEFAULT_THREADS = 4
 
 
 class Model:
@@ -244,12 +240,6 @@ def load(
         with Bundle.open(bundle) as opened:
             return _load(opened, variant, engine, method, threads, isolated, explain)
     return _load(bundle, variant, engine, method, threads, isolated, explain)
-
-
-def default_threads() -> int:
-    """As many as this process may use cores, at most 4."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(MAX_DEFAULT_THREADS, cores)
 
 
 def _load(

@@ -9,15 +9,17 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edgekit.errors import EdgekitError, from_json
 from edgekit.runtime import children, environments, frames
 from edgekit.runtime.children import Child
-from edgekit.runtime.engines.base import Steps
 from edgekit.tensors import Signature, TensorSpec
+
+if TYPE_CHECKING:
+    from edgekit.runtime.engines.base import Steps
 
 #: How long a process that was asked for nothing may take to end.
 _END_S = 5.0

@@ -18,8 +18,7 @@ from edgekit.fidelity import max_abs_diff
 from edgekit.runtime import frames
 from edgekit.runtime.check_runs import CheckRun, CheckVectors, check_vectors, run_checks
 from edgekit.runtime.engines import engine as find_engine
-from edgekit.runtime.machine import Machine
-from edgekit.runtime.model import MAX_DEFAULT_THREADS
+from edgekit.runtime.machine import MAX_DEFAULT_THREADS, Machine
 from edgekit.runtime.profiler.fairness import conditions, first_inputs
 from edgekit.runtime.profiler.records import (
     FAILED,

@@ -17,8 +17,7 @@ from edgekit.devices.transport.answer import Answer, death, failure
 from edgekit.errors import DeviceError
 from edgekit.runtime.check_runs import CheckRun, CheckVectors, check_vectors
 from edgekit.runtime.engines import BROWSER_ENGINES
-from edgekit.runtime.machine import Machine
-from edgekit.runtime.model import MAX_DEFAULT_THREADS
+from edgekit.runtime.machine import MAX_DEFAULT_THREADS, Machine
 from edgekit.runtime.profiler.records import BoardState, Memory
 from edgekit.runtime.selection import check_names, why_not
 from edgekit.runtime.verification import Verification, judge, not_run

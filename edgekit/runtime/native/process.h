@@ -11,7 +11,7 @@ std::vector<int> parse_cores(const std::string& text);
 // Binds this process, and every thread that it will start, to exactly these cores; fails where one of them is missing.
 void bind_to(const std::vector<int>& cores);
 
-// Bytes; -1 where the system does not say. The same lines as edgekit/runtime/profiler/memory.py reads.
+// Bytes; -1 where the system does not say. The same lines as edgekit/runtime/memory.py reads.
 struct Memory {
   int64_t resident = -1;
   int64_t peak = -1;

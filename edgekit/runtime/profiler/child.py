@@ -20,13 +20,13 @@ import numpy as np
 
 from edgekit.digests import sha256
 from edgekit.errors import EdgekitError
-from edgekit.runtime import frames, prepare
+from edgekit.runtime import frames, memory, prepare
 from edgekit.runtime.confinement import confine
 from edgekit.runtime.engines import Engine, Session
 from edgekit.runtime.engines import engine as find_engine
 from edgekit.runtime.preprocess import Preprocessing
 from edgekit.runtime.profiler import file_cache, phases, placement
-from edgekit.runtime.profiler.memory import memory_of_this_process, resident_bytes
+from edgekit.runtime.profiler.records import Memory
 from edgekit.tensors import Signature, TensorSpec
 
 
@@ -77,7 +77,7 @@ class _Measured:
         self._inputs = frames.unpack(Path(inputs).read_bytes(), self._signature.inputs)
         # Of all threads: some engines compute in others than the one that calls them.
         self._cpu_clock = phases.CpuClock.of(process_time_ns)
-        self._before_bytes = resident_bytes() or 0
+        self._before_bytes = memory.resident_bytes() or 0
         return {}, b""
 
     def do_import(self) -> tuple[dict[str, Any], bytes]:
@@ -160,8 +160,11 @@ class _Measured:
     def do_memory(self, calls: int) -> tuple[dict[str, Any], bytes]:
         for _ in range(calls):
             self._call(self._argument)
-        memory = memory_of_this_process(self._before_bytes)
-        return {"memory": None if memory is None else vars(memory)}, b""
+        taken = memory.own_bytes()
+        if "VmHWM" not in taken:
+            return {"memory": None}, b""
+        peak, own, files = taken["VmHWM"], taken.get("RssAnon"), taken.get("RssFile")
+        return {"memory": vars(Memory(peak, own, files, self._before_bytes))}, b""
 
     def do_trace(self, file: str, threads: int, runs: int) -> tuple[dict[str, Any], bytes]:
         from edgekit.runtime.profiler.tracing import trace

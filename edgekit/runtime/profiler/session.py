@@ -19,8 +19,7 @@ from edgekit.runtime import frames
 from edgekit.runtime.contents import read_variant
 from edgekit.runtime.engines import available
 from edgekit.runtime.engines import engine as find_engine
-from edgekit.runtime.machine import Machine, read_machine
-from edgekit.runtime.model import default_threads
+from edgekit.runtime.machine import Machine, default_threads, read_machine
 from edgekit.runtime.profiler.block import Site, Task, run_block
 from edgekit.runtime.profiler.board import Board
 from edgekit.runtime.profiler.fairness import conditions, first_inputs

@@ -14,9 +14,8 @@ from typing import Any, Literal
 import numpy as np
 
 from edgekit import display
-from edgekit.runtime import children, environments, frames
+from edgekit.runtime import children, environments, frames, memory
 from edgekit.runtime.children import Child
-from edgekit.runtime.profiler import memory
 from edgekit.runtime.profiler.records import Memory
 from edgekit.schema import conform
 

@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 
 from edgekit.runtime.machine import kilobytes
-from edgekit.runtime.profiler.records import Memory
 
 
 def resident_bytes(pid: int | str = "self") -> int | None:
@@ -20,7 +19,7 @@ def resident_bytes(pid: int | str = "self") -> int | None:
 
 def address_space_bytes() -> int | None:
     """Addresses that this process has mapped."""
-    return _read("/proc/self/status").get("VmSize")
+    return own_bytes().get("VmSize")
 
 
 def available_bytes() -> int | None:
@@ -32,12 +31,9 @@ def total_bytes() -> int | None:
     return _read("/proc/meminfo").get("MemTotal")
 
 
-def memory_of_this_process(before_bytes: int) -> Memory | None:
-    """The figures of this process, or None where the system does not say."""
-    facts = _read("/proc/self/status")
-    if "VmHWM" not in facts:
-        return None
-    return Memory(facts["VmHWM"], facts.get("RssAnon"), facts.get("RssFile"), before_bytes)
+def own_bytes() -> dict[str, int]:
+    """What the system counts of this process, in bytes by its own names: ``VmHWM``, ``RssAnon``, ``RssFile``."""
+    return _read("/proc/self/status")
 
 
 def _read(file: str) -> dict[str, int]:
