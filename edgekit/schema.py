@@ -1,12 +1,37 @@
-"""Plain JSON values into frozen dataclasses, with every type checked."""
+"""Plain values of JSON or TOML into frozen dataclasses, with every type checked."""
 
 from __future__ import annotations
 
 import types
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import cache
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from edgekit.errors import did_you_mean
+
+#: What people call the types that a file of theirs may hold.
+_WORDS = {
+    dict: "a table",
+    list: "a list",
+    str: "a text",
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+}
+
+
+class Misfit(ValueError):
+    """The first value that does not fit.
+
+    Attributes:
+        place: Where it stands: ``formats[0].engines``.
+        told, hint: The same for somebody who wrote the file: what is wrong, and how to write it.
+    """
+
+    def __init__(self, message: str, place: str, told: str, hint: str):
+        super().__init__(message)
+        self.place, self.told, self.hint = place, told, hint
 
 
 def conform(kind: Any, value: object, place: str = "") -> Any:
@@ -19,7 +44,7 @@ def conform(kind: Any, value: object, place: str = "") -> Any:
         place: Where *value* stands, for the message.
 
     Raises:
-        ValueError: Names the first place that does not fit.
+        Misfit: A `ValueError`, which names the first place that does not fit.
     """
     origin = get_origin(kind)
     if kind is Any:
@@ -30,7 +55,9 @@ def conform(kind: Any, value: object, place: str = "") -> Any:
         return _dataclass(kind, _typed(dict, value, place), place)
     if origin is Literal:
         if value not in get_args(kind):
-            raise ValueError(f"{place or 'it'} is {value!r}, not one of {', '.join(map(repr, get_args(kind)))}")
+            known = get_args(kind)
+            message = f"{place or 'it'} is {value!r}, not one of {', '.join(map(repr, known))}"
+            raise Misfit(message, place, f"{place!r} is {value!r}", did_you_mean(str(value), known))
         return value
     if origin is tuple:
         items = _typed(list, value, place)
@@ -45,11 +72,15 @@ def conform(kind: Any, value: object, place: str = "") -> Any:
 
 def _dataclass(kind: Any, value: Mapping[str, object], place: str) -> Any:
     known, hints = _declared(kind)
+    where = f" in {place!r}" if place else ""
     for name in value.keys() - known.keys():
-        raise ValueError(f"{place}.{name} is unknown".lstrip("."))
+        whole = f"{place}.{name}".lstrip(".")
+        free: Collection[str] = known.keys() - value.keys() or known
+        raise Misfit(f"{whole} is unknown", whole, f"unknown key {name!r}{where}", did_you_mean(name, free))
     for name, item in known.items():
         if name not in value and item.default is MISSING and item.default_factory is MISSING:
-            raise ValueError(f"{place}.{name} is missing".lstrip("."))
+            whole = f"{place}.{name}".lstrip(".")
+            raise Misfit(f"{whole} is missing", whole, f"the key {name!r} is missing{where}", f"add: {name} = ...")
     return kind(**{name: conform(hints[name], item, f"{place}.{name}".lstrip(".")) for name, item in value.items()})
 
 
@@ -61,5 +92,7 @@ def _declared(kind: Any) -> tuple[dict[str, Field[Any]], dict[str, Any]]:
 
 def _typed(kind: type, value: object, place: str) -> Any:
     if type(value) is not kind:
-        raise ValueError(f"{place or 'it'} is of type {type(value).__name__}, not {kind.__name__}")
+        told = f"{place!r} takes {_WORDS.get(kind, kind.__name__)}"
+        hint = f"it has {_WORDS.get(type(value), repr(value))}"
+        raise Misfit(f"{place or 'it'} is of type {type(value).__name__}, not {kind.__name__}", place, told, hint)
     return value

@@ -7,11 +7,10 @@ differs between them (memory beyond the least, the exact operating system) is re
 
 from __future__ import annotations
 
-import types
 from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal
 
 from edgekit import documents
 from edgekit.backends import BACKENDS
@@ -19,6 +18,7 @@ from edgekit.errors import UsageError, did_you_mean
 from edgekit.formats import FORMATS
 from edgekit.recipes import RECIPES
 from edgekit.registry import Registry
+from edgekit.schema import Misfit, conform
 
 Kind = Literal["board", "phone", "desktop", "browser"]
 Engine = Literal[
@@ -192,7 +192,10 @@ def load_target(name: str | Path) -> Target:
         ) from error
     if "name" in value:
         raise UsageError("EK-TARGET", f"{path}: unknown key 'name'", "the file's name is the target's; 'title' is free")
-    target: Target = _read(Target, {**value, "name": path.stem}, "", path)
+    try:
+        target: Target = conform(Target, {**value, "name": path.stem})
+    except Misfit as misfit:
+        raise UsageError("EK-TARGET", f"{path}: {misfit.told}", misfit.hint) from misfit
     _check(target, path)
     return target
 
@@ -236,45 +239,3 @@ def _check(target: Target, path: Path) -> None:
         if 1 not in entry.batches or min(entry.batches) < 1:
             where = f"formats[{index}].batches is {list(entry.batches)}"
             raise UsageError("EK-TARGET", f"{path}: {where}", "it takes 1, and larger numbers beside it")
-
-
-def _read(kind: Any, value: object, key: str, path: Path) -> Any:
-    """*value*, found at *key* of the file, as a *kind*: a dataclass, tuple, Literal, optional or plain type."""
-    origin = get_origin(kind)
-    if origin in (Union, types.UnionType):  # only "X | None": TOML has no null, so None is just an absent key
-        return _read(get_args(kind)[0], value, key, path)
-    if is_dataclass(kind):
-        if not isinstance(value, Mapping):
-            raise _mistyped(path, key, "a table", value)
-        return _read_table(kind, value, key, path)
-    if origin is tuple:
-        if not isinstance(value, list):
-            raise _mistyped(path, key, "a list", value)
-        return tuple(_read(get_args(kind)[0], item, f"{key}[{index}]", path) for index, item in enumerate(value))
-    if origin is Literal:
-        if value not in get_args(kind):
-            raise UsageError("EK-TARGET", f"{path}: {key!r} is {value!r}", did_you_mean(str(value), get_args(kind)))
-        return value
-    if kind is float and type(value) is int:
-        return float(value)
-    if type(value) is not kind:
-        raise _mistyped(path, key, {str: "a text", int: "a whole number", float: "a number"}[kind], value)
-    return value
-
-
-def _read_table(kind: Any, table: Mapping[str, object], key: str, path: Path) -> Any:
-    known = {item.name: item for item in fields(kind)}
-    place = f" in {key!r}" if key else ""
-    for name in table.keys() - known.keys():
-        hint = did_you_mean(name, known.keys() - table.keys() or known)
-        raise UsageError("EK-TARGET", f"{path}: unknown key {name!r}{place}", hint)
-    for name, item in known.items():
-        if name not in table and item.default is MISSING and item.default_factory is MISSING:
-            raise UsageError("EK-TARGET", f"{path}: the key {name!r} is missing{place}", f"add: {name} = ...")
-    hints = get_type_hints(kind)
-    return kind(**{name: _read(hints[name], item, f"{key}.{name}".lstrip("."), path) for name, item in table.items()})
-
-
-def _mistyped(path: Path, key: str, wanted: str, value: object) -> UsageError:
-    found = {dict: "a table", list: "a list", str: "a text", bool: "true or false", int: "a whole number"}
-    return UsageError("EK-TARGET", f"{path}: {key!r} takes {wanted}", f"it has {found.get(type(value), repr(value))}")

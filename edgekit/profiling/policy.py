@@ -19,14 +19,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from edgekit import documents
-from edgekit.errors import UsageError, did_you_mean
+from edgekit.errors import UsageError
+from edgekit.schema import Misfit, conform
 
 
 @dataclass(frozen=True)
@@ -60,10 +60,20 @@ METRICS = tuple(item.name for item in fields(Limits))
 class Override:
     """Other limits for the rows whose variant, engine and device match these shell patterns."""
 
-    limits: Mapping[str, float]
     variant: str = "*"
     engine: str = "*"
     device: str = "*"
+    latency_ratio: float | None = None
+    size_ratio: float | None = None
+    peak_rss_ratio: float | None = None
+    accuracy_drop: float | None = None
+    guest_instructions_ratio: float | None = None
+    load_ratio: float | None = None
+
+    @property
+    def limits(self) -> dict[str, float]:
+        """Those that it sets."""
+        return {name: limit for name in METRICS if (limit := getattr(self, name)) is not None}
 
 
 @dataclass(frozen=True)
@@ -112,67 +122,48 @@ def load_policy(path: str | Path) -> Policy:
         raise UsageError(
             "EK-ARGUMENT", f"{where}: not a TOML file: {error}", "see https://toml.io for the syntax"
         ) from error
-    return _Reader(path, text).policy(value)
+    lines = _Lines(path, text)
+    try:
+        policy: Policy = conform(Policy, value)
+    except Misfit as misfit:
+        key = misfit.place.rpartition(".")[2]
+        told = misfit.told.partition(" in ")[0].replace(repr(misfit.place), repr(key))
+        raise lines.wrong(misfit.place, told, _HINTS.get(key.partition("[")[0], misfit.hint)) from misfit
+    places = {f"rows[{index}]": row.limits for index, row in enumerate(policy.rows)}
+    for place, limits in {"limits": vars(policy.limits), **places}.items():
+        for name, limit in limits.items():
+            if limit is not None and math.isnan(limit):
+                raise lines.wrong(f"{place}.{name}", f"{name!r} takes a number", _HINTS[name])
+            if limit is not None and name.endswith("_ratio") and limit <= 0:
+                hint = "it takes a ratio above 0: 1.05 allows 5 % more"
+                raise lines.wrong(f"{place}.{name}", f"{name!r} is {limit:g}", hint)
+    return policy
 
 
-class _Reader:
-    """Checks a policy's values; errors name the line."""
+#: How what is not as its type demands is written.
+_HINTS = {
+    "limits": "write [limits] and the limits below it",
+    "rows": "write [[rows]] and, below it, patterns and limits",
+    **dict.fromkeys(METRICS, "inf lifts the limit"),
+    **{name: f'as in {name} = "int8*"' for name in ("variant", "engine", "device")},
+}
 
-    def __init__(self, path: Path, text: str):
-        self._path = path
-        self._lines = text.splitlines()
-        self._start = 0  # of what is being read: the same keys stand in every table
 
-    def policy(self, value: Mapping[str, Any]) -> Policy:
-        self._check_keys(value, ("limits", "missing", "not_comparable", "undecided", "rows"))
-        limits, rows = value.get("limits", {}), value.get("rows", [])
-        if not isinstance(limits, dict):
-            raise self._wrong("limits", "'limits' takes a table", "write [limits] and the limits below it")
-        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-            raise self._wrong("rows", "'rows' takes tables", "write [[rows]] and, below it, patterns and limits")
-        self._check_keys(limits, METRICS)
-        return Policy(
-            limits=Limits(**{name: self._limit(name, number) for name, number in limits.items()}),
-            missing=self._word(value, "missing", ("fail", "allow")),
-            not_comparable=self._word(value, "not_comparable", ("note", "fail")),
-            undecided=self._word(value, "undecided", ("note", "fail")),
-            rows=tuple(self._override(index, row) for index, row in enumerate(rows)),
-        )
+@dataclass(frozen=True)
+class _Lines:
+    """A policy's file: the standard library's TOML reader keeps no positions."""
 
-    def _override(self, index: int, row: Mapping[str, Any]) -> Override:
-        heads = [number for number, line in enumerate(self._lines) if re.match(r"\s*\[\[\s*rows", line)]
-        self._start = heads[index] if index < len(heads) else 0
-        patterns = ("variant", "engine", "device")
-        self._check_keys(row, (*patterns, *METRICS))
-        for name in patterns:
-            if name in row and not isinstance(row[name], str):
-                raise self._wrong(name, f"{name!r} takes a text", f'as in {name} = "int8*"')
-        limits = {name: self._limit(name, number) for name, number in row.items() if name in METRICS}
-        return Override(limits, **{name: row[name] for name in patterns if name in row})
+    path: Path
+    text: str
 
-    def _check_keys(self, table: Mapping[str, Any], known: tuple[str, ...]) -> None:
-        for name in table:
-            if name not in known:
-                raise self._wrong(name, f"unknown key {name!r}", did_you_mean(name, known))
-
-    def _limit(self, name: str, number: object) -> float:
-        if isinstance(number, bool) or not isinstance(number, (int, float)) or math.isnan(number):
-            raise self._wrong(name, f"{name!r} takes a number", "inf lifts the limit")
-        limit = float(number)
-        if name.endswith("_ratio") and limit <= 0:
-            raise self._wrong(name, f"{name!r} is {number}", "it takes a ratio above 0: 1.05 allows 5 % more")
-        return limit
-
-    def _word(self, table: Mapping[str, Any], name: str, known: tuple[str, ...]) -> Any:
-        word = table.get(name, known[0])
-        if word not in known:
-            raise self._wrong(name, f"{name!r} is {word!r}", did_you_mean(str(word), known))
-        return word
-
-    def _wrong(self, key: str, message: str, hint: str) -> UsageError:
-        # The standard library's TOML reader keeps no positions: the first line that sets the key, or heads its table.
+    def wrong(self, place: str, message: str, hint: str) -> UsageError:
+        """The error for what is wrong at *place*, with the first line that sets the key, or heads its table."""
+        lines = self.text.splitlines()
+        table, _, key = place.rpartition(".")
+        row = re.fullmatch(r"rows\[(\d+)\]", table)
+        heads = [number for number, line in enumerate(lines) if re.match(r"\s*\[\[\s*rows", line)]
+        start = heads[int(row[1])] if row and int(row[1]) < len(heads) else 0
         pattern = re.compile(rf"\s*(\[+\s*)?[\"']?{re.escape(key)}[\"']?\s*[=.\]]")
-        lines = enumerate(self._lines[self._start :], self._start + 1)
-        line = next((f":{number}" for number, line in lines if pattern.match(line)), "")
-        where = f"{self._path}{line}"
-        return UsageError("EK-ARGUMENT", f"{where}: {message}", hint)
+        numbered = enumerate(lines[start:], start + 1)
+        line = next((f":{number}" for number, line in numbered if pattern.match(line)), "")
+        return UsageError("EK-ARGUMENT", f"{self.path}{line}: {message}", hint)

@@ -56,7 +56,7 @@ def test_rows_have_limits_of_their_own_and_the_last_that_matches_counts() -> Non
         ("[limits]\nsize_ratio = nan\n", ":2: 'size_ratio' takes a number", "inf lifts the limit"),
         ("[limits]\nsize_ratio = 0\n", ":2: 'size_ratio' is 0", "it takes a ratio above 0"),
         ("limits = 1.05\n", ":1: 'limits' takes a table", "[limits]"),
-        ("[rows]\nsize_ratio = 1.0\n", ":1: 'rows' takes tables", "[[rows]]"),
+        ("[rows]\nsize_ratio = 1.0\n", ":1: 'rows' takes a list", "[[rows]]"),
         (
             "[limits]\nsize_ratio = 1.0\n[[rows]]\nsize_ratio = 1.0\n[[rows]]\nengine = 'a'\nsize_ratio = -1\n",
             ":7: 'size_ratio' is -1",
