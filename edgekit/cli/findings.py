@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from edgekit.errors import EdgekitError
-    from edgekit.runtime.profiler.records import Profile
+    from edgekit.runtime.profiler.profile import Profile
 
 
 def keep(profile: Profile, outputs: Sequence[Path]) -> None:

@@ -9,7 +9,7 @@ import click
 
 if TYPE_CHECKING:
     from edgekit.devices.browser.server import PhoneServer
-    from edgekit.runtime.profiler.records import Mode
+    from edgekit.runtime.profiler.settings import Mode
 
 _EPILOG = """\b
 Examples:

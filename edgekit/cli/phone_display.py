@@ -17,7 +17,8 @@ from edgekit.cli import console, findings, signals
 from edgekit.errors import DeviceError, EdgekitError, Interrupted
 from edgekit.profiling import outcome
 from edgekit.profiling.phones import PhoneResults
-from edgekit.runtime.profiler.records import Cell, DeviceRecord
+from edgekit.runtime.profiler.profile import DeviceRecord
+from edgekit.runtime.profiler.records import Cell
 
 #: A phone that has said nothing for so long has gone; one that reloads the page comes as another.
 _GONE_S = 60.0

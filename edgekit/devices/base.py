@@ -11,8 +11,10 @@ import numpy as np
 
 from edgekit.runtime.checkup import Checkup
 from edgekit.runtime.machine import Machine
-from edgekit.runtime.profiler.records import Cell, DeviceRecord, Request
+from edgekit.runtime.profiler.profile import DeviceRecord
+from edgekit.runtime.profiler.records import Cell
 from edgekit.runtime.profiler.session import Listener
+from edgekit.runtime.profiler.settings import Request
 from edgekit.runtime.verification import Verification
 
 if TYPE_CHECKING:

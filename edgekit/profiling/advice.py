@@ -10,7 +10,8 @@ from edgekit.formats import is_baseline
 from edgekit.profiling.comparison import FASTER, NO_DIFFERENCE, NOT_COMPARABLE, SLOWER
 from edgekit.profiling.races import Races
 from edgekit.profiling.rows import Row
-from edgekit.runtime.profiler.records import MEASURED, DeviceRecord, Profile
+from edgekit.runtime.profiler.profile import DeviceRecord, Profile
+from edgekit.runtime.profiler.records import MEASURED
 
 #: Percentage points below the float model that what is shipped may lose, as in a build without limits of its own (for
 #: other units see `edgekit.metric.Metric.allowed`).

@@ -11,7 +11,7 @@ from edgekit.bundle import canonical_json, replacing
 from edgekit.errors import UsageError
 from edgekit.foreign import foreign
 from edgekit.runtime.profiler import plausibility
-from edgekit.runtime.profiler.records import Profile
+from edgekit.runtime.profiler.profile import Profile
 
 #: In a profile: several sessions of hours, with what was seen of their machines twice a second.
 _MOST_VALUES = 5_000_000

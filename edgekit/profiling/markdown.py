@@ -10,7 +10,7 @@ from edgekit.profiling.advice import advise
 from edgekit.profiling.rows import rows
 from edgekit.profiling.summary import sentences
 from edgekit.profiling.table import table
-from edgekit.runtime.profiler.records import Profile
+from edgekit.runtime.profiler.profile import Profile
 
 
 def render(profile: Profile) -> str:

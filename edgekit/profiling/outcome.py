@@ -11,7 +11,8 @@ from edgekit.errors import DeviceError, EdgekitError
 from edgekit.profiling.advice import Advice
 from edgekit.profiling.rows import Row
 from edgekit.runtime.packages import installed_packages
-from edgekit.runtime.profiler.records import FAILED, MEASURED, Profile
+from edgekit.runtime.profiler.profile import Profile
+from edgekit.runtime.profiler.records import FAILED, MEASURED
 
 
 def require_packages() -> None:

@@ -14,7 +14,7 @@ from edgekit.bundle import replacing, write_error
 from edgekit.errors import EdgekitError, UsageError, did_you_mean
 from edgekit.profiling import csv, files, markdown
 from edgekit.profiling.rows import rows
-from edgekit.runtime.profiler.records import Profile
+from edgekit.runtime.profiler.profile import Profile
 
 
 def _html(profile: Profile) -> str:

@@ -14,8 +14,8 @@ from edgekit.devices.adb.forwarding import forwarded
 from edgekit.devices.browser.job import make_job, phone_settings
 from edgekit.devices.browser.server import ANYWHERE, LOOPBACK, PhoneServer
 from edgekit.profiling.phones import PhoneResults
-from edgekit.runtime.profiler.records import Mode
 from edgekit.runtime.profiler.session import Listener
+from edgekit.runtime.profiler.settings import Mode
 
 
 @dataclass(frozen=True)

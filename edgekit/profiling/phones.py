@@ -15,7 +15,9 @@ from edgekit.devices.browser.result import read_result
 from edgekit.errors import EdgekitError, UsageError
 from edgekit.profiling import outputs as files
 from edgekit.profiling.growing import GrowingProfile
-from edgekit.runtime.profiler.records import BundleRecord, Cell, DeviceRecord, Profile, Settings
+from edgekit.runtime.profiler.profile import BundleRecord, DeviceRecord, Profile
+from edgekit.runtime.profiler.records import Cell
+from edgekit.runtime.profiler.settings import Settings
 
 #: Called with a phone's device and its rows.
 Listener = Callable[[DeviceRecord, tuple[Cell, ...]], None]

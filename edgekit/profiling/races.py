@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from edgekit.profiling.comparison import FASTER, SLOWER, Verdict, race
 from edgekit.profiling.rows import Row
-from edgekit.runtime.profiler.records import Profile
+from edgekit.runtime.profiler.profile import Profile
 
 _OPPOSITE: dict[Verdict, Verdict] = {FASTER: SLOWER, SLOWER: FASTER}
 

@@ -12,7 +12,8 @@ from edgekit.metric import Metric
 from edgekit.profiling.comparison import NOT_COMPARABLE, UNDECIDED, Comparison, compare_sessions
 from edgekit.profiling.policy import Limits, Policy
 from edgekit.profiling.rows import Row, rows
-from edgekit.runtime.profiler.records import MEASURED, Cell, Profile
+from edgekit.runtime.profiler.profile import Profile
+from edgekit.runtime.profiler.records import MEASURED, Cell
 
 Result = Literal["met", "not met", "undecided", "not comparable", "unknown"]
 

@@ -16,7 +16,9 @@ from edgekit.profiling.comparison import Comparison, compare, throttled
 from edgekit.profiling.operators import headline
 from edgekit.profiling.statistics import Summary, sound, summarise
 from edgekit.runtime.profiler.board import energy_mj
-from edgekit.runtime.profiler.records import MEASURED, Cell, Process, Profile, Samples, Status
+from edgekit.runtime.profiler.profile import Profile
+from edgekit.runtime.profiler.records import MEASURED, Cell, Process, Status
+from edgekit.runtime.profiler.samples import Samples
 
 #: The engines that others are compared with, where they were measured; the first one is.
 REFERENCE_ENGINES = ("litert", "litert-web")

@@ -22,8 +22,10 @@ from edgekit.errors import EdgekitError, Interrupted, UsageError, did_you_mean
 from edgekit.runtime.engines import BROWSER_ENGINES
 from edgekit.runtime.engines import engine as find_engine
 from edgekit.runtime.machine import Machine
-from edgekit.runtime.profiler.records import MEASURED, BundleRecord, Cell, DeviceRecord, Mode, Profile, Request
+from edgekit.runtime.profiler.profile import BundleRecord, DeviceRecord, Profile
+from edgekit.runtime.profiler.records import MEASURED, Cell
 from edgekit.runtime.profiler.session import Listener, settings_for
+from edgekit.runtime.profiler.settings import Mode, Request
 from edgekit.schema import conform
 from edgekit.target import Limits, Target, load_target, target_names
 

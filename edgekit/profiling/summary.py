@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from edgekit.profiling.advice import Advice
 from edgekit.profiling.rows import Row
 from edgekit.profiling.table import marks
-from edgekit.runtime.profiler.records import Profile
+from edgekit.runtime.profiler.profile import Profile
 
 
 def sentences(profile: Profile, rows: Sequence[Row], advice: Sequence[Advice]) -> Iterator[str]:

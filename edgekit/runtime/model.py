@@ -20,7 +20,7 @@ from edgekit.runtime.turn import Turn
 from edgekit.tensors import Signature, TensorSpec
 
 if TYPE_CHECKING:
-    from edgekit.runtime.profiler.records import Profile
+    from edgekit.runtime.profiler.profile import Profile
 
 _ndarray = np.ndarray
 
@@ -135,7 +135,7 @@ class Model:
         """
         from edgekit.runtime.profiler.fairness import first_inputs  # which most programs never need
         from edgekit.runtime.profiler.in_process import Loaded, profile_loaded
-        from edgekit.runtime.profiler.records import BundleRecord
+        from edgekit.runtime.profiler.profile import BundleRecord
 
         if self._run is _closed or self._source is None:
             raise UsageError("EK-ARGUMENT", "the model is closed" if self._source else "the model is of no bundle")

@@ -18,7 +18,7 @@ from edgekit.profiling.operators.steps import OVERHEAD
 from edgekit.runtime.engines import open_session
 from edgekit.runtime.engines.executorch import traced_session
 from edgekit.runtime.engines.litert_profiler import Event, ProfiledModel
-from edgekit.runtime.profiler.records import Trace
+from edgekit.runtime.profiler.samples import Trace
 from edgekit.runtime.profiler.tracing import litert_trace
 
 _TURNS, _CALLS = 40, 5

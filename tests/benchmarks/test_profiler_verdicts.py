@@ -37,8 +37,9 @@ from support.shared import Shared
 from edgekit.bundle import Bundle, write_bundle
 from edgekit.profiling.comparison import NO_DIFFERENCE, SLOWER, UNDECIDED, compare
 from edgekit.profiling.session import WAIT_S
-from edgekit.runtime.profiler.records import MEASURED, Cell, Mode, Request
+from edgekit.runtime.profiler.records import MEASURED, Cell
 from edgekit.runtime.profiler.session import run_session, settings_for
+from edgekit.runtime.profiler.settings import Mode, Request
 
 _RUNS = int(os.environ.get("EDGEKIT_BENCHMARK_RUNS", "20"))
 _MODE = cast(Mode, os.environ.get("EDGEKIT_BENCHMARK_MODE", "default"))

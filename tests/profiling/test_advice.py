@@ -11,7 +11,7 @@ from support.profiles import EMULATED, PI, cell, measured, processes, profile
 from edgekit.profiling.advice import Advice, advise, pareto
 from edgekit.profiling.rows import Row, rows
 from edgekit.profiling.statistics import Summary
-from edgekit.runtime.profiler.records import DeviceRecord, Profile
+from edgekit.runtime.profiler.profile import DeviceRecord, Profile
 
 
 @cache

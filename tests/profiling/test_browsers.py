@@ -26,7 +26,8 @@ from edgekit.profiling.report.machines import facts
 from edgekit.profiling.rows import Row, rows
 from edgekit.profiling.summary import sentences
 from edgekit.profiling.table import table
-from edgekit.runtime.profiler.records import NOT_RUN, Cell, Profile
+from edgekit.runtime.profiler.profile import Profile
+from edgekit.runtime.profiler.records import NOT_RUN, Cell
 
 EVIL = "<script>alert(1)</script>|![x](http://evil/)`=1+1"
 

@@ -17,7 +17,7 @@ from edgekit.profiling.csv import render
 from edgekit.profiling.files import merge, read_profile, write_profile
 from edgekit.profiling.rows import rows
 from edgekit.profiling.table import table
-from edgekit.runtime.profiler.records import Profile
+from edgekit.runtime.profiler.profile import Profile
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,9 @@ from edgekit.profiling.rows import Row, rows
 from edgekit.profiling.statistics import least_samples
 from edgekit.profiling.table import table
 from edgekit.runtime.profiler.gate import marks_of, wait_until_ready
-from edgekit.runtime.profiler.records import BoardState, Cell, Process, Profile, Samples
+from edgekit.runtime.profiler.profile import Profile
+from edgekit.runtime.profiler.records import BoardState, Cell, Process
+from edgekit.runtime.profiler.samples import Samples
 
 CALM = BoardState(0.0, frequencies_hz=(1_800_000_000,) * 4, governors=("ondemand",) * 4, throttled=0)
 SLOW = replace(CALM, frequencies_hz=(1_200_000_000,) * 4)

@@ -17,7 +17,8 @@ from support import profiles
 from edgekit.errors import EdgekitError
 from edgekit.profiling.files import read_profile, write_profile
 from edgekit.profiling.growing import GrowingProfile
-from edgekit.runtime.profiler.records import Cell, DeviceRecord, Profile
+from edgekit.runtime.profiler.profile import DeviceRecord, Profile
+from edgekit.runtime.profiler.records import Cell
 
 PROFILE = profiles.profile(mode="quick")
 (RECORD, *_) = PROFILE.devices

@@ -21,7 +21,7 @@ from edgekit.cli.main import run
 from edgekit.errors import EdgekitError, UsageError
 from edgekit.profiling.files import read_profile
 from edgekit.profiling.phones import PhoneResults
-from edgekit.runtime.profiler.records import Profile
+from edgekit.runtime.profiler.profile import Profile
 
 Results = Callable[..., PhoneResults]
 

@@ -13,7 +13,8 @@ from edgekit.errors import UsageError
 from edgekit.profiling.policy import Limits, Policy
 from edgekit.profiling.regression import Outcome, failures, judge, undecided
 from edgekit.profiling.verdicts import junit, markdown, table
-from edgekit.runtime.profiler.records import FAILED, NOT_RUN, Cell, Memory, Profile
+from edgekit.runtime.profiler.profile import Profile
+from edgekit.runtime.profiler.records import FAILED, NOT_RUN, Cell, Memory
 
 
 def session(*cells: Cell, **changes: Any) -> Profile:

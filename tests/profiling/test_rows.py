@@ -19,7 +19,8 @@ from support.profiles import (
 )
 
 from edgekit.profiling.rows import Row, rows
-from edgekit.runtime.profiler.records import BoardState, Cell, Process, Profile
+from edgekit.runtime.profiler.profile import Profile
+from edgekit.runtime.profiler.records import BoardState, Cell, Process
 
 
 @pytest.fixture(scope="module")

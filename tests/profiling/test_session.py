@@ -20,8 +20,10 @@ from edgekit.profiling import session as session_module
 from edgekit.profiling.rows import rows
 from edgekit.profiling.session import Session, profile
 from edgekit.runtime.machine import Machine
-from edgekit.runtime.profiler.records import MEASURED, BundleRecord, Cell, DeviceRecord, Profile, Request
+from edgekit.runtime.profiler.profile import BundleRecord, DeviceRecord, Profile
+from edgekit.runtime.profiler.records import MEASURED, Cell
 from edgekit.runtime.profiler.session import to_json
+from edgekit.runtime.profiler.settings import Request
 
 Work = Callable[[Sequence[Path], Request, Callable[[dict[str, Any]], None]], None]
 

@@ -12,7 +12,8 @@ from support.profiles import Noise, measured, processes
 
 from edgekit.profiling.resampling import Rounds
 from edgekit.profiling.statistics import Summary, least_samples, summarise
-from edgekit.runtime.profiler.records import Process, Samples
+from edgekit.runtime.profiler.records import Process
+from edgekit.runtime.profiler.samples import Samples
 
 #: Golden ratio: the exponential distribution's MAD is its logarithm.
 _GOLDEN = (1 + math.sqrt(5)) / 2

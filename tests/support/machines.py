@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgekit.runtime.profiler.records import Process, Samples
+from edgekit.runtime.profiler.records import Process
+from edgekit.runtime.profiler.samples import Samples
 
 _SLICE_MS = 3.0
 

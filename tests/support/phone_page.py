@@ -19,7 +19,8 @@ from edgekit.devices.browser.job import make_job
 from edgekit.devices.browser.result import read_result
 from edgekit.devices.browser.server import LOOPBACK, PhoneServer
 from edgekit.errors import EdgekitError
-from edgekit.runtime.profiler.records import Cell, Settings
+from edgekit.runtime.profiler.records import Cell
+from edgekit.runtime.profiler.settings import Settings
 
 #: So short that figures mean nothing; all of it is done nevertheless.
 SETTINGS = Settings(mode="quick", seed=7, repeats=2, seconds=0.1, samples=10)

@@ -9,17 +9,10 @@ from support.posted import IPHONE, PIXEL
 from support.profiles import BOARD_BUNDLE, QUIET, bundles, conditions, measured
 
 from edgekit.runtime.machine import Machine
-from edgekit.runtime.profiler.records import (
-    FAILED,
-    MEASURED,
-    BoardState,
-    BrowserRecord,
-    Cell,
-    DeviceRecord,
-    Process,
-    Profile,
-    Settings,
-)
+from edgekit.runtime.profiler.browsers import BrowserRecord
+from edgekit.runtime.profiler.profile import DeviceRecord, Profile
+from edgekit.runtime.profiler.records import FAILED, MEASURED, BoardState, Cell, Process
+from edgekit.runtime.profiler.settings import Settings
 
 PHONE = "Chrome 128 on Pixel 8"
 DIFFERENT = "outputs differ from LiteRT's on this machine by up to 0.26; another label for 1 of 16 samples"

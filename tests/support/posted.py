@@ -13,7 +13,7 @@ import numpy as np
 from edgekit.bundle import Bundle, manifest_bytes, sha256
 from edgekit.runtime.check_runs import check_vectors
 from edgekit.runtime.engines import open_session
-from edgekit.runtime.profiler.records import Settings
+from edgekit.runtime.profiler.settings import Settings
 
 #: A session of two repeats.
 SETTINGS = Settings(mode="quick", seed=7, repeats=2, seconds=1.0, samples=64)

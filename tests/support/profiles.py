@@ -10,24 +10,21 @@ from support.figures import figures
 
 from edgekit.bundle import Variant
 from edgekit.runtime.machine import Machine
+from edgekit.runtime.profiler.profile import BundleRecord, DeviceRecord, Profile
 from edgekit.runtime.profiler.records import (
     FAILED,
     MEASURED,
     NOT_RUN,
     BoardState,
-    BundleRecord,
     Cell,
     Conditions,
-    DeviceRecord,
     Memory,
     Operator,
     Operators,
     Process,
-    Profile,
-    Samples,
-    Settings,
-    Spans,
 )
+from edgekit.runtime.profiler.samples import Samples, Spans
+from edgekit.runtime.profiler.settings import Settings
 
 PI = "ssh://pi@raspberrypi.local"
 EMULATED = "emulator:rpi3"

@@ -23,8 +23,10 @@ from edgekit.errors import UsageError
 from edgekit.runtime.checkup import Checkup, machine_lines
 from edgekit.runtime.machine import Cluster, Machine
 from edgekit.runtime.profiler.gate import marks_of
-from edgekit.runtime.profiler.records import BoardState, Cell, DeviceRecord, Request
+from edgekit.runtime.profiler.profile import DeviceRecord
+from edgekit.runtime.profiler.records import BoardState, Cell
 from edgekit.runtime.profiler.session import Listener, log_to
+from edgekit.runtime.profiler.settings import Request
 from edgekit.runtime.verification import Verification
 
 EXPERIMENTAL = "adb is experimental: tested with a simulated device, and not yet confirmed on a phone"

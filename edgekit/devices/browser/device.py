@@ -15,8 +15,10 @@ from edgekit.devices.browser.job import FORMAT, make_job
 from edgekit.devices.browser.result import ENGINES, read_result
 from edgekit.devices.browser.server import ANYWHERE, LOOPBACK, PhoneServer
 from edgekit.errors import DeviceError, EdgekitError, UsageError, did_you_mean
-from edgekit.runtime.profiler.records import Cell, DeviceRecord, Request
+from edgekit.runtime.profiler.profile import DeviceRecord
+from edgekit.runtime.profiler.records import Cell
 from edgekit.runtime.profiler.session import Listener, to_json
+from edgekit.runtime.profiler.settings import Request
 
 #: What follows the colon -> where the page is served, and whether with a certificate.
 _PLACES = {"": (LOOPBACK, False), "lan": (ANYWHERE, False), "https": (ANYWHERE, True)}

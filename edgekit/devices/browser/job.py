@@ -12,8 +12,8 @@ from edgekit.bundle import Bundle, Variant, manifest_bytes, sha256
 from edgekit.devices.browser import assets
 from edgekit.errors import EdgekitError, UsageError, did_you_mean
 from edgekit.fidelity import scale
-from edgekit.runtime.profiler.records import Mode, Settings
 from edgekit.runtime.profiler.session import MODES, settings_for
+from edgekit.runtime.profiler.settings import Mode, Settings
 from edgekit.tensors import Signature
 
 SCHEMA_VERSION = 1

@@ -19,19 +19,12 @@ from edgekit.runtime import frames
 from edgekit.runtime.check_runs import CheckRun, CheckVectors, check_vectors, run_checks
 from edgekit.runtime.engines import engine as find_engine
 from edgekit.runtime.machine import MAX_DEFAULT_THREADS, Machine
+from edgekit.runtime.profiler.browsers import BrowserRecord
 from edgekit.runtime.profiler.fairness import conditions, first_inputs
-from edgekit.runtime.profiler.records import (
-    FAILED,
-    MEASURED,
-    NOT_RUN,
-    BoardState,
-    BrowserRecord,
-    Cell,
-    DeviceRecord,
-    Process,
-    Samples,
-    Settings,
-)
+from edgekit.runtime.profiler.profile import DeviceRecord
+from edgekit.runtime.profiler.records import FAILED, MEASURED, NOT_RUN, BoardState, Cell, Process
+from edgekit.runtime.profiler.samples import Samples
+from edgekit.runtime.profiler.settings import Settings
 from edgekit.runtime.verification import Verification, compared, judge
 from edgekit.tensors import Signature, grouped
 

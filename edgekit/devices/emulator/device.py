@@ -16,8 +16,10 @@ from edgekit.runtime.check_runs import CheckVectors, check_vectors, run_checks
 from edgekit.runtime.checkup import Checkup
 from edgekit.runtime.contents import read_variant
 from edgekit.runtime.engines import BROWSER_ENGINES, available
-from edgekit.runtime.profiler.records import FAILED, MEASURED, NOT_RUN, BundleRecord, Cell, DeviceRecord, Request
+from edgekit.runtime.profiler.profile import BundleRecord, DeviceRecord
+from edgekit.runtime.profiler.records import FAILED, MEASURED, NOT_RUN, Cell
 from edgekit.runtime.profiler.session import Listener, log_to, to_json
+from edgekit.runtime.profiler.settings import Request
 from edgekit.runtime.remote import Server
 from edgekit.runtime.selection import choices, choose, why_not
 from edgekit.runtime.verification import Verification, compared, judge, not_run

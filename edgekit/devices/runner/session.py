@@ -16,20 +16,11 @@ from edgekit.errors import DeviceError, UsageError
 from edgekit.runtime.machine import Machine
 from edgekit.runtime.profiler import gate
 from edgekit.runtime.profiler.fairness import conditions, first_inputs
-from edgekit.runtime.profiler.records import (
-    FAILED,
-    MEASURED,
-    NOT_RUN,
-    BoardState,
-    BundleRecord,
-    Cell,
-    DeviceRecord,
-    Process,
-    Request,
-    Samples,
-    Spans,
-)
+from edgekit.runtime.profiler.profile import BundleRecord, DeviceRecord
+from edgekit.runtime.profiler.records import FAILED, MEASURED, NOT_RUN, BoardState, Cell, Process
+from edgekit.runtime.profiler.samples import Samples, Spans
 from edgekit.runtime.profiler.session import Listener, to_json
+from edgekit.runtime.profiler.settings import Request
 from edgekit.tensors import grouped
 
 #: The first fifth of a process's inferences is its warm-up: nothing there could see durations settle.

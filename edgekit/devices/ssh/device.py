@@ -24,8 +24,10 @@ from edgekit.devices.ssh.shell import Shell
 from edgekit.errors import DeviceError
 from edgekit.runtime.checkup import Checkup, machine_lines, matching_target
 from edgekit.runtime.machine import Machine
-from edgekit.runtime.profiler.records import NOT_RUN, BundleRecord, Cell, DeviceRecord, Request
+from edgekit.runtime.profiler.profile import BundleRecord, DeviceRecord
+from edgekit.runtime.profiler.records import NOT_RUN, Cell
 from edgekit.runtime.profiler.session import Listener, log_to
+from edgekit.runtime.profiler.settings import Request
 from edgekit.runtime.verification import Verification
 
 #: ssh's own limit, twice (a jump host), and a slow login.

@@ -17,8 +17,10 @@ from edgekit.devices.transport.answer import Answer, death, failure
 from edgekit.errors import DeviceError, EdgekitError, from_json
 from edgekit.runtime.children import ANYWHERE
 from edgekit.runtime.profiler import plausibility
-from edgekit.runtime.profiler.records import BundleRecord, Cell, DeviceRecord, Request
+from edgekit.runtime.profiler.profile import BundleRecord, DeviceRecord
+from edgekit.runtime.profiler.records import Cell
 from edgekit.runtime.profiler.session import Listener
+from edgekit.runtime.profiler.settings import Request
 from edgekit.schema import conform
 
 #: The longest event, with the durations of a whole session; and all that a session may say.

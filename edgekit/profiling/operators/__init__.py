@@ -10,7 +10,8 @@ from edgekit import display
 from edgekit.errors import UsageError
 from edgekit.profiling.operators import etdump, litert
 from edgekit.profiling.operators.steps import DELEGATE_OVERHEAD, OVERHEAD
-from edgekit.runtime.profiler.records import Operator, Operators, Trace
+from edgekit.runtime.profiler.records import Operator, Operators
+from edgekit.runtime.profiler.samples import Trace
 
 __all__ = ["decode", "headline"]
 

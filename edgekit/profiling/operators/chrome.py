@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from edgekit.runtime.profiler.records import Cell, Operator, Profile
+from edgekit.runtime.profiler.profile import Profile
+from edgekit.runtime.profiler.records import Cell, Operator
 
 
 def trace(profile: Profile) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from edgekit.runtime.profiler.records import Cell, Operators, Profile
+from edgekit.runtime.profiler.profile import Profile
+from edgekit.runtime.profiler.records import Cell, Operators
 
 _EXECUTORCH, _TFLITE_GRAPH, _PTE_GRAPH = "executorch", "main", "forward"
 _GRADIENT = ({"stop": 0, "bgColor": "#ffffff"}, {"stop": 1, "bgColor": "#d55e00"})

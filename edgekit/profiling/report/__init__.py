@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgekit.runtime.profiler.records import Profile
+from edgekit.runtime.profiler.profile import Profile
 
 __all__ = ["render"]
 

@@ -20,7 +20,9 @@ from edgekit.profiling.report.figures.quality import trade
 from edgekit.profiling.rows import Row, rows
 from edgekit.profiling.statistics import TOO_FEW
 from edgekit.runtime.engines import BROWSER_ENGINES
-from edgekit.runtime.profiler.records import FAILED, NOT_RUN, Cell, Profile, Settings
+from edgekit.runtime.profiler.profile import Profile
+from edgekit.runtime.profiler.records import FAILED, NOT_RUN, Cell
+from edgekit.runtime.profiler.settings import Settings
 
 Pairs = Sequence[tuple[Row, Cell]]
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from edgekit.runtime.contents.allowed import ONNX
+from edgekit.runtime.contents.allowed.onnx import ONNX
 from edgekit.runtime.contents.onnx_schema import SCHEMA
 from edgekit.runtime.contents.protobuf import Message, decode
 from edgekit.runtime.contents.refusal import Malformed, Refused, shown

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from edgekit.runtime.contents import vulkan, xnnpack
-from edgekit.runtime.contents.allowed import PTE, PTE_BACKENDS
+from edgekit.runtime.contents.allowed.pte import PTE, PTE_BACKENDS
 from edgekit.runtime.contents.flatbuffer import Table, decode
 from edgekit.runtime.contents.pte_schema import SCHEMA
 from edgekit.runtime.contents.refusal import Malformed, Refused, shown

@@ -11,7 +11,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from edgekit.runtime.contents.allowed import TFLITE_CUSTOM, TFLITE_NUMBERED
+from edgekit.runtime.contents.allowed.tflite import TFLITE_CUSTOM, TFLITE_NUMBERED
 from edgekit.runtime.contents.flatbuffer import Table, decode
 from edgekit.runtime.contents.refusal import Malformed, Refused, shown
 from edgekit.runtime.contents.sizes import MAX_AXES, MAX_VALUES, check_memory

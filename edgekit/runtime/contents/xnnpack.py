@@ -10,7 +10,7 @@ import math
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 
-from edgekit.runtime.contents.allowed import XNNPACK
+from edgekit.runtime.contents.allowed.pte import XNNPACK
 from edgekit.runtime.contents.flatbuffer import Table, decode
 from edgekit.runtime.contents.refusal import Malformed, Refused, shown
 from edgekit.runtime.contents.sizes import MAX_VALUES, check_memory

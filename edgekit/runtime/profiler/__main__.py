@@ -17,8 +17,8 @@ from typing import Any
 
 from edgekit.bundle import Bundle
 from edgekit.errors import EdgekitError, UsageError
-from edgekit.runtime.profiler.records import Request
 from edgekit.runtime.profiler.session import run_session, to_json
+from edgekit.runtime.profiler.settings import Request
 from edgekit.schema import conform
 
 

@@ -15,7 +15,9 @@ import numpy as np
 
 from edgekit.runtime.profiler import gate
 from edgekit.runtime.profiler.board import Board
-from edgekit.runtime.profiler.records import BoardState, Process, Request, Samples, Spans
+from edgekit.runtime.profiler.records import BoardState, Process
+from edgekit.runtime.profiler.samples import Samples, Spans
+from edgekit.runtime.profiler.settings import Request
 from edgekit.runtime.profiler.steady import SteadyState
 from edgekit.runtime.profiler.worker import MemoryLimit, ProcessFailure, Worker
 

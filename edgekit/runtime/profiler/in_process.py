@@ -25,18 +25,10 @@ from edgekit.runtime.profiler import phases
 from edgekit.runtime.profiler.board import Board
 from edgekit.runtime.profiler.fairness import conditions
 from edgekit.runtime.profiler.gate import marks_of
-from edgekit.runtime.profiler.records import (
-    MEASURED,
-    BoardState,
-    BundleRecord,
-    Cell,
-    DeviceRecord,
-    Process,
-    Profile,
-    Samples,
-    Settings,
-    Spans,
-)
+from edgekit.runtime.profiler.profile import BundleRecord, DeviceRecord, Profile
+from edgekit.runtime.profiler.records import MEASURED, BoardState, Cell, Process
+from edgekit.runtime.profiler.samples import Samples, Spans
+from edgekit.runtime.profiler.settings import Settings
 from edgekit.runtime.turn import Turn
 from edgekit.tensors import Signature
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from edgekit.runtime.profiler.records import Samples
+from edgekit.runtime.profiler.samples import Samples
 
 
 class SteadyState:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgekit.errors import EdgekitError
-from edgekit.runtime.profiler.records import Trace
+from edgekit.runtime.profiler.samples import Trace
 from edgekit.tensors import Signature
 
 if TYPE_CHECKING:

@@ -18,7 +18,8 @@ from edgekit.devices.browser.device import BrowserDevice
 from edgekit.errors import DeviceError, UsageError
 from edgekit.profiling.rows import rows
 from edgekit.profiling.session import Session, _by_machine
-from edgekit.runtime.profiler.records import Cell, Request, Settings
+from edgekit.runtime.profiler.records import Cell
+from edgekit.runtime.profiler.settings import Request, Settings
 
 QUICK = Request(Settings(mode="quick", seed=1, repeats=2, seconds=0.2, samples=8))
 

@@ -19,7 +19,8 @@ from edgekit.devices.browser.posted import read_progress
 from edgekit.devices.browser.result import read_result, system
 from edgekit.errors import UsageError
 from edgekit.runtime.profiler.fairness import first_inputs
-from edgekit.runtime.profiler.records import Cell, DeviceRecord, Profile
+from edgekit.runtime.profiler.profile import DeviceRecord, Profile
+from edgekit.runtime.profiler.records import Cell
 
 
 def read(bundle: Path, value: object, **changes: Any) -> tuple[DeviceRecord, tuple[Cell, ...]]:
@@ -66,7 +67,7 @@ def test_it_ran_on_the_bytes_that_every_device_runs_on(small_bundle: Path) -> No
 
 
 def test_a_profile_with_it_is_written_and_read_again(small_bundle: Path) -> None:
-    from edgekit.runtime.profiler.records import BundleRecord
+    from edgekit.runtime.profiler.profile import BundleRecord
 
     record, cells = read(small_bundle, document(small_bundle))
     with Bundle.open(small_bundle) as opened:

@@ -24,8 +24,10 @@ from edgekit.devices.ssh.shell import Shell
 from edgekit.devices.transport.answer import Answer
 from edgekit.errors import DeviceError, EdgekitError
 from edgekit.runtime.machine import read_machine
-from edgekit.runtime.profiler.records import BoardState, BundleRecord, Cell, DeviceRecord, Request, Settings
+from edgekit.runtime.profiler.profile import BundleRecord, DeviceRecord
+from edgekit.runtime.profiler.records import BoardState, Cell
 from edgekit.runtime.profiler.session import to_json
+from edgekit.runtime.profiler.settings import Request, Settings
 
 NINES, ESCAPES = "9" * 5000, "\x1b[2J\x1b]0;owned\x07\u202e"
 IMAGE = np.zeros((1, 1, 12, 12), np.float32)

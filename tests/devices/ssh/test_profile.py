@@ -14,7 +14,8 @@ import edgekit
 from edgekit.devices.payload.runner_pack import versions
 from edgekit.devices.ssh import preflight
 from edgekit.errors import DeviceError, UsageError
-from edgekit.runtime.profiler.records import MEASURED, Profile
+from edgekit.runtime.profiler.profile import Profile
+from edgekit.runtime.profiler.records import MEASURED
 
 pytestmark = pytest.mark.usefixtures("ssh_config", "home")
 

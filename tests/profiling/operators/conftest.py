@@ -15,7 +15,7 @@ from support.operator_models import (
 )
 from support.shared import Shared
 
-from edgekit.runtime.profiler.records import Trace
+from edgekit.runtime.profiler.samples import Trace
 from edgekit.runtime.profiler.tracing import trace
 
 

@@ -13,7 +13,9 @@ from support import profiles
 from edgekit.profiling.operators import decode
 from edgekit.profiling.operators.chrome import trace
 from edgekit.profiling.operators.model_explorer import node_data
-from edgekit.runtime.profiler.records import Cell, Profile, Trace
+from edgekit.runtime.profiler.profile import Profile
+from edgekit.runtime.profiler.records import Cell
+from edgekit.runtime.profiler.samples import Trace
 
 
 @pytest.fixture(scope="module")

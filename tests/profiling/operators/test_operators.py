@@ -13,7 +13,8 @@ import pytest
 from edgekit.errors import EdgekitError, UsageError
 from edgekit.profiling.operators import decode, etdump, headline
 from edgekit.profiling.operators.steps import OVERHEAD, Run, Step, tabulate
-from edgekit.runtime.profiler.records import Operator, Operators, Trace
+from edgekit.runtime.profiler.records import Operator, Operators
+from edgekit.runtime.profiler.samples import Trace
 
 FILES = ["mixed.tflite", "convolutions.tflite", "image.pte", "mixed.pte", "plain.pte"]
 
@@ -187,7 +188,7 @@ def test_the_reader_of_etdumps_is_named_when_it_is_missing(
 _PROGRAM = """
 import json, sys
 from edgekit.profiling.operators import decode
-from edgekit.runtime.profiler.records import Trace
+from edgekit.runtime.profiler.samples import Trace
 for kind, path in zip(sys.argv[1::2], sys.argv[2::2]):
     decode(Trace.pack(kind, open(path, "rb").read()))
 print(json.dumps(sorted({"torch", "pandas", "executorch", "ai_edge_litert"} & set(sys.modules))))

@@ -12,7 +12,8 @@ from support.profiles import EMULATED, cell, measured, processes, profile
 
 from edgekit.profiling.report import render
 from edgekit.profiling.report.marks import mark
-from edgekit.runtime.profiler.records import Operator, Operators, Profile
+from edgekit.runtime.profiler.profile import Profile
+from edgekit.runtime.profiler.records import Operator, Operators
 
 
 class Page(HTMLParser):

@@ -11,7 +11,11 @@ import torch
 from ai_edge_litert import schema_py_generated as schema
 from onnx import defs
 
-from edgekit.runtime.contents import allowed, onnx_schema, pte_schema, tflite_schema, vulkan_schema, xnnpack_schema
+from edgekit.runtime.contents import onnx_schema, pte_schema, tflite_schema, vulkan_schema, xnnpack_schema
+from edgekit.runtime.contents.allowed.onnx import ONNX
+from edgekit.runtime.contents.allowed.saved_model import SAVED_MODEL
+from edgekit.runtime.contents.allowed.tflite import TFLITE_NUMBERED
+from edgekit.runtime.contents.allowed.torch import ATEN
 from edgekit.runtime.contents.flatbuffer import Schema
 
 EXECUTORCH = Path(next(iter(find_spec("executorch").submodule_search_locations)))  # type: ignore[arg-type, union-attr]
@@ -83,8 +87,8 @@ def test_tflite_is_described_as_litert_describes_it() -> None:
 
 def test_every_operator_of_litert_has_its_number() -> None:
     numbers = {number: name for name, number in vars(schema.BuiltinOperator).items() if isinstance(number, int)}
-    assert [name.removeprefix("-") for name in allowed.TFLITE_NUMBERED] == [numbers[i] for i in range(len(numbers))]
-    refused = {name for name in allowed.TFLITE_NUMBERED if name.startswith("-")}
+    assert [name.removeprefix("-") for name in TFLITE_NUMBERED] == [numbers[i] for i in range(len(numbers))]
+    refused = {name for name in TFLITE_NUMBERED if name.startswith("-")}
     assert refused == {
         "-CALL", "-CUSTOM", "-DELEGATE", "-PLACEHOLDER_FOR_GREATER_OP_CODES", "-STABLEHLO_CUSTOM_CALL",
     }  # fmt: skip
@@ -94,9 +98,9 @@ def test_every_operator_of_onnx_is_on_the_list_but_those_that_decode() -> None:
     known: dict[str, set[str]] = {}
     for operator in defs.get_all_schemas():
         known.setdefault(operator.domain, set()).add(operator.name)
-    assert known[""] - allowed.ONNX[""] == {"ImageDecoder"}
-    assert known["ai.onnx.ml"] == allowed.ONNX["ai.onnx.ml"]
-    assert allowed.ONNX[""] <= known[""]
+    assert known[""] - ONNX[""] == {"ImageDecoder"}
+    assert known["ai.onnx.ml"] == ONNX["ai.onnx.ml"]
+    assert ONNX[""] <= known[""]
 
 
 def test_onnx_is_described_as_onnx_describes_it() -> None:
@@ -159,17 +163,17 @@ def test_kernels_take_what_pytorch_says_that_they_take() -> None:
 
 def test_aten_has_no_operator_that_reaches_beyond_tensors() -> None:
     risky = ("file", "unsafe", "strided", "storage", "resize", "backward", "set_", "data_ptr", "cuda", "sparse", "rpc")
-    found = {name for name in allowed.ATEN if any(word in name for word in risky)}
+    found = {name for name in ATEN if any(word in name for word in risky)}
     assert found == {"_unsafe_index", "_unsafe_view"}  # which torch checks on a CPU: see test_pt2.py
     known = {name.partition("::")[2] for name in (schema.name for schema in torch._C._jit_get_all_schemas())}
-    assert known >= allowed.ATEN
+    assert known >= ATEN
 
 
 def test_saved_models_have_no_operator_that_reaches_beyond_tensors() -> None:
     risky = ("File", "PyFunc", "Save", "Restore", "Table", "Dataset", "Queue", "Debug", "Summary", "ImmutableConst")
     risky += ("Vocab", "FixedUnigram", "Rpc", "Decode", "Load", "Xla", "Stage", "Iterator", "GenerateVocab")
-    assert not {name for name in allowed.SAVED_MODEL if any(word in name for word in risky)}
-    written = {name for name in allowed.SAVED_MODEL if "Write" in name or "Read" in name}
+    assert not {name for name in SAVED_MODEL if any(word in name for word in risky)}
+    written = {name for name in SAVED_MODEL if "Write" in name or "Read" in name}
     assert written == {
         "DisableCopyOnRead", "ReadVariableOp", "RngReadAndSkip", "TensorArrayReadV3", "TensorArrayWriteV3",
     }  # fmt: skip

@@ -10,7 +10,8 @@ import pytest
 
 import edgekit
 from edgekit.errors import BundleError, UsageError
-from edgekit.runtime.profiler.records import MEASURED, Profile
+from edgekit.runtime.profiler.profile import Profile
+from edgekit.runtime.profiler.records import MEASURED
 
 
 def test_a_loaded_model_gives_a_profile_of_itself(small_bundle: Path) -> None:

@@ -15,7 +15,9 @@ from typing import Any
 import pytest
 from support import bad_engines
 
-from edgekit.runtime.profiler.records import MEASURED, Cell, DeviceRecord, Request, Settings
+from edgekit.runtime.profiler.profile import DeviceRecord
+from edgekit.runtime.profiler.records import MEASURED, Cell
+from edgekit.runtime.profiler.settings import Request, Settings
 from edgekit.schema import conform
 
 _LIMIT_S = 60

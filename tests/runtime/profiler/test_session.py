@@ -17,8 +17,9 @@ from edgekit.bundle import Bundle, sha256
 from edgekit.errors import UsageError
 from edgekit.runtime.engines import open_session
 from edgekit.runtime.profiler import worker
-from edgekit.runtime.profiler.records import FAILED, MEASURED, NOT_RUN, Cell, Request, Settings
+from edgekit.runtime.profiler.records import FAILED, MEASURED, NOT_RUN, Cell
 from edgekit.runtime.profiler.session import MODES, run_session, settings_for
+from edgekit.runtime.profiler.settings import Request, Settings
 from edgekit.schema import conform
 
 _QUICK = Settings("quick", seed=7, repeats=2, seconds=0.2, samples=40, threads=1)

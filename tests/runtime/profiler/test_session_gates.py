@@ -15,8 +15,9 @@ from support.fake_board import FakeBoard
 import edgekit
 from edgekit.bundle import Bundle
 from edgekit.runtime.profiler.board import energy_mj
-from edgekit.runtime.profiler.records import MEASURED, BoardState, Cell, Request, Settings
+from edgekit.runtime.profiler.records import MEASURED, BoardState, Cell
 from edgekit.runtime.profiler.session import run_session
+from edgekit.runtime.profiler.settings import Request, Settings
 
 _SETTINGS = Settings("quick", seed=7, repeats=2, seconds=0.1, samples=8, threads=1)
 #: Looks before a process starts: the load counts from the first.

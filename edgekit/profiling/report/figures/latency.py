@@ -13,7 +13,8 @@ from edgekit.profiling.report.marks import mark
 from edgekit.profiling.report.svg import draw
 from edgekit.profiling.rows import Row
 from edgekit.profiling.statistics import sound
-from edgekit.runtime.profiler.records import Cell, DeviceRecord
+from edgekit.runtime.profiler.profile import DeviceRecord
+from edgekit.runtime.profiler.records import Cell
 
 
 def latency(rows: Sequence[Row], identifier: str) -> Figure | None:

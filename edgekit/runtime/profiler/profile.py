@@ -1,0 +1,160 @@
+"""The profile: what was measured, as it was measured. Every figure in a table or report is worked out from one.
+
+A profile is one JSON document. `Profile.from_json` reads every schema version that edgekit ever wrote.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+from edgekit import display
+from edgekit.bundle import Bundle, Variant, manifest_bytes, sha256
+from edgekit.errors import UsageError
+from edgekit.metric import ACCURACY, Metric
+from edgekit.runtime.machine import Machine
+from edgekit.runtime.profiler.browsers import BrowserRecord
+from edgekit.runtime.profiler.records import Cell
+from edgekit.runtime.profiler.settings import Settings
+from edgekit.schema import conform
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class BundleRecord:
+    """What a bundle said of itself."""
+
+    name: str
+    sha256: str
+    target: str
+    signature: Mapping[str, Any]
+    variants: tuple[Variant, ...]
+    recommended: Mapping[str, str]
+    source: Mapping[str, Any]
+    random_checks: bool = False
+    metric: Metric = ACCURACY
+
+    @classmethod
+    def of(cls, bundle: Bundle) -> BundleRecord:
+        manifest = bundle.manifest
+        return cls(
+            name=manifest.name,
+            sha256=sha256(manifest_bytes(manifest)),
+            target=manifest.target,
+            signature=manifest.signature.to_json(),
+            variants=manifest.variants,
+            recommended=manifest.recommended,
+            source=manifest.source,
+            random_checks=bool(manifest.checks.get("random")),
+            metric=manifest.metric,
+        )
+
+    def variant(self, name: str) -> Variant:
+        return next(variant for variant in self.variants if variant.name == name)
+
+
+@dataclass(frozen=True)
+class DeviceRecord:
+    """A device, or why there is nothing of it.
+
+    Attributes:
+        machine: None when it was not reached.
+        target: Name of the target that describes it; its limits held.
+        engines: Versions of what is installed there, by name.
+        noise_floor_percent: Smaller differences are none.
+        failure: Why it was not reached, or failed, in one line.
+        browser: None where it is none.
+    """
+
+    name: str
+    emulated: bool
+    machine: Machine | None
+    target: str | None
+    engines: Mapping[str, str]
+    noise_floor_percent: float = 2.0
+    failure: str = ""
+    browser: BrowserRecord | None = None
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One session of measurements.
+
+    Attributes:
+        created: When it began: ISO 8601, UTC.
+        producer: ``edgekit 0.1.0``.
+        command: What repeats it.
+    """
+
+    created: str
+    producer: str
+    command: tuple[str, ...]
+    settings: Settings
+    bundles: tuple[BundleRecord, ...]
+    devices: tuple[DeviceRecord, ...]
+    cells: tuple[Cell, ...]
+    kind: str = "edgekit profile"
+    schema_version: int = SCHEMA_VERSION
+    notes: tuple[str, ...] = field(default=())
+
+    def bundle(self, cell: Cell) -> BundleRecord:
+        return next(bundle for bundle in self.bundles if bundle.sha256 == cell.bundle)
+
+    def device(self, cell: Cell) -> DeviceRecord:
+        return next(device for device in self.devices if device.name == cell.device)
+
+    def to_dataframe(self) -> Any:
+        """Every inference of the steady state as a row of a `pandas.DataFrame`.
+
+        Columns: ``device``, ``bundle`` (its name), ``variant``, ``engine``, ``repeat``, ``round``, ``elapsed_ms``.
+        Processes that failed are left out. What was timed several at a time has one row for each mean (see
+        `Process.calls_per_sample`).
+
+        Raises:
+            UsageError: ``EK-MISSING-PACKAGE``: pandas is not installed.
+        """
+        try:
+            pandas = import_module("pandas")  # the host's: nothing that runs on a device needs it
+        except ImportError as error:
+            raise UsageError("EK-MISSING-PACKAGE", "tables need pandas", 'pip install "edgekit[profile]"') from error
+        columns: dict[str, list[Any]] = {name: [] for name in ("device", "bundle", "variant", "engine", "repeat")}
+        lengths, rounds, elapsed_ms = [], [np.empty(0, np.int64)], [np.empty(0)]
+        for cell in self.cells:
+            for process in cell.processes:
+                if process.failure or process.elapsed_ns is None:
+                    continue
+                names = (cell.device, self.bundle(cell).name, cell.variant, cell.engine, process.repeat)
+                for column, value in zip(columns.values(), names, strict=True):
+                    column.append(value)
+                lengths.append(process.elapsed_ns.count)
+                rounds.append(np.repeat(np.arange(len(process.round_sizes)), process.round_sizes))
+                elapsed_ms.append(process.elapsed_ns.array() / 1e6)
+        whole = {name: np.repeat(np.array(values, object), lengths) for name, values in columns.items()}
+        whole["repeat"] = whole["repeat"].astype(np.int64)
+        return pandas.DataFrame({**whole, "round": np.concatenate(rounds), "elapsed_ms": np.concatenate(elapsed_ms)})
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: object) -> Profile:
+        """The profile that `to_json` described.
+
+        Raises:
+            UsageError: ``EK-ARGUMENT``: it is no profile, or one of a newer edgekit.
+        """
+        if not isinstance(value, dict) or value.get("kind") != "edgekit profile":
+            raise UsageError("EK-ARGUMENT", "this is no profile", "edgekit profile BUNDLE -o FILE.json writes one")
+        if value.get("schema_version") != SCHEMA_VERSION:
+            version = value.get("schema_version")
+            raise UsageError("EK-ARGUMENT", f"the profile has schema version {version!r}", "update edgekit to read it")
+        try:
+            profile: Profile = conform(cls, display.values(value))
+        except ValueError as error:
+            raise UsageError("EK-ARGUMENT", f"the profile does not fit the schema: {error}") from error
+        return profile
