@@ -91,15 +91,14 @@ def command(
     from edgekit.errors import UsageError
     from edgekit.profiling import outcome
     from edgekit.profiling import outputs as files
+    from edgekit.profiling.options import ProfileOptions
     from edgekit.profiling.session import Session
 
     if quick and strict:
         raise UsageError("EK-ARGUMENT", "--quick and --strict exclude each other", "leave one out")
     outcome.require_packages()
     files.check(outputs, operators=operators)
-    session = Session(
-        bundles,
-        devices,
+    options = ProfileOptions(
         engines=engines,
         variants=variants,
         baselines=baselines,
@@ -109,6 +108,7 @@ def command(
         cpus=None if cpus is None else _cores(cpus),
         seed=seed,
     )
+    session = Session(bundles, devices, options)
     try:
         with Measuring(quiet, several=session.several) as measuring:
             profile = session.run(measuring.hear)

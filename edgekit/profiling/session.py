@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,9 @@ from edgekit.bundle import Bundle
 from edgekit.devices import open_device
 from edgekit.devices.base import Measures
 from edgekit.devices.kinds import LOCAL, kind_of
-from edgekit.devices.payload.assembly import SENT_FORMATS
-from edgekit.errors import EdgekitError, Interrupted, UsageError, did_you_mean
+from edgekit.errors import EdgekitError, Interrupted, UsageError
+from edgekit.profiling.options import WAIT_S, Names, ProfileOptions, check_cpus
 from edgekit.runtime.engines import BROWSER_ENGINES
-from edgekit.runtime.engines import engine as find_engine
 from edgekit.runtime.machine import Machine
 from edgekit.runtime.profiler.profile import BundleRecord, DeviceRecord, Profile
 from edgekit.runtime.profiler.records import MEASURED, Cell
@@ -28,9 +26,6 @@ from edgekit.runtime.profiler.session import Listener, settings_for
 from edgekit.runtime.profiler.settings import Mode, Request
 from edgekit.schema import conform
 from edgekit.target import Limits, Target, load_target, target_names
-
-#: How long the whole session may wait for a machine to come to rest.
-WAIT_S: Mapping[Mode, float] = {"quick": 2.0, "default": 60.0, "strict": 300.0}
 
 
 def profile(
@@ -70,66 +65,48 @@ def profile(
         DeviceError: Every device failed. One that fails beside others is a line in the profile.
     """
     paths = [bundles] if isinstance(bundles, (str, Path)) else bundles
-    session = Session(
-        [Path(path) for path in paths],
-        [on] if isinstance(on, str) else on,
-        engines=engines,
-        variants=variants,
-        baselines=baselines,
+    options = ProfileOptions(
+        engines=tuple(engines),
+        variants=tuple(variants),
+        baselines=tuple(baselines),
         mode=mode,
         operators=operators,
         threads=threads,
-        cpus=cpus,
+        cpus=None if cpus is None else tuple(cpus),
         seed=seed,
     )
+    session = Session([Path(path) for path in paths], [on] if isinstance(on, str) else on, options)
     return session.run(listener)
 
 
 class Session:
     """A call of `profile`, whose arguments it takes and checks; nothing is connected or measured before `run`."""
 
-    def __init__(
-        self,
-        bundles: Sequence[Path],
-        on: Sequence[str],
-        *,
-        engines: Sequence[str] = (),
-        variants: Sequence[str] = (),
-        baselines: Sequence[str] = (),
-        mode: Mode = "default",
-        operators: bool = False,
-        threads: int | None = None,
-        cpus: Sequence[int] | None = None,
-        seed: int | None = None,
-    ):
+    def __init__(self, bundles: Sequence[Path], on: Sequence[str], options: ProfileOptions):
         paths = list(dict.fromkeys(bundles))
         if not paths or not on:
             raise UsageError("EK-ARGUMENT", f"no {'device' if paths else 'bundle'} is named", "name at least one")
-        if mode not in WAIT_S:
-            raise UsageError("EK-ARGUMENT", f"there is no mode {mode!r}", did_you_mean(mode, WAIT_S))
-        if threads is not None and threads < 1:
-            raise UsageError("EK-ARGUMENT", f"threads must be at least 1, not {threads}")
         names = list(dict.fromkeys(on))
-        self._only_baselines = bool(baselines) and LOCAL not in names
+        self._only_baselines = bool(options.baselines) and LOCAL not in names
         if self._only_baselines:
             names.append(LOCAL)
         self._places = [open_device(name, Measures) for name in names]  # refuses misspelled devices
         self._bundles = _read(paths)
-        self._names = _Names(tuple(self._bundles.values()), tuple(engines), tuple(variants), tuple(baselines))
+        self._names = Names(tuple(self._bundles.values()), options.engines, options.variants, options.baselines)
         for place in self._places:
             self._check_engines(place)
-        if LOCAL in on and cpus is not None:
-            _check_cpus(cpus)
-        if LOCAL not in on and not baselines and len(self._bundles) > 1:
+        if LOCAL in on and options.cpus is not None:
+            check_cpus(options.cpus)
+        if LOCAL not in on and not options.baselines and len(self._bundles) > 1:
             for path, record in self._bundles.items():
                 if _is_for_desktops(record):
                     raise UsageError("EK-ARGUMENT", f"{path} was built for desktops", "add --on local, or leave it out")
         self.settings = settings_for(
-            mode,
-            seed=secrets.randbelow(1 << 31) if seed is None else seed,
-            threads=threads,
-            cpus=None if cpus is None else tuple(cpus),
-            operators=operators,
+            options.mode,
+            seed=secrets.randbelow(1 << 31) if options.seed is None else options.seed,
+            threads=options.threads,
+            cpus=options.cpus,
+            operators=options.operators,
         )
         self._created = datetime.now(UTC).isoformat(timespec="seconds")
         self._lock = threading.Lock()
@@ -308,54 +285,6 @@ class Session:
         return (*words, "--seed", str(settings.seed))
 
 
-@dataclass(frozen=True)
-class _Names:
-    """Which variants and engines of *bundles* to keep to.
-
-    Raises:
-        UsageError: ``EK-ARGUMENT``, ``EK-ENGINE``: there is no such variant or engine, or nothing for it.
-    """
-
-    bundles: tuple[BundleRecord, ...]
-    engines: tuple[str, ...]
-    variants: tuple[str, ...]
-    baselines: tuple[str, ...]
-
-    def __post_init__(self) -> None:
-        known = [variant.name for bundle in self.bundles for variant in bundle.variants]
-        for name in self.variants:
-            if name not in known:
-                raise UsageError("EK-ARGUMENT", f"no bundle has a variant {name!r}", did_you_mean(name, known))
-        for name in (*self.engines, *self.baselines):
-            formats = find_engine(name).formats
-            if not self._loaded_by(name):
-                wanted = " or ".join(f".{format}" for format in formats)
-                hint = f"edgekit build PROJECT --target desktop-x86_64 --format {formats[0]}  makes one"
-                raise UsageError("EK-ARGUMENT", f"no bundle has a {wanted} file for {name}", hint)
-        for name in self.baselines:
-            if not _is_baseline(name):
-                raise UsageError("EK-ARGUMENT", f"{name} is no baseline: devices have it too", f"--engine {name}")
-
-    def for_device(self, local: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Names of variants and of engines for a device; empty for all."""
-        if not self.baselines:
-            return self.variants, self.engines
-        named = dict.fromkeys(name for bundle in self.bundles for entry in bundle.variants for name in entry.engines)
-        engines = self.engines or tuple(name for name in named if not _is_baseline(name))
-        if not local:
-            return self.variants, engines
-        variants, baselines = self.for_baselines()
-        return (*self.variants, *variants) if self.variants else (), tuple(dict.fromkeys((*engines, *baselines)))
-
-    def for_baselines(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        variants = dict.fromkeys(entry for name in self.baselines for entry in self._loaded_by(name))
-        return tuple(variants), self.baselines
-
-    def _loaded_by(self, engine: str) -> list[str]:
-        formats = find_engine(engine).formats
-        return [entry.name for bundle in self.bundles for entry in bundle.variants if entry.format in formats]
-
-
 def _read(paths: Sequence[Path]) -> dict[Path, BundleRecord]:
     records: dict[Path, BundleRecord] = {}
     for path in paths:
@@ -364,19 +293,6 @@ def _read(paths: Sequence[Path]) -> dict[Path, BundleRecord]:
         if record.sha256 not in [other.sha256 for other in records.values()]:  # a copy under another name
             records[path] = record
     return records
-
-
-def _check_cpus(cpus: Sequence[int]) -> None:
-    usable = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
-    lacking = sorted(set(cpus) - usable)
-    if lacking or not cpus:
-        known = ", ".join(map(str, sorted(usable)))
-        raise UsageError("EK-ARGUMENT", f"this machine has no core {lacking[0] if lacking else ''}", f"it has {known}")
-
-
-def _is_baseline(engine: str) -> bool:
-    """Whether no device is sent what *engine* loads."""
-    return not set(find_engine(engine).formats) & set(SENT_FORMATS)
 
 
 def _is_for_desktops(bundle: BundleRecord) -> bool:

@@ -25,11 +25,12 @@ from support.mobilenet import MOBILENET, export_mobilenet
 from support.shared import Shared
 
 from edgekit.bundle import Bundle
-from edgekit.runtime.profiler.block import Run, Site, Task
+from edgekit.runtime.profiler.block import Run
 from edgekit.runtime.profiler.board import Board
 from edgekit.runtime.profiler.records import Process
 from edgekit.runtime.profiler.session import MODES, settings_for
 from edgekit.runtime.profiler.settings import Request
+from edgekit.runtime.profiler.site import Site, Task
 from edgekit.runtime.profiler.worker import MemoryLimit
 from edgekit.tensors import Signature
 

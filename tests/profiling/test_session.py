@@ -17,6 +17,7 @@ import edgekit
 from edgekit.bundle import Bundle
 from edgekit.errors import BundleError, DeviceError, UsageError
 from edgekit.profiling import session as session_module
+from edgekit.profiling.options import ProfileOptions
 from edgekit.profiling.rows import rows
 from edgekit.profiling.session import Session, profile
 from edgekit.runtime.machine import Machine
@@ -124,7 +125,7 @@ def test_a_desktops_bundle_stays_here(devices: dict[str, FakeDevice], board: Pat
     profile(desktop, on="ssh://pi@one")  # unless there is no other
     assert devices["ssh://pi@one"].asked[1][0] == [desktop]
     with pytest.raises(UsageError, match="was built for desktops"):
-        Session([board, desktop], ["ssh://pi@one"])
+        Session([board, desktop], ["ssh://pi@one"], ProfileOptions())
 
 
 def test_baselines_run_here_whatever_devices_are_named(
@@ -198,7 +199,7 @@ def test_what_was_measured_before_ctrl_c_is_there(devices: dict[str, FakeDevice]
         raise KeyboardInterrupt
 
     devices["local"] = here(interrupt)
-    session = Session([board], ["local"])
+    session = Session([board], ["local"], ProfileOptions())
     with pytest.raises(KeyboardInterrupt):
         session.run()
     part = session.so_far("stopped")
@@ -239,5 +240,5 @@ def test_one_bundle_under_two_names_is_measured_once(
 
 
 def test_seeds_differ_unless_they_are_given(board: Path) -> None:
-    seeds = {Session([board], ["local"]).settings.seed for _ in range(3)}
+    seeds = {Session([board], ["local"], ProfileOptions()).settings.seed for _ in range(3)}
     assert len(seeds) == 3

@@ -20,7 +20,7 @@ from edgekit.runtime.contents import read_variant
 from edgekit.runtime.engines import available
 from edgekit.runtime.engines import engine as find_engine
 from edgekit.runtime.machine import Machine, default_threads, read_machine
-from edgekit.runtime.profiler.block import Site, Task, run_block
+from edgekit.runtime.profiler.block import run_block
 from edgekit.runtime.profiler.board import Board
 from edgekit.runtime.profiler.fairness import conditions, first_inputs
 from edgekit.runtime.profiler.gate import is_busy
@@ -28,6 +28,7 @@ from edgekit.runtime.profiler.profile import BundleRecord, DeviceRecord
 from edgekit.runtime.profiler.records import FAILED, MEASURED, NOT_RUN, Cell, Memory, Process
 from edgekit.runtime.profiler.samples import Trace
 from edgekit.runtime.profiler.settings import Mode, Request, Settings
+from edgekit.runtime.profiler.site import Site, Task
 from edgekit.runtime.profiler.worker import MemoryLimit, ProcessFailure
 from edgekit.runtime.selection import Choice, choices, needed_memory_bytes
 from edgekit.schema import conform

@@ -16,6 +16,7 @@ from edgekit.devices import open_device
 from edgekit.devices.base import Measures, Runs
 from edgekit.devices.browser.device import BrowserDevice
 from edgekit.errors import DeviceError, UsageError
+from edgekit.profiling.options import ProfileOptions
 from edgekit.profiling.rows import rows
 from edgekit.profiling.session import Session, _by_machine
 from edgekit.runtime.profiler.records import Cell
@@ -50,7 +51,7 @@ def measured(phone: Phone, bundle: Path, *cells: dict[str, Any]) -> None:
 
 def test_a_phone_that_opens_the_page_is_a_device_of_the_profile(small_bundle: Path) -> None:
     events: list[dict[str, Any]] = []
-    session = Session([small_bundle], ["browser"], mode="quick", seed=1)
+    session = Session([small_bundle], ["browser"], ProfileOptions(mode="quick", seed=1))
     both = (cell(small_bundle), cell(small_bundle, "int8-dynamic.tflite"))
     profile = session.run(when_invited(lambda phone: measured(phone, small_bundle, *both), events))
     (record,) = profile.devices
@@ -129,10 +130,10 @@ def test_browsers_have_this_machine_to_themselves_and_go_first() -> None:
 
 def test_engines_of_browsers_are_for_browsers(small_bundle: Path) -> None:
     with pytest.raises(UsageError, match="litert-web runs in a browser, and local is none"):
-        Session([small_bundle], ["local"], engines=["litert-web"])
+        Session([small_bundle], ["local"], ProfileOptions(engines=("litert-web",)))
     with pytest.raises(UsageError, match="no browser has litert"):
-        Session([small_bundle], ["browser"], engines=["litert"])
-    session = Session([small_bundle], ["local", "browser"], engines=["litert", "litert-webgpu"])
+        Session([small_bundle], ["browser"], ProfileOptions(engines=("litert",)))
+    session = Session([small_bundle], ["local", "browser"], ProfileOptions(engines=("litert", "litert-webgpu")))
     assert [session._kept(place)[1] for place in session._places] == [("litert",), ("litert-webgpu",)]
 
 
@@ -151,6 +152,8 @@ def test_a_bundle_for_phones_has_no_rows_of_browsers_on_other_devices(small_bund
         files = {name: opened.read(name) for name in manifest.files if "variants/" not in name or name in kept}
     write_bundle(replace(manifest, variants=named), files, tmp_path / "phone.edgekit")
     heard: list[Cell] = []
-    session = Session([tmp_path / "phone.edgekit"], ["local"], mode="quick", variants=["fp32.tflite"], seed=1)
+    session = Session(
+        [tmp_path / "phone.edgekit"], ["local"], ProfileOptions(mode="quick", variants=("fp32.tflite",), seed=1)
+    )
     profile = session.run(lambda event: heard.append(event["cell"]) if event["event"] == "cell" else None)
     assert {each.engine for each in (*profile.cells, *heard)} == {"litert"}

@@ -18,7 +18,7 @@ from support.typed_models import TypedModels, build_typed_models
 
 from edgekit.errors import EdgekitError, UsageError
 from edgekit.profiling.operators import decode
-from edgekit.runtime.engines import litert_profiler, open_session
+from edgekit.runtime.engines import litert_c, litert_profiler, open_session
 from edgekit.runtime.engines.litert_profiler import DELEGATED, ProfiledModel
 from edgekit.runtime.profiler.tracing import trace
 
@@ -115,21 +115,21 @@ def test_files_that_the_engine_refuses_or_that_do_not_fit_are_named(
 
 
 def test_other_versions_of_litert_are_refused(monkeypatch: pytest.MonkeyPatch, small_models: SmallModels) -> None:
-    litert_profiler._library.cache_clear()
+    litert_c.library.cache_clear()
     for version, what in (("2.4.0", "traced on LiteRT 2.3, this is 2.4.0"), (None, "not installed")):
-        monkeypatch.setattr(litert_profiler, "package_version", lambda _, version=version: version)
+        monkeypatch.setattr(litert_c, "package_version", lambda _, version=version: version)
         with pytest.raises(EdgekitError, match=what) as caught:
             ProfiledModel(small_models.files["image.tflite"], IMAGE, 1)
         assert caught.value.code == "EK-ENGINE" and caught.value.hint
 
 
 def test_a_library_without_a_function_is_refused(monkeypatch: pytest.MonkeyPatch, small_models: SmallModels) -> None:
-    litert_profiler._library.cache_clear()
-    monkeypatch.setitem(litert_profiler._FUNCTIONS, "GetNumProfiledAnything", ())
+    litert_c.library.cache_clear()
+    monkeypatch.setitem(litert_c._FUNCTIONS, "GetNumProfiledAnything", ())
     with pytest.raises(EdgekitError, match="LiteRtGetNumProfiledAnything") as caught:
         ProfiledModel(small_models.files["image.tflite"], IMAGE, 1)
     assert caught.value.code == "EK-ENGINE"
-    litert_profiler._library.cache_clear()
+    litert_c.library.cache_clear()
 
 
 _PROGRAM = """

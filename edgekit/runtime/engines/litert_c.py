@@ -1,0 +1,213 @@
+"""The C interface of ``libLiteRt.so``, for what the Python interface lacks: the operator profiler.
+
+The library lies in the ``ai-edge-litert`` package, comes without headers and promises no stable interface. What is
+declared here is that of 2.3 (https://github.com/google-ai-edge/LiteRT, ``litert/c``); any other version is refused.
+``edgekit/runtime/native/litert_engine.cpp`` declares what it needs of the same, for devices without Python.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from edgekit.errors import EdgekitError
+from edgekit.runtime.engines.base import failure, version_numbers
+from edgekit.runtime.engines.litert import LiteRT
+from edgekit.runtime.installed import package_version
+
+_VERSION = (2, 3)
+
+READ, WRITE = 0, 1  # LiteRtTensorBufferLockMode
+
+#: Numbers of some statuses (``LiteRtStatus``), for messages.
+_STATUSES = {
+    1: "invalid argument",
+    2: "out of memory",
+    3: "runtime failure",
+    4: "missing input tensor",
+    5: "unsupported",
+    6: "not found",
+    501: "invalid flatbuffer",
+    504: "compilation failed",
+}
+
+
+class Layout(ctypes.Structure):
+    """``LiteRtLayout``; rank and a flag share the first number."""
+
+    _fields_ = (
+        ("rank", ctypes.c_uint, 7),
+        ("has_strides", ctypes.c_uint, 1),
+        ("dimensions", ctypes.c_int32 * 8),
+        ("strides", ctypes.c_uint32 * 8),
+    )
+
+
+class TensorType(ctypes.Structure):
+    """``LiteRtRankedTensorType``."""
+
+    _fields_ = (("element", ctypes.c_int32), ("layout", Layout))
+
+
+class Option(ctypes.Structure):
+    """``LiteRtEnvOption`` with a whole number as its value."""
+
+    _fields_ = (("tag", ctypes.c_int), ("value_type", ctypes.c_int64), ("value", ctypes.c_int64))
+
+
+class RawEvent(ctypes.Structure):
+    """``ProfiledEventData``. The tag is an address, to be followed once the rest has proved to make sense."""
+
+    _fields_ = (
+        ("tag", ctypes.c_void_p),
+        ("type", ctypes.c_int),
+        ("start_us", ctypes.c_uint64),
+        ("elapsed_us", ctypes.c_uint64),
+        ("memory", ctypes.c_size_t * 6),
+        ("index", ctypes.c_uint64),
+        ("subgraph", ctypes.c_uint64),
+        ("source", ctypes.c_int),
+    )
+
+
+class Calls:
+    """Functions of the library, which raise when the status they return is not 0."""
+
+    def __init__(self, library: ctypes.CDLL):
+        self.library = library
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        function = getattr(self.library, f"LiteRt{name}")
+
+        def call(*arguments: object) -> None:
+            status = function(*arguments)
+            if status:
+                reason = _STATUSES.get(status, f"status {status}")
+                raise failure(LiteRT.name, "profile the model", RuntimeError(f"LiteRt{name}: {reason}"))
+
+        return call
+
+    def made(self, name: str, *arguments: object) -> ctypes.c_void_p:
+        """What the function gives back through its last argument: a handle."""
+        handle = ctypes.c_void_p()
+        getattr(self, name)(*arguments, ctypes.byref(handle))
+        return handle
+
+    def number(self, name: str, *arguments: object) -> int:
+        number = ctypes.c_size_t()
+        getattr(self, name)(*arguments, ctypes.byref(number))
+        return number.value
+
+    def text(self, name: str, *arguments: object) -> str:
+        text = ctypes.c_char_p()
+        getattr(self, name)(*arguments, ctypes.byref(text))
+        return (text.value or b"").decode("utf-8", "replace")
+
+
+class Locked:
+    """The memory of a tensor buffer, while it is locked."""
+
+    def __init__(self, call: Calls, buffer: ctypes.c_void_p, mode: int, size: int):
+        self._call, self._buffer, self._mode, self._size = call, buffer, mode, size
+
+    def __enter__(self) -> Any:
+        size, address = ctypes.c_size_t(), ctypes.c_void_p()
+        self._call.GetTensorBufferSize(self._buffer, ctypes.byref(size))
+        if size.value < self._size:
+            raise EdgekitError("EK-ENGINE", f"LiteRT has {size.value} bytes where a tensor takes {self._size}")
+        self._call.LockTensorBuffer(self._buffer, ctypes.byref(address), self._mode)
+        return (ctypes.c_char * self._size).from_address(address.value or 0)
+
+    def __exit__(self, *_: object) -> None:
+        self._call.UnlockTensorBuffer(self._buffer)
+
+
+_HANDLE, _SIZE, _INT = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
+_PLACE = ctypes.c_void_p  # for a result
+
+#: Arguments of the functions called here; each returns a status.
+_FUNCTIONS: dict[str, tuple[Any, ...]] = {
+    "AddOpaqueOptions": (_HANDLE, _HANDLE),
+    "CompiledModelGetProfiler": (_HANDLE, _PLACE),
+    "CreateCompiledModel": (_HANDLE, _HANDLE, _HANDLE, _PLACE),
+    "CreateEnvironment": (_INT, _HANDLE, _PLACE),
+    "CreateManagedTensorBufferFromRequirements": (_HANDLE, _PLACE, _HANDLE, _PLACE),
+    "CreateModelFromBuffer": (_HANDLE, ctypes.c_char_p, _SIZE, _PLACE),
+    "CreateOpaqueOptions": (ctypes.c_char_p, _HANDLE, _HANDLE, _PLACE),
+    "CreateOptions": (_PLACE,),
+    "GetCompiledModelInputBufferRequirements": (_HANDLE, _SIZE, _SIZE, _PLACE),
+    "GetCompiledModelOutputBufferRequirements": (_HANDLE, _SIZE, _SIZE, _PLACE),
+    "GetModelSignature": (_HANDLE, _SIZE, _PLACE),
+    "GetNumModelSignatures": (_HANDLE, _PLACE),
+    "GetNumOpOutputs": (_HANDLE, _PLACE),
+    "GetNumProfilerEvents": (_HANDLE, _PLACE),
+    "GetNumSignatureInputs": (_HANDLE, _PLACE),
+    "GetNumSignatureOutputs": (_HANDLE, _PLACE),
+    "GetNumSubgraphOps": (_HANDLE, _PLACE),
+    "GetOpCode": (_HANDLE, _PLACE),
+    "GetOpOutput": (_HANDLE, _SIZE, _PLACE),
+    "GetProfilerEvents": (_HANDLE, _INT, _PLACE),
+    "GetRankedTensorType": (_HANDLE, _PLACE),
+    "GetSignatureInputName": (_HANDLE, _SIZE, _PLACE),
+    "GetSignatureInputTensorByIndex": (_HANDLE, _SIZE, _PLACE),
+    "GetSignatureKey": (_HANDLE, _PLACE),
+    "GetSignatureOutputName": (_HANDLE, _SIZE, _PLACE),
+    "GetSignatureOutputTensorByIndex": (_HANDLE, _SIZE, _PLACE),
+    "GetSignatureSubgraph": (_HANDLE, _PLACE),
+    "GetSubgraphOp": (_HANDLE, _SIZE, _PLACE),
+    "GetTensorBufferSize": (_HANDLE, _PLACE),
+    "GetTensorName": (_HANDLE, _PLACE),
+    "LockTensorBuffer": (_HANDLE, _PLACE, _INT),
+    "RunCompiledModel": (_HANDLE, _SIZE, _SIZE, _PLACE, _SIZE, _PLACE),
+    "SetOptionsHardwareAccelerators": (_HANDLE, _INT),
+    "StartProfiler": (_HANDLE,),
+    "StopProfiler": (_HANDLE,),
+    "UnlockTensorBuffer": (_HANDLE,),
+}
+#: Of what is released here; none returns anything.
+_DESTROYED = ("CompiledModel", "Environment", "Model", "Options", "TensorBuffer")
+
+
+@cache
+def library() -> ctypes.CDLL:
+    """The library, with the types of its functions.
+
+    Raises:
+        EdgekitError: ``EK-ENGINE``: it is missing, or another than this module knows.
+    """
+    version = package_version("ai-edge-litert")
+    if version is None:
+        raise EdgekitError("EK-ENGINE", "litert is not installed", LiteRT.install_hint)
+    if version_numbers(version)[:2] != _VERSION:
+        hint = f"pip install 'ai-edge-litert=={known_version()}.*'"
+        raise EdgekitError("EK-ENGINE", f"operators are traced on LiteRT {known_version()}, this is {version}", hint)
+    spec = find_spec("ai_edge_litert")
+    folders = [] if spec is None else spec.submodule_search_locations or []
+    try:
+        library = ctypes.CDLL(str(next(Path(folder) / "libLiteRt.so" for folder in folders)))
+        for name, arguments in _FUNCTIONS.items():
+            function = getattr(library, f"LiteRt{name}")
+            function.restype, function.argtypes = _INT, arguments
+        for name in _DESTROYED:
+            function = getattr(library, f"LiteRtDestroy{name}")
+            function.restype, function.argtypes = None, (_HANDLE,)
+    except (OSError, AttributeError, StopIteration) as error:
+        raise EdgekitError("EK-ENGINE", f"LiteRT's library is not what it should be: {error}") from error
+    if (ctypes.sizeof(TensorType), ctypes.sizeof(RawEvent)) != (72, 104):
+        raise EdgekitError("EK-ENGINE", "LiteRT's structures are of another size on this machine")
+    return library
+
+
+def known_version() -> str:
+    return ".".join(map(str, _VERSION))
+
+
+def owned_text(text: str) -> tuple[int, ctypes.c_void_p]:
+    """A copy of *text* that LiteRT may keep, and the function by which it gives it back."""
+    libc = ctypes.CDLL(None)
+    libc.strdup.restype, libc.strdup.argtypes = ctypes.c_void_p, (ctypes.c_char_p,)
+    return libc.strdup(text.encode()), ctypes.cast(libc.free, ctypes.c_void_p)
