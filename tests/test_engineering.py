@@ -52,7 +52,7 @@ ENGINE_LIBRARIES = {
 
 def device_side() -> list[Path]:
     """What `edgekit.devices.payload` sends of edgekit."""
-    return sorted({path for pattern in OWN_FILES for path in PACKAGE.glob(pattern)})
+    return sorted({path for pattern in OWN_FILES for path in PACKAGE.glob(pattern) if path.suffix == ".py"})
 
 
 @pytest.mark.parametrize("path", device_side(), ids=lambda path: path.relative_to(PACKAGE).as_posix())

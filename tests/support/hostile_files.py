@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from edgekit.runtime.contents.allowed.tflite import TFLITE_NUMBERED
+from edgekit.runtime.contents.allowed import TFLITE_NUMBERED
 
 Maker = Callable[[Path], bytes]
 Files = dict[str, bytes]

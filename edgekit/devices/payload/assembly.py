@@ -35,7 +35,14 @@ _LICENCE = re.compile(r"licen[cs]e|copying|notice", re.IGNORECASE)
 _APACHE_WITHOUT_TEXT = frozenset({"tflite-runtime"})
 
 #: edgekit's own files on a device: ground floor, runtime, devices without the ways to them, command line, targets.
-OWN_FILES = ("*.py", "runtime/**/*.py", "devices/*.py", "cli/*.py")
+OWN_FILES = (
+    "*.py",
+    "runtime/**/*.py",
+    "runtime/contents/allowed.txt",
+    "runtime/contents/**/*.schema",
+    "devices/*.py",
+    "cli/*.py",
+)
 #: The Pythons that edgekit and its engines run on there.
 PYTHONS = ("3.11", "3.12", "3.13")
 #: File formats for which an engine is sent.

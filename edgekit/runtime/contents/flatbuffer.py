@@ -17,6 +17,7 @@ import struct
 from collections.abc import Mapping
 from typing import Any
 
+from edgekit.runtime.contents import schemas
 from edgekit.runtime.contents.refusal import Malformed
 
 #: Scalars: their code in `struct` and their size.
@@ -38,10 +39,15 @@ _Field = tuple[str, bool, str, Any]
 class Schema:
     """The tables of one format."""
 
+    @classmethod
+    def of(cls, format: str) -> Schema:
+        """That of *format* (see `edgekit.runtime.contents.schemas`)."""
+        return cls(schemas.read(format))
+
     def __init__(self, text: str):
         self.tables: dict[str, list[_Field]] = {}
         self.unions: dict[str, tuple[tuple[str, str], ...]] = {}
-        for line in text.strip().replace("\n ", " ").splitlines():
+        for line in schemas.lines(text):
             name, sign, rest = line.split(None, 2)
             if sign == "=":
                 self.unions[name] = tuple((each.partition(":")[0], each.rpartition(":")[2]) for each in rest.split())

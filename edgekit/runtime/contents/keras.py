@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgekit.runtime.contents import archives, hdf5
-from edgekit.runtime.contents.allowed.keras import KERAS, KERAS_FUNCTIONS, KERAS_VALUES
+from edgekit.runtime.contents.allowed import KERAS, KERAS_FUNCTIONS, KERAS_VALUES
 from edgekit.runtime.contents.archives import Packed
 from edgekit.runtime.contents.hdf5 import Array
 from edgekit.runtime.contents.refusal import Malformed, Refused, shown

@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from edgekit.runtime.contents.allowed.onnx import ONNX
-from edgekit.runtime.contents.onnx_schema import SCHEMA
-from edgekit.runtime.contents.protobuf import Message, decode
+from edgekit.runtime.contents.allowed import ONNX
+from edgekit.runtime.contents.protobuf import Message, Schema, decode
 from edgekit.runtime.contents.refusal import Malformed, Refused, shown
 from edgekit.runtime.contents.sizes import MAX_AXES, MAX_VALUES
+
+SCHEMA = Schema.of("onnx")
 
 #: ``TensorProto.DataType``: numpy's name, or ONNX's where numpy has none, bits of one value, and the field that holds
 #: values other than as raw bytes.

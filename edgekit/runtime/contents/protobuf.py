@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from edgekit.runtime.contents import schemas
 from edgekit.runtime.contents.refusal import Malformed
 
 #: One message: its fields by name, those alone that are there.
@@ -34,9 +35,14 @@ _COUNTED = {"count": (_VARINT, 0), "count4": (_FIXED32, 4), "count8": (_FIXED64,
 class Schema:
     """The messages of one format."""
 
+    @classmethod
+    def of(cls, format: str) -> Schema:
+        """That of *format* (see `edgekit.runtime.contents.schemas`)."""
+        return cls(schemas.read(format))
+
     def __init__(self, text: str):
         self.messages: dict[str, _Fields] = {}
-        for line in text.strip().replace("\n ", " ").splitlines():
+        for line in schemas.lines(text):
             name, _, fields = line.partition(":")
             parts = (field.split() for field in fields.split(",") if field.strip())
             self.messages[name] = {int(number): (key, kind) for number, key, kind in parts}

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgekit.runtime.contents import archives
-from edgekit.runtime.contents.allowed.torch import ATEN, PT2_CONTROL, PT2_QUANTIZED, PT2_SIZES, PT2_TREES
+from edgekit.runtime.contents.allowed import ATEN, PT2_CONTROL, PT2_QUANTIZED, PT2_SIZES, PT2_TREES
 from edgekit.runtime.contents.archives import Packed
 from edgekit.runtime.contents.refusal import Malformed, Refused, shown
 from edgekit.runtime.contents.sizes import MAX_AXES, MAX_VALUES

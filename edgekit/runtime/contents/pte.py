@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from functools import cache
 
 from edgekit.runtime.contents import vulkan, xnnpack
-from edgekit.runtime.contents.allowed.pte import PTE, PTE_BACKENDS
-from edgekit.runtime.contents.flatbuffer import Table, decode
-from edgekit.runtime.contents.pte_schema import SCHEMA
+from edgekit.runtime.contents.allowed import PTE, PTE_BACKENDS
+from edgekit.runtime.contents.flatbuffer import Schema, Table, decode
 from edgekit.runtime.contents.refusal import Malformed, Refused, shown
 from edgekit.runtime.contents.sizes import MAX_AXES, MAX_MEMORY_BYTES, MAX_VALUES
+
+SCHEMA = Schema.of("pte")
 
 #: ``ScalarType`` in ``scalar_type.fbs``: numpy's name and bytes of one value.
 DTYPES = {

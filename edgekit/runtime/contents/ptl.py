@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any
 
 from edgekit.runtime.contents import archives, pickles
-from edgekit.runtime.contents.allowed.torch import ATEN, PREPACKED, PTL_CLASSES, QUANTIZED, RESULTS, SCRIPT
+from edgekit.runtime.contents.allowed import ATEN, PREPACKED, PTL_CLASSES, QUANTIZED, RESULTS, SCRIPT
 from edgekit.runtime.contents.archives import Packed
 from edgekit.runtime.contents.pickles import Name, Object
 from edgekit.runtime.contents.refusal import Malformed, Refused, shown

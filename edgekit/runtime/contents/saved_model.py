@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from edgekit.runtime.contents import tensor_bundle
-from edgekit.runtime.contents.allowed.saved_model import SAVED_MODEL, SAVED_MODEL_READS, SAVED_MODEL_WRITES
-from edgekit.runtime.contents.protobuf import Message, decode
+from edgekit.runtime.contents.allowed import SAVED_MODEL, SAVED_MODEL_READS, SAVED_MODEL_WRITES
+from edgekit.runtime.contents.protobuf import Message, Schema, decode
 from edgekit.runtime.contents.refusal import Malformed, Refused, shown
-from edgekit.runtime.contents.saved_model_schema import SCHEMA
 from edgekit.runtime.contents.sizes import MAX_AXES, MAX_MEMORY_BYTES
+
+SCHEMA = Schema.of("saved_model")
 
 FILE = "saved_model.pb"
 #: Other forms of that file, which TensorFlow would read in its place.

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgekit.runtime.contents import archives, pickles
-from edgekit.runtime.contents.allowed.torch import STATE_DICT
+from edgekit.runtime.contents.allowed import STATE_DICT
 from edgekit.runtime.contents.archives import Packed
 from edgekit.runtime.contents.pickles import Name, Reference
 from edgekit.runtime.contents.refusal import Malformed, Refused, shown

@@ -11,12 +11,13 @@ import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from edgekit.runtime.contents.allowed.tflite import TFLITE_CUSTOM, TFLITE_NUMBERED
-from edgekit.runtime.contents.flatbuffer import Table, decode
+from edgekit.runtime.contents.allowed import TFLITE_CUSTOM, TFLITE_NUMBERED
+from edgekit.runtime.contents.flatbuffer import Schema, Table, decode
 from edgekit.runtime.contents.refusal import Malformed, Refused, shown
 from edgekit.runtime.contents.sizes import MAX_AXES, MAX_VALUES, check_memory
-from edgekit.runtime.contents.tflite_schema import SCHEMA
 from edgekit.runtime.contents.tflite_shapes import check_shape
+
+SCHEMA = Schema.of("tflite")
 
 #: ``TensorType``: numpy's name, or LiteRT's where numpy has none, and bits of one value; 0 where values have no size.
 TYPES = (

@@ -6,10 +6,11 @@ import math
 import struct
 from collections.abc import Mapping
 
-from edgekit.runtime.contents.flatbuffer import Table, decode
+from edgekit.runtime.contents.flatbuffer import Schema, Table, decode
 from edgekit.runtime.contents.refusal import Malformed, Refused, shown
 from edgekit.runtime.contents.sizes import MAX_VALUES
-from edgekit.runtime.contents.vulkan_schema import SCHEMA
+
+SCHEMA = Schema.of("vulkan")
 
 #: ``VkDataType``: numpy's name and bytes of one value.
 DTYPES = {

@@ -10,11 +10,12 @@ import math
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 
-from edgekit.runtime.contents.allowed.pte import XNNPACK
-from edgekit.runtime.contents.flatbuffer import Table, decode
+from edgekit.runtime.contents.allowed import XNNPACK
+from edgekit.runtime.contents.flatbuffer import Schema, Table, decode
 from edgekit.runtime.contents.refusal import Malformed, Refused, shown
 from edgekit.runtime.contents.sizes import MAX_VALUES, check_memory
-from edgekit.runtime.contents.xnnpack_schema import SCHEMA
+
+SCHEMA = Schema.of("xnnpack")
 
 #: ``XNNDatatype``: numpy's name, bits of one value, and how ``.pte`` types a tensor of it outside.
 DTYPES = {

@@ -11,11 +11,8 @@ import torch
 from ai_edge_litert import schema_py_generated as schema
 from onnx import defs
 
-from edgekit.runtime.contents import onnx_schema, pte_schema, tflite_schema, vulkan_schema, xnnpack_schema
-from edgekit.runtime.contents.allowed.onnx import ONNX
-from edgekit.runtime.contents.allowed.saved_model import SAVED_MODEL
-from edgekit.runtime.contents.allowed.tflite import TFLITE_NUMBERED
-from edgekit.runtime.contents.allowed.torch import ATEN
+from edgekit.runtime.contents import pte, tflite, vulkan, xnnpack
+from edgekit.runtime.contents.allowed import ATEN, ONNX, SAVED_MODEL, TFLITE_NUMBERED
 from edgekit.runtime.contents.flatbuffer import Schema
 
 EXECUTORCH = Path(next(iter(find_spec("executorch").submodule_search_locations)))  # type: ignore[arg-type, union-attr]
@@ -54,9 +51,9 @@ def described(path: str) -> tuple[dict[str, list[tuple[str, bool, str]]], dict[s
 @pytest.mark.parametrize(
     ("own", "path"),
     [
-        (pte_schema.SCHEMA, "exir/_serialize/program.fbs"),
-        (xnnpack_schema.SCHEMA, "backends/xnnpack/serialization/runtime_schema.fbs"),
-        (vulkan_schema.SCHEMA, "backends/vulkan/serialization/schema.fbs"),
+        (pte.SCHEMA, "exir/_serialize/program.fbs"),
+        (xnnpack.SCHEMA, "backends/xnnpack/serialization/runtime_schema.fbs"),
+        (vulkan.SCHEMA, "backends/vulkan/serialization/schema.fbs"),
     ],
     ids=["pte", "xnnpack", "vulkan"],
 )
@@ -70,7 +67,7 @@ def test_flatbuffers_are_described_as_executorch_describes_them(own: Schema, pat
 def test_tflite_is_described_as_litert_describes_it() -> None:
     """Its generated code has one method for each field, and the number of its place."""
     source = Path(schema.__file__).read_text()
-    for name, fields in tflite_schema.SCHEMA.tables.items():
+    for name, fields in tflite.SCHEMA.tables.items():
         start = source.index(f"\nclass {name}(object):")
         body = source[start : source.index(f"\ndef {name}Start(", start)]
         places = {int(place) for place in re.findall(r"_tab\.Offset\((\d+)\)", body)}
@@ -82,7 +79,7 @@ def test_tflite_is_described_as_litert_describes_it() -> None:
         assert places == known, name
     for union in ("BuiltinOptions", "BuiltinOptions2", "QuantizationDetails", "SparseIndexVector"):
         numbers = {number: key for key, number in vars(getattr(schema, union)).items() if isinstance(number, int)}
-        assert [name for name, _ in tflite_schema.SCHEMA.unions[union]] == [numbers[i] for i in range(1, len(numbers))]
+        assert [name for name, _ in tflite.SCHEMA.unions[union]] == [numbers[i] for i in range(1, len(numbers))]
 
 
 def test_every_operator_of_litert_has_its_number() -> None:
@@ -106,7 +103,7 @@ def test_every_operator_of_onnx_is_on_the_list_but_those_that_decode() -> None:
 def test_onnx_is_described_as_onnx_describes_it() -> None:
     import onnx
 
-    for name, fields in onnx_schema.SCHEMA.messages.items():
+    for name, fields in onnx.SCHEMA.messages.items():
         kind = onnx
         for part in name.split("_"):
             kind = getattr(kind, part)

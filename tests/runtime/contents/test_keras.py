@@ -18,7 +18,7 @@ import pytest
 from support.keras_files import facts
 
 from edgekit.runtime.contents import Malformed, Refused, hdf5
-from edgekit.runtime.contents.allowed.keras import KERAS
+from edgekit.runtime.contents.allowed import KERAS
 from edgekit.runtime.contents.keras import read
 
 Entries = dict[str, bytes]
