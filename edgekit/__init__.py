@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-__all__ = ["Bundle", "EdgekitError", "__version__", "build", "load", "profile", "read_image"]
+__all__ = ["Bundle", "EdgekitError", "__version__", "build", "load", "profile", "read_image", "verify"]
 
 _HOMES = {
     "Bundle": "edgekit.bundle",
@@ -17,10 +17,12 @@ _HOMES = {
     "load": "edgekit.runtime.model",
     "profile": "edgekit.profiling.session",
     "read_image": "edgekit.runtime.pictures",
+    "verify": "edgekit.devices.verifier",
 }
 
 if TYPE_CHECKING:
     from edgekit.bundle import Bundle
+    from edgekit.devices.verifier import verify
     from edgekit.errors import EdgekitError
     from edgekit.pipeline.build import build
     from edgekit.profiling.session import profile

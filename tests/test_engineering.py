@@ -107,3 +107,27 @@ def test_programs_are_started_and_words_are_printed_in_one_place(place: str) -> 
     }
     assert not elsewhere
     assert calls(PACKAGE / place) & ONLY_IN[place]
+
+
+#: One word for one thing: a function that is called with lines for people is *log*, one that is called with events
+#: *listener*. These stood for the same, or are none of the field's.
+OTHER_WORDS = {"emit", "hear", "lay_in", "on_error", "praise", "report", "spoken"}
+
+
+@pytest.mark.parametrize("room", ["devices", "profiling", "runtime"])
+def test_nothing_is_passed_under_another_word_for_it(room: str) -> None:
+    found = {
+        f"{path.relative_to(PACKAGE).as_posix()}: {argument.arg}"
+        for path in (PACKAGE / room).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef)
+        for argument in (*node.args.args, *node.args.kwonlyargs)
+        if argument.arg in OTHER_WORDS
+    }
+    assert not found
+
+
+def test_no_module_is_longer_than_four_hundred_lines() -> None:
+    rooms = [PACKAGE / room for room in ("cli", "devices", "profiling", "runtime")]
+    lengths = {path: path.read_text(encoding="utf-8").count("\n") for room in rooms for path in room.rglob("*.py")}
+    assert not {path.relative_to(PACKAGE).as_posix(): length for path, length in lengths.items() if length > 400}

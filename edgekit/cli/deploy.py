@@ -40,8 +40,7 @@ def command(bundle: Path, device: str, as_json: bool, quiet: bool) -> None:
     from edgekit.devices.base import Deploys
 
     with open_device(device, Deploys) as place:
-        progress = _Progress(quiet or as_json)
-        done = place.deploy(bundle, lambda line: console.note(line, quiet or as_json), progress)
+        done = place.deploy(bundle, _Progress(quiet or as_json))
     for warning in done.warnings:
         console.note(f"warning: {warning}")
     if as_json:
@@ -103,12 +102,16 @@ class _Progress:
         self._moving = console.is_terminal()
         self._said = time.monotonic()
 
-    def __call__(self, name: str, done: int, total: int) -> None:
+    def __call__(self, event: dict[str, Any]) -> None:
         from edgekit.cli import console
         from edgekit.cli.console import size
 
         if self._quiet:
             return
+        if event["event"] == "note":
+            console.note(event["text"])
+            return
+        name, done, total = event["text"], event["done"], event["total"]
         if self._moving:
             console.move(f"sending {name}: {size(done)} of {size(total)}")
             if done == total:

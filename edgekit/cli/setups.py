@@ -52,27 +52,27 @@ def _emulator(name: str, as_json: bool, quiet: bool) -> None:
 
 def _deploying(name: str, as_json: bool, quiet: bool) -> None:
     from edgekit.cli.console import document, note, say, table
-    from edgekit.devices.payload.prefetch import lay_in
+    from edgekit.devices.payload.prefetch import prefetch
     from edgekit.display import size
     from edgekit.target import load_target
 
-    stocks = lay_in(load_target(name), lambda line: note(line, quiet))
+    found = prefetch(load_target(name), lambda line: note(line, quiet))
     if as_json:
         parts = [
-            [{"part": part.name, "digest": part.digest, "size_bytes": part.size_bytes} for part in stock.parts]
-            for stock in stocks
+            [{"part": part.name, "digest": part.digest, "size_bytes": part.size_bytes} for part in each.parts]
+            for each in found
         ]
         document(
-            {"target": name, "stocks": [{"python": s.python, "parts": p} for s, p in zip(stocks, parts, strict=True)]}
+            {"target": name, "stocks": [{"python": s.python, "parts": p} for s, p in zip(found, parts, strict=True)]}
         )
         return
     rows = [
         (
-            stock.python or "none",
-            size(sum(part.size_bytes for part in stock.parts)),
-            " ".join(p.name for p in stock.parts),
+            each.python or "none",
+            size(sum(part.size_bytes for part in each.parts)),
+            " ".join(p.name for p in each.parts),
         )
-        for stock in stocks
+        for each in found
     ]
     say(*table(("python there", "size", "what is sent"), rows))
     say(f"edgekit deploy needs no network now for {name}")

@@ -18,7 +18,7 @@ from edgekit.runtime.profiler.settings import Request
 from edgekit.runtime.verification import Verification
 
 if TYPE_CHECKING:
-    from edgekit.devices.ssh.deployment import Deployment, Progress, Rollback
+    from edgekit.devices.ssh.deployment import Deployment, Rollback
 
 #: Called with one line for each slow step.
 Log = Callable[[str], None]
@@ -150,7 +150,7 @@ class Measures(Device, Protocol):
 class Deploys(Device, Protocol):
     """Keeps releases of bundles (see `edgekit.devices.ssh.deployment`)."""
 
-    def deploy(self, bundle: Path, log: Log, progress: Progress) -> Deployment:
+    def deploy(self, bundle: Path, listener: Listener) -> Deployment:
         """Make *bundle* the current release of its name."""
         ...
 

@@ -12,7 +12,7 @@ from edgekit.profiling import ratios
 from edgekit.profiling.measures import CPU, P10, WALL, Measure, is_degraded, measure_of, shows_equality
 from edgekit.profiling.ratios import Ratio
 from edgekit.profiling.resampling import numbered_rounds_ms, rounds_ms
-from edgekit.profiling.statistics import sound
+from edgekit.profiling.statistics import succeeded
 from edgekit.runtime.profiler.browsers import BrowserRecord
 from edgekit.runtime.profiler.profile import DeviceRecord
 from edgekit.runtime.profiler.records import MEASURED, Cell, Conditions
@@ -73,7 +73,7 @@ def race(base: Cell, new: Cell, *, noise_floor_percent: float, seed: int = 0) ->
 def _compare(base: Cell, new: Cell, reason: str, noise_floor_percent: float, seed: int) -> Comparison:
     if reason:
         return Comparison(NOT_COMPARABLE, reason)
-    one, other = ({process.repeat: process for process in sound(cell.processes)} for cell in (base, new))
+    one, other = ({process.repeat: process for process in succeeded(cell.processes)} for cell in (base, new))
     repeats = sorted(one.keys() & other.keys())
     if not repeats:
         return Comparison(NOT_COMPARABLE, "no repeat in which both ran to the end")
@@ -111,7 +111,7 @@ def compare_sessions(
     reason = other_machine(base_device, new_device) or _why_not(base, new, "the base")
     if reason:
         return Comparison(NOT_COMPARABLE, reason)
-    before, after = ([rounds_ms(process) for process in sound(cell.processes)] for cell in (base, new))
+    before, after = ([rounds_ms(process) for process in succeeded(cell.processes)] for cell in (base, new))
     found = _judged(ratios.of_sessions(before, after, np.random.default_rng(seed)), WALL, noise_floor_percent)
     degraded = [name for cell, name in ((base, "the base"), (new, "the new one")) if is_degraded(cell)]
     if degraded:
@@ -168,7 +168,7 @@ def _why_not(base: Cell, new: Cell, name_of_base: str) -> str:
 
 def _unmeasured(base: Cell, new: Cell, name_of_base: str) -> str:
     for cell, name in ((base, name_of_base), (new, "it")):
-        if cell.status != MEASURED or cell.conditions is None or not sound(cell.processes):
+        if cell.status != MEASURED or cell.conditions is None or not succeeded(cell.processes):
             return f"{name} was not measured"
         if throttled(cell):
             return f"{name} was throttled while it was measured"

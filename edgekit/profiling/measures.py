@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from edgekit.profiling.statistics import sound
+from edgekit.profiling.statistics import succeeded
 from edgekit.runtime.profiler.gate import is_busy
 from edgekit.runtime.profiler.records import Cell, Process
 
@@ -40,14 +40,14 @@ def measure_of(base: Cell, new: Cell) -> Measure:
 
 def is_degraded(cell: Cell) -> bool:
     """Whether something speaks against the figures of a process that was measured to its end."""
-    return any(mark.startswith("degraded") for process in sound(cell.processes) for mark in process.marks)
+    return any(mark.startswith("degraded") for process in succeeded(cell.processes) for mark in process.marks)
 
 
 def shows_equality(measure: Measure, base: Cell, new: Cell) -> bool:
     """Whether what *measure* finds to be as long in both cells takes as long. Where others keep a machine busy, even
     the inferences that were disturbed least may have waited for a core. That adds the same to both and hides what they
     differ by: it leaves a difference that is seen, but not one that is not."""
-    busy = any(is_busy(process.marks) for cell in (base, new) for process in sound(cell.processes))
+    busy = any(is_busy(process.marks) for cell in (base, new) for process in succeeded(cell.processes))
     return measure != P10 or not busy
 
 
@@ -55,7 +55,7 @@ def _processor_time_tells(cell: Cell) -> bool:
     conditions = cell.conditions
     if conditions is None or conditions.threads != 1 or conditions.accelerator != "cpu":
         return False
-    return _complete(sound(cell.processes))
+    return _complete(succeeded(cell.processes))
 
 
 def _complete(processes: Sequence[Process]) -> bool:

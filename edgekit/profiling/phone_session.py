@@ -86,7 +86,7 @@ class PhoneSession:
             bundle,
             job,
             receive=self._receive,
-            progress=lambda progress: listener({"event": "progress", **progress}),
+            listener=lambda progress: listener({"event": "progress", **progress}),
             host=ANYWHERE if options.lan else LOOPBACK,
             port=options.port,
             https=options.https,

@@ -14,7 +14,7 @@ import numpy as np
 from edgekit.metric import Metric
 from edgekit.profiling.comparison import Comparison, compare, throttled
 from edgekit.profiling.operators import headline
-from edgekit.profiling.statistics import Summary, sound, summarise
+from edgekit.profiling.statistics import Summary, succeeded, summarise
 from edgekit.runtime.profiler.board import energy_mj
 from edgekit.runtime.profiler.profile import Profile
 from edgekit.runtime.profiler.records import MEASURED, Cell, Process, Status
@@ -146,7 +146,7 @@ def _reference(profile: Profile, cell: Cell) -> Cell | None:
     """
     if cell.status != MEASURED or cell.conditions is None:
         return None
-    measured = [each for each in profile.cells if each.status == MEASURED and sound(each.processes)]
+    measured = [each for each in profile.cells if each.status == MEASURED and succeeded(each.processes)]
     peers = [each for each in measured if _group(profile, each) == _group(profile, cell)]
     best = _best(peer for peer in peers if _input(peer) == _input(cell))
     if best is cell or best is None:
@@ -174,7 +174,7 @@ def _group(profile: Profile, cell: Cell) -> tuple[str, str, str]:
 def _row(profile: Profile, cell: Cell, reference: Cell | None) -> Row:
     device, bundle = profile.device(cell), profile.bundle(cell)
     variant = bundle.variant(cell.variant)
-    processes = sound(cell.processes)
+    processes = succeeded(cell.processes)
     latency = summarise(processes, seed=profile.settings.seed) if cell.status == MEASURED else None
     looks = [look for process in processes for look in process.during]
     memory, operators, conditions = cell.memory, cell.operators, cell.conditions

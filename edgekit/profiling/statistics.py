@@ -74,7 +74,7 @@ def summarise(processes: Sequence[Process], *, seed: int = 0) -> Summary | None:
     """
     from scipy.stats import median_abs_deviation
 
-    measured = [rounds for rounds in map(rounds_ms, sound(processes)) if rounds]
+    measured = [rounds for rounds in map(rounds_ms, succeeded(processes)) if rounds]
     if not measured:
         return None
     each = [np.concatenate(rounds) for rounds in measured]
@@ -82,7 +82,7 @@ def summarise(processes: Sequence[Process], *, seed: int = 0) -> Summary | None:
     median = float(np.median(pooled))
     drifts = [drift for drift in map(_drift_percent, each) if drift is not None]
     drift = max(drifts, key=abs, default=None)
-    together = max(process.calls_per_sample for process in sound(processes))
+    together = max(process.calls_per_sample for process in succeeded(processes))
     single = together == 1
     return Summary(
         samples=pooled.size,
@@ -102,7 +102,7 @@ def summarise(processes: Sequence[Process], *, seed: int = 0) -> Summary | None:
     )
 
 
-def sound(processes: Sequence[Process]) -> list[Process]:
+def succeeded(processes: Sequence[Process]) -> list[Process]:
     """Those that did not fail and have samples."""
     return [process for process in processes if not process.failure and process.elapsed_ns and process.elapsed_ns.count]
 

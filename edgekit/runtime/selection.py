@@ -83,8 +83,8 @@ def each_choice(
         for name in (engine,) if engine is not None else entry.engines:
             version = _version(name, installed)
             obstacle = _obstacle(manifest, entry, name, machine, version, installed is None)
-            praise = "recommended for the bundle's target" if entry.name == best else "can run here"
-            yield Choice(entry.name, name, obstacle is None, obstacle or f"{praise} ({name} {version})")
+            usual = "recommended for the bundle's target" if entry.name == best else "can run here"
+            yield Choice(entry.name, name, obstacle is None, obstacle or f"{usual} ({name} {version})")
 
 
 def why_not(

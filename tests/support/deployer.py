@@ -47,7 +47,7 @@ def replace_payload(seed: str, replace: Callable[[object, str, object], None]) -
 def deploy(device: str, bundle: Path) -> Deployment:
     """Deploy *bundle* as the command line does."""
     with open_device(device, Deploys) as place:
-        return place.deploy(bundle, lambda line: None, lambda name, done, total: None)
+        return place.deploy(bundle, lambda event: None)
 
 
 def _prove(device: str, release: Any, bundle: Any) -> None:

@@ -16,7 +16,7 @@ def main() -> None:
     with Bundle.open(sys.argv[1]) as bundle:
         job = make_job(bundle, SETTINGS, webgpu=False)
         with PhoneServer(
-            bundle, job, receive=lambda value: [None, read_result(value, bundle, SETTINGS)][0], progress=lambda _: None
+            bundle, job, receive=lambda value: [None, read_result(value, bundle, SETTINGS)][0], listener=lambda _: None
         ) as server:
             print(server.url, flush=True)
             sys.stdin.read()

@@ -132,7 +132,7 @@ def phone_at(
                 raise phone.trouble
             phone.results.append((value, read_result(value, bundle, settings)[1]))
 
-        with PhoneServer(bundle, job, receive=receive, progress=lambda _: None, host=host, https=https) as server:
+        with PhoneServer(bundle, job, receive=receive, listener=lambda _: None, host=host, https=https) as server:
             phone = Phone(browser, server, path)
             yield phone
 

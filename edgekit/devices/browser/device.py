@@ -109,7 +109,7 @@ class BrowserDevice(Closing):
         total_s = rows * (request.settings.repeats * _START_S + request.settings.seconds)
         with ExitStack() as stack:
             server = stack.enter_context(
-                PhoneServer(bundle, job, receive=receive, progress=events.put, host=self._host, https=self._https)
+                PhoneServer(bundle, job, receive=receive, listener=events.put, host=self._host, https=self._https)
             )
             for text in self._invitation(server, bundle):
                 listener({"event": "note", "text": text})

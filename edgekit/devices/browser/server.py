@@ -1,7 +1,7 @@
 """The server that phones measure a bundle from.
 
 It sends what `edgekit.devices.browser.site` lists and takes what phones post, which is read as JSON and handed on, and
-nothing more (`edgekit.devices.browser.reception`). Whoever does not know the token in the address is told nothing, not
+nothing more (`edgekit.devices.browser.handler`). Whoever does not know the token in the address is told nothing, not
 even that there is something.
 """
 
@@ -19,8 +19,8 @@ from types import TracebackType
 from typing import Any
 
 from edgekit.bundle import Bundle
+from edgekit.devices.browser.acceptor import Acceptor
 from edgekit.devices.browser.address import lan_addresses
-from edgekit.devices.browser.door import Door
 from edgekit.devices.browser.site import answers
 from edgekit.errors import UsageError
 
@@ -40,7 +40,7 @@ class PhoneServer:
         job: Mapping[str, Any],
         *,
         receive: Callable[[dict[str, Any]], None],
-        progress: Callable[[dict[str, Any]], None],
+        listener: Callable[[dict[str, Any]], None],
         host: str = LOOPBACK,
         port: int = 0,
         https: bool = False,
@@ -52,7 +52,7 @@ class PhoneServer:
             receive: Called with each result as it was posted, one at a time, on a thread of the server's. Its
                 `UsageError` refuses the result; another `EdgekitError` has the phone send it again. The phone is shown
                 the message.
-            progress: Called with each ``{"run", "device", "done", "text"}``, on the server's thread: has to be quick.
+            listener: Called with each ``{"run", "device", "done", "text"}``, on the server's thread: has to be quick.
             host: ``127.0.0.1`` for this machine (and phones behind ``adb reverse``), ``0.0.0.0`` for its networks.
             port: 0 for any that is free.
             https: With a certificate made now, which phones warn of.
@@ -66,7 +66,7 @@ class PhoneServer:
         self.token = secrets.token_urlsafe(16)
         self._answers = answers(bundle, job)
         self._receive = receive
-        self._progress = progress
+        self._listener = listener
         self._host, self._port = host, port
         self._networks = () if host == LOOPBACK else lan_addresses()
         self._tls: ssl.SSLContext | None = None
@@ -103,10 +103,10 @@ class PhoneServer:
         Raises:
             UsageError: ``EK-ARGUMENT``: the port is in use, or not for this user.
         """
-        listener = _listen(self._host, self._port)
-        self._port = listener.getsockname()[1]
+        listening = _listen(self._host, self._port)
+        self._port = listening.getsockname()[1]
         ready: Future[None] = Future()
-        self._thread = threading.Thread(target=self._work, args=(listener, ready), name="edgekit-phones", daemon=True)
+        self._thread = threading.Thread(target=self._work, args=(listening, ready), name="edgekit-phones", daemon=True)
         self._thread.start()
         ready.result()
         return self
@@ -118,27 +118,27 @@ class PhoneServer:
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()
 
-    def _work(self, listener: socket.socket, ready: Future[None]) -> None:
+    def _work(self, listening: socket.socket, ready: Future[None]) -> None:
         try:
-            asyncio.run(self._serve(listener, ready))
+            asyncio.run(self._serve(listening, ready))
         except BaseException as error:
             if ready.done():
                 raise
             ready.set_exception(error)
 
-    async def _serve(self, listener: socket.socket, ready: Future[None]) -> None:
-        from edgekit.devices.browser.reception import Reception
+    async def _serve(self, listening: socket.socket, ready: Future[None]) -> None:
+        from edgekit.devices.browser.handler import Handler
 
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        with listener:
-            door = Door(listener, lambda: reception.protocol(), self._tls)
-            reception = Reception(self.token, self._answers, self._receive, self._progress, door.welcome)
-            standing = asyncio.create_task(door.stand())
+        with listening:
+            acceptor = Acceptor(listening, lambda: handler.protocol(), self._tls)
+            handler = Handler(self.token, self._answers, self._receive, self._listener, acceptor.trust)
+            accepting = asyncio.create_task(acceptor.accept())
             ready.set_result(None)
             await self._stop.wait()
-            standing.cancel()
-            await reception.close()
-            door.close()
+            accepting.cancel()
+            await handler.close()
+            acceptor.close()
 
 
 def _require_aiohttp() -> None:
@@ -150,14 +150,14 @@ def _require_aiohttp() -> None:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(128)
-        listener.setblocking(False)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen(128)
+        listening.setblocking(False)
     except OSError as error:
-        listener.close()
+        listening.close()
         reason = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be used: {error.strerror}"
         raise UsageError("EK-ARGUMENT", f"port {port} {reason}", "choose another --port, or leave it out") from error
-    return listener
+    return listening

@@ -17,14 +17,14 @@ _SYSTEM_NUMPY = "1.24.2"
 
 
 @dataclass(frozen=True)
-class Stock:
+class Prefetched:
     """The parts for devices with one Python; None stands for devices without."""
 
     python: str | None
     parts: tuple[Part, ...]
 
 
-def lay_in(target: Target, log: Callable[[str], None]) -> tuple[Stock, ...]:
+def prefetch(target: Target, log: Callable[[str], None]) -> tuple[Prefetched, ...]:
     """Fetch and pack whatever a device of *target* may need, for each Python it may have.
 
     Args:
@@ -41,7 +41,7 @@ def lay_in(target: Target, log: Callable[[str], None]) -> tuple[Stock, ...]:
     if any(runner_pack.why_not(format, target.cpu.architecture) is None for format in formats):
         pythons.append(None)
     return tuple(
-        Stock(python, parts_for(_machine(target, python), formats, system_numpy=_SYSTEM_NUMPY, log=log))
+        Prefetched(python, parts_for(_machine(target, python), formats, system_numpy=_SYSTEM_NUMPY, log=log))
         for python in pythons
     )
 

@@ -17,6 +17,7 @@ from edgekit.devices.ssh.shell import Shell
 from edgekit.devices.transport import described
 from edgekit.devices.transport.answer import failure
 from edgekit.errors import DeviceError, UsageError, did_you_mean
+from edgekit.runtime.profiler.session import Listener, log_to
 
 #: How much goes with one request: small enough that the device is heard of often, and a cut loses little.
 CHUNK_BYTES = 1 << 20
@@ -29,9 +30,6 @@ INSTALL_S = 600
 _HOLDER_CHARACTERS = 200
 #: Exit codes of the agent.
 _LOCKED, _DAMAGED = 75, 65
-
-#: Called with what is sent, and how many bytes of how many are there.
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -126,12 +124,12 @@ def make_plan(device: str, facts: Facts, bundle: Bundle, log: Callable[[str], No
 class Sender:
     """Sends archives over a shell that has the device's lock."""
 
-    def __init__(self, device: str, shell: Shell, home: str, progress: Progress):
+    def __init__(self, device: str, shell: Shell, home: str, listener: Listener):
         self.sent_bytes = 0
         self._incoming = f"{home}/edgekit/incoming"
         self._device = device
         self._shell = shell
-        self._progress = progress
+        self._listener = listener
 
     def provide(self, plan: Plan, inventory: Inventory) -> None:
         """Send what the device lacks of *plan*; everything that is there bears its name only when it is complete.
@@ -170,13 +168,13 @@ class Sender:
 
     def _send(self, name: str, file: str, archive: bytes) -> None:
         there = self._size_bytes(file)
-        self._progress(name, there, len(archive))
+        self._listener({"event": "progress", "text": name, "done": there, "total": len(archive)})
         while there < len(archive):
             chunk = archive[there : there + CHUNK_BYTES]
             self._shell.do("put", file, str(there), str(len(chunk)), payload=chunk, timeout_s=INSTALL_S)
             there += len(chunk)
             self.sent_bytes += len(chunk)
-            self._progress(name, there, len(archive))
+            self._listener({"event": "progress", "text": name, "done": there, "total": len(archive)})
 
 
 def lock(device: str, shell: Shell) -> None:
@@ -200,8 +198,7 @@ def deploy(
     bundle: Bundle,
     *,
     prove: Callable[[Plan], None],
-    log: Callable[[str], None],
-    progress: Progress,
+    listener: Listener,
 ) -> Deployment:
     """Make *bundle* the current release of its name on the device.
 
@@ -209,11 +206,13 @@ def deploy(
 
     Args:
         prove: Runs the new release on the device before it becomes current, and raises when it does not work.
-        log: Called with one line for each slow step.
+        listener: Called with ``{"event": "note", "text": ...}`` for each slow step, and with ``{"event": "progress",
+            "text": ..., "done": ..., "total": ...}``: how many bytes of what is sent are there.
 
     Raises:
         BundleError, DeviceError, EdgekitError: As `make_plan` and `Sender.provide`, and what *prove* raises.
     """
+    log = log_to(listener)
     plan = make_plan(device, read_facts(shell), bundle, log)
     app, release = plan.release.app, plan.release.id
     inventory = plan.facts.inventory
@@ -221,7 +220,7 @@ def deploy(
         return _result(plan, inventory, inventory, 0)
     lock(device, shell)
     inventory = preflight.read_inventory(shell.do("inventory"))
-    sender = Sender(device, shell, plan.facts.home, progress)
+    sender = Sender(device, shell, plan.facts.home, listener)
     sender.provide(plan, inventory)
     log("trying it on the device")
     try:

@@ -17,7 +17,7 @@ from edgekit.devices.runner.inference import WithRunner
 from edgekit.devices.ssh import deployment
 from edgekit.devices.ssh import session as python_session
 from edgekit.devices.ssh.address import CONNECT_S, Address
-from edgekit.devices.ssh.deployment import Deployment, Plan, Progress, Rollback, Sender
+from edgekit.devices.ssh.deployment import Deployment, Plan, Rollback, Sender
 from edgekit.devices.ssh.execution import Execution, ShellHost, execution, prove
 from edgekit.devices.ssh.preflight import Facts, read_inventory
 from edgekit.devices.ssh.shell import Shell
@@ -83,7 +83,7 @@ class SshDevice(Closing):
         )
         return Checkup(document, lines)
 
-    def deploy(self, bundle: Path, log: Log, progress: Progress) -> Deployment:
+    def deploy(self, bundle: Path, listener: Listener) -> Deployment:
         """Make *bundle* the current release of its name (see `edgekit.devices.ssh.deployment.deploy`)."""
         with Bundle.open(bundle) as opened:
             shell = self._connected()
@@ -92,8 +92,7 @@ class SshDevice(Closing):
                 shell,
                 opened,
                 prove=lambda plan: prove(self.name, execution(self.name, shell, plan, opened), opened),
-                log=log,
-                progress=progress,
+                listener=listener,
             )
 
     def rollback(self, name: str | None) -> Rollback:
@@ -169,7 +168,7 @@ class SshDevice(Closing):
     def _send(self, shell: Shell, plan: Plan, log: Callable[[str], None], prune: bool) -> None:
         deployment.lock(self.name, shell)
         inventory = read_inventory(shell.do("inventory"))
-        sender = Sender(self.name, shell, plan.facts.home, lambda name, done, total: None)
+        sender = Sender(self.name, shell, plan.facts.home, lambda event: None)
         log(f"sending what {self.name} lacks")
         sender.provide(plan, inventory)
         if prune:

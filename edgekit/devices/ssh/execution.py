@@ -129,7 +129,7 @@ class WithPython:
             *chosen,
             "--json",
             timeout_s=VERIFY_S,
-            on_error=_notes(log),
+            log=_notes(log),
         )
         if not answer.output.strip():  # it prints its document whether variants passed or not
             raise self._failure(answer)

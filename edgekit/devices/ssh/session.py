@@ -62,7 +62,7 @@ def run_session(
         *python,
         *module,
         timeout_s=_limit_s(request, bundles),
-        on_error=events.line,
+        log=events.line,
         most_said=(_MOST_EVENT_BYTES, _MOST_SAID_BYTES),
     )
     return events.result(answer)

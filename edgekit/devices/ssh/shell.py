@@ -49,7 +49,7 @@ class Shell:
         self._token = token
         self._explain = explain
         self._errors: deque[str] = deque(maxlen=200)
-        self._on_error: Callable[[str], None] | None = None
+        self._log: Callable[[str], None] | None = None
         self._most_said, self._said_bytes = _MOST_SAID, 0
         self._marks = threading.Semaphore(0)
         self._late = self._flooded = self._broken = False
@@ -99,7 +99,7 @@ class Shell:
         payload: bytes = b"",
         timeout_s: float = 60,
         most_bytes: int = MOST_BYTES,
-        on_error: Callable[[str], None] | None = None,
+        log: Callable[[str], None] | None = None,
         most_said: tuple[int, int] = _MOST_SAID,
     ) -> Answer:
         """One request.
@@ -109,14 +109,14 @@ class Shell:
             payload: What follows the request.
             timeout_s: The connection is given up when there is no answer by then.
             most_bytes: The longest output that may come; of more, the connection is given up.
-            on_error: Called with each line on standard error as it comes.
+            log: Called with each line on standard error as it comes.
             most_said: Bytes of such a line, of a longer one the beginning counts; and of all of them, of more the
                 connection is given up.
 
         Raises:
             DeviceError: ``EK-CONNECT``: the connection broke, there was no answer in time, or more of it than may come.
         """
-        status, output = self._ask(verb, arguments, payload, timeout_s, most_bytes, on_error, most_said)
+        status, output = self._ask(verb, arguments, payload, timeout_s, most_bytes, log, most_said)
         return Answer(status, output.decode(errors="replace"), tuple(self._errors))
 
     def fetch(self, file: str, most_bytes: int) -> bytes:
@@ -147,13 +147,13 @@ class Shell:
         payload: bytes,
         timeout_s: float,
         most_bytes: int,
-        on_error: Callable[[str], None] | None,
+        log: Callable[[str], None] | None,
         most_said: tuple[int, int],
     ) -> tuple[int, bytes]:
         if self._broken:
             raise DeviceError("EK-CONNECT", f"the connection to {self._device} is closed", "do the same again")
         self._errors.clear()
-        self._on_error, self._most_said, self._said_bytes = on_error, most_said, 0
+        self._log, self._most_said, self._said_bytes = log, most_said, 0
         line = " ".join([verb, *map(shlex.quote, arguments)])
         if "\n" in line:
             raise DeviceError("EK-DEVICE", f"{self._device} cannot be asked with a line break in {line!r}")
@@ -277,8 +277,8 @@ class Shell:
                 self._marks.release()
                 continue
             self._errors.append(line[:_LINE_CHARACTERS])
-            if self._on_error is not None:
-                self._on_error(line)
+            if self._log is not None:
+                self._log(line)
         self._marks.release()
 
 

@@ -20,8 +20,8 @@ from support.posted import SETTINGS, document
 
 from edgekit.bundle import Bundle, write_bundle
 from edgekit.devices.browser import assets
+from edgekit.devices.browser.handler import MOST_PROGRESS_BYTES, MOST_RESULT_BYTES
 from edgekit.devices.browser.job import make_job, phone_settings
-from edgekit.devices.browser.reception import MOST_PROGRESS_BYTES, MOST_RESULT_BYTES
 from edgekit.devices.browser.server import ANYWHERE, PhoneServer
 from edgekit.errors import BundleError, EdgekitError, UsageError
 
@@ -49,7 +49,7 @@ def desk(small_bundle: Path) -> Iterator[Desk]:
 
     with Bundle.open(small_bundle) as bundle:
         job = make_job(bundle, SETTINGS, webgpu=True)
-        with PhoneServer(bundle, job, receive=receive, progress=progress.append) as server:
+        with PhoneServer(bundle, job, receive=receive, listener=progress.append) as server:
             yield Desk(server, Phone(server.url), results, progress)
 
 
@@ -115,7 +115,7 @@ def test_who_does_not_know_the_token_is_told_nothing(desk: Desk, token: str) -> 
 def test_tokens_are_new_for_each_server_and_hold_128_bits(desk: Desk, small_bundle: Path) -> None:
     with Bundle.open(small_bundle) as bundle:
         job = make_job(bundle, SETTINGS, webgpu=False)
-        other = PhoneServer(bundle, job, receive=print, progress=print)
+        other = PhoneServer(bundle, job, receive=print, listener=print)
     assert other.token != desk.server.token and len(other.token) >= 22
 
 
@@ -229,7 +229,7 @@ def test_a_server_for_the_network_and_https_is_reached_by_its_addresses(small_bu
     fetch_litert_js()
     with Bundle.open(small_bundle) as bundle:
         job = make_job(bundle, SETTINGS, webgpu=False)
-        with PhoneServer(bundle, job, receive=print, progress=print, host=ANYWHERE, https=True) as server:
+        with PhoneServer(bundle, job, receive=print, listener=print, host=ANYWHERE, https=True) as server:
             for url in (server.url, *server.addresses):
                 assert url.startswith("https://") and Phone(url).ask("job.json").status == 200
             assert b"HTTP/1.1 200" not in raw(server, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -239,14 +239,14 @@ def test_a_port_in_use_is_one_line_and_a_free_one_is_kept(desk: Desk, small_bund
     with Bundle.open(small_bundle) as bundle:
         job = make_job(bundle, SETTINGS, webgpu=False)
         with pytest.raises(UsageError, match=f"port {desk.server.port} is in use"):
-            PhoneServer(bundle, job, receive=print, progress=print, port=desk.server.port).__enter__()
+            PhoneServer(bundle, job, receive=print, listener=print, port=desk.server.port).__enter__()
 
 
 def test_a_closed_server_is_gone_at_once_even_with_phones_connected(small_bundle: Path) -> None:
     fetch_litert_js()
     with Bundle.open(small_bundle) as bundle:
         job = make_job(bundle, SETTINGS, webgpu=False)
-        with PhoneServer(bundle, job, receive=print, progress=print) as server:
+        with PhoneServer(bundle, job, receive=print, listener=print) as server:
             idle = socket.create_connection(("127.0.0.1", server.port))
             assert Phone(server.url).ask("job.json").status == 200
             began = time.monotonic()
@@ -266,7 +266,7 @@ def test_a_damaged_file_is_found_before_anything_is_served(small_bundle: Path, t
     data[100] ^= 1
     file.write_bytes(data)
     with Bundle.open(tmp_path / "bundle") as bundle, pytest.raises(BundleError, match=r"fp32\.tflite"):
-        PhoneServer(bundle, make_job(bundle, SETTINGS, webgpu=False), receive=print, progress=print)
+        PhoneServer(bundle, make_job(bundle, SETTINGS, webgpu=False), receive=print, listener=print)
 
 
 def test_a_bundle_without_tflite_is_refused(small_bundle: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from edgekit.cli.doctor import command
 from edgekit.devices.payload import assembly
-from edgekit.devices.payload.prefetch import lay_in
+from edgekit.devices.payload.prefetch import prefetch
 from edgekit.errors import UsageError
 from edgekit.target import load_target
 
@@ -34,13 +34,13 @@ def home(fetched: Path) -> Iterator[None]:
 
 
 @pytest.mark.system
-def test_there_is_a_stock_for_each_python_and_for_none() -> None:
+def test_there_is_a_ready_for_each_python_and_for_none() -> None:
     target = load_target("rpi4")
     assert target.system is not None
     bookworm = dataclasses.replace(target, system=dataclasses.replace(target.system, python=("3.11",)))
-    stocks = lay_in(bookworm, quiet)
-    assert [stock.python for stock in stocks] == ["3.11", None]
-    with_python, without = (stock.parts for stock in stocks)
+    found = prefetch(bookworm, quiet)
+    assert [ready.python for ready in found] == ["3.11", None]
+    with_python, without = (ready.parts for ready in found)
     assert [part.name.rpartition("-")[0] for part in with_python][2:] == ["numpy", "ai-edge-litert", "executorch"]
     assert [part.runner for part in without] == ["run.sh"]
 
@@ -49,18 +49,18 @@ def test_afterwards_the_network_is_not_asked(monkeypatch: pytest.MonkeyPatch) ->
     shown = doctor("--setup", "deploy:rpi3-32bit")
     assert "tflite-runtime-2.14.0" in shown and "needs no network now for rpi3-32bit" in shown
     monkeypatch.setenv("PIP_NO_INDEX", "1")
-    (stock,) = lay_in(load_target("rpi3-32bit"), quiet)
+    (ready,) = prefetch(load_target("rpi3-32bit"), quiet)
     document = json.loads(doctor("--setup", "deploy:rpi3-32bit", "--json"))
     assert document["target"] == "rpi3-32bit"
-    (noted,) = document["stocks"]
+    (noted,) = document["found"]
     assert noted["python"] == "3.11"
-    assert [part["digest"] for part in noted["parts"]] == [part.digest for part in stock.parts]
+    assert [part["digest"] for part in noted["parts"]] == [part.digest for part in ready.parts]
 
 
 @pytest.mark.parametrize("name", ["android-arm64", "browser", "ios"])
 def test_nothing_is_deployed_to_phones(name: str) -> None:
     with pytest.raises(UsageError, match="edgekit deploys nothing to") as caught:
-        lay_in(load_target(name), quiet)
+        prefetch(load_target(name), quiet)
     assert caught.value.code == "EK-TARGET"
 
 

@@ -54,10 +54,10 @@ class Told:
     def fetch(self, file: str, most_bytes: int) -> bytes:
         return self._file
 
-    def ask(self, verb: str, *arguments: str, on_error: Callable[[str], None] | None = None, **_: object) -> Answer:
+    def ask(self, verb: str, *arguments: str, log: Callable[[str], None] | None = None, **_: object) -> Answer:
         for line in self._lines:
-            assert on_error is not None
-            on_error(line)
+            assert log is not None
+            log(line)
         return self._answer
 
 

@@ -67,7 +67,7 @@ def test_output_errors_and_exit_codes_come_apart(home: Path, login_shell: str) -
     said: list[str] = []
     with start(login_shell, "-c") as shell:
         script = "echo result; echo one >&2; echo two >&2; exit 7"
-        answer = shell.ask("exec", "sh", "-c", script, on_error=said.append)
+        answer = shell.ask("exec", "sh", "-c", script, log=said.append)
         assert (answer.status, answer.output, answer.errors) == (7, "result", ("one", "two"))
         assert said == ["one", "two"] and answer.signal is None
         assert shell.ask("exec", "printf", "%s", 'it\'s "$HOME" \\ and `more`').output == 'it\'s "$HOME" \\ and `more`'

@@ -12,7 +12,7 @@ from edgekit.profiling.report.figures.figure import Column, Figure, Table, by_la
 from edgekit.profiling.report.marks import mark
 from edgekit.profiling.report.svg import draw
 from edgekit.profiling.rows import Row
-from edgekit.profiling.statistics import sound
+from edgekit.profiling.statistics import succeeded
 from edgekit.runtime.profiler.profile import DeviceRecord
 from edgekit.runtime.profiler.records import Cell
 
@@ -73,7 +73,7 @@ def spread(pairs: Sequence[tuple[Row, Cell]], identifier: str) -> Figure | None:
     lines = []
     for row, cell in shown:
         assert row.latency_ms is not None
-        samples = np.concatenate([each.elapsed_ns.array() for each in sound(cell.processes) if each.elapsed_ns])
+        samples = np.concatenate([each.elapsed_ns.array() for each in succeeded(cell.processes) if each.elapsed_ns])
         together = row.latency_ms.calls_per_sample
         value = f"{row.latency_ms.samples:,} {'samples' if together == 1 else f'means of {together}'}"
         percent = samples / (row.latency_ms.median * 1e4)

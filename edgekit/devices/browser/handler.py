@@ -71,7 +71,7 @@ _SILENT.addHandler(logging.NullHandler())
 _SILENT.propagate = False
 
 
-class Reception:
+class Handler:
     """Answers requests for one server. All but *receive* happens on the loop of `open`."""
 
     def __init__(
@@ -79,19 +79,19 @@ class Reception:
         token: str,
         answers: Mapping[str, Answer],
         receive: Callable[[dict[str, Any]], None],
-        progress: Callable[[dict[str, Any]], None],
-        welcome: Callable[[asyncio.BaseTransport | None], None],
+        listener: Callable[[dict[str, Any]], None],
+        trust: Callable[[asyncio.BaseTransport | None], None],
     ):
         """Args as for `edgekit.devices.browser.server.PhoneServer`.
 
         Args:
-            welcome: Called with every connection that shows the token.
+            trust: Called with every connection that shows the token.
         """
         self._token = token
         self._answers = answers
         self._receive = receive
-        self._progress = progress
-        self._welcome = welcome
+        self._listener = listener
+        self._trust = trust
         self._runs: set[str] = set()
         #: One result at a time is read.
         self._reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="edgekit-result")
@@ -125,7 +125,7 @@ class Reception:
         path = self._path(request)
         if path is None:
             return _empty(404)
-        self._welcome(request.transport)
+        self._trust(request.transport)
         if request.method == "POST" and path == "progress":
             return await self._take_progress(request)
         if request.method == "POST" and path == "result":
@@ -150,7 +150,7 @@ class Reception:
             with tempfile.SpooledTemporaryFile(max_size=MOST_PROGRESS_BYTES + 1) as spool:
                 await _receive_body(request, spool, MOST_PROGRESS_BYTES)
                 value = _read_json(spool)
-            self._progress(dict(vars(read_progress(value))))
+            self._listener(dict(vars(read_progress(value))))
         except EdgekitError as error:
             return _refuse(_Refused(400, error.message))
         except _Refused as refusal:
