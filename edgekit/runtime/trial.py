@@ -6,7 +6,7 @@ import json
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter_ns
@@ -25,9 +25,6 @@ from edgekit.runtime.remote import death
 from edgekit.runtime.samples import Column, open_samples
 from edgekit.tensors import Signature, TensorSpec
 
-#: How often `run_trial` calls ``progress(done, total)``.
-_PROGRESS_EVERY = 64
-
 
 def run_trial(
     *,
@@ -41,7 +38,6 @@ def run_trial(
     samples: int,
     names: Mapping[str, str] | None = None,
     rows: Sequence[int] | None = None,
-    progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """Run samples of *inputs* once each, keep the outputs, then time the model on the first sample.
 
@@ -59,7 +55,6 @@ def run_trial(
         names: What inputs are called in the file, if not as in the signature (see
             `edgekit.runtime.samples.open_samples`).
         rows: Numbers of the samples to run, in this order; all of them with None.
-        progress: Called with the number of samples done and in all, now and then.
 
     Returns:
         ``engine``, ``engine_version``, ``threads`` (in use), ``samples`` (run), ``load_ms``, ``latency_ms``
@@ -91,7 +86,7 @@ def run_trial(
     session = open_session(engine, data, format, specs, threads)
     load_ms = (perf_counter_ns() - before) / 1e6
     try:
-        answers = _run_all(session, given, engine, progress)
+        answers = _run_all(session, given, engine)
         columns = zip(specs.outputs, zip(*answers, strict=True), strict=True)
         stacked = {spec.name: np.concatenate(column)[: given.samples] for spec, column in columns}
         npz.save(outputs, stacked)
@@ -149,16 +144,10 @@ def _open_inputs(
     return _Inputs(columns, specs[0].shape[0], rows)
 
 
-def _run_all(
-    session: Session, inputs: _Inputs, engine: str, progress: Callable[[int, int], None] | None
-) -> list[list[np.ndarray]]:
+def _run_all(session: Session, inputs: _Inputs, engine: str) -> list[list[np.ndarray]]:
     """Outputs of each sample; the first runs twice at the start and once more at the end."""
     again = session.run(inputs[0])
-    rows = []
-    for index in range(len(inputs)):
-        rows.append(session.run(inputs[index]))
-        if progress is not None and (index + 1) % _PROGRESS_EVERY == 0:
-            progress(index + 1, len(inputs))
+    rows = [session.run(inputs[index]) for index in range(len(inputs))]
     for repeated in (again, session.run(inputs[0])):
         if any(a.tobytes() != b.tobytes() for a, b in zip(rows[0], repeated, strict=True)):
             raise EdgekitError(

@@ -36,8 +36,7 @@ def job(small_models: SmallModels, tmp_path: Path) -> dict[str, Any]:
 
 
 def test_a_trial_keeps_outputs_and_measures(job: dict[str, Any], small_models: SmallModels) -> None:
-    done: list[tuple[int, int]] = []
-    result = run_trial(**job, progress=lambda count, total: done.append((count, total)))
+    result = run_trial(**job)
     with np.load(job["outputs"]) as outputs:
         np.testing.assert_allclose(outputs["output"], small_models.scores, atol=1e-5)
     assert (result["engine"], result["threads"], result["samples"]) == ("litert", 1, 32)

@@ -69,6 +69,21 @@ class Session(Protocol):
         ...
 
 
+class SteppedSession:
+    """A `Session` that runs its *steps*, one after the other; they are None once it is closed."""
+
+    steps: Steps | None
+    _engine: str
+
+    def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+        if self.steps is None:
+            raise EdgekitError("EK-RUN", f"{self._engine} failed to run the model: the session is closed")
+        write, invoke, read = self.steps
+        write(inputs)
+        invoke()
+        return read()
+
+
 @dataclass(frozen=True)
 class Platform:
     """What an engine's library needs of machines of one architecture: at least this glibc, and these CPU features.

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from edgekit.errors import EdgekitError, UsageError
-from edgekit.runtime.engines.base import Steps, WrongShape, failure, misfit, missing_method
+from edgekit.errors import UsageError
+from edgekit.runtime.engines.base import SteppedSession, Steps, WrongShape, failure, misfit, missing_method
 from edgekit.tensors import Signature, TensorSpec
 
 _NUMBERED = re.compile(r"(?:args|output)_(\d+)")
@@ -19,7 +19,7 @@ _NUMBERED = re.compile(r"(?:args|output)_(\d+)")
 _UNNAMED = ("serving_default", "forward")
 
 
-class InterpreterSession:
+class InterpreterSession(SteppedSession):
     """A `Session` on an ``Interpreter`` object of either library.
 
     Inputs and outputs go through the wrapper's ``SetTensor`` and ``GetTensor``, which copy, with the number of
@@ -28,7 +28,6 @@ class InterpreterSession:
     """
 
     run_one: Callable[[np.ndarray], np.ndarray] | None
-    steps: Steps | None
 
     def __init__(
         self, engine: str, interpreter_type: Any, data: bytes, signature: Signature, threads: int, method: str | None
@@ -52,13 +51,6 @@ class InterpreterSession:
         plain = len(places) == 2 and not any(place.narrowed for place in places) and signature.outputs[0].shape != ()
         self.run_one = self._run_one() if plain else None
         self.steps = Steps(self._write, self._invoke, self._read)
-
-    def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
-        if self._wrapper is None:
-            raise EdgekitError("EK-RUN", f"{self._engine} failed to run the model: the session is closed")
-        self._write(inputs)
-        self._invoke()
-        return self._read()
 
     def close(self) -> None:
         self._interpreter = self._wrapper = self.run_one = self.steps = None

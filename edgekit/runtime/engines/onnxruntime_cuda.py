@@ -9,7 +9,7 @@ import numpy as np
 
 from edgekit.errors import EdgekitError
 from edgekit.runtime.engines import cuda
-from edgekit.runtime.engines.base import Session, Steps, failure, only_forward
+from edgekit.runtime.engines.base import Session, SteppedSession, Steps, failure, only_forward
 from edgekit.runtime.engines.onnxruntime import OnnxRuntime, fit, names_in_file, options
 from edgekit.tensors import Signature
 
@@ -43,7 +43,7 @@ class OnnxRuntimeCuda(OnnxRuntime):
         return OnnxDeviceSession(self.name, data, signature, threads, "cuda")
 
 
-class OnnxDeviceSession:
+class OnnxDeviceSession(SteppedSession):
     """A `Session` whose inputs and outputs stay on a device between the steps, each of which waits for the device.
 
     Args:
@@ -53,7 +53,6 @@ class OnnxDeviceSession:
     """
 
     run_one: Callable[[np.ndarray], np.ndarray] | None = None
-    steps: Steps | None
 
     def __init__(self, engine: str, data: bytes, signature: Signature, threads: int, device: str):
         import onnxruntime
@@ -84,13 +83,6 @@ class OnnxDeviceSession:
             raise failure(engine, "load the model", error) from error
         self._session = session
         self.steps = Steps(self._write, self._invoke, self._read)
-
-    def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
-        if self._session is None:
-            raise EdgekitError("EK-RUN", f"{self._engine} failed to run the model: the session is closed")
-        self._write(inputs)
-        self._invoke()
-        return self._read()
 
     def close(self) -> None:
         self._session = self._binding = self.steps = None

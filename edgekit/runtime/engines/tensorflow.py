@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from edgekit.errors import EdgekitError
-from edgekit.runtime.engines.base import Platform, Session, Steps, failure, misfit, only_forward
+from edgekit.runtime.engines.base import Platform, Session, SteppedSession, Steps, failure, misfit, only_forward
 from edgekit.runtime.installed import package_version
 from edgekit.tensors import Signature, TensorSpec
 
@@ -39,7 +39,7 @@ class TensorFlow:
         return TensorFlowSession(data, signature, threads)
 
 
-class TensorFlowSession:
+class TensorFlowSession(SteppedSession):
     """A `Session` on a concrete function: the model's graph, traced once for the signature's shapes.
 
     TensorFlow has one number of threads for the whole process, which is set for good when it starts. `threads` is what
@@ -47,7 +47,7 @@ class TensorFlowSession:
     """
 
     run_one: Callable[[np.ndarray], np.ndarray] | None = None
-    steps: Steps | None
+    _engine = "tensorflow"
 
     def __init__(self, data: bytes, signature: Signature, threads: int):
         tf, keras = _libraries()
@@ -64,13 +64,6 @@ class TensorFlowSession:
         self._tensors: list[Any] = []
         self._results: list[Any] = []
         self.steps = Steps(self._write, self._invoke, self._read)
-
-    def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
-        if self._function is None:
-            raise EdgekitError("EK-RUN", f"{TensorFlow.name} failed to run the model: the session is closed")
-        self._write(inputs)
-        self._invoke()
-        return self._read()
 
     def close(self) -> None:
         self._function = self._model = self.steps = None

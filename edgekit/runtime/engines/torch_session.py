@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from edgekit.errors import EdgekitError
-from edgekit.runtime.engines.base import Steps, failure, misfit
+from edgekit.runtime.engines.base import SteppedSession, Steps, failure, misfit
 from edgekit.tensors import Signature
 
 #: What torch raises for a file that it cannot use, by experience.
@@ -17,7 +16,7 @@ _REFUSALS = (
 )  # fmt: skip
 
 
-class TorchSession:
+class TorchSession(SteppedSession):
     """A `Session` on a function of tensors.
 
     torch has one number of threads for the whole process. It is changed only while no other session of torch is
@@ -30,7 +29,6 @@ class TorchSession:
     """
 
     run_one: Callable[[np.ndarray], np.ndarray] | None = None
-    steps: Steps | None
     _open_sessions = 0
 
     def __init__(self, engine: str, signature: Signature, threads: int, load: Callable[[], Callable[..., Any]]):
@@ -52,13 +50,6 @@ class TorchSession:
         self._results: Any = ()
         self.steps = Steps(self._write, self._invoke, self._read)
         TorchSession._open_sessions += 1
-
-    def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
-        if self._function is None:
-            raise EdgekitError("EK-RUN", f"{self._engine} failed to run the model: the session is closed")
-        self._write(inputs)
-        self._invoke()
-        return self._read()
 
     def close(self) -> None:
         if self._function is not None:
