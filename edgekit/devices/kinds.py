@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib import import_module
 from typing import TYPE_CHECKING, TypeVar, overload
 
 from edgekit.errors import UsageError, did_you_mean
+from edgekit.registry import Registry, import_name, registry
 
 if TYPE_CHECKING:
     from edgekit.devices.base import Device
@@ -16,8 +16,6 @@ Able = TypeVar("Able", bound="Device")
 
 #: The device that is this machine.
 LOCAL = "local"
-#: Entry point group in which other packages register a `DeviceKind` under its name.
-ENTRY_POINTS = "edgekit.devices"
 
 _SERVE_A_PAGE = "edgekit phone BUNDLE  serves a page to try, check and measure it there"
 _MAKE_AN_APP = "phones run apps: edgekit integrate BUNDLE --for android  makes a starter for one"
@@ -57,12 +55,13 @@ class DeviceKind:
 
     def open(self, name: str) -> Device:
         """The device called *name*; raises as `open_device`."""
-        module, _, function = self.opener.partition(":")
-        device: Device = getattr(import_module(module), function)(name)
+        device: Device = import_name(self.opener)(name)
         return device
 
 
-_OWN = (
+#: In the order in which they are named.
+KINDS: Registry[DeviceKind] = registry(
+    "device",
     DeviceKind(LOCAL, "local", "local", "edgekit.devices.local:open_local", ("Runs", "Measures"), here=True),
     DeviceKind(
         "ssh",
@@ -100,16 +99,9 @@ _OWN = (
 )
 
 
-def kinds() -> Iterator[DeviceKind]:
-    """All kinds; other packages' cannot take the name of one of edgekit's own."""
-    yield from _OWN
-    yield from _others()
-
-
 def find_kind(name: str) -> DeviceKind | None:
-    """The kind of the device called *name*, or None. Other packages are only asked for what edgekit has not itself."""
-    prefix = name.partition(":")[0]
-    return next((kind for kind in _OWN if kind.name == prefix), None) or next(_others(prefix), None)
+    """The kind of the device called *name*, or None."""
+    return KINDS.get(name.partition(":")[0])
 
 
 def kind_of(name: str) -> DeviceKind:
@@ -120,9 +112,8 @@ def kind_of(name: str) -> DeviceKind:
     """
     kind = find_kind(name)
     if kind is None:
-        known = list(kinds())
-        prefix = did_you_mean(name.partition(":")[0], [each.name for each in known])
-        hint = f"{prefix} (devices are written {', '.join(each.example for each in known)})"
+        prefix = did_you_mean(name.partition(":")[0], KINDS.names())
+        hint = f"{prefix} (devices are written {', '.join(each.example for each in KINDS)})"
         raise UsageError("EK-ARGUMENT", f"there is no device {name!r}", hint)
     return kind
 
@@ -155,13 +146,5 @@ def open_device(name: str, ability: type[Device] | None = None) -> Device:
 
 def written(ability: str) -> str:
     """How the devices that have *ability* are written, as in ``local, ssh://USER@HOST or emulator:BOARD``."""
-    *others, last = (kind.written for kind in kinds() if ability in kind.abilities)
+    *others, last = (kind.written for kind in KINDS if ability in kind.abilities)
     return f"{', '.join(others)} or {last}" if others else last
-
-
-def _others(name: str | None = None) -> Iterator[DeviceKind]:
-    from importlib.metadata import entry_points
-
-    for point in entry_points(group=ENTRY_POINTS):
-        if point.name not in {kind.name for kind in _OWN} and name in (None, point.name):
-            yield point.load()

@@ -11,7 +11,7 @@ import pytest
 
 from edgekit.cli.main import run
 from edgekit.devices import base, open_device
-from edgekit.devices.kinds import DeviceKind, find_kind, kinds
+from edgekit.devices.kinds import KINDS, DeviceKind, find_kind
 from edgekit.errors import UsageError
 
 PROTOCOLS = {name: getattr(base, name) for name in ("Runs", "CountsInstructions", "Measures", "Deploys", "Examines")}
@@ -61,7 +61,7 @@ def other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("known", list(kinds()), ids=lambda kind: kind.name)
+@pytest.mark.parametrize("known", list(KINDS), ids=lambda kind: kind.name)
 def test_a_kind_says_what_its_devices_can_do(known: DeviceKind) -> None:
     with open_device(known.example) as device:
         found = {name for name, protocol in PROTOCOLS.items() if isinstance(device, protocol)}
@@ -77,7 +77,7 @@ def test_a_kind_says_what_its_devices_can_do(known: DeviceKind) -> None:
 def test_other_packages_bring_kinds_of_their_own(
     other: Path, small_bundle: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert [kind.name for kind in kinds()][-1] == "tray"
+    assert KINDS.names()[-1] == "tray"
     assert run(["doctor", "tray:2"]) == 0
     assert capsys.readouterr().out == "four slots\n"
     assert run(["doctor", "tray:2", "--json"]) == 0

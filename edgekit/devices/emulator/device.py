@@ -122,8 +122,8 @@ class EmulatedDevice(Closing):
         return tuple(rows)
 
     def examine(self) -> Checkup:
-        usual = guest.system_of("emulator")
-        return condition.examine(self.name, self._system, "emulator" if self._system is usual else self.name)
+        usual = self._system is guest.system_of("emulator")
+        return condition.examine(self.name, self._system, "emulator" if usual else self.name)
 
     def machine(self) -> None:
         """Nothing that is measured here depends on the machine."""

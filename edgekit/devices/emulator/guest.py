@@ -68,8 +68,12 @@ SYSTEMS = {
 
 
 def target_of(name: str) -> Target:
-    """The target of the emulated board called *name*; raises as `edgekit.devices.emulator.device.open_board`."""
-    wanted = name.partition(":")[2]
+    """The target of the emulated board called *name*: ``emulator`` alone stands for the 64-bit boards.
+
+    Raises:
+        UsageError: As `edgekit.devices.emulator.device.open_board`.
+    """
+    wanted = SYSTEMS["aarch64"].target if name == "emulator" else name.partition(":")[2]
     if not wanted:
         raise UsageError("EK-ARGUMENT", f"{name!r} names no board", f"known: {', '.join(names())}")
     target = load_target(wanted)
@@ -79,8 +83,8 @@ def target_of(name: str) -> Target:
 
 
 def system_of(name: str) -> System:
-    """The system that the emulated board called *name* has: ``emulator`` alone stands for the 64-bit boards."""
-    return SYSTEMS["aarch64" if name == "emulator" else target_of(name).cpu.architecture]
+    """The system that the emulated board called *name* has."""
+    return SYSTEMS[target_of(name).cpu.architecture]
 
 
 def names() -> tuple[str, ...]:
