@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from edgekit.devices.kinds import DeviceKind
 
+from edgekit.devices.kinds import DeviceKind
 from edgekit.devices.local import LocalDevice
 from edgekit.formats import Format
 from edgekit.metric import Metric
