@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 
-from edgekit.runtime.checkup import Checkup
 from edgekit.runtime.machine import Machine
 from edgekit.runtime.profiler.profile import DeviceRecord
 from edgekit.runtime.profiler.records import Cell
@@ -62,6 +61,21 @@ class VerifyRequest:
 
     variant: str | None = None
     threads: int | None = None
+
+
+@dataclass(frozen=True)
+class Checkup:
+    """What a device is and has, or what it lacks.
+
+    Attributes:
+        document: For programs: everything, as JSON has it.
+        lines: For people.
+        notes: What they have to know of it besides.
+    """
+
+    document: Mapping[str, Any]
+    lines: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 @runtime_checkable

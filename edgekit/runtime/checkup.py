@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,28 +13,12 @@ from edgekit.runtime.machine import Machine, free_disk_bytes
 from edgekit.target import Target, load_target, target_names
 
 
-@dataclass(frozen=True)
-class Checkup:
-    """What a device is and has, or what it lacks.
-
-    Attributes:
-        document: For programs: everything, as JSON has it.
-        lines: For people.
-        notes: What they have to know of it besides.
-    """
-
-    document: Mapping[str, Any]
-    lines: tuple[str, ...]
-    notes: tuple[str, ...] = ()
-
-
 def examine(name: str | None = None) -> dict[str, Any]:
     """Everything that is known of this machine, and of building here for the target called *name*.
 
     Raises:
         UsageError: ``EK-TARGET``: there is no such target.
     """
-
     wanted = None if name is None else load_target(name)
     machine = machines.read_machine()
     found = packages.installed_packages()
@@ -77,7 +59,6 @@ def examine(name: str | None = None) -> dict[str, Any]:
 
 def matching_target(machine: Machine) -> str | None:
     """The name of the target that describes *machine*."""
-
     for name in target_names():
         if load_target(name).is_machine(machine.board, machine.architecture):
             return name

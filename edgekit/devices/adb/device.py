@@ -13,14 +13,14 @@ from edgekit.devices.adb import listing, phone
 from edgekit.devices.adb.connection import Connection
 from edgekit.devices.adb.phone import Phone
 from edgekit.devices.adb.store import Store
-from edgekit.devices.base import Closing, Log, RunRequest, RunResult, VerifyRequest
+from edgekit.devices.base import Checkup, Closing, Log, RunRequest, RunResult, VerifyRequest
 from edgekit.devices.payload import assembly
 from edgekit.devices.payload.assembly import SENT_FORMATS
 from edgekit.devices.runner import session as runner_session
 from edgekit.devices.runner.inference import WithRunner
 from edgekit.devices.transport.answer import Answer
 from edgekit.errors import UsageError
-from edgekit.runtime.checkup import Checkup, machine_lines
+from edgekit.runtime.checkup import machine_lines
 from edgekit.runtime.machine import Cluster, Machine
 from edgekit.runtime.profiler.gate import marks_of
 from edgekit.runtime.profiler.profile import DeviceRecord

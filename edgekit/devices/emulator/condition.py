@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
+from edgekit.devices.base import Checkup
 from edgekit.devices.emulator import counter, guest, qemu
 from edgekit.devices.emulator.guest import System
 from edgekit.devices.payload import debian
 from edgekit.runtime import native
-from edgekit.runtime.checkup import Checkup
 from edgekit.runtime.native import compilers
 
 

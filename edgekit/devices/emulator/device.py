@@ -9,11 +9,10 @@ from functools import cached_property
 from pathlib import Path
 
 from edgekit.bundle import Bundle, Variant
-from edgekit.devices.base import Closing, Log, RunRequest, RunResult, VerifyRequest
+from edgekit.devices.base import Checkup, Closing, Log, RunRequest, RunResult, VerifyRequest
 from edgekit.devices.emulator import board, condition, counter, guest, qemu
 from edgekit.errors import UsageError
 from edgekit.runtime.check_runs import CheckVectors, check_vectors, run_checks
-from edgekit.runtime.checkup import Checkup
 from edgekit.runtime.contents import read_variant
 from edgekit.runtime.engines import BROWSER_ENGINES, available
 from edgekit.runtime.profiler.profile import BundleRecord, DeviceRecord

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edgekit import display
 from edgekit.bundle import Bundle
-from edgekit.devices.base import Closing, Log, RunRequest, RunResult, VerifyRequest
+from edgekit.devices.base import Checkup, Closing, Log, RunRequest, RunResult, VerifyRequest
 from edgekit.devices.payload import assembly
 from edgekit.devices.payload.assembly import SENT_FORMATS
 from edgekit.devices.runner import session as runner_session
@@ -22,7 +22,7 @@ from edgekit.devices.ssh.execution import Execution, ShellHost, execution, prove
 from edgekit.devices.ssh.preflight import Facts, read_inventory
 from edgekit.devices.ssh.shell import Shell
 from edgekit.errors import DeviceError
-from edgekit.runtime.checkup import Checkup, machine_lines, matching_target
+from edgekit.runtime.checkup import machine_lines, matching_target
 from edgekit.runtime.machine import Machine
 from edgekit.runtime.profiler.profile import BundleRecord, DeviceRecord
 from edgekit.runtime.profiler.records import NOT_RUN, Cell
