@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
+#: Called with one line for each slow step.
+Log = Callable[[str], None]
+#: What was made: for programs, and in lines for people.
+Made = tuple[dict[str, Any], list[str]]
+
 
 def set_up(what: str, as_json: bool, quiet: bool) -> None:
     """Make what an engine (its name), emulated boards (``emulator``), deploying (``deploy:TARGET``) or phones' browsers
@@ -10,80 +18,58 @@ def set_up(what: str, as_json: bool, quiet: bool) -> None:
     Raises:
         UsageError: ``EK-ARGUMENT``: it is none of these.
     """
-    kind, _, target = what.partition(":")
-    if kind == "emulator":
-        _emulator(what, as_json, quiet)
-    elif kind == "deploy":
-        _deploying(target, as_json, quiet)
-    elif what == "phone":
-        _phones(as_json, quiet)
-    else:
-        _engine(what, as_json, quiet)
-
-
-def _engine(name: str, as_json: bool, quiet: bool) -> None:
     from edgekit.cli.console import document, note, say
+
+    makers = {"emulator": _emulator, "deploy": _deploying}  # which take more after a colon
+    make = _phones if what == "phone" else makers.get(what.partition(":")[0], _engine)
+    made, lines = make(what, lambda line: note(line, quiet))
+    if as_json:
+        document(made)
+    else:
+        say(*lines)
+
+
+def _engine(name: str, log: Log) -> Made:
     from edgekit.errors import UsageError, did_you_mean
     from edgekit.runtime import environments
 
     if name not in environments.ENVIRONMENTS:
         known = (*environments.ENVIRONMENTS, "emulator", "deploy:TARGET", "phone")
         raise UsageError("EK-ARGUMENT", f"there is no setup {name!r}", did_you_mean(name, known))
-    python = environments.create(name, lambda line: note(line, quiet))
-    if as_json:
-        document({"environment": name, "python": str(python)})
-    else:
-        say(f"{name} is ready: {python}")
+    python = environments.create(name, log)
+    return {"environment": name, "python": str(python)}, [f"{name} is ready: {python}"]
 
 
-def _emulator(name: str, as_json: bool, quiet: bool) -> None:
-    from edgekit.cli.console import document, note, say
+def _emulator(name: str, log: Log) -> Made:
     from edgekit.devices.emulator import guest
 
     system = guest.system_of(name)
-    guest.set_up(system, lambda line: note(line, quiet))
+    guest.set_up(system, log)
     engines = guest.engines(system)
-    if as_json:
-        document({"system": system.name, "engines": engines})
-    else:
-        shown = ", ".join(f"{engine} {version}" for engine, version in engines.items())
-        say(f"{system.name} is ready for emulated boards, with {shown}")
+    shown = ", ".join(f"{engine} {version}" for engine, version in engines.items())
+    made = {"system": system.name, "engines": engines}
+    return made, [f"{system.name} is ready for emulated boards, with {shown}"]
 
 
-def _deploying(name: str, as_json: bool, quiet: bool) -> None:
-    from edgekit.cli.console import document, note, say, table
+def _deploying(what: str, log: Log) -> Made:
+    from edgekit.cli.console import size, table
     from edgekit.devices.payload.prefetch import prefetch
-    from edgekit.display import size
     from edgekit.target import load_target
 
-    found = prefetch(load_target(name), lambda line: note(line, quiet))
-    if as_json:
-        parts = [
-            [{"part": part.name, "digest": part.digest, "size_bytes": part.size_bytes} for part in each.parts]
-            for each in found
-        ]
-        document(
-            {"target": name, "stocks": [{"python": s.python, "parts": p} for s, p in zip(found, parts, strict=True)]}
-        )
-        return
-    rows = [
-        (
-            each.python or "none",
-            size(sum(part.size_bytes for part in each.parts)),
-            " ".join(p.name for p in each.parts),
-        )
-        for each in found
-    ]
-    say(*table(("python there", "size", "what is sent"), rows))
-    say(f"edgekit deploy needs no network now for {name}")
+    name = what.partition(":")[2]
+    stocks, rows = [], []
+    for each in prefetch(load_target(name), log):
+        parts = [{"part": part.name, "digest": part.digest, "size_bytes": part.size_bytes} for part in each.parts]
+        stocks.append({"python": each.python, "parts": parts})
+        whole = size(sum(part.size_bytes for part in each.parts))
+        rows.append((each.python or "none", whole, " ".join(part.name for part in each.parts)))
+    lines = [*table(("python there", "size", "what is sent"), rows), f"edgekit deploy needs no network now for {name}"]
+    return {"target": name, "stocks": stocks}, lines
 
 
-def _phones(as_json: bool, quiet: bool) -> None:
-    from edgekit.cli.console import document, note, say
+def _phones(what: str, log: Log) -> Made:
     from edgekit.devices.browser import assets
 
-    folder = assets.set_up(lambda line: note(line, quiet))
-    if as_json:
-        document({"runtime": "LiteRT.js", "version": assets.version(), "folder": str(folder)})
-    else:
-        say(f"LiteRT.js {assets.version()} is ready for phones: {folder}")
+    folder = assets.set_up(log)
+    made = {"runtime": "LiteRT.js", "version": assets.version(), "folder": str(folder)}
+    return made, [f"LiteRT.js {assets.version()} is ready for phones: {folder}"]
