@@ -11,6 +11,7 @@ import torch
 from ai_edge_litert import schema_py_generated as schema
 from onnx import defs
 
+from edgekit.runtime.contents import onnx as onnx_reader
 from edgekit.runtime.contents import pte, tflite, vulkan, xnnpack
 from edgekit.runtime.contents.allowed import ATEN, ONNX, SAVED_MODEL, TFLITE_NUMBERED
 from edgekit.runtime.contents.flatbuffer import Schema
@@ -103,7 +104,7 @@ def test_every_operator_of_onnx_is_on_the_list_but_those_that_decode() -> None:
 def test_onnx_is_described_as_onnx_describes_it() -> None:
     import onnx
 
-    for name, fields in onnx.SCHEMA.messages.items():
+    for name, fields in onnx_reader.SCHEMA.messages.items():
         kind = onnx
         for part in name.split("_"):
             kind = getattr(kind, part)
