@@ -104,6 +104,7 @@ def command(
     for name in targets:  # all of them are checked before the first one takes time
         load_target(name)
     results: list[Result] = []
+    documents: list[dict[str, Any]] = []
     for name in dict.fromkeys(targets):
         with Progress(quiet) as progress:
             result = run_build(
@@ -120,11 +121,11 @@ def command(
                 listener=progress.hear,
             )
         results.append(result)
-        if not as_json:
+        if as_json:
+            documents.append(_document(result))
+            console.document(documents if len(set(targets)) > 1 else documents[0])
+        else:
             console.say(*_summary(result))
-    if as_json:
-        documents = [_document(result) for result in results]
-        console.document(documents[0] if len(documents) == 1 else documents)
     for result in results:
         result.raise_for_failure(strict)
 

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import IO
 
 from edgekit.devices import described, pipes
-from edgekit.errors import DeviceError
+from edgekit.errors import DeviceError, EdgekitError, Interrupted, from_json
 from edgekit.runtime import children
 
 _AGENT = Path(__file__).with_name("agent.sh")
@@ -318,6 +318,17 @@ def failure(device: str, answer: Answer) -> DeviceError:
     if answer.signal is not None:
         return death(device, "a program", answer)
     return DeviceError("EK-DEVICE", f"{device}: {said[-1] if said else f'exit code {answer.status}'}")
+
+
+def told(device: str, value: object) -> EdgekitError:
+    """The error that edgekit on *device* gives as *value*, as one of *device*'s.
+
+    Raises:
+        ValueError: *value* describes none.
+    """
+    error = from_json(value)
+    kind = DeviceError if isinstance(error, Interrupted) else type(error)  # nobody here stopped it
+    return kind(error.code, f"{device}: {error.message}", error.hint)
 
 
 def death(device: str, what: str, answer: Answer) -> DeviceError:
