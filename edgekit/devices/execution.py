@@ -146,7 +146,9 @@ class WithPython:
                 raise ValueError("a document that is no object")
             error = told(self._device, document["error"]) if "error" in document and not document.get("rows") else None
         except ValueError as nonsense:  # where it failed, something ended it before its last word
-            raise (failure(self._device, answer) if answer.status else self._unreadable()) from nonsense
+            if answer.status:
+                raise failure(self._device, answer, "the model's process") from nonsense
+            raise self._unreadable() from nonsense
         if error is not None:
             raise error
         return document

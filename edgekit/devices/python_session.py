@@ -12,7 +12,7 @@ from edgekit import display, documents
 from edgekit.bundle import Bundle
 from edgekit.devices.deployment import Plan
 from edgekit.devices.execution import send
-from edgekit.devices.shell import Answer, Shell, death, failure, told
+from edgekit.devices.shell import Answer, Shell, failure, told
 from edgekit.errors import DeviceError
 from edgekit.runtime.children import ANYWHERE
 from edgekit.runtime.profiler import plausibility
@@ -126,7 +126,7 @@ class _Listener:
             raise self._error
         if self._result is None:
             said = replace(answer, output="", errors=tuple(self._said))
-            raise death(self._device, "the session", said) if answer.signal else failure(self._device, said)
+            raise failure(self._device, said, "the session")
         record, cells = self._result.device, self._result.cells
         return replace(record, name=self._device), tuple(replace(cell, device=self._device) for cell in cells)
 

@@ -1,4 +1,5 @@
-"""Child processes: the command line and the environment of every program that edgekit starts, here and nowhere else.
+"""Child processes: the command line and the environment of every program that edgekit starts, here and nowhere else;
+how a process of edgekit's own is asked, and how its death is explained.
 
 Python by itself takes modules from the current folder, and a ``PATH`` with ``.`` or an empty entry in it takes programs
 from there. That folder is where people keep what they downloaded: nothing in it is ever run.
@@ -11,14 +12,17 @@ import errno
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 import edgekit
+from edgekit.errors import EdgekitError, from_json
 
 if TYPE_CHECKING:
     import subprocess
+
+T = TypeVar("T")
 
 #: Loads exactly this edgekit, in this Python or another, and nothing else from where it is installed.
 _BOOT = """\
@@ -43,6 +47,17 @@ os.execv(sys.argv[3], sys.argv[3:])
 
 #: Names the descriptor of a pipe whose other end the parent has, and which nothing is ever written to.
 LIFELINE = "EDGEKIT_LIFELINE"
+
+#: How long a process that was asked for nothing more may take to end.
+_END_S = 5.0
+
+#: What a signal is known to mean, and what to do about it.
+_SIGNALS = {
+    "SIGKILL": ("out of memory, most likely", "free some memory, or use a smaller variant, fewer threads or --jobs 1"),
+    "SIGBUS": ("out of memory or disk, most likely", "free some, or use a smaller variant"),
+    "SIGILL": ("instructions that this processor lacks", "use another variant or engine"),
+}
+_CRASHED = "its native code crashed: use another variant or engine"
 
 #: With these, what a program finds is independent of where it was started. ``-P`` keeps ``PYTHONPATH``.
 ANYWHERE = ("-P",)
@@ -75,17 +90,49 @@ def limited(command: Sequence[str], *, file_bytes: int, cpu_s: int) -> list[str]
     return python("-c", _LIMITS, str(file_bytes), str(cpu_s), *command)
 
 
-class Child:
-    """A process for messages over its pipes (see `edgekit.runtime.frames`), which ends with this one.
+class Death(Exception):
+    """Why a process is of no more use, in the one explanation that there is of it.
 
-    It has a group of its own, so that the terminal's Ctrl-C does not reach it, and what it starts goes with it.
+    Attributes:
+        signal: Name of the signal that ended it, or None.
+        what: What became of it, to be said behind its name: ``died (SIGSEGV)``.
+        hint: What to do about it.
     """
 
-    def __init__(self, command: Sequence[str], log: IO[Any]):
-        """Start *command*, a module of edgekit's that calls `edgekit.runtime.confinement.confine`.
+    def __init__(self, status: int | None):
+        """*status* is that of a process that ended by itself, as `subprocess` counts; None: it was killed for what it
+        answered."""
+        number = signal.SIGKILL if status is None else max(0, -status)
+        self.signal = _name(number) if number else None
+        if status is None:
+            self.what = "gave an answer that makes no sense"
+            self.hint = "its native code was led astray by this model file"
+        elif self.signal is not None:
+            meaning, self.hint = _SIGNALS.get(self.signal, ("", _CRASHED))
+            self.what = f"died ({self.signal}: {meaning})" if meaning else f"died ({self.signal})"
+        else:
+            self.what, self.hint = f"died (exit code {status})", "the log has its last words"
+        super().__init__(self.what)
+
+    def error(self, whose: str, kind: type[EdgekitError] = EdgekitError, log: Path | None = None) -> EdgekitError:
+        """The error of that *kind* for the process called *whose*."""
+        return kind("EK-CRASHED", f"{whose} {self.what}", self.hint, log)
+
+
+class Child:
+    """A process that answers requests over its pipes (see `edgekit.runtime.frames`), and ends with this one.
+
+    It has a group of its own, so that the terminal's Ctrl-C does not reach it, and what it starts goes with it. It has
+    no session of its own: Linux shares the processor out between sessions first (sched(7), autogroup), so that
+    ``nice edgekit build`` would mean nothing to it.
+    """
+
+    def __init__(self, command: Sequence[str], log: IO[Any] | int, **variables: str):
+        """Start *command*, a module of edgekit's that calls `edgekit.runtime.confinement.end_with_parent`.
 
         Args:
             log: Takes what it prints on standard error.
+            variables: Of its environment, beside this process's own.
 
         Raises:
             OSError: The system cannot start it.
@@ -93,6 +140,7 @@ class Child:
         import subprocess
 
         end, lifeline = os.pipe()
+        self._lifeline = os.fdopen(lifeline, "wb")
         try:
             self.process: subprocess.Popen[bytes] = start(
                 command,
@@ -101,38 +149,89 @@ class Child:
                 stderr=log,
                 process_group=0,
                 pass_fds=(end,),
-                env=environment(**{LIFELINE: str(end)}),
+                env=environment(**{LIFELINE: str(end)}, **variables),
             )
         except BaseException:
-            os.close(lifeline)
+            self._lifeline.close()
             raise
         finally:
             os.close(end)
-        self._lifeline: int | None = lifeline
 
-    def wait(self, timeout_s: float | None = None) -> int:
-        """Its status, once it has ended.
+    def ask(
+        self,
+        header: dict[str, Any],
+        body: bytes = b"",
+        *,
+        take: Callable[[IO[bytes]], tuple[dict[str, Any], T]],
+        wait: Callable[[], None] = lambda: None,
+        hear: Callable[[T], None] | None = None,
+    ) -> tuple[dict[str, Any], T]:
+        """Send a request; its answer.
+
+        Args:
+            take: Takes one message from a pipe, as `frames.receive` does; ValueError when it is none that may come.
+            wait: Returns when there is something to take.
+            hear: Called with the body of each message that is an event, and no answer yet.
 
         Raises:
-            subprocess.TimeoutExpired: It has not.
+            EdgekitError: What the process answered instead.
+            Death: It died, or answered what makes no sense; it has ended.
         """
-        status = self.process.wait(timeout_s)
-        if self._lifeline is not None:
-            os.close(self._lifeline)
-            self._lifeline = None
-        return status
+        from edgekit.runtime import frames  # numpy, which programs that start no child need not wait for
 
-    def kill(self) -> int:
-        """End it with all that it started, now; its status. Twice is harmless."""
-        if self.process.poll() is None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.kill()
+        requests, answers = self.process.stdin, self.process.stdout
+        assert requests is not None and answers is not None
+        with self._whole():
+            frames.send(requests, header, body)
+        wait()
+        while True:
+            with self._whole():
+                told, content = take(answers)
+                error = from_json(told["error"]) if "error" in told else None
+            if error is not None:
+                raise error
+            if hear is None or "event" not in told:
+                return told, content
+            hear(content)
+
+    def kill(self, *, gently: bool = False) -> int | None:
+        """End it with all that it started; *gently* gives it a while to end by itself, and its status if it does. Twice
+        is harmless."""
+        import subprocess
+
+        if not gently:  # what was half written would be waited for
+            kill_group(self.process)
         for pipe in (self.process.stdin, self.process.stdout):
             with contextlib.suppress(OSError):
                 if pipe is not None:
                     pipe.close()
-        return self.wait()
+        try:
+            return self.process.wait(_END_S if gently else 0)
+        except subprocess.TimeoutExpired:
+            return None
+        finally:
+            kill_group(self.process)
+            self.process.wait()
+            self._lifeline.close()
+
+    @contextlib.contextmanager
+    def _whole(self) -> Iterator[None]:
+        """A part of a request or of an answer is of no use to anybody."""
+        try:
+            yield
+        except (BrokenPipeError, EOFError) as error:
+            raise Death(self.kill(gently=True)) from error
+        except ValueError as error:
+            self.kill()
+            raise Death(None) from error
+
+
+def kill_group(process: subprocess.Popen[Any]) -> None:
+    """End *process*, which has a group of its own, with what it has started."""
+    if process.poll() is None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.kill()
 
 
 def which(name: str) -> str | None:
@@ -198,6 +297,13 @@ def _search_path() -> str:
     return os.pathsep.join(
         folder for folder in folders if os.path.isabs(folder) and (folder in system or os.path.realpath(folder) != here)
     )
+
+
+def _name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def _package() -> str:

@@ -109,6 +109,15 @@ def command(name: str, module: str, *arguments: str) -> list[str]:
     return children.module_in(interpreter, module, *arguments)
 
 
+def process_of(engine: str, module: str) -> list[str]:
+    """The command line of one of edgekit's modules for *engine*: in its own environment where it needs one.
+
+    Raises:
+        EdgekitError: As `command`.
+    """
+    return command(engine, module) if is_needed(engine) else children.module(module)
+
+
 def create(name: str, report: Callable[[str], None] | None = None) -> Path:
     """Make the environment called *name*, unless it is there, and return its Python.
 
