@@ -74,8 +74,7 @@ Exit codes: 0 done, 2 wrong usage, 3 a limit was not met, 5 no variant could be 
     help="Take a model file that holds more than data (code, say), after saying what it would do.",
 )
 @click.option("--strict", is_flag=True, help="Fail when any variant fails, not only when all do.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
-@click.option("-q", "--quiet", is_flag=True, help="No progress; results and errors only.")
+@console.output_options
 def command(
     project: str,
     targets: tuple[str, ...],

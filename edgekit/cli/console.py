@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import click
@@ -38,6 +38,13 @@ def note(text: str, quiet: bool = False) -> None:
     """Tell the person something, on standard error."""
     if not quiet:
         say(text, err=True)
+
+
+def output_options(command: Callable[..., None]) -> Callable[..., None]:
+    """``--json`` and ``--quiet`` of a verb's *command*."""
+    document = "One JSON document on standard output, when all is done; has the error of what failed."
+    command = click.option("-q", "--quiet", is_flag=True, help="Say nothing but the result.")(command)
+    return click.option("--json", "as_json", is_flag=True, help=document)(command)
 
 
 class _Due:

@@ -149,10 +149,10 @@ def run(arguments: list[str], leavings: Leavings | None = None) -> int:
         if signals.heard():  # within an import, which a library calls a fault
             error = _stopped()
         else:
-            error, fault = _unforeseen(unforeseen, keep=not debug), unforeseen
-    _show(error, leavings, traceback=debug and fault is not None)
+            error, fault = _unforeseen(unforeseen), unforeseen
     if debug and fault is not None:
-        raise fault
+        _show_traceback(type(fault), fault, fault.__traceback__)
+    _show(error, leavings)
     return signals.exit_code() if isinstance(error, Interrupted) else error.exit_code
 
 
@@ -175,28 +175,26 @@ def _end(code: int) -> NoReturn:
     os._exit(code)
 
 
-def _unforeseen(error: Exception, *, keep: bool) -> EdgekitError:
-    """The error for a fault; *keep* its traceback in a file."""
+def _unforeseen(error: Exception) -> EdgekitError:
     if isinstance(error, ModuleNotFoundError) and (error.name or "").startswith("edgekit."):
         message = "this is edgekit as it is deployed to devices: it runs bundles, and no more"
         return EdgekitError("EK-MISSING-PACKAGE", message, "use this verb on a desktop")
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         where = f"to write {error.filename}" if error.filename else "where something was to be written"
         return EdgekitError("EK-SPACE", f"no space is left {where}", "free some")
-    log = _keep_traceback(error) if keep else None
-    return EdgekitError("EK-UNEXPECTED", f"{type(error).__name__}: {error}", "--debug shows the traceback", log)
+    message, hint = f"{type(error).__name__}: {error}", "--debug shows the traceback"
+    return EdgekitError("EK-UNEXPECTED", message, hint, _keep_traceback(error))
 
 
-def _show(error: EdgekitError, leavings: Leavings | None, *, traceback: bool) -> None:
-    """The last word: to a person, unless there is a *traceback*, and to a program."""
+def _show(error: EdgekitError, leavings: Leavings | None) -> None:
+    """The last word, to a person and to a program."""
     if error.log and leavings:
         error.log = leavings.keep(error.log)
     lines = [f"error: {' '.join(error.message.split())} [{error.code}]"]
     lines += [f" hint: {error.hint}"] if error.hint else []
     lines += [f"  log: {error.log}"] if error.log else []
     with suppress(OSError):  # nobody listens
-        if not traceback:
-            console.say(*lines, alarm="error", err=True)
+        console.say(*lines, alarm="error", err=True)
     try:
         click.echo(console.due_document(error), nl=False)
     except OSError:

@@ -204,12 +204,7 @@ class Shell:
 
     def close(self) -> None:
         """End the session. Closing twice is harmless."""
-        if self._broken:  # what was half written would be waited for
-            children.kill_group(self._process)
-        with contextlib.suppress(OSError):
-            if self._process.stdin is not None:
-                self._process.stdin.close()
-        _end(self._process, _END_S)
+        children.end(self._process, 0.0 if self._broken else _END_S)
 
     def _answer(self, request: str, timeout_s: float, most_bytes: int, payload: bytes = b"") -> tuple[int, bytes]:
         """Exit code and output."""
@@ -263,7 +258,7 @@ class Shell:
 
     def _loss(self, timeout_s: float) -> DeviceError:
         """The connection ended: the error for it."""
-        _end(self._process, _END_S)
+        children.end(self._process, _END_S)
         if self._late:
             return DeviceError(
                 "EK-CONNECT", f"{self._device} gave no answer for {timeout_s:.0f} s", "is it overloaded?"
@@ -336,15 +331,3 @@ def _who() -> str:
     except (KeyError, OSError):  # a container's user may have no name
         user = str(os.getuid())
     return f"{user}@{socket.gethostname()}"
-
-
-def _end(process: subprocess.Popen[bytes], wait_s: float) -> None:
-    try:
-        process.wait(timeout=wait_s)
-    except subprocess.TimeoutExpired:
-        children.kill_group(process)
-        process.wait()
-    for pipe in (process.stdin, process.stdout):
-        if pipe is not None:
-            with contextlib.suppress(OSError):
-                pipe.close()

@@ -80,7 +80,10 @@ class Pool:
             EdgekitError: What the task raised; ``EK-CRASHED`` when its process died.
         """
         with self._slots:
-            worker = self._lease(task)
+            try:
+                worker = self._lease(task)
+            except Death as death:
+                raise death.error("the worker process", ConversionError) from death
             listener({"kind": "start"})
             try:
                 result = worker.perform(task, listener)

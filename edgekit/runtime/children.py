@@ -99,12 +99,14 @@ class Death(Exception):
         hint: What to do about it.
     """
 
-    def __init__(self, status: int | None):
-        """*status* is that of a process that ended by itself, as `subprocess` counts; None: it was killed for what it
-        answered."""
-        number = signal.SIGKILL if status is None else max(0, -status)
-        self.signal = _name(number) if number else None
-        if status is None:
+    def __init__(self, status: int | OSError | None):
+        """*status* is that of a process that ended by itself, as `subprocess` counts, or why the system did not start
+        it; None: it was killed for what it answered."""
+        number = signal.SIGKILL if status is None else -status if isinstance(status, int) else 0
+        self.signal = _name(number) if number > 0 else None
+        if isinstance(status, OSError):
+            self.what, self.hint = f"could not be started ({status.strerror})", "close other programs"
+        elif status is None:
             self.what = "gave an answer that makes no sense"
             self.hint = "its native code was led astray by this model file"
         elif self.signal is not None:
@@ -135,11 +137,11 @@ class Child:
             variables: Of its environment, beside this process's own.
 
         Raises:
-            OSError: The system cannot start it.
+            Death: The system cannot start it: it has no memory, or too many processes.
         """
         import subprocess
 
-        end, lifeline = os.pipe()
+        line, lifeline = os.pipe()
         self._lifeline = os.fdopen(lifeline, "wb")
         try:
             self.process: subprocess.Popen[bytes] = start(
@@ -148,14 +150,14 @@ class Child:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 process_group=0,
-                pass_fds=(end,),
-                env=environment(**{LIFELINE: str(end)}, **variables),
+                pass_fds=(line,),
+                env=environment(**{LIFELINE: str(line)}, **variables),
             )
-        except BaseException:
+        except OSError as error:
             self._lifeline.close()
-            raise
+            raise Death(error) from error
         finally:
-            os.close(end)
+            os.close(line)
 
     def ask(
         self,
@@ -195,23 +197,10 @@ class Child:
             hear(content)
 
     def kill(self, *, gently: bool = False) -> int | None:
-        """End it with all that it started; *gently* gives it a while to end by itself, and its status if it does. Twice
-        is harmless."""
-        import subprocess
-
-        if not gently:  # what was half written would be waited for
-            kill_group(self.process)
-        for pipe in (self.process.stdin, self.process.stdout):
-            with contextlib.suppress(OSError):
-                if pipe is not None:
-                    pipe.close()
+        """As `end`; *gently* gives it a while."""
         try:
-            return self.process.wait(_END_S if gently else 0)
-        except subprocess.TimeoutExpired:
-            return None
+            return end(self.process, _END_S if gently else 0.0)
         finally:
-            kill_group(self.process)
-            self.process.wait()
             self._lifeline.close()
 
     @contextlib.contextmanager
@@ -226,8 +215,28 @@ class Child:
             raise Death(None) from error
 
 
+def end(process: subprocess.Popen[Any], wait_s: float = 0.0) -> int | None:
+    """End *process*, which has a group of its own, with all that it started; its status if it ends by itself within
+    *wait_s*, as nothing more is asked of it. Twice is harmless."""
+    import subprocess
+
+    if not wait_s:  # what was half written would be waited for
+        kill_group(process)
+    for pipe in (process.stdin, process.stdout):
+        with contextlib.suppress(OSError):
+            if pipe is not None:
+                pipe.close()
+    try:
+        return process.wait(wait_s)
+    except subprocess.TimeoutExpired:
+        return None
+    finally:
+        kill_group(process)
+        process.wait()
+
+
 def kill_group(process: subprocess.Popen[Any]) -> None:
-    """End *process*, which has a group of its own, with what it has started."""
+    """End *process* as `end`, without waiting for it."""
     if process.poll() is None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)

@@ -19,7 +19,7 @@ from edgekit.tensors import Signature, TensorSpec
 
 def serve_here(engine: str) -> list[str]:
     """The command line of *engine*'s process on this machine."""
-    return environments.process_of(engine, "edgekit.runtime.serve")
+    return environments.command(engine, "edgekit.runtime.serve")
 
 
 class Server:
@@ -39,10 +39,9 @@ class Server:
         with tempfile.NamedTemporaryFile(prefix="edgekit-engine-", suffix=".log", delete=False) as log:
             try:
                 child = Child(serve_here(engine) if command is None else command, log)
-            except OSError as error:  # no memory, or too many processes
+            except Death as death:
                 Path(log.name).unlink()
-                reason = f"{engine}'s process could not be started ({error.strerror})"
-                raise EdgekitError("EK-RUN", reason, "close other programs") from error
+                raise death.error(f"{engine}'s process") from death
         return cls(engine, child, Path(log.name))
 
     def __enter__(self) -> Server:

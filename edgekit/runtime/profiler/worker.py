@@ -106,9 +106,9 @@ class Worker:
         self._patience_s = patience_s
         self._log = tempfile.TemporaryFile(prefix="edgekit-profile-")  # noqa: SIM115
         try:
-            self._child = Child(environments.process_of(engine, _MODULE), self._log)
-        except OSError as error:  # no memory, or too many processes
-            raise ProcessFailure(f"{engine}'s process could not be started ({error.strerror})", None, "") from error
+            self._child = Child(environments.command(engine, _MODULE), self._log)
+        except Death as death:
+            raise ProcessFailure(f"{engine}'s process {death.what}", None, "") from death
 
     @property
     def resident_bytes(self) -> int:
