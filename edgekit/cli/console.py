@@ -60,8 +60,13 @@ def expect_document(wanted: bool) -> None:
 
 
 def document(value: object) -> None:
-    """*value* is the one JSON document that is on standard output when the command has ended, by `due_document`."""
+    """*value* is the one JSON document that is on standard output when the command has ended."""
     _Due.wanted, _Due.value = True, value
+
+
+def show_document(error: EdgekitError | None = None) -> None:
+    """Print the document, if it is due; see `due_document`."""
+    click.echo(due_document(error), nl=False)
 
 
 def due_document(error: EdgekitError | None = None) -> str:

@@ -68,7 +68,7 @@ class _Verbs(click.Group):
     def invoke(self, context: click.Context) -> None:
         try:
             super().invoke(context)
-            click.echo(console.due_document(), nl=False)
+            console.show_document()
         except KeyboardInterrupt as stop:
             raise _Ended from stop
         except OSError as error:
@@ -196,7 +196,7 @@ def _show(error: EdgekitError, leavings: Leavings | None) -> None:
     with suppress(OSError):  # nobody listens
         console.say(*lines, alarm="error", err=True)
     try:
-        click.echo(console.due_document(error), nl=False)
+        console.show_document(error)
     except OSError:
         signals.mute()
 
