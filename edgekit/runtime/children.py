@@ -70,19 +70,16 @@ def python(*arguments: str) -> list[str]:
     return [sys.executable, *ANYWHERE, *arguments]
 
 
-def module(name: str, *arguments: str) -> list[str]:
-    """The command line that runs edgekit's module *name* in this Python, in a process of its own."""
-    return python("-c", _BOOT, _package(), name, *arguments)
+def module(name: str, interpreter: Path | None = None) -> list[str]:
+    """The command line that runs edgekit's module *name* in a process of its own.
 
-
-def module_in(interpreter: Path | str, name: str, *arguments: str) -> list[str]:
-    """The same in another Python, which has packages of its own.
-
-    edgekit is handed over as a single package: its folder on ``PYTHONPATH`` would, in an ordinary install, bring this
-    Python's numpy with it.
+    Args:
+        interpreter: Another Python, which has packages of its own. edgekit is handed over as a single package: its
+            folder on ``PYTHONPATH`` would, in an ordinary install, bring this Python's numpy with it.
     """
     # -B: an environment is sealed, and new compiled modules would be a change.
-    return [str(interpreter), *ISOLATED, "-B", "-c", _BOOT, _package(), name, *arguments]
+    program = python() if interpreter is None else [str(interpreter), *ISOLATED, "-B"]
+    return [*program, "-c", _BOOT, _package(), name]
 
 
 def limited(command: Sequence[str], *, file_bytes: int, cpu_s: int) -> list[str]:

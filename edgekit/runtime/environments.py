@@ -108,7 +108,7 @@ def command(engine: str, module: str) -> list[str]:
     interpreter = python(engine)
     if interpreter is None or not is_sealed(interpreter.parents[1], _made_of(_environment(engine))):
         raise EdgekitError("EK-ENGINE", f"{engine} is not installed", install_hint(engine))
-    return children.module_in(interpreter, module)
+    return children.module(module, interpreter)
 
 
 def create(name: str, report: Callable[[str], None] | None = None) -> Path:
