@@ -250,6 +250,9 @@ def _read(kind: Any, value: object, key: str, path: Path) -> Any:
     if origin is tuple:
         if not isinstance(value, list):
             raise _mistyped(path, key, "a list", value)
+        for item in value:
+            if value.count(item) > 1:
+                raise UsageError("EK-TARGET", f"{path}: {key!r} has {item!r} twice", "leave one out")
         return tuple(_read(get_args(kind)[0], item, f"{key}[{index}]", path) for index, item in enumerate(value))
     if origin is Literal:
         if value not in get_args(kind):

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgekit.cli.console import document, note, say, size, table
+
 if TYPE_CHECKING:
     from edgekit.runtime.machine import Cluster, Machine
     from edgekit.runtime.profiler.records import BoardState
@@ -46,7 +48,6 @@ def machine_lines(machine: dict[str, Any], target: str | None) -> list[str]:
 
 def _bundle(name: str, as_json: bool) -> None:
     """Each variant of a bundle on each of its engines: whether it runs here, and why or why not."""
-    from edgekit.cli.console import document, say, table
     from edgekit.runtime.model import load
     from edgekit.runtime.selection import choose
 
@@ -61,7 +62,6 @@ def _bundle(name: str, as_json: bool) -> None:
 
 def _emulator(name: str, as_json: bool) -> None:
     """What emulating a board takes, and whether it is here."""
-    from edgekit.cli.console import document, say, table
     from edgekit.devices import emulator
     from edgekit.devices.emulator import condition
 
@@ -82,7 +82,6 @@ def _device(name: str, as_json: bool) -> None:
     """What a device behind SSH is, what could run there, and what is deployed."""
     from dataclasses import asdict
 
-    from edgekit.cli.console import document, say, size
     from edgekit.cli.places import open_ssh
     from edgekit.devices.payload import why_not
 
@@ -119,7 +118,6 @@ def _phone(name: str, as_json: bool) -> None:
     """What a phone behind adb is, what could run there, and how hot it is."""
     from dataclasses import asdict
 
-    from edgekit.cli.console import document, note, say, size
     from edgekit.devices.adb import EXPERIMENTAL
     from edgekit.devices.adb import open as open_phone
     from edgekit.devices.payload import why_not

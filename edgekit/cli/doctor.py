@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgekit.cli.console import document, output_options, say, size, table
+
 if TYPE_CHECKING:
     from edgekit.runtime.machine import Machine
     from edgekit.target import Target
@@ -39,15 +41,13 @@ Examples:
     "browsers (phone) need.",
 )
 @click.option("--codes", is_flag=True, help="Print every error code and what it means.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@click.option("--quiet", is_flag=True, help="Print the result only.")
+@output_options
 def command(target: str | None, setup: str | None, codes: bool, as_json: bool, quiet: bool) -> None:
     """Say what this machine can build and run, and what is missing.
 
     TARGET is what you want to build for: a name that `edgekit targets` lists, or a target file of your own; or a
     device, as edgekit run names it; or a bundle, to see which of its variants run here.
     """
-    from edgekit.cli.console import document, say
 
     if codes:
         _codes(as_json)
@@ -72,7 +72,6 @@ def command(target: str | None, setup: str | None, codes: bool, as_json: bool, q
 
 
 def _codes(as_json: bool) -> None:
-    from edgekit.cli.console import document, say, table
     from edgekit.errors import CODES
 
     if as_json:
@@ -192,7 +191,6 @@ def _outlook(target: Target, machine: Machine) -> dict[str, Any]:
 
 def _report(findings: dict[str, Any]) -> list[str]:
     from edgekit.cli.checkups import machine_lines
-    from edgekit.cli.console import size, table
 
     machine = findings["machine"]
     lines = [f"! {advice}" for advice in findings["advice"]]

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edgekit.cli import console
+
 if TYPE_CHECKING:
     from edgekit.devices.browser.server import PhoneServer
 
@@ -43,8 +45,7 @@ Examples:
     help="Write .json (everything measured; each phone's as it comes), and at the end .html, .csv or .md. Repeatable.",
 )
 @click.option("--once", is_flag=True, help="End after the first result.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output, at the end.")
-@click.option("--quiet", is_flag=True, help="Say nothing but the address and the results.")
+@console.output_options
 def command(
     bundle: Path,
     lan: bool,
@@ -74,7 +75,7 @@ def command(
     import secrets
 
     from edgekit.bundle import Bundle
-    from edgekit.cli import console, findings, signals
+    from edgekit.cli import findings, signals
     from edgekit.cli.sitting import Sitting
     from edgekit.devices.browser.job import make_job, phone_settings
     from edgekit.devices.browser.server import ANYWHERE, LOOPBACK, PhoneServer

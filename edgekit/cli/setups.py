@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from edgekit.cli.console import document, note, say, size, table
+
 
 def set_up(what: str, as_json: bool, quiet: bool) -> None:
     """Make what an engine (its name), emulated boards (``emulator``), deploying (``deploy:TARGET``) or phones' browsers
@@ -22,7 +24,6 @@ def set_up(what: str, as_json: bool, quiet: bool) -> None:
 
 
 def _engine(name: str, as_json: bool, quiet: bool) -> None:
-    from edgekit.cli.console import document, note, say
     from edgekit.errors import UsageError, did_you_mean
     from edgekit.runtime import environments
 
@@ -37,7 +38,6 @@ def _engine(name: str, as_json: bool, quiet: bool) -> None:
 
 
 def _emulator(name: str, as_json: bool, quiet: bool) -> None:
-    from edgekit.cli.console import document, note, say
     from edgekit.devices.emulator import guest, system_of
 
     system = system_of(name)
@@ -51,7 +51,6 @@ def _emulator(name: str, as_json: bool, quiet: bool) -> None:
 
 
 def _deploying(name: str, as_json: bool, quiet: bool) -> None:
-    from edgekit.cli.console import document, note, say, size, table
     from edgekit.devices.stock import lay_in
     from edgekit.target import load_target
 
@@ -78,7 +77,6 @@ def _deploying(name: str, as_json: bool, quiet: bool) -> None:
 
 
 def _phones(as_json: bool, quiet: bool) -> None:
-    from edgekit.cli.console import document, note, say
     from edgekit.devices.browser import assets
 
     folder = assets.set_up(lambda line: note(line, quiet))

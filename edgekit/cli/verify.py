@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edgekit.cli import console
+
 if TYPE_CHECKING:
     from edgekit.devices.base import Device
     from edgekit.runtime.verification import Verification
@@ -43,8 +45,7 @@ _AT_A_TIME = 2
     help="Threads to use; by default one per core, at most 4; on emulated boards 1.",
 )
 @click.option("--instructions", is_flag=True, help="Count guest instructions per inference (emulated boards only).")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
-@click.option("--quiet", is_flag=True, help="Say nothing but the result.")
+@console.output_options
 def command(
     bundle: Path,
     devices: tuple[str, ...],
@@ -63,7 +64,6 @@ def command(
     run: a cost that two builds can be compared by, though no time.
     """
     from edgekit.bundle import Bundle
-    from edgekit.cli import console
     from edgekit.devices import open_device
     from edgekit.errors import DeviceError, EdgekitError, LimitError, UsageError
     from edgekit.runtime.selection import check_names
@@ -160,7 +160,6 @@ def _side_by_side(
 
 def _table(rows: Sequence[tuple[Device, Verification]]) -> list[str]:
     """Only columns that say something: one device needs no name, and only emulated boards have a host."""
-    from edgekit.cli import console
 
     columns: dict[str, list[str]] = {}
     if len({place.name for place, _ in rows}) > 1:

@@ -24,8 +24,9 @@ from pathlib import Path
 from typing import IO
 
 from edgekit.devices import described, pipes
-from edgekit.errors import DeviceError
+from edgekit.errors import DeviceError, EdgekitError, Interrupted, from_json
 from edgekit.runtime import children
+from edgekit.runtime.children import Death
 
 _AGENT = Path(__file__).with_name("agent.sh")
 #: What is kept of a line on standard error: the events of a profile are long, and heard already.
@@ -55,12 +56,9 @@ class Answer:
     errors: tuple[str, ...]
 
     @property
-    def signal(self) -> str | None:
-        """Name of the signal that ended the program, or None."""
-        try:
-            return signal.Signals(self.status - 128).name if self.status > 128 else None
-        except ValueError:
-            return None
+    def death(self) -> Death | None:
+        """How the program died, if a signal ended it."""
+        return Death(128 - self.status) if self.status - 128 in signal.valid_signals() else None
 
 
 class Shell:
@@ -206,12 +204,7 @@ class Shell:
 
     def close(self) -> None:
         """End the session. Closing twice is harmless."""
-        if self._broken:  # what was half written would be waited for
-            _kill(self._process)
-        with contextlib.suppress(OSError):
-            if self._process.stdin is not None:
-                self._process.stdin.close()
-        _end(self._process, _END_S)
+        children.end(self._process, 0.0 if self._broken else _END_S)
 
     def _answer(self, request: str, timeout_s: float, most_bytes: int, payload: bytes = b"") -> tuple[int, bytes]:
         """Exit code and output."""
@@ -265,7 +258,7 @@ class Shell:
 
     def _loss(self, timeout_s: float) -> DeviceError:
         """The connection ended: the error for it."""
-        _end(self._process, _END_S)
+        children.end(self._process, _END_S)
         if self._late:
             return DeviceError(
                 "EK-CONNECT", f"{self._device} gave no answer for {timeout_s:.0f} s", "is it overloaded?"
@@ -277,12 +270,12 @@ class Shell:
 
     def _give_up(self) -> None:
         self._late = True
-        _kill(self._process)
+        children.kill_group(self._process)
 
     def _give_up_on(self, what: str) -> DeviceError:
         """The error for a device that is not as it should be: no answer of it is believed any more."""
         self._broken = True
-        _kill(self._process)
+        children.kill_group(self._process)
         return DeviceError("EK-CONNECT", f"{self._device} {what}", "is it the device you mean, and in order?")
 
     def _read_errors(self) -> None:
@@ -291,7 +284,7 @@ class Shell:
             self._said_bytes += length
             if self._said_bytes > self._most_said[1]:
                 self._flooded = True
-                _kill(self._process)
+                children.kill_group(self._process)
                 break
             if not raw:
                 continue
@@ -309,25 +302,26 @@ class Shell:
 Explain = Callable[[int, Sequence[str]], DeviceError]
 
 
-def failure(device: str, answer: Answer) -> DeviceError:
-    """The `DeviceError` for a request that failed on *device*."""
+def failure(device: str, answer: Answer, program: str = "a program") -> EdgekitError:
+    """The `DeviceError` for a request that failed on *device*, or a *program* there that died."""
     said = [line for line in (*answer.errors, *answer.output.splitlines()) if line.strip()]
     if any("No space left on device" in line or "Disk quota exceeded" in line for line in said):
         hint = "free some space there; what was deployed before still runs"
         return DeviceError("EK-DEVICE", f"{device}: the disk is full", hint)
-    if answer.signal is not None:
-        return death(device, "a program", answer)
+    if answer.death is not None:
+        return answer.death.error(f"{device}: {program}", DeviceError)
     return DeviceError("EK-DEVICE", f"{device}: {said[-1] if said else f'exit code {answer.status}'}")
 
 
-def death(device: str, what: str, answer: Answer) -> DeviceError:
-    """The `DeviceError` for *what*, which a signal ended on *device*."""
-    hint = {
-        "SIGKILL": "out of memory, most likely: use a smaller variant or fewer threads",
-        "SIGILL": "its code has instructions that this processor lacks: use another variant or engine",
-        "SIGBUS": "out of memory or disk, most likely",
-    }.get(answer.signal or "", "its native code crashed: use another variant or engine")
-    return DeviceError("EK-CRASHED", f"{device}: {what} was ended by a signal ({answer.signal})", hint)
+def told(device: str, value: object) -> EdgekitError:
+    """The error that edgekit on *device* gives as *value*, as one of *device*'s.
+
+    Raises:
+        ValueError: *value* describes none.
+    """
+    error = from_json(value)
+    kind = DeviceError if isinstance(error, Interrupted) else type(error)  # nobody here stopped it
+    return kind(error.code, f"{device}: {error.message}", error.hint)
 
 
 def _who() -> str:
@@ -337,22 +331,3 @@ def _who() -> str:
     except (KeyError, OSError):  # a container's user may have no name
         user = str(os.getuid())
     return f"{user}@{socket.gethostname()}"
-
-
-def _end(process: subprocess.Popen[bytes], wait_s: float) -> None:
-    try:
-        process.wait(timeout=wait_s)
-    except subprocess.TimeoutExpired:
-        _kill(process)
-        process.wait()
-    for pipe in (process.stdin, process.stdout):
-        if pipe is not None:
-            with contextlib.suppress(OSError):
-                pipe.close()
-
-
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    """With what it has started: a proxy, or the program that ``ssh`` is a script for."""
-    if process.poll() is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
