@@ -90,7 +90,7 @@ def _described(kind: Any) -> tuple[str, dict[str, str]]:
     included."""
     said: dict[str, str] = {}
     for each in reversed(kind.__mro__[:-1]):
-        text, _, attributes = (each.__dict__.get("__doc__") and getdoc(each) or "").partition("Attributes:\n")
+        text, _, attributes = str(getdoc(each) if each.__doc__ else "").partition("Attributes:\n")
         for entry in re.split(r"\n(?=\S)", textwrap.dedent(attributes)):
             names, colon, words = entry.partition(":")
             if colon:

@@ -1,4 +1,4 @@
-"""The pages below docs/ that are made from the code: error codes, the command line, and JSON documents as JSON Schema."""
+"""The pages below docs/ that are made from the code: error codes, the command line, JSON documents as JSON Schema."""
 
 from __future__ import annotations
 
@@ -34,20 +34,20 @@ def _errors() -> str:
     lines = [
         "# Error codes and exit codes",
         _MADE.format("`edgekit/errors.py`"),
-        "An error is one line of what happened with its code, one line of what to do, and where the log is, if there is "
-        "one. `--debug` shows the traceback. `edgekit doctor --codes` prints the codes. In Python, errors are "
+        "An error is one line of what happened with its code, one line of what to do, and where the log is, if there "
+        "is one. `--debug` shows the traceback. `edgekit doctor --codes` prints the codes. In Python, errors are "
         "`edgekit.errors.EdgekitError` and its subclasses, with `code`, `message`, `hint`, `log` and `exit_code`.",
         "## Exit codes",
         _table(("exit code", "meaning"), [(str(code), text) for code, text in errors.EXIT_CODES.items()]),
-        "In `edgekit build` and `edgekit profile`, what failed hides nothing that worked, and changes the exit code only "
-        "when nothing worked or `--strict` was given.",
+        "In `edgekit build` and `edgekit profile`, what failed hides nothing that worked, and changes the exit code "
+        "only when nothing worked or `--strict` was given.",
         "## Error codes",
         _table(
             ("code", "meaning", "exit code"),
             [(f"`{code}`", text, ", ".join(map(str, sorted(found[code])))) for code, text in errors.CODES.items()],
         ),
-        "Where a code has several exit codes, it depends on where it happened: a package that is missing on a device is "
-        "exit code 4.",
+        "Where a code has several exit codes, it depends on where it happened: a package that is missing on a device "
+        "is exit code 4.",
     ]
     return "\n\n".join(lines) + "\n"
 
@@ -80,8 +80,8 @@ def _command_line() -> str:
         _MADE.format("the verbs' own help"),
         _usage(cli, "edgekit", "[--debug] VERB ..."),
         _table(("verb", "what it does"), [(f"[`{verb}`](#edgekit-{verb})", text) for verb, text in VERBS.items()]),
-        "Every verb takes `--help`. With `--json`, standard output is one document and everything else goes to standard "
-        "error. [Exit codes](errors.md#exit-codes) are the same for all verbs.",
+        "Every verb takes `--help`. With `--json`, standard output is one document and everything else goes to "
+        "standard error. [Exit codes](errors.md#exit-codes) are the same for all verbs.",
     ]
     for verb in VERBS:
         command = import_module(f"edgekit.cli.{verb}").command
