@@ -122,7 +122,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def run(arguments: list[str], leavings: Leavings | None = None) -> int:
-    """Run the command line; the exit code (the README lists them)."""
+    """Run the command line; the exit code, one of `edgekit.errors.EXIT_CODES`."""
     debug = "--debug" in arguments
     fault: Exception | None = None
     console.expect_document("--json" in arguments)
