@@ -1,4 +1,4 @@
-"""What the README, CONTRIBUTING.md and the pages below docs/ name is there: files, modules, pages and their sections."""
+"""What the README, CONTRIBUTING.md and the pages below docs/ name is there: files, modules, pages, sections."""
 
 from __future__ import annotations
 
