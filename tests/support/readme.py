@@ -16,8 +16,10 @@ _PLACES = ("ssh://", "emulator", "adb:", "phone")
 
 
 def pages() -> list[Path]:
-    """The README and the pages below docs/, in the order in which docs/README.md names them: a command may need what one
-    on a page before it has made."""
+    """The README and the pages below docs/, in the order in which docs/README.md names them.
+
+    A command may need what one on a page before it has made.
+    """
     listed = re.findall(r"^\| \[[^]]*\]\(([\w/-]+\.md)\)", (ROOT / "docs" / "README.md").read_text("utf-8"), re.M)
     ordered = [ROOT / "README.md", *(ROOT / "docs" / name for name in listed)]
     return [*ordered, *sorted(set((ROOT / "docs").rglob("*.md")) - set(ordered))]
