@@ -10,6 +10,7 @@ from typing import Any, Literal
 from edgekit.bundle import SCHEMA_VERSION as BUNDLE_VERSION
 from edgekit.bundle import Manifest, Variant
 from edgekit.errors import CODES
+from edgekit.metric import Metric
 from edgekit.pipeline.plan import Skipped
 from edgekit.profiling.advice import Advice
 from edgekit.profiling.policy import Policy
@@ -111,7 +112,7 @@ class Build:
 
     Attributes:
         bundle: Its path; None when none was written.
-        accuracy: Of the float model, in percent.
+        accuracy: The metric of the float model.
         random_inputs: Whether the check inputs are random, for want of data.
         unmet_limits: Each missed limit as one line.
         unproven: Variants that no limit could be held against, because they were exported, not run.
@@ -121,6 +122,7 @@ class Build:
     bundle: str | None
     target: str | None
     accuracy: float | None
+    metric: Metric
     parameter_count: int
     random_inputs: bool
     variants: tuple[Built | NotBuilt, ...]
