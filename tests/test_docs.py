@@ -17,6 +17,19 @@ PAGES = [*pages(), ROOT / "CONTRIBUTING.md"]
 _FILES = {"edgekit.toml"}
 
 
+def entry_point_groups() -> set[str]:
+    """Of edgekit's registries."""
+    kinds = {
+        kind
+        for path in (ROOT / "edgekit").rglob("*.py")
+        for kind in re.findall(r"= [rR]egistry\(\s*\"([a-z ]+)\"", path.read_text(encoding="utf-8"))
+    }
+    return {f"edgekit.{kind.replace(' ', '_')}s" for kind in kinds - {"framework"}}
+
+
+GROUPS = entry_point_groups()
+
+
 def page(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
@@ -65,7 +78,7 @@ def _is_made(name: str) -> bool:
 @pytest.mark.parametrize("path", PAGES, ids=page)
 def test_modules_that_are_named_exist(path: Path) -> None:
     found = named(path, r"(?<![\w./~-])(edgekit(?:\.[A-Za-z_]\w*)+)")
-    assert not [name for name in found if name not in _FILES and not exists(name)]
+    assert not [name for name in found if name not in _FILES | GROUPS and not exists(name)]
 
 
 @pytest.mark.parametrize("path", PAGES, ids=page)
@@ -95,6 +108,12 @@ def test_the_floors_are_those_that_hold() -> None:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     layers = settings["tool"]["importlinter"]["contracts"][0]["layers"]
     assert "\n".join(layers) in (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+
+
+def test_every_entry_point_group_is_named() -> None:
+    assert {"edgekit.formats", "edgekit.engines", "edgekit.metrics"} <= GROUPS
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").partition("entry point group")[2]
+    assert not [group for group in GROUPS if f"| `{group}` |" not in text]
 
 
 def test_every_word_is_explained_once() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 from collections.abc import Iterator
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
@@ -52,6 +53,7 @@ def _errors() -> str:
     return "\n\n".join(lines) + "\n"
 
 
+@cache
 def exit_codes() -> dict[str, set[int]]:
     """The exit codes that each error code comes with: read from the calls in the code that make errors of it."""
     found: dict[str, set[int]] = {code: set() for code in errors.CODES}
