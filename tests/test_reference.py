@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from jsonschema import Draft202012Validator
 from support.json_schema import schema
 from support.profiles import cell, profile
@@ -17,7 +17,7 @@ from support.reference import ROOT, exit_codes, pages
 
 from edgekit import errors
 from edgekit.bundle import Bundle
-from edgekit.cli.main import cli
+from edgekit.cli.main import run
 from edgekit.profiling.files import write_profile
 from edgekit.runtime.profiler.records import BoardState, Profile
 from edgekit.schema import conform
@@ -48,10 +48,21 @@ def validator(name: str) -> Draft202012Validator:
     return Draft202012Validator(value)
 
 
-def printed(*arguments: str | Path, exit_code: int = 0) -> Any:
-    result = CliRunner().invoke(cli, [*map(str, arguments), "--json"], standalone_mode=False)
-    assert getattr(result.exception, "exit_code", 0) == exit_code, result.exception
-    return json.loads(result.stdout)
+Printed = Callable[..., Any]
+
+
+@pytest.fixture
+def printed(capsys: pytest.CaptureFixture[str]) -> Printed:
+    """The document that a verb prints, which ends with *exit_code*."""
+
+    def call(*arguments: str | Path, exit_code: int = 0) -> Any:
+        capsys.readouterr()
+        given = run([*map(str, arguments), "--json"])
+        out, err = capsys.readouterr()
+        assert given == exit_code, err
+        return json.loads(out)
+
+    return call
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +74,7 @@ def profiles(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return folder / "base.json", folder / "new.json"
 
 
-def test_manifests(small_bundle: Path) -> None:
+def test_manifests(printed: Printed, small_bundle: Path) -> None:
     with Bundle.open(small_bundle) as bundle:
         sealed = json.loads(bundle._raw("manifest.json", 1 << 20))
     assert len(sealed["sha256"]) == 64
@@ -71,7 +82,7 @@ def test_manifests(small_bundle: Path) -> None:
         validator("manifest").validate(document)
 
 
-def test_what_run_and_verify_print(small_bundle: Path, tmp_path: Path) -> None:
+def test_what_run_and_verify_print(printed: Printed, small_bundle: Path, tmp_path: Path) -> None:
     with Bundle.open(small_bundle) as bundle:
         (samples,) = bundle.check_vectors()[0].values()
     np.save(tmp_path / "sample.npy", samples[:1])
@@ -79,19 +90,26 @@ def test_what_run_and_verify_print(small_bundle: Path, tmp_path: Path) -> None:
     validator("verify").validate(printed("verify", small_bundle, "--variant", "fp32.tflite"))
 
 
-def test_profiles(profiles: tuple[Path, Path]) -> None:
+def test_profiles(printed: Printed, profiles: tuple[Path, Path]) -> None:
     base, new = profiles
     validator("profile").validate(json.loads(base.read_text()))
     validator("findings").validate(printed("report", base))
     validator("compare").validate(printed("compare", base, new, exit_code=3))
 
 
-def test_targets() -> None:
+def test_targets(printed: Printed) -> None:
     validator("target").validate(printed("targets", "rpi4"))
     validator("targets").validate(printed("targets"))
 
 
-def test_what_build_prints(digits_bundle: Path) -> None:
+def test_what_a_verb_prints_that_fails(printed: Printed, tmp_path: Path) -> None:
+    document = printed("inspect", tmp_path / "none.edgekit", exit_code=6)
+    validator("error").validate(document)
+    for name in {path.stem for path in SCHEMAS.glob("*.json")} - {"error"}:
+        assert not validator(name).is_valid(document)
+
+
+def test_what_build_prints(printed: Printed, digits_bundle: Path) -> None:
     digits = ROOT / "examples" / "digits"
     validator("build").validate(printed("build", digits, "--target", "rpi4", "--quiet"))
 

@@ -23,17 +23,6 @@ from edgekit.target import Target
 
 
 @dataclass(frozen=True)
-class ManifestFile(Manifest):
-    """Everything a bundle says of itself.
-
-    Attributes:
-        sha256: Of the file with zeros in this place; in the file only.
-    """
-
-    sha256: str = ""
-
-
-@dataclass(frozen=True)
 class Error:
     """What went wrong.
 
@@ -49,6 +38,40 @@ class Error:
     message: str
     hint: str | None
     log: str | None
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A command that has no results."""
+
+    error: Error
+
+
+@dataclass(frozen=True, kw_only=True)
+class Printed:
+    """What verbs print.
+
+    Attributes:
+        error: Why the exit code is not 0; only there when it is not.
+    """
+
+    error: Error = None  # type: ignore[assignment]
+
+
+@dataclass(frozen=True)
+class ManifestFile(Printed, Manifest):
+    """Everything a bundle says of itself.
+
+    Attributes:
+        sha256: Of the file with zeros in this place; in the file only.
+    """
+
+    sha256: str = ""
+
+
+@dataclass(frozen=True)
+class TargetFile(Printed, Target):
+    """A class of device. ``formats`` and ``recipe_preference`` are in order of preference."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +130,7 @@ class Recommended:
 
 
 @dataclass(frozen=True)
-class Build:
+class Build(Printed):
     """What a build for one target gave.
 
     Attributes:
@@ -153,7 +176,7 @@ class Output:
 
 
 @dataclass(frozen=True)
-class Run:
+class Run(Printed):
     """One inference. *output* is the file that the outputs were written to."""
 
     bundle: str
@@ -184,7 +207,7 @@ class Lost:
 
 
 @dataclass(frozen=True)
-class Verify:
+class Verify(Printed):
     """A bundle's variants on every device named."""
 
     bundle: str
@@ -193,7 +216,7 @@ class Verify:
 
 
 @dataclass(frozen=True)
-class Findings:
+class Findings(Printed):
     """What a profile comes to.
 
     Attributes:
@@ -220,7 +243,7 @@ class Compared(Outcome):
 
 
 @dataclass(frozen=True)
-class Compare:
+class Compare(Printed):
     """A new profile against an older one. *failures* and *undecided* are one line each."""
 
     base: str
@@ -232,7 +255,7 @@ class Compare:
 
 
 @dataclass(frozen=True)
-class Targets:
+class Targets(Printed):
     """The targets that edgekit ships."""
 
     targets: tuple[Target, ...]
@@ -267,12 +290,13 @@ DOCUMENTS = {
         {"kind": "edgekit profile", "schema_version": PROFILE_VERSION},
     ),
     "build": Document(
-        Build | tuple[Build, ...], "what edgekit build --json prints: a list where there are several targets"
+        Build | tuple[Build | Failed, ...], "what edgekit build --json prints: a list where there are several targets"
     ),
     "run": Document(Run, "what edgekit run --json prints", gaps=True),
     "verify": Document(Verify, "what edgekit verify --json prints", gaps=True),
     "findings": Document(Findings, "what edgekit profile --json and edgekit report --json print", gaps=True),
     "compare": Document(Compare, "what edgekit compare --json prints", gaps=True),
-    "target": Document(Target, "what edgekit targets NAME --json prints; a target's file has the same keys as TOML"),
+    "target": Document(TargetFile, "what edgekit targets NAME --json prints; its file has the same keys as TOML"),
     "targets": Document(Targets, "what edgekit targets --json prints"),
+    "error": Document(Failed, "what every verb prints with --json when it fails and has no results"),
 }
