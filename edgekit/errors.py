@@ -41,6 +41,21 @@ CODES = {
     "EK-UNEXPECTED": "an error that edgekit did not foresee",
 }
 
+#: What the command line ends with; 128 and the number of the signal that stopped it.
+EXIT_CODES = {
+    0: "done",
+    1: "something nobody foresaw, or that has no other code; the message says what to do, or names a log",
+    2: "wrong usage: a project, an argument, data, a source that holds more than data",
+    3: "a quality or regression limit was not met",
+    4: "a device was not reached, or failed",
+    5: "no variant could be converted",
+    6: "a bundle or model file is invalid, or holds more than data",
+    129: "stopped by SIGHUP: the terminal was closed",
+    130: "stopped by Ctrl-C",
+    141: "whoever read its output has gone, as `head` does",
+    143: "stopped by SIGTERM",
+}
+
 
 class EdgekitError(Exception):
     """Anything edgekit refuses or fails to do.

@@ -7,7 +7,7 @@ differs between them (memory beyond the least, the exact operating system) is re
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -192,6 +192,7 @@ def load_target(name: str | Path) -> Target:
         ) from error
     if "name" in value:
         raise UsageError("EK-TARGET", f"{path}: unknown key 'name'", "the file's name is the target's; 'title' is free")
+    _refuse_twice(value, "", path)
     try:
         target: Target = conform(Target, {**value, "name": path.stem})
     except Misfit as misfit:
@@ -239,3 +240,15 @@ def _check(target: Target, path: Path) -> None:
         if 1 not in entry.batches or min(entry.batches) < 1:
             where = f"formats[{index}].batches is {list(entry.batches)}"
             raise UsageError("EK-TARGET", f"{path}: {where}", "it takes 1, and larger numbers beside it")
+
+
+def _refuse_twice(value: object, key: str, path: Path) -> None:
+    """Nothing in any list of the file says more when it stands there twice."""
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            _refuse_twice(item, f"{key}.{name}".lstrip("."), path)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            if value.count(item) > 1:
+                raise UsageError("EK-TARGET", f"{path}: {key!r} has {item!r} twice", "leave one out")
+            _refuse_twice(item, f"{key}[{index}]", path)

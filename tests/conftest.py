@@ -26,6 +26,8 @@ from support.shared import Shared
 
 _ROOT = Path(__file__).parent.parent
 _BENCHMARKS = _ROOT / "tests" / "benchmarks"  # measure what this machine has
+#: Fixtures that convert models first, whoever asks for them.
+_BUILDING = {"digits_bundle", "small_models"}
 _BARE = pytest.StashKey[BareMachine]()
 _LEFT_OUT = pytest.StashKey[Counter[str]]()
 
@@ -38,8 +40,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    if "system" in getattr(item, "fixturenames", ()):
+    fixtures = set(getattr(item, "fixturenames", ()))
+    if "system" in fixtures:
         item.add_marker("system")
+    if fixtures & _BUILDING:
+        item.add_marker("builds")
 
 
 @pytest.hookimpl(trylast=True)

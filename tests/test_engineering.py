@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from edgekit.devices.payload.assembly import OWN_FILES
 
@@ -15,16 +16,10 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "edgekit"
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        ["ruff", "check", "."],
-        ["ruff", "format", "--check", "."],
-        ["mypy"],
-        ["importlinter.cli", "lint"],
-    ],
-    ids=" ".join,
-)
+TOOLS = [["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"], ["importlinter.cli", "lint"]]
+
+
+@pytest.mark.parametrize("command", TOOLS, ids=" ".join)
 def test_tool_finds_nothing(command: list[str]) -> None:
     if command[0] == "importlinter.cli":
         command = ["-c", "from importlinter.cli import lint_imports_command as run; run()"]
@@ -32,6 +27,14 @@ def test_tool_finds_nothing(command: list[str]) -> None:
         command = ["-m", *command]
     process = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True, check=False)
     assert process.returncode == 0, process.stdout[-3000:] + process.stderr[-3000:]
+
+
+def test_the_same_tools_look_at_a_commit() -> None:
+    (local,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))["repos"]
+    assert {hook["language"] for hook in local["hooks"]} == {"system"}  # in the versions of this environment
+    entries = [hook["entry"].removeprefix("python -m ").split()[:2] for hook in local["hooks"]]
+    assert entries == [["ruff", "check"], ["ruff", "format"], ["mypy"], ["lint-imports"]]
+    assert len(entries) == len(TOOLS)
 
 
 #: The engine libraries, which only their own adapters may import.

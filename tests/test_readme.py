@@ -1,8 +1,7 @@
-"""Every command of the README, run as it stands there; those for devices are run in tests/devices."""
+"""Every command of the README and of docs/, run as it stands there; those for devices are run in tests/devices."""
 
 from __future__ import annotations
 
-import re
 import shlex
 import sys
 from pathlib import Path
@@ -41,8 +40,11 @@ def test_program(program: str, digits_bundle: Path) -> None:
     assert call(f"{sys.executable} -c {shlex.quote(program)}").startswith("7 int8.")
 
 
-def test_every_verb_and_exit_code_is_mentioned() -> None:
+def test_every_verb_is_mentioned() -> None:
     from edgekit.cli.main import VERBS
 
     assert not [verb for verb in VERBS if f"edgekit {verb}" not in README]
-    assert re.findall(r"^\| (\d+) \|", README, re.M) == [*"0123456", "129", "130", "141", "143"]
+
+
+def test_it_is_for_the_first_ten_minutes() -> None:
+    assert len(README.splitlines()) <= 150

@@ -42,6 +42,11 @@ def test_by_fixture(client): assert shutil.which({_OTHER.name!r})
 
 @pytest.mark.parametrize("compiler", ["own", pytest.param("other", marks=pytest.mark.system)])
 def test_by_parameter(compiler): ...
+
+@pytest.fixture(scope="session")
+def small_models(): ...
+
+def test_that_builds(small_models): ...
 """
 
 
@@ -62,10 +67,12 @@ def ran(folder: Path, *arguments: str) -> tuple[list[str], str]:
 def test_every_test_runs_in_one_of_three_runs(tmp_path: Path) -> None:
     (tmp_path / "test_file.py").write_text(_FILE)
     default, said = ran(tmp_path)
-    assert default == ["test_plain", "test_by_parameter[own]"]
+    assert default == ["test_plain", "test_by_parameter[own]", "test_that_builds"]
     assert left_out(said) == [
         "4 that need more than pip brings (pytest -m system), 1 that take minutes (pytest -m slow)"
     ]
+    fast, _ = ran(tmp_path, "-m", "not slow and not builds")
+    assert fast == ["test_plain", "test_by_parameter[own]"]
     slow, said = ran(tmp_path, "-m", "slow")
     assert slow == ["test_slow"]
     assert left_out(said) == ["1 that need more than pip brings (pytest -m system)"]

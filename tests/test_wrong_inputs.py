@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ import pytest
 from support.projects import DATA, MODEL, TOML, TRAINING, write_project
 
 from edgekit.cli.main import run
+from edgekit.target import target_directory
 
 LABELS = 'labels = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"]'
 PREVIOUS = b"the bundle of an earlier build"
@@ -62,12 +64,15 @@ def refuse(
     previous = place.project / "build" / "small-rpi4.edgekit"
     previous.parent.mkdir(exist_ok=True)
     previous.write_bytes(PREVIOUS)
-    given = run(arguments)
-    said = capsys.readouterr().err.splitlines()
+    given = run([*arguments, "--json"])
+    out, err = capsys.readouterr()
+    said = err.splitlines()
     errors = [line for line in said if line.startswith("error:")]
     assert given == status, said
     assert len(errors) == 1 and errors[0].endswith(f"[{code}]"), said
     assert says in errors[0], said
+    error = json.loads(out)["error"]
+    assert error["code"] == code and errors[0] == f"error: {' '.join(error['message'].split())} [{code}]"
     assert sum(line.startswith(" hint: ") and len(line) > 7 for line in said) == 1, said
     assert previous.read_bytes() == PREVIOUS
     assert [path.name for path in previous.parent.iterdir()] == [previous.name]
@@ -191,6 +196,13 @@ AT_ONCE: dict[str, tuple[Prepare, list[str], int, str, str]] = {
         2,
         "EK-TARGET",
         "titel",
+    ),
+    "a target file with an unknown recipe": (
+        lambda p: p.file("mine.toml", (target_directory() / "rpi4.toml").read_bytes().replace(b'"int8"', b'"int9"')),
+        ["build", "small", "-t", "mine.toml"],
+        2,
+        "EK-TARGET",
+        "'recipe_preference' is 'int9'",
     ),
     "a target file that is too deep": (
         lambda p: p.file("mine.toml", b"a = " + b"[" * 9999),
@@ -400,7 +412,7 @@ IN_A_WORKER: dict[str, tuple[Prepare, list[str], int, str, str]] = {
         TFLITE,
         3,
         "EK-LIMIT",
-        "min_accuracy is 99.9 %",
+        "min_accuracy is 99.90 %",
     ),
 }
 
@@ -412,6 +424,7 @@ class Odd(nn.Module):
 """
 
 
+@pytest.mark.builds
 @pytest.mark.parametrize("name", IN_A_WORKER)
 def test_refused_by_a_worker(name: str, place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     prepare, arguments, status, code, says = IN_A_WORKER[name]

@@ -76,8 +76,7 @@ Exit codes: 0 done, 2 wrong usage, 3 a limit was not met, 5 no variant could be 
     help="Take a model file that holds more than data (code, say), after saying what it would do.",
 )
 @click.option("--strict", is_flag=True, help="Fail when any variant fails, not only when all do.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
-@click.option("-q", "--quiet", is_flag=True, help="No progress; results and errors only.")
+@console.output_options
 def command(
     project: str,
     targets: tuple[str, ...],
@@ -106,6 +105,7 @@ def command(
     for name in targets:  # all of them are checked before the first one takes time
         load_target(name)
     results: list[Result] = []
+    documents: list[dict[str, Any]] = []
     for name in dict.fromkeys(targets):
         with Progress(quiet) as progress:
             result = run_build(
@@ -122,11 +122,11 @@ def command(
                 listener=progress.hear,
             )
         results.append(result)
-        if not as_json:
+        if as_json:
+            documents.append(_document(result))
+            console.document(documents if len(set(targets)) > 1 else documents[0])
+        else:
             console.say(*_summary(result))
-    if as_json:
-        documents = [_document(result) for result in results]
-        console.document(documents[0] if len(documents) == 1 else documents)
     for result in results:
         result.raise_for_failure(strict)
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from edgekit.cli import console
+
 _EPILOG = """\b
 Examples:
   edgekit compare main.json branch.json
@@ -34,8 +36,7 @@ by 2 %, accuracy may fall by 0.5 points, and no row may be missing. A policy cha
 @click.option("--policy", "policy_file", metavar="FILE", type=click.Path(path_type=Path), help="Limits, as TOML.")
 @click.option("--markdown", metavar="FILE", help="Write the table as Markdown; - for standard output.")
 @click.option("--junit", metavar="FILE", type=click.Path(path_type=Path), help="Write JUnit XML.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
-@click.option("--quiet", is_flag=True, help="Say nothing but the result.")
+@console.output_options
 def command(
     base: Path,
     new: Path,
@@ -54,7 +55,6 @@ def command(
     import os
     from dataclasses import asdict
 
-    from edgekit.cli import console
     from edgekit.errors import LimitError, UsageError
     from edgekit.profiling import outcome, verdicts
     from edgekit.profiling.files import read_profile

@@ -9,12 +9,13 @@ from __future__ import annotations
 import math
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import click
 
 from edgekit import display
+from edgekit.errors import EdgekitError
 
 #: Bytes in the unit that reads best.
 size = display.size
@@ -42,9 +43,49 @@ def note(text: str, quiet: bool = False) -> None:
         say(text, err=True)
 
 
+def output_options(command: Callable[..., None]) -> Callable[..., None]:
+    """``--json`` and ``--quiet`` of a verb's *command*."""
+    document = "One JSON document on standard output, when all is done; has the error of what failed."
+    command = click.option("-q", "--quiet", is_flag=True, help="Say nothing but the result.")(command)
+    return click.option("--json", "as_json", is_flag=True, help=document)(command)
+
+
+class _Due:
+    """The one JSON document of a command that was asked for ``--json``."""
+
+    wanted = False
+    value: Any = None
+
+
+def expect_document(wanted: bool) -> None:
+    """A command begins that ends with a document, if that is *wanted*."""
+    _Due.wanted, _Due.value = wanted, None
+
+
 def document(value: object) -> None:
-    """Print *value* as the one JSON document on standard output. Numbers that JSON lacks become null."""
-    click.echo(display.json_text(_plain(value), indent=2, sort_keys=True))
+    """*value* is the one JSON document that is on standard output when the command has ended."""
+    _Due.wanted, _Due.value = True, value
+
+
+def show_document(error: EdgekitError | None = None) -> None:
+    """Print the document, if it is due; see `due_document`."""
+    click.echo(due_document(error), nl=False)
+
+
+def due_document(error: EdgekitError | None = None) -> str:
+    """The text of the document, once: afterwards, and where none is wanted, nothing.
+
+    Args:
+        error: Why the command failed: it is the document's ``error``, beside what there is of results. Of a list of
+            results, an object with it is the last. Numbers that JSON lacks become null.
+    """
+    wanted, value, _Due.wanted = _Due.wanted, _Due.value, False
+    if error is not None:
+        told = {"error": error.to_json()}
+        value = [*value, told] if isinstance(value, list) else {**(value or {}), **told}
+    if not wanted or value is None:
+        return ""
+    return display.json_text(_plain(value), indent=2, sort_keys=True) + "\n"
 
 
 def move(text: str) -> None:

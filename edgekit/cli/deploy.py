@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgekit.cli import console
+from edgekit.cli.console import size
 from edgekit.cli.on import On
 
 if TYPE_CHECKING:
@@ -26,8 +28,7 @@ ssh has to work without a password (ssh-copy-id). EDGEKIT_SSH_CONFIG names anoth
 @click.command("deploy", epilog=_EPILOG)
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.option("--on", "device", metavar="DEVICE", required=True, cls=On, ability="Deploys", help="")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
-@click.option("--quiet", is_flag=True, help="Say nothing but the result.")
+@console.output_options
 def command(bundle: Path, device: str, as_json: bool, quiet: bool) -> None:
     """Put BUNDLE on a device and make it the current release there.
 
@@ -35,7 +36,6 @@ def command(bundle: Path, device: str, as_json: bool, quiet: bool) -> None:
     one step. Until then, and whatever happens, the release before it keeps working. What this machine lacks of
     what it sends is downloaded once.
     """
-    from edgekit.cli import console
     from edgekit.devices import open_device
     from edgekit.devices.base import Deploys
 
@@ -97,14 +97,11 @@ class _Progress:
 
     def __init__(self, quiet: bool):
         self._quiet = quiet
-        from edgekit.cli import console
 
         self._moving = console.is_terminal()
         self._said = time.monotonic()
 
     def __call__(self, event: dict[str, Any]) -> None:
-        from edgekit.cli import console
-        from edgekit.cli.console import size
 
         if self._quiet:
             return

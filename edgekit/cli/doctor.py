@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from edgekit.cli.console import document, note, output_options, say, size, table
+
 #: A build of an ordinary model, its caches and its bundle fit into this.
 _WANTED_DISK_BYTES = 2_000_000_000
 
@@ -34,15 +36,13 @@ Examples:
     "browsers (phone) need.",
 )
 @click.option("--codes", is_flag=True, help="Print every error code and what it means.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@click.option("--quiet", is_flag=True, help="Print the result only.")
+@output_options
 def command(target: str | None, setup: str | None, codes: bool, as_json: bool, quiet: bool) -> None:
     """Say what this machine can build and run, and what is missing.
 
     TARGET is what you want to build for: a name that `edgekit targets` lists, or a target file of your own; or a
     device, as edgekit run names it; or a bundle, to see which of its variants run here.
     """
-    from edgekit.cli.console import document, say
 
     if codes:
         _codes(as_json)
@@ -75,7 +75,6 @@ def command(target: str | None, setup: str | None, codes: bool, as_json: bool, q
 
 def _device(name: str, as_json: bool) -> None:
     """What a device is, what could run there, and what is missing."""
-    from edgekit.cli.console import document, note, say
     from edgekit.devices import open_device
     from edgekit.devices.base import Examines
 
@@ -91,7 +90,6 @@ def _device(name: str, as_json: bool) -> None:
 
 def _bundle(name: str, as_json: bool) -> None:
     """Each variant of a bundle on each of its engines: whether it runs here, and why or why not."""
-    from edgekit.cli.console import document, say, table
     from edgekit.runtime.model import load
     from edgekit.runtime.selection import choose
 
@@ -105,7 +103,6 @@ def _bundle(name: str, as_json: bool) -> None:
 
 
 def _codes(as_json: bool) -> None:
-    from edgekit.cli.console import document, say, table
     from edgekit.errors import CODES
 
     if as_json:
@@ -115,7 +112,6 @@ def _codes(as_json: bool) -> None:
 
 
 def _report(findings: dict[str, Any]) -> list[str]:
-    from edgekit.cli.console import size, table
     from edgekit.runtime.checkup import machine_lines
 
     machine = findings["machine"]

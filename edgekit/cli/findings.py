@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgekit.cli import console
+
 if TYPE_CHECKING:
     from edgekit.errors import EdgekitError
     from edgekit.runtime.profiler.profile import Profile
@@ -53,7 +55,6 @@ def failure_of(work: Callable[[], None]) -> EdgekitError | None:
 
 def show(profile: Profile, outputs: Sequence[Path], *, as_json: bool, quiet: bool) -> None:
     """Print the findings on standard output."""
-    from edgekit.cli import console
     from edgekit.profiling import outcome
     from edgekit.profiling.advice import advise
     from edgekit.profiling.rows import rows

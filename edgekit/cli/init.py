@@ -22,8 +22,7 @@ Examples:
 @click.argument("directory", default=".", type=click.Path(path_type=Path))
 @click.option("--example", default="digits", show_default=True, metavar="NAME", help="Which example to start from.")
 @click.option("--list", "listing", is_flag=True, help="List the examples.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
-@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+@console.output_options
 def command(directory: Path, example: str, listing: bool, as_json: bool, quiet: bool) -> None:
     """Write a commented project that builds into DIRECTORY, for you to change bit by bit."""
     examples = {path.parent.name: path.parent for path in sorted(_examples().glob("*/edgekit.toml"))}

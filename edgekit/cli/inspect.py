@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edgekit.cli import console
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -27,12 +29,10 @@ Examples:
 @click.command("inspect", epilog=_EPILOG)
 @click.argument("bundles", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="BUNDLE [BUNDLE]")
 @click.option("--diff", is_flag=True, help="Name what differs between two bundles.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
-@click.option("--quiet", is_flag=True, help="Say nothing but the result.")
+@console.output_options
 def command(bundles: tuple[Path, ...], diff: bool, as_json: bool, quiet: bool) -> None:
     """Show what is in BUNDLE, after checking every file's hash; or, with --diff, compare two."""
     from edgekit.bundle import Bundle
-    from edgekit.cli import console
     from edgekit.errors import UsageError
 
     wanted = 2 if diff else 1
@@ -54,7 +54,6 @@ def command(bundles: tuple[Path, ...], diff: bool, as_json: bool, quiet: bool) -
 
 def _compare(first: Path, second: Path, *, as_json: bool) -> None:
     from edgekit.bundle import Bundle, differences
-    from edgekit.cli import console
 
     with Bundle.open(first) as one, Bundle.open(second) as other:
         lines = differences(one, other)
@@ -65,7 +64,6 @@ def _compare(first: Path, second: Path, *, as_json: bool) -> None:
 
 
 def _lines(manifest: Manifest) -> Iterator[str]:
-    from edgekit.cli import console
     from edgekit.cli.build import partly
 
     yield f"{manifest.name} for {manifest.target}, made by {manifest.producer}"
@@ -102,7 +100,6 @@ def _lines(manifest: Manifest) -> Iterator[str]:
 
 def _row(variant: Variant, metric: Metric) -> list[str]:
     from edgekit.backends import BACKENDS
-    from edgekit.cli import console
 
     where = ", ".join(variant.engines)
     if not variant.checked:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from edgekit.cli import console
+
 _EPILOG = """\b
 Examples:
   edgekit integrate digits.edgekit --for android
@@ -21,8 +23,7 @@ Examples:
 )
 @click.option("--variant", metavar="NAME", help="The variant; by default the recommended one, or the first that fits.")
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Folder to make; by default BUNDLE-PLATFORM here.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
-@click.option("--quiet", is_flag=True, help="Say nothing but the result.")
+@console.output_options
 def command(bundle: Path, platform: str, variant: str | None, out: Path | None, as_json: bool, quiet: bool) -> None:
     """Write a starter for an app on PLATFORM that runs a variant of BUNDLE.
 
@@ -30,7 +31,6 @@ def command(bundle: Path, platform: str, variant: str | None, out: Path | None, 
     for the app to test itself with, and a README.md that says what to do.
     """
     from edgekit.bundle import Bundle
-    from edgekit.cli import console
     from edgekit.integration import integrate
 
     with Bundle.open(bundle) as opened:

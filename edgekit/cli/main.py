@@ -13,14 +13,14 @@ from contextlib import suppress
 from importlib import import_module
 from signal import SIGPIPE
 from types import TracebackType
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import click
 
 from edgekit import __version__
 from edgekit.cli import console, signals
 from edgekit.cli.leavings import Leavings
-from edgekit.errors import EdgekitError, Interrupted
+from edgekit.errors import EdgekitError, Interrupted, UsageError, did_you_mean
 from edgekit.runtime import children
 
 #: Verb -> what the list of verbs says of it. Its module ``edgekit.cli.VERB`` holds a click command named ``command``.
@@ -62,14 +62,13 @@ class _Verbs(click.Group):
         self, context: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in VERBS and not args[0].startswith("-"):
-            from edgekit.errors import UsageError, did_you_mean
-
             raise UsageError("EK-ARGUMENT", f"unknown verb {args[0]!r}", did_you_mean(args[0], VERBS))
         return super().resolve_command(context, args)
 
-    def invoke(self, context: click.Context) -> Any:
+    def invoke(self, context: click.Context) -> None:
         try:
-            return super().invoke(context)
+            super().invoke(context)
+            console.show_document()
         except KeyboardInterrupt as stop:
             raise _Ended from stop
         except OSError as error:
@@ -123,44 +122,42 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def run(arguments: list[str], leavings: Leavings | None = None) -> int:
-    """Run the command line; the exit code (the README lists them)."""
+    """Run the command line; the exit code, one of `edgekit.errors.EXIT_CODES`."""
     debug = "--debug" in arguments
+    fault: Exception | None = None
+    console.expect_document("--json" in arguments)
     try:
         # A flag of the whole command is accepted after the verb too, where people type it.
         rest = [argument for argument in arguments if argument != "--debug"]
         cli.main(args=[*(["--debug"] if debug else []), *rest], prog_name="edgekit", standalone_mode=False)
+        return 0
     except click.exceptions.Exit as ended:
         return ended.exit_code
-    except (_Ended, KeyboardInterrupt, click.Abort) as ended:
-        return _stopped(ended)
     except SystemExit:  # click's, when nobody listens to a text of help
         return _unheard()
-    except click.ClickException as error:
-        context = getattr(error, "ctx", None)
-        hint = f"{context.command_path} --help has examples" if context else "edgekit --help has examples"
-        _show({"code": "EK-ARGUMENT", "message": error.format_message(), "hint": hint, "log": None})
-        return 2
-    except EdgekitError as error:
-        if debug:
-            raise
-        _show(error.to_json(), leavings)
-        return signals.exit_code() if isinstance(error, Interrupted) else error.exit_code
-    except Exception as error:  # the outermost boundary: nothing foreseen reaches it
+    except (_Ended, KeyboardInterrupt, click.Abort) as ended:
+        if isinstance(ended.__cause__, OSError):
+            return _unheard()
+        error: EdgekitError = _stopped()
+    except click.ClickException as wrong:
+        context = getattr(wrong, "ctx", None)
+        hint = f"{context.command_path if context else 'edgekit'} --help has examples"
+        error = UsageError("EK-ARGUMENT", wrong.format_message(), hint)
+    except EdgekitError as foreseen:
+        error = fault = foreseen
+    except Exception as unforeseen:  # the outermost boundary: nothing foreseen reaches it
         if signals.heard():  # within an import, which a library calls a fault
-            return _stopped(error)
-        if debug:
-            raise
-        _show(_unforeseen(error), leavings)
-        return 1
-    return 0
+            error = _stopped()
+        else:
+            error, fault = _unforeseen(unforeseen), unforeseen
+    if debug and fault is not None:
+        _show_traceback(type(fault), fault, fault.__traceback__)
+    _show(error, leavings)
+    return signals.exit_code() if isinstance(error, Interrupted) else error.exit_code
 
 
-def _stopped(ended: BaseException) -> int:
-    """The last word of a command that was stopped, or that nobody listens to: its exit code."""
-    if isinstance(ended.__cause__, OSError):
-        return _unheard()
-    _show(signals.stopped_with(hint="run the same command again to go on").to_json())
-    return signals.exit_code()
+def _stopped() -> Interrupted:
+    return signals.stopped_with(hint="run the same command again to go on")
 
 
 def _unheard() -> int:
@@ -178,29 +175,30 @@ def _end(code: int) -> NoReturn:
     os._exit(code)
 
 
-def _unforeseen(error: Exception) -> dict[str, Any]:
+def _unforeseen(error: Exception) -> EdgekitError:
     if isinstance(error, ModuleNotFoundError) and (error.name or "").startswith("edgekit."):
         message = "this is edgekit as it is deployed to devices: it runs bundles, and no more"
-        return {"code": "EK-MISSING-PACKAGE", "message": message, "hint": "use this verb on a desktop", "log": None}
+        return EdgekitError("EK-MISSING-PACKAGE", message, "use this verb on a desktop")
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         where = f"to write {error.filename}" if error.filename else "where something was to be written"
-        return {"code": "EK-SPACE", "message": f"no space is left {where}", "hint": "free some", "log": None}
-    return {
-        "code": "EK-UNEXPECTED",
-        "message": f"{type(error).__name__}: {error}",
-        "hint": "--debug shows the traceback",
-        "log": _keep_traceback(error),
-    }
+        return EdgekitError("EK-SPACE", f"no space is left {where}", "free some")
+    message, hint = f"{type(error).__name__}: {error}", "--debug shows the traceback"
+    return EdgekitError("EK-UNEXPECTED", message, hint, _keep_traceback(error))
 
 
-def _show(error: dict[str, Any], leavings: Leavings | None = None) -> None:
-    log = error["log"] and (leavings.keep(error["log"]) if leavings else error["log"])
-    message = " ".join(str(error["message"]).split())
-    lines = [f"error: {message} [{error['code']}]"]
-    lines += [f" hint: {error['hint']}"] if error["hint"] else []
-    lines += [f"  log: {log}"] if log else []
+def _show(error: EdgekitError, leavings: Leavings | None) -> None:
+    """The last word, to a person and to a program."""
+    if error.log and leavings:
+        error.log = leavings.keep(error.log)
+    lines = [f"error: {' '.join(error.message.split())} [{error.code}]"]
+    lines += [f" hint: {error.hint}"] if error.hint else []
+    lines += [f"  log: {error.log}"] if error.log else []
     with suppress(OSError):  # nobody listens
         console.say(*lines, alarm="error", err=True)
+    try:
+        console.show_document(error)
+    except OSError:
+        signals.mute()
 
 
 def _show_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

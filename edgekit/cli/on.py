@@ -11,11 +11,16 @@ class On(click.Option):
     """``--on DEVICE``, for devices with *ability* (a protocol of `edgekit.devices.base`, by name)."""
 
     def __init__(self, *arguments: Any, ability: str, **options: Any):
+        self._ability, self._more = ability, ""
         super().__init__(*arguments, **options)
-        self._ability = ability
 
-    def get_help_record(self, context: click.Context) -> tuple[str, str] | None:
+    @property
+    def help(self) -> str:
+        """Put together when it is shown: other packages are asked for their devices."""
         from edgekit.devices.kinds import written
 
-        names, record = written(self._ability), super().get_help_record(context)
-        return record and (record[0], f"{names}. {record[1]}")
+        return " ".join(filter(None, (f"{written(self._ability)}.", self._more)))
+
+    @help.setter
+    def help(self, text: str | None) -> None:
+        self._more = text or ""

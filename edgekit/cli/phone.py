@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edgekit.cli import console
+
 if TYPE_CHECKING:
     from edgekit.devices.browser.server import PhoneServer
     from edgekit.runtime.profiler.settings import Mode
@@ -43,8 +45,7 @@ Examples:
     help="Write .json (everything measured; each phone's as it comes), and at the end .html, .csv or .md. Repeatable.",
 )
 @click.option("--once", is_flag=True, help="End after the first result.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output, at the end.")
-@click.option("--quiet", is_flag=True, help="Say nothing but the address and the results.")
+@console.output_options
 def command(
     bundle: Path,
     lan: bool,
@@ -72,7 +73,7 @@ def command(
     be written. Where no .json is named, FILE.html.json keeps the results until FILE.html is written.
     """
     from edgekit.bundle import Bundle
-    from edgekit.cli import console, signals
+    from edgekit.cli import signals
     from edgekit.cli.phone_display import PhoneDisplay
     from edgekit.errors import UsageError
     from edgekit.profiling.outcome import require_packages

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edgekit.cli import console
 from edgekit.cli.on import On
 
 if TYPE_CHECKING:
@@ -62,8 +63,7 @@ Examples:
     help="Write .html, .json (everything measured), .csv, .md; with --per-op .trace.json (Perfetto) and .nodes.json "
     "(Model Explorer). Repeatable.",
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
-@click.option("--quiet", is_flag=True, help="Say nothing but the result.")
+@console.output_options
 def command(
     bundles: tuple[Path, ...],
     devices: tuple[str, ...],
@@ -86,7 +86,7 @@ def command(
     meets them all. Threads, input bytes and types are the same; where something differs, the row says so and has no
     ratio. A bundle that was built for a desktop is measured here, beside the others.
     """
-    from edgekit.cli import console, findings, signals
+    from edgekit.cli import findings, signals
     from edgekit.cli.measuring import Measuring
     from edgekit.errors import UsageError
     from edgekit.profiling import outcome

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from edgekit.cli import console
+
 _EPILOG = """\b
 Examples:
   edgekit report profile.json
@@ -24,8 +26,7 @@ Examples:
     type=click.Path(path_type=Path),
     help="Write .html, .json, .csv, .md, .trace.json or .nodes.json. Repeatable.",
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
-@click.option("--quiet", is_flag=True, help="Say nothing but the result.")
+@console.output_options
 def command(profiles: tuple[Path, ...], outputs: tuple[Path, ...], as_json: bool, quiet: bool) -> None:
     """Show profiles that `edgekit profile -o FILE.json` wrote, several as one.
 

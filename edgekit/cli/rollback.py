@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from edgekit.cli import console
 from edgekit.cli.on import On
 
 _EPILOG = """\b
@@ -16,14 +17,12 @@ Examples:
 @click.command("rollback", epilog=_EPILOG)
 @click.argument("name", required=False)
 @click.option("--on", "device", metavar="DEVICE", required=True, cls=On, ability="Deploys", help="")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
-@click.option("--quiet", is_flag=True, help="Say nothing but the result.")
+@console.output_options
 def command(name: str | None, device: str, as_json: bool, quiet: bool) -> None:
     """Make the release before the current one current again; a second time swaps them back.
 
     NAME is that of the bundle, as edgekit deploy prints it.
     """
-    from edgekit.cli import console
     from edgekit.devices import open_device
     from edgekit.devices.base import Deploys
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgekit.cli import console
 from edgekit.cli.on import On
 
 if TYPE_CHECKING:
@@ -42,8 +43,7 @@ Examples:
 @click.option("--threads", type=click.IntRange(min=1), help="Threads to use; by default one per core, at most 4.")
 @click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, help="How many values to show.")
 @click.option("--output", type=click.Path(path_type=Path), help="Write the outputs by name to this .npz file.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
-@click.option("--quiet", is_flag=True, help="Say nothing but the result.")
+@console.output_options
 def command(
     bundle: Path,
     source: Path,
@@ -64,7 +64,6 @@ def command(
     """
     from edgekit import npz
     from edgekit.bundle import Bundle
-    from edgekit.cli import console
     from edgekit.devices import open_device
     from edgekit.devices.base import RunRequest, Runs
     from edgekit.errors import EdgekitError, UsageError

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from edgekit.cli.console import document, note, say, size, table
+
 #: Called with one line for each slow step.
 Log = Callable[[str], None]
 #: What was made: for programs, and in lines for people.
@@ -18,8 +20,6 @@ def set_up(what: str, as_json: bool, quiet: bool) -> None:
     Raises:
         UsageError: ``EK-ARGUMENT``: it is none of these.
     """
-    from edgekit.cli.console import document, note, say
-
     makers = {"emulator": _emulator, "deploy": _deploying}  # which take more after a colon
     make = _phones if what == "phone" else makers.get(what.partition(":")[0], _engine)
     made, lines = make(what, lambda line: note(line, quiet))
@@ -52,7 +52,6 @@ def _emulator(name: str, log: Log) -> Made:
 
 
 def _deploying(what: str, log: Log) -> Made:
-    from edgekit.cli.console import size, table
     from edgekit.devices.payload.prefetch import prefetch
     from edgekit.target import load_target
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
+from edgekit.cli import console
 from edgekit.errors import Interrupted
 from edgekit.runtime.signals import STOPPING
 
@@ -152,7 +153,8 @@ def _watch(reading: int, clear: Callable[[], object]) -> None:
     _Heard.first = _Heard.first or first
     word = stopped_with(*_Heard.word)
     hint = f" hint: {word.hint}\n" if word.hint else ""
-    with suppress(OSError):
-        os.write(2, f"error: {word.message} [{word.code}]\n{hint}".encode(errors="backslashreplace"))
+    for fd, text in ((2, f"error: {word.message} [{word.code}]\n{hint}"), (1, console.due_document(word))):
+        with suppress(OSError):
+            os.write(fd, text.encode(errors="backslashreplace"))
     clear()
     os._exit(exit_code())

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edgekit.cli.console import document, note, output_options, say, table
+
 if TYPE_CHECKING:
     from edgekit.target import FormatSupport, Target
 
@@ -20,14 +22,12 @@ Examples:
   edgekit targets rpi4 --json        the same for programs""",
 )
 @click.argument("name", required=False)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@click.option("--quiet", is_flag=True, help="Print the result only.")
+@output_options
 def command(name: str | None, as_json: bool, quiet: bool) -> None:
     """List the targets, or one target's facts and sources.
 
     NAME is a target, or the path of a target file of your own.
     """
-    from edgekit.cli.console import document, note, say
     from edgekit.target import load_target, target_names
 
     if name is not None:
@@ -46,7 +46,6 @@ def command(name: str | None, as_json: bool, quiet: bool) -> None:
 
 
 def _overview(targets: list[Target]) -> list[str]:
-    from edgekit.cli.console import table
 
     rows = []
     for target in targets:

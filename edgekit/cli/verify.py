@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edgekit.cli import console
 from edgekit.cli.on import On
 
 if TYPE_CHECKING:
@@ -44,8 +45,7 @@ Examples:
     help="Threads to use; by default one per core, at most 4; on emulated boards 1.",
 )
 @click.option("--instructions", is_flag=True, help="Count guest instructions per inference (emulated boards only).")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
-@click.option("--quiet", is_flag=True, help="Say nothing but the result.")
+@console.output_options
 def command(
     bundle: Path,
     devices: tuple[str, ...],
@@ -64,7 +64,6 @@ def command(
     run: a cost that two builds can be compared by, though no time.
     """
     from edgekit.bundle import Bundle
-    from edgekit.cli import console
     from edgekit.devices import verifier
 
     names = tuple(dict.fromkeys(devices))
@@ -105,7 +104,6 @@ def command(
 
 def _table(found: Sequence[DeviceVerification]) -> list[str]:
     """Only columns that say something: one device needs no name, and only emulated boards have a host."""
-    from edgekit.cli import console
 
     pairs = [(each.device, row) for each in found for row in each.rows]
     rows = [row for _, row in pairs]

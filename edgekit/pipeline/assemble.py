@@ -64,7 +64,7 @@ def _source(origin: Origin, model: SourceModel, reference: Reference) -> Mapping
     training = None
     if model.training is not None and origin.training is not None:
         kept = ("epochs_done", "device", "framework_version", "mixed_precision")
-        training = {**origin.training.model_dump(), **{key: model.training[key] for key in kept}}
+        training = {**origin.training.model_dump(), **{key: getattr(model.training, key) for key in kept}}
     return {
         "framework": model.framework,
         "parameter_count": model.parameter_count,

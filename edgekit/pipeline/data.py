@@ -55,8 +55,7 @@ def prepare(
         seed: For drawing calibration samples.
 
     Returns:
-        ``inputs`` (tensor specs with batch size 1), the number of ``samples`` of each set, and where calibration
-        samples are from (``calibration_from``).
+        An `edgekit.pipeline.answers.DataAnswer`, as JSON.
 
     Raises:
         UsageError: ``EK-DATA`` or ``EK-CODE``, saying which set and what is wrong with it.

@@ -45,8 +45,7 @@ def examine(
         rows: Numbers of the samples to run; all of them with None.
 
     Returns:
-        ``facts`` (see `edgekit.pipeline.inspection.FileFacts`), ``warnings`` about what is in the file, and ``trial``
-        (see `edgekit.runtime.trial.run_trial`), which is None when it was not run.
+        An `edgekit.pipeline.answers.ExaminationAnswer`, as JSON.
 
     Raises:
         ConversionError: ``EK-UNSUPPORTED`` when the engine is known not to take such a model; ``EK-QUALITY`` when the

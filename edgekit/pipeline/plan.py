@@ -91,7 +91,7 @@ def plan_variants(
 
 def _default_recipes(target: Target, format: Format, exporter: Exporter | None) -> list[Recipe]:
     """What *target* builds in *format* by itself; in one built only on request: the usual ones."""
-    names = [name for entry in target.formats if entry.format == format.name for name in entry.recipes]
+    names = dict.fromkeys(name for entry in target.formats if entry.format == format.name for name in entry.recipes)
     if names or exporter is None:
         return [RECIPES[name] for name in names] or [FP32]
     support = target.support(format.name)

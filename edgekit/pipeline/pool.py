@@ -10,13 +10,14 @@ import signal
 import subprocess
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from edgekit.errors import ConversionError, EdgekitError, Interrupted, from_json
-from edgekit.runtime import children
+from edgekit.errors import ConversionError, EdgekitError, Interrupted
+from edgekit.runtime import children, frames
+from edgekit.runtime.children import Child, Death
 
 #: What a process of each family starts with. Keras reads its backend once, on import. coremltools 9.0 orders constants
 #: as a set has them, which by default is another order in every process.
@@ -79,12 +80,15 @@ class Pool:
             EdgekitError: What the task raised; ``EK-CRASHED`` when its process died.
         """
         with self._slots:
-            worker = self._lease(task)
+            try:
+                worker = self._lease(task)
+            except Death as death:
+                raise death.error("the worker process", ConversionError) from death
             listener({"kind": "start"})
             try:
                 result = worker.perform(task, listener)
             except EdgekitError as error:
-                self._release(worker, alive=worker.process.poll() is None)
+                self._release(worker, alive=worker.child.process.poll() is None)
                 # By our own hand: it was killed, or Ctrl-C came within an import, which a library calls a fault.
                 if self._stopping and not isinstance(error, Interrupted):
                     raise _stopped() from error
@@ -100,9 +104,9 @@ class Pool:
         with self._lock:
             self._stopping = True
             for worker, task in self._busy.items():
-                worker.process.send_signal(signal.SIGINT if task.interruptible else signal.SIGKILL)
+                worker.child.process.send_signal(signal.SIGINT if task.interruptible else signal.SIGKILL)
                 if task.interruptible:
-                    timer = threading.Timer(_GRACE_SECONDS, worker.process.kill)
+                    timer = threading.Timer(_GRACE_SECONDS, worker.child.process.kill)
                     timer.daemon = True  # edgekit ends when the work is saved, not when the time is over
                     timer.start()
 
@@ -110,8 +114,8 @@ class Pool:
         with self._lock:
             self._stopping = True
             for worker in [*self._idle, *self._busy]:
-                worker.process.kill()
-                worker.process.wait()
+                children.kill_group(worker.child.process)
+                worker.child.process.wait()
             self._idle.clear()
 
     def _lease(self, task: Task) -> _Worker:
@@ -133,72 +137,38 @@ class Pool:
             if alive and not self._stopping:
                 self._idle.append(worker)
                 return
-        worker.process.kill()
-        worker.process.wait()
+        worker.child.kill()
 
 
 def _stopped() -> Interrupted:
     return Interrupted("EK-INTERRUPTED", "stopped", "run the same command again to go on")
 
 
-@dataclass(eq=False)
 class _Worker:
-    family: str
-    seen: set[str] = field(default_factory=set)
+    """A process of one family; *seen* is what it has imported tasks of."""
 
-    def __post_init__(self) -> None:
-        # A process group of its own keeps the terminal's Ctrl-C from reaching the worker before the host decides. It is
-        # no session of its own: Linux shares the processor out between sessions first (sched(7), autogroup), so that
-        # `nice edgekit build` would mean nothing to a worker.
-        self.process = children.start(
-            children.module("edgekit.pipeline.worker"),
-            env=children.environment(**FAMILIES[self.family], PYTHONUNBUFFERED="1"),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            process_group=0,
-        )
+    def __init__(self, family: str):
+        self.family = family
+        self.seen: set[str] = set()
+        variables = {**FAMILIES[family], "PYTHONUNBUFFERED": "1"}
+        self.child = Child(children.module("edgekit.pipeline.worker"), subprocess.DEVNULL, **variables)
 
     def perform(self, task: Task, listener: Listener) -> dict[str, Any]:
-        request = {
-            "function": task.function,
-            "arguments": task.arguments,
-            "log": str(task.log),
-            "code": task.code,
-            "hint": task.hint,
-            "interruptible": task.interruptible,
-        }
-        assert self.process.stdin is not None and self.process.stdout is not None
+        request = {**vars(task), "log": str(task.log)}
         try:
-            self.process.stdin.write(json.dumps(request) + "\n")
-            self.process.stdin.flush()
-        except BrokenPipeError:
-            raise self._death(task) from None
-        for line in self.process.stdout:
-            answer = json.loads(line)
-            if "event" in answer:
-                listener(answer["event"])
-            elif "error" in answer:
-                error = from_json(answer["error"])
-                if not isinstance(error, Interrupted):
-                    error.log = error.log or str(task.log)
-                raise error
-            else:
-                self.seen.add(task.function)
-                result: dict[str, Any] = answer["result"]
-                return result
-        raise self._death(task)
-
-    def _death(self, task: Task) -> EdgekitError:
-        status = self.process.wait()
-        if status == -signal.SIGKILL:
-            what, hint = (
-                "was killed (SIGKILL), as the system does when memory runs out",
-                "free some memory, or try --jobs 1",
+            _, answer = self.child.ask(
+                {},
+                json.dumps(request).encode(),
+                take=frames.receive,
+                listener=lambda event: listener(json.loads(event)),
             )
-        elif status < 0:
-            what, hint = f"crashed with {signal.Signals(-status).name}", "the log's last lines say where"
-        else:
-            what, hint = f"ended with status {status}", "the log's last lines say why"
-        return ConversionError("EK-CRASHED", f"the worker process {what}", hint, task.log)
+        except Death as death:
+            raise death.error("the worker process", ConversionError, task.log) from death
+        except Interrupted:
+            raise
+        except EdgekitError as error:
+            error.log = error.log or str(task.log)
+            raise
+        self.seen.add(task.function)
+        result: dict[str, Any] = json.loads(answer)
+        return result

@@ -13,6 +13,7 @@ import numpy as np
 from edgekit.bundle import canonical_json
 from edgekit.digests import file_sha256
 from edgekit.errors import Interrupted
+from edgekit.pipeline.answers import DataAnswer, ModelAnswer, TrainingAnswer
 from edgekit.pipeline.cache import Entry, code_digest
 from edgekit.pipeline.data import DEFAULT_INPUT, read_array_file, save_arrays
 from edgekit.pipeline.origin import Origin
@@ -51,7 +52,7 @@ class SourceModel:
         calibration: ``.npz`` with calibration inputs; None when there are none.
         calibration_origin: Where those came from, for the manifest.
         random: Whether the evaluation inputs are random numbers.
-        training: What training left in its record; None without training.
+        training: How it went; None without training.
         samples_by_set: Number of samples of each data set.
         check_samples: Numbers of the evaluation samples that become check vectors.
     """
@@ -67,7 +68,7 @@ class SourceModel:
     calibration: Path | None
     calibration_origin: Mapping[str, Any] | None
     random: bool
-    training: Mapping[str, Any] | None
+    training: TrainingAnswer | None
     samples_by_set: Mapping[str, int]
     check_samples: np.ndarray
 
@@ -97,16 +98,16 @@ class _Maker:
         data = self._data()
         self._identify(data)
         training = None if origin.training is None else self._training(data)
-        source = _with_inputs(origin.source, data.record["inputs"])
+        source = _with_inputs(origin.source, DataAnswer.read(data.record).inputs)
         if training is not None:
-            source = source.with_weights(training.path(Path(training.record["weights"]).name))
+            source = source.with_weights(training.path(Path(TrainingAnswer.read(training.record).weights).name))
         calibration = origin.data.calibration
         return self._prepare(
             source,
             data,
             calibration_origin={
-                "samples": data.record["samples"]["calibration"],
-                "from": calibration if isinstance(calibration, str) else data.record["calibration_from"],
+                "samples": DataAnswer.read(data.record).samples["calibration"],
+                "from": calibration if isinstance(calibration, str) else DataAnswer.read(data.record).calibration_from,
             },
             random=False,
             training=training,
@@ -148,7 +149,7 @@ class _Maker:
         if origin.source.factory is None:
             return
         seed = None if training is None else training.seed
-        source = _with_inputs(origin.source, data.record["inputs"])
+        source = _with_inputs(origin.source, DataAnswer.read(data.record).inputs)
         found = self._stages.ask(
             "load",
             origin.name,
@@ -168,9 +169,10 @@ class _Maker:
         section = origin.training.model_dump()
 
         def finished(record: Mapping[str, Any]) -> None:
-            if record["interrupted"]:
-                best = record["best_metric"]
-                done = f"stopped after epoch {record['epochs_done']} of {section['epochs']}"
+            trained = TrainingAnswer.read(record)
+            if trained.interrupted:
+                best = trained.best_metric
+                done = f"stopped after epoch {trained.epochs_done} of {section['epochs']}"
                 kept = "" if best is None else f"; the best so far ({best:.2f}) is kept"
                 raise Interrupted("EK-INTERRUPTED", done + kept, "run the same command again to go on from there")
 
@@ -187,7 +189,7 @@ class _Maker:
             function=origin.kind.trainer,
             family=self._origin.family,
             arguments=lambda directory: {
-                "source": _with_inputs(origin.source, data.record["inputs"]).to_json(),
+                "source": _with_inputs(origin.source, DataAnswer.read(data.record).inputs).to_json(),
                 "training": section,
                 "train": data.path("train.npz"),
                 "evaluation": data.path("evaluation.npz"),
@@ -226,11 +228,11 @@ class _Maker:
         data = self._stages.here("samples", origin.name, key, samples)
         self._identify(data)
         return self._prepare(
-            _with_inputs(origin.source, data.record["inputs"]),
+            _with_inputs(origin.source, DataAnswer.read(data.record).inputs),
             data,
             calibration_origin=None
             if origin.calibration is None
-            else {"samples": data.record["samples"]["calibration"], "from": origin.calibration.name},
+            else {"samples": DataAnswer.read(data.record).samples["calibration"], "from": origin.calibration.name},
             random=origin.calibration is None,
             training=None,
         )
@@ -279,31 +281,30 @@ class _Maker:
             },
             failure="EK-SOURCE",
         )
-        fitted = entry if entry.record["fitted"] else data
-        samples, names = Path(data.path("evaluation.npz")), entry.record["names"]
-        signature = Signature.from_json(entry.record["signature"])
-        made = entry.record["made"]
+        found = ModelAnswer.read(entry.record)
+        fitted = entry if found.fitted else data
+        samples, signature = Path(data.path("evaluation.npz")), Signature.from_json(found.signature)
         made_from = {"model": model, "prepared": [entry.digest, entry.made_from]}
         return SourceModel(
             spec=replace(
                 source,
                 inputs=signature.inputs,
                 sample=entry.path("sample.npz"),
-                made=None if made is None else entry.path(made),
+                made=None if found.made is None else entry.path(found.made),
             ),
             digest=hashlib.sha256(canonical_json(made_from)).hexdigest(),
-            framework=entry.record["framework"],
+            framework=found.framework,
             signature=signature,
-            parameter_count=entry.record["parameter_count"],
-            batches=entry.record["batches"],
+            parameter_count=found.parameter_count,
+            batches=found.batches,
             samples=samples,
-            names=names,
+            names=found.names,
             calibration=None if calibration_origin is None else Path(fitted.path("calibration.npz")),
             calibration_origin=calibration_origin,
             random=random,
-            training=None if training is None else training.record,
-            samples_by_set=data.record["samples"],
-            check_samples=_check_samples(open_samples(samples, signature.inputs, names)),
+            training=None if training is None else TrainingAnswer.read(training.record),
+            samples_by_set=DataAnswer.read(data.record).samples,
+            check_samples=_check_samples(open_samples(samples, signature.inputs, found.names)),
         )
 
 

@@ -15,6 +15,7 @@ from edgekit.backends import BACKENDS
 from edgekit.bundle import Variant
 from edgekit.digests import file_sha256
 from edgekit.errors import ConversionError
+from edgekit.pipeline.answers import ExaminationAnswer
 from edgekit.pipeline.cache import Entry
 from edgekit.pipeline.check import Quality, judge
 from edgekit.pipeline.data import Arrays, load_arrays
@@ -76,10 +77,11 @@ def make_variant(
         examined, quality = _evaluate(examine, model, reference.result(), plan, origin.limits.min_snr_db, max_drop)
     else:
         examined, quality = examine(), Quality()
-    facts = examined.record["facts"]
+    found = ExaminationAnswer.read(examined.record)
+    facts = found.facts
     support = target.support(plan.format.name, plan.recipe.name)
     engines = dict.fromkeys([*(support.engines if support else ()), plan.format.engine])
-    concern = target.why_not(plan.format.name, plan.recipe.name, operators=facts["kinds"])
+    concern = target.why_not(plan.format.name, plan.recipe.name, operators=facts.kinds)
     spoken = [] if concern is None else [f"{_VERDICTS[concern.verdict]} {target.title}: {concern.reason}"]
     spoken += filter(None, [BACKENDS[plan.backend].remark])
     variant = Variant(
@@ -92,15 +94,15 @@ def make_variant(
         engines=tuple(engines),
         minimum_runtime=record.minimum_runtime,
         producers=record.producers,
-        delegated_share=None if facts["delegated_share"] is None else round(facts["delegated_share"], 2),
-        undelegated_ops=facts["undelegated_ops"],
-        arena_bytes=facts["arena_bytes"],
-        warnings=tuple(dict.fromkeys([*spoken, *record.warnings, *examined.record["warnings"]])),
+        delegated_share=None if facts.delegated_share is None else round(facts.delegated_share, 2),
+        undelegated_ops=facts.undelegated_ops,
+        arena_bytes=facts.arena_bytes,
+        warnings=tuple(dict.fromkeys([*spoken, *record.warnings, *found.warnings])),
         batch=plan.batch,
         backend=plan.backend,
         **vars(quality),
     )
-    return Made(variant, path, examined.record["trial"])
+    return Made(variant, path, found.trial)
 
 
 def _examine(

@@ -19,13 +19,14 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal
 
 from edgekit import documents
-from edgekit.errors import UsageError
+from edgekit.errors import UsageError, did_you_mean
 from edgekit.schema import Misfit, conform
 
 
@@ -60,20 +61,10 @@ METRICS = tuple(item.name for item in fields(Limits))
 class Override:
     """Other limits for the rows whose variant, engine and device match these shell patterns."""
 
+    limits: Mapping[str, float]
     variant: str = "*"
     engine: str = "*"
     device: str = "*"
-    latency_ratio: float | None = None
-    size_ratio: float | None = None
-    peak_rss_ratio: float | None = None
-    accuracy_drop: float | None = None
-    guest_instructions_ratio: float | None = None
-    load_ratio: float | None = None
-
-    @property
-    def limits(self) -> dict[str, float]:
-        """Those that it sets."""
-        return {name: limit for name in METRICS if (limit := getattr(self, name)) is not None}
 
 
 @dataclass(frozen=True)
@@ -123,12 +114,18 @@ def load_policy(path: str | Path) -> Policy:
             "EK-ARGUMENT", f"{where}: not a TOML file: {error}", "see https://toml.io for the syntax"
         ) from error
     lines = _Lines(path, text)
+    rows = value.get("rows")
+    if isinstance(rows, list):
+        value = {**value, "rows": [_override(row) for row in rows]}
     try:
         policy: Policy = conform(Policy, value)
     except Misfit as misfit:
-        key = misfit.place.rpartition(".")[2]
+        table, _, key = misfit.place.rpartition(".")
         told = misfit.told.partition(" in ")[0].replace(repr(misfit.place), repr(key))
-        raise lines.wrong(misfit.place, told, _HINTS.get(key.partition("[")[0], misfit.hint)) from misfit
+        hint = _HINTS.get(key.partition("[")[0], misfit.hint)
+        if table.startswith("rows") and key not in _HINTS:
+            hint = did_you_mean(key, (*_PATTERNS, *METRICS))
+        raise lines.wrong(misfit.place, told, hint) from misfit
     places = {f"rows[{index}]": row.limits for index, row in enumerate(policy.rows)}
     for place, limits in {"limits": vars(policy.limits), **places}.items():
         for name, limit in limits.items():
@@ -140,12 +137,21 @@ def load_policy(path: str | Path) -> Policy:
     return policy
 
 
+def _override(row: object) -> object:
+    """A row of the file, in which limits stand beside patterns, as an `Override` has them."""
+    if not isinstance(row, dict):
+        return row
+    limits = {name: limit for name, limit in row.items() if name in METRICS}
+    return {"limits": limits, **{name: item for name, item in row.items() if name not in METRICS}}
+
+
+_PATTERNS = ("variant", "engine", "device")
 #: How what is not as its type demands is written.
 _HINTS = {
     "limits": "write [limits] and the limits below it",
     "rows": "write [[rows]] and, below it, patterns and limits",
     **dict.fromkeys(METRICS, "inf lifts the limit"),
-    **{name: f'as in {name} = "int8*"' for name in ("variant", "engine", "device")},
+    **{name: f'as in {name} = "int8*"' for name in _PATTERNS},
 }
 
 
@@ -160,7 +166,7 @@ class _Lines:
         """The error for what is wrong at *place*, with the first line that sets the key, or heads its table."""
         lines = self.text.splitlines()
         table, _, key = place.rpartition(".")
-        row = re.fullmatch(r"rows\[(\d+)\]", table)
+        row = re.match(r"rows\[(\d+)\]", table)
         heads = [number for number, line in enumerate(lines) if re.match(r"\s*\[\[\s*rows", line)]
         start = heads[int(row[1])] if row and int(row[1]) < len(heads) else 0
         pattern = re.compile(rf"\s*(\[+\s*)?[\"']?{re.escape(key)}[\"']?\s*[=.\]]")

@@ -1,4 +1,5 @@
-"""Child processes: the command line and the environment of every program that edgekit starts, here and nowhere else.
+"""Child processes: the command line and the environment of every program that edgekit starts, here and nowhere else;
+how a process of edgekit's own is asked, and how its death is explained.
 
 Python by itself takes modules from the current folder, and a ``PATH`` with ``.`` or an empty entry in it takes programs
 from there. That folder is where people keep what they downloaded: nothing in it is ever run.
@@ -11,14 +12,17 @@ import errno
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 import edgekit
+from edgekit.errors import EdgekitError, from_json
 
 if TYPE_CHECKING:
     import subprocess
+
+T = TypeVar("T")
 
 #: Loads exactly this edgekit, in this Python or another, and nothing else from where it is installed.
 _BOOT = """\
@@ -44,6 +48,17 @@ os.execv(sys.argv[3], sys.argv[3:])
 #: Names the descriptor of a pipe whose other end the parent has, and which nothing is ever written to.
 LIFELINE = "EDGEKIT_LIFELINE"
 
+#: How long a process that was asked for nothing more may take to end.
+_END_S = 5.0
+
+#: What a signal is known to mean, and what to do about it.
+_SIGNALS = {
+    "SIGKILL": ("out of memory, most likely", "free some memory, or use a smaller variant, fewer threads or --jobs 1"),
+    "SIGBUS": ("out of memory or disk, most likely", "free some, or use a smaller variant"),
+    "SIGILL": ("instructions that this processor lacks", "use another variant or engine"),
+}
+_CRASHED = "its native code crashed: use another variant or engine"
+
 #: With these, what a program finds is independent of where it was started. ``-P`` keeps ``PYTHONPATH``.
 ANYWHERE = ("-P",)
 #: And of the user's own settings besides.
@@ -55,19 +70,16 @@ def python(*arguments: str) -> list[str]:
     return [sys.executable, *ANYWHERE, *arguments]
 
 
-def module(name: str, *arguments: str) -> list[str]:
-    """The command line that runs edgekit's module *name* in this Python, in a process of its own."""
-    return python("-c", _BOOT, _package(), name, *arguments)
+def module(name: str, interpreter: Path | None = None) -> list[str]:
+    """The command line that runs edgekit's module *name* in a process of its own.
 
-
-def module_in(interpreter: Path | str, name: str, *arguments: str) -> list[str]:
-    """The same in another Python, which has packages of its own.
-
-    edgekit is handed over as a single package: its folder on ``PYTHONPATH`` would, in an ordinary install, bring this
-    Python's numpy with it.
+    Args:
+        interpreter: Another Python, which has packages of its own. edgekit is handed over as a single package: its
+            folder on ``PYTHONPATH`` would, in an ordinary install, bring this Python's numpy with it.
     """
     # -B: an environment is sealed, and new compiled modules would be a change.
-    return [str(interpreter), *ISOLATED, "-B", "-c", _BOOT, _package(), name, *arguments]
+    program = python() if interpreter is None else [str(interpreter), *ISOLATED, "-B"]
+    return [*program, "-c", _BOOT, _package(), name]
 
 
 def limited(command: Sequence[str], *, file_bytes: int, cpu_s: int) -> list[str]:
@@ -75,24 +87,59 @@ def limited(command: Sequence[str], *, file_bytes: int, cpu_s: int) -> list[str]
     return python("-c", _LIMITS, str(file_bytes), str(cpu_s), *command)
 
 
-class Child:
-    """A process for messages over its pipes (see `edgekit.runtime.frames`), which ends with this one.
+class Death(Exception):
+    """Why a process is of no more use, in the one explanation that there is of it.
 
-    It has a group of its own, so that the terminal's Ctrl-C does not reach it, and what it starts goes with it.
+    Attributes:
+        signal: Name of the signal that ended it, or None.
+        what: What became of it, to be said behind its name: ``died (SIGSEGV)``.
+        hint: What to do about it.
     """
 
-    def __init__(self, command: Sequence[str], log: IO[Any]):
-        """Start *command*, a module of edgekit's that calls `edgekit.runtime.confinement.confine`.
+    def __init__(self, status: int | OSError | None):
+        """*status* is that of a process that ended by itself, as `subprocess` counts, or why the system did not start
+        it; None: it was killed for what it answered."""
+        number = signal.SIGKILL if status is None else -status if isinstance(status, int) else 0
+        self.signal = _name(number) if number > 0 else None
+        if isinstance(status, OSError):
+            self.what, self.hint = f"could not be started ({status.strerror})", "close other programs"
+        elif status is None:
+            self.what = "gave an answer that makes no sense"
+            self.hint = "its native code was led astray by this model file"
+        elif self.signal is not None:
+            meaning, self.hint = _SIGNALS.get(self.signal, ("", _CRASHED))
+            self.what = f"died ({self.signal}: {meaning})" if meaning else f"died ({self.signal})"
+        else:
+            self.what, self.hint = f"died (exit code {status})", "the log has its last words"
+        super().__init__(self.what)
+
+    def error(self, whose: str, kind: type[EdgekitError] = EdgekitError, log: Path | None = None) -> EdgekitError:
+        """The error of that *kind* for the process called *whose*."""
+        return kind("EK-CRASHED", f"{whose} {self.what}", self.hint, log)
+
+
+class Child:
+    """A process that answers requests over its pipes (see `edgekit.runtime.frames`), and ends with this one.
+
+    It has a group of its own, so that the terminal's Ctrl-C does not reach it, and what it starts goes with it. It has
+    no session of its own: Linux shares the processor out between sessions first (sched(7), autogroup), so that
+    ``nice edgekit build`` would mean nothing to it.
+    """
+
+    def __init__(self, command: Sequence[str], log: IO[Any] | int, **variables: str):
+        """Start *command*, a module of edgekit's that calls `edgekit.runtime.confinement.end_with_parent`.
 
         Args:
             log: Takes what it prints on standard error.
+            variables: Of its environment, beside this process's own.
 
         Raises:
-            OSError: The system cannot start it.
+            Death: The system cannot start it: it has no memory, or too many processes.
         """
         import subprocess
 
-        end, lifeline = os.pipe()
+        line, lifeline = os.pipe()
+        self._lifeline = os.fdopen(lifeline, "wb")
         try:
             self.process: subprocess.Popen[bytes] = start(
                 command,
@@ -100,39 +147,97 @@ class Child:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 process_group=0,
-                pass_fds=(end,),
-                env=environment(**{LIFELINE: str(end)}),
+                pass_fds=(line,),
+                env=environment(**{LIFELINE: str(line)}, **variables),
             )
-        except BaseException:
-            os.close(lifeline)
-            raise
+        except OSError as error:
+            self._lifeline.close()
+            raise Death(error) from error
         finally:
-            os.close(end)
-        self._lifeline: int | None = lifeline
+            os.close(line)
 
-    def wait(self, timeout_s: float | None = None) -> int:
-        """Its status, once it has ended.
+    def ask(
+        self,
+        header: dict[str, Any],
+        body: bytes = b"",
+        *,
+        take: Callable[[IO[bytes]], tuple[dict[str, Any], T]],
+        wait: Callable[[], None] = lambda: None,
+        listener: Callable[[T], None] | None = None,
+    ) -> tuple[dict[str, Any], T]:
+        """Send a request; its answer.
+
+        Args:
+            take: Takes one message from a pipe, as `frames.receive` does; ValueError when it is none that may come.
+            wait: Returns when there is something to take.
+            listener: Called with the body of each message that is an event, and no answer yet.
 
         Raises:
-            subprocess.TimeoutExpired: It has not.
+            EdgekitError: What the process answered instead.
+            Death: It died, or answered what makes no sense; it has ended.
         """
-        status = self.process.wait(timeout_s)
-        if self._lifeline is not None:
-            os.close(self._lifeline)
-            self._lifeline = None
-        return status
+        from edgekit.runtime import frames  # numpy, which programs that start no child need not wait for
 
-    def kill(self) -> int:
-        """End it with all that it started, now; its status. Twice is harmless."""
-        if self.process.poll() is None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.kill()
-        for pipe in (self.process.stdin, self.process.stdout):
-            with contextlib.suppress(OSError):
-                if pipe is not None:
-                    pipe.close()
-        return self.wait()
+        requests, answers = self.process.stdin, self.process.stdout
+        assert requests is not None and answers is not None
+        with self._whole():
+            frames.send(requests, header, body)
+        wait()
+        while True:
+            with self._whole():
+                told, content = take(answers)
+                error = from_json(told["error"]) if "error" in told else None
+            if error is not None:
+                raise error
+            if listener is None or "event" not in told:
+                return told, content
+            listener(content)
+
+    def kill(self, *, gently: bool = False) -> int | None:
+        """As `end`; *gently* gives it a while."""
+        try:
+            return end(self.process, _END_S if gently else 0.0)
+        finally:
+            self._lifeline.close()
+
+    @contextlib.contextmanager
+    def _whole(self) -> Iterator[None]:
+        """A part of a request or of an answer is of no use to anybody."""
+        try:
+            yield
+        except (BrokenPipeError, EOFError) as error:
+            raise Death(self.kill(gently=True)) from error
+        except ValueError as error:
+            self.kill()
+            raise Death(None) from error
+
+
+def end(process: subprocess.Popen[Any], wait_s: float = 0.0) -> int | None:
+    """End *process*, which has a group of its own, with all that it started; its status if it ends by itself within
+    *wait_s*, as nothing more is asked of it. Twice is harmless."""
+    import subprocess
+
+    if not wait_s:  # what was half written would be waited for
+        kill_group(process)
+    for pipe in (process.stdin, process.stdout):
+        with contextlib.suppress(OSError):
+            if pipe is not None:
+                pipe.close()
+    try:
+        return process.wait(wait_s)
+    except subprocess.TimeoutExpired:
+        return None
+    finally:
+        kill_group(process)
+        process.wait()
+
+
+def kill_group(process: subprocess.Popen[Any]) -> None:
+    """End *process* as `end`, without waiting for it."""
+    if process.poll() is None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.kill()
 
 
 def which(name: str) -> str | None:
@@ -198,6 +303,13 @@ def _search_path() -> str:
     return os.pathsep.join(
         folder for folder in folders if os.path.isabs(folder) and (folder in system or os.path.realpath(folder) != here)
     )
+
+
+def _name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def _package() -> str:

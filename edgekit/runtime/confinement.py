@@ -27,7 +27,7 @@ _MOST_FILE_BYTES = 1 << 30
 def confine() -> None:
     """Bind this process; called first of all in it. What the system does not know is left out."""
     leave_to_parent()
-    _end_with_parent()
+    end_with_parent()
     with contextlib.suppress(OSError):  # not Linux
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
     leave_no_core()
@@ -52,7 +52,7 @@ def _most_bytes() -> int:
     return _LEAST_BYTES if free is None else max(_LEAST_BYTES, int(_SHARE * free))
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """Have the kernel end this process when its parent's end of the lifeline is closed.
 
     The signal that prctl(2) has for that is sent when the thread ends that started this process, which may be earlier.

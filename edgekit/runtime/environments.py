@@ -97,16 +97,18 @@ def install_hint(name: str) -> str:
     return f"edgekit doctor --setup {name}  makes the environment it needs"
 
 
-def command(name: str, module: str, *arguments: str) -> list[str]:
-    """The command line that runs one of edgekit's modules in the environment called *name*.
+def command(engine: str, module: str) -> list[str]:
+    """The command line that runs one of edgekit's modules for *engine*: in its environment, where it needs one.
 
     Raises:
-        EdgekitError: ``EK-ENGINE``: the environment was not created; ``EK-FOREIGN``: it was changed since.
+        EdgekitError: ``EK-ENGINE``: the environment is not whole; ``EK-FOREIGN``: it was changed since.
     """
-    interpreter = python(name)
-    if interpreter is None or not is_sealed(interpreter.parents[1], _made_of(_environment(name))):
-        raise EdgekitError("EK-ENGINE", f"{name} is not installed", install_hint(name))
-    return children.module_in(interpreter, module, *arguments)
+    if not is_needed(engine):
+        return children.module(module)
+    interpreter = python(engine)
+    if interpreter is None or not is_sealed(interpreter.parents[1], _made_of(_environment(engine))):
+        raise EdgekitError("EK-ENGINE", f"{engine} is not installed", install_hint(engine))
+    return children.module(module, interpreter)
 
 
 def create(name: str, log: Callable[[str], None] | None = None) -> Path:

@@ -10,12 +10,14 @@ import json
 import os
 import struct
 import sys
-from collections.abc import Sequence
+import traceback
+from collections.abc import Callable, Sequence
 from typing import IO, Any
 
 import numpy as np
 
 from edgekit import documents
+from edgekit.errors import EdgekitError
 from edgekit.tensors import TensorSpec
 
 _LENGTHS = struct.Struct("<IQ")
@@ -25,17 +27,50 @@ _CHUNK_BYTES = 1 << 20
 
 
 def take_over_pipes() -> tuple[IO[bytes], IO[bytes]]:
-    """Standard input and output, kept for messages: what else is printed from now on goes to standard error."""
-    requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    """Standard input and output, kept for messages: what else is printed from now on goes to standard error, and there
+    is nothing to be read."""
+    requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb", 2 * _CHUNK_BYTES)
     os.dup2(2, 1)
-    sys.stdin.close()
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
     return requests, answers
 
 
+def serve(
+    perform: Callable[[dict[str, Any], bytes], tuple[dict[str, Any], bytes]],
+    unforeseen: Callable[[Exception], EdgekitError],
+) -> None:
+    """Answer the requests of a `edgekit.runtime.children.Child`'s parent, until that is gone.
+
+    Args:
+        perform: Makes an answer of a request; an `EdgekitError` is raised again on the other side.
+        unforeseen: Makes one of anything else that *perform* raises: an engine may raise what it likes, at a file that
+            was made for it to.
+    """
+    requests, answers = take_over_pipes()
+    while True:
+        try:
+            request = receive(requests)
+        except EOFError:
+            return
+        try:
+            answer = perform(*request)
+        except EdgekitError as error:
+            answer = {"error": error.to_json()}, b""
+        except Exception as error:
+            traceback.print_exc()
+            answer = {"error": unforeseen(error).to_json()}, b""
+        sys.stdout.flush()
+        send(answers, *answer)
+
+
 def send(stream: IO[bytes], header: dict[str, Any], body: bytes = b"") -> None:
+    """Write a message; one of less than a megabyte whole, or not at all, should Ctrl-C come meanwhile."""
     text = json.dumps(header).encode()
-    stream.write(_LENGTHS.pack(len(text), len(body)) + text)
-    stream.write(body)
+    start = _LENGTHS.pack(len(text), len(body)) + text
+    for piece in (start + body,) if len(body) < _CHUNK_BYTES else (start, body):
+        stream.write(piece)
     stream.flush()
 
 

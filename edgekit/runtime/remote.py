@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
-import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgekit.errors import EdgekitError, from_json
-from edgekit.runtime import children, environments, frames
-from edgekit.runtime.children import Child
+from edgekit.errors import EdgekitError
+from edgekit.runtime import environments, frames
+from edgekit.runtime.children import Child, Death
 from edgekit.tensors import Signature, TensorSpec
 
 if TYPE_CHECKING:
     from edgekit.runtime.engines.base import Steps
 
-#: How long a process that was asked for nothing may take to end.
-_END_S = 5.0
-
 
 def serve_here(engine: str) -> list[str]:
-    """The command line of *engine*'s process on this machine: in its own environment where it needs one."""
-    module = "edgekit.runtime.serve"
-    return environments.command(engine, module) if environments.is_needed(engine) else children.module(module)
+    """The command line of *engine*'s process on this machine."""
+    return environments.command(engine, "edgekit.runtime.serve")
 
 
 class Server:
@@ -48,10 +41,9 @@ class Server:
         with tempfile.NamedTemporaryFile(prefix="edgekit-engine-", suffix=".log", delete=False) as log:
             try:
                 child = Child(serve_here(engine) if command is None else command, log)
-            except OSError as error:  # no memory, or too many processes
+            except Death as death:
                 Path(log.name).unlink()
-                reason = f"{engine}'s process could not be started ({error.strerror})"
-                raise EdgekitError("EK-RUN", reason, "close other programs") from error
+                raise death.error(f"{engine}'s process") from death
         return cls(engine, child, Path(log.name))
 
     def __enter__(self) -> Server:
@@ -83,7 +75,7 @@ class Server:
             answer, _ = self.call({**header, "signature": signature.to_json()}, data)
             used = answer.get("threads")
             if type(used) is not int or not 0 < used < 1 << 16:
-                raise self._fail(self._nonsense())
+                raise self._fail(Death(None).error(f"{self._engine}'s process", log=self._log))
         except BaseException:
             if owned:
                 self.close()
@@ -101,15 +93,16 @@ class Server:
             raise EdgekitError("EK-RUN", message, "load the model after the fork")
         if self._failure is not None:
             raise self._failure
-        requests, answers = self._child.process.stdin, self._child.process.stdout
-        assert requests is not None and answers is not None
-        with self._whole_or_ended():
-            frames.send(requests, header, body)
-            answer, arrays = frames.receive_arrays(answers, outputs)
-            error = from_json(answer["error"]) if "error" in answer else None
-        if error is not None:
-            raise error
-        return answer, arrays
+        try:
+            return self._child.ask(header, body, take=lambda answers: frames.receive_arrays(answers, outputs))
+        except EdgekitError:
+            raise
+        except Death as death:
+            raise self._fail(death.error(f"{self._engine}'s process", log=self._log)) from death
+        except BaseException:  # Ctrl-C: after a part of an answer, the process is of no more use
+            message = f"{self._engine} was interrupted in the middle of a run"
+            self._fail(EdgekitError("EK-RUN", message, "load the model again"))
+            raise
 
     def is_current(self, session: RemoteSession) -> bool:
         return self._current is session
@@ -122,45 +115,9 @@ class Server:
         """End the process; its log goes too, unless it died on its own. Twice is harmless."""
         self._current = None
         crashed = self._failure is not None or self._child.process.poll() not in (None, 0)
-        for pipe in (self._child.process.stdin, self._child.process.stdout):
-            with contextlib.suppress(OSError):
-                if pipe is not None:
-                    pipe.close()
-        try:
-            self._child.wait(_END_S)
-        except BaseException as error:  # it goes on, or Ctrl-C
-            self._child.kill()
-            if not isinstance(error, subprocess.TimeoutExpired):
-                raise
+        self._child.kill(gently=True)
         if not crashed:
             self._log.unlink(missing_ok=True)
-
-    @contextlib.contextmanager
-    def _whole_or_ended(self) -> Iterator[None]:
-        """A request and its answer: after a part of them, the process is of no more use."""
-        try:
-            yield
-        except (BrokenPipeError, EOFError) as error:
-            raise self._fail(self._death()) from error
-        except ValueError as error:
-            raise self._fail(self._nonsense()) from error
-        except BaseException:  # Ctrl-C
-            what = EdgekitError(
-                "EK-RUN", f"{self._engine} was interrupted in the middle of a run", "load the model again"
-            )
-            self._fail(what)
-            raise
-
-    def _death(self) -> EdgekitError:
-        try:
-            status = self._child.wait(_END_S)
-        except subprocess.TimeoutExpired:  # it closed its pipes and goes on
-            return self._nonsense()
-        return death(self._engine, status, self._log)
-
-    def _nonsense(self) -> EdgekitError:
-        message = f"{self._engine}'s process gave an answer that makes no sense"
-        return EdgekitError("EK-CRASHED", message, "its native code was led astray by this model file", self._log)
 
     def _fail(self, failure: EdgekitError) -> EdgekitError:
         self._failure = failure
@@ -198,17 +155,3 @@ class RemoteSession:
     def _check(self) -> None:
         if not self._server.is_current(self):
             raise EdgekitError("EK-RUN", "the session is closed")
-
-
-def death(engine: str, status: int, log: Path | str | None) -> EdgekitError:
-    """The `EdgekitError` for a process of *engine* that ended by itself with *status*, as `subprocess` counts it."""
-    if status < 0:
-        try:
-            cause = signal.Signals(-status).name
-        except ValueError:
-            cause = f"signal {-status}"
-        killed = -status == signal.SIGKILL
-        hint = "out of memory, most likely" if killed else "its native code crashed on this model file"
-    else:
-        cause, hint = f"exit code {status}", "the log has its last words"
-    return EdgekitError("EK-CRASHED", f"{engine}'s process died ({cause})", hint, log)

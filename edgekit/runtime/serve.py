@@ -6,12 +6,10 @@ Run as ``python -m edgekit.runtime.serve``. What an engine prints on standard ou
 from __future__ import annotations
 
 import os
-import traceback
 from typing import Any
 
 import numpy as np
 
-from edgekit.errors import EdgekitError
 from edgekit.runtime import frames
 from edgekit.runtime.confinement import confine, confine_addresses
 from edgekit.runtime.engines import Session, open_session
@@ -22,21 +20,8 @@ from edgekit.tensors import Signature
 
 def main() -> None:
     confine()
-    requests, answers = frames.take_over_pipes()
     server = _Server()
-    while True:
-        try:
-            header, body = frames.receive(requests)
-        except EOFError:
-            return
-        try:
-            answer, result = server.perform(header, body)
-        except EdgekitError as error:
-            answer, result = {"error": error.to_json()}, b""
-        except Exception as error:  # an engine may raise anything at a file that was made for it to
-            traceback.print_exc()
-            answer, result = {"error": failure(server.engine, "take the model file", error).to_json()}, b""
-        frames.send(answers, answer, result)
+    frames.serve(server.perform, lambda error: failure(server.engine, "take the model file", error))
 
 
 class _Server:

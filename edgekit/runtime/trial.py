@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -14,15 +13,17 @@ from typing import Any
 
 import numpy as np
 
-from edgekit import documents, npz
-from edgekit.errors import EdgekitError, UsageError, from_json
-from edgekit.runtime import children, environments
+from edgekit import npz
+from edgekit.errors import EdgekitError, UsageError
+from edgekit.runtime import environments, frames
+from edgekit.runtime.children import Child, Death
+from edgekit.runtime.confinement import end_with_parent
 from edgekit.runtime.engines import engine as find_engine
 from edgekit.runtime.engines import open_session
-from edgekit.runtime.engines.base import Session
+from edgekit.runtime.engines.base import Session, failure
 from edgekit.runtime.measure import latency_ms, peak_rss_bytes, time_calls
-from edgekit.runtime.remote import death
 from edgekit.runtime.samples import Column, open_samples
+from edgekit.runtime.signals import leave_to_parent
 from edgekit.tensors import Signature, TensorSpec
 
 
@@ -161,30 +162,28 @@ def _run_all(session: Session, inputs: _Inputs, engine: str) -> list[list[np.nda
 def _run_elsewhere(job: dict[str, Any]) -> dict[str, Any]:
     """Run *job* in its engine's environment, as a process of its own."""
     engine: str = job["engine"]
-    with tempfile.TemporaryDirectory(prefix="edgekit-trial-") as folder:
-        request, answer, log = Path(folder, "job.json"), Path(folder, "result.json"), Path(folder, "log")
-        request.write_text(json.dumps(job), encoding="utf-8")
-        command = environments.command(engine, "edgekit.runtime.trial", str(request), str(answer))
-        with log.open("wb") as stream:
-            status = children.run(command, stdout=stream, stderr=stream)
-        if status.returncode != 0:
-            last = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
-            error = death(engine, status.returncode, None)
-            raise EdgekitError(error.code, error.message, *last) if last else error
-        result: dict[str, Any] = documents.parse(answer.read_bytes())
-    if "error" in result:
-        raise from_json(result["error"])
+    with tempfile.TemporaryFile(prefix="edgekit-trial-") as log:
+        child = Child(environments.command(engine, "edgekit.runtime.trial"), log)
+        try:
+            result, _ = child.ask({}, json.dumps(job).encode(), take=frames.receive)
+        except Death as death:
+            error = death.error(f"{engine}'s process")
+            log.seek(0)
+            last = log.read().decode(errors="replace").strip().splitlines()[-1:]
+            raise EdgekitError(error.code, error.message, *last) if last else error from death
+        finally:
+            child.kill()
     return result
 
 
-def main(job: str, result: str) -> None:
-    """Run the job in the JSON file *job*; leave its result, or ``{"error": ...}``, in the file *result*."""
-    try:
-        value = run_trial(**json.loads(Path(job).read_text(encoding="utf-8")))
-    except EdgekitError as error:
-        value = {"error": error.to_json()}
-    Path(result).write_text(json.dumps(value), encoding="utf-8")
+def main() -> None:
+    """Run jobs at the host's word."""
+    leave_to_parent()
+    end_with_parent()
+    frames.serve(
+        lambda _, job: (run_trial(**json.loads(job)), b""), lambda error: failure("the engine", "run the file", error)
+    )
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

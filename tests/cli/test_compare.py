@@ -12,8 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 from support.profiles import cell, measured, processes, profile
 
-from edgekit.cli.compare import command
-from edgekit.cli.main import run
+from edgekit.cli.main import cli, run
 from edgekit.errors import LimitError, UsageError
 from edgekit.profiling.files import write_profile
 from edgekit.runtime.profiler.records import Cell
@@ -40,7 +39,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def invoke(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(command, list(map(str, arguments)), catch_exceptions=False, standalone_mode=False)
+    return CliRunner().invoke(cli, ["compare", *map(str, arguments)], catch_exceptions=False, standalone_mode=False)
 
 
 def test_limits_that_are_met_are_a_line_for_each_row(files: dict[str, Path]) -> None:

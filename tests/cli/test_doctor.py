@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from edgekit.cli.doctor import command
-from edgekit.cli.main import run
+from edgekit.cli.main import cli, run
 from edgekit.errors import CODES, UsageError
 from edgekit.runtime import environments, native
 from edgekit.runtime.engines.executorch import ExecuTorch
@@ -39,7 +38,7 @@ DESKTOP = replace(PI4, board=None, architecture="x86_64", kernel_architecture="x
 
 
 def invoke(*arguments: str) -> Result:
-    return CliRunner().invoke(command, list(arguments), catch_exceptions=False, standalone_mode=False)
+    return CliRunner().invoke(cli, ["doctor", *arguments], catch_exceptions=False, standalone_mode=False)
 
 
 @pytest.fixture

@@ -6,13 +6,17 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from support.profiles import cell, measured, processes, profile
 
 from edgekit.cli import main as cli
 from edgekit.cli.main import VERBS
-from edgekit.errors import CODES, EdgekitError
+from edgekit.errors import CODES
+from edgekit.profiling.files import write_profile
 
 HEAVY = ("torch", "tensorflow", "keras", "executorch", "litert_torch", "ai_edge_litert", "pydantic", "PIL", "numpy")
 
@@ -75,16 +79,73 @@ def test_what_nobody_foresaw_leaves_its_traceback_in_a_file(
     log.unlink()
 
 
-def test_debug_shows_the_traceback_wherever_it_is_typed() -> None:
+def test_debug_shows_the_traceback_wherever_it_is_typed(capsys: pytest.CaptureFixture[str]) -> None:
     for arguments in (["--debug", "targets", "nonsense"], ["targets", "nonsense", "--debug"]):
-        with pytest.raises(EdgekitError, match="unknown target"):
-            cli.run(arguments)
+        assert cli.run(arguments) == 2
+        said = capsys.readouterr().err
+        assert "Traceback (most recent call last)" in said and "error: unknown target 'nonsense'" in said
 
 
 def test_json_is_the_only_thing_on_standard_output() -> None:
     command = [sys.executable, "-m", "edgekit.cli.main", "targets", "--json"]
     process = subprocess.run(command, capture_output=True, text=True, check=True, env=dict(os.environ))
     assert json.loads(process.stdout)
+
+
+def failed(capsys: pytest.CaptureFixture[str], exit_code: int, *arguments: str) -> dict[str, Any]:
+    """The one document of a command that fails, and that a person is told the same."""
+    assert cli.run([*arguments, "--json"]) == exit_code
+    out, err = capsys.readouterr()
+    document = json.loads(out)
+    assert f"error: {' '.join(document['error']['message'].split())} [{document['error']['code']}]" in err.splitlines()
+    return dict(document)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_wrong_option_is_a_document_of_every_verb(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    error = failed(capsys, 2, verb, "--no-such-option")["error"]
+    assert error["code"] == "EK-ARGUMENT" and "--no-such-option" in error["message"]
+    assert error["hint"] == f"edgekit {verb} --help has examples"
+
+
+def test_what_fails_is_one_document_with_the_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert failed(capsys, 2, "biuld")["error"]["hint"] == "did you mean 'build'?"
+    assert failed(capsys, 2, "build")["error"]["code"] == "EK-ARGUMENT"  # no --target
+    assert failed(capsys, 2, "targets", "rpi44")["error"]["kind"] == "UsageError"
+    (tmp_path / "x.edgekit").write_bytes(b"no bundle")
+    error = failed(capsys, 6, "inspect", str(tmp_path / "x.edgekit"))["error"]
+    assert set(error) == {"kind", "code", "message", "hint", "log"} and error["code"] == "EK-BUNDLE"
+
+    def fail() -> None:
+        raise RuntimeError("odd\x1b[2J")
+
+    monkeypatch.setattr("edgekit.target.target_names", fail)
+    error = failed(capsys, 1, "targets")["error"]
+    assert (error["code"], error["message"]) == ("EK-UNEXPECTED", "RuntimeError: odd\\x1b[2J")
+    Path(error["log"]).unlink()
+
+
+def test_an_error_stands_beside_the_results(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    base, slow = tmp_path / "base.json", tmp_path / "slow.json"
+    write_profile(replace(profile(), cells=(cell(),)), base)
+    write_profile(replace(profile(), cells=(cell(processes=processes(measured([2.4], seed=1)[0])),)), slow)
+    document = failed(capsys, 3, "compare", str(base), str(slow))
+    assert document["error"]["code"] == "EK-LIMIT" and len(document["failures"]) == len(document["rows"]) == 1
+    assert cli.run(["compare", str(base), str(base), "--json"]) == 0
+    assert "error" not in json.loads(capsys.readouterr().out)
+
+
+def test_the_traceback_takes_nothing_from_the_document(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["targets", "nonsense", "--json", "--debug"]) == 2
+    out, err = capsys.readouterr()
+    assert json.loads(out)["error"]["code"] == "EK-TARGET" and "Traceback" in err
+
+
+def test_without_json_standard_output_has_no_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["targets", "nonsense"]) == 2
+    assert capsys.readouterr().out == ""
 
 
 def test_every_code_is_raised_somewhere_and_every_raised_code_is_known() -> None:

@@ -54,6 +54,17 @@ def test_a_profile_keeps_what_it_has_measured(bundle: Path, tmp_path: Path, numb
     assert MEASURED in [cell.status for cell in profile.cells]
 
 
+def test_a_stop_is_an_error_for_programs(bundle: Path, tmp_path: Path) -> None:
+    with running("profile", bundle, *QUICK, "--json", temporary=tmp_path / "tmp") as command:
+        command.read_until("so far")
+        command.stop(TERM)
+        left = command.finish()
+    is_clean(left)
+    assert left.exit_code == 143
+    error = json.loads(left.output)["error"]
+    assert (error["code"], error["message"]) == ("EK-INTERRUPTED", "stopped by SIGTERM")
+
+
 def test_whole_repeats_stay_whole(bundle: Path, tmp_path: Path) -> None:
     kept, table = tmp_path / "part.json", tmp_path / "part.csv"
     with running("profile", bundle, *QUICK, "-o", table, "-o", kept, temporary=tmp_path / "tmp") as command:
@@ -125,9 +136,10 @@ def test_a_second_signal_ends_at_once_and_says_what_is_written(bundle: Path, tmp
 
 _STUCK = """
 import hashlib, subprocess, sys, tempfile
-from edgekit.cli import signals
+from edgekit.cli import console, signals
 from edgekit.cli.leavings import Leavings
 leavings = Leavings()
+console.expect_document(True)
 signals.listen(leavings.clear)
 tempfile.NamedTemporaryFile(delete=False)
 subprocess.Popen(["sh", "-c", "sleep 1000 & echo ready; wait"])
@@ -165,7 +177,8 @@ def test_what_is_stuck_in_native_code_ends_at_a_second_signal_or_in_a_while(
     if second is not None:
         process.send_signal(second)
     assert process.wait(20) == 143
-    assert process.stdout.read() == "", "what it has started holds its output open"
+    error = json.loads(process.stdout.read())["error"]  # what it has started does not hold its output open
+    assert error["code"] == "EK-INTERRUPTED"
     assert list(tmp_path.iterdir()) == []
 
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from edgekit.cli.targets import command
+from edgekit.cli.main import cli
 from edgekit.errors import UsageError
 from edgekit.target import target_names
 
 
 def invoke(*arguments: str) -> Result:
-    return CliRunner().invoke(command, list(arguments), catch_exceptions=False, standalone_mode=False)
+    return CliRunner().invoke(cli, ["targets", *arguments], catch_exceptions=False, standalone_mode=False)
 
 
 def test_the_list_has_every_target_on_a_line() -> None:
@@ -64,5 +64,5 @@ def test_a_target_file_of_ones_own_is_checked(tmp_path: Path) -> None:
 
 
 def test_help_has_examples() -> None:
-    text = CliRunner().invoke(command, ["--help"]).stdout
+    text = CliRunner().invoke(cli, ["targets", "--help"]).stdout
     assert "edgekit targets rpi4" in text

@@ -13,10 +13,11 @@ import pytest
 from support.projects import DATA, MODEL, TOML, TRAINING, write_project
 
 import edgekit
+from edgekit import backends
 from edgekit.bundle import Bundle, differences
 from edgekit.cli.main import run
 from edgekit.errors import LimitError, UsageError
-from edgekit.pipeline import origin
+from edgekit.pipeline import exporters
 from edgekit.pipeline.build import run_build
 from edgekit.runtime import engines
 from edgekit.runtime.machine import read_machine
@@ -156,7 +157,11 @@ def test_a_drop_beyond_the_limit_is_exit_code_3_and_says_by_how_much(
     project = write_project(shared / "blank", toml, data=data)
     assert run(["build", str(project), "-t", "rpi4", "-f", "tflite", "--max-drop", "0.5", "-q"]) == 3
     error, hint = capsys.readouterr().err.splitlines()[-2:]
-    assert error.startswith("error: int8.tflite loses ") and "more than the 0.5 allowed [EK-LIMIT]" in error
+    assert (
+        error.startswith("error: int8.tflite has accuracy ")
+        and " below the float model" in error
+        and "more than the 0.5 allowed [EK-LIMIT]" in error
+    )
     assert hint.startswith(" hint:")
     assert not list((project / "build").glob("*")) if (project / "build").exists() else True
     with pytest.raises(LimitError):
@@ -243,7 +248,7 @@ def test_baselines_for_the_desktop_are_built_on_request(
 
 
 def test_a_package_that_a_baseline_needs_is_looked_for_first(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(origin, "find_spec", lambda name: None if name == "onnxscript" else True)
+    monkeypatch.setattr(exporters, "find_spec", lambda name: None if name == "onnxscript" else True)
     with pytest.raises(UsageError) as caught:
         edgekit.build(project, formats=["onnx"])
     assert caught.value.code == "EK-MISSING-PACKAGE" and "onnxscript" in caught.value.message
@@ -286,7 +291,7 @@ def test_two_exports_for_core_ml_give_the_same_bytes(
 
 
 def test_a_missing_package_of_a_backend_is_one_line(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(origin, "find_spec", lambda name: None if name == "coremltools" else object())
+    monkeypatch.setattr(backends, "find_spec", lambda name: None if name == "coremltools" else object())
     with pytest.raises(UsageError, match="files for Core ML need coremltools, which is not installed") as raised:
         run_build(str(project), target="ios", recipes=["fp16"])
     assert raised.value.code == "EK-MISSING-PACKAGE" and raised.value.hint

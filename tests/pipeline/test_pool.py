@@ -71,7 +71,7 @@ def test_an_unforeseen_exception_becomes_one_line(pool: Pool, tmp_path: Path) ->
         pool.run(task("fail", tmp_path), ignore)
 
 
-@pytest.mark.parametrize(("name", "says"), [("crash", "SIGSEGV"), ("die", "SIGKILL"), ("leave", "status 7")])
+@pytest.mark.parametrize(("name", "says"), [("crash", "SIGSEGV"), ("die", "SIGKILL"), ("leave", "exit code 7")])
 def test_a_dead_process_costs_one_task(pool: Pool, tmp_path: Path, name: str, says: str) -> None:
     with pytest.raises(ConversionError, match=says) as caught:
         pool.run(task(name, tmp_path), ignore)

@@ -114,7 +114,7 @@ def raised(server: Server, work: object) -> EdgekitError:
 
 @pytest.mark.parametrize("name", [*NONSENSE, *NO_THREADS])
 def test_nonsense_for_an_opened_model_is_a_crash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    monkeypatch.setattr("edgekit.runtime.remote._END_S", 0.2)
+    monkeypatch.setattr("edgekit.runtime.children._END_S", 0.2)
     server = lying(tmp_path, {**NONSENSE, **NO_THREADS}[name])
     found = raised(server, lambda: server.open(b"model", "tflite", IMAGE, 1))
     assert found.code == "EK-CRASHED"
@@ -124,7 +124,7 @@ def test_nonsense_for_an_opened_model_is_a_crash(tmp_path: Path, monkeypatch: py
 
 @pytest.mark.parametrize("name", NONSENSE)
 def test_nonsense_for_outputs_is_a_crash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    monkeypatch.setattr("edgekit.runtime.remote._END_S", 0.2)
+    monkeypatch.setattr("edgekit.runtime.children._END_S", 0.2)
     server = lying(tmp_path, message({"threads": 1}), NONSENSE[name])
     session = server.open(b"model", "tflite", IMAGE, 1)
     assert raised(server, lambda: session.run([np.zeros((1, 1, 12, 12), np.float32)])).code == "EK-CRASHED"

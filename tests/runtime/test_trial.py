@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,8 +11,9 @@ import numpy as np
 import pytest
 from small_models import IMAGE, PAIR, SmallModels
 
-from edgekit.errors import EdgekitError, UsageError, from_json
-from edgekit.runtime import trial
+from edgekit.errors import EdgekitError, UsageError
+from edgekit.runtime import children, frames, trial
+from edgekit.runtime.children import Child
 from edgekit.runtime.measure import latency_ms, peak_rss_bytes, time_calls
 from edgekit.runtime.trial import run_trial
 
@@ -106,17 +105,16 @@ def test_inputs_that_do_not_fit_are_refused(job: dict[str, Any], tmp_path: Path)
 
 
 def test_as_a_process(job: dict[str, Any], tmp_path: Path) -> None:
-    (tmp_path / "job.json").write_text(json.dumps(job))
-    (tmp_path / "wrong.json").write_text(json.dumps({**job, "engine": "none"}))
-    command = [sys.executable, "-m", "edgekit.runtime.trial"]
-    package = Path(trial.__file__).parents[2]
-    subprocess.run([*command, tmp_path / "job.json", tmp_path / "result.json"], check=True, cwd=package)
-    result = json.loads((tmp_path / "result.json").read_text())
+    with (tmp_path / "log").open("wb") as log:
+        child = Child(children.module("edgekit.runtime.trial"), log)
+    result, _ = child.ask({}, json.dumps(job).encode(), take=frames.receive)
     # Without torch in the process, the figure is that of Python, numpy and LiteRT.
     assert 20e6 < result["peak_rss_bytes"] < 200e6
-    subprocess.run([*command, tmp_path / "wrong.json", tmp_path / "result.json"], check=True, cwd=package)
-    error = from_json(json.loads((tmp_path / "result.json").read_text())["error"])
-    assert error.code == "EK-ENGINE"
+    for wrong, code in (({"engine": "none"}, "EK-ENGINE"), ({"file": str(tmp_path / "none")}, "EK-RUN")):
+        with pytest.raises(EdgekitError) as caught:
+            child.ask({}, json.dumps({**job, **wrong}).encode(), take=frames.receive)
+        assert caught.value.code == code
+    assert child.kill(gently=True) == 0
 
 
 def test_latency_figures() -> None:

@@ -1,4 +1,4 @@
-"""The README's commands and programs."""
+"""The commands and programs of the README and of the pages below docs/."""
 
 from __future__ import annotations
 
@@ -15,8 +15,20 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 _PLACES = ("ssh://", "emulator", "adb:", "phone")
 
 
+def pages() -> list[Path]:
+    """The README and the pages below docs/, in the order in which docs/README.md names them.
+
+    A command may need what one on a page before it has made.
+    """
+    listed = re.findall(r"^\| \[[^]]*\]\(([\w/-]+\.md)\)", (ROOT / "docs" / "README.md").read_text("utf-8"), re.M)
+    ordered = [ROOT / "README.md", *(ROOT / "docs" / name for name in listed)]
+    return [*ordered, *sorted(set((ROOT / "docs").rglob("*.md")) - set(ordered))]
+
+
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.S)
+    """All of *language*, those that stand on several pages once."""
+    found = [re.findall(rf"```{language}\n(.*?)```", page.read_text(encoding="utf-8"), re.S) for page in pages()]
+    return list(dict.fromkeys(block for each in found for block in each))
 
 
 def commands(on: str | None = None) -> list[str]:

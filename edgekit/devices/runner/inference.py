@@ -13,7 +13,7 @@ from edgekit import documents
 from edgekit.bundle import Bundle, Variant
 from edgekit.devices.base import Log, RunRequest, RunResult, VerifyRequest
 from edgekit.devices.payload.runner_pack import ENGINES, versions
-from edgekit.devices.transport.answer import Answer, death, failure
+from edgekit.devices.transport.answer import Answer, failure
 from edgekit.errors import DeviceError
 from edgekit.runtime.check_runs import CheckRun, CheckVectors, check_vectors
 from edgekit.runtime.engines import BROWSER_ENGINES
@@ -256,8 +256,8 @@ class WithRunner:
     def _document(self, answer: Answer, engine: str) -> _Document:
         """What the runner printed."""
         device = self.host.device
-        if answer.signal is not None:
-            raise death(device, f"{engine}'s process", answer)
+        if answer.death is not None:
+            raise failure(device, answer, f"{engine}'s process")
         try:
             value = documents.parse(answer.output)
         except ValueError as error:

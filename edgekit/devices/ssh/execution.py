@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, Protocol
@@ -20,8 +19,8 @@ from edgekit.devices.runner.inference import RUN_S, WithRunner
 from edgekit.devices.ssh.board import SCRIPT, RemoteBoard
 from edgekit.devices.ssh.deployment import CHUNK_BYTES, Plan
 from edgekit.devices.ssh.shell import Shell
-from edgekit.devices.transport.answer import Answer, death, failure
-from edgekit.errors import CODES, BundleError, DeviceError, EdgekitError, LimitError, UsageError
+from edgekit.devices.transport.answer import Answer, failure, told
+from edgekit.errors import DeviceError, EdgekitError
 from edgekit.fidelity import compare
 from edgekit.runtime.profiler.records import BoardState
 from edgekit.runtime.verification import FAILED, NOT_RUN, PASSED, Verification
@@ -33,8 +32,6 @@ VERIFY_S = 1800
 _MOST_NOTES = 500
 #: What an array takes in an ``.npz`` that is not compressed, beside its own bytes and twice its name.
 _MEMBER_BYTES = 512
-
-_KINDS = {kind.exit_code: kind for kind in (UsageError, LimitError, DeviceError, BundleError)}
 
 
 @dataclass(frozen=True)
@@ -100,10 +97,8 @@ class WithPython:
         send(self._shell, f"{folder}/inputs.npz", packed.getvalue())
         files = ("--input", f"{folder}/inputs.npz", "--output", f"{folder}/outputs.npz")
         chosen = _options({"--variant": request.variant, "--engine": request.engine, "--threads": request.threads})
-        answer = self._shell.ask("exec", self._program, "run", self._bundle, *files, *chosen, "--json", timeout_s=RUN_S)
-        if answer.status != 0:
-            raise self._failure(answer)
-        ran = self._told(_Ran, {name: self._document(answer).get(name) for name in ("variant", "engine", "threads")})
+        document = self._ask("run", *files, *chosen, timeout_s=RUN_S)
+        ran = self._told(_Ran, {name: document.get(name) for name in ("variant", "engine", "threads")})
         if ran.variant not in self._variants:
             raise self._unreadable()
         specs = self._outputs
@@ -121,19 +116,7 @@ class WithPython:
 
     def verify(self, request: VerifyRequest, log: Log) -> tuple[Verification, ...]:
         chosen = _options({"--variant": request.variant, "--threads": request.threads})
-        answer = self._shell.ask(
-            "exec",
-            self._program,
-            "verify",
-            self._bundle,
-            *chosen,
-            "--json",
-            timeout_s=VERIFY_S,
-            log=_notes(log),
-        )
-        if not answer.output.strip():  # it prints its document whether variants passed or not
-            raise self._failure(answer)
-        rows = self._document(answer).get("rows")
+        rows = self._ask("verify", *chosen, timeout_s=VERIFY_S, log=_notes(log)).get("rows")
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
             raise self._unreadable()
         known = Verification.__dataclass_fields__
@@ -144,13 +127,23 @@ class WithPython:
             raise self._unreadable()
         return found
 
-    def _document(self, answer: Answer) -> dict[str, Any]:
+    def _ask(
+        self, verb: str, *words: str, timeout_s: float, log: Callable[[str], None] | None = None
+    ) -> dict[str, Any]:
+        """The document that a verb printed about the bundle: an error beside rows is what the rows say."""
+        command = (self._program, verb, self._bundle, *words, "--json")
+        answer = self._shell.ask("exec", *command, timeout_s=timeout_s, log=log)
         try:
             document = display.values(documents.parse(answer.output))
-        except ValueError as error:
-            raise self._unreadable() from error
-        if not isinstance(document, dict):
-            raise self._unreadable()
+            if not isinstance(document, dict):
+                raise ValueError("a document that is no object")
+            error = told(self._device, document["error"]) if "error" in document and not document.get("rows") else None
+        except ValueError as nonsense:  # where it failed, something ended it before its last word
+            if answer.status:
+                raise failure(self._device, answer, "the model's process") from nonsense
+            raise self._unreadable() from nonsense
+        if error is not None:
+            raise error
         return document
 
     def _told(self, kind: Any, value: object) -> Any:
@@ -162,20 +155,6 @@ class WithPython:
 
     def _unreadable(self) -> DeviceError:
         return DeviceError("EK-DEVICE", f"{self._device}: what edgekit answered there makes no sense")
-
-    def _failure(self, answer: Answer) -> EdgekitError:
-        """The error that edgekit reported on the device, or that ended it."""
-        if answer.signal is not None:
-            return death(self._device, "the model's process", answer)
-        hint = None
-        for line in reversed(answer.errors):
-            if line.startswith(" hint: "):
-                hint = line.removeprefix(" hint: ")
-            found = re.fullmatch(r"error: (.*) \[(EK-[A-Z-]+)\]", line)
-            if found is not None and found[2] in CODES:
-                kind = _KINDS.get(answer.status, EdgekitError)
-                return kind(found[2], f"{self._device}: {found[1]}", hint)
-        return failure(self._device, answer)
 
 
 class ShellHost:

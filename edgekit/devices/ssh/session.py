@@ -13,8 +13,8 @@ from edgekit.bundle import Bundle
 from edgekit.devices.ssh.deployment import Plan
 from edgekit.devices.ssh.execution import send
 from edgekit.devices.ssh.shell import Shell
-from edgekit.devices.transport.answer import Answer, death, failure
-from edgekit.errors import DeviceError, EdgekitError, from_json
+from edgekit.devices.transport.answer import Answer, failure, told
+from edgekit.errors import DeviceError
 from edgekit.runtime.children import ANYWHERE
 from edgekit.runtime.profiler import plausibility
 from edgekit.runtime.profiler.profile import BundleRecord, DeviceRecord
@@ -102,7 +102,7 @@ class _Events:
                 self._result = conform(_Result, event)
                 self._check(*self._result.cells)
             elif kind == "error":
-                self._error = from_json(event["error"])
+                self._error = told(self._device, event["error"])
             elif isinstance(kind, str) and kind in _EVENTS:
                 facts = {name: conform(_EVENTS[kind][name], event[name], name) for name in _EVENTS[kind]}
                 if kind == "cell":
@@ -125,14 +125,11 @@ class _Events:
         return DeviceError("EK-DEVICE", f"{self._device}: what edgekit answered there makes no sense ({error})")
 
     def result(self, answer: Answer) -> tuple[DeviceRecord, tuple[Cell, ...]]:
-        if isinstance(self._error, EdgekitError):
-            error = self._error
-            raise type(error)(error.code, f"{self._device}: {error.message}", error.hint) from error
         if self._error is not None:
             raise self._error
         if self._result is None:
             said = replace(answer, output="", errors=tuple(self._said))
-            raise death(self._device, "the session", said) if answer.signal else failure(self._device, said)
+            raise failure(self._device, said, "the session")
         record, cells = self._result.device, self._result.cells
         return replace(record, name=self._device), tuple(replace(cell, device=self._device) for cell in cells)
 

@@ -13,7 +13,6 @@ import os
 import re
 import secrets
 import shlex
-import signal
 import socket
 import subprocess
 import threading
@@ -183,12 +182,7 @@ class Shell:
 
     def close(self) -> None:
         """End the session. Closing twice is harmless."""
-        if self._broken:  # what was half written would be waited for
-            _kill(self._process)
-        with contextlib.suppress(OSError):
-            if self._process.stdin is not None:
-                self._process.stdin.close()
-        _end(self._process, _END_S)
+        children.end(self._process, 0.0 if self._broken else _END_S)
 
     def _answer(self, request: str, timeout_s: float, most_bytes: int, payload: bytes = b"") -> tuple[int, bytes]:
         """Exit code and output."""
@@ -242,7 +236,7 @@ class Shell:
 
     def _loss(self, timeout_s: float) -> DeviceError:
         """The connection ended: the error for it."""
-        _end(self._process, _END_S)
+        children.end(self._process, _END_S)
         if self._late:
             return DeviceError(
                 "EK-CONNECT", f"{self._device} gave no answer for {timeout_s:.0f} s", "is it overloaded?"
@@ -254,12 +248,12 @@ class Shell:
 
     def _give_up(self) -> None:
         self._late = True
-        _kill(self._process)
+        children.kill_group(self._process)
 
     def _give_up_on(self, what: str) -> DeviceError:
         """The error for a device that is not as it should be: no answer of it is believed any more."""
         self._broken = True
-        _kill(self._process)
+        children.kill_group(self._process)
         return DeviceError("EK-CONNECT", f"{self._device} {what}", "is it the device you mean, and in order?")
 
     def _read_errors(self) -> None:
@@ -268,7 +262,7 @@ class Shell:
             self._said_bytes += length
             if self._said_bytes > self._most_said[1]:
                 self._flooded = True
-                _kill(self._process)
+                children.kill_group(self._process)
                 break
             if not raw:
                 continue
@@ -293,22 +287,3 @@ def _who() -> str:
     except (KeyError, OSError):  # a container's user may have no name
         user = str(os.getuid())
     return f"{user}@{socket.gethostname()}"
-
-
-def _end(process: subprocess.Popen[bytes], wait_s: float) -> None:
-    try:
-        process.wait(timeout=wait_s)
-    except subprocess.TimeoutExpired:
-        _kill(process)
-        process.wait()
-    for pipe in (process.stdin, process.stdout):
-        if pipe is not None:
-            with contextlib.suppress(OSError):
-                pipe.close()
-
-
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    """With what it has started: a proxy, or the program that ``ssh`` is a script for."""
-    if process.poll() is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import signal
 from dataclasses import dataclass
 
-from edgekit.errors import DeviceError
+from edgekit.errors import DeviceError, EdgekitError, Interrupted, from_json
+from edgekit.runtime.children import Death
 
 
 @dataclass(frozen=True)
@@ -23,30 +24,28 @@ class Answer:
     errors: tuple[str, ...]
 
     @property
-    def signal(self) -> str | None:
-        """Name of the signal that ended the program, or None."""
-        try:
-            return signal.Signals(self.status - 128).name if self.status > 128 else None
-        except ValueError:
-            return None
+    def death(self) -> Death | None:
+        """How the program died, if a signal ended it."""
+        return Death(128 - self.status) if self.status - 128 in signal.valid_signals() else None
 
 
-def failure(device: str, answer: Answer) -> DeviceError:
-    """The `DeviceError` for a request that failed on *device*."""
+def failure(device: str, answer: Answer, program: str = "a program") -> EdgekitError:
+    """The `DeviceError` for a request that failed on *device*, or a *program* there that died."""
     said = [line for line in (*answer.errors, *answer.output.splitlines()) if line.strip()]
     if any("No space left on device" in line or "Disk quota exceeded" in line for line in said):
         hint = "free some space there; what was deployed before still runs"
         return DeviceError("EK-DEVICE", f"{device}: the disk is full", hint)
-    if answer.signal is not None:
-        return death(device, "a program", answer)
+    if answer.death is not None:
+        return answer.death.error(f"{device}: {program}", DeviceError)
     return DeviceError("EK-DEVICE", f"{device}: {said[-1] if said else f'exit code {answer.status}'}")
 
 
-def death(device: str, what: str, answer: Answer) -> DeviceError:
-    """The `DeviceError` for *what*, which a signal ended on *device*."""
-    hint = {
-        "SIGKILL": "out of memory, most likely: use a smaller variant or fewer threads",
-        "SIGILL": "its code has instructions that this processor lacks: use another variant or engine",
-        "SIGBUS": "out of memory or disk, most likely",
-    }.get(answer.signal or "", "its native code crashed: use another variant or engine")
-    return DeviceError("EK-CRASHED", f"{device}: {what} was ended by a signal ({answer.signal})", hint)
+def told(device: str, value: object) -> EdgekitError:
+    """The error that edgekit on *device* gives as *value*, as one of *device*'s.
+
+    Raises:
+        ValueError: *value* describes none.
+    """
+    error = from_json(value)
+    kind = DeviceError if isinstance(error, Interrupted) else type(error)  # nobody here stopped it
+    return kind(error.code, f"{device}: {error.message}", error.hint)

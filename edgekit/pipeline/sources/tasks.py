@@ -36,9 +36,7 @@ def prepare(*, source: Mapping[str, Any], samples: str, calibration: str, direct
             names, order or types of the calibration data are not the signature's, ``calibration.npz`` as it has them.
 
     Returns:
-        What `describe` returns, ``made``: the name of the file in *directory* with the weights of a factory, None
-        without one, ``names``: what the data call each input, ``fitted``: whether the calibration data were written
-        anew, and ``batches``: whether the model takes several samples at once.
+        An `edgekit.pipeline.answers.ModelAnswer`, as JSON.
 
     Raises:
         UsageError: ``EK-DATA`` when data and model do not fit, ``EK-SOURCE`` when no file can do what the model does.

@@ -54,9 +54,7 @@ def train(
         device: ``auto`` (CUDA where there is one), ``cpu`` or ``cuda``. On CUDA it computes in mixed precision.
 
     Returns:
-        ``weights`` (a file), ``epochs_done``, ``best_metric`` (percent of labels met, or the negative loss; None
-        without evaluation data), ``history``, ``interrupted``, ``device``, ``framework_version`` and
-        ``mixed_precision``.
+        An `edgekit.pipeline.answers.TrainingAnswer`, as JSON.
 
     Raises:
         UsageError: ``EK-CODE``, ``EK-SOURCE``, ``EK-DATA`` or ``EK-CHECKPOINT``.

@@ -9,8 +9,6 @@ from __future__ import annotations
 import faulthandler
 import gc
 import os
-import sys
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter_ns, process_time_ns
@@ -33,22 +31,11 @@ from edgekit.tensors import Signature, TensorSpec
 def main() -> None:
     confine()
     faulthandler.enable()  # the log then shows where native code crashed
-    requests, answers = frames.take_over_pipes()
-    measured = _Measured()
-    while True:
-        try:
-            header, _ = frames.receive(requests)
-        except EOFError:
-            return
-        try:
-            answer, body = measured.perform(header)
-        except EdgekitError as error:
-            answer, body = {"error": f"{error.code}: {error.message}"}, b""
-        except Exception as error:  # an engine of another package may raise anything
-            traceback.print_exc()
-            answer, body = {"error": f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"}, b""
-        sys.stdout.flush()
-        frames.send(answers, answer, body)
+    frames.serve(_Measured().perform, _unforeseen)
+
+
+def _unforeseen(error: Exception) -> EdgekitError:
+    return EdgekitError("EK-RUN", f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
 
 
 class _Measured:
@@ -60,7 +47,7 @@ class _Measured:
     _call: Callable[[Any], object]
     _argument: Any
 
-    def perform(self, header: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    def perform(self, header: dict[str, Any], _: bytes) -> tuple[dict[str, Any], bytes]:
         do = header.pop("do")
         answer: tuple[dict[str, Any], bytes] = getattr(self, f"do_{do}")(**header)
         return answer

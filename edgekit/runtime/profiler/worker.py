@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import os
 import select
-import signal
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 import numpy as np
 
 from edgekit import display
-from edgekit.runtime import children, environments, frames, memory
-from edgekit.runtime.children import Child
+from edgekit.errors import EdgekitError
+from edgekit.runtime import environments, frames, memory
+from edgekit.runtime.children import Child, Death
 from edgekit.runtime.profiler.records import Memory
 from edgekit.schema import conform
 
@@ -101,16 +100,14 @@ class Worker:
         Args:
             patience_s: How long all its phases may take together, beside the time they are meant to take.
         """
-        elsewhere = environments.is_needed(engine)
-        command = environments.command(engine, _MODULE) if elsewhere else children.module(_MODULE)
         self._engine = engine
         self._limit = limit
         self._patience_s = patience_s
         self._log = tempfile.TemporaryFile(prefix="edgekit-profile-")  # noqa: SIM115
         try:
-            self._child = Child(command, self._log)
-        except OSError as error:  # no memory, or too many processes
-            raise ProcessFailure(f"{engine}'s process could not be started ({error.strerror})", None, "") from error
+            self._child = Child(environments.command(engine, _MODULE), self._log)
+        except Death as death:
+            raise ProcessFailure(f"{engine}'s process {death.what}", None, "") from death
 
     @property
     def resident_bytes(self) -> int:
@@ -137,24 +134,27 @@ class Worker:
         Raises:
             ProcessFailure: The engine refused, or the process died, hung or took too much memory.
         """
-        requests, answers = self._child.process.stdin, self._child.process.stdout
-        assert requests is not None and answers is not None
         began = time.monotonic()
         allowed_s = expected_s + self._patience_s
-        try:
-            frames.send(requests, {"do": do, **arguments})
-            self._wait(doing, min(allowed_s, most_s or allowed_s), meanwhile)
+
+        def take(answers: IO[bytes]) -> tuple[dict[str, Any], bytes]:
             answer, body = frames.receive(answers, _MOST_BYTES if _UNITS.get(do) else 0)
             if "error" not in answer:
                 _check(do, answer, body, arguments.get("calls"))
-        except (BrokenPipeError, EOFError) as error:
-            raise self._death(doing) from error
-        except ValueError as error:
-            raise self._kill(f"{self._engine}'s process gave an answer that makes no sense while {doing}") from error
-        self._patience_s -= max(0.0, time.monotonic() - began - expected_s)
-        if "error" in answer:
-            raise self._end(display.one_line(answer["error"]), None)
-        return answer, body
+            return answer, body
+
+        try:
+            return self._child.ask(
+                {"do": do, **arguments},
+                take=take,
+                wait=lambda: self._wait(doing, min(allowed_s, most_s or allowed_s), meanwhile),
+            )
+        except Death as death:
+            raise self._end(f"{self._engine}'s process {death.what} while {doing}", death.signal) from death
+        except EdgekitError as error:
+            raise self._end(f"{error.code}: {error.message}", None) from error
+        finally:
+            self._patience_s -= max(0.0, time.monotonic() - began - expected_s)
 
     def close(self) -> None:
         """End the process, whatever it does. Twice is harmless."""
@@ -179,18 +179,6 @@ class Worker:
         self._child.kill()
         return self._end(reason, "SIGKILL")
 
-    def _death(self, doing: str) -> ProcessFailure:
-        """The failure of a process that ended by itself."""
-        try:
-            status = self._child.wait(5)
-        except subprocess.TimeoutExpired:  # it closed its pipes and goes on
-            return self._kill(f"{self._engine} closed its pipes while {doing}")
-        if status >= 0:
-            return self._end(f"{self._engine}'s process ended (exit code {status}) while {doing}", None)
-        name = signal_name(-status)
-        cause = f"{name}, out of memory most likely" if name == "SIGKILL" else name
-        return self._end(f"{self._engine}'s process died ({cause}) while {doing}", name)
-
     def _end(self, reason: str, name: str | None) -> ProcessFailure:
         log = self._tail()
         self.close()
@@ -214,10 +202,3 @@ def _check(do: str, answer: dict[str, Any], body: bytes, calls: int | None) -> N
     unit = _UNITS.get(do, 1)
     if len(body) % unit or (unit > 1 and body and np.frombuffer(body, "<i8").min() < 0):
         raise ValueError("no durations")
-
-
-def signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"

@@ -66,10 +66,10 @@ def test_commands_end_with_their_exit_code_and_files_arrive_whole(simulated_devi
     phone = connected(simulated_device())
     answer = phone.ask("echo out; echo err >&2; sh -c 'exit 7'")
     assert (answer.status, answer.output, answer.errors) == (7, "out\n", ("err",))
-    assert phone.ask("sh -c 'kill -SEGV $$'").signal == "SIGSEGV"
+    assert str(phone.ask("sh -c 'kill -SEGV $$'").death) == "died (SIGSEGV)"
     ran = run(phone, "sh", "-c", 'echo "$0|$HOME|$TMPDIR|$LD_PRELOAD"; echo err >&2; exit 3', "a  'b'")
     assert (ran.status, ran.output, ran.errors) == (3, f"a  'b'|{_TMP}|{_TMP}|\n", ("err",))
-    assert run(phone, "sh", "-c", "kill -SEGV $$").signal == "SIGSEGV"
+    assert str(run(phone, "sh", "-c", "kill -SEGV $$").death) == "died (SIGSEGV)"
     with pytest.raises(DeviceError, match="No such file"):
         failed = phone.run(["true"], folder=f"{_TMP}/nothing", timeout_s=20, log=print)
         raise failure("adb:phone", failed)

@@ -9,8 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from edgekit import private
-from edgekit.cli.doctor import command
-from edgekit.cli.main import run
+from edgekit.cli.main import cli, run
 from edgekit.devices.emulator import guest, qemu
 from edgekit.errors import DeviceError, EdgekitError
 from edgekit.runtime.native import compilers
@@ -21,7 +20,7 @@ SYSTEM = guest.SYSTEMS["aarch64"]
 
 
 def doctor(*arguments: str) -> str:
-    return CliRunner().invoke(command, list(arguments), catch_exceptions=False, standalone_mode=False).stdout
+    return CliRunner().invoke(cli, ["doctor", *arguments], catch_exceptions=False, standalone_mode=False).stdout
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from edgekit.cli.doctor import command
+from edgekit.cli.main import cli
 from edgekit.devices.payload import assembly
 from edgekit.devices.payload.prefetch import prefetch
 from edgekit.errors import UsageError
@@ -22,7 +22,7 @@ def quiet(line: str) -> None:
 
 
 def doctor(*arguments: str) -> str:
-    return CliRunner().invoke(command, list(arguments), catch_exceptions=False, standalone_mode=False).stdout
+    return CliRunner().invoke(cli, ["doctor", *arguments], catch_exceptions=False, standalone_mode=False).stdout
 
 
 @pytest.fixture(autouse=True, scope="module")

