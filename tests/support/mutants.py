@@ -200,7 +200,11 @@ def _places(data: bytes, format: str) -> tuple[tuple[int, int], ...]:
 def tree_of(data: bytes, format: str, chance: random.Random) -> bytes:
     """*data* read by its format's own library, changed in a few places, and written again."""
     if format == "onnx":
-        return _messages(data, chance)
+        import onnx
+
+        found = onnx.load_from_string(data)
+        change_messages(found, chance)
+        return bytes(found.SerializeToString())
     if format == "pte":
         from executorch.exir._serialize._program import deserialize_pte_binary, serialize_pte_binary
 
@@ -297,18 +301,19 @@ def _other_list(old: list[Any], chance: random.Random) -> list[Any] | None:
     return new
 
 
-def _messages(data: bytes, chance: random.Random) -> bytes:
-    """An ONNX model with a few fields of its messages changed."""
-    import onnx
+def change_messages(model: Any, chance: random.Random) -> None:
+    """Change a few fields of the protobuf message *model*, or of those in it."""
     from google.protobuf.descriptor import FieldDescriptor
 
-    model = onnx.load_from_string(data)
     for _ in range(chance.choice(_TIMES)):
         places: dict[tuple[str, str], list[tuple[Any, Any]]] = {}
         waiting = [model]
         while waiting:
             message = waiting.pop()
             for field, value in message.ListFields():
+                if hasattr(value, "values"):  # a map
+                    waiting += [each for each in value.values() if hasattr(each, "ListFields")]
+                    continue
                 places.setdefault((message.DESCRIPTOR.name, field.name), []).append((message, field))
                 if field.type == FieldDescriptor.TYPE_MESSAGE:
                     waiting += value if field.is_repeated else [value]
@@ -331,8 +336,6 @@ def _messages(data: bytes, chance: random.Random) -> bytes:
             value.CopyFrom(copy.deepcopy(chance.choice(values)))
         else:
             setattr(message, field.name, _other_value(value, values, chance))
-    written: bytes = model.SerializeToString()
-    return written
 
 
 # Archives
