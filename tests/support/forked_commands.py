@@ -28,6 +28,7 @@ import edgekit
 from edgekit.cli.main import main
 from edgekit.errors import EdgekitError
 from edgekit.runtime import children, serve
+from edgekit.runtime.engines import engine as find_engine
 
 _OWN = ("home", "tmp", "here")
 _DOCUMENTED = (0, 1, 2, 3, 5, 6)
@@ -77,9 +78,9 @@ class ForkedCommands:
     The process that they are forks of is one of its own, too: this one may have threads, which do not survive a fork.
     """
 
-    def __init__(self, folder: Path, *, forked_engines: bool = True):
-        """*forked_engines* is False for libraries that do not survive it."""
-        command = [sys.executable, "-m", "support.forked_commands", str(folder), str(int(forked_engines))]
+    def __init__(self, folder: Path, engine: str):
+        """*engine*'s library is imported before all, and its processes are forks."""
+        command = [sys.executable, "-m", "support.forked_commands", str(folder), engine]
         self._server = subprocess.Popen(
             command,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
@@ -111,11 +112,11 @@ class ForkedCommands:
         return Outcome(**json.loads(self._server.stdout.readline()))
 
 
-def serve_commands(folder: Path, forked_engines: bool) -> None:
+def serve_commands(folder: Path, engine: str) -> None:
     """The other side of `ForkedCommands`."""
     answers = os.fdopen(os.dup(1), "w")
-    if forked_engines:
-        children.start = _start
+    find_engine(engine).import_library()
+    children.start = _start
     _renew(folder)
     for line in sys.stdin:
         word, *arguments = json.loads(line)
@@ -264,4 +265,4 @@ def _end_of(child: int, latest: float) -> int:
 
 
 if __name__ == "__main__":
-    serve_commands(Path(sys.argv[1]), sys.argv[2] == "1")
+    serve_commands(Path(sys.argv[1]), sys.argv[2])
