@@ -14,7 +14,7 @@ from typing import Any
 from edgekit.runtime.contents.allowed import ONNX
 from edgekit.runtime.contents.onnx_schema import SCHEMA
 from edgekit.runtime.contents.protobuf import Message, decode
-from edgekit.runtime.contents.refusal import Malformed, Refused, shown
+from edgekit.runtime.contents.refusal import Malformed, Refused, reading, shown
 from edgekit.runtime.contents.sizes import MAX_AXES, MAX_VALUES
 
 #: ``TensorProto.DataType``: numpy's name, or ONNX's where numpy has none, bits of one value, and the field that holds
@@ -61,6 +61,7 @@ class OnnxModel:
         return tuple(node["op_type"] for node in self.nodes)
 
 
+@reading("it is no model")
 def read(data: bytes | memoryview) -> OnnxModel:
     """Read and check an ``.onnx`` file.
 

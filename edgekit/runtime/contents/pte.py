@@ -16,7 +16,7 @@ from edgekit.runtime.contents import vulkan, xnnpack
 from edgekit.runtime.contents.allowed import PTE, PTE_BACKENDS
 from edgekit.runtime.contents.flatbuffer import Table, decode
 from edgekit.runtime.contents.pte_schema import SCHEMA
-from edgekit.runtime.contents.refusal import Malformed, Refused, shown
+from edgekit.runtime.contents.refusal import Malformed, Refused, reading, shown
 from edgekit.runtime.contents.sizes import MAX_AXES, MAX_MEMORY_BYTES, MAX_VALUES
 
 #: ``ScalarType`` in ``scalar_type.fbs``: numpy's name and bytes of one value.
@@ -72,6 +72,7 @@ class PteProgram:
         return (*self.calls, *(name for part in self.parts for name in _node_names(part)))
 
 
+@reading("it is no program")
 def read(data: bytes | memoryview) -> PteProgram:
     """Read and check a ``.pte`` file.
 
