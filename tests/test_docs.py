@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 from support.readme import ROOT, pages
 
+from edgekit.pipeline.metric import SCORERS
+from edgekit.recipes import RECIPES
 from edgekit.target import target_names
 
-PAGES = [*pages(), ROOT / "CONTRIBUTING.md"]
+PAGES = [*pages(), ROOT / "CONTRIBUTING.md", ROOT / ".github" / "pull_request_template.md"]
 #: Files that a project, a bundle or an example has, which begin as names of modules do.
 _FILES = {"edgekit.toml"}
 
@@ -99,9 +101,14 @@ def test_every_page_is_in_the_list_of_pages() -> None:
     assert there - {ROOT / "docs" / "README.md"} <= listed
 
 
-def test_every_target_is_named() -> None:
-    text = (ROOT / "docs" / "targets.md").read_text(encoding="utf-8")
-    assert not [name for name in target_names() if f"`{name}`" not in text]
+@pytest.mark.parametrize(
+    ("names", "file"),
+    [(target_names(), "targets"), (RECIPES.names(), "building"), (SCORERS.names(), "building")],
+    ids=["targets", "recipes", "metrics"],
+)
+def test_everything_that_can_be_chosen_is_explained(names: tuple[str, ...], file: str) -> None:
+    rows = re.findall(r"^\| (`.*?) \|", (ROOT / "docs" / f"{file}.md").read_text(encoding="utf-8"), re.M)
+    assert set(names) <= {name for row in rows for name in re.findall(r"`([^`]+)`", row)}
 
 
 def test_the_floors_are_those_that_hold() -> None:

@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 from support import acme
 
+pytestmark = pytest.mark.builds
+
 PROJECT = """\
 [project]
 name = "scales"

@@ -59,6 +59,10 @@ _SIGNALS = {
 }
 _CRASHED = "its native code crashed: use another variant or engine"
 
+#: ONNX Runtime (on Linux from 1.29.0 on) gives this machine a number as soon as it is imported, keeps it below the home
+#: folder, and sends its maker what is run, unless this is set.
+UNTOLD = {"ORT_DISABLE_TELEMETRY": "1"}
+
 #: With these, what a program finds is independent of where it was started. ``-P`` keeps ``PYTHONPATH``.
 ANYWHERE = ("-P",)
 #: And of the user's own settings besides.
@@ -253,8 +257,11 @@ def which(name: str) -> str | None:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """This process's environment with *more*, for a program that takes nothing from the current folder either."""
-    kept = dict(os.environ)
+    """This process's environment with *more*, for a program that takes nothing from the current folder either.
+
+    What it uses tells nobody of it (`UNTOLD`), unless the user has it otherwise.
+    """
+    kept = {**UNTOLD, **os.environ}
     if "PATH" in kept:
         kept["PATH"] = _search_path()
     if "PYTHONPATH" in kept:

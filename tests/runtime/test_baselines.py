@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ import torch
 from support.baselines import SIGNATURE, expected, export, samples
 
 from edgekit.errors import BundleError, EdgekitError
-from edgekit.runtime import engines
+from edgekit.runtime import children, engines
 from edgekit.runtime.engines.base import Session
 from edgekit.tensors import Signature, TensorSpec
 
@@ -144,6 +146,34 @@ def test_onnxruntime_reads_no_file_besides(tmp_path: Path, monkeypatch: pytest.M
     assert caught.value.code == "EK-CONTENTS"
     with pytest.raises(EdgekitError, match="failed to load"):  # what stands behind that
         engines.engine("onnxruntime").open(data, signature, 1)
+
+
+_OPENS = """
+import sys
+from edgekit.runtime import engines
+from support.baselines import SIGNATURE, samples
+session = engines.open_session("onnxruntime", open(sys.argv[1], "rb").read(), "onnx", SIGNATURE, 1)
+session.run(samples()[0])
+"""
+
+
+@pytest.mark.parametrize(("code", "tells"), [("import onnxruntime", True), (_OPENS, False)], ids=["itself", "edgekit"])
+def test_onnxruntime_tells_nobody_what_it_runs(files: dict[str, bytes], tmp_path: Path, code: str, tells: bool) -> None:
+    """By itself, 1.32.0 keeps a number of this machine and a database of what is to be sent, below the home folder."""
+    model, home = tmp_path / "model.onnx", tmp_path / "home"
+    model.write_bytes(files["onnx"])
+    home.mkdir()
+    # None of what says that this is a test, or a server that tests: ONNX Runtime then keeps to itself as well.
+    environment = {"HOME": str(home), "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-c", code, str(model)], env=environment, check=True)
+    assert any(home.rglob("*onnxruntime*")) == tells
+
+
+def test_programs_that_edgekit_starts_tell_nobody_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ORT_DISABLE_TELEMETRY", raising=False)
+    assert children.environment()["ORT_DISABLE_TELEMETRY"] == "1"
+    monkeypatch.setenv("ORT_DISABLE_TELEMETRY", "0")
+    assert children.environment()["ORT_DISABLE_TELEMETRY"] == "0"  # the user's word
 
 
 @pytest.mark.system

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from support.figures import not_run
+import numpy as np
+from support.figures import figures, not_run
 
 from edgekit import archive
-from edgekit.bundle import MANIFEST, Bundle, canonical_json, seal, sha256, write_bundle
+from edgekit.bundle import MANIFEST, Bundle, Manifest, Variant, canonical_json, seal, sha256, write_bundle
+from edgekit.runtime.remote import Server
+from edgekit.tensors import Signature
 
 
 def only(bundle: Path, variants: tuple[str, ...], into: Path) -> Path:
@@ -63,4 +67,50 @@ def as_exported(bundle: Path, variant: str, backend: str, into: Path) -> Path:
         replace(entry, backend=backend, **unknown) if entry.name == variant else entry for entry in manifest.variants
     )
     write_bundle(replace(manifest, variants=variants), files, into)
+    return into
+
+
+def of_file(data: bytes, engine: str, format: str, signature: Signature, into: Path) -> Path:
+    """A bundle at *into* of one file, whose check vectors are what it gives for random inputs."""
+    draw = np.random.default_rng(0)
+    samples = [[draw.random(spec.shape).astype(spec.dtype) for spec in signature.inputs] for _ in range(4)]
+    with Server.start(engine) as server:
+        session = server.open(data, format, signature, 1)
+        rows = [session.run(sample) for sample in samples]
+    checks: dict[str, Any] = {"inputs": {}, "outputs": {}, "samples": len(samples), "random": True}
+    files = {f"variants/fp32.{format}": data}
+    for side, specs, arrays in (("inputs", signature.inputs, samples), ("outputs", signature.outputs, rows)):
+        for number, spec in enumerate(specs):
+            buffer = io.BytesIO()
+            np.save(buffer, np.concatenate([array[number] for array in arrays]), allow_pickle=False)
+            checks[side][spec.name] = f"checks/{side}_{number}.npy"
+            files[f"checks/{side}_{number}.npy"] = buffer.getvalue()
+    variant = Variant(
+        name=f"fp32.{format}",
+        file=f"variants/fp32.{format}",
+        size_bytes=len(data),
+        sha256=sha256(data),
+        format=format,
+        recipe="fp32",
+        engines=(engine,),
+        minimum_runtime={},
+        producers={"made": "by a test"},
+        **figures(agreement=None),
+        delegated_share=None,
+        undelegated_ops={},
+    )
+    manifest = Manifest(
+        name="single",
+        target="desktop",
+        signature=signature,
+        preprocessing=None,
+        labels=(),
+        variants=(variant,),
+        recommended={"variant": variant.name, "reason": "the only one"},
+        source={"framework": "torch", "parameter_count": 1},
+        calibration=None,
+        checks=checks,
+        producer="edgekit tests",
+    )
+    write_bundle(manifest, files, into)
     return into

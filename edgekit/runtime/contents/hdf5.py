@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Union
 
-from edgekit.runtime.contents.refusal import Malformed, Refused, shown
+from edgekit.runtime.contents.refusal import Malformed, Refused, reading, shown
 from edgekit.runtime.contents.sizes import MAX_AXES, MAX_VALUES
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -50,10 +50,8 @@ def read(data: bytes | memoryview) -> Group:
         Refused: It reaches for other files, or holds filters, which are plugins.
         Malformed: It is none, is damaged, or written in another way than Keras writes.
     """
-    try:
+    with reading("the weights are damaged"):
         return _Reader(memoryview(data)).root()
-    except (struct.error, IndexError, UnicodeDecodeError) as error:
-        raise Malformed(f"the weights are damaged ({type(error).__name__})") from error
 
 
 def arrays(group: Group, path: str = "") -> Iterator[tuple[str, Array]]:

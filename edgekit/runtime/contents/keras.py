@@ -18,7 +18,7 @@ from edgekit.runtime.contents import archives, hdf5
 from edgekit.runtime.contents.allowed import KERAS, KERAS_FUNCTIONS, KERAS_VALUES
 from edgekit.runtime.contents.archives import Packed
 from edgekit.runtime.contents.hdf5 import Array
-from edgekit.runtime.contents.refusal import Malformed, Refused, shown
+from edgekit.runtime.contents.refusal import Malformed, Refused, reading, shown
 
 _METADATA, _CONFIG, _WEIGHTS = "metadata.json", "config.json", "model.weights.h5"
 ENTRIES = (_METADATA, _CONFIG, _WEIGHTS)
@@ -57,6 +57,7 @@ class KerasModel(Packed):
         return self.layers
 
 
+@reading("it is no Keras model")
 def read(data: bytes | memoryview, registered: Collection[str] = ()) -> KerasModel:
     """Read and check a file that ``model.save("….keras")`` wrote.
 
@@ -72,12 +73,9 @@ def read(data: bytes | memoryview, registered: Collection[str] = ()) -> KerasMod
     missing = set(ENTRIES) - files.keys()
     if missing:
         raise Malformed(f"it is no Keras model: it has no {sorted(missing)[0]}")
-    try:
-        config, metadata = _json(files[_CONFIG]), _json(files[_METADATA])
-        layers = tuple(_checked(config, registered))
-        version = str(metadata.get("keras_version", ""))[:40]
-    except (KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise Malformed(f"it is no Keras model ({type(error).__name__})") from error
+    config, metadata = _json(files[_CONFIG]), _json(files[_METADATA])
+    layers = tuple(_checked(config, registered))
+    version = str(metadata.get("keras_version", ""))[:40]
     group = hdf5.read(files[_WEIGHTS])
     weights = tuple(array for _, array in hdf5.arrays(group))
     _check_sizes(config, {size for array in weights for size in array.shape})
@@ -168,4 +166,4 @@ def _check_size(key: str, item: Any, stored: Collection[int]) -> None:
         elif (
             isinstance(number, int) and number > _PLAIN_SIZE and not any(size and size % number == 0 for size in stored)
         ):
-            raise Malformed(f"its {key} is {number:,}, and no weight is of that size")
+            raise Malformed(f"its {key} is {f'{number:,}'[:40]}, and no weight is of that size")

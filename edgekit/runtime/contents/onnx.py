@@ -13,7 +13,7 @@ from typing import Any
 
 from edgekit.runtime.contents.allowed import ONNX
 from edgekit.runtime.contents.protobuf import Message, Schema, decode
-from edgekit.runtime.contents.refusal import Malformed, Refused, shown
+from edgekit.runtime.contents.refusal import Malformed, Refused, reading, shown
 from edgekit.runtime.contents.sizes import MAX_AXES, MAX_VALUES
 
 SCHEMA = Schema.of("onnx")
@@ -62,6 +62,7 @@ class OnnxModel:
         return tuple(node["op_type"] for node in self.nodes)
 
 
+@reading("it is no model")
 def read(data: bytes | memoryview) -> OnnxModel:
     """Read and check an ``.onnx`` file.
 

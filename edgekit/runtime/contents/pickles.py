@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from edgekit.runtime.contents.refusal import Malformed, Refused, shown
+from edgekit.runtime.contents.refusal import Malformed, Refused, reading, shown
 
 
 @dataclass(frozen=True)
@@ -80,12 +80,8 @@ def load(data: bytes, allows: Callable[[Name], bool]) -> Any:
 
 def load_first(data: bytes, place: int, allows: Callable[[Name], bool]) -> tuple[Any, int]:
     """`load` for a pickle that begins at *place*, with other things behind it: its value, and where it ends."""
-    try:
+    with reading("a pickle is damaged"):
         return _Machine(data, place, allows).run()
-    except (IndexError, KeyError, struct.error, TypeError, UnicodeDecodeError, ValueError) as error:
-        if isinstance(error, Malformed):
-            raise
-        raise Malformed(f"a pickle is damaged ({type(error).__name__})") from error
 
 
 class _Machine:

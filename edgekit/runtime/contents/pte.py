@@ -15,7 +15,7 @@ from functools import cache
 from edgekit.runtime.contents import vulkan, xnnpack
 from edgekit.runtime.contents.allowed import PTE, PTE_BACKENDS
 from edgekit.runtime.contents.flatbuffer import Schema, Table, decode
-from edgekit.runtime.contents.refusal import Malformed, Refused, shown
+from edgekit.runtime.contents.refusal import Malformed, Refused, reading, shown
 from edgekit.runtime.contents.sizes import MAX_AXES, MAX_MEMORY_BYTES, MAX_VALUES
 
 SCHEMA = Schema.of("pte")
@@ -73,6 +73,7 @@ class PteProgram:
         return (*self.calls, *(name for part in self.parts for name in _node_names(part)))
 
 
+@reading("it is no program")
 def read(data: bytes | memoryview) -> PteProgram:
     """Read and check a ``.pte`` file.
 

@@ -16,7 +16,7 @@ from edgekit.runtime.contents import archives, pickles
 from edgekit.runtime.contents.allowed import ATEN, PREPACKED, PTL_CLASSES, QUANTIZED, RESULTS, SCRIPT
 from edgekit.runtime.contents.archives import Packed
 from edgekit.runtime.contents.pickles import Name, Object
-from edgekit.runtime.contents.refusal import Malformed, Refused, shown
+from edgekit.runtime.contents.refusal import Malformed, Refused, reading, shown
 from edgekit.runtime.contents.torch_tensors import REBUILT, Tensor, is_storage, tensors
 
 #: What the lite interpreter reads of an archive, and what is left out of the new one: source code, for debugging.
@@ -89,6 +89,7 @@ class PtlModule(Packed):
         )
 
 
+@reading("it is no lite interpreter archive")
 def read(data: bytes | memoryview) -> PtlModule:
     """Read and check a ``.ptl`` file.
 
@@ -158,15 +159,11 @@ def _classes(modules: Any) -> frozenset[str]:
 
 def _functions(bytecode: Any, classes: frozenset[str]) -> list[Function]:
     """The methods in ``bytecode.pkl``: a version, then for each its name, its code and its schema."""
-    try:
+    with reading("its bytecode is damaged"):
         version, *methods = bytecode
         if version not in _VERSIONS:
             raise Malformed(f"its bytecode is of version {shown(version)}")
         return [_function(classes, *method) for method in methods]
-    except (TypeError, ValueError, KeyError, IndexError) as error:
-        if isinstance(error, Malformed):
-            raise
-        raise Malformed("its bytecode is damaged") from error
 
 
 def _function(classes: frozenset[str], name: str, code: Any, schema: Any = ()) -> Function:

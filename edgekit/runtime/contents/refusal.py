@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+#: What code raises that takes a value out of a file for what it ought to be.
+_STUMBLES = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError, struct.error)
+
 
 class Malformed(ValueError):
     """The file is damaged, or not of its format at all; the message says where, in one line."""
@@ -19,6 +26,24 @@ class Refused(Malformed):
         super().__init__(message)
         self.does = does
         self.cure = cure
+
+
+@contextmanager
+def reading(what: str) -> Iterator[None]:
+    """Around a reader of a format: what it stumbles over, wherever that is, is damage of the file, and no fault.
+
+    Args:
+        what: What the file is then, as "it is no Keras model".
+
+    Raises:
+        Malformed: The reader's own, or in the place of another error.
+    """
+    try:
+        yield
+    except Malformed:
+        raise
+    except _STUMBLES as error:
+        raise Malformed(f"{what} ({type(error).__name__})") from error
 
 
 def shown(name: object) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 from edgekit.runtime.contents import tensor_bundle
 from edgekit.runtime.contents.allowed import SAVED_MODEL, SAVED_MODEL_READS, SAVED_MODEL_WRITES
 from edgekit.runtime.contents.protobuf import Message, Schema, decode
-from edgekit.runtime.contents.refusal import Malformed, Refused, shown
+from edgekit.runtime.contents.refusal import Malformed, Refused, reading, shown
 from edgekit.runtime.contents.sizes import MAX_AXES, MAX_MEMORY_BYTES
 
 SCHEMA = Schema.of("saved_model")
@@ -71,6 +71,7 @@ def check_folder(folder: Path) -> SavedModel:
     return found
 
 
+@reading("it is no SavedModel")
 def read(data: bytes | memoryview) -> SavedModel:
     """Read and check a ``saved_model.pb``.
 

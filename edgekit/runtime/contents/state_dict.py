@@ -13,7 +13,7 @@ from edgekit.runtime.contents import archives, pickles
 from edgekit.runtime.contents.allowed import STATE_DICT
 from edgekit.runtime.contents.archives import Packed
 from edgekit.runtime.contents.pickles import Name, Reference
-from edgekit.runtime.contents.refusal import Malformed, Refused, shown
+from edgekit.runtime.contents.refusal import Malformed, Refused, reading, shown
 from edgekit.runtime.contents.torch_tensors import REBUILT, STORAGES, is_storage, tensors
 
 _FILES = frozenset({"data.pkl", "byteorder", "version", ".data/serialization_id", ".format_version"})
@@ -39,6 +39,7 @@ class StateDict(Packed):
         return super().data if self.whole is None else self.whole
 
 
+@reading("it holds no weights")
 def read(data: bytes) -> StateDict:
     """Read and check a file of weights.
 

@@ -11,7 +11,7 @@ import struct
 from collections.abc import Iterator, Mapping
 
 from edgekit.runtime.contents.protobuf import Schema, decode
-from edgekit.runtime.contents.refusal import Malformed
+from edgekit.runtime.contents.refusal import Malformed, reading
 from edgekit.runtime.contents.sizes import MAX_AXES
 
 _MAGIC = 0xDB4775248B80FB57
@@ -30,6 +30,7 @@ _SIZES = {
 }  # fmt: skip
 
 
+@reading("the index of its variables is damaged")
 def check(index: bytes, sizes: Mapping[str, int]) -> None:
     """Refuse an index that leads outside of its files.
 
@@ -40,10 +41,7 @@ def check(index: bytes, sizes: Mapping[str, int]) -> None:
     Raises:
         Malformed: It does, or is damaged.
     """
-    try:
-        entries = dict(_entries(memoryview(index)))
-    except (struct.error, IndexError) as error:
-        raise Malformed("the index of its variables is damaged") from error
+    entries = dict(_entries(memoryview(index)))
     header = decode(entries.pop(b"", b""), _SCHEMA, "BundleHeaderProto")
     shards = header.get("num_shards", 0)
     if header.get("endianness", 0) or not 0 < shards <= max(len(sizes), 1):

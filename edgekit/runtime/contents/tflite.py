@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from edgekit.runtime.contents.allowed import TFLITE_CUSTOM, TFLITE_NUMBERED
 from edgekit.runtime.contents.flatbuffer import Schema, Table, decode
-from edgekit.runtime.contents.refusal import Malformed, Refused, shown
+from edgekit.runtime.contents.refusal import Malformed, Refused, reading, shown
 from edgekit.runtime.contents.sizes import MAX_AXES, MAX_VALUES, check_memory
 from edgekit.runtime.contents.tflite_shapes import check_shape
 
@@ -68,6 +68,7 @@ class TfliteModel:
         return _stored(self.data, self.model["buffers"][tensor["buffer"]])
 
 
+@reading("it is no model")
 def read(data: bytes | memoryview) -> TfliteModel:
     """Read and check a ``.tflite`` file.
 

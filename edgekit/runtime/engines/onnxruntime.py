@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from edgekit.errors import EdgekitError
 from edgekit.names import distinct
+from edgekit.runtime.children import UNTOLD
 from edgekit.runtime.engines.base import Platform, Session, Steps, failure, misfit, only_forward
 from edgekit.runtime.installed import package_version
 from edgekit.tensors import Signature, TensorSpec
@@ -30,7 +32,7 @@ class OnnxRuntime:
         return package_version("onnxruntime-gpu") or package_version("onnxruntime")
 
     def import_library(self) -> None:
-        import onnxruntime  # noqa: F401
+        library()
 
     def open(self, data: bytes, signature: Signature, threads: int, method: str | None = None) -> Session:
         only_forward(self.name, method)
@@ -49,8 +51,7 @@ class OnnxSession:
     steps: Steps | None = None
 
     def __init__(self, data: bytes, signature: Signature, threads: int):
-        import onnxruntime
-
+        onnxruntime = library()
         self.threads = threads
         try:
             session = onnxruntime.InferenceSession(data, options(threads), providers=["CPUExecutionProvider"])
@@ -74,11 +75,18 @@ class OnnxSession:
         self._session = None
 
 
-def options(threads: int) -> Any:
-    """What every session is opened with."""
+def library() -> Any:
+    """The package, imported so that it keeps to itself what it runs."""
+    for name, value in UNTOLD.items():
+        os.environ.setdefault(name, value)
     import onnxruntime
 
-    options = onnxruntime.SessionOptions()
+    return onnxruntime
+
+
+def options(threads: int) -> Any:
+    """What every session is opened with."""
+    options = library().SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = _FATAL

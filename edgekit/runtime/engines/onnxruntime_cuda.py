@@ -10,7 +10,7 @@ import numpy as np
 from edgekit.errors import EdgekitError
 from edgekit.runtime.engines import cuda
 from edgekit.runtime.engines.base import Session, SteppedSession, Steps, failure, only_forward
-from edgekit.runtime.engines.onnxruntime import OnnxRuntime, fit, names_in_file, options
+from edgekit.runtime.engines.onnxruntime import OnnxRuntime, fit, library, names_in_file, options
 from edgekit.tensors import Signature
 
 #: ONNX Runtime's provider and name of the device that each stands for.
@@ -55,8 +55,7 @@ class OnnxDeviceSession(SteppedSession):
     run_one: Callable[[np.ndarray], np.ndarray] | None = None
 
     def __init__(self, engine: str, data: bytes, signature: Signature, threads: int, device: str):
-        import onnxruntime
-
+        onnxruntime = library()
         self._engine = engine
         self.threads = threads
         provider, settings = _PROVIDERS[device]

@@ -3,20 +3,24 @@ through is loaded and run by the real engine in a child, which has to live."""
 
 from __future__ import annotations
 
+import copy
+import json
 import os
-import random
 import resource
 from collections import Counter
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from time import process_time
+from typing import Any
 
 import numpy as np
 import pytest
 from small_models import IMAGE, SmallModels
 from support import hostile_files
-from support.hostile_files import good_pt2, packed, unpacked
+from support.hostile_files import PROGRAM, WEIGHTS, good_pt2, packed, pt2_with, unpacked
 from support.keras_files import facts
+from support.mutants import mutant
 
 from edgekit.runtime import contents, engines
 from edgekit.runtime.contents import Malformed
@@ -25,38 +29,6 @@ from edgekit.tensors import Signature
 #: Seconds that the reader may take for one damaged file of some kilobytes, on a busy machine.
 _LONGEST_S = 2.0
 _MUTANTS = 250
-
-
-def damaged(data: bytes, chance: random.Random) -> bytes:
-    """*data* with a few bits, bytes or words changed, most often where the structure is."""
-    changed = bytearray(data)
-    for _ in range(chance.choice((1, 1, 2, 4, 16)) if data else 0):
-        place, near = chance.randrange(len(data)), chance.randrange(min(len(data), 4096))
-        match chance.randrange(6):
-            case 0:
-                changed[place] ^= 1 << chance.randrange(8)
-            case 1:
-                changed[near] = chance.choice((0, 1, 2, 3, 4, 8, 127, 128, 255))
-            case 2:
-                changed[near] = (changed[near] + chance.choice((-1, 1))) % 256
-            case 3:
-                words = (b"\xff\xff\xff\xff", b"\xff\xff\xff\x7f", b"\0\0\0\x80", b"\0\0\0\0", chance.randbytes(4))
-                changed[place & ~3 : (place & ~3) + 4] = chance.choice(words)
-            case 4:
-                changed[near & ~3 : (near & ~3) + 4] = chance.randbytes(4)
-            case 5:
-                changed[place & ~3 : (place & ~3) + 4] = changed[near & ~3 : (near & ~3) + 4]
-    return bytes(changed[: len(data)])
-
-
-def mutant(data: bytes, seed: int) -> bytes:
-    """The file with damage in it, behind right checksums where it is an archive."""
-    chance = random.Random(seed)
-    if data[:2] != b"PK" or chance.random() < 0.1:
-        return damaged(data, chance)
-    files = unpacked(data)
-    name = chance.choices(list(files), [1 + min(len(part), 4000) for part in files.values()])[0]
-    return packed({**files, name: damaged(files[name], chance)})
 
 
 @cache
@@ -75,13 +47,69 @@ def test_readers_raise_their_own_errors_alone(small_models: SmallModels, format:
     for seed in range(_MUTANTS):
         before = process_time()
         try:
-            contents.check(mutant(data, seed), format)
+            contents.check(mutant(data, format, seed), format)
             found[True] += 1
         except Malformed as error:
             assert "\n" not in str(error) and len(str(error)) < 500
             found[False] += 1
         assert process_time() - before < _LONGEST_S, seed
     assert found[False] > _MUTANTS / 10  # that they are damaged, and seen to be
+
+
+def read_or_refused(data: bytes, format: str) -> None:
+    try:
+        contents.check(data, format)
+    except Malformed as error:
+        assert "\n" not in str(error) and len(str(error)) < 500
+
+
+def changes(value: Any) -> Iterator[Any]:
+    """*value* with each field in it left out, and of every other kind; it is the same object each time."""
+    for holder, key in list(_spots(value)):
+        kept = copy.copy(holder)
+        for other in (None, -1, 10**4200, "x", [[1]], {"x": 1}, "left out"):
+            if other == "left out":
+                del holder[key]
+            else:
+                holder[key] = other
+            yield value
+            holder.clear()
+            holder.update(kept) if isinstance(holder, dict) else holder.extend(kept)
+
+
+@pytest.mark.parametrize(
+    ("format", "name"),
+    [
+        ("pt2", f"archive/{PROGRAM}"), ("pt2", f"archive/{WEIGHTS}"), ("keras", "config.json"),
+        ("keras", "metadata.json"),
+    ],
+)  # fmt: skip
+def test_whatever_stands_in_a_field_is_read_or_refused(format: str, name: str) -> None:
+    files = unpacked(other_files()[format])
+    for value in changes(json.loads(files[name])):
+        read_or_refused(packed({**files, name: json.dumps(value).encode()}), format)
+
+
+def test_however_inputs_and_outputs_nest_they_are_read_or_refused() -> None:
+    leaf = {"type": None, "context": None, "children_spec": []}
+    honest = [1, {"type": "builtins.tuple", "context": "null", "children_spec": [leaf, leaf]}]
+    for tree in ([], [1], [1, leaf, leaf], leaf, "", None, *changes(honest)):
+        text = json.dumps(tree)
+        read_or_refused(
+            pt2_with(
+                lambda program, text=text: program["graph_module"]["module_call_graph"][0]["signature"].update(
+                    out_spec=text
+                )
+            ),
+            "pt2",
+        )
+
+
+def _spots(value: Any) -> Iterator[tuple[Any, Any]]:
+    for key, item in list(value.items() if isinstance(value, dict) else enumerate(value)):
+        yield value, key
+        if isinstance(item, (dict, list)):
+            yield from _spots(item)
 
 
 def lives(engine: str, data: bytes, signature: Signature) -> bool:
@@ -114,11 +142,11 @@ def test_engines_survive_what_readers_let_through(
     session.run([small_models.images[:1]])
     session.close()
     assert lives(engine, data, IMAGE)
-    dead = []
+    dead, format = [], name.rpartition(".")[2]
     for seed in range(150):
-        changed = mutant(data, seed)
+        changed = mutant(data, format, seed)
         try:
-            contents.check(changed, name.rpartition(".")[2])
+            contents.check(changed, format)
         except Malformed:
             continue
         if not lives(engine, changed, IMAGE):
