@@ -150,7 +150,7 @@ def _check_program(program: dict[str, Any]) -> None:
     """Check the whole program, and take out of it what is there to debug it."""
     graph_module = program["graph_module"]
     nodes = graph_module["graph"]["nodes"]
-    if not isinstance(nodes, list) or not all("target" in node for node in nodes):
+    if not isinstance(nodes, list) or not all(isinstance(node, dict) and "target" in node for node in nodes):
         raise Malformed("it is no exported program: it has no nodes, or one that calls nothing")
     program["guards_code"], graph_module["metadata"] = [], {}
     if graph_module.get("treespec_namedtuple_fields"):

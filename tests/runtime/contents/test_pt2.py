@@ -36,7 +36,10 @@ def saved(module: torch.nn.Module, *inputs: Any, **options: Any) -> bytes:
     ("change", "words"),
     [
         (lambda p: p["graph_module"]["graph"].update(nodes=None), "no nodes"),
+        (lambda p: p["graph_module"]["graph"]["nodes"].append({}), "calls nothing"),
+        (lambda p: p["graph_module"]["graph"]["nodes"].append("target"), "calls nothing"),
         (lambda p: p.pop("graph_module"), "no exported program"),
+        (lambda p: p.pop("range_constraints"), "no exported program"),
         (lambda p: p.update(more={"x": 1}), "'more'"),
         (lambda p: p["graph_module"].update(treespec_namedtuple_fields={"x": {"field_names": ["a"]}}), "class"),
         (lambda p: p["graph_module"]["graph"].update(custom_obj_values={"x": {}}), "custom_obj_values"),
