@@ -166,7 +166,7 @@ def test_processes_are_bound_to_the_cores_that_are_asked_for(bundle: Bundle) -> 
     assert cells["litert"].conditions is not None and cells["litert"].conditions.cpus == (core,)
     assert cells["litert"].conditions.threads == 1, "as many as it has cores"
     assert cells["litert"].processes[0].cpus == (core,)
-    assert cells["tells_cores"].reason == f"RuntimeError: bound to [{core}]"
+    assert cells["tells_cores"].reason == f"EK-RUN: RuntimeError: bound to [{core}]"
 
 
 def children() -> list[str]:
