@@ -159,7 +159,7 @@ AT_ONCE: dict[str, tuple[Prepare, list[str], int, str, str]] = {
         "EK-MISSING-FILE",
         "best.pt",
     ),
-    "unknown framework": (spoil('"torch"', '"pytorch"'), BUILD, 2, "EK-PROJECT", "model.framework"),
+    "unknown framework": (spoil('"torch"', '"pytorch"'), BUILD, 2, "EK-PROJECT", "unknown framework 'pytorch'"),
     "package not installed": (
         spoil("requires = []", 'requires = ["no-such-package"]'),
         BUILD,
@@ -270,7 +270,7 @@ AT_ONCE: dict[str, tuple[Prepare, list[str], int, str, str]] = {
         ["build", "saved", "-t", "rpi4", "-f", "pte"],
         2,
         "EK-UNSUPPORTED",
-        "SavedModel gives .tflite only",
+        "a SavedModel gives no .pte, only .tflite",
     ),
     "a recipe that a backend lacks": (
         lambda p: None,
