@@ -82,7 +82,8 @@ def test_the_grammars_find_what_is_wrong(small_bundle: Path, tmp_path: Path) -> 
     for platform in ("android", "ios", "flutter", "web"):
         folder = write_starter(small_bundle, platform, tmp_path / platform)
         (path,) = (each for each in sources(folder, ".kt", ".swift", ".dart", ".js") if each.stem in PROCESSING)
-        path.write_text(path.read_text(encoding="utf-8").replace("(", "", 1), encoding="utf-8")
+        before, _, after = path.read_text(encoding="utf-8").rpartition("(")
+        path.write_text(before + after, encoding="utf-8")
         assert source_faults(platform, folder), platform
 
 

@@ -52,7 +52,7 @@ def test_afterwards_the_network_is_not_asked(monkeypatch: pytest.MonkeyPatch) ->
     (ready,) = prefetch(load_target("rpi3-32bit"), quiet)
     document = json.loads(doctor("--setup", "deploy:rpi3-32bit", "--json"))
     assert document["target"] == "rpi3-32bit"
-    (noted,) = document["found"]
+    (noted,) = document["stocks"]
     assert noted["python"] == "3.11"
     assert [part["digest"] for part in noted["parts"]] == [part.digest for part in ready.parts]
 
