@@ -69,7 +69,6 @@ def install(folder: Path) -> None:
         "source_kinds": "linear = LINEAR",
         "recipes": "coarse = COARSE",
         "metrics": "deviation = DEVIATION",
-        "devices": "bench = BENCH",
     }
     points = (f"[edgekit.{group}]\n{point.replace('= ', f'= {_MODULE}:')}\n" for group, point in groups.items())
     (facts / "entry_points.txt").write_text("\n".join(points), encoding="utf-8")
@@ -202,4 +201,3 @@ LINEAR = SourceKind(
 )
 COARSE = Recipe("coarse", "halves of floats", "float16", "float32", 20.0, exporters=("acme",))
 DEVIATION = Scorer(Metric("deviation", "K", higher_is_better=False), _deviation)
-BENCH = DeviceKind("bench", "bench", "bench", f"{_MODULE}:open_bench", ("Runs", "Measures"), here=True)

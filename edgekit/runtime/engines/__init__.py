@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from edgekit.engines import ENGINES
 from edgekit.errors import EdgekitError, UsageError
-from edgekit.registry import Registry
 from edgekit.runtime.contents import checked
 from edgekit.runtime.engines.base import Engine, Session
 from edgekit.tensors import Signature
@@ -21,27 +21,6 @@ __all__ = [
     "open_session",
     "why_missing",
 ]
-
-#: Order is the order in which equals are preferred.
-ENGINES: Registry[Engine] = Registry(
-    "engine",
-    {
-        "litert": "edgekit.runtime.engines.litert:ENGINE",
-        "executorch": "edgekit.runtime.engines.executorch:ENGINE",
-        "tflite-runtime": "edgekit.runtime.engines.tflite_runtime:ENGINE",
-        "pytorch-mobile": "edgekit.runtime.engines.pytorch_mobile:ENGINE",
-        "onnxruntime": "edgekit.runtime.engines.onnxruntime:ENGINE",
-        "tensorflow": "edgekit.runtime.engines.tensorflow:ENGINE",
-        "torch": "edgekit.runtime.engines.torch_eager:ENGINE",
-        "torch-compile": "edgekit.runtime.engines.torch_compile:ENGINE",
-        "onnxruntime-cuda": "edgekit.runtime.engines.onnxruntime_cuda:ENGINE",
-        "torch-cuda": "edgekit.runtime.engines.torch_cuda:ENGINE",
-        "torch-compile-cuda": "edgekit.runtime.engines.torch_compile_cuda:ENGINE",
-        "litert-web": "edgekit.runtime.engines.litert_web:ENGINE",
-        "litert-webgpu": "edgekit.runtime.engines.litert_web:WEBGPU",
-    },
-    "EK-ENGINE",
-)
 
 #: Those that only browsers have.
 BROWSER_ENGINES = ("litert-web", "litert-webgpu")
