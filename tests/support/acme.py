@@ -25,12 +25,12 @@ from edgekit.pipeline.exporters.record import record
 from edgekit.pipeline.inspection import Constant, FileFacts
 from edgekit.pipeline.metric import Scorer
 from edgekit.pipeline.sources import SourceSpec, open_source
-from edgekit.pipeline.sources.kinds import SourceKind
 from edgekit.pipeline.sources.rounding import next_floats
 from edgekit.pipeline.sources.samples import apart, example_of, stacked
 from edgekit.recipes import RECIPES, Recipe
 from edgekit.runtime.engines.base import Platform, Session, Steps
 from edgekit.runtime.samples import Stack
+from edgekit.source_kinds import SourceKind
 from edgekit.tensors import Signature, TensorSpec
 
 _MODULE = "edgekit_acme"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from edgekit.engines import ENGINES
 from edgekit.errors import EdgekitError, UsageError
 from edgekit.runtime.contents import checked
@@ -11,19 +9,17 @@ from edgekit.runtime.engines.base import Engine, Session
 from edgekit.tensors import Signature
 
 __all__ = [
-    "BROWSER_ENGINES",
     "ENGINES",
     "NOT_INSTALLED",
     "Engine",
     "Session",
     "available",
+    "browser_engines",
     "engine",
+    "is_browser_engine",
     "open_session",
     "why_missing",
 ]
-
-#: Those that only browsers have.
-BROWSER_ENGINES = ("litert-web", "litert-webgpu")
 
 NOT_INSTALLED = "not installed"
 
@@ -35,6 +31,16 @@ def engine(name: str) -> Engine:
         UsageError: ``EK-ENGINE``: no such engine.
     """
     return ENGINES[name]
+
+
+def browser_engines() -> tuple[str, ...]:
+    """Names of those that only browsers have."""
+    return tuple(found.name for found in ENGINES if found.in_browser)
+
+
+def is_browser_engine(name: str) -> bool:
+    """Whether the engine called *name*, which need not be known here, is one of them."""
+    return (found := ENGINES.get(name)) is not None and found.in_browser
 
 
 def available(format: str | None = None) -> dict[str, str]:
@@ -50,8 +56,7 @@ def available(format: str | None = None) -> dict[str, str]:
 
 def why_missing(name: str) -> str:
     """Why the engine called *name* has no version here, in one line: its own reason, where it knows one."""
-    explain: Callable[[], str] | None = getattr(engine(name), "why_missing", None)
-    return (explain() if explain is not None else "") or NOT_INSTALLED
+    return engine(name).why_missing() or NOT_INSTALLED
 
 
 def open_session(
