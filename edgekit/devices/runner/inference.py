@@ -16,7 +16,7 @@ from edgekit.devices.payload.runner_pack import ENGINES, versions
 from edgekit.devices.transport.answer import Answer, failure
 from edgekit.errors import DeviceError
 from edgekit.runtime.check_runs import CheckRun, CheckVectors, check_vectors
-from edgekit.runtime.engines import BROWSER_ENGINES
+from edgekit.runtime.engines import is_browser_engine
 from edgekit.runtime.machine import MAX_DEFAULT_THREADS, Machine
 from edgekit.runtime.profiler.records import BoardState, Memory
 from edgekit.runtime.selection import check_names, why_not
@@ -168,7 +168,7 @@ class WithRunner:
         for entry in self.bundle.manifest.variants:
             if request.variant not in (None, entry.name):
                 continue
-            named = [name for name in entry.engines if name not in BROWSER_ENGINES]
+            named = [name for name in entry.engines if not is_browser_engine(name)]
             for engine in named or [ENGINES.get(entry.format, "")]:
                 reason = self.why_not(entry, engine)
                 if reason:

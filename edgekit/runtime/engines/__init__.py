@@ -17,6 +17,7 @@ __all__ = [
     "browser_engines",
     "engine",
     "is_browser_engine",
+    "is_reference_engine",
     "open_session",
     "why_missing",
 ]
@@ -41,6 +42,11 @@ def browser_engines() -> tuple[str, ...]:
 def is_browser_engine(name: str) -> bool:
     """Whether the engine called *name*, which need not be known here, is one of them."""
     return (found := ENGINES.get(name)) is not None and found.in_browser
+
+
+def is_reference_engine(name: str) -> bool:
+    """Whether others are compared with the engine called *name*, which need not be known here."""
+    return (found := ENGINES.get(name)) is not None and found.is_reference
 
 
 def available(format: str | None = None) -> dict[str, str]:
