@@ -1,5 +1,5 @@
-"""Other packages bring a format with its exporter and engine, a kind of source, a recipe, a metric where less is better,
-and a device: by entry points alone, and no file of edgekit knows them. They are those of the pages docs/adding."""
+"""Packages from outside bring a format with its exporter and engine, a kind of source, a recipe, a metric where less is
+better, and a device: by entry points alone, and no file of edgekit knows them. They are those of docs/adding."""
 
 from __future__ import annotations
 

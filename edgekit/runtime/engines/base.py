@@ -110,6 +110,7 @@ class Engine(Protocol):
             `edgekit.runtime.profiler.samples.Trace` of so many inferences after a warm-up; empty for one without.
         package: Distribution that devices with Python are sent to have it; empty for one that is not sent.
         not_sent: Why it is not.
+        in_runner: Whether the runner has it, which devices without Python are sent.
         mark: Colour and shape in charts, from 1 on; 0 for any.
     """
 
@@ -122,6 +123,7 @@ class Engine(Protocol):
     tracer: str = ""
     package: str = ""
     not_sent: str = "it runs on desktops only"
+    in_runner: bool = False
     mark: int = 0
 
     @property

@@ -25,6 +25,7 @@ class ExecuTorch(Engine):
     platforms = (Platform("x86_64", "2.27"), Platform("aarch64", "2.27"))
     tracer = "edgekit.runtime.profiler.tracing:trace_executorch"
     package = "executorch"
+    in_runner = True
     mark = 2
 
     @property

@@ -17,6 +17,7 @@ class LiteRT(Engine):
     is_reference = True
     tracer = "edgekit.runtime.profiler.tracing:trace_litert"
     package = "ai-edge-litert"
+    in_runner = True
     mark = 1
 
     def version(self) -> str | None:
