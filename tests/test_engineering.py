@@ -145,11 +145,12 @@ def test_no_module_is_longer_than_four_hundred_lines() -> None:
 OWNERS = {"formats.py", "recipes.py", "backends.py", "engines.py", "source_kinds.py", "pipeline/exporters/__init__.py"}
 #: Names that are those of processors, libraries and worker families as well.
 AMBIGUOUS = {"cpu", "keras", "tensorflow", "torch"}
-#: What else is called like one: a processor's feature, TensorFlow Lite's version, a kind of trace, torch's own.
+#: What else is called like one: a processor's feature, TensorFlow Lite's version, a kind of trace, a heading.
 OTHER_THINGS = {
     ("runtime/machine.py", "fp16"),
     ("pipeline/exporters/tensorflow.py", "tflite"),
     ("profiling/operators/__init__.py", "litert"),
+    ("runtime/contents/allowed.py", "pte"),
     ("runtime/engines/pytorch_mobile.py", "qnnpack"),
 }
 

@@ -185,7 +185,7 @@ class Session:
             if event["event"] in ("progress", "cell"):
                 began.set()
             if event["event"] == "cell":
-                cell: Cell = conform(Cell, event["cell"])
+                cell: Cell = replace(conform(Cell, event["cell"]), device=place.name)
                 if _is_elsewhere(place, cell):
                     return
                 event = {**event, "cell": cell}
@@ -206,12 +206,13 @@ class Session:
                     found, cells = place.profile(paths, request, listen)
                     record = replace(
                         found,
+                        name=place.name,
                         target=found.target or record.target,
                         noise_floor_percent=record.noise_floor_percent,
                     )
                     for cell in cells:
                         if not _is_elsewhere(place, cell):
-                            self._keep(cell)
+                            self._keep(replace(cell, device=place.name))
                 self._note(record)
             except Interrupted:
                 raise
