@@ -16,6 +16,7 @@ class Backend:
     Attributes:
         title: What people call it.
         on_host: Whether the engines' packages have it on a desktop; otherwise a file for it is exported, not run.
+        apps: Where it is then.
         delegate: How ``.pte`` files name it; empty for one that is none of ExecuTorch's.
         takes_all: Whether a file of which it takes nothing runs all the same.
         packages: Distributions that files for it depend on besides the exporter's.
@@ -27,6 +28,7 @@ class Backend:
     name: str
     title: str
     on_host: bool = True
+    apps: str = "an app"
     delegate: str = ""
     takes_all: bool = False
     packages: tuple[str, ...] = ()
@@ -57,6 +59,7 @@ BACKENDS = registry(
         "vulkan",
         "Vulkan",
         on_host=False,
+        apps="an Android app",
         delegate="VulkanBackend",
         modules=("executorch.backends.vulkan",),
         install="it is part of executorch: pip install 'edgekit[build]'",
@@ -65,6 +68,7 @@ BACKENDS = registry(
         "coreml",
         "Core ML",
         on_host=False,
+        apps="an iOS app",
         delegate="CoreMLBackend",
         packages=("coremltools",),
         modules=("coremltools", "executorch.backends.apple.coreml.executorchcoreml"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
@@ -33,7 +34,7 @@ class Registry(Generic[T]):
 
     def names(self) -> tuple[str, ...]:
         """Own ones first, in their order."""
-        return (*self._own, *(point.name for point in self._others() if point.name not in self._own))
+        return (*self._own, *(point.name for point in self._others if point.name not in self._own))
 
     def listing(self) -> str:
         """All names, as in ``fp32, fp16 or int8``."""
@@ -41,7 +42,7 @@ class Registry(Generic[T]):
         return f"{', '.join(others)} or {last}" if others else last
 
     def __contains__(self, name: object) -> bool:
-        return name in self._own or any(point.name == name for point in self._others())
+        return name in self._own or any(point.name == name for point in self._others)
 
     def __iter__(self) -> Iterator[T]:
         return map(self.__getitem__, self.names())
@@ -58,7 +59,7 @@ class Registry(Generic[T]):
                 return own
             found: T = import_name(own)
             return found
-        for point in self._others().select(name=name):
+        for point in self._others.select(name=name):
             other: T = point.load()
             return other
         raise UsageError(self._code, f"unknown {self._what} {name!r}", did_you_mean(name, self.names()))
@@ -67,6 +68,7 @@ class Registry(Generic[T]):
         """The one called *name*; None where there is none."""
         return self[name] if name in self else None  # noqa: SIM401 (it would call itself)
 
+    @cached_property
     def _others(self) -> EntryPoints:
         from importlib.metadata import entry_points
 

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from edgekit import documents
 from edgekit.backends import BACKENDS
+from edgekit.engines import ENGINES
 from edgekit.errors import UsageError, did_you_mean
 from edgekit.formats import FORMATS
 from edgekit.recipes import RECIPES
@@ -21,10 +22,6 @@ from edgekit.registry import Registry
 from edgekit.schema import Misfit, conform
 
 Kind = Literal["board", "phone", "desktop", "browser"]
-Engine = Literal[
-    "litert", "tflite-runtime", "litert-web", "executorch", "pytorch-mobile",
-    "onnxruntime", "onnxruntime-cuda", "tensorflow", "torch", "torch-compile", "torch-cuda", "torch-compile-cuda",
-]  # fmt: skip
 Verdict = Literal["cannot", "slower", "discouraged"]
 #: CPU features that decide which files run, and which kernels; `edgekit.runtime.machine` reads them from a device.
 Feature = Literal["neon", "fp16", "dotprod", "i8mm", "bf16", "sve", "sve2", "avx2", "avx512", "vnni"]
@@ -78,7 +75,7 @@ class FormatSupport:
 
     format: str
     backend: str
-    engines: tuple[Engine, ...]
+    engines: tuple[str, ...]
     recipes: tuple[str, ...]
     avoid: tuple[Concern, ...] = ()
     batches: tuple[int, ...] = (1,)
@@ -226,6 +223,7 @@ def _check(target: Target, path: Path) -> None:
     for index, entry in enumerate(target.formats):
         named += [(f"formats[{index}].format", FORMATS, (entry.format,))]
         named += [(f"formats[{index}].backend", BACKENDS, (entry.backend,))]
+        named += [(f"formats[{index}].engines", ENGINES, entry.engines)]
     for key, registry, names in named:
         for name in names:
             try:

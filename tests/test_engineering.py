@@ -10,7 +10,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from edgekit.backends import BACKENDS
 from edgekit.devices.payload.assembly import OWN_FILES
+from edgekit.engines import ENGINES
+from edgekit.formats import FORMATS
+from edgekit.recipes import RECIPES
+from edgekit.source_kinds import SOURCE_KINDS
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "edgekit"
@@ -134,3 +139,53 @@ def test_no_module_is_longer_than_four_hundred_lines() -> None:
     rooms = [PACKAGE / room for room in ("cli", "devices", "profiling", "runtime")]
     lengths = {path: path.read_text(encoding="utf-8").count("\n") for room in rooms for path in room.rglob("*.py")}
     assert not {path.relative_to(PACKAGE).as_posix(): length for path, length in lengths.items() if length > 400}
+
+
+#: Files that own the names on the axis: each value says there all that there is to know of it.
+OWNERS = {"formats.py", "recipes.py", "backends.py", "engines.py", "source_kinds.py", "pipeline/exporters/__init__.py"}
+#: Names that are those of processors, libraries and worker families as well.
+AMBIGUOUS = {"cpu", "keras", "tensorflow", "torch"}
+#: What else is called like one: a processor's feature, TensorFlow Lite's version, a kind of trace, a heading.
+OTHER_THINGS = {
+    ("runtime/machine.py", "fp16"),
+    ("pipeline/exporters/tensorflow.py", "tflite"),
+    ("profiling/operators/__init__.py", "litert"),
+    ("runtime/contents/allowed.py", "pte"),
+    ("runtime/engines/pytorch_mobile.py", "qnnpack"),
+}
+
+
+def decided_by(path: Path) -> set[str]:
+    """Words that *path* compares something with, or that are keys of its tables."""
+
+    def words(node: ast.AST | None) -> set[str]:
+        if isinstance(node, ast.Constant):
+            return {node.value} if isinstance(node.value, str) else set()
+        parts = node.elts if isinstance(node, (ast.Tuple, ast.List, ast.Set)) else ()
+        return set().union(*map(words, parts)) if parts else set()
+
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Compare):
+            found.update(*map(words, (node.left, *node.comparators)))
+        elif isinstance(node, ast.MatchValue):
+            found |= words(node.value)
+        elif isinstance(node, ast.Dict):
+            found.update(*map(words, node.keys))
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("get", "pop"):
+            found.update(*map(words, node.args[:1]))
+        elif isinstance(node, ast.Subscript) and getattr(node.value, "id", "") != "Literal":
+            found |= words(node.slice)
+    return found
+
+
+def test_no_file_knows_the_values_of_the_axis_by_name() -> None:
+    """What is to be known of a format, recipe, backend, engine or kind of source, the value itself says."""
+    names = {name for registry in (FORMATS, RECIPES, BACKENDS, ENGINES, SOURCE_KINDS) for name in registry.names()}
+    found = {
+        (path.relative_to(PACKAGE).as_posix(), word)
+        for path in PACKAGE.rglob("*.py")
+        if path.relative_to(PACKAGE).as_posix() not in OWNERS
+        for word in decided_by(path) & (names - AMBIGUOUS)
+    }
+    assert found == OTHER_THINGS

@@ -11,6 +11,7 @@ import click
 from edgekit.cli import console
 from edgekit.formats import FORMATS
 from edgekit.recipes import RECIPES
+from edgekit.source_kinds import written
 
 if TYPE_CHECKING:
     from edgekit.bundle import Variant
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 
 
 @click.command(
-    epilog="""\b
+    epilog=f"""Models are {written()}.
+
+\b
 Examples:
   edgekit build --target rpi4                          the project in this folder
   edgekit build examples/digits --target rpi4 --target rpi5

@@ -145,9 +145,9 @@ def _report(findings: dict[str, Any]) -> list[str]:
 
 
 def _engine_verdict(row: dict[str, Any]) -> str:
-    from edgekit.runtime.engines import BROWSER_ENGINES
+    from edgekit.runtime.engines import is_browser_engine
 
-    if row["engine"] in BROWSER_ENGINES:
+    if is_browser_engine(row["engine"]):
         return "in browsers: edgekit phone BUNDLE"
     return "ok" if row["version"] else f"missing: {row['install_hint']}"
 

@@ -22,9 +22,9 @@ from edgekit.pipeline.project import (
     load_project,
 )
 from edgekit.pipeline.sources import SourceSpec
-from edgekit.pipeline.sources.kinds import FACTORY, SOURCE_KINDS, SourceKind, kind_of, written
 from edgekit.pipeline.sources.python_file import split_reference
 from edgekit.runtime.preprocess import Preprocessing
+from edgekit.source_kinds import FACTORY, SOURCE_KINDS, SourceKind, kind_of, written
 from edgekit.tensors import TensorSpec
 
 

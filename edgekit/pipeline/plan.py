@@ -9,8 +9,8 @@ from edgekit.backends import BACKENDS
 from edgekit.errors import UsageError
 from edgekit.formats import FORMATS, Format
 from edgekit.pipeline.exporters import Exporter, find_exporter
-from edgekit.pipeline.sources.kinds import SourceKind
 from edgekit.recipes import FP32, RECIPES, Recipe
+from edgekit.source_kinds import SourceKind
 from edgekit.target import FormatSupport, Target
 
 _NO_CALIBRATION = "needs calibration samples: give --calibration FILE.npy with real, ready inputs"

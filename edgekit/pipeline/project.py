@@ -16,11 +16,11 @@ from edgekit.formats import FORMATS
 from edgekit.metric import Metric
 from edgekit.pipeline.metric import SCORERS
 from edgekit.pipeline.places import check_readable
-from edgekit.pipeline.sources.kinds import SOURCE_KINDS
 from edgekit.pipeline.sources.python_file import split_reference
 from edgekit.recipes import RECIPES
 from edgekit.registry import Registry
 from edgekit.runtime.preprocess import Preprocessing, Resize
+from edgekit.source_kinds import SOURCE_KINDS
 
 FILE_NAME = "edgekit.toml"
 

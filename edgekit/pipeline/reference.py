@@ -72,7 +72,7 @@ def make_reference(stages: Stages, origin: Origin, model: SourceModel) -> Refere
         "reference",
         origin.name,
         key={"model": model.digest, "versions": versions(origin.packages)},
-        code=("pipeline/sources", "fidelity.py", *READING),
+        code=("pipeline/sources", "source_kinds.py", "fidelity.py", *READING),
         function="edgekit.pipeline.sources.tasks:evaluate",
         family=origin.family,
         arguments=lambda directory: {

@@ -185,7 +185,7 @@ class _Maker:
                 "training": section,
                 "versions": self._versions,
             },
-            code=("pipeline/training", "pipeline/sources", *READING),
+            code=("pipeline/training", "pipeline/sources", "source_kinds.py", *READING),
             function=origin.kind.trainer,
             family=self._origin.family,
             arguments=lambda directory: {
@@ -247,7 +247,7 @@ class _Maker:
                 "model": self._model,
                 "versions": self._versions,
             },
-            code=("pipeline/sources", "names.py"),
+            code=("pipeline/sources", "source_kinds.py", "names.py"),
             function="edgekit.pipeline.sources.tasks:describe",
             family=self._origin.family,
             arguments=lambda directory: {"source": origin.source.to_json()},
@@ -270,7 +270,7 @@ class _Maker:
             "prepare",
             origin.name,
             key={"model": model, "data": data.digest, "versions": self._versions},
-            code=("pipeline/sources", *READING),
+            code=("pipeline/sources", "source_kinds.py", *READING),
             function="edgekit.pipeline.sources.tasks:prepare",
             family=origin.family,
             arguments=lambda directory: {

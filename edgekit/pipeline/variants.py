@@ -25,11 +25,11 @@ from edgekit.pipeline.plan import Plan
 from edgekit.pipeline.reference import Reference
 from edgekit.pipeline.sampling import FIRST_LOOK, is_enough, looks, margin, order
 from edgekit.pipeline.source_model import SourceModel
-from edgekit.pipeline.sources.kinds import TENSORFLOW
 from edgekit.pipeline.stages import Stages
 from edgekit.pipeline.versions import versions
 from edgekit.recipes import FP32, Recipe
 from edgekit.runtime.machine import read_machine
+from edgekit.source_kinds import TENSORFLOW
 from edgekit.target import Target
 
 _VERDICTS = {"cannot": "does not run on", "slower": "slower than fp32 on", "discouraged": "not advised for"}
@@ -238,7 +238,14 @@ def _convert(stages: Stages, model: SourceModel, plan: Plan) -> tuple[Path, Expo
             **chosen,
             "versions": versions(packages),
         },
-        code=("pipeline/exporters", "pipeline/recipes", "pipeline/rewrites", "pipeline/sources", "recipes.py"),
+        code=(
+            "pipeline/exporters",
+            "pipeline/recipes",
+            "pipeline/rewrites",
+            "pipeline/sources",
+            "source_kinds.py",
+            "recipes.py",
+        ),
         function=exporter.convert,
         family=exporter.family,
         arguments=lambda directory: {

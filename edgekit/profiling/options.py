@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from edgekit.devices.payload.assembly import SENT_FORMATS
+from edgekit.devices.payload.assembly import sent_formats
 from edgekit.errors import UsageError, did_you_mean
 from edgekit.runtime.engines import engine as find_engine
 from edgekit.runtime.profiler.profile import BundleRecord
@@ -90,7 +90,7 @@ class Names:
 
 def is_baseline(engine: str) -> bool:
     """Whether no device is sent what *engine* loads."""
-    return not set(find_engine(engine).formats) & set(SENT_FORMATS)
+    return not set(find_engine(engine).formats) & set(sent_formats())
 
 
 def check_cpus(cpus: Sequence[int]) -> None:

@@ -15,13 +15,11 @@ from edgekit.metric import Metric
 from edgekit.profiling.comparison import Comparison, compare, throttled
 from edgekit.profiling.operators import headline
 from edgekit.profiling.statistics import Summary, succeeded, summarise
+from edgekit.runtime.engines import is_reference_engine
 from edgekit.runtime.profiler.board import energy_mj
 from edgekit.runtime.profiler.profile import Profile
 from edgekit.runtime.profiler.records import MEASURED, Cell, Process, Status
 from edgekit.runtime.profiler.samples import Samples
-
-#: The engines that others are compared with, where they were measured; the first one is.
-REFERENCE_ENGINES = ("litert", "litert-web")
 
 
 @dataclass(frozen=True)
@@ -155,11 +153,7 @@ def _reference(profile: Profile, cell: Cell) -> Cell | None:
 
 
 def _best(cells: Iterable[Cell]) -> Cell | None:
-    return min(cells, key=lambda cell: _RANKS.get(cell.engine, len(_RANKS)), default=None)
-
-
-#: Place of each reference.
-_RANKS = {name: place for place, name in enumerate(REFERENCE_ENGINES)}
+    return min(cells, key=lambda cell: not is_reference_engine(cell.engine), default=None)
 
 
 def _input(cell: Cell) -> str | None:

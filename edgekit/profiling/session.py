@@ -18,7 +18,7 @@ from edgekit.devices.base import Measures
 from edgekit.devices.kinds import LOCAL, kind_of
 from edgekit.errors import EdgekitError, Interrupted, UsageError
 from edgekit.profiling.options import WAIT_S, Names, ProfileOptions, check_cpus
-from edgekit.runtime.engines import BROWSER_ENGINES
+from edgekit.runtime.engines import browser_engines, is_browser_engine
 from edgekit.runtime.machine import Machine
 from edgekit.runtime.profiler.profile import BundleRecord, DeviceRecord, Profile
 from edgekit.runtime.profiler.records import MEASURED, Cell
@@ -185,7 +185,7 @@ class Session:
             if event["event"] in ("progress", "cell"):
                 began.set()
             if event["event"] == "cell":
-                cell: Cell = conform(Cell, event["cell"])
+                cell: Cell = replace(conform(Cell, event["cell"]), device=place.name)
                 if _is_elsewhere(place, cell):
                     return
                 event = {**event, "cell": cell}
@@ -206,12 +206,13 @@ class Session:
                     found, cells = place.profile(paths, request, listen)
                     record = replace(
                         found,
+                        name=place.name,
                         target=found.target or record.target,
                         noise_floor_percent=record.noise_floor_percent,
                     )
                     for cell in cells:
                         if not _is_elsewhere(place, cell):
-                            self._keep(cell)
+                            self._keep(replace(cell, device=place.name))
                 self._note(record)
             except Interrupted:
                 raise
@@ -240,11 +241,11 @@ class Session:
         """Names of variants and of engines for *place*; empty for all that can be there."""
         local, browser = place.name == LOCAL, _is_browser(place)
         if browser and not self._names.engines:
-            return self._names.variants, BROWSER_ENGINES[:1]
+            return self._names.variants, browser_engines()[:1]
         variants, engines = (
             self._names.for_baselines() if local and self._only_baselines else self._names.for_device(local)
         )
-        return variants, tuple(name for name in engines if (name in BROWSER_ENGINES) == browser)
+        return variants, tuple(name for name in engines if is_browser_engine(name) == browser)
 
     def _check_engines(self, place: Measures) -> None:
         """Refuse a device for which none of the engines that were named is."""
@@ -252,7 +253,7 @@ class Session:
         if not named or self._kept(place)[1]:
             return
         if _is_browser(place):
-            raise UsageError("EK-ARGUMENT", f"no browser has {named[0]}", f"it has {' and '.join(BROWSER_ENGINES)}")
+            raise UsageError("EK-ARGUMENT", f"no browser has {named[0]}", f"it has {' and '.join(browser_engines())}")
         hint = "--on browser measures there, and so does  edgekit phone BUNDLE"
         raise UsageError("EK-ARGUMENT", f"{named[0]} runs in a browser, and {place.name} is none", hint)
 
@@ -329,7 +330,7 @@ def _is_browser(place: Measures) -> bool:
 
 def _is_elsewhere(place: Measures, cell: Cell) -> bool:
     """Whether bundles name an engine for browsers, and *place* is none: that is no row of it."""
-    return cell.engine in BROWSER_ENGINES and not _is_browser(place)
+    return is_browser_engine(cell.engine) and not _is_browser(place)
 
 
 def _by_machine(places: Sequence[Measures]) -> dict[str, list[Measures]]:

@@ -18,6 +18,7 @@ class Package:
         least: First version that works.
         below: First version that is unproven; None when newer ones are taken to work.
         purpose: What is missing without it.
+        aliases: Other distributions that bring the same.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Package:
     least: str
     below: str | None
     purpose: str
+    aliases: tuple[str, ...] = ()
 
 
 PACKAGES = (
@@ -39,7 +41,7 @@ PACKAGES = (
     Package("pydantic", "build", "2.8", "3", "project files"),
     Package("pillow", "build", "10", None, "pictures as data and as input"),
     Package("keras", "keras", "3.15", "3.16", "Keras models"),
-    Package("tensorflow", "keras", "2.21", "2.22", ".tflite from Keras models and SavedModels"),
+    Package("tensorflow", "keras", "2.21", "2.22", ".tflite from Keras models and SavedModels", ("tensorflow-cpu",)),
     Package("onnx", "baselines", "1.23", "1.24", "reading .onnx"),
     Package("onnxruntime", "baselines", "1.32", "1.33", "running .onnx"),
     Package("onnxscript", "baselines", "0.7", "0.8", ".onnx from PyTorch and Keras models"),
@@ -52,9 +54,6 @@ PACKAGES = (
     Package("segno", "phone", "1.6", "2", "its QR code"),
     Package("cryptography", "phone", "44", None, "its certificate"),
 )
-
-#: Other distributions that bring the same package.
-_ALIASES = {"tensorflow": ("tensorflow-cpu",)}
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ def installed_packages() -> tuple[Installed, ...]:
 
 
 def _look_up(package: Package) -> Installed:
-    for name in (package.name, *_ALIASES.get(package.name, ())):
+    for name in (package.name, *package.aliases):
         try:
             version = metadata.version(name)
         except metadata.PackageNotFoundError:

@@ -8,15 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edgekit.backends import BACKENDS
 from edgekit.bundle import Manifest, Variant
 from edgekit.errors import EdgekitError, UsageError, did_you_mean
 from edgekit.runtime.engines import ENGINES, NOT_INSTALLED, Engine, why_missing
 from edgekit.runtime.engines import engine as find_engine
 from edgekit.runtime.engines.base import version_numbers
 from edgekit.runtime.machine import Machine
-
-#: ExecuTorch's backends that only apps have: what they are called, and in which apps.
-_IN_APPS = {"vulkan": ("Vulkan", "an Android app"), "coreml": ("Core ML", "an iOS app")}
 
 
 @dataclass(frozen=True)
@@ -144,8 +142,10 @@ def _obstacle(
     engine = find_engine(name)
     if variant.format not in engine.formats:
         return f"it does not load .{variant.format} files"
-    if variant.backend in _IN_APPS or not variant.checked:
-        return _only_in_apps(variant.backend)
+    backend = BACKENDS.get(variant.backend)
+    if not variant.checked or (backend is not None and not backend.on_host):
+        title, apps = (backend.title, backend.apps) if backend else (variant.backend, "an app")
+        return f"it needs ExecuTorch's {title} backend, which only {apps} has: exported, not run"
     misfit = _platform_misfit(engine, machine)
     if misfit is not None:
         return misfit
@@ -158,11 +158,6 @@ def _obstacle(
     if free is not None and free < needed:
         return f"it takes about {_mib(needed)} of memory, {_mib(free)} are free"
     return None
-
-
-def _only_in_apps(backend: str) -> str:
-    title, app = _IN_APPS.get(backend, (backend, "an app"))
-    return f"it needs ExecuTorch's {title} backend, which only {app} has: exported, not run"
 
 
 def _platform_misfit(engine: Engine, machine: Machine) -> str | None:

@@ -12,7 +12,7 @@ from edgekit.bundle import Bundle, Variant
 from edgekit.fidelity import compare, max_abs_diff
 from edgekit.recipes import RECIPES
 from edgekit.runtime.check_runs import CheckRun, CheckVectors, check_vectors, run_checks
-from edgekit.runtime.engines import BROWSER_ENGINES, ENGINES
+from edgekit.runtime.engines import ENGINES, is_browser_engine
 from edgekit.runtime.machine import Machine
 from edgekit.runtime.selection import why_not
 
@@ -84,7 +84,7 @@ def verify(
         for entry in bundle.manifest.variants
         if variant in (None, entry.name)
         for name in dict.fromkeys([*entry.engines, *_loading(entry.format)])
-        if name not in BROWSER_ENGINES
+        if not is_browser_engine(name)
     ]
     refused = {(entry.name, name): why_not(bundle.manifest, entry, name, machine) for entry, name in pairs}
     runnable = [(entry, name) for entry, name in pairs if not refused[entry.name, name]]

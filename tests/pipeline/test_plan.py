@@ -13,7 +13,7 @@ from edgekit.bundle import Variant
 from edgekit.errors import UsageError
 from edgekit.pipeline.plan import plan_variants
 from edgekit.pipeline.recommend import recommend
-from edgekit.pipeline.sources.kinds import SOURCE_KINDS
+from edgekit.source_kinds import SOURCE_KINDS
 from edgekit.target import load_target, target_directory
 
 RPI4 = load_target("rpi4")

@@ -15,7 +15,6 @@ from edgekit.devices.adb.phone import Phone
 from edgekit.devices.adb.store import Store
 from edgekit.devices.base import Checkup, Closing, Log, RunRequest, RunResult, VerifyRequest
 from edgekit.devices.payload import assembly
-from edgekit.devices.payload.assembly import SENT_FORMATS
 from edgekit.devices.runner import session as runner_session
 from edgekit.devices.runner.inference import WithRunner
 from edgekit.devices.transport.answer import Answer
@@ -74,7 +73,7 @@ class AdbDevice(Closing):
     def examine(self) -> Checkup:
         found, state = self.phone(), self.state()
         machine = found.machine.to_json()
-        formats = {format: assembly.why_not(format, found.machine) for format in SENT_FORMATS}
+        formats = {format: assembly.why_not(format, found.machine) for format in assembly.sent_formats()}
         document = {
             "device": self.name,
             "experimental": True,

@@ -93,8 +93,6 @@ def _fetching() -> Item:
 
 def _core(system: System) -> Item:
     architecture = system.architecture
-    if "executorch" not in system.wheels:
-        return Item("ExecuTorch core", True, "not needed")
     if native.prebuilt(architecture) or native.built(architecture, native.LIBRARY):
         return Item("ExecuTorch core", True, f"built for {architecture}")
     if compilers.find(architecture) is not None:

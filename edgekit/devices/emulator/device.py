@@ -14,7 +14,7 @@ from edgekit.devices.emulator import board, condition, counter, guest, qemu
 from edgekit.errors import UsageError
 from edgekit.runtime.check_runs import CheckVectors, check_vectors, run_checks
 from edgekit.runtime.contents import read_variant
-from edgekit.runtime.engines import BROWSER_ENGINES, available
+from edgekit.runtime.engines import available, is_browser_engine
 from edgekit.runtime.profiler.profile import BundleRecord, DeviceRecord
 from edgekit.runtime.profiler.records import FAILED, MEASURED, NOT_RUN, Cell
 from edgekit.runtime.profiler.session import Listener, log_to, to_json
@@ -203,4 +203,4 @@ class EmulatedDevice(Closing):
         """What such a board would run *variant* on; where it has nothing, what the bundle names."""
         support = self._target.support(variant.format, variant.recipe)
         engines = support.engines if support else variant.engines
-        return tuple(name for name in engines if name not in BROWSER_ENGINES)
+        return tuple(name for name in engines if not is_browser_engine(name))

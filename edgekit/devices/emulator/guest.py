@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +44,7 @@ class System:
     python: str
     glibc: str
     wheels: tuple[str, ...]
-    engines: Mapping[str, str]
+    engines: tuple[str, ...]
 
     @property
     def name(self) -> str:
@@ -61,7 +61,7 @@ SYSTEMS = {
             "3.11.2",
             "2.36",
             ("click", "numpy", "ai-edge-litert", "executorch"),
-            {"litert": "ai_edge_litert.interpreter", "executorch": "edgekit.runtime.native"},
+            ("litert", "executorch"),
         ),
     )
 }
@@ -96,11 +96,11 @@ def names() -> tuple[str, ...]:
 
 #: Prints the engines that work, as JSON, and leaves compiled modules for the runs that follow.
 _PROOF = """\
-import importlib, json, sys
+import json, sys
 import edgekit.runtime.serve
 from edgekit.runtime import engines
-for module in sys.argv[1:]:
-    importlib.import_module(module)
+for name in sys.argv[1:]:
+    engines.engine(name).import_library()
 print(json.dumps(engines.available()))
 """
 
@@ -229,7 +229,7 @@ def _prove(system: System, parts: Sequence[Part]) -> dict[str, str]:
         guest = Guest(system, parts, target, Path(folder))
         emulator = [qemu.require(system.architecture).program, "-cpu", board.core_of(target).name]
         writing = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(_compiled())}
-        command = guest.command(emulator, "-c", _PROOF, *system.engines.values(), **writing)
+        command = guest.command(emulator, "-c", _PROOF, *system.engines, **writing)
         result = children.run(command, capture_output=True)
     found: dict[str, str] = json.loads(result.stdout.splitlines()[-1]) if result.returncode == 0 else {}
     lacking = [name for name in system.engines if name not in found]

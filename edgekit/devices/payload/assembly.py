@@ -13,6 +13,7 @@ from edgekit.bundle import Bundle, Manifest, sha256
 from edgekit.devices.payload import core, runner_pack, wheels
 from edgekit.devices.payload.part import Entry, Part, environment, make_part
 from edgekit.devices.payload.wheels import Wheel
+from edgekit.engines import ENGINES
 from edgekit.errors import DeviceError
 from edgekit.runtime.machine import Machine
 from edgekit.target import target_directory
@@ -45,10 +46,13 @@ OWN_FILES = (
 )
 #: The Pythons that edgekit and its engines run on there.
 PYTHONS = ("3.11", "3.12", "3.13")
-#: File formats for which an engine is sent.
-SENT_FORMATS = ("tflite", "pte")
 #: numpy from which on tflite-runtime fails at the first model (measured with 2.14.0).
 _NUMPY_TOO_NEW = 2
+
+
+def sent_formats() -> tuple[str, ...]:
+    """File formats for which an engine is sent."""
+    return tuple(dict.fromkeys(format for engine in ENGINES if engine.package for format in engine.formats))
 
 
 def parts(
@@ -161,7 +165,7 @@ def package_part(wheel: Wheel, log: Callable[[str], None], *, download: bool = T
     Raises:
         EdgekitError: ``EK-MISSING-PACKAGE``: as `parts`.
     """
-    if wheel.package == "executorch":
+    if wheel.package == core.PACKAGE:
         return core.core_part(str(wheel.architecture), log, download=download)
     path = wheels.obtain(wheel, log, download=download)
     key = f"{wheel.sha256} {_NEVER.pattern} {_UNUSED.get(wheel.package, _NEVER).pattern}"
@@ -192,14 +196,14 @@ def _engines(formats: Iterable[str], machine: Machine, log: Callable[[str], None
 
 
 def _engine(format: str, machine: Machine) -> Wheel:
-    if format == "pte":
-        return _find("executorch", machine)
-    if format == "tflite":
-        return _find("tflite-runtime" if machine.architecture == "armv7l" else "ai-edge-litert", machine)
-    lacking = "they need all of PyTorch, 427 MB packed" if format == "ptl" else "it runs on desktops only"
-    raise DeviceError(
-        "EK-DEVICE", f"no engine for .{format} files is sent to devices: {lacking}", "build .pte or .tflite"
-    )
+    engines = [engine for engine in ENGINES if format in engine.formats]
+    sent = [engine for engine in engines if engine.package]
+    if sent:
+        built = (each for each in sent if machine.architecture in (place.architecture for place in each.platforms))
+        return _find(next(built, sent[0]).package, machine)
+    lacking = engines[0].not_sent if engines else "this edgekit has none"
+    hint = f"build {' or '.join(f'.{each}' for each in sent_formats())}"
+    raise DeviceError("EK-DEVICE", f"no engine for .{format} files is sent to devices: {lacking}", hint)
 
 
 def _find(package: str, machine: Machine) -> Wheel:

@@ -14,6 +14,8 @@ from edgekit.errors import EdgekitError
 from edgekit.runtime import native
 from edgekit.runtime.native import build, compilers
 
+#: The distribution in place of whose wheel devices are sent a part with the core.
+PACKAGE = "executorch"
 NOTICES = Path(__file__).parent / "notices"
 
 

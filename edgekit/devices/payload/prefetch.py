@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from edgekit.devices.payload import runner_pack
-from edgekit.devices.payload.assembly import SENT_FORMATS, parts_for
+from edgekit.devices.payload.assembly import parts_for, sent_formats
 from edgekit.devices.payload.part import Part
 from edgekit.errors import UsageError
 from edgekit.runtime.machine import Machine
@@ -34,7 +34,7 @@ def prefetch(target: Target, log: Callable[[str], None]) -> tuple[Prefetched, ..
         UsageError: ``EK-TARGET``: nothing is deployed to such devices.
         EdgekitError: ``EK-MISSING-PACKAGE``, ``EK-ENGINE``: as `edgekit.devices.payload.assembly.parts`.
     """
-    formats = [entry.format for entry in target.formats if entry.format in SENT_FORMATS]
+    formats = [entry.format for entry in target.formats if entry.format in sent_formats()]
     if target.system is None or not formats:
         raise UsageError("EK-TARGET", f"edgekit deploys nothing to {target.title}", "boards and desktops only")
     pythons: list[str | None] = [*target.system.python]

@@ -12,6 +12,7 @@ import struct
 import zipfile
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from edgekit.bundle import sha256
@@ -19,15 +20,15 @@ from edgekit.devices.payload import core, debian, wheels
 from edgekit.devices.payload.core import NOTICES
 from edgekit.devices.payload.part import Entry, Part, make_part
 from edgekit.devices.payload.wheels import Wheel
+from edgekit.engines import ENGINES
 from edgekit.errors import DeviceError
 from edgekit.private import home, is_sealed
 from edgekit.runtime import native
+from edgekit.runtime.engines import Engine
 from edgekit.runtime.native import compilers
 
 #: The script that starts it.
 SCRIPT = "run.sh"
-#: File format -> the engine that runs it.
-ENGINES = {"tflite": "litert", "pte": "executorch"}
 
 _LOADERS = {"aarch64": "ld-linux-aarch64.so.1", "x86_64": "ld-linux-x86-64.so.2"}
 _LIBRARIES = ("libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0", "libstdc++.so.6", "libgcc_s.so.1")
@@ -64,14 +65,20 @@ class _LiteRT:
         yield Entry("LICENSE.apache-2.0", (NOTICES / "apache-2.0.txt").read_bytes())
 
 
+@cache
+def engines() -> dict[str, Engine]:
+    """File format -> the runner's engine for it."""
+    return {format: engine for engine in ENGINES if engine.in_runner for format in engine.formats}
+
+
 def versions() -> dict[str, str]:
     """The engines of the runner, with the versions that it brings."""
-    return {"litert": wheels.requirement("ai-edge-litert").partition("==")[2], "executorch": native.EXECUTORCH}
+    return {each.name: wheels.requirement(each.package).partition("==")[2] for each in engines().values()}
 
 
 def why_not(format: str, architecture: str) -> str | None:
     """Why no runner takes files of *format* on such devices, in one line; None when one does."""
-    if format not in ENGINES:
+    if format not in engines():
         return f"edgekit's runner takes {_formats()} files only"
     if architecture not in _LOADERS:
         return f"there is no runner for {architecture}, only for {' and '.join(_LOADERS)}"
@@ -102,21 +109,16 @@ def runner_part(
     if all(refusals):
         raise DeviceError("EK-DEVICE", next(filter(None, refusals), "there is no file to run"), _hint(architecture))
     program = core.runner(architecture, log)
-    engines: list[core.Core | _LiteRT] = []
-    names = []
-    if "pte" in formats:
-        engines.append(core.core(architecture, log, download=download))
-        names.append(f"executorch-{native.EXECUTORCH}")
-    if "tflite" in formats:
-        engines.append(_litert(architecture, log, download))
-        names.append(f"litert-{versions()['litert']}")
+    wanted = {each.name: each for format, each in sorted(engines().items()) if format in formats}
+    held = [_library(each, architecture, log, download) for each in wanted.values()]
+    names = [f"{name}-{versions()[name]}" for name in wanted]
     libraries = _libraries(architecture, log)
-    parts = [native.key(architecture), sha256(_START.encode()), *(engine.key for engine in engines)]
+    parts = [native.key(architecture), sha256(_START.encode()), *(each.key for each in held)]
     parts += [sha256(path.read_bytes()) for path in libraries]
 
     def entries() -> Iterator[Entry]:
         yield Entry(native.RUNNER, program.read_bytes(), executable=True)
-        found = {entry.path: entry for engine in engines for entry in engine.entries()}  # both have Apache's licence
+        found = {entry.path: entry for each in held for entry in each.entries()}  # both have Apache's licence
         yield from found.values()
         yield from _base(architecture, libraries)
 
@@ -158,9 +160,11 @@ def _base(architecture: str, libraries: tuple[Path, ...]) -> Iterator[Entry]:
     yield Entry(SCRIPT, start.encode(), executable=True)
 
 
-def _litert(architecture: str, log: Callable[[str], None], download: bool) -> _LiteRT:
+def _library(engine: Engine, architecture: str, log: Callable[[str], None], download: bool) -> core.Core | _LiteRT:
+    if engine.package == core.PACKAGE:
+        return core.core(architecture, log, download=download)
     # Only its C++ library is used: any Python's will do.
-    wheel: Wheel = wheels.find(wheels.requirement("ai-edge-litert"), None, architecture, None)
+    wheel: Wheel = wheels.find(wheels.requirement(engine.package), None, architecture, None)
     return _LiteRT(wheel.sha256, wheels.obtain(wheel, log, download=download))
 
 
@@ -180,7 +184,7 @@ def _libraries(architecture: str, log: Callable[[str], None]) -> tuple[Path, ...
 
 
 def _formats() -> str:
-    return " and ".join(f".{format}" for format in ENGINES)
+    return " and ".join(f".{format}" for format in engines())
 
 
 def _hint(architecture: str) -> str:

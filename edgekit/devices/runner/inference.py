@@ -12,11 +12,11 @@ import numpy as np
 from edgekit import documents
 from edgekit.bundle import Bundle, Variant
 from edgekit.devices.base import Log, RunRequest, RunResult, VerifyRequest
-from edgekit.devices.payload.runner_pack import ENGINES, versions
+from edgekit.devices.payload.runner_pack import engines, versions
 from edgekit.devices.transport.answer import Answer, failure
 from edgekit.errors import DeviceError
 from edgekit.runtime.check_runs import CheckRun, CheckVectors, check_vectors
-from edgekit.runtime.engines import BROWSER_ENGINES
+from edgekit.runtime.engines import is_browser_engine
 from edgekit.runtime.machine import MAX_DEFAULT_THREADS, Machine
 from edgekit.runtime.profiler.records import BoardState, Memory
 from edgekit.runtime.selection import check_names, why_not
@@ -160,7 +160,7 @@ class WithRunner:
         entry = self._choose(request.variant, request.engine)
         ordered = [request.inputs[spec.name] for spec in self.bundle.manifest.signature.inputs]
         run = self.measure(entry, ordered, request.threads)
-        return RunResult(entry.name, ENGINES[entry.format], run.threads, run.outputs)
+        return RunResult(entry.name, self._engine(entry), run.threads, run.outputs)
 
     def verify(self, request: VerifyRequest, log: Log) -> tuple[Verification, ...]:
         vectors = check_vectors(self.bundle)
@@ -168,8 +168,8 @@ class WithRunner:
         for entry in self.bundle.manifest.variants:
             if request.variant not in (None, entry.name):
                 continue
-            named = [name for name in entry.engines if name not in BROWSER_ENGINES]
-            for engine in named or [ENGINES.get(entry.format, "")]:
+            named = [name for name in entry.engines if not is_browser_engine(name)]
+            for engine in named or [self._engine(entry)]:
                 reason = self.why_not(entry, engine)
                 if reason:
                     rows.append(not_run(entry, engine, reason))
@@ -180,7 +180,7 @@ class WithRunner:
 
     def why_not(self, entry: Variant, engine: str) -> str:
         """Why the device cannot run *entry* on *engine*, in one line; empty when it can."""
-        if ENGINES.get(entry.format) != engine:
+        if self._engine(entry) != engine:
             return f"the device has no Python that edgekit runs on, which {engine} needs"
         machine = replace(self.host.machine, glibc=None)  # the runner brings its own C library
         return why_not(self.bundle.manifest, entry, engine, machine, installed=versions())
@@ -206,7 +206,7 @@ class WithRunner:
         Raises:
             DeviceError: ``EK-CONNECT``, ``EK-DEVICE``, ``EK-CRASHED``: the connection, or the process, failed.
         """
-        host, engine = self.host, ENGINES[entry.format]
+        host, engine = self.host, self._engine(entry)
         signature = self.bundle.manifest.signature.batched(entry.batch)
         folder = host.workspace()
         files = [f"{folder}/input_{index}.raw" for index in range(len(inputs))]
@@ -273,17 +273,19 @@ class WithRunner:
     def _unreadable(self) -> DeviceError:
         return DeviceError("EK-DEVICE", f"{self.host.device}: what edgekit's runner answered there makes no sense")
 
+    def _engine(self, entry: Variant) -> str:
+        """Name of the runner's engine for *entry*; empty for none."""
+        return engines()[entry.format].name if entry.format in engines() else ""
+
     def _choose(self, variant: str | None, engine: str | None) -> Variant:
         device, manifest = self.host.device, self.bundle.manifest
-        if engine is not None and engine not in ENGINES.values():
-            reason = f"{device} has no Python that edgekit runs on, so only {' and '.join(ENGINES.values())} run there"
+        if engine is not None and engine not in versions():
+            reason = f"{device} has no Python that edgekit runs on, so only {' and '.join(versions())} run there"
             raise DeviceError("EK-DEVICE", reason, "leave out --engine")
         check_names(manifest, variant)
         best = manifest.recommended["variant"]
         ordered = sorted(manifest.variants, key=lambda entry: (entry.batch > 1, entry.name != best))
-        candidates = [
-            (entry, engine or ENGINES.get(entry.format, "")) for entry in ordered if variant in (None, entry.name)
-        ]
+        candidates = [(entry, engine or self._engine(entry)) for entry in ordered if variant in (None, entry.name)]
         reasons = [self.why_not(*candidate) for candidate in candidates]
         for (entry, _), reason in zip(candidates, reasons, strict=True):
             if not reason:

@@ -11,7 +11,6 @@ from edgekit import display
 from edgekit.bundle import Bundle
 from edgekit.devices.base import Checkup, Closing, Log, RunRequest, RunResult, VerifyRequest
 from edgekit.devices.payload import assembly
-from edgekit.devices.payload.assembly import SENT_FORMATS
 from edgekit.devices.runner import session as runner_session
 from edgekit.devices.runner.inference import WithRunner
 from edgekit.devices.ssh import deployment
@@ -60,7 +59,7 @@ class SshDevice(Closing):
     def examine(self) -> Checkup:
         facts = self.facts()
         machine, target = facts.machine.to_json(), matching_target(facts.machine)
-        formats = {format: assembly.why_not(format, facts.machine, facts.numpy) for format in SENT_FORMATS}
+        formats = {format: assembly.why_not(format, facts.machine, facts.numpy) for format in assembly.sent_formats()}
         apps = facts.inventory.apps
         document = {
             "device": self.name,

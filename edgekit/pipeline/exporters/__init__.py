@@ -8,9 +8,9 @@ from importlib.util import find_spec
 from typing import Literal
 
 from edgekit.errors import UsageError
-from edgekit.pipeline.sources.kinds import TENSORFLOW, TORCH, SourceKind
 from edgekit.recipes import FP32, RECIPES, Recipe
 from edgekit.registry import registry
+from edgekit.source_kinds import TENSORFLOW, TORCH, SourceKind
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Exporter:
 
     Attributes:
         format: Name of the format of its files.
-        hub: What it takes: a key of `edgekit.pipeline.sources.kinds.SourceKind.hubs`.
+        hub: What it takes: a key of `edgekit.source_kinds.SourceKind.hubs`.
         recipes: Names of the recipes that it applies, by the backend that its files are lowered to; the first backend
             is taken where the target says nothing.
         convert: ``module:function(*, source, output)`` with ``recipe`` and ``calibration`` besides where it applies

@@ -26,6 +26,7 @@ from edgekit.pipeline.rewrites.constants import values_in
 from edgekit.pipeline.sources import SourceSpec, open_source
 from edgekit.pipeline.symptoms import explaining
 from edgekit.recipes import RECIPES
+from edgekit.runtime.engines.executorch import ENGINE
 
 
 def export(
@@ -64,7 +65,7 @@ def export(
         graph_module = quantize(graph_module, dynamic_quantizer(used), [examples])
     with explaining(graph_module):
         Path(output).write_bytes(lower(graph_module, examples, backend, half=used.is_half))
-    return record(("torch", "executorch", *place.PRODUCERS), {"executorch": "1.5"}, values=held)
+    return record(("torch", "executorch", *place.PRODUCERS), {ENGINE.name: "1.5"}, values=held)
 
 
 def quantize(

@@ -19,6 +19,7 @@ from edgekit.pipeline.sources import SourceSpec, open_source
 from edgekit.pipeline.sources.keras import KerasSource
 from edgekit.runtime.contents import archives
 from edgekit.runtime.contents import keras as contents
+from edgekit.runtime.engines.tensorflow import ENGINE
 
 
 def export(*, source: Mapping[str, Any], output: str) -> dict[str, Any]:
@@ -45,7 +46,7 @@ def export(*, source: Mapping[str, Any], output: str) -> dict[str, Any]:
         hint = "TensorFlow is given no code of a project: measure against .tflite, .pt2 or .onnx instead"
         raise ConversionError("EK-UNSUPPORTED", f"the model cannot be a .keras: {error}", hint) from error
     Path(output).write_bytes(data)
-    made = record(("keras",), {"tensorflow": ".".join(tf.__version__.split(".")[:2])})
+    made = record(("keras",), {ENGINE.name: ".".join(tf.__version__.split(".")[:2])})
     made["producers"]["tensorflow"] = tf.__version__  # whichever of its distributions is installed
     return made
 

@@ -27,8 +27,9 @@ from edgekit.pipeline.recipes.litert import rules
 from edgekit.pipeline.sources import SourceSpec, open_source
 from edgekit.pipeline.symptoms import explaining
 from edgekit.recipes import RECIPES
+from edgekit.runtime.engines.litert import ENGINE
 
-_MINIMUM_RUNTIME = {"litert": "2.1"}
+_MINIMUM_RUNTIME = {ENGINE.name: "2.1"}
 
 
 def convert(*, source: Mapping[str, Any], output: str) -> dict[str, Any]:

@@ -12,12 +12,13 @@ from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 
 from edgekit.pipeline.exporters.exported_program import float_program
 from edgekit.pipeline.exporters.record import record
-from edgekit.runtime.engines.onnxruntime import names_in_file
+from edgekit.runtime.engines import onnxruntime_cuda
+from edgekit.runtime.engines.onnxruntime import ENGINE, names_in_file
 
 #: Operator set 20 in IR version 10, which ONNX Runtime reads from 1.18 on
 #: (https://onnxruntime.ai/docs/reference/compatibility.html).
 _OPSET = 20
-_MINIMUM_RUNTIME = {"onnxruntime": "1.18", "onnxruntime-cuda": "1.18"}
+_MINIMUM_RUNTIME = dict.fromkeys((ENGINE.name, onnxruntime_cuda.ENGINE.name), "1.18")
 
 
 def export(*, source: Mapping[str, Any], output: str, batch: int = 1) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from edgekit.pipeline.exporters.tracing import calibration_tensors, example_inpu
 from edgekit.pipeline.progress import emit
 from edgekit.pipeline.sources import SourceSpec, open_source
 from edgekit.recipes import RECIPES
+from edgekit.runtime.engines.pytorch_mobile import ENGINE
 
 #: PyTorch Mobile's int8 kernels for Arm; the engine decides how weights are packed in the file.
 _ENGINE = "qnnpack"
@@ -52,7 +53,7 @@ def export(*, source: Mapping[str, Any], recipe: str, calibration: str | None, o
     scripted._save_for_lite_interpreter(output)
     return record(
         ("torch",),
-        {"pytorch-mobile": "1.10"},
+        {ENGINE.name: "1.10"},
         ["PyTorch Mobile is at its end: torch 2.13 builds it without XNNPACK, so it is slow; prefer .pte"],
     )
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from edgekit.pipeline.sources.kinds import SOURCE_KINDS
 from edgekit.registry import import_name
 from edgekit.runtime.samples import Stack
+from edgekit.source_kinds import SOURCE_KINDS
 from edgekit.tensors import Signature, TensorSpec
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class SourceSpec:
     """Where a source model is.
 
     Attributes:
-        kind: Name of a `edgekit.pipeline.sources.kinds.SourceKind`.
+        kind: Name of a `edgekit.source_kinds.SourceKind`.
         path: The file or directory.
         factory: Name of the function in *path* that makes the model; None for model files.
         weights: Trained weights: a ``state_dict`` for ``torch``, a ``.keras`` or ``.weights.h5`` file for ``keras``.

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from edgekit.errors import UsageError
 from edgekit.pipeline.sources import SourceSpec
-from edgekit.pipeline.sources.kinds import SOURCE_KINDS
 from edgekit.registry import import_name
 from edgekit.runtime.contents import hdf5, keras, pt2, saved_model, state_dict
 from edgekit.runtime.contents.refusal import Malformed, Refused
+from edgekit.source_kinds import SOURCE_KINDS
 
 #: How to get a file that can be read, by its ending; and for the others by what they are for.
 _AGAIN = {

@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 
 from edgekit.pipeline.sources import SourceSpec
-from edgekit.pipeline.sources.kinds import SOURCE_KINDS
 from edgekit.pipeline.sources.python_file import file_of
 from edgekit.registry import import_name
+from edgekit.source_kinds import SOURCE_KINDS
 
 _PLAIN = (bool, int, float, complex, str, type(None), type(...), PurePath, range)
 

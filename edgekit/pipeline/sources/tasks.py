@@ -14,9 +14,9 @@ from edgekit.fidelity import MAX_SNR_DB, compare, near_constant
 from edgekit.numbers import fit
 from edgekit.pipeline.data import Arrays, load_arrays, save_arrays
 from edgekit.pipeline.sources import Source, SourceSpec, open_source
-from edgekit.pipeline.sources.kinds import SOURCE_KINDS
 from edgekit.pipeline.sources.samples import check_fit
 from edgekit.runtime.samples import Column, open_samples
+from edgekit.source_kinds import SOURCE_KINDS
 
 #: Samples that are run again with other last bits.
 _NUDGED_SAMPLES = 32

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from edgekit.engines import ENGINES
+
 #: Shapes by Vega-Lite's names. Colours are the page's variables ``--engine-1`` and so on, which the style sheet gives
 #: a value for light and for dark.
 _SHAPES = (
@@ -16,19 +18,6 @@ _SHAPES = (
     "triangle-right",
     "triangle-left",
 )
-_KNOWN = (
-    "litert",
-    "executorch",
-    "tflite-runtime",
-    "pytorch-mobile",
-    "onnxruntime",
-    "torch",
-    "torch-compile",
-    "tensorflow",
-)
-#: Looks like: the same engine on an accelerator, or in a browser, which no chart has beside it.
-_LIKE = {"litert-web": "litert", "litert-webgpu": "litert"}
-_CUDA = "-cuda"
 
 
 @dataclass(frozen=True)
@@ -41,7 +30,7 @@ class Mark:
 
 
 def mark(engine: str, accelerator: str | None = "cpu") -> Mark:
-    """The mark of *engine*. One that edgekit does not know has the mark of one it knows: rows bear their names."""
-    base = _LIKE.get(engine, engine).removesuffix(_CUDA)
-    place = _KNOWN.index(base) if base in _KNOWN else sum(base.encode()) % len(_KNOWN)
-    return Mark(f"var(--engine-{place + 1})", _SHAPES[place], accelerator not in (None, "cpu"))
+    """The mark of *engine*. One that has none of its own has that of another: rows bear their names."""
+    known = ENGINES.get(engine)
+    place = ((known and known.mark) or sum(engine.encode())) % len(_SHAPES)
+    return Mark(f"var(--engine-{place or len(_SHAPES)})", _SHAPES[place - 1], accelerator not in (None, "cpu"))

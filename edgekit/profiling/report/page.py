@@ -19,7 +19,7 @@ from edgekit.profiling.report.figures.figure import Figure, Table, label
 from edgekit.profiling.report.figures.quality import trade
 from edgekit.profiling.rows import Row, rows
 from edgekit.profiling.statistics import TOO_FEW
-from edgekit.runtime.engines import BROWSER_ENGINES
+from edgekit.runtime.engines import is_browser_engine
 from edgekit.runtime.profiler.profile import Profile
 from edgekit.runtime.profiler.records import FAILED, NOT_RUN, Cell
 from edgekit.runtime.profiler.settings import Settings
@@ -145,7 +145,7 @@ def _tiles(row: Row) -> tuple[tuple[str, str, str], ...]:
     p90, of = words.milliseconds(summary.p90), words.basis(summary)
     if summary.p90 is None:
         p90, of = (TOO_FEW, of) if summary.calls_per_sample == 1 else ("no figure", summary.why_none)
-    memory = "with the interpreter and numpy" if row.engine not in BROWSER_ENGINES else "a browser does not tell"
+    memory = "with the interpreter and numpy" if not is_browser_engine(row.engine) else "a browser does not tell"
     return (
         ("Median latency", words.milliseconds(summary.median), f"95 % interval {words.bounds(summary.interval)}"),
         ("90th percentile", p90, of),

@@ -2,49 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
+from edgekit.engines import ENGINES
 from edgekit.errors import EdgekitError, UsageError
-from edgekit.registry import Registry
 from edgekit.runtime.contents import checked
 from edgekit.runtime.engines.base import Engine, Session
 from edgekit.tensors import Signature
 
 __all__ = [
-    "BROWSER_ENGINES",
     "ENGINES",
     "NOT_INSTALLED",
     "Engine",
     "Session",
     "available",
+    "browser_engines",
     "engine",
+    "is_browser_engine",
+    "is_reference_engine",
     "open_session",
     "why_missing",
 ]
-
-#: Order is the order in which equals are preferred.
-ENGINES: Registry[Engine] = Registry(
-    "engine",
-    {
-        "litert": "edgekit.runtime.engines.litert:ENGINE",
-        "executorch": "edgekit.runtime.engines.executorch:ENGINE",
-        "tflite-runtime": "edgekit.runtime.engines.tflite_runtime:ENGINE",
-        "pytorch-mobile": "edgekit.runtime.engines.pytorch_mobile:ENGINE",
-        "onnxruntime": "edgekit.runtime.engines.onnxruntime:ENGINE",
-        "tensorflow": "edgekit.runtime.engines.tensorflow:ENGINE",
-        "torch": "edgekit.runtime.engines.torch_eager:ENGINE",
-        "torch-compile": "edgekit.runtime.engines.torch_compile:ENGINE",
-        "onnxruntime-cuda": "edgekit.runtime.engines.onnxruntime_cuda:ENGINE",
-        "torch-cuda": "edgekit.runtime.engines.torch_cuda:ENGINE",
-        "torch-compile-cuda": "edgekit.runtime.engines.torch_compile_cuda:ENGINE",
-        "litert-web": "edgekit.runtime.engines.litert_web:ENGINE",
-        "litert-webgpu": "edgekit.runtime.engines.litert_web:WEBGPU",
-    },
-    "EK-ENGINE",
-)
-
-#: Those that only browsers have.
-BROWSER_ENGINES = ("litert-web", "litert-webgpu")
 
 NOT_INSTALLED = "not installed"
 
@@ -56,6 +32,21 @@ def engine(name: str) -> Engine:
         UsageError: ``EK-ENGINE``: no such engine.
     """
     return ENGINES[name]
+
+
+def browser_engines() -> tuple[str, ...]:
+    """Names of those that only browsers have."""
+    return tuple(found.name for found in ENGINES if found.in_browser)
+
+
+def is_browser_engine(name: str) -> bool:
+    """Whether the engine called *name*, which need not be known here, is one of them."""
+    return (found := ENGINES.get(name)) is not None and found.in_browser
+
+
+def is_reference_engine(name: str) -> bool:
+    """Whether others are compared with the engine called *name*, which need not be known here."""
+    return (found := ENGINES.get(name)) is not None and found.is_reference
 
 
 def available(format: str | None = None) -> dict[str, str]:
@@ -71,8 +62,7 @@ def available(format: str | None = None) -> dict[str, str]:
 
 def why_missing(name: str) -> str:
     """Why the engine called *name* has no version here, in one line: its own reason, where it knows one."""
-    explain: Callable[[], str] | None = getattr(engine(name), "why_missing", None)
-    return (explain() if explain is not None else "") or NOT_INSTALLED
+    return engine(name).why_missing() or NOT_INSTALLED
 
 
 def open_session(

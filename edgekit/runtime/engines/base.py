@@ -97,28 +97,47 @@ class Platform:
 
 
 class Engine(Protocol):
-    """An inference runtime.
-
-    One that can be missing for other reasons than that its package is not installed has, as well, a method
-    ``why_missing() -> str``: the reason in one line, empty when there is none.
+    """An inference runtime. Adapters inherit from it, for what most have in common.
 
     Attributes:
         name: What users call it, for example ``litert``.
         formats: File formats it loads, for example ``("tflite",)``.
         platforms: Where its library runs; empty when that is wherever it can be installed.
         accelerator: What it computes on: ``cpu``, ``cuda`` or ``webgpu``.
-        install_hint: One line that says how to get it.
+        in_browser: Whether only browsers have it.
+        is_reference: Whether others are compared with it, where it was measured.
+        tracer: ``module:function(data, signature, threads, inputs, runs, method)``, which gives the
+            `edgekit.runtime.profiler.samples.Trace` of so many inferences after a warm-up; empty for one without.
+        package: Distribution that devices with Python are sent to have it; empty for one that is not sent.
+        not_sent: Why it is not.
+        in_runner: Whether the runner has it, which devices without Python are sent.
+        mark: Colour and shape in charts, from 1 on; 0 for any.
     """
 
     name: str
     formats: tuple[str, ...]
-    platforms: tuple[Platform, ...]
-    accelerator: str
-    install_hint: str
+    platforms: tuple[Platform, ...] = ()
+    accelerator: str = "cpu"
+    in_browser: bool = False
+    is_reference: bool = False
+    tracer: str = ""
+    package: str = ""
+    not_sent: str = "it runs on desktops only"
+    in_runner: bool = False
+    mark: int = 0
+
+    @property
+    def install_hint(self) -> str:
+        """One line that says how to get it."""
+        ...
 
     def version(self) -> str | None:
         """The installed version, or None when it is not installed. Imports nothing."""
         ...
+
+    def why_missing(self) -> str:
+        """Why there is no version here, where another reason is known than that nothing is installed; else empty."""
+        return ""
 
     def import_library(self) -> None:
         """Import what `open` needs and nothing of the model's, so that the two can be timed apart.

@@ -13,17 +13,20 @@ import numpy as np
 
 from edgekit.errors import EdgekitError
 from edgekit.runtime import native
-from edgekit.runtime.engines.base import Platform, Session, Steps, WrongShape, failure, misfit
+from edgekit.runtime.engines.base import Engine, Platform, Session, Steps, WrongShape, failure, misfit
 from edgekit.runtime.installed import package_version
 from edgekit.tensors import Signature, TensorSpec
 
 
-class ExecuTorch:
+class ExecuTorch(Engine):
     name = "executorch"
-    formats: tuple[str, ...] = ("pte",)
+    formats = ("pte",)
     #: Symbol versions in the libraries of executorch 1.5.1.
-    platforms: tuple[Platform, ...] = (Platform("x86_64", "2.27"), Platform("aarch64", "2.27"))
-    accelerator = "cpu"
+    platforms = (Platform("x86_64", "2.27"), Platform("aarch64", "2.27"))
+    tracer = "edgekit.runtime.profiler.tracing:trace_executorch"
+    package = "executorch"
+    in_runner = True
+    mark = 2
 
     @property
     def install_hint(self) -> str:

@@ -6,18 +6,19 @@ No library here loads them. They are engines all the same, because profiles have
 from __future__ import annotations
 
 from edgekit.errors import EdgekitError
-from edgekit.runtime.engines.base import Platform, Session
+from edgekit.runtime.engines.base import Engine, Session
 from edgekit.tensors import Signature
 
 
-class LiteRTWeb:
-    formats: tuple[str, ...] = ("tflite",)
-    platforms: tuple[Platform, ...] = ()
+class LiteRTWeb(Engine):
+    formats = ("tflite",)
     install_hint = "edgekit phone BUNDLE  serves a page that runs it in any browser"
+    in_browser = True
+    mark = 1
 
     def __init__(self, name: str, accelerator: str):
         self.name = name
-        self.accelerator = accelerator
+        self.accelerator, self.is_reference = accelerator, accelerator == Engine.accelerator
 
     def why_missing(self) -> str:
         return "it runs in a browser: edgekit phone BUNDLE"

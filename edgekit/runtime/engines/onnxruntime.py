@@ -11,7 +11,7 @@ import numpy as np
 from edgekit.errors import EdgekitError
 from edgekit.names import distinct
 from edgekit.runtime.children import UNTOLD
-from edgekit.runtime.engines.base import Platform, Session, Steps, failure, misfit, only_forward
+from edgekit.runtime.engines.base import Engine, Session, Steps, failure, misfit, only_forward
 from edgekit.runtime.installed import package_version
 from edgekit.tensors import Signature, TensorSpec
 
@@ -21,12 +21,11 @@ _DTYPES = {"float": "float32", "double": "float64"}
 _FATAL = 4
 
 
-class OnnxRuntime:
+class OnnxRuntime(Engine):
     name = "onnxruntime"
-    formats: tuple[str, ...] = ("onnx",)
-    platforms: tuple[Platform, ...] = ()
-    accelerator = "cpu"
+    formats = ("onnx",)
     install_hint = 'pip install "edgekit[baselines]"'
+    mark = 5
 
     def version(self) -> str | None:
         return package_version("onnxruntime-gpu") or package_version("onnxruntime")

@@ -7,18 +7,18 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from edgekit.runtime.engines.base import Platform, Session, only_forward
+from edgekit.runtime.engines.base import Engine, Session, only_forward
 from edgekit.runtime.engines.torch_session import TorchSession
 from edgekit.runtime.installed import package_version
 from edgekit.tensors import Signature
 
 
-class PyTorchMobile:
+class PyTorchMobile(Engine):
     name = "pytorch-mobile"
-    formats: tuple[str, ...] = ("ptl",)
-    platforms: tuple[Platform, ...] = ()
-    accelerator = "cpu"
+    formats = ("ptl",)
     install_hint = 'pip install "edgekit[build]" (it is part of torch)'
+    not_sent = "they need all of PyTorch, 427 MB packed"
+    mark = 4
 
     def version(self) -> str | None:
         return package_version("torch")

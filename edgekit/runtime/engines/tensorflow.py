@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from edgekit.errors import EdgekitError
-from edgekit.runtime.engines.base import Platform, Session, SteppedSession, Steps, failure, misfit, only_forward
+from edgekit.runtime.engines.base import Engine, Session, SteppedSession, Steps, failure, misfit, only_forward
 from edgekit.runtime.installed import package_version
 from edgekit.tensors import Signature, TensorSpec
 
@@ -19,12 +19,11 @@ from edgekit.tensors import Signature, TensorSpec
 _REFUSALS = (AttributeError, ImportError, KeyError, OSError, RuntimeError, TypeError, ValueError)
 
 
-class TensorFlow:
+class TensorFlow(Engine):
     name = "tensorflow"
-    formats: tuple[str, ...] = ("keras",)
-    platforms: tuple[Platform, ...] = ()
-    accelerator = "cpu"
+    formats = ("keras",)
     install_hint = 'pip install "edgekit[keras]"'
+    mark = 8
 
     def version(self) -> str | None:
         """The version of TensorFlow, whichever of its distributions is installed; None without Keras."""

@@ -8,22 +8,23 @@ needs. So it runs here when numpy is older, and otherwise in a process of its ow
 from __future__ import annotations
 
 from edgekit.runtime import environments
-from edgekit.runtime.engines.base import Platform, Session
+from edgekit.runtime.engines.base import Engine, Platform, Session
 from edgekit.runtime.engines.interpreter import InterpreterSession
 from edgekit.tensors import Signature
 
 
-class TFLiteRuntime:
+class TFLiteRuntime(Engine):
     name = "tflite-runtime"
-    formats: tuple[str, ...] = ("tflite",)
+    formats = ("tflite",)
     #: Of the wheels of tflite-runtime 2.14.0: symbol versions for x86_64, tags for Arm, on which pip insists.
-    platforms: tuple[Platform, ...] = (
+    platforms = (
         Platform("x86_64", "2.29"),
         Platform("aarch64", "2.34"),
         Platform("armv7l", "2.34", ("neon",)),
     )
-    accelerator = "cpu"
     install_hint = environments.install_hint("tflite-runtime")
+    package = "tflite-runtime"
+    mark = 3
 
     def version(self) -> str | None:
         return environments.installed_version(self.name)

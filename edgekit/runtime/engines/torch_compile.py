@@ -13,21 +13,20 @@ from typing import Any
 from edgekit.errors import EdgekitError
 from edgekit.private import home, private_folder
 from edgekit.runtime import children
-from edgekit.runtime.engines.base import Platform, Session, failure, only_forward
+from edgekit.runtime.engines.base import Engine, Session, failure, only_forward
 from edgekit.runtime.engines.torch_eager import load_program
 from edgekit.runtime.engines.torch_session import TorchSession
 from edgekit.runtime.installed import package_version
 from edgekit.tensors import Signature
 
 
-class TorchCompile:
+class TorchCompile(Engine):
     name = "torch-compile"
     #: torch's name of what it compiles for.
     device = "cpu"
-    formats: tuple[str, ...] = ("pt2",)
-    platforms: tuple[Platform, ...] = ()
-    accelerator = "cpu"
+    formats = ("pt2",)
     install_hint = 'pip install "edgekit[build]", and a C++ compiler: apt install g++'
+    mark = 7
 
     def version(self) -> str | None:
         """The version of torch; None without a C++ compiler, too."""

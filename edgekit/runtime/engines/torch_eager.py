@@ -5,18 +5,17 @@ from __future__ import annotations
 import io
 from typing import Any
 
-from edgekit.runtime.engines.base import Platform, Session, misfit, only_forward
+from edgekit.runtime.engines.base import Engine, Session, misfit, only_forward
 from edgekit.runtime.engines.torch_session import TorchSession
 from edgekit.runtime.installed import package_version
 from edgekit.tensors import Signature, TensorSpec
 
 
-class TorchEager:
+class TorchEager(Engine):
     name = "torch"
-    formats: tuple[str, ...] = ("pt2",)
-    platforms: tuple[Platform, ...] = ()
-    accelerator = "cpu"
+    formats = ("pt2",)
     install_hint = 'pip install "edgekit[build]"'
+    mark = 6
 
     def version(self) -> str | None:
         return package_version("torch")

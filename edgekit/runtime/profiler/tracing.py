@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edgekit.engines import ENGINES
 from edgekit.errors import EdgekitError
+from edgekit.registry import import_name
 from edgekit.runtime.profiler.samples import Trace
 from edgekit.tensors import Signature
 
@@ -37,7 +39,7 @@ def trace(
     """Run a model with its engine's tracer on, after a short warm-up without record.
 
     Args:
-        engine: ``executorch`` or ``litert``.
+        engine: Name of one that has a tracer.
         data: The model file's contents.
         signature: What goes in and out.
         threads: Threads to use.
@@ -51,12 +53,15 @@ def trace(
     Raises:
         EdgekitError: ``EK-ENGINE``: the engine has no tracer here; ``EK-RUN``: it failed.
     """
-    if engine not in _TRACERS:
-        raise EdgekitError("EK-ENGINE", f"{engine} has no operator trace here", f"traced: {', '.join(_TRACERS)}")
-    return _TRACERS[engine](data, signature, threads, inputs, min(runs, MAX_RUNS), method)
+    tracer = ENGINES[engine].tracer
+    if not tracer:
+        traced = ", ".join(each.name for each in ENGINES if each.tracer)
+        raise EdgekitError("EK-ENGINE", f"{engine} has no operator trace here", f"traced: {traced}")
+    found: Trace = import_name(tracer)(data, signature, threads, inputs, min(runs, MAX_RUNS), method)
+    return found
 
 
-def _trace_executorch(
+def trace_executorch(
     data: bytes, signature: Signature, threads: int, inputs: Sequence[np.ndarray], runs: int, method: str | None
 ) -> Trace:
     from edgekit.runtime.engines.executorch import traced_session
@@ -72,7 +77,7 @@ def _trace_executorch(
         session.close()
 
 
-def _trace_litert(
+def trace_litert(
     data: bytes, signature: Signature, threads: int, inputs: Sequence[np.ndarray], runs: int, method: str | None
 ) -> Trace:
     from edgekit.runtime.engines.litert_profiler import ProfiledModel
@@ -99,6 +104,3 @@ def _warm_up(run: Callable[[], object]) -> None:
     while done < _WARM_UP_RUNS or time.monotonic() - began < _WARM_UP_S:
         run()
         done += 1
-
-
-_TRACERS: dict[str, Callable[..., Trace]] = {"executorch": _trace_executorch, "litert": _trace_litert}

@@ -143,7 +143,7 @@ def test_other_devices_and_files_are_refused() -> None:
 def test_a_model_runs_with_nothing_else_there(jail: Jail, small_models: SmallModels, name: str) -> None:
     image, format = small_models.images[3:4], name.partition(".")[2]
     (scores,) = jail.outputs(small_models.files[name], [image], "--threads", "2", "--repeat", "3", format=format)
-    engine = runner_pack.ENGINES[format]
+    engine = runner_pack.engines()[format].name
     here = open_session(engine, small_models.files[name], format, IMAGE, 1)
     np.testing.assert_allclose(scores, here.run([image])[0], rtol=1e-5, atol=1e-6)
     here.close()
