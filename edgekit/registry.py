@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from functools import cached_property
+from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
@@ -68,11 +68,18 @@ class Registry(Generic[T]):
         """The one called *name*; None where there is none."""
         return self[name] if name in self else None  # noqa: SIM401 (it would call itself)
 
-    @cached_property
+    @property
     def _others(self) -> EntryPoints:
-        from importlib.metadata import entry_points
+        found: EntryPoints = _entry_points().select(group=self.group)
+        return found
 
-        return entry_points(group=self.group)
+
+@cache
+def _entry_points() -> Any:
+    """Of all groups: asking for each anew would read every installed package's again."""
+    from importlib.metadata import entry_points
+
+    return entry_points()
 
 
 def import_name(reference: str) -> Any:
