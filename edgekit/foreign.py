@@ -1,6 +1,6 @@
 """Files that people have at hand and that are something else than what was asked for: what they are, and what to do.
 
-The one table of file suffixes in edgekit, for every verb that takes a path.
+For every verb that takes a path. Files that edgekit builds from, or makes, are known by their kinds and formats.
 """
 
 from __future__ import annotations
@@ -8,10 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgekit.formats import FORMATS
+from edgekit.source_kinds import SOURCE_KINDS, kind_of, written
+
 _SOURCE = "edgekit build {path} --target NAME makes a bundle of it"
 _FROM_SOURCE = (
     "edgekit build makes such files itself and checks each against the model it is from: give it that model, as "
-    "model.py:factory, .pt2, .keras or a SavedModel folder"
 )
 _FACTORY = (
     "write a function in Python that makes the model and loads them, and give edgekit build FILE.py:FUNCTION "
@@ -72,8 +74,7 @@ _FOREIGN = {
     ".json": Foreign(
         "a JSON file", "edgekit report and compare take profiles; edgekit profile BUNDLE -o FILE.json writes one"
     ),
-    ".keras": Foreign("a Keras model", _SOURCE),
-    ".lite": Foreign("a LiteRT model", _FROM_SOURCE),
+    ".lite": Foreign("a LiteRT model", "it is a .tflite by another name: " + _OTHERS),
     ".litertlm": Foreign("a LiteRT language model", "LiteRT-LM runs it; " + _OTHERS),
     ".mlmodel": _CORE_ML,
     ".mlmodelc": _CORE_ML,
@@ -96,10 +97,7 @@ _FOREIGN = {
     ".pkl": _PICKLE,
     ".plan": _TENSORRT,
     ".pt": _TORCH,
-    ".pt2": Foreign("an exported PyTorch program", _SOURCE),
-    ".pte": Foreign("an ExecuTorch program", _FROM_SOURCE),
     ".pth": _TORCH,
-    ".ptl": Foreign("a PyTorch Mobile model", _FROM_SOURCE),
     ".py": Foreign(
         "a Python file",
         "name the function in it that makes the model: edgekit build {name}:FUNCTION --target NAME",
@@ -112,7 +110,6 @@ _FOREIGN = {
     ),
     ".t7": Foreign("a Torch7 file", "write the model in PyTorch, and load its weights in a factory: FILE.py:FUNCTION"),
     ".task": Foreign("a MediaPipe bundle", "MediaPipe runs it; " + _OTHERS),
-    ".tflite": Foreign("a LiteRT model", _FROM_SOURCE),
     ".toml": Foreign("a project or target file", "edgekit build FOLDER --target NAME builds a project"),
     ".torchscript": _SCRIPT,
     ".trt": _TENSORRT,
@@ -123,28 +120,32 @@ _FOREIGN = {
     ".zip": Foreign("an archive", "unpack it, and name the model in it"),
 }
 
-_SAVED_MODEL = Foreign("a SavedModel folder", _SOURCE)
 _PROJECT = Foreign("a project", "edgekit build {path} --target NAME makes a bundle of it, in its folder build/")
 
 
 def foreign(path: Path) -> Foreign | None:
     """What the file or folder at *path* is, by its name; None for what nobody knows, and what is not there."""
-    if path.is_dir():
-        if (path / "saved_model.pb").exists():
-            found: Foreign | None = _SAVED_MODEL
-        elif (path / "edgekit.toml").exists():
-            found = _PROJECT
-        else:
-            found = _FOREIGN.get(path.suffix.lower())
-    elif path.exists():
-        found = _FOREIGN.get(path.suffix.lower())
+    if not path.exists():
+        return None
+    if (path / "edgekit.toml").exists():
+        found: Foreign | None = _PROJECT
     else:
-        found = None
+        found = _own(path) or _FOREIGN.get(path.suffix.lower())
     if found is _TORCH and _is_script(path):
         found = _SCRIPT
     if found is None:
         return None
     return Foreign(found.what, found.hint.format(path=path, name=path.name))
+
+
+def _own(path: Path) -> Foreign | None:
+    """The same for what edgekit builds from, and what it makes."""
+    own, suffix = kind_of(path), path.suffix.lower()
+    for kind in SOURCE_KINDS:
+        if kind.name == own or kind.suffix == suffix != "":
+            return Foreign(f"{kind.title} folder" if kind.marker else kind.title, _SOURCE)
+    made = [format for format in FORMATS if f".{format.name}" == suffix and not format.is_baseline]
+    return Foreign(made[0].title, f"{_FROM_SOURCE}{written()}") if made else None
 
 
 def _is_script(path: Path) -> bool:

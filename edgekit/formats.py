@@ -13,6 +13,7 @@ class Format:
 
     Attributes:
         name: Its suffix.
+        title: What people call such a file, with its article.
         engine: The one that runs and checks a file at the build.
         facts: The module with ``read(data: bytes) -> FileFacts``, which says what a file holds.
         contents: The module with ``read(data)`` that reads a file as data and refuses what no allow-list has; None for
@@ -25,15 +26,16 @@ class Format:
     name: str
     engine: str
     facts: str
+    title: str = "a model file"
     contents: str | None = None
     family: str = "plain"
     is_baseline: bool = False
     has_own_order: bool = False
 
 
-def _own(name: str, engine: str, family: str = "plain", **facts: bool) -> Format:
+def _own(name: str, title: str, engine: str, family: str = "plain", **facts: bool) -> Format:
     contents, reader = (f"edgekit.{package}.{name}" for package in ("runtime.contents", "pipeline.readers"))
-    return Format(name, engine, reader, contents, family, **facts)
+    return Format(name, engine, reader, title, contents, family, **facts)
 
 
 def is_baseline(name: str) -> bool:
@@ -44,10 +46,10 @@ def is_baseline(name: str) -> bool:
 
 FORMATS = registry(
     "format",
-    _own("tflite", "litert", has_own_order=True),
-    _own("pte", "executorch"),
-    _own("ptl", "pytorch-mobile", "torch"),
-    _own("onnx", "onnxruntime", is_baseline=True),
-    _own("pt2", "torch", "torch", is_baseline=True),
-    _own("keras", "tensorflow", "tensorflow", is_baseline=True),
+    _own("tflite", "a LiteRT model", "litert", has_own_order=True),
+    _own("pte", "an ExecuTorch program", "executorch"),
+    _own("ptl", "a PyTorch Mobile model", "pytorch-mobile", "torch"),
+    _own("onnx", "an ONNX model", "onnxruntime", is_baseline=True),
+    _own("pt2", "an exported PyTorch program", "torch", "torch", is_baseline=True),
+    _own("keras", "a Keras model", "tensorflow", "tensorflow", is_baseline=True),
 )
