@@ -83,7 +83,6 @@ _FOREIGN = {
     ".msgpack": Foreign("weights of Flax", "export the function with jax2tf as a SavedModel, and build that"),
     ".npy": _ARRAYS,
     ".npz": _ARRAYS,
-    ".onnx": Foreign("an ONNX model", _OTHERS),
     ".ort": Foreign("an ONNX Runtime model", _OTHERS),
     ".param": Foreign("an ncnn model", _OTHERS),
     ".pb": Foreign(
@@ -144,8 +143,10 @@ def _own(path: Path) -> Foreign | None:
     for kind in SOURCE_KINDS:
         if kind.name == own or kind.suffix == suffix != "":
             return Foreign(f"{kind.title} folder" if kind.marker else kind.title, _SOURCE)
-    made = [format for format in FORMATS if f".{format.name}" == suffix and not format.is_baseline]
-    return Foreign(made[0].title, f"{_FROM_SOURCE}{written()}") if made else None
+    for format in FORMATS:
+        if suffix == f".{format.name}":
+            return Foreign(format.title, _OTHERS if format.is_baseline else f"{_FROM_SOURCE}{written()}")
+    return None
 
 
 def _is_script(path: Path) -> bool:

@@ -35,6 +35,7 @@ class SourceKind:
         identity: ``module:function(spec, seed)`` for a factory's model; empty where it has no factories.
         made_weights: Name of the file that keeps what a factory drew.
         trainer: ``module:function`` that trains it; empty where it is not trained.
+        again: How to get a file of it that can be read; empty where there is nothing special to say.
         elsewhere: What to do for a format that it does not give.
     """
 
@@ -53,6 +54,7 @@ class SourceKind:
     identity: str = ""
     made_weights: str = ""
     trainer: str = ""
+    again: str = ""
     elsewhere: str = ""
 
     def check_installed(self) -> None:
@@ -94,6 +96,7 @@ SOURCE_KINDS = registry(
         install="pip install 'edgekit[build]'",
         suffix=".pt2",
         contents=f"{_CONTENTS}.pt2:read",
+        again="write it with torch.export.save() of this version of torch",
         elsewhere=_FROM_TORCH,
     ),
     SourceKind(
@@ -107,6 +110,7 @@ SOURCE_KINDS = registry(
         install=_WITH_KERAS,
         suffix=".keras",
         contents=f"{_CONTENTS}.keras:read",
+        again="save it again, with model.save('….keras')",
         identity=f"{_SOURCES}.keras_identity:identity",
         made_weights="made.weights.h5",
         trainer="edgekit.pipeline.training.keras_fit:train",

@@ -14,12 +14,10 @@ from edgekit.pipeline.sources import SourceSpec
 from edgekit.registry import import_name
 from edgekit.runtime.contents import hdf5, keras, pt2, saved_model, state_dict
 from edgekit.runtime.contents.refusal import Malformed, Refused
-from edgekit.source_kinds import SOURCE_KINDS
+from edgekit.source_kinds import SOURCE_KINDS, kind_of
 
-#: How to get a file that can be read, by its ending; and for the others by what they are for.
+#: How to get a file that can be read, where its kind does not say, by what it is for.
 _AGAIN = {
-    ".pt2": "write it with torch.export.save() of this version of torch",
-    ".keras": "save it again, with model.save('….keras')",
     "EK-SOURCE": "save the model again",
     "EK-CHECKPOINT": "save them from this very model",
 }
@@ -101,7 +99,8 @@ def _attempt(path: Path, read: Callable[[], object], code: str, trust: bool) -> 
         hint = f"{error.cure}; {trusting}" if error.cure else trusting
         raise UsageError("EK-CONTENTS", f"{path.name} is refused: {error}: this {error.does}", hint) from error
     except Malformed as error:
-        again = _AGAIN.get(path.suffix, _AGAIN[code])
+        kind = kind_of(path)
+        again = (SOURCE_KINDS[kind].again if kind else "") or _AGAIN[code]
         if trust:
             return f"{path.name} is trusted, and not read here: {error}"
         raise UsageError(code, f"{path.name} cannot be loaded: {error}", again) from error
