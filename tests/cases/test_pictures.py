@@ -103,7 +103,7 @@ def says(digits_bundle: Path, capsys: pytest.CaptureFixture[str]) -> Callable[[P
         status = run(["run", str(digits_bundle), "--input", str(path), "--json", "--quiet"])
         out, err = capsys.readouterr()
         if status:
-            assert status == 2 and not out and "[EK-INPUT]" in err
+            assert status == 2 and json.loads(out)["error"]["code"] == "EK-INPUT" and "[EK-INPUT]" in err
             return err
         return str(json.loads(out)["outputs"]["output"]["top"][0]["label"])
 

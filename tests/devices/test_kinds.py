@@ -5,10 +5,12 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from edgekit import registry
 from edgekit.cli.main import run
 from edgekit.devices import base, open_device
 from edgekit.devices.kinds import KINDS, DeviceKind, find_kind
@@ -46,7 +48,7 @@ class Tray(Closing):
 
 
 @pytest.fixture
-def other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A package that registers a kind of its own, and one under a name that edgekit has."""
     (tmp_path / "tray_of_boards.py").write_text(_OTHER)
     facts = tmp_path / "tray_of_boards-1.0.dist-info"
@@ -58,7 +60,9 @@ def other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.syspath_prepend(tmp_path)
     importlib.invalidate_caches()
     monkeypatch.delitem(sys.modules, "tray_of_boards", raising=False)
-    return tmp_path
+    registry._entry_points.cache_clear()
+    yield tmp_path
+    registry._entry_points.cache_clear()
 
 
 @pytest.mark.parametrize("known", list(KINDS), ids=lambda kind: kind.name)

@@ -15,6 +15,7 @@ from executorch.backends.vulkan.patterns import fusable_patterns
 from executorch.exir import to_edge_transform_and_lower
 from support.torch_nets import INPUTS, Nets
 
+from edgekit.backends import BACKENDS
 from edgekit.pipeline.exporters.backends import coreml, vulkan
 from edgekit.pipeline.exporters.executorch import export
 from edgekit.pipeline.exporters.lowering import lower
@@ -69,7 +70,7 @@ def test_a_whole_net_goes_to_the_backend_with_all_its_weights(
     facts = inspect_file(path, "pte")
     assert (facts.operators, facts.undelegated_ops, facts.delegated_share) == (_OPERATORS[backend], {}, 100.0)
     assert facts.weight_bytes.keys() == {_DTYPES[name]} and facts.kinds == ("convolution", "linear")
-    assert check_backend(facts, backend) is None
+    assert check_backend(facts, BACKENDS[backend]) is None
     parameters = nets.source("clamped").parameter_count
     assert check_weights(facts, RECIPES[name]) is None
     assert not list(remarks(facts, RECIPES[name], parameters, path.stat().st_size, run=False))
