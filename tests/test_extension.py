@@ -94,7 +94,8 @@ def test_it_runs_and_is_verified(bench: Bench, device: str) -> None:
 
 
 def test_it_is_measured_and_its_names_are_in_the_report(bench: Bench) -> None:
-    bench.edgekit("profile", str(bench.bundle), "--on", "bench", "--quick", "-o", "report.html")
+    bench.edgekit("profile", str(bench.bundle), "--on", "bench", "--quick", "-o", "profile.json")
+    bench.edgekit("report", "profile.json", "-o", "report.html")
     page = (bench.folder / "report.html").read_text()
     for name in ("fp32.lin", "coarse.lin", "matmul", "bench", "Deviation"):
         assert name in page
