@@ -14,6 +14,7 @@ from edgekit.backends import BACKENDS
 from edgekit.devices.payload.assembly import OWN_FILES
 from edgekit.engines import ENGINES
 from edgekit.formats import FORMATS
+from edgekit.pipeline.exporters import EXPORTERS
 from edgekit.recipes import RECIPES
 from edgekit.source_kinds import SOURCE_KINDS
 
@@ -155,6 +156,10 @@ OTHER_THINGS = {
 }
 
 
+#: Methods whose first argument decides.
+ASKING = {"endswith", "get", "pop", "startswith"}
+
+
 def decided_by(path: Path) -> set[str]:
     """Words that *path* compares something with, or that are keys of its tables."""
 
@@ -172,16 +177,28 @@ def decided_by(path: Path) -> set[str]:
             found |= words(node.value)
         elif isinstance(node, ast.Dict):
             found.update(*map(words, node.keys))
-        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("get", "pop"):
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ASKING:
             found.update(*map(words, node.args[:1]))
         elif isinstance(node, ast.Subscript) and getattr(node.value, "id", "") != "Literal":
             found |= words(node.slice)
     return found
 
 
+@pytest.mark.parametrize(
+    "code",
+    ["x == 'int8'", "x not in ('fp32', 'int8')", "{'int8': 8}[x]", "x['int8']", "x.get('int8')", "x.startswith('int8')",
+     "match x:\n    case 'int8' | 'fp16': pass"],
+)  # fmt: skip
+def test_a_name_that_decides_is_seen(code: str, tmp_path: Path) -> None:
+    (tmp_path / "module.py").write_text(code, encoding="utf-8")
+    assert "int8" in decided_by(tmp_path / "module.py")
+
+
 def test_no_file_knows_the_values_of_the_axis_by_name() -> None:
-    """What is to be known of a format, recipe, backend, engine or kind of source, the value itself says."""
-    names = {name for registry in (FORMATS, RECIPES, BACKENDS, ENGINES, SOURCE_KINDS) for name in registry.names()}
+    """What is to be known of a format, recipe, backend, engine, exporter or kind of source, the value itself says."""
+    names = {
+        name for registry in (FORMATS, RECIPES, BACKENDS, ENGINES, EXPORTERS, SOURCE_KINDS) for name in registry.names()
+    }
     found = {
         (path.relative_to(PACKAGE).as_posix(), word)
         for path in PACKAGE.rglob("*.py")

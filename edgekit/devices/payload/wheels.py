@@ -87,8 +87,8 @@ def wheels() -> tuple[Wheel, ...]:
 
 
 def requirement(package: str) -> str:
-    """*package* in the one version that is sent to devices, as in ``numpy==2.4.6``."""
-    return next(wheel.requirement for wheel in wheels() if wheel.package == package)
+    """*package* in the one version that is sent to devices, as in ``numpy==2.4.6``; as it is where none is."""
+    return next((wheel.requirement for wheel in wheels() if wheel.package == package), package)
 
 
 def find(requirement: str, python: str | None, architecture: str, glibc: str | None) -> Wheel:

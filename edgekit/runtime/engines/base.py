@@ -108,7 +108,8 @@ class Engine(Protocol):
         is_reference: Whether others are compared with it, where it was measured.
         tracer: ``module:function(data, signature, threads, inputs, runs, method)``, which gives the
             `edgekit.runtime.profiler.samples.Trace` of so many inferences after a warm-up; empty for one without.
-        package: Distribution that devices with Python are sent to have it; empty for one that is not sent.
+        package: Distribution of ``devices/payload/wheels.toml`` that devices with Python are sent to have it; empty for
+            one that is not sent.
         not_sent: Why it is not.
         in_runner: Whether the runner has it, which devices without Python are sent.
         mark: Colour and shape in charts, from 1 on; 0 for any.
