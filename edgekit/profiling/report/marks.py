@@ -8,16 +8,7 @@ from edgekit.engines import ENGINES
 
 #: Shapes by Vega-Lite's names. Colours are the page's variables ``--engine-1`` and so on, which the style sheet gives
 #: a value for light and for dark.
-_SHAPES = (
-    "circle",
-    "square",
-    "diamond",
-    "triangle-up",
-    "cross",
-    "triangle-down",
-    "triangle-right",
-    "triangle-left",
-)
+_SHAPES = ["circle", "square", "diamond", "triangle-up", "cross", "triangle-down", "triangle-right", "triangle-left"]
 
 
 @dataclass(frozen=True)

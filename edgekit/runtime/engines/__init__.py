@@ -51,13 +51,8 @@ def is_reference_engine(name: str) -> bool:
 
 def available(format: str | None = None) -> dict[str, str]:
     """Name -> version of each installed engine, optionally only of those that load *format*."""
-    versions = {}
-    for name in ENGINES.names():
-        candidate = engine(name)
-        version = candidate.version()
-        if version is not None and (format is None or format in candidate.formats):
-            versions[name] = version
-    return versions
+    found = {each.name: each.version() for each in ENGINES if format is None or format in each.formats}
+    return {name: version for name, version in found.items() if version is not None}
 
 
 def why_missing(name: str) -> str:
