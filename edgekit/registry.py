@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import import_module
@@ -70,13 +71,13 @@ class Registry(Generic[T]):
 
     @property
     def _others(self) -> EntryPoints:
-        found: EntryPoints = _entry_points().select(group=self.group)
+        found: EntryPoints = _entry_points(tuple(sys.path)).select(group=self.group)
         return found
 
 
 @cache
-def _entry_points() -> Any:
-    """Of all groups: asking for each anew would read every installed package's again."""
+def _entry_points(path: tuple[str, ...]) -> Any:
+    """Of all groups and all packages on *path*: asking for each anew would read every package's again."""
     from importlib.metadata import entry_points
 
     return entry_points()

@@ -5,12 +5,10 @@ from __future__ import annotations
 import importlib
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from edgekit import registry
 from edgekit.cli.main import run
 from edgekit.devices import base, open_device
 from edgekit.devices.kinds import KINDS, DeviceKind, find_kind
@@ -48,7 +46,7 @@ class Tray(Closing):
 
 
 @pytest.fixture
-def other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A package that registers a kind of its own, and one under a name that edgekit has."""
     (tmp_path / "tray_of_boards.py").write_text(_OTHER)
     facts = tmp_path / "tray_of_boards-1.0.dist-info"
@@ -60,9 +58,7 @@ def other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.syspath_prepend(tmp_path)
     importlib.invalidate_caches()
     monkeypatch.delitem(sys.modules, "tray_of_boards", raising=False)
-    registry._entry_points.cache_clear()
-    yield tmp_path
-    registry._entry_points.cache_clear()
+    return tmp_path
 
 
 @pytest.mark.parametrize("known", list(KINDS), ids=lambda kind: kind.name)

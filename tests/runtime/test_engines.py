@@ -167,6 +167,6 @@ def test_an_engine_that_is_not_installed_says_how_to_get_it(monkeypatch: pytest.
 
 def test_other_packages_add_engines_by_entry_point(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
     point = EntryPoint("mine", "edgekit.runtime.engines.litert:ENGINE", "edgekit.engines")
-    monkeypatch.setattr("edgekit.registry._entry_points", lambda: EntryPoints([point]))
+    monkeypatch.setattr("edgekit.registry._entry_points", lambda path: EntryPoints([point]))
     assert engines.ENGINES.names()[-1] == "mine" and "mine" in engines.ENGINES
     assert engines.engine("mine").formats == ("tflite",)

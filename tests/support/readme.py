@@ -26,8 +26,9 @@ def pages() -> list[Path]:
 
 
 def blocks(language: str) -> list[str]:
-    """All of *language*, those that stand on several pages once."""
-    found = [re.findall(rf"```{language}\n(.*?)```", page.read_text(encoding="utf-8"), re.S) for page in pages()]
+    """All of *language*, those that stand on several pages once; for those of docs/adding see `support.adding`."""
+    told = [page.read_text(encoding="utf-8") for page in pages() if page.parent.name != "adding"]
+    found = [re.findall(rf"```{language}\n(.*?)```", text, re.S) for text in told]
     return list(dict.fromkeys(block for each in found for block in each))
 
 
