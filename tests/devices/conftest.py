@@ -9,6 +9,8 @@ import pytest
 from support.shared import Shared
 from support.ssh_server import SshServer
 
+from edgekit.devices.emulator import guest
+
 
 @pytest.fixture(scope="session")
 def fetched() -> Path:
@@ -29,3 +31,11 @@ def server(system: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
 def ssh_config(server: SshServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """edgekit's ssh knows the server."""
     monkeypatch.setenv("EDGEKIT_SSH_CONFIG", str(server.config))
+
+
+@pytest.fixture
+def emulator_home(system: None, fetched: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An ``$EDGEKIT_HOME`` in which emulated boards are set up, once for all test processes."""
+    monkeypatch.setenv("EDGEKIT_HOME", str(fetched))
+    Shared.once("emulator", lambda _: guest.set_up(guest.SYSTEMS["aarch64"], lambda line: None))
+    return fetched
