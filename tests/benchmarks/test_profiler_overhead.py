@@ -180,9 +180,9 @@ def started(engine: str, file: Path, signature: Signature, array: np.ndarray, fo
         board=Board(),
         limit=MemoryLimit(None),
         wait_s=0,
-        hear_text=print,
-        hear_work=lambda seconds: None,
-        hear_first=lambda task, process: None,
+        log=print,
+        on_work=lambda seconds: None,
+        on_first=lambda task, process: None,
     )
     run = Run(site, task, 0, 0)
     try:

@@ -29,8 +29,8 @@ def connected(device: SimulatedDevice) -> Connection:
     return Connection("adb:phone", listing.find(device.serial))
 
 
-def run(phone: Connection, *arguments: str, timeout_s: float = 60, report: Callable[[str], None] = print) -> Answer:
-    return phone.run(arguments, folder=_TMP, timeout_s=timeout_s, log=report)
+def run(phone: Connection, *arguments: str, timeout_s: float = 60, log: Callable[[str], None] = print) -> Answer:
+    return phone.run(arguments, folder=_TMP, timeout_s=timeout_s, log=log)
 
 
 def runs(device: SimulatedDevice, program: str) -> bool:
