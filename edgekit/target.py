@@ -7,6 +7,7 @@ differs between them (memory beyond the least, the exact operating system) is re
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -217,6 +218,8 @@ def _check(target: Target, path: Path) -> None:
     }.items():
         if number is not None and not 0 < number < float("inf"):
             raise UsageError("EK-TARGET", f"{path}: {key!r} is {number}", "it takes a number above 0")
+    if target.system is not None and not re.fullmatch(r"\d+\.\d+", target.system.glibc):
+        raise UsageError("EK-TARGET", f"{path}: 'system.glibc' is {target.system.glibc!r}", 'write it as "2.34"')
     if not target.formats:
         raise UsageError("EK-TARGET", f"{path}: 'formats' is empty", "name at least one format that runs there")
     named: list[tuple[str, Registry[Any], tuple[str, ...]]] = [("recipe_preference", RECIPES, target.recipe_preference)]

@@ -200,6 +200,12 @@ def test_a_target_file_that_is_not_there(tmp_path: Path) -> None:
         ('engines = ["litert"]', 'engins = ["litert"]', "unknown key 'engins' in 'formats[0]'", "'engines'?"),
         ('engines = ["litert"]', 'engines = "litert"', "'formats[0].engines' takes a list", "it has a text"),
         ('engines = ["litert"]', 'engines = ["litrt"]', "'formats[0].engines' is 'litrt'", "did you mean 'litert'?"),
+        (
+            "[[formats]]",
+            '[system]\npython = ["3.11"]\nglibc = "two"\n\n[[formats]]',
+            "'system.glibc' is 'two'",
+            'write it as "2.34"',
+        ),
         ('format = "tflite"', 'format = "tflit"', "'formats[0].format' is 'tflit'", "did you mean 'tflite'?"),
         ('backend = "xnnpack"', 'backend = "xnpack"', "'formats[0].backend' is 'xnpack'", "did you mean 'xnnpack'?"),
         ('recipes = ["int8"]', 'recipes = ["int88"]', "formats[0] names the recipe 'int88'", "did you mean 'int8'?"),

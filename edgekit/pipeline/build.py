@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import math
 import os
 import platform
 import warnings
@@ -173,6 +174,8 @@ def run_build(
     )
     if jobs is not None and jobs < 1:
         raise UsageError("EK-ARGUMENT", f"--jobs is {jobs}", "it takes a number from 1")
+    if max_drop is not None and not 0 <= max_drop < math.inf:
+        raise UsageError("EK-ARGUMENT", f"--max-drop is {max_drop}", "it takes a number from 0")
     _check_host()
     _check_installed(origin, plans)
     said = contents.check(origin.source)

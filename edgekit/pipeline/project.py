@@ -145,7 +145,7 @@ class LimitsSection(_Section):
     model's own may be; ``min_accuracy`` is the same for an accuracy.
     """
 
-    max_drop: Annotated[float, Field(ge=0)] | None = None
+    max_drop: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     min_accuracy: Annotated[float, Field(ge=0, le=100)] | None = None
     worst: float | None = None
     min_snr_db: float | None = None
@@ -207,6 +207,10 @@ def load_project(path: Path) -> Project:
     if metric.name in SCORERS and (metric.unit, metric.higher_is_better) != (None, None):
         what = f"{metric.name} has a unit and a direction of its own"
         raise _wrong(file, text, ("metric",), what, "leave out unit and higher_is_better")
+    described = SCORERS[metric.name].metric if metric.name in SCORERS else metric.described()
+    if project.limits.min_accuracy is not None and (described.unit, described.higher_is_better) != ("%", True):
+        what = f"min_accuracy is in percent, and {described.name} is not"
+        raise _wrong(file, text, ("limits", "min_accuracy"), what, "say worst = …, in the metric's unit")
     if project.training is not None and project.data.train is None:
         raise _wrong(file, text, ("training",), "[training] needs data.train", 'add train = "data.py:train" to [data]')
     if project.preprocessing is not None:

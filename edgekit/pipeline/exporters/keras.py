@@ -35,7 +35,6 @@ def export(*, source: Mapping[str, Any], output: str) -> dict[str, Any]:
     Raises:
         ConversionError: ``EK-UNSUPPORTED``: the source is no Keras model or holds more than Keras's own layers.
     """
-    keras.utils.clear_session(free_memory=False)  # layers without a name are numbered from 1 again
     opened = open_source(SourceSpec.from_json(source))
     if not isinstance(opened, KerasSource):
         raise ConversionError("EK-UNSUPPORTED", f"a {opened.framework} model gives no .keras", "use --format tflite")

@@ -190,6 +190,8 @@ def _output_names(model: keras.Model, flat: keras.Model) -> tuple[str, ...]:
 
 def open_model(spec: SourceSpec) -> keras.Model:
     """The model as it was made, ready to be trained; raises what `open_source` raises."""
+    # Layers without a name are numbered, and outputs are called by them: from 1 again, whatever was opened before.
+    keras.utils.clear_session(free_memory=False)
     path, weights = Path(spec.path), spec.weights
     if weights is not None and weights.endswith(".keras"):
         # The file holds the whole model, so the project's Python, which may import TensorFlow into a process that

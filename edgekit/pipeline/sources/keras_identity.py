@@ -19,7 +19,6 @@ def identity(spec: SourceSpec, seed: int | None) -> Identity:
     """
 
     def make() -> keras.Model:
-        keras.backend.clear_session()  # it counts layers, and their numbers are in their names
         if seed is not None:
             keras.utils.set_random_seed(seed % 2**32)
         return open_model(spec)
