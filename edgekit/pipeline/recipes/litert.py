@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -37,9 +38,14 @@ def rules(recipe: Recipe, model: bytes) -> RecipeManager:
     A later rule wins. In static int8 loops stay float, and so does the tail (`edgekit.pipeline.recipes.tail`); whole
     numbers stay as they are, which ai-edge-quantizer 0.10.0 takes for floats to be quantized.
     """
-    manager = RecipeManager()
+    manager, places = RecipeManager(), itertools.count()
+
+    def own(scope: str) -> str:
+        """*scope* with a place of its own: the manager keeps the first place of one that it is given again."""
+        return f"(?#{next(places)}){scope}"
 
     def scheme(scope: str) -> None:
+        scope = own(scope)
         if recipe.is_half:
             manager.add_weight_only_config(scope, _Operation.ALL_SUPPORTED, 16, algorithm_key=_Algorithm.FLOAT_CASTING)
         elif recipe.is_dynamic:
@@ -49,14 +55,14 @@ def rules(recipe: Recipe, model: bytes) -> RecipeManager:
             manager.add_dynamic_config(scope, _Operation.EMBEDDING_LOOKUP, 8)  # there is no other for tables
 
     def leave(scope: str, operation: Any = _Operation.ALL_SUPPORTED) -> None:
-        manager.add_quantization_config(scope, operation, algorithm_key=_Algorithm.NO_QUANTIZE)
+        manager.add_quantization_config(own(scope), operation, algorithm_key=_Algorithm.NO_QUANTIZE)
 
-    scheme(".*")
+    scheme("")
     for rule in recipe.rules.get(NAME, ()):
         (leave if rule.treatment == "float" else scheme)(rule.scope)
     if recipe.is_static:
-        leave(".*", _Operation.INPUT)
-        leave(".*", _Operation.OUTPUT)
+        leave("", _Operation.INPUT)
+        leave("", _Operation.OUTPUT)
         for scope in _float_scopes(model):
             leave(f"^{re.escape(scope)}$")
     return manager
