@@ -60,10 +60,10 @@ class Variant:
     ``samples`` of the evaluation samples it was run on; where more were ``samples_available``, ``margin`` is half the
     width of the 95 % interval of ``accuracy_drop``, or without labels of ``agreement``, in percentage points, and
     ``accuracy`` the source model's less the drop. ``arena_bytes`` is about what intermediate values take while it runs;
-    None when unknown. ``batch`` is the number
-    of samples that the file takes per inference: one, or several to measure throughput.
-    ``backend`` is what its operators are lowered to (see `edgekit.target.Backend`). A file for one that no engine of a
-    desktop has is *exported, not run*: its structure was checked, and what is measured by running it is None.
+    None when unknown. ``batch`` is the number of samples that the file takes per inference: one, or several to measure
+    throughput. ``backend`` is what its operators are lowered to (see `edgekit.backends.Backend`). A file for one that
+    no engine of a desktop has is *exported, not run*: its structure was checked, and what is measured by running it is
+    None.
     ``delegated_share`` is the percentage of the work (multiply-adds, values computed) inside the accelerated backend;
     None in a format that knows no such backend.
     """

@@ -15,8 +15,9 @@ class Rule:
     """What becomes of some operators of a model; of several rules that fit one, the last counts.
 
     Attributes:
-        scope: A regular expression that is searched for in an operator's name, as the exporter has it: for LiteRT the
-            names of its outputs, for ExecuTorch the path of its module (``features.0``).
+        scope: A regular expression that is searched for in an operator's name, as the exporter has it: for ExecuTorch
+            the path of its module (``features.0``); for LiteRT the names of its outputs in the float ``.tflite``,
+            which have the layers' names of a Keras model, and of a PyTorch model those of its outputs alone.
         treatment: ``float``: it stays as it is; ``recipe``: as the recipe says.
     """
 
@@ -39,7 +40,7 @@ class Recipe:
         least_app_tolerance: How far, relative to the largest value, an app's outputs may be from the reference at
             least: kernels sum in another order, or in 16 bits.
         exporters: Names of exporters that take it besides those that list it.
-        rules: Exceptions, by the name of the exporter: those of quantizing exporters, ``litert`` and ``executorch``.
+        rules: Exceptions in int8, by who quantizes: ``litert`` (for both exporters of ``.tflite``) or ``executorch``.
     """
 
     name: str

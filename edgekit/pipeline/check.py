@@ -98,7 +98,8 @@ def _on_all(reference: Reference, drop: float | None) -> float | None:
     """What a file's metric would be on all samples, from how it differs from the source model's on some."""
     if reference.accuracy is None or drop is None:
         return None
-    return reference.metric.rounded(reference.accuracy - reference.metric.worth(drop))
+    found = reference.accuracy - reference.metric.worth(drop)
+    return reference.metric.rounded(found if reference.needs_all else min(100.0, max(0.0, found)))
 
 
 def _overflow(used: Recipe, name: str) -> tuple[str, str]:

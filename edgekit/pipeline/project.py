@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -222,18 +222,21 @@ def load_project(path: Path) -> Project:
 
 def _check_names(project: Project, file: Path, text: str) -> None:
     """Those of things that are registered."""
-    factories = Registry("framework", {kind.name: kind for kind in SOURCE_KINDS if kind.identity})
-    named: tuple[tuple[tuple[str, ...], Registry[Any], Iterable[str | None]], ...] = (
-        (("model", "framework"), factories, (project.model.framework,)),
-        (("build", "recipes"), RECIPES, project.build.recipes),
-        (("build", "formats"), FORMATS, project.build.formats),
+    framework = project.model.framework
+    frameworks = [kind.name for kind in SOURCE_KINDS if kind.identity]
+    if framework is not None and framework not in frameworks:
+        what = f"unknown framework {framework!r}"
+        raise _wrong(file, text, ("model", "framework"), what, did_you_mean(framework, frameworks))
+    named: tuple[tuple[str, Registry[Any], Sequence[str]], ...] = (
+        ("recipes", RECIPES, project.build.recipes),
+        ("formats", FORMATS, project.build.formats),
     )
-    for place, known, names in named:
-        for name in filter(None, names):
+    for key, known, names in named:
+        for name in names:
             try:
                 known[name]
             except UsageError as error:
-                raise _wrong(file, text, place, error.message, error.hint or "") from error
+                raise _wrong(file, text, ("build", key), error.message, error.hint or "") from error
 
 
 def _references(project: Project) -> Iterator[tuple[tuple[str, ...], str]]:

@@ -28,6 +28,7 @@ from edgekit.pipeline.source_model import SourceModel
 from edgekit.pipeline.stages import Stages
 from edgekit.pipeline.versions import versions
 from edgekit.recipes import FP32, Recipe
+from edgekit.runtime.engines import engine as find_engine
 from edgekit.runtime.machine import read_machine
 from edgekit.source_kinds import TENSORFLOW
 from edgekit.target import Target
@@ -125,6 +126,8 @@ def _examine(
             "batch": plan.batch,
             "backend": plan.backend,
             "values": values,
+            "recipe": asdict(plan.recipe),
+            "engine": [plan.format.engine, find_engine(plan.format.engine).version()],
             **chosen,
             "machine": [platform.machine(), read_machine().cpu],
             "versions": versions(("ai-edge-litert", "executorch", "onnxruntime", "torch", *TENSORFLOW)),
@@ -135,6 +138,8 @@ def _examine(
             "pipeline/inspection.py",
             "pipeline/readers",
             "pipeline/symptoms.py",
+            "backends.py",
+            "formats.py",
             "runtime",
         ),
         function="edgekit.pipeline.examine:examine",

@@ -7,7 +7,6 @@ a converter prints, from Python or from C, can reach the user's terminal or spoi
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import signal
@@ -18,6 +17,7 @@ from typing import Any
 from edgekit.errors import ConversionError, EdgekitError, Interrupted
 from edgekit.pipeline import progress
 from edgekit.pipeline.watching import Watch
+from edgekit.registry import import_name
 from edgekit.runtime import frames
 from edgekit.runtime.confinement import end_with_parent, leave_no_core
 from edgekit.runtime.signals import leave_to_parent
@@ -66,12 +66,11 @@ def _perform(
     os.dup2(stream, 1)
     os.dup2(stream, 2)
     os.close(stream)
-    module, _, name = function.partition(":")
     try:
         if interruptible:
             signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
-            return getattr(importlib.import_module(module), name)(**arguments)
+            return import_name(function)(**arguments)
         finally:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
     except EdgekitError:

@@ -66,3 +66,16 @@ def test_a_metric_where_less_is_better_gets_worse_when_it_grows() -> None:
     quality = judge(RECIPES["int8"], reference, measured, np.arange(len(labels)), None, check_samples=np.arange(8))
     assert quality.accuracy is not None and quality.accuracy_drop == quality.accuracy > 0.01
     assert quality.agreement is None
+
+
+def test_no_share_of_right_answers_is_beyond_all() -> None:
+    """The drop is of the samples that a file was run on, and the accuracy of all."""
+    labels = REFERENCE.argmax(1)
+    labels[:4] = (labels[:4] + 1) % 3
+    better = REFERENCE.copy()
+    better[np.arange(4), labels[:4]] += 9
+    reference = Reference(
+        {"output": REFERENCE}, labels, find_scorer("accuracy", ACCURACY, Path(), labels), 99.9, None, 120
+    )
+    quality = judge(RECIPES["int8"], reference, {"output": better}, np.arange(64), -100, check_samples=np.arange(8))
+    assert (quality.accuracy, quality.accuracy_drop) == (100.0, -6.25)

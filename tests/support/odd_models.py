@@ -193,6 +193,16 @@ class PickedByNumpy(Base):
         return self.one(x) * float(np.random.default_rng().uniform(1, 2))
 
 
+class InDouble(Base):
+    def forward(self, x):
+        return self.one(x.double()).float()
+
+
+class Logarithm(Base):
+    def forward(self, x):
+        return torch.log(self.one(x))
+
+
 KEPT_OUTSIDE: dict[str, torch.Tensor] = {}
 
 

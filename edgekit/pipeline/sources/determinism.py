@@ -82,7 +82,10 @@ def check_repeatable(
     changed = state.differences(settled)
     backwards = [call(sample) for sample in reversed(samples)][::-1]
     if not (_same(first, in_a_row[: len(first)]) and _same(first, backwards)):
-        raise stateful_error(what, changed or state.differences(initial))
+        kept = changed or state.differences(initial)
+        if not kept and (operators := drawn()):  # seldom enough to have missed both runs
+            raise _unlike_error(what, operators)
+        raise stateful_error(what, kept)
     state.restore(initial)
     return changed
 

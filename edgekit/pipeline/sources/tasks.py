@@ -18,6 +18,10 @@ from edgekit.pipeline.sources.samples import check_fit
 from edgekit.runtime.samples import Column, open_samples
 from edgekit.source_kinds import SOURCE_KINDS
 
+_NOT_FINITE = (
+    "look for the logarithm or root of a negative number, a division by 0, the deviation of one sample (std() of a "
+    "batch); or train it again, where its weights have grown too large"
+)
 #: Samples that are run again with other last bits.
 _NUDGED_SAMPLES = 32
 
@@ -84,7 +88,9 @@ def evaluate(*, source: Mapping[str, Any], samples: str, names: Mapping[str, str
     results = opened.predict(inputs)
     for name, array in results.items():
         if not np.isfinite(array).all():
-            raise UsageError("EK-SOURCE", f"the source model's output {name!r} holds NaN or infinity", "train it again")
+            bad = int(np.argmin(np.isfinite(array).reshape(len(array), -1).all(1)))
+            what = f"the source model's output {name!r} holds NaN or infinity, first for sample {bad}"
+            raise UsageError("EK-SOURCE", what, _NOT_FINITE)
     if all(near_constant(array) for array in results.values()):
         raise UsageError(
             "EK-UNTRAINED",

@@ -71,7 +71,9 @@ class TorchSource:
         except Exception as error:  # somebody else's code may raise anything
             shown = ", ".join(f"{spec.name}: {spec.dtype}{list(spec.shape)}" for spec in inputs)
             raise UsageError(
-                "EK-SOURCE", f"{what} does not take {shown}: {first_line(error)}{code_line(error)}", _fitting(error)
+                "EK-SOURCE",
+                f"{what} does not take {shown}: {first_line(error)}{code_line(error)}",
+                _fitting(error, inputs),
             ) from error
         self._bare = tuple(value.ndim == 0 or len(value) != 1 for _, value in outputs)
         specs = (_spec(name, value, bare) for (name, value), bare in zip(outputs, self._bare, strict=True))
@@ -351,10 +353,12 @@ def _spec(name: str, value: torch.Tensor, bare: bool) -> TensorSpec:
     return TensorSpec(name, (1, *value.shape) if bare else tuple(value.shape), dtype)
 
 
-def _fitting(error: Exception) -> str:
-    """What to do about inputs that a module does not take."""
+def _fitting(error: Exception, inputs: Sequence[TensorSpec]) -> str:
+    """What to do about *inputs* that a module does not take."""
     text = str(error)
     if any(word in text for word in ("dtype", "scalar type", "Byte", "Long", "Int", "Char", "Half", "Bool")):
+        if "Double" in text and all(spec.dtype == "float32" for spec in inputs):
+            return "models are built in float32, weights and all: leave .double() out of forward()"
         return (
             "give samples of the type that forward() computes with: array.astype('float32'), 'int64' for indices; or "
             "convert them in forward()"

@@ -14,6 +14,7 @@ from support import odd_models
 from edgekit.errors import UsageError
 from edgekit.pipeline.data import save_arrays
 from edgekit.pipeline.sources import SourceSpec, open_source
+from edgekit.pipeline.sources.tasks import evaluate
 from edgekit.pipeline.sources.torch import TorchSource
 from edgekit.tensors import TensorSpec
 
@@ -298,3 +299,23 @@ def test_whole_numbers_of_any_width_are_ids(tmp_path: Path, dtype: str) -> None:
         assert "int64" in str(error.hint) and "\n" not in error.message
     else:
         assert source.predict({"ids": ids})["output"].shape == (12, 1, 3)
+
+
+def test_a_model_that_computes_in_double_is_not_told_to_change_its_samples(tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        opened(tmp_path, "InDouble", {"x": ROWS})
+    assert "does not take x: float32[1, 8]" in caught.value.message
+    assert "leave .double() out" in str(caught.value.hint)
+
+
+def test_the_sample_that_gives_no_number_is_named(tmp_path: Path) -> None:
+    save_arrays(tmp_path / "samples.npz", {"x": ROWS})
+    spec = SourceSpec("torch", str(FILE), "Logarithm", inputs=(TensorSpec("x", (1, 8), "float32"),))
+    with pytest.raises(UsageError, match="holds NaN or infinity, first for sample 0") as caught:
+        evaluate(
+            source=spec.to_json(),
+            samples=str(tmp_path / "samples.npz"),
+            names={"x": "x"},
+            outputs=str(tmp_path / "outputs.npz"),
+        )
+    assert "logarithm" in str(caught.value.hint)
