@@ -229,10 +229,9 @@ def _check(target: Target, path: Path) -> None:
         named += [(f"formats[{index}].engines", ENGINES, entry.engines)]
     for key, registry, names in named:
         for name in names:
-            try:
-                registry[name]
-            except UsageError as error:
-                raise UsageError("EK-TARGET", f"{path}: {key!r} is {name!r}", error.hint) from error
+            if name not in registry:
+                hint = did_you_mean(name, registry.names())
+                raise UsageError("EK-TARGET", f"{path}: {key!r} is {name!r}", hint)
     for index, entry in enumerate(target.formats):
         for recipe in (*entry.recipes, *(concern.recipe for concern in entry.avoid)):
             if recipe is not None and recipe not in target.recipe_preference:

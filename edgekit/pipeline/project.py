@@ -233,10 +233,9 @@ def _check_names(project: Project, file: Path, text: str) -> None:
     )
     for key, known, names in named:
         for name in names:
-            try:
-                known[name]
-            except UsageError as error:
-                raise _wrong(file, text, ("build", key), error.message, error.hint or "") from error
+            if name not in known:
+                what = f"unknown {key.removesuffix('s')} {name!r}"
+                raise _wrong(file, text, ("build", key), what, did_you_mean(name, known.names()))
 
 
 def _references(project: Project) -> Iterator[tuple[tuple[str, ...], str]]:
