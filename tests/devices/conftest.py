@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from small_models import SmallModels
 from support.shared import Shared
 from support.ssh_server import SshServer
 
@@ -39,3 +41,10 @@ def emulator_home(system: None, fetched: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("EDGEKIT_HOME", str(fetched))
     Shared.once("emulator", lambda _: guest.set_up(guest.SYSTEMS["aarch64"], lambda line: None))
     return fetched
+
+
+@pytest.fixture
+def sample(small_models: SmallModels, tmp_path: Path) -> Path:
+    """One picture for the small model."""
+    np.save(tmp_path / "sample.npy", small_models.images[3:4])
+    return tmp_path / "sample.npy"

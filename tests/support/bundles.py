@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -77,12 +77,26 @@ def of_file(data: bytes, engine: str, format: str, signature: Signature, into: P
     with Server.start(engine) as server:
         session = server.open(data, format, signature, 1)
         rows = [session.run(sample) for sample in samples]
-    checks: dict[str, Any] = {"inputs": {}, "outputs": {}, "samples": len(samples), "random": True}
+    inputs, outputs = ([np.concatenate(column) for column in zip(*side, strict=True)] for side in (samples, rows))
+    return of_vectors(data, engine, format, signature, inputs, outputs, into)
+
+
+def of_vectors(
+    data: bytes,
+    engine: str,
+    format: str,
+    signature: Signature,
+    inputs: Sequence[np.ndarray],
+    outputs: Sequence[np.ndarray],
+    into: Path,
+) -> Path:
+    """A bundle at *into* of one file, with these check vectors (samples first)."""
+    checks: dict[str, Any] = {"inputs": {}, "outputs": {}, "samples": len(inputs[0]), "random": True}
     files = {f"variants/fp32.{format}": data}
-    for side, specs, arrays in (("inputs", signature.inputs, samples), ("outputs", signature.outputs, rows)):
-        for number, spec in enumerate(specs):
+    for side, specs, arrays in (("inputs", signature.inputs, inputs), ("outputs", signature.outputs, outputs)):
+        for number, (spec, array) in enumerate(zip(specs, arrays, strict=True)):
             buffer = io.BytesIO()
-            np.save(buffer, np.concatenate([array[number] for array in arrays]), allow_pickle=False)
+            np.save(buffer, array, allow_pickle=False)
             checks[side][spec.name] = f"checks/{side}_{number}.npy"
             files[f"checks/{side}_{number}.npy"] = buffer.getvalue()
     variant = Variant(

@@ -1,4 +1,4 @@
-"""The ``edgekit`` command in a process of its own, as a user starts it."""
+"""The ``edgekit`` command, in a process of its own, as a user starts it, or in this one."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import pytest
+
+from edgekit.cli.main import run
 
 
 @dataclass(frozen=True)
@@ -49,3 +53,10 @@ def finish(process: subprocess.Popen[str], *, timeout_s: float = 240) -> Done:
 def edgekit(*arguments: str | Path, environment: Mapping[str, str]) -> Done:
     """Run ``edgekit ARGUMENTS`` to its end."""
     return finish(start(*arguments, environment=environment))
+
+
+def document(capfd: pytest.CaptureFixture[str], *arguments: str, exit_code: int = 0) -> dict[str, Any]:
+    """The JSON document of a command."""
+    assert run([*arguments, "--json"]) == exit_code, capfd.readouterr().err
+    value: dict[str, Any] = json.loads(capfd.readouterr().out)
+    return value

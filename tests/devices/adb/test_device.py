@@ -18,6 +18,7 @@ from small_models import SmallModels
 from support.android.client import Adb, both_clients
 from support.android.device import SimulatedDevice
 from support.bundles import only
+from support.commands import document
 
 from edgekit.cli.main import run
 from edgekit.devices.adb import connection
@@ -31,18 +32,6 @@ _STORE = "data/local/tmp/edgekit"
 @pytest.fixture
 def home(fetched: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDGEKIT_HOME", str(fetched))
-
-
-@pytest.fixture
-def sample(small_models: SmallModels, tmp_path: Path) -> Path:
-    np.save(tmp_path / "sample.npy", small_models.images[3:4])
-    return tmp_path / "sample.npy"
-
-
-def document(capfd: pytest.CaptureFixture[str], *arguments: str, exit_code: int = 0) -> dict[str, Any]:
-    assert run([*arguments, "--json"]) == exit_code, capfd.readouterr().err
-    value: dict[str, Any] = json.loads(capfd.readouterr().out)
-    return value
 
 
 def said(capfd: pytest.CaptureFixture[str], *arguments: str, exit_code: int = 0) -> str:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import resource
-import signal
 import sys
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,6 +12,7 @@ from pathlib import Path
 import pytest
 from support import hostile_adb
 from support.hostile_adb import ANSWERS, DEVICES
+from support.interruption import interrupted
 
 from edgekit.cli.main import run
 from edgekit.devices.adb import listing, phone
@@ -77,19 +75,7 @@ def test_a_file_is_no_longer_than_it_was_to_be(use: Use) -> None:
 @pytest.mark.parametrize("mode", ["devices in silence", "in silence"])
 def test_ctrl_c_is_heard_while_it_is_silent(use: Use, mode: str) -> None:
     use(mode)
-    pressed: list[float] = []
-
-    def press() -> None:
-        time.sleep(0.5)
-        pressed.append(time.monotonic())
-        os.kill(os.getpid(), signal.SIGINT)
-
-    thread = threading.Thread(target=press)
-    thread.start()
-    with pytest.raises(KeyboardInterrupt):
-        Connection("adb:FAKE", listing.find("FAKE")).ask("getprop")
-    thread.join()
-    assert time.monotonic() - pressed[0] < 2
+    assert interrupted(lambda: Connection("adb:FAKE", listing.find("FAKE")).ask("getprop")) < 2
 
 
 _FACTS = {

@@ -7,68 +7,22 @@ import re
 import wave
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from small_models import PAIR, SmallModels
-from support.figures import figures
+from support.bundles import of_vectors
 from support.phone_page import Phone, phone_at
 
 import edgekit
-from edgekit.bundle import Manifest, Variant, sha256, write_bundle
 from edgekit.runtime.preprocess import Preprocessing
 from edgekit.tensors import Signature, TensorSpec
 
 pytestmark = pytest.mark.slow
 
 SOUND = Signature((TensorSpec("sound", (1, 16000), "float32"),), (TensorSpec("loudness", (1, 4), "float32"),))
-
-
-def write_small_bundle(
-    path: Path, model: bytes, signature: Signature, inputs: list[np.ndarray], outputs: list[np.ndarray]
-) -> Path:
-    """A bundle of one ``.tflite`` file, with check vectors (samples first)."""
-    files = {"variants/fp32.tflite": model}
-    checks: dict[str, Any] = {"samples": len(inputs[0]), "random": True, "inputs": {}, "outputs": {}}
-    for side, specs, arrays in (("inputs", signature.inputs, inputs), ("outputs", signature.outputs, outputs)):
-        for index, (spec, array) in enumerate(zip(specs, arrays, strict=True)):
-            buffer = io.BytesIO()
-            np.save(buffer, array, allow_pickle=False)
-            checks[side][spec.name] = f"checks/{side}_{index}.npy"
-            files[f"checks/{side}_{index}.npy"] = buffer.getvalue()
-    variant = Variant(
-        name="fp32.tflite",
-        file="variants/fp32.tflite",
-        size_bytes=len(model),
-        sha256=sha256(model),
-        format="tflite",
-        recipe="fp32",
-        engines=("litert",),
-        minimum_runtime={},
-        producers={"made": "by a test"},
-        **figures(),
-        delegated_share=100.0,
-        undelegated_ops={},
-        warnings=(),
-    )
-    manifest = Manifest(
-        name=path.stem,
-        target="browser",
-        signature=signature,
-        preprocessing=None,
-        labels=(),
-        variants=(variant,),
-        recommended={"variant": variant.name, "reason": "the only one"},
-        source={"framework": "torch", "parameter_count": 1},
-        calibration=None,
-        checks=checks,
-        producer="edgekit tests",
-    )
-    write_bundle(manifest, files, path)
-    return path
 
 
 def shown(phone: Phone, name: str) -> list[float]:
@@ -86,13 +40,13 @@ def pair(
     inputs = [random.normal(size=(4, *spec.shape[1:])).astype(np.float32) for spec in PAIR.inputs]
     path = tmp_path_factory.mktemp("pair") / "pair.edgekit"
     columns = [np.zeros((4, *spec.shape[1:]), np.float32) for spec in PAIR.outputs]
-    write_small_bundle(path, small_models.files["pair.tflite"], PAIR, inputs, columns)
+    of_vectors(small_models.files["pair.tflite"], "litert", "tflite", PAIR, inputs, columns, path)
     model = edgekit.load(path, engine="litert")
     for index in range(4):
         given = model({spec.name: array[index : index + 1] for spec, array in zip(PAIR.inputs, inputs, strict=True)})
         for column, spec in zip(columns, PAIR.outputs, strict=True):
             column[index] = given[spec.name][0]
-    write_small_bundle(path, small_models.files["pair.tflite"], PAIR, inputs, columns)
+    of_vectors(small_models.files["pair.tflite"], "litert", "tflite", PAIR, inputs, columns, path)
     with phone_at(browser, path) as phone:
         yield phone
 
@@ -179,7 +133,7 @@ def sound_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     inputs = np.random.default_rng(0).normal(0, 0.3, (4, 16000)).astype(np.float32)
     outputs = (inputs.reshape(4, 4, 4000) ** 2).mean(2) * 10
     path = tmp_path_factory.mktemp("sound") / "sound.edgekit"
-    return write_small_bundle(path, model, SOUND, [inputs], [outputs.astype(np.float32)])
+    return of_vectors(model, "litert", "tflite", SOUND, [inputs], [outputs.astype(np.float32)], path)
 
 
 def test_sounds_come_from_files_and_the_microphone(

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from small_models import SmallModels
+from support.commands import document
 from support.ssh_server import SshServer
 
 from edgekit.bundle import Bundle, write_bundle
@@ -39,18 +40,6 @@ def second_bundle(small_bundle: Path, tmp_path_factory: pytest.TempPathFactory) 
         manifest = replace(opened.manifest, labels=("N", "E", "S", "W"))
         write_bundle(manifest, {name: opened.read(name) for name in manifest.files}, path)
     return path
-
-
-@pytest.fixture
-def sample(small_models: SmallModels, tmp_path: Path) -> Path:
-    np.save(tmp_path / "sample.npy", small_models.images[3:4])
-    return tmp_path / "sample.npy"
-
-
-def document(capfd: pytest.CaptureFixture[str], *arguments: str, exit_code: int = 0) -> dict[str, Any]:
-    assert run([*arguments, "--json"]) == exit_code, capfd.readouterr().err
-    value: dict[str, Any] = json.loads(capfd.readouterr().out)
-    return value
 
 
 def on_device(server: SshServer, *command: str) -> str:

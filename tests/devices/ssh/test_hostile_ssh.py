@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import os
 import resource
-import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,6 +13,7 @@ from pathlib import Path
 import pytest
 from support import hostile_ssh
 from support.hostile_ssh import MODES
+from support.interruption import interrupted
 
 from edgekit.cli.main import run
 from edgekit.devices.ssh.shell import Shell
@@ -75,23 +74,6 @@ def test_another_file_than_the_one_that_is_there_is_none() -> None:
         with pytest.raises(DeviceError, match="No such file") as caught:
             shell.fetch("/no/such/file", 1)
         assert caught.value.code == "EK-DEVICE" and shell.do("exec", "echo", "alive") == "alive"
-
-
-def interrupted(work: Callable[[], object]) -> float:
-    """How long it took from Ctrl-C until *work* was over, and all that was behind it."""
-    pressed: list[float] = []
-
-    def press() -> None:
-        time.sleep(0.5)
-        pressed.append(time.monotonic())
-        os.kill(os.getpid(), signal.SIGINT)
-
-    thread = threading.Thread(target=press)
-    thread.start()
-    with pytest.raises(KeyboardInterrupt):
-        work()
-    thread.join()
-    return time.monotonic() - pressed[0]
 
 
 def test_ctrl_c_is_heard_while_it_is_silent() -> None:
