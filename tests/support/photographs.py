@@ -74,9 +74,8 @@ def watched_build(project: Path) -> dict[str, int]:
     def watch() -> None:
         while not done.wait(0.05):
             peaks["host"] = max(peaks.get("host", 0), _status("self").get("VmRSS", 0) - before)
-            for children in Path("/proc/self/task").glob("*/children"):
-                for child in children.read_text().split():
-                    peaks[child] = max(peaks.get(child, 0), _status(child).get("VmHWM", 0))
+            for child in _children():
+                peaks[child] = max(peaks.get(child, 0), _status(child).get("VmHWM", 0))
 
     watcher = threading.Thread(target=watch)
     watcher.start()
@@ -88,6 +87,20 @@ def watched_build(project: Path) -> dict[str, int]:
         done.set()
         watcher.join()
     return peaks
+
+
+def _children() -> list[str]:
+    """The children of this process, without those that are a copy of it still and take what it takes."""
+    own = Path("/proc/self/cmdline").read_bytes()
+    found = []
+    for task in Path("/proc/self/task").glob("*/children"):
+        for child in task.read_text().split():
+            try:
+                if Path(f"/proc/{child}/cmdline").read_bytes() != own:
+                    found.append(child)
+            except OSError:  # it is gone
+                continue
+    return found
 
 
 def _status(process: str) -> dict[str, int]:
