@@ -18,7 +18,7 @@ class Format:
         facts: The module with ``read(data: bytes) -> FileFacts``, which says what a file holds.
         contents: The module with ``read(data)`` that reads a file as data and refuses what no allow-list has; None for
             one of another package, which is taken as it is.
-        family: Of the worker that the engine runs in (see `edgekit.pipeline.pool.FAMILIES`).
+        family: Of the worker that the engine runs in (see `edgekit.pipeline.work.pool.FAMILIES`).
         is_baseline: Whether it holds the float source model as it is, to measure against, and is not shipped.
         has_own_order: Whether tensors in a file may be in another order than the signature's.
     """

@@ -21,7 +21,7 @@ class SourceKind:
     Attributes:
         title: What people call such a model, with its article.
         opener: ``module:function(spec: SourceSpec) -> Source``, whose module may import the framework.
-        family: Of the worker that opens it (see `edgekit.pipeline.pool.FAMILIES`).
+        family: Of the worker that opens it (see `edgekit.pipeline.work.pool.FAMILIES`).
         hubs: What an opened one offers exporters, the best first: ``torch`` (``torch_module()``), ``tensorflow``
             (``call()``), ``keras`` (``model``).
         packages: Distributions whose versions decide what it computes.

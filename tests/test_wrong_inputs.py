@@ -305,7 +305,7 @@ def test_refused_before_anything_slow_starts(
     prepare, arguments, status, code, says = AT_ONCE[name]
     prepare(place)
     started: list[object] = []
-    monkeypatch.setattr("edgekit.pipeline.pool._Worker.__init__", lambda worker, family: started.append(family))
+    monkeypatch.setattr("edgekit.pipeline.work.pool._Worker.__init__", lambda worker, family: started.append(family))
     refuse(place, capsys, arguments, status, code, says)
     assert not started
 

@@ -39,7 +39,7 @@ class Progress:
         self._erase()
 
     def hear(self, event: dict[str, Any]) -> None:
-        """Show one event of `edgekit.pipeline.stages.Listener`."""
+        """Show one event of `edgekit.pipeline.work.stages.Listener`."""
         if event["kind"] in ("trusted", "warning"):
             console.say(f"warning: {event['text']}", err=True)
             return

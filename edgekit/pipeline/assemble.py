@@ -11,12 +11,12 @@ import numpy as np
 
 from edgekit import __version__
 from edgekit.bundle import Manifest, write_bundle
-from edgekit.pipeline.digests import place_digest
-from edgekit.pipeline.origin import Origin
-from edgekit.pipeline.recommend import recommend
-from edgekit.pipeline.reference import Reference
-from edgekit.pipeline.source_model import SourceModel
-from edgekit.pipeline.variants import Made
+from edgekit.pipeline.model.reference import Reference
+from edgekit.pipeline.model.source_model import SourceModel
+from edgekit.pipeline.project.origin import Origin
+from edgekit.pipeline.variants.make import Made
+from edgekit.pipeline.variants.recommend import recommend
+from edgekit.pipeline.work.digests import place_digest
 from edgekit.runtime.samples import open_samples
 from edgekit.target import Target
 

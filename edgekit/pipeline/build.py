@@ -17,16 +17,16 @@ from edgekit.backends import BACKENDS
 from edgekit.bundle import SUFFIX, Bundle, Manifest, Variant
 from edgekit.errors import ConversionError, EdgekitError, Interrupted, LimitError, UsageError
 from edgekit.pipeline.assemble import assemble
-from edgekit.pipeline.cache import Cache
-from edgekit.pipeline.origin import Origin, find_origin
-from edgekit.pipeline.places import check_destination, check_name, check_space
-from edgekit.pipeline.plan import Plan, Skipped, plan_variants
-from edgekit.pipeline.pool import Pool
-from edgekit.pipeline.reference import Reference, make_reference
-from edgekit.pipeline.source_model import SourceModel, prepare_model
+from edgekit.pipeline.model.reference import Reference, make_reference
+from edgekit.pipeline.model.source_model import SourceModel, prepare_model
+from edgekit.pipeline.project.origin import Origin, find_origin
+from edgekit.pipeline.project.places import check_destination, check_name, check_space
 from edgekit.pipeline.sources import contents
-from edgekit.pipeline.stages import Listener, Stages
-from edgekit.pipeline.variants import Made, make_variant
+from edgekit.pipeline.variants.make import Made, make_variant
+from edgekit.pipeline.variants.plan import Plan, Skipped, plan_variants
+from edgekit.pipeline.work.cache import Cache
+from edgekit.pipeline.work.pool import Pool
+from edgekit.pipeline.work.stages import Listener, Stages
 from edgekit.target import Target, load_target
 
 T = TypeVar("T")

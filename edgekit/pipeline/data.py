@@ -18,7 +18,7 @@ from edgekit import npz
 from edgekit.errors import UsageError
 from edgekit.names import tensor_name
 from edgekit.numbers import plain, single
-from edgekit.pipeline.sources.python_file import load_callable, split_reference
+from edgekit.pipeline.work.python_file import load_callable, split_reference
 from edgekit.runtime.preprocess import Preprocessing, read_arrays
 from edgekit.runtime.samples import Column, note, open_samples
 from edgekit.tensors import TensorSpec
@@ -55,7 +55,7 @@ def prepare(
         seed: For drawing calibration samples.
 
     Returns:
-        An `edgekit.pipeline.answers.DataAnswer`, as JSON.
+        An `edgekit.pipeline.work.answers.DataAnswer`, as JSON.
 
     Raises:
         UsageError: ``EK-DATA`` or ``EK-CODE``, saying which set and what is wrong with it.

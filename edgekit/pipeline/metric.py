@@ -10,7 +10,7 @@ import numpy as np
 
 from edgekit.errors import UsageError
 from edgekit.metric import ACCURACY, Metric
-from edgekit.pipeline.sources.python_file import load_callable, split_reference
+from edgekit.pipeline.work.python_file import load_callable, split_reference
 from edgekit.registry import Registry
 
 Outputs = Mapping[str, np.ndarray]

@@ -16,7 +16,7 @@ from support import profiles, projects, traps
 
 from edgekit.cli.main import VERBS
 from edgekit.errors import EdgekitError
-from edgekit.pipeline.pool import Pool, Task
+from edgekit.pipeline.work.pool import Pool, Task
 from edgekit.profiling.files import write_profile
 from edgekit.runtime import children
 
@@ -112,7 +112,7 @@ def test_nothing_in_the_current_folder_is_run(
 
 def test_a_worker_of_a_build_takes_nothing_from_it(folder: Path, tmp_path: Path) -> None:
     with Pool(1) as pool:
-        task = Task("edgekit.pipeline.examine:no_such_function", {}, "torch", tmp_path / "log")
+        task = Task("edgekit.pipeline.variants.examination:no_such_function", {}, "torch", tmp_path / "log")
         with pytest.raises(EdgekitError, match="no_such_function"):
             pool.run(task, lambda event: None)
     assert not list((tmp_path / "marks").iterdir())

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edgekit.cli.main import run
-from edgekit.pipeline.project import Project, load_project
+from edgekit.pipeline.project.sections import Project, load_project
 
 
 def test_every_key_of_a_project_is_explained_in_the_one_that_init_writes(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from support.keras_files import MISFITS, facts
 
 from edgekit.errors import BundleError
-from edgekit.pipeline.inspection import inspect_file
+from edgekit.pipeline.readers.facts import inspect_file
 
 
 def test_outputs_are_those_of_the_keras_model() -> None:

@@ -11,7 +11,7 @@ from edgekit.bundle import SCHEMA_VERSION as BUNDLE_VERSION
 from edgekit.bundle import Manifest, Variant
 from edgekit.errors import CODES
 from edgekit.metric import Metric
-from edgekit.pipeline.plan import Skipped
+from edgekit.pipeline.variants.plan import Skipped
 from edgekit.profiling.advice import Advice
 from edgekit.profiling.policy import Policy
 from edgekit.profiling.regression import Outcome

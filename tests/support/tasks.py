@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from edgekit.errors import UsageError
-from edgekit.pipeline.progress import emit
+from edgekit.pipeline.work.progress import emit
 
 
 def echo(**arguments: Any) -> dict[str, Any]:

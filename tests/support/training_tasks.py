@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from edgekit.errors import EdgekitError
-from edgekit.pipeline import progress
 from edgekit.pipeline.data import save_arrays
+from edgekit.pipeline.work import progress
 
 DIGITS = Path(__file__).parent.parent.parent / "examples" / "digits" / "digits.npz"
 

@@ -27,7 +27,7 @@ class Exporter:
             export record (see `edgekit.pipeline.exporters.record.record`).
         quantize: ``module:function(*, base, recipe, calibration, output)``, which makes a file of another recipe of the
             float one; None where *convert* does.
-        family: Of the worker that *convert* needs (see `edgekit.pipeline.pool.FAMILIES`).
+        family: Of the worker that *convert* needs (see `edgekit.pipeline.work.pool.FAMILIES`).
         lowers: Whether files for two backends differ.
         packages: Distributions whose versions decide what *convert* writes; *quantizing*: the same of *quantize*.
         batches: Samples that a file takes per inference: one, a fixed number, or as many as it is given.

@@ -16,15 +16,15 @@ from torchao.quantization.pt2e.quantizer import Quantizer
 from edgekit.pipeline.exporters import backends
 from edgekit.pipeline.exporters.lowering import lower
 from edgekit.pipeline.exporters.record import record
+from edgekit.pipeline.exporters.symptoms import explaining
 from edgekit.pipeline.exporters.tracing import calibration_tensors, example_inputs, observe
-from edgekit.pipeline.progress import emit
 from edgekit.pipeline.recipes.fold_pads import fold_pads
 from edgekit.pipeline.recipes.pooling import rewrite_pools
 from edgekit.pipeline.recipes.xnnpack import StaticQuantizer, dynamic_quantizer
 from edgekit.pipeline.rewrites import rewrite
 from edgekit.pipeline.rewrites.constants import values_in
 from edgekit.pipeline.sources import SourceSpec, open_source
-from edgekit.pipeline.symptoms import explaining
+from edgekit.pipeline.work.progress import emit
 from edgekit.recipes import RECIPES
 from edgekit.runtime.engines.executorch import ENGINE
 

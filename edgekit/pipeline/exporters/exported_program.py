@@ -13,8 +13,8 @@ from torch.fx import GraphModule
 
 from edgekit.pipeline.exporters.record import record
 from edgekit.pipeline.exporters.tracing import example_inputs
-from edgekit.pipeline.progress import emit
 from edgekit.pipeline.sources import SourceSpec, open_source
+from edgekit.pipeline.work.progress import emit
 from edgekit.tensors import Signature
 
 

@@ -14,9 +14,9 @@ import tensorflow as tf
 
 from edgekit.errors import ConversionError
 from edgekit.pipeline.exporters.record import record
-from edgekit.pipeline.progress import emit
 from edgekit.pipeline.sources import SourceSpec, open_source
 from edgekit.pipeline.sources.keras import KerasSource
+from edgekit.pipeline.work.progress import emit
 from edgekit.runtime.contents import archives
 from edgekit.runtime.contents import keras as contents
 from edgekit.runtime.engines.tensorflow import ENGINE

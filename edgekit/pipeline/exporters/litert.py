@@ -21,11 +21,11 @@ from edgekit.pipeline.exporters.output_types import kept_outputs
 from edgekit.pipeline.exporters.parameters import parameter_names
 from edgekit.pipeline.exporters.record import record
 from edgekit.pipeline.exporters.samples import calibration_samples
-from edgekit.pipeline.progress import emit
+from edgekit.pipeline.exporters.symptoms import explaining
 from edgekit.pipeline.recipes.biases import flat_biases
 from edgekit.pipeline.recipes.litert import rules
 from edgekit.pipeline.sources import SourceSpec, open_source
-from edgekit.pipeline.symptoms import explaining
+from edgekit.pipeline.work.progress import emit
 from edgekit.recipes import RECIPES
 from edgekit.runtime.engines.litert import ENGINE
 

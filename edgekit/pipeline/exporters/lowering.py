@@ -7,7 +7,7 @@ from executorch.exir import to_edge_transform_and_lower
 from torch.fx import GraphModule
 
 from edgekit.pipeline.exporters import backends
-from edgekit.pipeline.progress import emit
+from edgekit.pipeline.work.progress import emit
 
 
 def lower(

@@ -12,7 +12,7 @@ from edgekit.schema import conform
 
 @dataclass(frozen=True)
 class ExportRecord:
-    """The record of an export. What is in the file is read back from it (`edgekit.pipeline.inspection`).
+    """The record of an export. What is in the file is read back from it (`edgekit.pipeline.readers.facts`).
 
     Attributes:
         producers: Versions of the distributions that had a hand in it.

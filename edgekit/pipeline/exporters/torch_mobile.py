@@ -13,8 +13,8 @@ from torch.ao.quantization.quantize_fx import convert_fx, prepare_fx
 
 from edgekit.pipeline.exporters.record import record
 from edgekit.pipeline.exporters.tracing import calibration_tensors, example_inputs, observe
-from edgekit.pipeline.progress import emit
 from edgekit.pipeline.sources import SourceSpec, open_source
+from edgekit.pipeline.work.progress import emit
 from edgekit.recipes import RECIPES
 from edgekit.runtime.engines.pytorch_mobile import ENGINE
 

@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from edgekit.pipeline.inspection import Call, Constant
 from edgekit.pipeline.readers.delegate import Delegate
+from edgekit.pipeline.readers.facts import Call, Constant
 from edgekit.pipeline.readers.protobuf import fields, number
 from edgekit.runtime.contents.pte import Part
 

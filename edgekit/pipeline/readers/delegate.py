@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from edgekit.pipeline.inspection import Call, Constant
+from edgekit.pipeline.readers.facts import Call, Constant
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class Delegate:
     Attributes:
         calls: Its operators, under the backend's own names; what the backend adds for itself is left out.
         constants: By what tells them apart: a constant that several delegates share counts once.
-        kinds: Kinds of operator (see `edgekit.pipeline.inspection.FileFacts`) by name.
+        kinds: Kinds of operator (see `edgekit.pipeline.readers.facts.FileFacts`) by name.
         arena_bytes: The most that intermediate values take at one time; None where that is not known.
     """
 

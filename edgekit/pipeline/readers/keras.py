@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgekit.pipeline.inspection import Constant, FileFacts
+from edgekit.pipeline.readers.facts import Constant, FileFacts
 from edgekit.runtime.contents import keras
 from edgekit.runtime.contents.hdf5 import Array
 

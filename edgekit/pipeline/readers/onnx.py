@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from edgekit.pipeline.inspection import Constant, FileFacts
+from edgekit.pipeline.readers.facts import Constant, FileFacts
 from edgekit.runtime.contents import onnx
 from edgekit.runtime.contents.onnx import DTYPES
 

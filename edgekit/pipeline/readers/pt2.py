@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from edgekit.pipeline.inspection import Constant, FileFacts
+from edgekit.pipeline.readers.facts import Constant, FileFacts
 from edgekit.runtime.contents import pt2
 from edgekit.runtime.contents.pt2 import DTYPES, Pt2
 

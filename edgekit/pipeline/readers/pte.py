@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from edgekit.pipeline.inspection import Call, Constant, FileFacts
 from edgekit.pipeline.readers import coreml, vulkan, xnnpack
 from edgekit.pipeline.readers.delegate import Delegate
+from edgekit.pipeline.readers.facts import Call, Constant, FileFacts
 from edgekit.runtime.contents import pte
 from edgekit.runtime.contents.pte import DTYPES, Part, PteProgram
 

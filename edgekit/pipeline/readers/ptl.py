@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from edgekit.pipeline.inspection import Call, Constant, FileFacts
+from edgekit.pipeline.readers.facts import Call, Constant, FileFacts
 from edgekit.runtime.contents import ptl
 from edgekit.runtime.contents.torch_tensors import Tensor
 

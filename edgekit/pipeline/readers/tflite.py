@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
-from edgekit.pipeline.inspection import Call, Constant, FileFacts, peak_bytes
+from edgekit.pipeline.readers.facts import Call, Constant, FileFacts, peak_bytes
 from edgekit.runtime.contents import tflite
 from edgekit.runtime.contents.tflite import TYPES, TfliteModel
 

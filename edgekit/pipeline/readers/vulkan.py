@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from edgekit.pipeline.inspection import Call, Constant
 from edgekit.pipeline.readers.delegate import Delegate
+from edgekit.pipeline.readers.facts import Call, Constant
 from edgekit.runtime.contents.pte import Part
 from edgekit.runtime.contents.vulkan import DTYPES
 

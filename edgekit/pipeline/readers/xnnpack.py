@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from edgekit.pipeline.inspection import Call, Constant, peak_bytes
 from edgekit.pipeline.readers.delegate import Delegate
+from edgekit.pipeline.readers.facts import Call, Constant, peak_bytes
 from edgekit.runtime.contents.pte import Part
 from edgekit.runtime.contents.xnnpack import DTYPES, tensor_of
 

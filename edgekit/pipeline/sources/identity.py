@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from edgekit.pipeline.sources import SourceSpec
-from edgekit.pipeline.sources.python_file import file_of
+from edgekit.pipeline.work.python_file import file_of
 from edgekit.registry import import_name
 from edgekit.source_kinds import SOURCE_KINDS
 

@@ -22,7 +22,6 @@ from edgekit.names import distinct, tensor_name
 from edgekit.pipeline.sources import SourceSpec, contents
 from edgekit.pipeline.sources.determinism import check_repeatable, write_error
 from edgekit.pipeline.sources.matching import match_file
-from edgekit.pipeline.sources.python_file import load_callable
 from edgekit.pipeline.sources.samples import (
     apart,
     batched_alike,
@@ -33,6 +32,7 @@ from edgekit.pipeline.sources.samples import (
     stacked,
 )
 from edgekit.pipeline.sources.variables import VariableState, nudge
+from edgekit.pipeline.work.python_file import load_callable
 from edgekit.runtime.samples import Stack
 from edgekit.tensors import Signature, TensorSpec
 

@@ -40,7 +40,7 @@ def prepare(*, source: Mapping[str, Any], samples: str, calibration: str, direct
             names, order or types of the calibration data are not the signature's, ``calibration.npz`` as it has them.
 
     Returns:
-        An `edgekit.pipeline.answers.ModelAnswer`, as JSON.
+        An `edgekit.pipeline.work.answers.ModelAnswer`, as JSON.
 
     Raises:
         UsageError: ``EK-DATA`` when data and model do not fit, ``EK-SOURCE`` when no file can do what the model does.

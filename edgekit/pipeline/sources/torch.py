@@ -20,12 +20,12 @@ from edgekit.pipeline.sources.determinism import check_repeatable
 from edgekit.pipeline.sources.exported_program import UNREADABLE, dtype_name, first_line
 from edgekit.pipeline.sources.matching import Parameters, match
 from edgekit.pipeline.sources.outputs import named_tensors
-from edgekit.pipeline.sources.python_file import load_callable
 from edgekit.pipeline.sources.rounding import next_floats
 from edgekit.pipeline.sources.samples import apart, batched_alike, check_shapes, example_of, probes, stacked
 from edgekit.pipeline.sources.torch_state import TorchState, drawing_operators, tensors_of
 from edgekit.pipeline.sources.torchscript import exported_script, script_parameters
 from edgekit.pipeline.sources.tracing import check_traceable, code_line
+from edgekit.pipeline.work.python_file import load_callable
 from edgekit.runtime.samples import Stack
 from edgekit.tensors import DTYPES, Signature, TensorSpec
 

@@ -15,12 +15,12 @@ import tensorflow as tf
 
 from edgekit.bundle import write_error
 from edgekit.errors import UsageError
-from edgekit.pipeline.progress import emit
 from edgekit.pipeline.sources import SourceSpec
 from edgekit.pipeline.sources.keras import open_model
 from edgekit.pipeline.training.keras_checkpoint import KerasCheckpoint, read_checkpoint, write_checkpoint
 from edgekit.pipeline.training.samples import Samples, check_labels, diverged, epoch_of, holds_classes, load_samples
 from edgekit.pipeline.training.schedule import learning_rates
+from edgekit.pipeline.work.progress import emit
 
 _SECONDS_BETWEEN_EVENTS = 0.2
 

@@ -13,7 +13,6 @@ from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
 from edgekit.errors import EdgekitError, UsageError
-from edgekit.pipeline.progress import emit
 from edgekit.pipeline.sources import SourceSpec
 from edgekit.pipeline.sources.outputs import named_tensors
 from edgekit.pipeline.sources.torch import build_module, open_module
@@ -21,6 +20,7 @@ from edgekit.pipeline.sources.torch_identity import seed_all
 from edgekit.pipeline.training.samples import Samples, check_labels, diverged, epoch_of, holds_classes, load_samples
 from edgekit.pipeline.training.schedule import learning_rates
 from edgekit.pipeline.training.torch_checkpoint import Checkpoint, read_checkpoint, save_tensors, write_checkpoint
+from edgekit.pipeline.work.progress import emit
 
 _EVALUATION_BATCH = 256
 _SECONDS_BETWEEN_EVENTS = 0.2
@@ -54,7 +54,7 @@ def train(
         device: ``auto`` (CUDA where there is one), ``cpu`` or ``cuda``. On CUDA it computes in mixed precision.
 
     Returns:
-        An `edgekit.pipeline.answers.TrainingAnswer`, as JSON.
+        An `edgekit.pipeline.work.answers.TrainingAnswer`, as JSON.
 
     Raises:
         UsageError: ``EK-CODE``, ``EK-SOURCE``, ``EK-DATA`` or ``EK-CHECKPOINT``.

@@ -19,8 +19,8 @@ from edgekit.backends import BACKENDS
 from edgekit.pipeline.exporters.backends import coreml, vulkan
 from edgekit.pipeline.exporters.executorch import export
 from edgekit.pipeline.exporters.lowering import lower
-from edgekit.pipeline.gates import check_backend, check_weights, remarks
-from edgekit.pipeline.inspection import FileFacts, inspect_file
+from edgekit.pipeline.readers.facts import FileFacts, inspect_file
+from edgekit.pipeline.variants.gates import check_backend, check_weights, remarks
 from edgekit.recipes import RECIPES
 from edgekit.runtime.contents.pte import read
 from edgekit.runtime.contents.vulkan import DTYPES

@@ -14,8 +14,8 @@ from support.torch_nets import Nets
 
 from edgekit.errors import BundleError
 from edgekit.pipeline.exporters.exported_program import float_program
-from edgekit.pipeline.gates import check_weights
-from edgekit.pipeline.inspection import inspect_file
+from edgekit.pipeline.readers.facts import inspect_file
+from edgekit.pipeline.variants.gates import check_weights
 from edgekit.recipes import RECIPES
 
 each_format = pytest.mark.parametrize("format", EXPORTERS)

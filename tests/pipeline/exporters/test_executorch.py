@@ -17,9 +17,9 @@ from support.torch_nets import Nets
 from edgekit.errors import UsageError
 from edgekit.fidelity import snr_db
 from edgekit.pipeline.exporters.executorch import HalfInside, export
-from edgekit.pipeline.gates import check_weights, remarks
-from edgekit.pipeline.inspection import inspect_file
+from edgekit.pipeline.readers.facts import inspect_file
 from edgekit.pipeline.sources import SourceSpec, open_source
+from edgekit.pipeline.variants.gates import check_weights, remarks
 from edgekit.recipes import RECIPES
 from edgekit.runtime.engines import open_session
 from edgekit.tensors import TensorSpec

@@ -15,8 +15,8 @@ from ai_edge_quantizer.recipe import static_wi8_ai8
 from support.torch_nets import INPUTS, Nets, samples
 
 from edgekit.pipeline.exporters.litert import convert, quantize
-from edgekit.pipeline.gates import check_weights
-from edgekit.pipeline.inspection import inspect_file
+from edgekit.pipeline.readers.facts import inspect_file
+from edgekit.pipeline.variants.gates import check_weights
 from edgekit.recipes import RECIPES
 
 

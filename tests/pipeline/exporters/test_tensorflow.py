@@ -10,7 +10,7 @@ from ai_edge_litert.interpreter import Interpreter
 from support.keras_facts import folder, tensorflow_facts
 
 from edgekit.fidelity import snr_db
-from edgekit.pipeline.inspection import inspect_file
+from edgekit.pipeline.readers.facts import inspect_file
 
 SAMPLES = 32
 

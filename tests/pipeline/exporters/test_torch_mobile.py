@@ -13,8 +13,8 @@ from torch.ao.quantization.quantize_fx import convert_fx, prepare_fx
 
 from edgekit.fidelity import snr_db
 from edgekit.pipeline.exporters.torch_mobile import export
-from edgekit.pipeline.gates import check_weights
-from edgekit.pipeline.inspection import inspect_file
+from edgekit.pipeline.readers.facts import inspect_file
+from edgekit.pipeline.variants.gates import check_weights
 from edgekit.recipes import RECIPES
 
 

@@ -12,7 +12,7 @@ from support import rule_net
 from edgekit.fidelity import compare
 from edgekit.pipeline.data import save_arrays
 from edgekit.pipeline.exporters import executorch, litert
-from edgekit.pipeline.inspection import inspect_file
+from edgekit.pipeline.readers.facts import inspect_file
 from edgekit.pipeline.sources import SourceSpec, open_source
 from edgekit.recipes import RECIPES, Recipe, Rule
 from edgekit.runtime.engines import open_session

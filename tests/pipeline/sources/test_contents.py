@@ -14,7 +14,7 @@ import torch
 from support.hostile_files import PT2, Evil, good_pt2, weights
 
 from edgekit.errors import UsageError
-from edgekit.pipeline.origin import find_origin
+from edgekit.pipeline.project.origin import find_origin
 from edgekit.pipeline.sources import SourceSpec, contents, open_source
 from edgekit.tensors import TensorSpec
 

@@ -12,8 +12,8 @@ import torch
 from support.training_tasks import Interrupt, failure, prepare, run
 
 from edgekit.errors import UsageError
-from edgekit.pipeline import progress
 from edgekit.pipeline.training import torch_loop
+from edgekit.pipeline.work import progress
 
 
 @pytest.fixture(autouse=True)

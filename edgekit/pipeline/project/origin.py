@@ -1,0 +1,219 @@
+"""What a build starts from: a project, or a bare model file."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from edgekit.errors import UsageError
+from edgekit.foreign import foreign
+from edgekit.names import MOST_LABEL_CHARACTERS, is_label, tensor_name
+from edgekit.pipeline.data import check_inputs, read_array_file
+from edgekit.pipeline.project.places import check_readable
+from edgekit.pipeline.project.sections import (
+    FILE_NAME,
+    DataSection,
+    LimitsSection,
+    MetricSection,
+    Project,
+    TrainingSection,
+    load_project,
+)
+from edgekit.pipeline.sources import SourceSpec
+from edgekit.pipeline.work.digests import tree_digest
+from edgekit.pipeline.work.python_file import split_reference
+from edgekit.runtime.preprocess import Preprocessing
+from edgekit.source_kinds import FACTORY, SOURCE_KINDS, SourceKind, kind_of, written
+from edgekit.tensors import TensorSpec
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a build starts from.
+
+    Attributes:
+        name: The bundle's name.
+        path: What the user named, for messages.
+        source: The model, without the weights that training will make.
+        digest: SHA-256 over the code and files that make the model and the data.
+        project: The project it belongs to; None for a bare model file.
+        calibration: For a bare model file, an array file with real samples.
+    """
+
+    name: str
+    path: Path
+    source: SourceSpec
+    digest: str
+    project: Project | None = None
+    calibration: Path | None = None
+    labels: tuple[str, ...] = ()
+    limits: LimitsSection = field(default_factory=LimitsSection)
+
+    @property
+    def directory(self) -> Path:
+        """The project's folder, or the one that a bare model lies in."""
+        return self.path if self.project is not None else self.path.parent
+
+    @property
+    def kind(self) -> SourceKind:
+        return SOURCE_KINDS[self.source.kind]
+
+    @property
+    def family(self) -> str:
+        """The family of worker (see `edgekit.pipeline.work.pool.FAMILIES`) that opens the source."""
+        return self.kind.family
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """Packages whose versions decide what the source model computes: its framework, and what its code requires."""
+        required = () if self.project is None else self.project.project.requires
+        own = (requirement.split("==")[0].strip() for requirement in required)
+        return (*self.kind.packages, *own)
+
+    @property
+    def model_key(self) -> dict[str, str | None]:
+        """What tells this model, before training, from any other; files by name, as their contents are in `digest`."""
+        weights = None if self.source.weights is None else os.path.relpath(self.source.weights, self.directory)
+        file = os.path.relpath(self.source.path, self.directory)
+        return {"files": self.digest, "file": file, "factory": self.source.factory, "weights": weights}
+
+    @property
+    def data(self) -> DataSection | None:
+        return None if self.project is None else self.project.data
+
+    @property
+    def training(self) -> TrainingSection | None:
+        return None if self.project is None else self.project.training
+
+    @property
+    def preprocessing(self) -> Preprocessing | None:
+        section = None if self.project is None else self.project.preprocessing
+        return None if section is None else section.value()
+
+    @property
+    def metric(self) -> MetricSection:
+        return MetricSection() if self.project is None else self.project.metric
+
+
+def find_origin(path: str, calibration: str | None = None, trust: bool = False) -> Origin:
+    """The origin at *path*: a project folder, an ``edgekit.toml``, or a model file.
+
+    Args:
+        path: A folder with ``edgekit.toml``, or ``.pt2``, ``.keras``, a SavedModel folder, ``file.py:factory``.
+        calibration: ``.npy`` or ``.npz`` of real, ready samples for a bare model file.
+        trust: Whether the model file may hold more than data (see `edgekit.pipeline.sources.contents`).
+
+    Raises:
+        UsageError: Nothing there that can be built, or it is wrong.
+    """
+    name, factory = split_reference(path)
+    place = Path(name)
+    if not place.exists():
+        raise UsageError(
+            "EK-MISSING-FILE",
+            f"there is no {place}",
+            "give a project folder or a model file; edgekit init makes a project",
+        )
+    check_readable(place.resolve())
+    if place.name == FILE_NAME or (place.is_dir() and (place / FILE_NAME).exists()):
+        if calibration is not None:
+            raise UsageError(
+                "EK-ARGUMENT", "--calibration is for bare model files", "name data.calibration in edgekit.toml"
+            )
+        return _of_project(load_project(place), trust)
+    kind = kind_of(place) if factory is None else FACTORY
+    if kind is None:
+        known = foreign(place)
+        if known is not None:
+            raise UsageError("EK-ARGUMENT", f"{path} is {known.what}, which edgekit build does not take", known.hint)
+        raise UsageError(
+            "EK-ARGUMENT",
+            f"{path} is neither a project nor a model file",
+            f"a project folder has edgekit.toml; models are {written()}",
+        )
+    place = place.resolve()
+    inputs: tuple[TensorSpec, ...] = ()
+    samples: Path | None = None
+    if calibration is not None:
+        samples = Path(calibration).resolve()
+        if not samples.is_file():
+            raise UsageError("EK-MISSING-FILE", f"there is no {samples}", "--calibration takes a .npy or .npz file")
+        check_readable(samples)
+        arrays = read_array_file(samples)
+        check_inputs("calibration", arrays)
+        if factory is not None:  # a model file says itself what goes in
+            inputs = tuple(TensorSpec(key, (1, *array.shape[1:]), array.dtype.name) for key, array in arrays.items())
+    return Origin(
+        name=tensor_name(place.stem, "model"),
+        path=place,
+        source=SourceSpec(kind, str(place), factory, inputs=inputs, trust=trust),
+        digest=tree_digest([place] if factory is None else _modules(place.parent)),
+        calibration=samples,
+    )
+
+
+def _of_project(project: Project, trust: bool) -> Origin:
+    directory, model = project.directory, project.model
+    if model.factory is not None:
+        file, factory = split_reference(model.factory)
+        kind: str = model.framework or FACTORY
+    else:
+        assert model.file is not None
+        file, factory = model.file, None
+        found = kind_of(directory / file)
+        if found is None:
+            known = foreign(directory / file)
+            what = "no model file" if known is None else f"{known.what}, which edgekit build does not take"
+            hint = f"models are {written()}" if known is None else known.hint
+            raise UsageError("EK-PROJECT", f"{project.file}: model.file {file!r} is {what}", hint)
+        kind = found
+    weights = None if model.weights is None else str(directory / model.weights)
+    named = [file, *(name for name in (model.weights, *project.data.files) if name is not None)]
+    return Origin(
+        name=project.name,
+        path=directory,
+        source=SourceSpec(kind, str(directory / file), factory, weights, trust=trust),
+        digest=tree_digest([*_own_files(directory), *(directory / name for name in named)]),
+        project=project,
+        labels=_labels(project),
+        limits=project.limits,
+    )
+
+
+def _modules(directory: Path) -> list[Path]:
+    """The Python beside a bare factory: a new file there may be what it imports next time."""
+    return [path for path in directory.glob("*.py") if not path.name.startswith(".")]
+
+
+def _own_files(directory: Path) -> list[Path]:
+    """The project's files that code or data can come from: not its toml, notes or anything hidden."""
+    return [
+        path
+        for path in directory.iterdir()
+        if path.name != FILE_NAME and not path.name.startswith((".", "__")) and path.suffix not in (".md", ".edgekit")
+    ]
+
+
+def _labels(project: Project) -> tuple[str, ...]:
+    """The names of the classes: their places are the numbers of the classes, so that none may be lost.
+
+    Raises:
+        UsageError: ``EK-DATA``, naming the one that is no name.
+    """
+    labels = project.data.labels
+    if isinstance(labels, str):
+        file = project.directory / labels
+        try:
+            text = file.read_text(encoding="utf-8-sig")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError("EK-DATA", f"{file} cannot be read as UTF-8 text", "one class name a line") from error
+        places, names = f"{labels}:{{}}", [line.strip() for line in text.rstrip().split("\n")]
+    else:
+        places, names = "data.labels, name {}", list(labels)
+    for number, name in enumerate(names, 1):
+        if not is_label(name):
+            what = "is empty" if not name else f"is no name of a class: {name[:60]!r}"
+            hint = f"one line of up to {MOST_LABEL_CHARACTERS} printable characters for each class, in their order"
+            raise UsageError("EK-DATA", f"{places.format(number)} {what}", hint)
+    return tuple(names)

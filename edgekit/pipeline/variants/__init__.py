@@ -1,0 +1,1 @@
+"""The variants of a build: planned, exported, examined, judged and recommended."""

@@ -1,0 +1,274 @@
+"""One variant of a bundle: exported, run by its real engine, and judged."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgekit.backends import BACKENDS
+from edgekit.bundle import Variant
+from edgekit.digests import file_sha256
+from edgekit.errors import ConversionError
+from edgekit.pipeline.data import Arrays, load_arrays
+from edgekit.pipeline.exporters.record import ExportRecord
+from edgekit.pipeline.model.reference import Reference
+from edgekit.pipeline.model.source_model import SourceModel
+from edgekit.pipeline.project.origin import Origin
+from edgekit.pipeline.variants.plan import Plan
+from edgekit.pipeline.variants.quality import Quality, judge
+from edgekit.pipeline.variants.sampling import FIRST_LOOK, is_enough, looks, margin, order
+from edgekit.pipeline.work.answers import ExaminationAnswer
+from edgekit.pipeline.work.cache import Entry
+from edgekit.pipeline.work.stages import Stages
+from edgekit.pipeline.work.versions import versions
+from edgekit.recipes import FP32, Recipe
+from edgekit.runtime.engines import engine as find_engine
+from edgekit.runtime.machine import read_machine
+from edgekit.source_kinds import TENSORFLOW
+from edgekit.target import Target
+
+_VERDICTS = {"cannot": "does not run on", "slower": "slower than fp32 on", "discouraged": "not advised for"}
+
+
+@dataclass(frozen=True)
+class Made:
+    """A variant, the file it is in, and how its quick run on this host went; None where none was possible."""
+
+    variant: Variant
+    path: Path
+    trial: Mapping[str, Any] | None
+
+
+def make_variant(
+    stages: Stages,
+    origin: Origin,
+    model: SourceModel,
+    reference: Future[Reference],
+    plan: Plan,
+    target: Target,
+    max_drop: float | None,
+) -> Made:
+    """Export one variant, run it with its real engine where there is one here, and judge it.
+
+    Args:
+        reference: Is waited for when there is something to compare with it.
+        max_drop: The limit on the drop in accuracy, if there is one.
+
+    Raises:
+        EdgekitError: It could not be exported, does not run, or is refused.
+    """
+    if plan.batch > 1 and not model.batches:
+        raise ConversionError(
+            "EK-UNSUPPORTED",
+            "the model takes one sample at a time: several together change each other's outputs, or share one",
+            "single samples are measured all the same",
+        )
+    path, record = _export(stages, model, plan)
+
+    def examine(rows: np.ndarray | None = None, timed: bool = True) -> Entry:
+        return _examine(stages, model, plan, path, record.values, rows, timed)
+
+    if plan.runs_here:
+        examined, quality = _evaluate(examine, model, reference.result(), plan, origin.limits.min_snr_db, max_drop)
+    else:
+        examined, quality = examine(), Quality()
+    found = ExaminationAnswer.read(examined.record)
+    facts = found.facts
+    support = target.support(plan.format.name, plan.recipe.name)
+    engines = dict.fromkeys([*(support.engines if support else ()), plan.format.engine])
+    concern = target.why_not(plan.format.name, plan.recipe.name, operators=facts.kinds)
+    spoken = [] if concern is None else [f"{_VERDICTS[concern.verdict]} {target.title}: {concern.reason}"]
+    spoken += filter(None, [BACKENDS[plan.backend].remark])
+    variant = Variant(
+        name=plan.name,
+        file=f"variants/{plan.name}",
+        size_bytes=path.stat().st_size,
+        sha256=file_sha256(path),
+        format=plan.format.name,
+        recipe=plan.recipe.name,
+        engines=tuple(engines),
+        minimum_runtime=record.minimum_runtime,
+        producers=record.producers,
+        delegated_share=None if facts.delegated_share is None else round(facts.delegated_share, 2),
+        undelegated_ops=facts.undelegated_ops,
+        arena_bytes=facts.arena_bytes,
+        warnings=tuple(dict.fromkeys([*spoken, *record.warnings, *found.warnings])),
+        batch=plan.batch,
+        backend=plan.backend,
+        **vars(quality),
+    )
+    return Made(variant, path, found.trial)
+
+
+def _examine(
+    stages: Stages,
+    model: SourceModel,
+    plan: Plan,
+    path: Path,
+    values: int | None,
+    rows: np.ndarray | None,
+    timed: bool,
+) -> Entry:
+    """A look at the file at *path*, and its outputs for the samples *rows*; for all of them with None."""
+    chosen = {} if rows is None else {"rows": rows.tolist()}
+    return stages.run(
+        "check",
+        plan.name,
+        key={
+            "file": file_sha256(path),
+            "model": model.digest,
+            "batch": plan.batch,
+            "backend": plan.backend,
+            "values": values,
+            "recipe": asdict(plan.recipe),
+            "engine": [plan.format.engine, find_engine(plan.format.engine).version()],
+            **chosen,
+            "machine": [platform.machine(), read_machine().cpu],
+            "versions": versions(("ai-edge-litert", "executorch", "onnxruntime", "torch", *TENSORFLOW)),
+        },
+        code=(
+            "pipeline/variants/examination.py",
+            "pipeline/variants/gates.py",
+            "pipeline/readers/facts.py",
+            "pipeline/readers",
+            "pipeline/exporters/symptoms.py",
+            "backends.py",
+            "formats.py",
+            "runtime",
+        ),
+        function="edgekit.pipeline.variants.examination:examine",
+        family=plan.format.family,
+        arguments=lambda directory: {
+            "file": str(path),
+            "format": plan.format.name,
+            "recipe_name": plan.recipe.name,
+            "signature": model.signature.batched(plan.batch).to_json(),
+            "values": values,
+            "samples": str(model.samples),
+            "names": dict(model.names),
+            "outputs": str(directory / "outputs.npz"),
+            "backend": plan.backend,
+            "runs_here": plan.runs_here,
+            "timed": timed,
+            **chosen,
+        },
+        failure="EK-RUN",
+    )
+
+
+def _evaluate(
+    examine: Callable[..., Entry],
+    model: SourceModel,
+    reference: Reference,
+    plan: Plan,
+    minimum_snr_db: float | None,
+    max_drop: float | None,
+) -> tuple[Entry, Quality]:
+    """Run a file on as many samples as its figures need, and judge it; gives the first look at it, too."""
+    available = model.samples_by_set["evaluation"]
+    if available <= FIRST_LOOK or reference.needs_all:
+        examined = examine()
+        measured, _ = load_arrays(examined.path("outputs.npz"))
+        return examined, judge(
+            plan.recipe, reference, measured, np.arange(available), minimum_snr_db, check_samples=model.check_samples
+        )
+    shuffled = order(available, model.check_samples)
+    seen, parts = list[Entry](), list[Arrays]()
+    for look in looks(available):
+        seen.append(examine(shuffled[look.begin : look.end], timed=look.begin == 0))
+        parts.append(load_arrays(seen[-1].path("outputs.npz"))[0])
+        rows = shuffled[: look.end]
+        measured = {name: np.concatenate([part[name] for part in parts]) for name in reference.outputs}
+        found = _margin(reference, measured, rows, look.risk)
+        if found is None or is_enough(*found, max_drop):
+            break
+    first = np.arange(len(model.check_samples))
+    quality = judge(plan.recipe, reference, measured, rows, minimum_snr_db, check_samples=first)
+    if len(rows) == available:
+        return seen[0], quality
+    return seen[0], replace(quality, margin=None if found is None else round(found[1], 3))
+
+
+def _margin(reference: Reference, measured: Arrays, rows: np.ndarray, risk: float) -> tuple[float, float] | None:
+    """How many percentage points *measured* falls behind, and the margin; None where no answer is right or wrong."""
+    own = {name: array[rows] for name, array in reference.outputs.items()}
+    before, after = reference.right(own, rows), reference.right(measured, rows)
+    if before is None or after is None:
+        return None
+    lost, gained = int((before & ~after).sum()), int((after & ~before).sum())
+    return 100 * (lost - gained) / len(rows), margin(lost, gained, len(rows), risk)
+
+
+def _export(stages: Stages, model: SourceModel, plan: Plan) -> tuple[Path, ExportRecord]:
+    """The exported file and what its exporter said of it."""
+    exporter = plan.exporter
+    if exporter.quantize is None or plan.recipe.is_exact:
+        return _convert(stages, model, plan)
+    # One conversion in float, shared by all recipes, and what the recipe makes of it.
+    base, converted = _convert(stages, model, replace(plan, recipe=FP32))
+    applied = _applied(model, plan.recipe)
+    entry = stages.run(
+        "export",
+        plan.name,
+        key={"base": file_sha256(base), **_key(applied, plan.recipe), "versions": versions(exporter.quantizing)},
+        code=("pipeline/exporters", "pipeline/recipes", "recipes.py"),
+        function=exporter.quantize,
+        family="plain",
+        arguments=lambda directory: {"base": str(base), **applied, "output": str(directory / "model")},
+    )
+    made = ExportRecord.from_json(entry.record)
+    producers = {**converted.producers, **made.producers}
+    return Path(entry.path("model")), replace(made, producers=producers, values=converted.values)
+
+
+def _convert(stages: Stages, model: SourceModel, plan: Plan) -> tuple[Path, ExportRecord]:
+    exporter = plan.exporter
+    applied = {} if exporter.quantize or plan.format.is_baseline else _applied(model, plan.recipe)
+    chosen: dict[str, Any] = {"backend": plan.backend} if exporter.lowers else {}
+    chosen |= {"batch": plan.batch} if exporter.batches == "fixed" else {}
+    packages = (*exporter.packages, *BACKENDS[plan.backend].packages)
+    entry = stages.run(
+        "export",
+        plan.name,
+        key={
+            "model": model.digest,
+            "exporter": exporter.name,
+            **_key(applied, plan.recipe),
+            **chosen,
+            "versions": versions(packages),
+        },
+        code=(
+            "pipeline/exporters",
+            "pipeline/recipes",
+            "pipeline/rewrites",
+            "pipeline/sources",
+            "source_kinds.py",
+            "recipes.py",
+        ),
+        function=exporter.convert,
+        family=exporter.family,
+        arguments=lambda directory: {
+            "source": model.spec.to_json(),
+            **applied,
+            **chosen,
+            "output": str(directory / "model"),
+        },
+    )
+    return Path(entry.path("model")), ExportRecord.from_json(entry.record)
+
+
+def _applied(model: SourceModel, used: Recipe) -> dict[str, Any]:
+    """How an exporter is told of a recipe."""
+    return {"recipe": used.name, "calibration": str(model.calibration) if used.is_static else None}
+
+
+def _key(applied: Mapping[str, Any], used: Recipe) -> dict[str, Any]:
+    """What a recipe adds to the key of an exported file."""
+    calibration = applied.get("calibration")
+    return {"recipe": asdict(used), "calibration": file_sha256(Path(calibration)) if calibration else None}

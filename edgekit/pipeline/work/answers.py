@@ -1,0 +1,96 @@
+"""What tasks in workers answer, as values. They leave them as JSON, and so does the cache."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from edgekit.pipeline.readers.facts import FileFacts
+from edgekit.schema import conform
+
+
+class Answer:
+    """One of them."""
+
+    @classmethod
+    def read(cls, value: Mapping[str, Any]) -> Self:
+        """The answer from its JSON.
+
+        Raises:
+            ValueError: It does not fit.
+        """
+        answer: Self = conform(cls, value)
+        return answer
+
+
+@dataclass(frozen=True)
+class DataAnswer(Answer):
+    """What data sets there are.
+
+    Attributes:
+        inputs: Tensor specs with batch size 1, as JSON.
+        samples: How many there are in each set.
+        calibration_from: Where calibration samples are from; empty for a file that was given.
+    """
+
+    inputs: tuple[Mapping[str, Any], ...]
+    samples: Mapping[str, int]
+    calibration_from: str = ""
+
+
+@dataclass(frozen=True)
+class TrainingAnswer(Answer):
+    """How training went.
+
+    Attributes:
+        weights: The file with the trained weights.
+        best_metric: Percent of labels met, or the negative loss; None without evaluation data.
+        history: Epoch, loss and metric of each epoch.
+        interrupted: Whether the user stopped it.
+        device: What it ran on, as the framework calls it.
+    """
+
+    weights: str
+    epochs_done: int
+    best_metric: float | None
+    history: tuple[Mapping[str, Any], ...]
+    interrupted: bool
+    device: str
+    framework_version: str
+    mixed_precision: bool
+
+
+@dataclass(frozen=True)
+class ModelAnswer(Answer):
+    """What a source model is.
+
+    Attributes:
+        signature: As JSON.
+        made: Name of the file with the weights that a factory made; None without one.
+        names: What the data call each input.
+        fitted: Whether the calibration data were written anew, to fit the signature.
+        batches: Whether the model gives for several samples at once what it gives for each.
+    """
+
+    framework: str
+    signature: Mapping[str, Any]
+    parameter_count: int
+    made: str | None
+    names: Mapping[str, str]
+    fitted: bool
+    batches: bool
+
+
+@dataclass(frozen=True)
+class ExaminationAnswer(Answer):
+    """What an exported file is.
+
+    Attributes:
+        warnings: What there is to say of it.
+        trial: How it ran, see `edgekit.runtime.trial.run_trial`; None for a file that was not run.
+    """
+
+    facts: FileFacts
+    warnings: tuple[str, ...]
+    trial: Mapping[str, Any] | None
