@@ -15,7 +15,7 @@ from edgekit.names import is_identifier, is_label, is_tensor_name
 from edgekit.tensors import DTYPES
 
 if TYPE_CHECKING:
-    from edgekit.bundle import Manifest, Variant
+    from edgekit.manifest import Manifest, Variant
     from edgekit.tensors import Signature
 
 #: What edgekit builds has some tens of variants, and models have some hundreds of tensors at most.

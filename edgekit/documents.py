@@ -76,6 +76,11 @@ def parse(data: bytes | str, most_values: int = MOST_VALUES) -> Any:
     return value
 
 
+def canonical_json(value: object) -> bytes:
+    """One value, one byte string: sorted keys, two-space indent, no NaN, newline at the end."""
+    return (json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no number in JSON")
 

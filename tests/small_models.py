@@ -14,8 +14,10 @@ from pathlib import Path
 import numpy as np
 from support.figures import figures
 
-from edgekit.bundle import Manifest, Variant, sha256, write_bundle
+from edgekit.bundle import write_bundle
+from edgekit.digests import sha256
 from edgekit.fidelity import agreement, max_abs_diff, snr_db
+from edgekit.manifest import Manifest, Variant
 from edgekit.runtime.preprocess import Preprocessing
 from edgekit.tensors import Signature, TensorSpec
 

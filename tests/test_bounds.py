@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 
 from edgekit import archive
-from edgekit.bundle import MANIFEST, Manifest, parse_manifest, seal
 from edgekit.cli import inspect
 from edgekit.cli.main import run
 from edgekit.errors import EdgekitError
+from edgekit.manifest import MANIFEST, Manifest, parse_manifest, seal
 from edgekit.runtime.machine import Machine, read_machine
 from edgekit.runtime.preprocess import Preprocessing
 from edgekit.runtime.selection import choices, needed_memory_bytes

@@ -26,23 +26,14 @@ from support.figures import figures
 
 from edgekit import archive
 from edgekit import bundle as bundle_module
-from edgekit.bundle import (
-    MANIFEST,
-    Bundle,
-    Manifest,
-    Variant,
-    canonical_json,
-    differences,
-    manifest_bytes,
-    parse_manifest,
-    replacing,
-    seal,
-    sha256,
-    write_bundle,
-)
+from edgekit.bundle import Bundle, differences, write_bundle
+from edgekit.digests import sha256
+from edgekit.documents import canonical_json
 from edgekit.errors import BundleError, EdgekitError
+from edgekit.manifest import MANIFEST, Manifest, Variant, manifest_bytes, parse_manifest, seal
 from edgekit.runtime.preprocess import Preprocessing
 from edgekit.tensors import Signature, TensorSpec
+from edgekit.writing import replacing, write_error
 
 
 def npy(array: np.ndarray) -> bytes:
@@ -506,7 +497,7 @@ def test_a_really_full_disk_is_said() -> None:
     """/dev/full answers every write with "no space left"."""
     with pytest.raises(OSError) as caught, open("/dev/full", "wb", buffering=0) as full:
         full.write(b"x")
-    assert bundle_module.write_error(Path("x"), caught.value).code == "EK-SPACE"
+    assert write_error(Path("x"), caught.value).code == "EK-SPACE"
 
 
 def test_a_pipe_is_not_replaced(tmp_path: Path) -> None:

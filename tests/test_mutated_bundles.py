@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from support.mutations import Mutator, write_folder
 
-from edgekit.bundle import Bundle, Manifest
+from edgekit.bundle import Bundle
 from edgekit.cli.main import run
 from edgekit.errors import BundleError
+from edgekit.manifest import Manifest
 from edgekit.runtime import model, selection
 from edgekit.tensors import Signature
 

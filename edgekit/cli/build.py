@@ -14,7 +14,7 @@ from edgekit.recipes import RECIPES
 from edgekit.source_kinds import written
 
 if TYPE_CHECKING:
-    from edgekit.bundle import Variant
+    from edgekit.manifest import Variant
     from edgekit.metric import Metric
     from edgekit.pipeline.build import Result, Row
 

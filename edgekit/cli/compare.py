@@ -105,7 +105,7 @@ def command(
 
 
 def _write(path: Path, text: str) -> None:
-    from edgekit.bundle import replacing
+    from edgekit.writing import replacing
 
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")

@@ -12,7 +12,7 @@ from edgekit.cli import console
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from edgekit.bundle import Manifest, Variant
+    from edgekit.manifest import Manifest, Variant
     from edgekit.metric import Metric
     from edgekit.tensors import TensorSpec
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgekit.bundle import Bundle, Variant
+from edgekit.bundle import Bundle
 from edgekit.formats import FORMATS
 from edgekit.integration.file_order import in_file_order
+from edgekit.manifest import Variant
 from edgekit.recipes import RECIPES
 from edgekit.runtime.check_runs import check_vectors
 from edgekit.runtime.prepare import preprocessing_of

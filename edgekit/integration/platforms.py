@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgekit.bundle import Bundle, Manifest, Variant
+from edgekit.bundle import Bundle
 from edgekit.errors import UsageError, did_you_mean
+from edgekit.manifest import Manifest, Variant
 
 _DATA = Path(__file__).with_name("platforms.toml")
 _FLOAT = "float32"

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from edgekit import __version__
-from edgekit.bundle import Manifest, write_bundle
+from edgekit.bundle import write_bundle
+from edgekit.manifest import Manifest
 from edgekit.pipeline.model.reference import Reference
 from edgekit.pipeline.model.source_model import SourceModel
 from edgekit.pipeline.project.origin import Origin

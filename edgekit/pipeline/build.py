@@ -14,8 +14,9 @@ from time import monotonic
 from typing import Any, TypeVar
 
 from edgekit.backends import BACKENDS
-from edgekit.bundle import SUFFIX, Bundle, Manifest, Variant
+from edgekit.bundle import SUFFIX, Bundle
 from edgekit.errors import ConversionError, EdgekitError, Interrupted, LimitError, UsageError
+from edgekit.manifest import Manifest, Variant
 from edgekit.pipeline.assemble import assemble
 from edgekit.pipeline.model.reference import Reference, make_reference
 from edgekit.pipeline.model.source_model import SourceModel, prepare_model

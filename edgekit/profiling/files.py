@@ -7,11 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from edgekit import documents
-from edgekit.bundle import canonical_json, replacing
+from edgekit.documents import canonical_json
 from edgekit.errors import UsageError
 from edgekit.foreign import foreign
 from edgekit.runtime.profiler import plausibility
 from edgekit.runtime.profiler.profile import Profile
+from edgekit.writing import replacing
 
 #: In a profile: several sessions of hours, with what was seen of their machines twice a second.
 _MOST_VALUES = 5_000_000

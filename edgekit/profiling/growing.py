@@ -9,11 +9,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from edgekit.bundle import canonical_json, replacing
+from edgekit.documents import canonical_json
 from edgekit.errors import EdgekitError
 from edgekit.profiling.files import free_name
 from edgekit.runtime.profiler.profile import DeviceRecord, Profile
 from edgekit.runtime.profiler.records import Cell
+from edgekit.writing import replacing
 
 #: Where they stand in `canonical_json` of a profile that has none: at this depth there is nothing else of these names.
 _NO_CELLS, _NO_DEVICES = '\n  "cells": []', '\n  "devices": []'

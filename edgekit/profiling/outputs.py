@@ -10,11 +10,11 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from edgekit.bundle import replacing, write_error
 from edgekit.errors import EdgekitError, UsageError, did_you_mean
 from edgekit.profiling import csv, files, markdown
 from edgekit.profiling.rows import rows
 from edgekit.runtime.profiler.profile import Profile
+from edgekit.writing import replacing, write_error
 
 
 def _html(profile: Profile) -> str:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgekit.bundle import Bundle, Variant
+from edgekit.bundle import Bundle
 from edgekit.errors import BundleError, EdgekitError, LimitError
 from edgekit.fidelity import near_constant
+from edgekit.manifest import Variant
 from edgekit.runtime.contents import read_variant
 from edgekit.runtime.remote import Server, serve_here
 from edgekit.tensors import Signature, grouped

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
-from edgekit.bundle import Bundle, Manifest
+from edgekit.bundle import Bundle
 from edgekit.errors import UsageError, did_you_mean
+from edgekit.manifest import Manifest
 from edgekit.runtime import prepare
 from edgekit.runtime.engines import Session, open_session
 from edgekit.runtime.engines.base import WrongShape

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgekit.backends import BACKENDS
-from edgekit.bundle import Manifest, Variant
 from edgekit.errors import EdgekitError, UsageError, did_you_mean
+from edgekit.manifest import Manifest, Variant
 from edgekit.runtime.engines import ENGINES, NOT_INSTALLED, Engine, why_missing
 from edgekit.runtime.engines import engine as find_engine
 from edgekit.runtime.engines.base import version_numbers

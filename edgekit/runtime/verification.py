@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from edgekit.bundle import Bundle, Variant
+from edgekit.bundle import Bundle
 from edgekit.fidelity import compare, max_abs_diff
+from edgekit.manifest import Variant
 from edgekit.recipes import RECIPES
 from edgekit.runtime.check_runs import CheckRun, CheckVectors, check_vectors, run_checks
 from edgekit.runtime.engines import ENGINES, is_browser_engine
@@ -26,7 +27,7 @@ class Verification:
     Attributes:
         status: ``passed``, ``failed`` or ``not run``.
         reason: Why not, in one line; empty when it passed.
-        snr_db, worst_column, worst_column_snr_db, max_abs_diff, agreement: See `edgekit.bundle.Variant`; None when it
+        snr_db, worst_column, worst_column_snr_db, max_abs_diff, agreement: See `edgekit.manifest.Variant`; None when it
             did not run to the end.
         required_snr_db: What `snr_db` has to reach; None for a variant that was exported, not run.
         threads: Threads the engine used; None when it did not load.

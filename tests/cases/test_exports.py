@@ -12,9 +12,10 @@ from support import case_exports
 from support.case_exports import SAMPLES
 from support.cases import Built, build
 
-from edgekit.bundle import Bundle, Variant
+from edgekit.bundle import Bundle
 from edgekit.cli.main import run
 from edgekit.fidelity import snr_db
+from edgekit.manifest import Variant
 from edgekit.pipeline.sources.outputs import named_tensors
 
 pytestmark = pytest.mark.slow

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 from small_models import SmallModels
 
-from edgekit.bundle import Bundle, Required, sha256, write_bundle
+from edgekit.bundle import Bundle, write_bundle
 from edgekit.cli.main import run
+from edgekit.digests import sha256
+from edgekit.manifest import Required
 from edgekit.runtime import children
 from edgekit.runtime.engines import executorch
 from edgekit.runtime.machine import read_machine

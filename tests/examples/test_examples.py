@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from edgekit.bundle import Bundle, Manifest
+from edgekit.bundle import Bundle
+from edgekit.manifest import Manifest
 
 ROOT = Path(__file__).parent.parent.parent
 

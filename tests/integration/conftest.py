@@ -13,8 +13,10 @@ from small_models import PAIR, SmallModels
 from support.figures import figures
 from support.shared import Shared
 
-from edgekit.bundle import Bundle, Manifest, Variant, sha256, write_bundle
+from edgekit.bundle import Bundle, write_bundle
+from edgekit.digests import sha256
 from edgekit.integration import integrate
+from edgekit.manifest import Manifest, Variant
 from edgekit.runtime.engines import open_session
 from edgekit.runtime.preprocess import Preprocessing, Resize
 from edgekit.tensors import Signature, TensorSpec

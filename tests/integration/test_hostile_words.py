@@ -17,10 +17,11 @@ from markdown_it import MarkdownIt
 from support.bundles import forged
 from support.sources import node, string_values
 
-from edgekit.bundle import Bundle, Manifest
+from edgekit.bundle import Bundle
 from edgekit.cli.main import run
 from edgekit.errors import BundleError
 from edgekit.integration.languages import LANGUAGES
+from edgekit.manifest import Manifest
 
 #: What begins or ends something in one of the languages that a starter is written in.
 HOSTILE = [

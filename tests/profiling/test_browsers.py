@@ -12,7 +12,7 @@ from support import phone_profiles, profiles
 from support.figures import not_run
 from support.phone_profiles import DIFFERENT, IPHONE, PHONE, PIXEL, record
 
-from edgekit.bundle import Variant
+from edgekit.manifest import Variant
 from edgekit.profiling import markdown
 from edgekit.profiling.advice import advise, pareto
 from edgekit.profiling.comparison import compare_sessions, other_machine

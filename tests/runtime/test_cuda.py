@@ -16,8 +16,9 @@ import torch
 from support.baselines import SIGNATURE, expected, export, samples
 from torch import nn
 
-from edgekit.bundle import Bundle, Manifest
+from edgekit.bundle import Bundle
 from edgekit.errors import EdgekitError
+from edgekit.manifest import Manifest
 from edgekit.runtime import engines
 from edgekit.runtime.engines import cuda
 from edgekit.runtime.engines.base import Session

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from edgekit.bundle import Bundle, Manifest
+from edgekit.bundle import Bundle
 from edgekit.errors import EdgekitError, UsageError
+from edgekit.manifest import Manifest
 from edgekit.runtime.engines import ENGINES, engine
 from edgekit.runtime.machine import Machine, read_machine
 from edgekit.runtime.model import load

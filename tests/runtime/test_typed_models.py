@@ -13,8 +13,10 @@ import pytest
 from support.shared import Shared
 from support.typed_models import TypedModels, build_typed_models
 
-from edgekit.bundle import Bundle, parse_manifest, seal, sha256, write_bundle
+from edgekit.bundle import Bundle, write_bundle
+from edgekit.digests import sha256
 from edgekit.errors import EdgekitError, UsageError
+from edgekit.manifest import parse_manifest, seal
 from edgekit.runtime import environments
 from edgekit.runtime.engines import open_session
 from edgekit.runtime.engines.executorch import BindingSession

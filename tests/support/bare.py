@@ -14,7 +14,9 @@ from pathlib import Path
 import numpy as np
 from support.figures import figures
 
-from edgekit.bundle import Manifest, Variant, sha256, write_bundle
+from edgekit.bundle import write_bundle
+from edgekit.digests import sha256
+from edgekit.manifest import Manifest, Variant
 from edgekit.tensors import Signature
 
 _ROOT = Path(__file__).parents[2]

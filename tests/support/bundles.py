@@ -13,7 +13,10 @@ import numpy as np
 from support.figures import figures, not_run
 
 from edgekit import archive
-from edgekit.bundle import MANIFEST, Bundle, Manifest, Variant, canonical_json, seal, sha256, write_bundle
+from edgekit.bundle import Bundle, write_bundle
+from edgekit.digests import sha256
+from edgekit.documents import canonical_json
+from edgekit.manifest import MANIFEST, Manifest, Variant, seal
 from edgekit.runtime.remote import Server
 from edgekit.tensors import Signature
 

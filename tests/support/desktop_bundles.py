@@ -8,7 +8,8 @@ from pathlib import Path
 import onnx
 from onnx import TensorProto, helper
 
-from edgekit.bundle import Bundle, sha256, write_bundle
+from edgekit.bundle import Bundle, write_bundle
+from edgekit.digests import sha256
 
 
 def onnx_bundle(bundle: Path, into: Path) -> Path:

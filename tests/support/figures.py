@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from edgekit.bundle import Required
+from edgekit.manifest import Required
 
 
 def not_run() -> dict[str, None]:

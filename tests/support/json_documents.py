@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from edgekit.bundle import SCHEMA_VERSION as BUNDLE_VERSION
-from edgekit.bundle import Manifest, Variant
 from edgekit.errors import CODES
+from edgekit.manifest import SCHEMA_VERSION as BUNDLE_VERSION
+from edgekit.manifest import Manifest, Variant
 from edgekit.metric import Metric
 from edgekit.pipeline.variants.plan import Skipped
 from edgekit.profiling.advice import Advice

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from edgekit import archive
-from edgekit.bundle import MANIFEST, seal
+from edgekit.manifest import MANIFEST, seal
 
 #: Names with which a file of a zip could end up elsewhere, or stand for another.
 _TRICKS = (

@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from edgekit.bundle import Bundle, manifest_bytes, sha256
+from edgekit.bundle import Bundle
+from edgekit.digests import sha256
+from edgekit.manifest import manifest_bytes
 from edgekit.runtime.check_runs import check_vectors
 from edgekit.runtime.engines import open_session
 from edgekit.runtime.profiler.settings import Settings

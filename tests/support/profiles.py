@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from support.figures import figures
 
-from edgekit.bundle import Variant
+from edgekit.manifest import Variant
 from edgekit.runtime.machine import Machine
 from edgekit.runtime.profiler.profile import BundleRecord, DeviceRecord, Profile
 from edgekit.runtime.profiler.records import (

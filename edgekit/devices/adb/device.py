@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from edgekit import display
-from edgekit.bundle import Bundle, Variant
+from edgekit.bundle import Bundle
 from edgekit.devices.adb import listing, phone
 from edgekit.devices.adb.connection import Connection
 from edgekit.devices.adb.phone import Phone
@@ -19,6 +19,7 @@ from edgekit.devices.runner import session as runner_session
 from edgekit.devices.runner.inference import WithRunner
 from edgekit.devices.transport.answer import Answer
 from edgekit.errors import UsageError
+from edgekit.manifest import Variant
 from edgekit.runtime.checkup import machine_lines
 from edgekit.runtime.machine import Cluster, Machine
 from edgekit.runtime.profiler.gate import marks_of

@@ -13,11 +13,12 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
-from edgekit.bundle import Bundle, Variant
+from edgekit.bundle import Bundle
 from edgekit.devices.adb.connection import Connection
 from edgekit.devices.adb.phone import PLACE
 from edgekit.devices.payload.part import Part
 from edgekit.errors import DeviceError
+from edgekit.manifest import Variant
 from edgekit.runtime.contents import read_variant
 
 ROOT = f"{PLACE}/edgekit"

@@ -25,11 +25,11 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from edgekit.bundle import write_error
 from edgekit.errors import EdgekitError, UsageError
 from edgekit.private import home, private_folder
 from edgekit.runtime import children
 from edgekit.schema import conform
+from edgekit.writing import write_error
 
 REGISTRY = "https://registry.npmjs.org"
 #: The explicit step that fetches what is missing.

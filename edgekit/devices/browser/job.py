@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from edgekit.bundle import Bundle, Variant, manifest_bytes, sha256
+from edgekit.bundle import Bundle
 from edgekit.devices.browser import assets
+from edgekit.digests import sha256
 from edgekit.errors import EdgekitError, UsageError, did_you_mean
 from edgekit.fidelity import scale
+from edgekit.manifest import Variant, manifest_bytes
 from edgekit.runtime.profiler.session import MODES, settings_for
 from edgekit.runtime.profiler.settings import Mode, Settings
 from edgekit.tensors import Signature

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from edgekit.bundle import Bundle, Manifest, Variant, manifest_bytes, sha256
+from edgekit.bundle import Bundle
 from edgekit.devices.browser.posted import Battery, Posted, PostedCell, PostedProcess, decoded, read_posted, refusal
+from edgekit.digests import sha256
 from edgekit.errors import LimitError
 from edgekit.fidelity import max_abs_diff
+from edgekit.manifest import Manifest, Variant, manifest_bytes
 from edgekit.runtime import frames
 from edgekit.runtime.check_runs import CheckRun, CheckVectors, check_vectors, run_checks
 from edgekit.runtime.engines import engine as find_engine

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from edgekit.bundle import Bundle, canonical_json
+from edgekit.bundle import Bundle
 from edgekit.devices.browser import assets
 from edgekit.devices.browser.job import files_of
+from edgekit.documents import canonical_json
 from edgekit.runtime.contents import read_variant
 
 _PAGE = Path(__file__).with_name("page")

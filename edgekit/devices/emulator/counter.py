@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from edgekit.bundle import replacing, sha256
 from edgekit.devices.emulator.qemu import Qemu
+from edgekit.digests import sha256
 from edgekit.errors import DeviceError
 from edgekit.private import home, is_sealed, private_folder, seal
 from edgekit.runtime import children
 from edgekit.runtime.remote import RemoteSession
+from edgekit.writing import replacing
 
 _SOURCE = Path(__file__).with_suffix(".c")
 

@@ -8,10 +8,11 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
-from edgekit.bundle import Bundle, Variant
+from edgekit.bundle import Bundle
 from edgekit.devices.base import Checkup, Closing, Log, RunRequest, RunResult, VerifyRequest
 from edgekit.devices.emulator import board, condition, counter, guest, qemu
 from edgekit.errors import UsageError
+from edgekit.manifest import Variant
 from edgekit.runtime.check_runs import CheckVectors, check_vectors, run_checks
 from edgekit.runtime.contents import read_variant
 from edgekit.runtime.engines import available, is_browser_engine

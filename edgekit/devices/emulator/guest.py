@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgekit.bundle import replacing
 from edgekit.devices.emulator import board, qemu
 from edgekit.devices.payload import assembly, debian, wheels
 from edgekit.devices.payload.part import Part, environment
@@ -24,6 +23,7 @@ from edgekit.private import home, is_sealed, private_folder, seal, unseal
 from edgekit.runtime import children
 from edgekit.runtime.machine import Machine, describe_machine
 from edgekit.target import Target, load_target, target_names
+from edgekit.writing import replacing
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import edgekit
-from edgekit.bundle import Bundle, Manifest, sha256
+from edgekit.bundle import Bundle
 from edgekit.devices.payload import core, runner_pack, wheels
 from edgekit.devices.payload.part import Entry, Part, environment, make_part
 from edgekit.devices.payload.wheels import Wheel
+from edgekit.digests import sha256
 from edgekit.engines import ENGINES
 from edgekit.errors import DeviceError
+from edgekit.manifest import Manifest
 from edgekit.runtime.machine import Machine
 from edgekit.target import target_directory
 

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgekit.bundle import replacing
 from edgekit.digests import file_sha256, sha256
 from edgekit.private import home, private_folder
+from edgekit.writing import replacing
 
 #: Changes whenever the same entries would be written as other bytes.
 _LAYOUT = 2

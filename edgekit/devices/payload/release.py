@@ -12,8 +12,11 @@ from pathlib import Path
 
 import edgekit
 from edgekit import npz
-from edgekit.bundle import MANIFEST, SUFFIX, Bundle, canonical_json, manifest_bytes, sha256, write_bundle
+from edgekit.bundle import SUFFIX, Bundle, write_bundle
 from edgekit.devices.payload.part import Entry, Part, environment, pack
+from edgekit.digests import sha256
+from edgekit.documents import canonical_json
+from edgekit.manifest import MANIFEST, manifest_bytes
 from edgekit.runtime.children import ANYWHERE
 from edgekit.runtime.contents import read_variant
 

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from edgekit.bundle import sha256
 from edgekit.devices.payload import core, debian, wheels
 from edgekit.devices.payload.core import NOTICES
 from edgekit.devices.payload.part import Entry, Part, make_part
 from edgekit.devices.payload.wheels import Wheel
+from edgekit.digests import sha256
 from edgekit.engines import ENGINES
 from edgekit.errors import DeviceError
 from edgekit.private import home, is_sealed

@@ -10,11 +10,12 @@ from typing import Protocol
 import numpy as np
 
 from edgekit import documents
-from edgekit.bundle import Bundle, Variant
+from edgekit.bundle import Bundle
 from edgekit.devices.base import Log, RunRequest, RunResult, VerifyRequest
 from edgekit.devices.payload.runner_pack import engines, versions
 from edgekit.devices.transport.answer import Answer, failure
 from edgekit.errors import DeviceError
+from edgekit.manifest import Variant
 from edgekit.runtime.check_runs import CheckRun, CheckVectors, check_vectors
 from edgekit.runtime.engines import is_browser_engine
 from edgekit.runtime.machine import MAX_DEFAULT_THREADS, Machine

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from edgekit.bundle import Variant
 from edgekit.devices.payload.runner_pack import versions
 from edgekit.devices.runner.inference import RunnerRun, WithRunner
 from edgekit.errors import DeviceError, UsageError
+from edgekit.manifest import Variant
 from edgekit.runtime.machine import Machine
 from edgekit.runtime.profiler import gate
 from edgekit.runtime.profiler.fairness import conditions, first_inputs

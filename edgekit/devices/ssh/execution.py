@@ -13,7 +13,7 @@ import numpy as np
 
 from edgekit import arrays, display, documents, npz
 from edgekit.arrays import ArrayError
-from edgekit.bundle import Bundle, Variant
+from edgekit.bundle import Bundle
 from edgekit.devices.base import Log, RunRequest, RunResult, VerifyRequest
 from edgekit.devices.runner.inference import RUN_S, WithRunner
 from edgekit.devices.ssh.board import SCRIPT, RemoteBoard
@@ -22,6 +22,7 @@ from edgekit.devices.ssh.shell import Shell
 from edgekit.devices.transport.answer import Answer, failure, told
 from edgekit.errors import DeviceError, EdgekitError
 from edgekit.fidelity import compare
+from edgekit.manifest import Variant
 from edgekit.runtime.profiler.records import BoardState
 from edgekit.runtime.verification import FAILED, NOT_RUN, PASSED, Verification
 from edgekit.schema import conform

@@ -6,11 +6,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from edgekit.bundle import Manifest
 from edgekit.devices.payload.assembly import PYTHONS
 from edgekit.devices.payload.part import Part
 from edgekit.devices.transport import described
 from edgekit.errors import DeviceError, EdgekitError
+from edgekit.manifest import Manifest
 from edgekit.runtime.machine import Machine, describe_machine
 from edgekit.runtime.selection import needed_memory_bytes
 from edgekit.target import load_target

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from edgekit.bundle import canonical_json
 from edgekit.digests import file_sha256
+from edgekit.documents import canonical_json
 from edgekit.errors import Interrupted
 from edgekit.pipeline.data import DEFAULT_INPUT, read_array_file, save_arrays
 from edgekit.pipeline.project.origin import Origin

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from edgekit.bundle import write_error
 from edgekit.errors import UsageError
+from edgekit.writing import write_error
 
 _HEAD = ("training", "epoch", "best_metric", "history")
 

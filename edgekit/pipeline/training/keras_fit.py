@@ -13,7 +13,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from edgekit.bundle import write_error
 from edgekit.errors import UsageError
 from edgekit.pipeline.sources import SourceSpec
 from edgekit.pipeline.sources.keras import open_model
@@ -21,6 +20,7 @@ from edgekit.pipeline.training.keras_checkpoint import KerasCheckpoint, read_che
 from edgekit.pipeline.training.samples import Samples, check_labels, diverged, epoch_of, holds_classes, load_samples
 from edgekit.pipeline.training.schedule import learning_rates
 from edgekit.pipeline.work.progress import emit
+from edgekit.writing import write_error
 
 _SECONDS_BETWEEN_EVENTS = 0.2
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import torch
 
-from edgekit.bundle import write_error
 from edgekit.errors import UsageError
 from edgekit.pipeline.sources.exported_program import UNREADABLE
+from edgekit.writing import write_error
 
 
 @dataclass(frozen=True)

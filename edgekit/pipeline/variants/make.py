@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from edgekit.backends import BACKENDS
-from edgekit.bundle import Variant
 from edgekit.digests import file_sha256
 from edgekit.errors import ConversionError
+from edgekit.manifest import Variant
 from edgekit.pipeline.data import Arrays, load_arrays
 from edgekit.pipeline.exporters.record import ExportRecord
 from edgekit.pipeline.model.reference import Reference

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgekit.bundle import Required
 from edgekit.errors import ConversionError
 from edgekit.fidelity import Fidelity, compare
+from edgekit.manifest import Required
 from edgekit.pipeline.model.reference import Reference
 from edgekit.recipes import Recipe
 
@@ -29,7 +29,7 @@ _ROUNDING_HINT = (
 
 @dataclass(frozen=True)
 class Quality:
-    """How far a variant is from the float source model on the evaluation samples; see `edgekit.bundle.Variant`.
+    """How far a variant is from the float source model on the evaluation samples; see `edgekit.manifest.Variant`.
 
     ``accuracy`` and ``accuracy_drop`` are in the metric's unit, None without labels. All is None of a file
     that no engine here runs.

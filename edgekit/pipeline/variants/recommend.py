@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from edgekit.bundle import Variant
+from edgekit.manifest import Variant
 from edgekit.metric import ACCURACY, Metric
 from edgekit.target import Target
 

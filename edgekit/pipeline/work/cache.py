@@ -20,11 +20,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgekit.bundle import canonical_json, write_error
+from edgekit.documents import canonical_json
 from edgekit.errors import UsageError
 from edgekit.pipeline.work.digests import place_digest, tree_digest
 from edgekit.pipeline.work.reads import Reads
 from edgekit.private import private_folder
+from edgekit.writing import write_error
 
 _RECORD = "record.json"
 #: What was read for an entry (see `edgekit.pipeline.work.reads`), written by who makes it; while it is made, so far.

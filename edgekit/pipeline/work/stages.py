@@ -8,11 +8,11 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from edgekit.bundle import write_error
 from edgekit.errors import EdgekitError, Interrupted
 from edgekit.pipeline.work.cache import READS, Cache, Entry, code_digest
 from edgekit.pipeline.work.pool import Pool, Task
 from edgekit.pipeline.work.reads import Reads
+from edgekit.writing import write_error
 
 Listener = Callable[[dict[str, Any]], None]
 

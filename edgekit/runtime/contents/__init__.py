@@ -10,9 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib import import_module
 
-from edgekit.bundle import Bundle, Variant
+from edgekit.bundle import Bundle
 from edgekit.errors import BundleError
 from edgekit.formats import FORMATS
+from edgekit.manifest import Variant
 from edgekit.runtime.contents.refusal import Malformed, Refused
 
 __all__ = ["Contents", "Malformed", "Refused", "check", "checked", "read_variant"]

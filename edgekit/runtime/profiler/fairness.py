@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from edgekit.bundle import Bundle, sha256
+from edgekit.bundle import Bundle
+from edgekit.digests import sha256
 from edgekit.errors import BundleError
 from edgekit.runtime import frames
 from edgekit.runtime.profiler.records import Conditions

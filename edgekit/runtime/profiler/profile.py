@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 
 from edgekit import display
-from edgekit.bundle import Bundle, Variant, manifest_bytes, sha256
+from edgekit.bundle import Bundle
+from edgekit.digests import sha256
 from edgekit.errors import UsageError
+from edgekit.manifest import Variant, manifest_bytes
 from edgekit.metric import ACCURACY, Metric
 from edgekit.runtime.machine import Machine
 from edgekit.runtime.profiler.browsers import BrowserRecord

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from edgekit.bundle import Bundle, Manifest
+from edgekit.bundle import Bundle
 from edgekit.errors import UsageError, did_you_mean
+from edgekit.manifest import Manifest
 from edgekit.runtime import frames
 from edgekit.runtime.contents import read_variant
 from edgekit.runtime.engines import available

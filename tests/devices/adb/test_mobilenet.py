@@ -15,8 +15,9 @@ from support.android.device import SimulatedDevice
 from support.bare import pte_bundle
 from support.shared import Shared
 
-from edgekit.bundle import Bundle, sha256, write_bundle
+from edgekit.bundle import Bundle, write_bundle
 from edgekit.cli.main import run
+from edgekit.digests import sha256
 from edgekit.runtime.engines import open_session
 from edgekit.tensors import Signature, TensorSpec
 

@@ -18,8 +18,9 @@ from support.hostile_files import tflite_with
 from support.phone_page import SETTINGS, SOFTWARE_GPU, Phone, phone_at, set_screen, start_browser, tensors
 
 import edgekit
-from edgekit.bundle import Bundle, sha256, write_bundle
+from edgekit.bundle import Bundle, write_bundle
 from edgekit.devices.browser.server import ANYWHERE
+from edgekit.digests import sha256
 from edgekit.errors import EdgekitError
 
 pytestmark = pytest.mark.slow

@@ -14,10 +14,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.posted import IPHONE, PIXEL, SETTINGS, cell, document, outputs, process, text
 
-from edgekit.bundle import Bundle, Required, write_bundle
+from edgekit.bundle import Bundle, write_bundle
 from edgekit.devices.browser.posted import read_progress
 from edgekit.devices.browser.result import read_result, system
 from edgekit.errors import UsageError
+from edgekit.manifest import Required
 from edgekit.runtime.profiler.fairness import first_inputs
 from edgekit.runtime.profiler.profile import DeviceRecord, Profile
 from edgekit.runtime.profiler.records import Cell

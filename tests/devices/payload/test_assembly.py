@@ -16,10 +16,11 @@ from small_models import SmallModels
 from support.bundles import as_exported, only
 from support.shared import Shared
 
-from edgekit.bundle import Bundle, sha256
+from edgekit.bundle import Bundle
 from edgekit.devices.emulator import guest, qemu
 from edgekit.devices.payload import assembly, part
 from edgekit.devices.payload.part import Entry, Part
+from edgekit.digests import sha256
 from edgekit.errors import DeviceError, EdgekitError
 from edgekit.runtime import native
 from edgekit.runtime.machine import Machine

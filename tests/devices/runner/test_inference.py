@@ -17,12 +17,13 @@ from small_models import IMAGE, SmallModels
 from support.shared import Shared
 from support.typed_models import TypedModels, build_typed_models
 
-from edgekit.bundle import Bundle, Variant
+from edgekit.bundle import Bundle
 from edgekit.devices.base import VerifyRequest
 from edgekit.devices.payload import runner_pack
 from edgekit.devices.runner.inference import WithRunner
 from edgekit.devices.transport.answer import Answer
 from edgekit.errors import DeviceError
+from edgekit.manifest import Variant
 from edgekit.runtime.engines import open_session
 from edgekit.runtime.machine import read_machine
 from edgekit.runtime.profiler.records import BoardState

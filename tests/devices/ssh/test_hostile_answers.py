@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from support import profiles
 
-from edgekit.bundle import Bundle, Variant
+from edgekit.bundle import Bundle
 from edgekit.devices.base import RunRequest, VerifyRequest
 from edgekit.devices.runner.inference import WithRunner
 from edgekit.devices.ssh import session as python_session
@@ -23,6 +23,7 @@ from edgekit.devices.ssh.execution import WithPython
 from edgekit.devices.ssh.shell import Shell
 from edgekit.devices.transport.answer import Answer
 from edgekit.errors import BundleError, DeviceError, EdgekitError, UsageError
+from edgekit.manifest import Variant
 from edgekit.runtime.machine import read_machine
 from edgekit.runtime.profiler.profile import BundleRecord, DeviceRecord
 from edgekit.runtime.profiler.records import BoardState, Cell

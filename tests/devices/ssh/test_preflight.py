@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from edgekit.bundle import Bundle, Manifest
+from edgekit.bundle import Bundle
 from edgekit.devices.payload import assembly
 from edgekit.devices.payload.part import Part
 from edgekit.devices.ssh import preflight
 from edgekit.devices.ssh.preflight import Facts, read_facts
 from edgekit.errors import DeviceError
+from edgekit.manifest import Manifest
 from edgekit.target import load_target
 
 #: What the agent prints on a Raspberry Pi 4 with Raspberry Pi OS 12, shortened (simulated: no board was at hand).

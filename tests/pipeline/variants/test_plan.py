@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from support.figures import figures, not_run
 
-from edgekit.bundle import Variant
 from edgekit.errors import UsageError
+from edgekit.manifest import Variant
 from edgekit.pipeline.variants.plan import plan_variants
 from edgekit.pipeline.variants.recommend import recommend
 from edgekit.source_kinds import SOURCE_KINDS

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from support import bad_engines
 
-from edgekit.bundle import Bundle, sha256
+from edgekit.bundle import Bundle
+from edgekit.digests import sha256
 from edgekit.errors import UsageError
 from edgekit.runtime.engines import open_session
 from edgekit.runtime.profiler import worker
