@@ -13,7 +13,8 @@ from edgekit.cli.console import size
 from edgekit.cli.on import On
 
 if TYPE_CHECKING:
-    from edgekit.devices.ssh.deployment import Deployment
+    from edgekit.devices.ssh.deployment import Deployment, Sending
+    from edgekit.runtime.profiler.events import Note
 
 _EPILOG = """\b
 Examples:
@@ -101,14 +102,15 @@ class _Progress:
         self._moving = console.is_terminal()
         self._said = time.monotonic()
 
-    def __call__(self, event: dict[str, Any]) -> None:
-
+    def __call__(self, event: Note | Sending) -> None:
         if self._quiet:
             return
-        if event["event"] == "note":
-            console.note(event["text"])
+        from edgekit.runtime.profiler.events import Note
+
+        if isinstance(event, Note):
+            console.note(event.text)
             return
-        name, done, total = event["text"], event["done"], event["total"]
+        name, done, total = event.name, event.done_bytes, event.total_bytes
         if self._moving:
             console.move(f"sending {name}: {size(done)} of {size(total)}")
             if done == total:

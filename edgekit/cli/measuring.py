@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from edgekit.cli import console
 
 if TYPE_CHECKING:
+    from edgekit.profiling.session import DeviceEvent
     from edgekit.runtime.profiler.records import Cell
 
 #: Writing more often would be work that the measurement sees.
@@ -36,22 +37,25 @@ class Measuring:
         with self._lock:
             self._erase()
 
-    def hear(self, event: dict[str, Any]) -> None:
+    def hear(self, event: DeviceEvent) -> None:
         """Show one event."""
+        from edgekit.profiling.session import Failed
+        from edgekit.runtime.profiler.events import Measured, Note, Progress
+
         if self._quiet:
             return
+        device = event.device
         with self._lock:
-            device = event["device"]
             self._began.setdefault(device, time.monotonic())
-            match event["event"]:
-                case "note":
-                    self._say(device, event["text"])
-                case "failed":
-                    self._say(device, f"failed: {event['error'].message}", alarm="failed")
-                case "progress":
-                    self._progress[device] = event["done"], event["total"]
-                case "cell":
-                    self._show(event["cell"])
+            match event.what:
+                case Note(text):
+                    self._say(device, text)
+                case Failed(error):
+                    self._say(device, f"failed: {error.message}", alarm="failed")
+                case Progress(done, total):
+                    self._progress[device] = done, total
+                case Measured(cell):
+                    self._show(cell)
             self._draw()
 
     def _show(self, cell: Cell) -> None:

@@ -11,11 +11,12 @@ from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any
 
 from edgekit.cli import console, findings, signals
+from edgekit.devices.browser.posted import PageProgress
 from edgekit.errors import DeviceError, EdgekitError, Interrupted
 from edgekit.profiling import outcome
+from edgekit.profiling.phone_session import Event, Kept, Refused, Taken
 from edgekit.profiling.phones import PhoneResults
 from edgekit.runtime.profiler.profile import DeviceRecord
 from edgekit.runtime.profiler.records import Cell
@@ -45,18 +46,17 @@ class PhoneDisplay:
         self._trouble = ""
         self._unheard = False
 
-    def show(self, event: dict[str, Any]) -> None:
+    def show(self, event: Event) -> None:
         """Show one event of the session."""
-        match event["event"]:
-            case "progress":
+        match event:
+            case PageProgress():
                 self._line.move(event)
-            case "result":
-                self._arrived.put((event["device"], event["cells"]))
-            case "refused":
-                error = event["error"]
+            case Kept(device, cells):
+                self._arrived.put((device, cells))
+            case Refused(error):
                 self._tell(error.message if isinstance(error, EdgekitError) else f"{type(error).__name__}: {error}")
-            case "taken":
-                self._line.forget(event["run"])
+            case Taken(run):
+                self._line.forget(run)
                 if self._trouble:
                     self._trouble = ""
                     self._line.say("all results are written again")
@@ -166,18 +166,18 @@ class _Line:
         self._at_work: dict[str, tuple[float, str]] = {}
         self._begun: set[str] = set()
 
-    def move(self, event: dict[str, Any]) -> None:
-        now, run = time.monotonic(), event["run"]
+    def move(self, event: PageProgress) -> None:
+        now, run = time.monotonic(), event.run
         with self._lock:
             if run not in self._begun and len(self._begun) < 10 * _MOST_AT_WORK:
                 self._begun.add(run)
-                self._say(f"{event['device']} measures")
+                self._say(f"{event.device} measures")
             self._at_work.pop(run, None)
             self._at_work = {
                 key: known for key, known in list(self._at_work.items())[-_MOST_AT_WORK:] if now - known[0] < _GONE_S
             }
-            if event["done"] < 1:
-                self._at_work[run] = now, f"{event['device']}: {100 * event['done']:.0f} % {event['text']}"
+            if event.done < 1:
+                self._at_work[run] = now, f"{event.device}: {100 * event.done:.0f} % {event.text}"
             self._draw()
 
     def forget(self, run: str) -> None:

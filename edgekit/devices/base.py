@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 import numpy as np
 
 from edgekit.runtime.machine import Machine
+from edgekit.runtime.profiler.events import Listener, Note
 from edgekit.runtime.profiler.profile import DeviceRecord
 from edgekit.runtime.profiler.records import Cell
-from edgekit.runtime.profiler.session import Listener
 from edgekit.runtime.profiler.settings import Request
 from edgekit.runtime.verification import Verification
 
 if TYPE_CHECKING:
-    from edgekit.devices.ssh.deployment import Deployment, Rollback
+    from edgekit.devices.ssh.deployment import Deployment, Rollback, Sending
 
 #: Called with one line for each slow step.
 Log = Callable[[str], None]
@@ -164,7 +164,7 @@ class Measures(Device, Protocol):
 class Deploys(Device, Protocol):
     """Keeps releases of bundles (see `edgekit.devices.ssh.deployment`)."""
 
-    def deploy(self, bundle: Path, listener: Listener) -> Deployment:
+    def deploy(self, bundle: Path, listener: Callable[[Note | Sending], None]) -> Deployment:
         """Make *bundle* the current release of its name."""
         ...
 

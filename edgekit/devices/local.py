@@ -12,9 +12,10 @@ from edgekit.errors import UsageError
 from edgekit.runtime import verification
 from edgekit.runtime.machine import Machine, default_threads, read_machine
 from edgekit.runtime.model import load
+from edgekit.runtime.profiler.events import Listener
 from edgekit.runtime.profiler.profile import DeviceRecord
 from edgekit.runtime.profiler.records import Cell
-from edgekit.runtime.profiler.session import Listener, run_session
+from edgekit.runtime.profiler.session import run_session
 from edgekit.runtime.profiler.settings import Request
 from edgekit.runtime.verification import Verification
 

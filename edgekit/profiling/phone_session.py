@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +12,11 @@ from typing import Any
 from edgekit.bundle import Bundle
 from edgekit.devices.adb.forwarding import forwarded
 from edgekit.devices.browser.job import make_job, phone_settings
+from edgekit.devices.browser.posted import PageProgress
 from edgekit.devices.browser.server import ANYWHERE, LOOPBACK, PhoneServer
 from edgekit.profiling.phones import PhoneResults
-from edgekit.runtime.profiler.session import Listener
+from edgekit.runtime.profiler.profile import DeviceRecord
+from edgekit.runtime.profiler.records import Cell
 from edgekit.runtime.profiler.settings import Mode
 
 
@@ -43,6 +45,31 @@ class PhoneOptions:
     port: int = 0
 
 
+@dataclass(frozen=True)
+class Kept:
+    """A phone's result, which is on disk now."""
+
+    device: DeviceRecord
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A phone's post was taken; *run* as in `edgekit.devices.browser.posted.Posted`."""
+
+    run: str
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A phone's post was not taken."""
+
+    error: Exception
+
+
+Event = PageProgress | Kept | Taken | Refused
+
+
 class PhoneSession:
     """Serves the page while it is entered, and keeps what phones send. A context manager.
 
@@ -58,14 +85,12 @@ class PhoneSession:
         options: PhoneOptions,
         outputs: Sequence[Path] = (),
         *,
-        listener: Listener = lambda event: None,
+        listener: Callable[[Event], None] = lambda event: None,
     ):
         """
         Args:
             outputs: Files, as for `PhoneResults`.
-            listener: Called with each event, on the server's threads: ``progress`` as `PhoneServer` has it; ``result``
-                with ``device`` and ``cells``, which are kept; ``taken`` with the ``run`` that was posted; ``refused``
-                with the ``error``.
+            listener: Called with each event, on the server's threads.
 
         Raises:
             UsageError, EdgekitError, BundleError: As `make_job`, `PhoneResults` and `PhoneServer`.
@@ -80,13 +105,13 @@ class PhoneSession:
             settings,
             outputs,
             words=words,
-            listener=lambda device, cells: listener({"event": "result", "device": device, "cells": cells}),
+            listener=lambda device, cells: listener(Kept(device, cells)),
         )
         self.server = PhoneServer(
             bundle,
             job,
             receive=self._receive,
-            listener=lambda progress: listener({"event": "progress", **progress}),
+            listener=listener,
             host=ANYWHERE if options.lan else LOOPBACK,
             port=options.port,
             https=options.https,
@@ -116,6 +141,6 @@ class PhoneSession:
         try:
             self.results.receive(value)
         except Exception as error:
-            self._listener({"event": "refused", "error": error})
+            self._listener(Refused(error))
             raise
-        self._listener({"event": "taken", "run": str(value["run"])})
+        self._listener(Taken(str(value["run"])))

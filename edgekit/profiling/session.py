@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import edgekit
 from edgekit.bundle import Bundle
@@ -20,12 +19,30 @@ from edgekit.errors import EdgekitError, Interrupted, UsageError
 from edgekit.profiling.options import WAIT_S, Names, ProfileOptions, check_cpus
 from edgekit.runtime.engines import browser_engines, is_browser_engine
 from edgekit.runtime.machine import Machine
+from edgekit.runtime.profiler.events import Measured, Note, Progress
 from edgekit.runtime.profiler.profile import BundleRecord, DeviceRecord, Profile
 from edgekit.runtime.profiler.records import MEASURED, Cell
-from edgekit.runtime.profiler.session import Listener, settings_for
+from edgekit.runtime.profiler.session import settings_for
 from edgekit.runtime.profiler.settings import Mode, Request
-from edgekit.schema import conform
 from edgekit.target import Limits, Target, load_target, target_names
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A device cannot be measured any further."""
+
+    error: EdgekitError
+
+
+@dataclass(frozen=True)
+class DeviceEvent:
+    """What happened on a device."""
+
+    device: str
+    what: Note | Progress | Measured | Failed
+
+
+Listener = Callable[[DeviceEvent], None]
 
 
 def profile(
@@ -179,19 +196,18 @@ class Session:
         record = DeviceRecord(place.name, place.emulated, None, None, {})
         self._note(record)
 
-        def listen(event: dict[str, Any]) -> None:
+        def listen(event: Note | Progress | Measured) -> None:
             if self._stopped:
                 raise Interrupted("EK-INTERRUPTED", "stopped")
-            if event["event"] in ("progress", "cell"):
+            if not isinstance(event, Note):
                 began.set()
-            if event["event"] == "cell":
-                cell: Cell = replace(conform(Cell, event["cell"]), device=place.name)
-                if _is_elsewhere(place, cell):
+            if isinstance(event, Measured):
+                event = Measured(replace(event.cell, device=place.name))
+                if _is_elsewhere(place, event.cell):
                     return
-                event = {**event, "cell": cell}
-                self._keep(cell)
+                self._keep(event.cell)
             if listener is not None:
-                listener({**event, "device": place.name})
+                listener(DeviceEvent(place.name, event))
 
         with ExitStack() as stack:
             stack.enter_context(place)
@@ -220,7 +236,7 @@ class Session:
                 self._errors.append(error)
                 self._note(replace(record, failure=error.message))
                 if listener is not None:
-                    listener({"event": "failed", "device": place.name, "error": error})
+                    listener(DeviceEvent(place.name, Failed(error)))
 
     def _request(self, place: Measures, limits: Limits) -> tuple[list[Path], Request]:
         """What *place* is asked to measure, of which bundles."""

@@ -22,10 +22,10 @@ from edgekit.errors import UsageError
 from edgekit.manifest import Variant
 from edgekit.runtime.checkup import machine_lines
 from edgekit.runtime.machine import Cluster, Machine
+from edgekit.runtime.profiler.events import Listener, log_to
 from edgekit.runtime.profiler.gate import marks_of
 from edgekit.runtime.profiler.profile import DeviceRecord
 from edgekit.runtime.profiler.records import BoardState, Cell
-from edgekit.runtime.profiler.session import Listener, log_to
 from edgekit.runtime.profiler.settings import Request
 from edgekit.runtime.verification import Verification
 

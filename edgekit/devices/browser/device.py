@@ -12,12 +12,13 @@ from typing import Any
 from edgekit.bundle import Bundle
 from edgekit.devices.base import Closing
 from edgekit.devices.browser.job import FORMAT, make_job
+from edgekit.devices.browser.posted import PageProgress
 from edgekit.devices.browser.result import ENGINES, read_result
 from edgekit.devices.browser.server import ANYWHERE, LOOPBACK, PhoneServer
 from edgekit.errors import DeviceError, EdgekitError, UsageError, did_you_mean
+from edgekit.runtime.profiler.events import Listener, Measured, Note, Progress
 from edgekit.runtime.profiler.profile import DeviceRecord
 from edgekit.runtime.profiler.records import Cell
-from edgekit.runtime.profiler.session import Listener, to_json
 from edgekit.runtime.profiler.settings import Request
 
 #: What follows the colon -> where the page is served, and whether with a certificate.
@@ -87,14 +88,14 @@ class BrowserDevice(Closing):
             for cell in found:
                 if not request.engines or cell.engine in request.engines:
                     cells.append(cell)
-                    listener({"event": "cell", "cell": to_json(cell)})
+                    listener(Measured(cell))
         if record is None:
             raise refusals[0]
         return record, tuple(cells)
 
     def _measure(self, bundle: Bundle, request: Request, listener: Listener) -> tuple[DeviceRecord, tuple[Cell, ...]]:
         """Serve the page of one bundle until a result has come."""
-        events: SimpleQueue[dict[str, Any] | tuple[DeviceRecord, tuple[Cell, ...]]] = SimpleQueue()
+        events: SimpleQueue[PageProgress | tuple[DeviceRecord, tuple[Cell, ...]]] = SimpleQueue()
 
         def receive(value: dict[str, Any]) -> None:
             events.put(read_result(value, bundle, request.settings, name=self.name))
@@ -112,7 +113,7 @@ class BrowserDevice(Closing):
                 PhoneServer(bundle, job, receive=receive, listener=events.put, host=self._host, https=self._https)
             )
             for text in self._invitation(server, bundle):
-                listener({"event": "note", "text": text})
+                listener(Note(text))
             until, came = time.monotonic() + self._come_s, ""
             while True:
                 try:
@@ -122,9 +123,9 @@ class BrowserDevice(Closing):
                 if isinstance(event, tuple):
                     return event
                 if not came:
-                    listener({"event": "note", "text": f"{event['device']} measures"})
-                came, until = event["device"], time.monotonic() + self._silent_s
-                listener({"event": "progress", "done": event["done"] * total_s, "total": total_s})
+                    listener(Note(f"{event.device} measures"))
+                came, until = event.device, time.monotonic() + self._silent_s
+                listener(Progress(event.done * total_s, total_s))
 
     def _invitation(self, server: PhoneServer, bundle: Bundle) -> list[str]:
         what = f"to measure {bundle.manifest.name}"

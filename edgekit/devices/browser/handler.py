@@ -19,7 +19,7 @@ from typing import Any
 
 from aiohttp.web import BaseRequest, RequestHandler, Response, Server, StreamResponse
 
-from edgekit.devices.browser.posted import read_progress
+from edgekit.devices.browser.posted import PageProgress, read_progress
 from edgekit.devices.browser.site import Answer
 from edgekit.errors import EdgekitError, UsageError
 
@@ -79,7 +79,7 @@ class Handler:
         token: str,
         answers: Mapping[str, Answer],
         receive: Callable[[dict[str, Any]], None],
-        listener: Callable[[dict[str, Any]], None],
+        listener: Callable[[PageProgress], None],
         trust: Callable[[asyncio.BaseTransport | None], None],
     ):
         """Args as for `edgekit.devices.browser.server.PhoneServer`.
@@ -150,7 +150,7 @@ class Handler:
             with tempfile.SpooledTemporaryFile(max_size=MOST_PROGRESS_BYTES + 1) as spool:
                 await _receive_body(request, spool, MOST_PROGRESS_BYTES)
                 value = _read_json(spool)
-            self._listener(dict(vars(read_progress(value))))
+            self._listener(read_progress(value))
         except EdgekitError as error:
             return _refuse(_Refused(400, error.message))
         except _Refused as refusal:

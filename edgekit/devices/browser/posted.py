@@ -119,7 +119,7 @@ class Posted:
 
 
 @dataclass(frozen=True)
-class Progress:
+class PageProgress:
     """What a page says while it measures.
 
     Attributes:
@@ -151,13 +151,13 @@ def read_posted(value: object) -> Posted:
     return posted
 
 
-def read_progress(value: object) -> Progress:
+def read_progress(value: object) -> PageProgress:
     """What *value* says of the progress.
 
     Raises:
         UsageError: ``EK-INPUT``: it does not fit.
     """
-    progress: Progress = _read(Progress, value)
+    progress: PageProgress = _read(PageProgress, value)
     return progress
 
 

@@ -20,6 +20,7 @@ from typing import Any
 from edgekit.bundle import Bundle
 from edgekit.devices.browser.acceptor import Acceptor
 from edgekit.devices.browser.address import lan_addresses
+from edgekit.devices.browser.posted import PageProgress
 from edgekit.devices.browser.site import answers
 from edgekit.errors import UsageError
 
@@ -39,7 +40,7 @@ class PhoneServer:
         job: Mapping[str, Any],
         *,
         receive: Callable[[dict[str, Any]], None],
-        listener: Callable[[dict[str, Any]], None],
+        listener: Callable[[PageProgress], None],
         host: str = LOOPBACK,
         port: int = 0,
         https: bool = False,

@@ -16,9 +16,9 @@ from edgekit.manifest import Variant
 from edgekit.runtime.check_runs import CheckVectors, check_vectors, run_checks
 from edgekit.runtime.contents import read_variant
 from edgekit.runtime.engines import available, is_browser_engine
+from edgekit.runtime.profiler.events import Listener, Measured, log_to
 from edgekit.runtime.profiler.profile import BundleRecord, DeviceRecord
 from edgekit.runtime.profiler.records import FAILED, MEASURED, NOT_RUN, Cell
-from edgekit.runtime.profiler.session import Listener, log_to, to_json
 from edgekit.runtime.profiler.settings import Request
 from edgekit.runtime.remote import Server
 from edgekit.runtime.selection import choices, choose, why_not
@@ -144,7 +144,7 @@ class EmulatedDevice(Closing):
                 for row in rows:
                     if not request.engines or row.engine in request.engines:
                         cells.append(self._cell(sha256, row))
-                        listener({"event": "cell", "cell": to_json(cells[-1])})
+                        listener(Measured(cells[-1]))
         record = DeviceRecord(self.name, True, self._guest.machine, self._target.name, self._versions)
         return record, tuple(cells)
 

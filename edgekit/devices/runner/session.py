@@ -15,11 +15,11 @@ from edgekit.errors import DeviceError, UsageError
 from edgekit.manifest import Variant
 from edgekit.runtime.machine import Machine
 from edgekit.runtime.profiler import gate
+from edgekit.runtime.profiler.events import Listener, Measured, Note, Progress
 from edgekit.runtime.profiler.fairness import conditions, first_inputs
 from edgekit.runtime.profiler.profile import BundleRecord, DeviceRecord
 from edgekit.runtime.profiler.records import FAILED, MEASURED, NOT_RUN, BoardState, Cell, Process
 from edgekit.runtime.profiler.samples import Samples, Spans
-from edgekit.runtime.profiler.session import Listener, to_json
 from edgekit.runtime.profiler.settings import Request
 from edgekit.tensors import grouped
 
@@ -68,7 +68,7 @@ def run_session(
     for core in request.settings.cpus or ():
         if not 0 <= core < machine.cores:
             raise UsageError("EK-ARGUMENT", f"{device} has no core {core}", f"it has 0 to {machine.cores - 1}")
-    listener({"event": "note", "text": f"{device} has no Python that edgekit runs on: its runner measures there"})
+    listener(Note(f"{device} has no Python that edgekit runs on: its runner measures there"))
     session = _Session(device, request, listener)
     for runner in runners:
         session.plan(runner)
@@ -118,10 +118,10 @@ class _Session:
         for repeat in range(settings.repeats):
             for order, key in enumerate(draw.sample(keys, len(keys))):
                 share = (repeat * len(keys) + order) / (settings.repeats * len(keys))
-                self._listener({"event": "progress", "done": share * settings.seconds, "total": settings.seconds})
+                self._listener(Progress(share * settings.seconds, settings.seconds))
                 if self._cells[key].status != FAILED:
                     self._add(key, self._process(key, repeat, order))
-                    self._listener({"event": "cell", "cell": to_json(self._cells[key])})
+                    self._listener(Measured(self._cells[key]))
 
     def _pairs(self, runner: WithRunner) -> Iterator[tuple[Variant, str]]:
         """What was asked for; a quick session leaves out batches, unless they are named."""

@@ -17,7 +17,7 @@ from edgekit.devices.ssh.shell import Shell
 from edgekit.devices.transport import described
 from edgekit.devices.transport.answer import failure
 from edgekit.errors import DeviceError, UsageError, did_you_mean
-from edgekit.runtime.profiler.session import Listener, log_to
+from edgekit.runtime.profiler.events import Note, log_to
 
 #: How much goes with one request: small enough that the device is heard of often, and a cut loses little.
 CHUNK_BYTES = 1 << 20
@@ -65,6 +65,18 @@ class Plan:
     def is_release_there(self, inventory: Inventory) -> bool:
         app = inventory.apps.get(self.release.app)
         return app is not None and self.release.id in app.releases
+
+
+@dataclass(frozen=True)
+class Sending:
+    """How much of a part is there of what is sent."""
+
+    name: str
+    done_bytes: int
+    total_bytes: int
+
+
+Listener = Callable[[Note | Sending], None]
 
 
 @dataclass(frozen=True)
@@ -168,13 +180,13 @@ class Sender:
 
     def _send(self, name: str, file: str, archive: bytes) -> None:
         there = self._size_bytes(file)
-        self._listener({"event": "progress", "text": name, "done": there, "total": len(archive)})
+        self._listener(Sending(name, there, len(archive)))
         while there < len(archive):
             chunk = archive[there : there + CHUNK_BYTES]
             self._shell.do("put", file, str(there), str(len(chunk)), payload=chunk, timeout_s=INSTALL_S)
             there += len(chunk)
             self.sent_bytes += len(chunk)
-            self._listener({"event": "progress", "text": name, "done": there, "total": len(archive)})
+            self._listener(Sending(name, there, len(archive)))
 
 
 def lock(device: str, shell: Shell) -> None:
@@ -206,8 +218,7 @@ def deploy(
 
     Args:
         prove: Runs the new release on the device before it becomes current, and raises when it does not work.
-        listener: Called with ``{"event": "note", "text": ...}`` for each slow step, and with ``{"event": "progress",
-            "text": ..., "done": ..., "total": ...}``: how many bytes of what is sent are there.
+        listener: Called with a `Note` for each slow step, and with how much of what is sent is there.
 
     Raises:
         BundleError, DeviceError, EdgekitError: As `make_plan` and `Sender.provide`, and what *prove* raises.

@@ -23,9 +23,9 @@ from edgekit.devices.ssh.shell import Shell
 from edgekit.errors import DeviceError
 from edgekit.runtime.checkup import machine_lines, matching_target
 from edgekit.runtime.machine import Machine
+from edgekit.runtime.profiler.events import Listener, log_to
 from edgekit.runtime.profiler.profile import BundleRecord, DeviceRecord
 from edgekit.runtime.profiler.records import NOT_RUN, Cell
-from edgekit.runtime.profiler.session import Listener, log_to
 from edgekit.runtime.profiler.settings import Request
 from edgekit.runtime.verification import Verification
 
@@ -82,7 +82,7 @@ class SshDevice(Closing):
         )
         return Checkup(document, lines)
 
-    def deploy(self, bundle: Path, listener: Listener) -> Deployment:
+    def deploy(self, bundle: Path, listener: deployment.Listener) -> Deployment:
         """Make *bundle* the current release of its name (see `edgekit.devices.ssh.deployment.deploy`)."""
         with Bundle.open(bundle) as opened:
             shell = self._connected()

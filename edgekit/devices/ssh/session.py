@@ -6,7 +6,6 @@ import json
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from edgekit import display, documents
 from edgekit.bundle import Bundle
@@ -17,9 +16,9 @@ from edgekit.devices.transport.answer import Answer, failure, told
 from edgekit.errors import DeviceError
 from edgekit.runtime.children import ANYWHERE
 from edgekit.runtime.profiler import plausibility
+from edgekit.runtime.profiler.events import Listener, Measured, event_from_json
 from edgekit.runtime.profiler.profile import BundleRecord, DeviceRecord
 from edgekit.runtime.profiler.records import Cell
-from edgekit.runtime.profiler.session import Listener
 from edgekit.runtime.profiler.settings import Request
 from edgekit.schema import conform
 
@@ -27,12 +26,6 @@ from edgekit.schema import conform
 _MOST_EVENT_BYTES, _MOST_SAID_BYTES = 32 << 20, 2 << 30
 #: What is kept of a line that is no event.
 _SAID_CHARACTERS = 4000
-#: What each event holds, but for the last ones.
-_EVENTS: dict[str, dict[str, Any]] = {
-    "note": {"text": str},
-    "progress": {"done": float, "total": float},
-    "cell": {"cell": Cell},
-}
 
 #: The agent keeps a program's standard output until its end, and passes on standard error as it comes.
 _STREAMED = ("sh", "-c", 'exec "$@" 1>&2', "sh")
@@ -96,19 +89,17 @@ class _Events:
         if not isinstance(event, dict) or "event" not in event:
             self._said.append(line[:_SAID_CHARACTERS])
             return
-        kind = event.pop("event")
         try:
-            if kind == "result":
-                self._result = conform(_Result, event)
+            if event["event"] == "result":
+                self._result = conform(_Result, {"device": event["device"], "cells": event["cells"]})
                 self._check(*self._result.cells)
-            elif kind == "error":
+            elif event["event"] == "error":
                 self._error = told(self._device, event["error"])
-            elif isinstance(kind, str) and kind in _EVENTS:
-                facts = {name: conform(_EVENTS[kind][name], event[name], name) for name in _EVENTS[kind]}
-                if kind == "cell":
-                    self._check(facts["cell"])
-                    facts["cell"] = {**event["cell"], "device": self._device}
-                self._listener({"event": kind, **facts})
+            elif (said := event_from_json(event)) is not None:
+                if isinstance(said, Measured):
+                    self._check(said.cell)
+                    said = Measured(replace(said.cell, device=self._device))
+                self._listener(said)
         except (ValueError, KeyError) as error:
             self._error = self._unreadable(error)
         except Exception as error:

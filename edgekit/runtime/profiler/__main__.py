@@ -1,6 +1,6 @@
 """A session on this machine, for a host: ``python -m edgekit.runtime.profiler REQUEST.json BUNDLE...``.
 
-Writes events as lines of JSON on standard output (see `edgekit.runtime.profiler.session.run_session`); the last one is
+Writes events as lines of JSON on standard output (see `edgekit.runtime.profiler.events`); the last one is
 ``{"event": "result", "device": ..., "cells": [...]}`` or ``{"event": "error", "error": ...}``.
 """
 
@@ -17,7 +17,8 @@ from typing import Any
 
 from edgekit.bundle import Bundle
 from edgekit.errors import EdgekitError, UsageError
-from edgekit.runtime.profiler.session import run_session, to_json
+from edgekit.runtime.profiler.events import event_to_json, to_json
+from edgekit.runtime.profiler.session import run_session
 from edgekit.runtime.profiler.settings import Request
 from edgekit.schema import conform
 
@@ -28,7 +29,7 @@ def main(request_file: str, *bundles: str) -> int:
     try:
         with ExitStack() as stack:
             opened = [stack.enter_context(Bundle.open(bundle)) for bundle in bundles]
-            device, cells = run_session(opened, _read(request_file), listener=_say)
+            device, cells = run_session(opened, _read(request_file), listener=lambda event: _say(event_to_json(event)))
         _say({"event": "result", "device": to_json(device), "cells": [to_json(cell) for cell in cells]})
     except EdgekitError as error:
         _say({"event": "error", "error": error.to_json()})

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -23,6 +20,7 @@ from edgekit.runtime.engines import engine as find_engine
 from edgekit.runtime.machine import Machine, default_threads, read_machine
 from edgekit.runtime.profiler.block import run_block
 from edgekit.runtime.profiler.board import Board
+from edgekit.runtime.profiler.events import Listener, Measured, Progress, log_to
 from edgekit.runtime.profiler.fairness import conditions, first_inputs
 from edgekit.runtime.profiler.gate import is_busy
 from edgekit.runtime.profiler.profile import BundleRecord, DeviceRecord
@@ -34,14 +32,6 @@ from edgekit.runtime.profiler.worker import MemoryLimit, ProcessFailure
 from edgekit.runtime.selection import Choice, choices, needed_memory_bytes
 from edgekit.schema import conform
 from edgekit.tensors import grouped
-
-#: Called with each event as it comes: a dict that JSON can hold.
-Listener = Callable[[dict[str, Any]], None]
-
-
-def log_to(listener: Listener) -> Callable[[str], None]:
-    """What passes a line for people on to *listener*, as an event ``note``."""
-    return lambda text: listener({"event": "note", "text": text})
 
 
 @dataclass(frozen=True)
@@ -110,9 +100,6 @@ def run_session(
     hangs or takes too much memory costs its own cell and nothing else.
 
     Args:
-        listener: Called with ``{"event": "note", "text": ...}``, with ``{"event": "progress", "done": ..., "total":
-            ...}`` in seconds of work, and ``{"event": "cell", "cell": ...}`` with a cell as far as it is known: for the
-            first time when its first process has settled, with the durations of the end of its warm-up.
         board: Reads the machine.
 
     Returns:
@@ -311,16 +298,11 @@ class _Session:
             self._tell(self._with(task, [process]))
 
     def _tell(self, cell: Cell) -> None:
-        self._listener({"event": "cell", "cell": to_json(cell)})
+        self._listener(Measured(cell))
 
     def _add_work(self, seconds: float) -> None:
         self._done_s = min(self._total_s, self._done_s + seconds)
-        self._listener({"event": "progress", "done": round(self._done_s, 3), "total": round(self._total_s, 3)})
-
-
-def to_json(record: Any) -> Any:
-    """A record as what JSON would give back: lists in place of tuples."""
-    return json.loads(json.dumps(dataclasses.asdict(record)))
+        self._listener(Progress(round(self._done_s, 3), round(self._total_s, 3)))
 
 
 def _check(settings: Settings) -> None:
