@@ -4,9 +4,20 @@ from __future__ import annotations
 
 import threading
 from types import TracebackType
-from typing import Any
 
 from edgekit.cli import console
+from edgekit.pipeline.work.events import (
+    Answered,
+    Damaged,
+    Done,
+    Epoch,
+    Failed,
+    StageEvent,
+    Started,
+    Step,
+    Warned,
+    shown_score,
+)
 
 _NAMES = {
     "data": "data",
@@ -38,41 +49,41 @@ class Progress:
     ) -> None:
         self._erase()
 
-    def hear(self, event: dict[str, Any]) -> None:
-        """Show one event of `edgekit.pipeline.work.stages.Listener`."""
-        if event["kind"] in ("trusted", "warning"):
-            console.say(f"warning: {event['text']}", err=True)
+    def hear(self, event: StageEvent) -> None:
+        """Show one event."""
+        if isinstance(event.what, Warned):
+            console.say(f"warning: {event.what.text}", err=True)
             return
         if self._quiet:
             return
         with self._lock:
             self._erase()
-            key = (event["stage"], event["label"])
-            name = f"{_NAMES.get(event['stage'], event['stage']):<16}{event['label']:<20}"
-            match event["kind"]:
-                case "start":
+            key = (event.stage, event.label)
+            name = f"{_NAMES.get(event.stage, event.stage):<16}{event.label:<20}"
+            match event.what:
+                case Started():
                     self._at_work[key] = name.strip()
-                    if event["stage"] == "train":
+                    if event.stage == "train":
                         console.say(f"{name}started (Ctrl-C keeps the best so far)", err=True)
-                case "done":
+                case Done(cached, seconds):
                     # One conversion serves several variants; only the one that made it has something to say.
-                    if key in self._done or (event["cached"] and key in self._at_work):
+                    if key in self._done or (cached and key in self._at_work):
                         return
                     self._at_work.pop(key, None)
                     self._done.add(key)
-                    console.say(f"{name}{'cached' if event['cached'] else _seconds(event['seconds'])}", err=True)
-                case "failed":
+                    console.say(f"{name}{'cached' if cached else _seconds(seconds)}", err=True)
+                case Failed(error):
                     self._at_work.pop(key, None)
-                    console.say(f"{name}failed: {event['error'].message}", alarm="failed", err=True)
-                case "asked":
+                    console.say(f"{name}failed: {error.message}", alarm="failed", err=True)
+                case Answered():
                     self._at_work.pop(key, None)
-                case "damaged":
+                case Damaged():
                     console.say(f"{name}damaged in the cache, is made anew", err=True)
-                case "epoch":
-                    console.say(f"{name}{_epoch(event)}", err=True)
-                case "step":
-                    share = f" {event['done']}/{event['total']}" if "total" in event else ""
-                    self._at_work[key] = f"{name.strip()} {event['step']}{share}"
+                case Epoch() as epoch:
+                    console.say(f"{name}{_epoch(epoch)}", err=True)
+                case Step(step, done, total):
+                    share = "" if total is None else f" {done}/{total}"
+                    self._at_work[key] = f"{name.strip()} {step}{share}"
             self._draw()
 
     def _draw(self) -> None:
@@ -88,6 +99,9 @@ def _seconds(seconds: float) -> str:
     return f"{seconds:.1f} s"
 
 
-def _epoch(event: dict[str, Any]) -> str:
-    metric = "" if event.get("metric") is None else f"  metric {event['metric']:.2f}  best {event['best']:.2f}"
-    return f"epoch {event['epoch']}/{event['epochs']}  loss {event['loss']:.4f}{metric}  {_seconds(event['seconds'])}"
+def _epoch(epoch: Epoch) -> str:
+    words = [f"epoch {epoch.epoch}/{epoch.epochs}", f"loss {epoch.loss:.4f}"]
+    for name, score in (("", epoch.score), ("best ", epoch.best)):
+        if score is not None:
+            words.append(f"{name}{shown_score(score, epoch.counts_labels)}")
+    return "  ".join([*words, _seconds(epoch.seconds)])

@@ -7,11 +7,11 @@ import math
 import os
 import platform
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from edgekit.backends import BACKENDS
 from edgekit.bundle import SUFFIX, Bundle
@@ -26,8 +26,9 @@ from edgekit.pipeline.sources import contents
 from edgekit.pipeline.variants.make import Made, make_variant
 from edgekit.pipeline.variants.plan import Plan, Skipped, plan_variants
 from edgekit.pipeline.work.cache import Cache
+from edgekit.pipeline.work.events import Listener, StageEvent, Warned
 from edgekit.pipeline.work.pool import Pool
-from edgekit.pipeline.work.stages import Listener, Stages
+from edgekit.pipeline.work.stages import Stages
 from edgekit.target import Target, load_target
 
 T = TypeVar("T")
@@ -142,9 +143,9 @@ def build(
     return Bundle.open(result.path)
 
 
-def _warn(event: Mapping[str, Any]) -> None:
-    if event["kind"] in ("trusted", "warning"):
-        warnings.warn(event["text"], stacklevel=4)  # at the call of `build`
+def _warn(event: StageEvent) -> None:
+    if isinstance(event.what, Warned):
+        warnings.warn(event.what.text, stacklevel=4)  # at the call of `build`
 
 
 def run_build(
@@ -181,7 +182,7 @@ def run_build(
     _check_installed(origin, plans)
     said = contents.check(origin.source)
     if said is not None:
-        listener({"kind": "trusted", "stage": "source", "label": origin.name, "text": said})
+        listener(StageEvent("source", origin.name, Warned(said)))
     folder = out or origin.directory / "build"
     destination = folder / f"{origin.name}-{device.name}{SUFFIX}"
     check_destination(destination)

@@ -19,6 +19,7 @@ from edgekit.cli.main import run
 from edgekit.errors import LimitError, UsageError
 from edgekit.pipeline import exporters
 from edgekit.pipeline.build import run_build
+from edgekit.pipeline.work.events import Done, Epoch, StageEvent
 from edgekit.runtime import engines
 from edgekit.runtime.machine import read_machine
 from edgekit.runtime.verification import NOT_RUN, PASSED, verify
@@ -40,11 +41,11 @@ def project(shared: Path) -> Path:
     return write_project(shared / "small")
 
 
-class Heard(list[dict[str, Any]]):
+class Heard(list[StageEvent]):
     """The events of a build."""
 
     def stages(self, cached: bool) -> set[str]:
-        return {event["stage"] for event in self if event["kind"] == "done" and event["cached"] == cached}
+        return {event.stage for event in self if isinstance(event.what, Done) and event.what.cached == cached}
 
 
 def test_a_project_becomes_a_bundle_that_runs(project: Path) -> None:
@@ -70,7 +71,7 @@ def test_nothing_is_made_twice_and_a_recipe_more_changes_only_itself(project: Pa
     assert again.stages(cached=False) == set()
     more = Heard()
     run_build(str(project), target="rpi4", formats=["tflite"], recipes=["fp32", "fp16", "int8"], listener=more.append)
-    made = [(event["stage"], event["label"]) for event in more if event["kind"] == "done" and not event["cached"]]
+    made = [(event.stage, event.label) for event in more if isinstance(event.what, Done) and not event.what.cached]
     assert sorted(made) == [("check", "fp16.tflite"), ("export", "fp16.tflite")]
 
 
@@ -81,7 +82,7 @@ def test_training_is_kept_when_recipes_change_and_repeated_when_the_data_does(sh
     build: Callable[..., Any] = run_build
     build(str(project), target="rpi4", formats=["tflite"], recipes=["fp32"], listener=first.append)
     assert "train" in first.stages(cached=False)
-    assert [event["epoch"] for event in first if event["kind"] == "epoch"] == [1, 2, 3]
+    assert [event.what.epoch for event in first if isinstance(event.what, Epoch)] == [1, 2, 3]
     build(str(project), target="rpi4", formats=["tflite"], recipes=["fp16"], listener=second.append)
     assert "train" in second.stages(cached=True)
     write_project(project, TOML.replace("[metric]", TRAINING + "[metric]"), data=DATA.replace("256)", "250)"))

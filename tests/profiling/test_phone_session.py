@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 from support.bundles import only
 from support.phones import Phone, fetch_litert_js
 
 from edgekit.bundle import Bundle
+from edgekit.devices.browser.posted import PageProgress
 from edgekit.errors import EdgekitError
 from edgekit.profiling.files import read_profile
-from edgekit.profiling.phone_session import PhoneOptions, PhoneSession
+from edgekit.profiling.phone_session import Event, Kept, PhoneOptions, PhoneSession, Refused, Taken
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -21,7 +21,7 @@ def litert_js() -> None:
 
 
 def test_what_phones_send_is_kept_and_told(small_bundle: Path, tmp_path: Path) -> None:
-    events: list[dict[str, Any]] = []
+    events: list[Event] = []
     kept = tmp_path / "phones.json"
     with Bundle.open(small_bundle) as bundle:
         session = PhoneSession(bundle, PhoneOptions("quick", seed=3), [kept], listener=events.append)
@@ -33,12 +33,13 @@ def test_what_phones_send_is_kept_and_told(small_bundle: Path, tmp_path: Path) -
             assert phone.post_result(small_bundle, run="00f1e2d3c4b5a697").status == 204
         with pytest.raises(OSError):
             phone.ask("job.json")
-    assert [event["event"] for event in events] == ["progress", "refused", "result", "taken"]
-    assert events[0]["device"] == "Pixel 8" and "another bundle" in str(events[1]["error"])
+    said, refused, stored, taken = events
+    assert isinstance(said, PageProgress) and said.device == "Pixel 8"
+    assert isinstance(refused, Refused) and "another bundle" in str(refused.error)
+    assert isinstance(stored, Kept) and taken == Taken("00f1e2d3c4b5a697")
     (record,) = session.results.profile.devices
-    assert record == events[2]["device"] and read_profile(kept) == session.results.profile
+    assert record == stored.device and read_profile(kept) == session.results.profile
     assert session.results.profile.settings.mode == "quick" and session.results.profile.settings.seed == 3
-    assert events[3]["run"] == "00f1e2d3c4b5a697"
 
 
 def test_a_bundle_without_anything_for_browsers_is_refused_before_it_is_served(

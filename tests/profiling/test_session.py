@@ -19,11 +19,11 @@ from edgekit.errors import BundleError, DeviceError, UsageError
 from edgekit.profiling import session as session_module
 from edgekit.profiling.options import ProfileOptions
 from edgekit.profiling.rows import rows
-from edgekit.profiling.session import Session, profile
+from edgekit.profiling.session import DeviceEvent, Failed, Session, profile
 from edgekit.runtime.machine import Machine
+from edgekit.runtime.profiler.events import Measured, Progress
 from edgekit.runtime.profiler.profile import BundleRecord, DeviceRecord, Profile
 from edgekit.runtime.profiler.records import MEASURED, Cell
-from edgekit.runtime.profiler.session import to_json
 from edgekit.runtime.profiler.settings import Request
 
 Work = Callable[[Sequence[Path], Request, Callable[[dict[str, Any]], None]], None]
@@ -46,13 +46,13 @@ class FakeDevice:
         self, bundles: Sequence[Path], request: Request, listener: Callable[[dict[str, Any]], None]
     ) -> tuple[DeviceRecord, tuple[Cell, ...]]:
         self.asked.append((list(bundles), request))
-        listener({"event": "progress", "done": 0.0, "total": 1.0})
+        listener(Progress(0.0, 1.0))
         cells = []
         for path in bundles:
             with Bundle.open(path) as opened:
                 record = BundleRecord.of(opened)
             cells.append(profiles.cell(device=self.name, bundle=record.sha256, variant=record.variants[0].name))
-            listener({"event": "cell", "cell": to_json(cells[-1])})
+            listener(Measured(cells[-1]))
         if self._work is not None:
             self._work(bundles, request, listener)
         return DeviceRecord(self.name, self.emulated, self._machine, None, {"litert": "2.3.0"}), tuple(cells)
@@ -178,12 +178,12 @@ def test_a_device_that_fails_hides_nothing(devices: dict[str, FakeDevice], board
     def fail(*_: object) -> None:
         raise DeviceError("EK-CONNECT", "the cable was pulled")
 
-    heard: list[dict[str, Any]] = []
+    heard: list[DeviceEvent] = []
     devices |= {"local": here(), "ssh://pi@one": pi("ssh://pi@one", fail)}
     found = profile(board, on=list(devices), listener=heard.append)
     assert [device.failure for device in found.devices] == ["", "the cable was pulled"]
     assert {cell.device for cell in found.cells} == {"local", "ssh://pi@one"}  # what was heard before stays
-    assert [event["device"] for event in heard if event["event"] == "failed"] == ["ssh://pi@one"]
+    assert [event.device for event in heard if isinstance(event.what, Failed)] == ["ssh://pi@one"]
 
     class Unreachable(FakeDevice):
         def machine(self) -> Machine | None:

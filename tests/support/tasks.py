@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from edgekit.errors import UsageError
-from edgekit.pipeline.work.progress import emit
+from edgekit.pipeline.work.events import Step, emit
 
 
 def echo(**arguments: Any) -> dict[str, Any]:
     print("chatter from Python")
     os.system("echo chatter from C")
-    emit(kind="step", step="echoing", done=1, total=1)
+    emit(Step("echoing", 1, 1))
     return {"arguments": arguments, "pid": os.getpid(), "backend": os.environ.get("KERAS_BACKEND")}
 
 

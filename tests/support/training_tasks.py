@@ -12,7 +12,8 @@ import numpy as np
 
 from edgekit.errors import EdgekitError
 from edgekit.pipeline.data import save_arrays
-from edgekit.pipeline.work import progress
+from edgekit.pipeline.work import events
+from edgekit.pipeline.work.events import Epoch, Step, TaskEvent
 
 DIGITS = Path(__file__).parent.parent.parent / "examples" / "digits" / "digits.npz"
 
@@ -119,12 +120,12 @@ class Interrupt:
     def __init__(self, epoch: int):
         self._epoch = epoch
         self._near = self._done = False
-        progress.listen(self)
+        events.listen(self)
 
-    def __call__(self, event: dict[str, Any]) -> None:
-        if event["kind"] == "epoch":
-            self._near = event["epoch"] == self._epoch
-        elif self._near and not self._done and event["done"] == 5:
+    def __call__(self, event: TaskEvent) -> None:
+        if isinstance(event, Epoch):
+            self._near = event.epoch == self._epoch
+        elif isinstance(event, Step) and self._near and not self._done and event.done == 5:
             self._done = True
             raise KeyboardInterrupt
 

@@ -24,7 +24,7 @@ from edgekit.pipeline.recipes.xnnpack import StaticQuantizer, dynamic_quantizer
 from edgekit.pipeline.rewrites import rewrite
 from edgekit.pipeline.rewrites.constants import values_in
 from edgekit.pipeline.sources import SourceSpec, open_source
-from edgekit.pipeline.work.progress import emit
+from edgekit.pipeline.work.events import Step, emit
 from edgekit.recipes import RECIPES
 from edgekit.runtime.engines.executorch import ENGINE
 
@@ -51,7 +51,7 @@ def export(
     used, place = RECIPES[recipe], backends.find(backend)
     opened = open_source(SourceSpec.from_json(source))
     examples = example_inputs(opened)
-    emit(kind="step", step="exporting")
+    emit(Step("exporting"))
     graph_module = rewrite(opened.torch_module(), examples, place.RULES)
     held = values_in(graph_module)
     if used.is_half and place.HALVES_GRAPH:
@@ -72,7 +72,7 @@ def quantize(
     graph_module: GraphModule, quantizer: Quantizer, samples: Iterable[tuple[torch.Tensor, ...]]
 ) -> GraphModule:
     """*graph_module* with quantize and dequantize operators where *quantizer* wants them, calibrated on *samples*."""
-    emit(kind="step", step="calibrating")
+    emit(Step("calibrating"))
     prepared = prepare_pt2e(graph_module, quantizer)
     observe(prepared, samples)
     return convert_pt2e(prepared)

@@ -14,7 +14,7 @@ from torch.fx import GraphModule
 from edgekit.pipeline.exporters.record import record
 from edgekit.pipeline.exporters.tracing import example_inputs
 from edgekit.pipeline.sources import SourceSpec, open_source
-from edgekit.pipeline.work.progress import emit
+from edgekit.pipeline.work.events import Step, emit
 from edgekit.tensors import Signature
 
 
@@ -50,7 +50,7 @@ def float_program(source: Mapping[str, Any], batch: int = 1) -> tuple[ExportedPr
         ConversionError: ``EK-UNSUPPORTED``.
     """
     opened = open_source(SourceSpec.from_json(source))
-    emit(kind="step", step="exporting")
+    emit(Step("exporting"))
     module, signature = opened.torch_module(), opened.signature.batched(batch)
     with torch.no_grad():  # a module's own no_grad() is then no operator of the program
         program = torch.export.export(module, example_inputs(opened, batch))

@@ -16,7 +16,7 @@ from edgekit.errors import ConversionError
 from edgekit.pipeline.exporters.record import record
 from edgekit.pipeline.sources import SourceSpec, open_source
 from edgekit.pipeline.sources.keras import KerasSource
-from edgekit.pipeline.work.progress import emit
+from edgekit.pipeline.work.events import Step, emit
 from edgekit.runtime.contents import archives
 from edgekit.runtime.contents import keras as contents
 from edgekit.runtime.engines.tensorflow import ENGINE
@@ -38,7 +38,7 @@ def export(*, source: Mapping[str, Any], output: str) -> dict[str, Any]:
     opened = open_source(SourceSpec.from_json(source))
     if not isinstance(opened, KerasSource):
         raise ConversionError("EK-UNSUPPORTED", f"a {opened.framework} model gives no .keras", "use --format tflite")
-    emit(kind="step", step="exporting")
+    emit(Step("exporting"))
     try:
         data = contents.read(_saved(opened.model)).data
     except ValueError as error:

@@ -25,7 +25,7 @@ from edgekit.pipeline.exporters.symptoms import explaining
 from edgekit.pipeline.recipes.biases import flat_biases
 from edgekit.pipeline.recipes.litert import rules
 from edgekit.pipeline.sources import SourceSpec, open_source
-from edgekit.pipeline.work.progress import emit
+from edgekit.pipeline.work.events import Step, emit
 from edgekit.recipes import RECIPES
 from edgekit.runtime.engines.litert import ENGINE
 
@@ -56,7 +56,7 @@ def convert(*, source: Mapping[str, Any], output: str) -> dict[str, Any]:
     opened = open_source(SourceSpec.from_json(source))
     signature = opened.signature
     examples = example_inputs(opened)
-    emit(kind="step", step="exporting")
+    emit(Step("exporting"))
     module = rewrite(opened.torch_module(), examples, tables.LITERT)
 
     class Model(torch.nn.Module):
@@ -107,14 +107,14 @@ def quantize(*, base: str, recipe: str, calibration: str | None, output: str) ->
     quantizer = Quantizer(model, applied.get_quantization_recipe())
     ranges = None
     if quantizer.need_calibration:
-        emit(kind="step", step="calibrating")
+        emit(Step("calibrating"))
         observer = calibrator.Calibrator(model, num_threads=1, qsv_update_func=qsv_utils.min_max_update)
         (signature,) = observer.get_signature_list().items()
         samples = list(_named(calibration_samples(calibration, recipe), _inputs(base, signature[0])))
         with _without_missing_tensors():
             observer.calibrate({signature[0]: samples}, applied)
         ranges = observer.get_model_qsvs()
-    emit(kind="step", step="quantizing")
+    emit(Step("quantizing"))
     with kept_outputs():
         Path(output).write_bytes(bytes(quantizer.quantize(ranges).quantized_model))
     return record(("ai-edge-quantizer",), _MINIMUM_RUNTIME)

@@ -7,7 +7,7 @@ from executorch.exir import to_edge_transform_and_lower
 from torch.fx import GraphModule
 
 from edgekit.pipeline.exporters import backends
-from edgekit.pipeline.work.progress import emit
+from edgekit.pipeline.work.events import Step, emit
 
 
 def lower(
@@ -19,7 +19,7 @@ def lower(
         half: Store weights and compute in half precision inside the delegate, between float32 inputs and outputs. For
             XNNPACK, the graph itself has to.
     """
-    emit(kind="step", step="lowering")
+    emit(Step("lowering"))
     program = torch.export.export(graph_module, examples)
     with backends.find(backend).lowering(program, half) as partitioner:
         manager = to_edge_transform_and_lower(program, partitioner=[partitioner])

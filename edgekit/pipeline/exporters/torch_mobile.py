@@ -14,7 +14,7 @@ from torch.ao.quantization.quantize_fx import convert_fx, prepare_fx
 from edgekit.pipeline.exporters.record import record
 from edgekit.pipeline.exporters.tracing import calibration_tensors, example_inputs, observe
 from edgekit.pipeline.sources import SourceSpec, open_source
-from edgekit.pipeline.work.progress import emit
+from edgekit.pipeline.work.events import Step, emit
 from edgekit.recipes import RECIPES
 from edgekit.runtime.engines.pytorch_mobile import ENGINE
 
@@ -40,7 +40,7 @@ def export(*, source: Mapping[str, Any], recipe: str, calibration: str | None, o
     """
     opened = open_source(SourceSpec.from_json(source))
     static = RECIPES[recipe].is_static
-    emit(kind="step", step="exporting")
+    emit(Step("exporting"))
     module = opened.torch_module()
     examples = example_inputs(opened)
     if static:
@@ -65,7 +65,7 @@ def quantize(
 
     ReLU6 stays in float: torch 2.13.0's QNNPACK clamp returns garbage on x86 (-1 dB for one layer).
     """
-    emit(kind="step", step="calibrating")
+    emit(Step("calibrating"))
     torch.backends.quantized.engine = _ENGINE
     module = _with_float_clamps(copy.deepcopy(module))
     custom = PrepareCustomConfig().set_non_traceable_module_classes([FloatClamp])

@@ -19,6 +19,7 @@ from edgekit.pipeline.sources import SourceSpec
 from edgekit.pipeline.sources.samples import made_up
 from edgekit.pipeline.work.answers import DataAnswer, ModelAnswer, TrainingAnswer
 from edgekit.pipeline.work.cache import Entry, code_digest
+from edgekit.pipeline.work.events import shown_score
 from edgekit.pipeline.work.stages import Stages
 from edgekit.pipeline.work.versions import versions
 from edgekit.runtime.samples import Column, open_samples
@@ -173,7 +174,9 @@ class _Maker:
             if trained.interrupted:
                 best = trained.best_metric
                 done = f"stopped after epoch {trained.epochs_done} of {section['epochs']}"
-                kept = "" if best is None else f"; the best so far ({best:.2f}) is kept"
+                kept = ""
+                if best is not None:
+                    kept = f"; the best so far is kept ({shown_score(best, trained.counts_labels)})"
                 raise Interrupted("EK-INTERRUPTED", done + kept, "run the same command again to go on from there")
 
         return self._stages.run(

@@ -19,7 +19,7 @@ from edgekit.pipeline.sources.keras import open_model
 from edgekit.pipeline.training.keras_checkpoint import KerasCheckpoint, read_checkpoint, write_checkpoint
 from edgekit.pipeline.training.samples import Samples, check_labels, diverged, epoch_of, holds_classes, load_samples
 from edgekit.pipeline.training.schedule import learning_rates
-from edgekit.pipeline.work.progress import emit
+from edgekit.pipeline.work.events import Epoch, Step, emit
 from edgekit.writing import write_error
 
 _SECONDS_BETWEEN_EVENTS = 0.2
@@ -58,6 +58,7 @@ def train(
         "weights": str(weights),
         "epochs_done": reached.epoch,
         "best_metric": reached.best_metric,
+        "counts_labels": run.counts_labels,
         "history": list(reached.history),
         "interrupted": interrupted,
         "device": "cuda" if mixed else "cpu",
@@ -82,7 +83,7 @@ class _Run:
         if not self._model.trainable_variables:
             raise UsageError("EK-CODE", "the model has no weights to train", "remove [training] to use it as it is")
         self._output = tuple(self._model.outputs[0].shape[1:])
-        self._classes = holds_classes(self._samples, training)
+        self.counts_labels = holds_classes(self._samples, training)
         for samples in filter(None, (self._samples, self._evaluation)):
             self._check(samples)
         self._batch = min(training["batch_size"], len(self._samples))
@@ -97,7 +98,7 @@ class _Run:
         reached = self._resume()
         epochs = self._training["epochs"]
         if reached.epoch < epochs:
-            emit(kind="step", step="training")  # and what was read, before there is a checkpoint made of it
+            emit(Step("training"))  # and what was read, before there is a checkpoint made of it
         try:
             for epoch in range(reached.epoch + 1, epochs + 1):
                 began = monotonic()
@@ -115,9 +116,8 @@ class _Run:
                 if metric is None or reached.best_metric is None or metric >= reached.best_metric:
                     reached = replace(reached, best=self._model.get_weights(), best_metric=metric)
                 write_checkpoint(self._checkpoint, reached)
-                best = reached.best_metric
                 seconds = monotonic() - began
-                emit(kind="epoch", epoch=epoch, epochs=epochs, loss=loss, metric=metric, best=best, seconds=seconds)
+                emit(Epoch(epoch, epochs, loss, metric, reached.best_metric, self.counts_labels, seconds))
         except KeyboardInterrupt:
             return reached, True
         return reached, False
@@ -155,7 +155,7 @@ class _Run:
 
     def _measure(self, samples: Samples) -> float:
         scores = self._model.predict(self._inputs(samples), batch_size=256, verbose=0)
-        if self._classes:
+        if self.counts_labels:
             return 100.0 * float((scores.argmax(-1) == samples.labels.reshape(scores.shape[:-1])).mean())
         return -float(np.mean(keras.ops.convert_to_numpy(self._loss(self._targets(samples), scores))))
 
@@ -165,7 +165,9 @@ class _Run:
         if self._training["loss"] == "mae":
             return keras.losses.MeanAbsoluteError()
         logits = not _ends_in_softmax(self._model)
-        kind = keras.losses.SparseCategoricalCrossentropy if self._classes else keras.losses.CategoricalCrossentropy
+        kind = (
+            keras.losses.SparseCategoricalCrossentropy if self.counts_labels else keras.losses.CategoricalCrossentropy
+        )
         return kind(from_logits=logits)
 
     def _inputs(self, samples: Samples) -> list[np.ndarray]:
@@ -174,7 +176,7 @@ class _Run:
         return [samples.inputs[tensor.name] for tensor in self._model.inputs]
 
     def _targets(self, samples: Samples) -> np.ndarray:
-        if self._classes:
+        if self.counts_labels:
             return samples.labels
         return samples.labels.astype(np.float32).reshape((-1, *self._output))
 
@@ -193,7 +195,7 @@ class _Run:
                     f"the data gives samples of shape {list(array.shape[1:])}",
                     "check preprocessing.layout (Keras: channels-last) and the shapes that data.py returns",
                 )
-        check_labels(samples, self._output, self._output[-1] if self._classes else None)
+        check_labels(samples, self._output, self._output[-1] if self.counts_labels else None)
 
     def _variables(self) -> list[Any]:
         """Everything that training changes: weights, statistics, states of random numbers, and the optimizer's."""
@@ -218,7 +220,7 @@ class _Watch(keras.callbacks.Callback):
         if monotonic() - self._told < _SECONDS_BETWEEN_EVENTS:
             return
         self._told = monotonic()
-        emit(kind="step", step="training", done=batch + 1, total=self._steps)
+        emit(Step("training", batch + 1, self._steps))
         loss = float((logs or {})["loss"])
         if not np.isfinite(loss):
             self.bad = loss

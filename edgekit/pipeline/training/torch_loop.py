@@ -20,7 +20,7 @@ from edgekit.pipeline.sources.torch_identity import seed_all
 from edgekit.pipeline.training.samples import Samples, check_labels, diverged, epoch_of, holds_classes, load_samples
 from edgekit.pipeline.training.schedule import learning_rates
 from edgekit.pipeline.training.torch_checkpoint import Checkpoint, read_checkpoint, save_tensors, write_checkpoint
-from edgekit.pipeline.work.progress import emit
+from edgekit.pipeline.work.events import Epoch, Step, emit
 
 _EVALUATION_BATCH = 256
 _SECONDS_BETWEEN_EVENTS = 0.2
@@ -116,7 +116,7 @@ class _Run:
         epochs, path = self._training["epochs"], self._directory / "checkpoint.pt"
         reached = self._resume(path)
         if reached.epoch < epochs:
-            emit(kind="step", step="training")  # and what was read, before there is a checkpoint made of it
+            emit(Step("training"))  # and what was read, before there is a checkpoint made of it
         interrupted = False
         try:
             for epoch in range(reached.epoch + 1, epochs + 1):
@@ -138,15 +138,8 @@ class _Run:
                     history=(*reached.history, {"epoch": epoch, "loss": loss, "metric": metric}),
                 )
                 write_checkpoint(path, reached)
-                emit(
-                    kind="epoch",
-                    epoch=epoch,
-                    epochs=epochs,
-                    loss=loss,
-                    metric=metric,
-                    best=reached.best_metric,
-                    seconds=monotonic() - began,
-                )
+                seconds = monotonic() - began
+                emit(Epoch(epoch, epochs, loss, metric, reached.best_metric, self._classes, seconds))
         except KeyboardInterrupt:
             interrupted = True
         weights = self._directory / "weights.pt"
@@ -155,6 +148,7 @@ class _Run:
             "weights": str(weights),
             "epochs_done": reached.epoch,
             "best_metric": reached.best_metric,
+            "counts_labels": self._classes,
             "history": list(reached.history),
             "interrupted": interrupted,
             "device": self._place.type,
@@ -199,7 +193,7 @@ class _Run:
             if monotonic() - told >= _SECONDS_BETWEEN_EVENTS:
                 told = monotonic()
                 self._finite(total, step + 1, epoch)
-                emit(kind="step", step="training", done=step + 1, total=self._steps)
+                emit(Step("training", step + 1, self._steps))
         return self._finite(total, self._steps, epoch)
 
     def _measure(self, samples: Samples) -> float:

@@ -45,7 +45,7 @@ class TrainingAnswer(Answer):
 
     Attributes:
         weights: The file with the trained weights.
-        best_metric: Percent of labels met, or the negative loss; None without evaluation data.
+        best_metric, counts_labels: The best score, and what it is; see `edgekit.pipeline.work.events.Epoch`.
         history: Epoch, loss and metric of each epoch.
         interrupted: Whether the user stopped it.
         device: What it ran on, as the framework calls it.
@@ -54,6 +54,7 @@ class TrainingAnswer(Answer):
     weights: str
     epochs_done: int
     best_metric: float | None
+    counts_labels: bool
     history: tuple[Mapping[str, Any], ...]
     interrupted: bool
     device: str

@@ -16,6 +16,8 @@ from types import TracebackType
 from typing import Any
 
 from edgekit.errors import ConversionError, EdgekitError, Interrupted
+from edgekit.pipeline.work import events
+from edgekit.pipeline.work.events import Started, TaskEvent
 from edgekit.runtime import children, frames
 from edgekit.runtime.children import Child, Death
 
@@ -30,7 +32,7 @@ FAMILIES: dict[str, dict[str, str]] = {
 #: How long a task may take to put its work away after Ctrl-C.
 _GRACE_SECONDS = 20.0
 
-Listener = Callable[[dict[str, Any]], None]
+Listener = Callable[[TaskEvent | Started], None]
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ class Pool:
         self.close()
 
     def run(self, task: Task, listener: Listener) -> dict[str, Any]:
-        """The task's result. Waits for a free place first, and tells *listener* ``{"kind": "start"}`` when it has one.
+        """The task's result. Waits for a free place first, and says so when it has one.
 
         Raises:
             EdgekitError: What the task raised; ``EK-CRASHED`` when its process died.
@@ -84,7 +86,7 @@ class Pool:
                 worker = self._lease(task)
             except Death as death:
                 raise death.error("the worker process", ConversionError) from death
-            listener({"kind": "start"})
+            listener(Started())
             try:
                 result = worker.perform(task, listener)
             except EdgekitError as error:
@@ -160,7 +162,7 @@ class _Worker:
                 {},
                 json.dumps(request).encode(),
                 take=frames.receive,
-                listener=lambda event: listener(json.loads(event)),
+                listener=lambda event: listener(events.from_json(json.loads(event))),
             )
         except Death as death:
             raise death.error("the worker process", ConversionError, task.log) from death

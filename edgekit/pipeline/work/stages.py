@@ -10,11 +10,23 @@ from typing import Any
 
 from edgekit.errors import EdgekitError, Interrupted
 from edgekit.pipeline.work.cache import READS, Cache, Entry, code_digest
+from edgekit.pipeline.work.events import (
+    Answered,
+    Damaged,
+    Done,
+    Epoch,
+    Failed,
+    Listener,
+    Reading,
+    StageEvent,
+    Started,
+    Step,
+    TaskEvent,
+    Warned,
+)
 from edgekit.pipeline.work.pool import Pool, Task
 from edgekit.pipeline.work.reads import Reads
 from edgekit.writing import write_error
-
-Listener = Callable[[dict[str, Any]], None]
 
 #: What to do about an exception that edgekit did not foresee, by the code it gets.
 _HINTS = {
@@ -26,12 +38,7 @@ _HINTS = {
 
 
 class Stages:
-    """Runs the stages of one build in a pool of workers, through a cache, and says what happens.
-
-    Every event that *listener* hears has a ``kind`` (``start``, ``done``, ``failed``; ``damaged``: what was in the
-    cache is made anew; ``warning``, with a ``text``; or what the task emits, `edgekit.pipeline.work.progress.emit`), a
-    ``stage`` and a ``label``.
-    """
+    """Runs the stages of one build in a pool of workers, through a cache, and tells *listener* what happens."""
 
     def __init__(self, cache: Cache, pool: Pool, listener: Listener, name: str, home: Path):
         """*home* is the folder of what is built."""
@@ -73,10 +80,12 @@ class Stages:
         Raises:
             EdgekitError: What the function raised.
         """
-        where = {"stage": stage, "label": label}
         seconds, tried = 0.0, False
         whole = {"function": function, "family": family, "code": code_digest(*code), **key}
         same = json.dumps([stage, whole], sort_keys=True, default=str)
+
+        def tell(event: Step | Epoch | Started | Damaged | Failed | Done) -> None:
+            self._listener(StageEvent(stage, label, event))
 
         def make(directory: Path) -> Mapping[str, Any]:
             nonlocal seconds, tried
@@ -87,15 +96,15 @@ class Stages:
             reads = Reads(self._home)
             began = monotonic()
 
-            def hear(event: dict[str, Any]) -> None:
+            def hear(event: TaskEvent | Started) -> None:
                 nonlocal began
-                if event["kind"] == "reads":
-                    reads.note(event["notes"], but=self.cache.root)
+                if isinstance(event, Reading):
+                    reads.note(event.notes, but=self.cache.root)
                     reads.save(directory / READS)
                     return
-                if event["kind"] == "start":  # waiting for a free worker is not this stage's time
+                if isinstance(event, Started):  # waiting for a free worker is not this stage's time
                     began = monotonic()
-                self._listener({**event, **where})
+                tell(event)
 
             try:
                 record = self._pool.run(task, hear)
@@ -113,18 +122,18 @@ class Stages:
                 make,
                 resumable=resumable,
                 home=self._home,
-                damaged=lambda: self._listener({"kind": "damaged", **where}),
+                damaged=lambda: tell(Damaged()),
             )
         except EdgekitError as error:
             if (tried or same not in self._failed) and not isinstance(error, Interrupted):
-                self._listener({"kind": "failed", "error": error, **where})
+                tell(Failed(error))
             raise
-        self._listener({"kind": "done", "cached": entry.cached, "seconds": seconds, **where})
+        tell(Done(entry.cached, seconds))
         return entry
 
     def here(self, stage: str, label: str, key: Mapping[str, Any], make: Callable[[Path], Mapping[str, Any]]) -> Entry:
         """The entry that *make*, which runs none of the user's code, makes in this process, or made before."""
-        damaged = {"kind": "damaged", "stage": stage, "label": label}
+        damaged = StageEvent(stage, label, Damaged())
         return self.cache.stage(stage, key, make, damaged=lambda: self._listener(damaged))
 
     def ask(
@@ -132,30 +141,27 @@ class Stages:
     ) -> dict[str, Any]:
         """What *function* says in a worker of *family*, asked anew by every build; arguments as for `run`.
 
-        The listener hears ``start``, and ``asked`` or ``failed``.
-
         Raises:
             EdgekitError: What the function raised.
         """
-        where = {"stage": stage, "label": label}
 
-        def hear(event: dict[str, Any]) -> None:
-            if event["kind"] != "reads":
-                self._listener({**event, **where})
+        def tell(event: TaskEvent | Started | Answered | Failed) -> None:
+            if not isinstance(event, Reading):
+                self._listener(StageEvent(stage, label, event))
 
         try:
-            answer = self._pool.run(self._task(stage, label, function, arguments, family, failure), hear)
+            answer = self._pool.run(self._task(stage, label, function, arguments, family, failure), tell)
         except EdgekitError as error:
-            self._listener({"kind": "failed", "error": error, **where})
+            tell(Failed(error))
             raise
         except OSError as error:
             raise write_error(self.cache.root, error) from error
-        self._listener({"kind": "asked", **where})
+        tell(Answered())
         return answer
 
     def warn(self, stage: str, label: str, text: str) -> None:
         """Tell the listener of something that the user ought to know."""
-        self._listener({"kind": "warning", "stage": stage, "label": label, "text": text})
+        self._listener(StageEvent(stage, label, Warned(text)))
 
     def _task(
         self,

@@ -15,7 +15,8 @@ import traceback
 from typing import Any
 
 from edgekit.errors import ConversionError, EdgekitError, Interrupted
-from edgekit.pipeline.work import progress
+from edgekit.pipeline.work import events
+from edgekit.pipeline.work.events import Reading
 from edgekit.pipeline.work.watching import Watch
 from edgekit.registry import import_name
 from edgekit.runtime import frames
@@ -36,12 +37,12 @@ def main() -> None:
         nonlocal told
         notes = watch.notes()
         if len(notes) > told:
-            reads = {"kind": "reads", "notes": notes[told:]}
+            reading = events.to_json(Reading(tuple(notes[told:])))
             told = len(notes)
-            frames.send(answers, {"event": True}, json.dumps(reads).encode())
+            frames.send(answers, {"event": True}, json.dumps(reading).encode())
         frames.send(answers, header, json.dumps(value).encode())
 
-    progress.listen(lambda event: tell({"event": True}, event))
+    events.listen(lambda event: tell({"event": True}, events.to_json(event)))
     while True:
         try:
             request = json.loads(frames.receive(requests)[1])

@@ -18,7 +18,8 @@ from edgekit.devices.browser.device import BrowserDevice
 from edgekit.errors import DeviceError, UsageError
 from edgekit.profiling.options import ProfileOptions
 from edgekit.profiling.rows import rows
-from edgekit.profiling.session import Session, _by_machine
+from edgekit.profiling.session import DeviceEvent, Session, _by_machine
+from edgekit.runtime.profiler.events import Event, Measured, Note, Progress
 from edgekit.runtime.profiler.records import Cell
 from edgekit.runtime.profiler.settings import Request, Settings
 
@@ -30,13 +31,13 @@ def litert_js() -> None:
     fetch_litert_js()
 
 
-def when_invited(act: Callable[[Phone], object], events: list[dict[str, Any]]) -> Callable[[dict[str, Any]], None]:
+def when_invited(act: Callable[[Phone], object], events: list[Any]) -> Callable[[Event | DeviceEvent], None]:
     """Hears events; the address in the first note starts *act* in a thread, as a person would open it."""
 
-    def hear(event: dict[str, Any]) -> None:
-        events.append(event)
-        found = re.search(r"https?://\S+/", event.get("text", ""))
-        if found and sum("http" in each.get("text", "") for each in events) == 1:
+    def hear(event: Event | DeviceEvent) -> None:
+        events.append(event.what if isinstance(event, DeviceEvent) else event)
+        notes = [each.text for each in events if isinstance(each, Note) and "http" in each.text]
+        if isinstance(events[-1], Note) and len(notes) == 1 and (found := re.search(r"https?://\S+/", notes[0])):
             threading.Thread(target=act, args=(Phone(found[0]),)).start()
 
     return hear
@@ -50,7 +51,7 @@ def measured(phone: Phone, bundle: Path, *cells: dict[str, Any]) -> None:
 
 
 def test_a_phone_that_opens_the_page_is_a_device_of_the_profile(small_bundle: Path) -> None:
-    events: list[dict[str, Any]] = []
+    events: list[Any] = []
     session = Session([small_bundle], ["browser"], ProfileOptions(mode="quick", seed=1))
     both = (cell(small_bundle), cell(small_bundle, "int8-dynamic.tflite"))
     profile = session.run(when_invited(lambda phone: measured(phone, small_bundle, *both), events))
@@ -58,13 +59,13 @@ def test_a_phone_that_opens_the_page_is_a_device_of_the_profile(small_bundle: Pa
     assert (record.name, record.target, record.failure) == ("browser", "browser", "")
     assert record.browser is not None and record.browser.model == PIXEL["model"]
     assert [(row.engine, row.status, row.threads) for row in rows(profile)] == [("litert-web", "measured", 4)] * 2
-    assert [event["text"] for event in events if event["event"] == "note"][1:] == ["Pixel 8 measures"]
-    assert any(event["event"] == "progress" and 0 < event["done"] < event["total"] for event in events)
+    assert [event.text for event in events if isinstance(event, Note)][1:] == ["Pixel 8 measures"]
+    assert any(isinstance(event, Progress) and 0 < event.done < event.total for event in events)
     assert profile.command[:5] == ("edgekit", "profile", str(small_bundle), "--on", "browser")
 
 
 def test_webgpu_is_measured_when_it_is_named_and_only_rows_that_were_named_stay(small_bundle: Path) -> None:
-    events: list[dict[str, Any]] = []
+    events: list[Any] = []
     jobs: list[dict[str, Any]] = []
 
     def visit(phone: Phone) -> None:
@@ -84,7 +85,7 @@ def test_webgpu_is_measured_when_it_is_named_and_only_rows_that_were_named_stay(
 
 
 def test_nobody_comes_or_who_came_falls_silent(small_bundle: Path) -> None:
-    events: list[dict[str, Any]] = []
+    events: list[Any] = []
     progress = {"run": "00f1e2d3c4b5a697", "device": "Pixel 8", "done": 0.1, "text": ""}
     alone = BrowserDevice("browser", "127.0.0.1", False, come_s=0.05)
     with pytest.raises(DeviceError, match="browser: nobody opened the page and measured for 0 s") as caught:
@@ -155,5 +156,5 @@ def test_a_bundle_for_phones_has_no_rows_of_browsers_on_other_devices(small_bund
     session = Session(
         [tmp_path / "phone.edgekit"], ["local"], ProfileOptions(mode="quick", variants=("fp32.tflite",), seed=1)
     )
-    profile = session.run(lambda event: heard.append(event["cell"]) if event["event"] == "cell" else None)
+    profile = session.run(lambda event: heard.append(event.what.cell) if isinstance(event.what, Measured) else None)
     assert {each.engine for each in (*profile.cells, *heard)} == {"litert"}

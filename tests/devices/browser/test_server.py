@@ -22,6 +22,7 @@ from edgekit.bundle import Bundle, write_bundle
 from edgekit.devices.browser import assets
 from edgekit.devices.browser.handler import MOST_PROGRESS_BYTES, MOST_RESULT_BYTES
 from edgekit.devices.browser.job import make_job, phone_settings
+from edgekit.devices.browser.posted import PageProgress
 from edgekit.devices.browser.server import ANYWHERE, PhoneServer
 from edgekit.errors import BundleError, EdgekitError, UsageError
 
@@ -33,14 +34,14 @@ class Desk:
     server: PhoneServer
     phone: Phone
     results: list[dict[str, Any]] = field(default_factory=list)
-    progress: list[dict[str, Any]] = field(default_factory=list)
+    progress: list[PageProgress] = field(default_factory=list)
 
 
 @pytest.fixture(scope="module")
 def desk(small_bundle: Path) -> Iterator[Desk]:
     fetch_litert_js()
     results: list[dict[str, Any]] = []
-    progress: list[dict[str, Any]] = []
+    progress: list[PageProgress] = []
 
     def receive(value: dict[str, Any]) -> None:
         if value["bundle_sha256"] == "0" * 64:
@@ -157,7 +158,7 @@ def test_several_phones_may_post_at_once(desk: Desk, small_bundle: Path) -> None
 
 def test_progress_is_handed_on_when_it_fits(desk: Desk) -> None:
     good = {"run": "0123456789abcdef", "device": "Pixel 8", "done": 0.5, "text": "int8.tflite"}
-    assert desk.phone.ask("progress", good).status == 204 and desk.progress[-1] == good
+    assert desk.phone.ask("progress", good).status == 204 and desk.progress[-1] == PageProgress(**good)
     count = len(desk.progress)
     for wrong in ({}, {**good, "done": 2}, {**good, "done": float("nan")}, {**good, "text": "\x1b[2J"}, [good]):
         assert desk.phone.ask("progress", wrong).status == 400

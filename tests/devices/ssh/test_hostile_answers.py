@@ -25,9 +25,9 @@ from edgekit.devices.transport.answer import Answer
 from edgekit.errors import BundleError, DeviceError, EdgekitError, UsageError
 from edgekit.manifest import Variant
 from edgekit.runtime.machine import read_machine
+from edgekit.runtime.profiler.events import to_json
 from edgekit.runtime.profiler.profile import BundleRecord, DeviceRecord
 from edgekit.runtime.profiler.records import BoardState, Cell
-from edgekit.runtime.profiler.session import to_json
 from edgekit.runtime.profiler.settings import Request, Settings
 
 NINES, ESCAPES = "9" * 5000, "\x1b[2J\x1b]0;owned\x07\u202e"

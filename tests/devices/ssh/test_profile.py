@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 from support.bundles import only
@@ -14,6 +13,8 @@ import edgekit
 from edgekit.devices.payload.runner_pack import versions
 from edgekit.devices.ssh import preflight
 from edgekit.errors import DeviceError, UsageError
+from edgekit.profiling.session import DeviceEvent
+from edgekit.runtime.profiler.events import Measured, Note, Progress
 from edgekit.runtime.profiler.profile import Profile
 from edgekit.runtime.profiler.records import MEASURED
 
@@ -38,7 +39,7 @@ def measured(profile: Profile) -> list[str]:
 
 @pytest.mark.slow
 def test_two_bundles_side_by_side_on_a_device(server: SshServer, bundles: tuple[Path, Path]) -> None:
-    events: list[dict[str, Any]] = []
+    events: list[DeviceEvent] = []
     profile = edgekit.profile(
         bundles, on=server.url, mode="quick", threads=1, engines=["litert", "executorch"], listener=events.append
     )
@@ -49,17 +50,17 @@ def test_two_bundles_side_by_side_on_a_device(server: SshServer, bundles: tuple[
     for cell in profile.cells:
         assert cell.device == server.url and cell.memory is not None and len(cell.processes) in (2, 5)  # busy
         assert all(process.round_sizes and process.import_ms for process in cell.processes)
-    kinds = [event["event"] for event in events]
-    assert {"note", "progress", "cell"} <= set(kinds) and {event["device"] for event in events} == {server.url}
+    kinds = [type(event.what) for event in events]
+    assert {Note, Progress, Measured} == set(kinds) and {event.device for event in events} == {server.url}
     # They are heard while it goes on: a first figure comes before half of the work is done.
-    first = kinds.index("cell")
-    done = [event["done"] / event["total"] for event in events[:first] if event["event"] == "progress"]
+    first = kinds.index(Measured)
+    done = [event.what.done / event.what.total for event in events[:first] if isinstance(event.what, Progress)]
     assert max(done, default=0.0) < 0.5
 
 
 def test_what_was_heard_before_the_connection_broke_stays(server: SshServer, bundles: tuple[Path, Path]) -> None:
-    def cut(event: dict[str, Any]) -> None:
-        if event["event"] == "cell" and event["device"] == server.url:
+    def cut(event: DeviceEvent) -> None:
+        if isinstance(event.what, Measured) and event.device == server.url:
             server.cut()
 
     profile = edgekit.profile(bundles[0], on=server.url, mode="quick", threads=1, engines=["litert"], listener=cut)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +14,7 @@ from edgekit.pipeline.model.source_model import SourceModel, prepare_model
 from edgekit.pipeline.project.origin import find_origin
 from edgekit.pipeline.sources import open_source
 from edgekit.pipeline.work.cache import Cache
+from edgekit.pipeline.work.events import Done, StageEvent, Warned
 from edgekit.pipeline.work.pool import Pool
 from edgekit.pipeline.work.stages import Stages
 
@@ -58,7 +58,7 @@ class Bench:
     """Float models of builds in one cache."""
 
     def __init__(self, root: Path):
-        self.root, self.events = root, list[dict[str, Any]]()
+        self.root, self.events = root, list[StageEvent]()
 
     def model(self, path: str, calibration: Path | None = None) -> tuple[SourceModel, Reference]:
         self.events.clear()
@@ -69,7 +69,7 @@ class Bench:
             return model, make_reference(stages, origin, model)
 
     def made(self) -> set[str]:
-        return {event["stage"] for event in self.events if event["kind"] == "done" and not event["cached"]}
+        return {event.stage for event in self.events if isinstance(event.what, Done) and not event.what.cached}
 
 
 @pytest.fixture
@@ -149,7 +149,7 @@ def test_all_files_have_the_weights_of_one_call_of_a_factory_that_draws_them(ben
     (folder / "net.py").write_text("import torch\n\n\ndef make():\n    return torch.nn.Linear(4, 3)\n")
     np.save(folder / "samples.npy", np.random.default_rng(0).normal(size=(16, 4)).astype(np.float32))
     model, reference = bench.model(f"{folder / 'net.py'}:make", folder / "samples.npy")
-    (said,) = (event["text"] for event in bench.events if event["kind"] == "warning")
+    (said,) = (event.what.text for event in bench.events if isinstance(event.what, Warned))
     assert said.startswith("net.py:make makes other weights at every call") and "seed" in said
     samples, _ = load_arrays(model.samples)
     (output,) = open_source(model.spec).predict({"input": samples["input"]}).values()
@@ -246,5 +246,5 @@ def test_training_that_cannot_be_repeated_is_said_and_done_again(bench: Bench) -
     for _ in range(2):
         bench.model(str(project))
         assert "train" in bench.made()
-        (said,) = (event["text"] for event in bench.events if event["kind"] == "warning")
+        (said,) = (event.what.text for event in bench.events if isinstance(event.what, Warned))
         assert said.startswith("model.py:build starts from other weights at every call")

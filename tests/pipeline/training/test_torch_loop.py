@@ -13,16 +13,17 @@ from support.training_tasks import Interrupt, failure, prepare, run
 
 from edgekit.errors import UsageError
 from edgekit.pipeline.training import torch_loop
-from edgekit.pipeline.work import progress
+from edgekit.pipeline.work import events
+from edgekit.pipeline.work.events import Epoch, TaskEvent
 
 
 @pytest.fixture(autouse=True)
-def listeners(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
-    monkeypatch.setattr(progress, "_listeners", [])
+def listeners(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[TaskEvent]]:
+    monkeypatch.setattr(events, "_listeners", [])
     monkeypatch.setattr(torch_loop, "_SECONDS_BETWEEN_EVENTS", 0.0)
-    events: list[dict[str, Any]] = []
-    progress.listen(events.append)
-    yield events
+    heard: list[TaskEvent] = []
+    events.listen(heard.append)
+    yield heard
 
 
 @pytest.fixture(scope="module")
@@ -46,10 +47,12 @@ def same(first: dict[str, Any], second: dict[str, Any]) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
 
 
-def test_it_learns_and_says_how(folder: Path, listeners: list[dict[str, Any]]) -> None:
+def test_it_learns_and_says_how(folder: Path, listeners: list[TaskEvent]) -> None:
     result = run(folder, "torch", "told")
-    assert [event["epoch"] for event in listeners if event["kind"] == "epoch"] == [1, 2, 3]
-    assert listeners[-1].keys() >= {"epochs", "loss", "metric", "best", "seconds"}
+    epochs = [event for event in listeners if isinstance(event, Epoch)]
+    assert [event.epoch for event in epochs] == [1, 2, 3] and epochs[-1].counts_labels
+    assert [event.score for event in epochs] == [entry["metric"] for entry in result["history"]]
+    assert epochs[-1].best == result["best_metric"]
     assert result["best_metric"] == max(entry["metric"] for entry in result["history"]) > 40
     assert (result["epochs_done"], result["interrupted"], result["device"]) == (3, False, "cpu")
     assert not result["mixed_precision"]
@@ -88,9 +91,7 @@ def test_a_run_stopped_in_its_first_epoch_has_no_metric(folder: Path, monkeypatc
     assert (stopped["interrupted"], stopped["epochs_done"], stopped["best_metric"]) == (True, 0, None)
 
 
-def test_a_finished_run_is_not_run_again(
-    folder: Path, trained: dict[str, Any], listeners: list[dict[str, Any]]
-) -> None:
+def test_a_finished_run_is_not_run_again(folder: Path, trained: dict[str, Any], listeners: list[TaskEvent]) -> None:
     assert run(folder, "torch", "trained")["history"] == trained["history"]
     assert not listeners
 

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from edgekit.errors import ConversionError, EdgekitError, UsageError
+from edgekit.pipeline.work.events import Reading, Started, Step, TaskEvent
 from edgekit.pipeline.work.pool import Pool, Task
 
 SUPPORT = Path(__file__).parents[2] / "support"
@@ -32,20 +33,17 @@ def task(name: str, log: Path, family: str = "plain", interruptible: bool = Fals
     return Task(f"tasks:{name}", arguments, family, log / f"{name}.log", interruptible=interruptible)
 
 
-def ignore(event: dict[str, Any]) -> None:
+def ignore(event: TaskEvent | Started) -> None:
     pass
 
 
 def test_a_task_gets_its_arguments_and_answers_while_its_chatter_goes_to_the_log(
     pool: Pool, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    events: list[dict[str, Any]] = []
+    events: list[TaskEvent | Started] = []
     result = pool.run(task("echo", tmp_path, shape=[1, 2]), events.append)
     assert result["arguments"] == {"shape": [1, 2]}
-    assert [event for event in events if event["kind"] != "reads"] == [
-        {"kind": "start"},
-        {"kind": "step", "step": "echoing", "done": 1, "total": 1},
-    ]
+    assert [event for event in events if not isinstance(event, Reading)] == [Started(), Step("echoing", 1, 1)]
     log = (tmp_path / "echo.log").read_text()
     assert "chatter from Python" in log and "chatter from C" in log
     assert capfd.readouterr() == ("", "")
@@ -113,6 +111,7 @@ def test_workers_end_when_their_host_is_killed(tmp_path: Path) -> None:
     marker = tmp_path / "started"
     program = f"""
 from pathlib import Path
+from edgekit.pipeline.work.events import Reading, Started, Step, TaskEvent
 from edgekit.pipeline.work.pool import Pool, Task
 Pool(1).run(Task("tasks:wait", {{"path": {str(marker)!r}}}, "plain", Path({str(tmp_path / "log")!r})), print)
 """
@@ -138,6 +137,7 @@ def test_a_build_that_is_nice_has_nice_workers(tmp_path: Path) -> None:
 import json
 from pathlib import Path
 import tasks
+from edgekit.pipeline.work.events import Reading, Started, Step, TaskEvent
 from edgekit.pipeline.work.pool import Pool, Task
 with Pool(1) as pool:
     worker = pool.run(Task("tasks:standing", {{}}, "plain", Path({str(tmp_path / "log")!r})), lambda event: None)

@@ -15,6 +15,7 @@ import pytest
 from edgekit.errors import ConversionError
 from edgekit.pipeline.data import load_arrays
 from edgekit.pipeline.work.cache import Cache, Entry
+from edgekit.pipeline.work.events import Damaged, StageEvent
 from edgekit.pipeline.work.pool import Pool
 from edgekit.pipeline.work.stages import Stages
 
@@ -29,7 +30,7 @@ class Desk:
         self.project, self.outside = root / "project", root / "outside"
         for folder in (self.project, self.outside):
             folder.mkdir()
-        self.events: list[dict[str, Any]] = []
+        self.events: list[StageEvent] = []
 
     def code(self, body: str) -> None:
         lines = "\n".join(f"    {line}" for line in body.format(str(self.outside)).splitlines())
@@ -217,6 +218,6 @@ def test_damage_is_said_and_healed(desk: Desk, damage: str) -> None:
     file.write_bytes(written if damage == "byte" else b"[1")
     desk.events.clear()
     assert desk.data() == (False, 1)
-    said = [event["kind"] for event in desk.events if event["kind"] == "damaged"]
+    said = [event for event in desk.events if isinstance(event.what, Damaged)]
     assert len(said) == (damage != "index")  # without an index there is nothing that could be damaged
     assert desk.data() == (True, 1)

@@ -18,10 +18,10 @@ from edgekit.digests import sha256
 from edgekit.errors import UsageError
 from edgekit.runtime.engines import open_session
 from edgekit.runtime.profiler import worker
+from edgekit.runtime.profiler.events import Event, Measured, Note, Progress, event_from_json, event_to_json
 from edgekit.runtime.profiler.records import FAILED, MEASURED, NOT_RUN, Cell
 from edgekit.runtime.profiler.session import MODES, run_session, settings_for
 from edgekit.runtime.profiler.settings import Request, Settings
-from edgekit.schema import conform
 
 _QUICK = Settings("quick", seed=7, repeats=2, seconds=0.2, samples=40, threads=1)
 
@@ -41,13 +41,13 @@ def bundle(small_bundle: Path) -> Iterator[Bundle]:
         yield opened
 
 
-def measure(bundle: Bundle, **request: Any) -> tuple[dict[str, Cell], list[dict[str, Any]]]:
+def measure(bundle: Bundle, **request: Any) -> tuple[dict[str, Cell], list[Event]]:
     """The cells by engine (or, for several variants, by variant), and what was heard."""
-    events: list[dict[str, Any]] = []
+    events: list[Event] = []
     settings = request.pop("settings", _QUICK)
     device, cells = run_session([bundle], Request(settings, wait_s=0, **request), listener=events.append)
     assert device.name == "local" and not device.emulated and device.failure == ""
-    assert json.loads(json.dumps(events)) == events
+    assert [event_from_json(json.loads(json.dumps(event_to_json(event)))) for event in events] == events
     names = [cell.engine if request.get("engines") else cell.variant for cell in cells]
     assert len(set(names)) == len(names)
     return dict(zip(names, cells, strict=True)), events
@@ -87,12 +87,12 @@ def test_every_variant_is_measured_in_fresh_processes_phase_by_phase(bundle: Bun
         assert cell.memory is not None
         assert cell.memory.peak_rss_bytes > cell.memory.before_bytes > 1 << 20
         assert cell.memory.anonymous_bytes and cell.memory.file_bytes
-    heard = [event for event in events if event["event"] == "cell"]
-    assert {event["cell"]["variant"] for event in heard[:3]} == set(cells), "each as soon as it has settled"
-    assert [conform(Cell, event["cell"]) for event in heard[-3:]] == list(cells.values())
-    known = [len(event["cell"]["processes"]) for event in heard if event["cell"]["variant"] == "fp32.pte"]
+    heard = [event.cell for event in events if isinstance(event, Measured)]
+    assert {cell.variant for cell in heard[:3]} == set(cells), "each as soon as it has settled"
+    assert heard[-3:] == list(cells.values())
+    known = [len(cell.processes) for cell in heard if cell.variant == "fp32.pte"]
     assert known == sorted(known), "nothing that was known is taken back"
-    progress = [(event["done"], event["total"]) for event in events if event["event"] == "progress"]
+    progress = [(event.done, event.total) for event in events if isinstance(event, Progress)]
     assert progress == sorted(progress) and progress[-1][0] == progress[-1][1]
 
 
@@ -117,7 +117,7 @@ def test_engines_that_misbehave_cost_their_own_row_and_their_time(bundle: Bundle
         (process,) = cell.processes  # no second try, which would cost as much again
         assert (process.failure, process.signal, process.elapsed_ns) == (cell.reason, signal, None)
         assert cell.memory is None
-        assert any(event.get("text", "").endswith(reason) or reason in event.get("text", "") for event in events)
+        assert any(isinstance(event, Note) and reason in event.text for event in events)
     log = cells["segfaults"].processes[0].log
     assert "about to read what is not there" in log and "Segmentation fault" in log
     assert "to my taste" in cells["refuses"].processes[0].log
@@ -129,7 +129,7 @@ def test_what_cannot_run_is_not_tried(bundle: Bundle, monkeypatch: pytest.Monkey
     cells, events = measure(bundle, engines=("tflite-runtime",), variants=("fp32.tflite",))
     cell = cells["tflite-runtime"]
     assert (cell.status, cell.reason, cell.processes) == (NOT_RUN, "not installed", ())
-    assert [event["cell"]["reason"] for event in events if event["event"] == "cell"] == ["not installed"]
+    assert [event.cell.reason for event in events if isinstance(event, Measured)] == ["not installed"]
 
 
 def test_wrong_requests_are_refused_before_anything_runs(bundle: Bundle) -> None:
