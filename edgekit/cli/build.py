@@ -198,10 +198,10 @@ def _row(row: Row, metric: Metric) -> tuple[str, ...]:
     if row.made is None:
         return (row.plan.name, "failed", *("-" * 6))
     variant, trial = row.made.variant, row.made.trial
-    if trial is None:
+    if trial is None or trial.latency_ms is None:
         host = f"exported, not run ({BACKENDS[variant.backend].title})"
     else:
-        host = f"{trial['latency_ms']['median']:.3f} ms"
+        host = f"{trial.latency_ms.median:.3f} ms"
     return (
         variant.name,
         console.size(variant.size_bytes),
@@ -222,7 +222,7 @@ def _document(result: Result) -> dict[str, Any]:
         entry: dict[str, Any] = {"name": row.plan.name, "format": row.plan.format.name, "recipe": row.plan.recipe.name}
         if row.made is not None:
             kept, trial = ("engine", "engine_version", "threads", "latency_ms", "load_ms"), row.made.trial
-            host = None if trial is None else {key: trial[key] for key in kept}
+            host = None if trial is None else {key: asdict(trial)[key] for key in kept}
             status = "exported, not run" if trial is None else "ok"
             entry |= {"status": status, **asdict(row.made.variant), "host": host}
         elif row.error is not None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter_ns
-from typing import Any
 
 #: A p90 from fewer samples than this says more about the one call that was disturbed than about the model.
 MIN_SAMPLES_FOR_P90 = 64
@@ -30,13 +30,21 @@ def time_calls(call: Callable[[], object], samples: int) -> list[int]:
     return elapsed_ns
 
 
-def latency_ms(elapsed_ns: Sequence[int]) -> dict[str, Any]:
-    """``median``, ``p90`` (nearest rank; None from fewer than 64 samples) in ms, and the number of ``samples``."""
+@dataclass(frozen=True)
+class Latency:
+    """Of so many single inferences, in milliseconds; ``p90`` (nearest rank) is None from fewer than 64."""
+
+    median: float
+    p90: float | None
+    samples: int
+
+
+def latency_ms(elapsed_ns: Sequence[int]) -> Latency:
     ordered = sorted(elapsed_ns)
     p90 = None
     if len(ordered) >= MIN_SAMPLES_FOR_P90:
         p90 = round(ordered[-(-9 * len(ordered) // 10) - 1] / 1e6, 6)
-    return {"median": round(statistics.median(ordered) / 1e6, 6), "p90": p90, "samples": len(ordered)}
+    return Latency(round(statistics.median(ordered) / 1e6, 6), p90, len(ordered))
 
 
 def peak_rss_bytes() -> int | None:

@@ -6,7 +6,7 @@ import json
 import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from time import perf_counter_ns
 from typing import Any
@@ -21,10 +21,32 @@ from edgekit.runtime.confinement import end_with_parent
 from edgekit.runtime.engines import engine as find_engine
 from edgekit.runtime.engines import open_session
 from edgekit.runtime.engines.base import Session, failure
-from edgekit.runtime.measure import latency_ms, peak_rss_bytes, time_calls
+from edgekit.runtime.measure import Latency, latency_ms, peak_rss_bytes, time_calls
 from edgekit.runtime.samples import Column, open_samples
 from edgekit.runtime.signals import leave_to_parent
+from edgekit.schema import conform
 from edgekit.tensors import Signature, TensorSpec
+
+
+@dataclass(frozen=True)
+class Trial:
+    """How it went.
+
+    Attributes:
+        threads: In use.
+        samples: That were run.
+        latency_ms: None where it was not timed.
+        not_finite: Names of outputs that hold NaN or infinity.
+    """
+
+    engine: str
+    engine_version: str | None
+    threads: int
+    samples: int
+    load_ms: float
+    latency_ms: Latency | None
+    peak_rss_bytes: int | None
+    not_finite: tuple[str, ...]
 
 
 def run_trial(
@@ -39,7 +61,7 @@ def run_trial(
     samples: int,
     names: Mapping[str, str] | None = None,
     rows: Sequence[int] | None = None,
-) -> dict[str, Any]:
+) -> Trial:
     """Run samples of *inputs* once each, keep the outputs, then time the model on the first sample.
 
     An engine that needs an environment of its own is run there. Memory is that of the whole process: for a
@@ -56,11 +78,6 @@ def run_trial(
         names: What inputs are called in the file, if not as in the signature (see
             `edgekit.runtime.samples.open_samples`).
         rows: Numbers of the samples to run, in this order; all of them with None.
-
-    Returns:
-        ``engine``, ``engine_version``, ``threads`` (in use), ``samples`` (run), ``load_ms``, ``latency_ms``
-        (``median``, ``p90``, ``samples``; None without timing), ``peak_rss_bytes`` and ``not_finite`` (names of
-        outputs that hold NaN or infinity).
 
     Raises:
         EdgekitError: ``EK-RUN``: the engine fails, or gives another output for the same input later on;
@@ -95,16 +112,16 @@ def run_trial(
         timing = latency_ms(time_calls(lambda: session.run(first), samples)) if samples else None
     finally:
         session.close()
-    return {
-        "engine": engine,
-        "engine_version": find_engine(engine).version(),
-        "threads": session.threads,
-        "samples": given.samples,
-        "load_ms": round(load_ms, 3),
-        "latency_ms": timing,
-        "peak_rss_bytes": peak_rss_bytes(),
-        "not_finite": [name for name, array in stacked.items() if not np.isfinite(array).all()],
-    }
+    return Trial(
+        engine,
+        find_engine(engine).version(),
+        session.threads,
+        given.samples,
+        load_ms=round(load_ms, 3),
+        latency_ms=timing,
+        peak_rss_bytes=peak_rss_bytes(),
+        not_finite=tuple(name for name, array in stacked.items() if not np.isfinite(array).all()),
+    )
 
 
 class _Inputs:
@@ -159,7 +176,7 @@ def _run_all(session: Session, inputs: _Inputs, engine: str) -> list[list[np.nda
     return rows
 
 
-def _run_elsewhere(job: dict[str, Any]) -> dict[str, Any]:
+def _run_elsewhere(job: dict[str, Any]) -> Trial:
     """Run *job* in its engine's environment, as a process of its own."""
     engine: str = job["engine"]
     with tempfile.TemporaryFile(prefix="edgekit-trial-") as log:
@@ -173,7 +190,8 @@ def _run_elsewhere(job: dict[str, Any]) -> dict[str, Any]:
             raise EdgekitError(error.code, error.message, *last) if last else error from death
         finally:
             child.kill()
-    return result
+    trial: Trial = conform(Trial, result)
+    return trial
 
 
 def main() -> None:
@@ -181,7 +199,8 @@ def main() -> None:
     leave_to_parent()
     end_with_parent()
     frames.serve(
-        lambda _, job: (run_trial(**json.loads(job)), b""), lambda error: failure("the engine", "run the file", error)
+        lambda _, job: (asdict(run_trial(**json.loads(job))), b""),
+        lambda error: failure("the engine", "run the file", error),
     )
 
 

@@ -79,8 +79,8 @@ def test_a_trial_runs_inside_the_environment(home: Path, small_models: SmallMode
         threads=1,
         samples=64,
     )
-    assert result["engine_version"] == "2.14.0"
-    assert result["peak_rss_bytes"] < 150e6
+    assert result.engine_version == "2.14.0"
+    assert result.peak_rss_bytes is not None and result.peak_rss_bytes < 150e6
     with np.load(tmp_path / "outputs.npz") as outputs:
         assert outputs.files == ["output"]
         np.testing.assert_allclose(outputs["output"], small_models.scores, atol=1e-5)

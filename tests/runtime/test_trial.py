@@ -14,7 +14,7 @@ from small_models import IMAGE, PAIR, SmallModels
 from edgekit.errors import EdgekitError, UsageError
 from edgekit.runtime import children, frames, trial
 from edgekit.runtime.children import Child
-from edgekit.runtime.measure import latency_ms, peak_rss_bytes, time_calls
+from edgekit.runtime.measure import Latency, latency_ms, peak_rss_bytes, time_calls
 from edgekit.runtime.trial import run_trial
 
 
@@ -38,18 +38,18 @@ def test_a_trial_keeps_outputs_and_measures(job: dict[str, Any], small_models: S
     result = run_trial(**job)
     with np.load(job["outputs"]) as outputs:
         np.testing.assert_allclose(outputs["output"], small_models.scores, atol=1e-5)
-    assert (result["engine"], result["threads"], result["samples"]) == ("litert", 1, 32)
-    assert result["engine_version"].startswith("2.")
-    assert result["latency_ms"]["samples"] == 64
-    assert 0 < result["latency_ms"]["median"] <= result["latency_ms"]["p90"]
-    assert result["load_ms"] > 0 and result["peak_rss_bytes"] > 10e6
-    assert result["not_finite"] == []
-    json.dumps(result)
+    assert (result.engine, result.threads, result.samples) == ("litert", 1, 32)
+    assert result.engine_version.startswith("2.")
+    assert result.latency_ms is not None and result.latency_ms.samples == 64
+    assert result.latency_ms.p90 is not None and 0 < result.latency_ms.median <= result.latency_ms.p90
+    assert result.load_ms > 0 and result.peak_rss_bytes is not None and result.peak_rss_bytes > 10e6
+    assert result.not_finite == ()
 
 
 def test_few_samples_give_no_p90_and_none_no_latency(job: dict[str, Any]) -> None:
-    assert run_trial(**{**job, "samples": 63})["latency_ms"]["p90"] is None
-    assert run_trial(**{**job, "samples": 0})["latency_ms"] is None
+    few = run_trial(**{**job, "samples": 63}).latency_ms
+    assert few is not None and few.p90 is None
+    assert run_trial(**{**job, "samples": 0}).latency_ms is None
 
 
 def test_several_inputs(job: dict[str, Any], small_models: SmallModels, tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_outputs_that_are_not_finite_are_flagged(
     job: dict[str, Any], monkeypatch: pytest.MonkeyPatch, value: float
 ) -> None:
     monkeypatch.setattr(trial, "open_session", lambda *_: _FakeSession([value]))
-    assert run_trial(**job)["not_finite"] == ["output"]
+    assert run_trial(**job).not_finite == ("output",)
 
 
 def test_inputs_that_do_not_fit_are_refused(job: dict[str, Any], tmp_path: Path) -> None:
@@ -118,9 +118,9 @@ def test_as_a_process(job: dict[str, Any], tmp_path: Path) -> None:
 
 
 def test_latency_figures() -> None:
-    assert latency_ms([1_000_000, 3_000_000]) == {"median": 2.0, "p90": None, "samples": 2}
+    assert latency_ms([1_000_000, 3_000_000]) == Latency(2.0, None, 2)
     figures = latency_ms([index * 1_000_000 for index in range(100, 0, -1)])
-    assert figures == {"median": 50.5, "p90": 90.0, "samples": 100}
+    assert figures == Latency(50.5, 90.0, 100)
     calls: list[int] = []
     assert len(time_calls(lambda: calls.append(1), 10)) == 10
     assert len(calls) >= 13

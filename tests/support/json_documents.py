@@ -16,6 +16,7 @@ from edgekit.profiling.advice import Advice
 from edgekit.profiling.policy import Policy
 from edgekit.profiling.regression import Outcome
 from edgekit.profiling.rows import Row
+from edgekit.runtime.measure import Latency
 from edgekit.runtime.profiler.profile import SCHEMA_VERSION as PROFILE_VERSION
 from edgekit.runtime.profiler.profile import DeviceRecord, Profile
 from edgekit.runtime.profiler.settings import Settings
@@ -73,19 +74,6 @@ class ManifestFile(Printed, Manifest):
 @dataclass(frozen=True)
 class TargetFile(Printed, Target):
     """A class of device. ``formats`` and ``recipe_preference`` are in order of preference."""
-
-
-@dataclass(frozen=True)
-class Latency:
-    """Of single inferences on the machine that builds, in milliseconds: to see nonsense early.
-
-    Attributes:
-        p90: None from too few samples.
-    """
-
-    median: float
-    p90: float | None
-    samples: int
 
 
 @dataclass(frozen=True)

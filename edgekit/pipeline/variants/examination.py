@@ -13,6 +13,7 @@ from edgekit.formats import FORMATS
 from edgekit.pipeline.exporters.symptoms import explaining
 from edgekit.pipeline.readers.facts import inspect_file
 from edgekit.pipeline.variants.gates import check_backend, check_weights, remarks
+from edgekit.pipeline.work.answers import ExaminationAnswer
 from edgekit.recipes import RECIPES
 from edgekit.runtime.trial import run_trial
 
@@ -58,9 +59,9 @@ def examine(
     if refusal is not None:
         raise ConversionError("EK-QUALITY", *refusal)
     size = Path(file).stat().st_size
-    said = {"facts": asdict(facts), "warnings": list(remarks(facts, used, values, size, run=runs_here))}
+    warnings = tuple(remarks(facts, used, values, size, run=runs_here))
     if not runs_here:
-        return {**said, "trial": None}
+        return asdict(ExaminationAnswer(facts, warnings, None))
     with explaining():
         trial = run_trial(
             file=file,
@@ -74,4 +75,4 @@ def examine(
             names=names,
             rows=rows,
         )
-    return {**said, "trial": trial}
+    return asdict(ExaminationAnswer(facts, warnings, trial))

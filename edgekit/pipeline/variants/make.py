@@ -30,6 +30,7 @@ from edgekit.pipeline.work.versions import versions
 from edgekit.recipes import FP32, Recipe
 from edgekit.runtime.engines import engine as find_engine
 from edgekit.runtime.machine import read_machine
+from edgekit.runtime.trial import Trial
 from edgekit.source_kinds import TENSORFLOW
 from edgekit.target import Target
 
@@ -42,7 +43,7 @@ class Made:
 
     variant: Variant
     path: Path
-    trial: Mapping[str, Any] | None
+    trial: Trial | None
 
 
 def make_variant(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from edgekit.pipeline.readers.facts import FileFacts
+from edgekit.runtime.trial import Trial
 from edgekit.schema import conform
 
 
@@ -89,9 +90,9 @@ class ExaminationAnswer(Answer):
 
     Attributes:
         warnings: What there is to say of it.
-        trial: How it ran, see `edgekit.runtime.trial.run_trial`; None for a file that was not run.
+        trial: How it ran; None for a file that was not run.
     """
 
     facts: FileFacts
     warnings: tuple[str, ...]
-    trial: Mapping[str, Any] | None
+    trial: Trial | None
