@@ -19,6 +19,7 @@ def test_the_installing_commands_are_those_that_ci_runs() -> None:
     assert "grep -m1 -E '^pip install .* && pytest$' README.md" in (ROOT / ".ci" / "run").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [command for command in commands() if not command.endswith("pytest")])
 def test_command(command: str, digits_bundle: Path, tmp_path: Path) -> None:
     command = command.removeprefix('pip install -e ".[build]" && ')

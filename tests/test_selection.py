@@ -64,6 +64,7 @@ def ran(folder: Path, *arguments: str) -> tuple[list[str], str]:
     return re.findall(r"::(\S+) PASSED", done.stdout), done.stdout
 
 
+@pytest.mark.slow
 def test_every_test_runs_in_one_of_three_runs(tmp_path: Path) -> None:
     (tmp_path / "test_file.py").write_text(_FILE)
     default, said = ran(tmp_path)

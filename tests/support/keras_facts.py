@@ -37,12 +37,15 @@ def tensorflow_facts() -> dict[str, Any]:
 
 @functools.cache
 def torch_facts() -> dict[str, Any]:
-    facts: dict[str, Any] = call(
-        "support.keras_tasks:torch_facts", backend="torch", directory=str(folder()), names=list(MODELS)
-    )
+    facts: dict[str, Any] = json.loads((Shared.once("keras-models-in-torch", _ask_torch) / "facts.json").read_text())
     return facts
 
 
 def _ask_tensorflow(directory: Path) -> None:
     facts = call("support.keras_tasks:tensorflow_facts", backend="tensorflow", directory=str(directory))
+    (directory / "facts.json").write_text(json.dumps(facts))
+
+
+def _ask_torch(directory: Path) -> None:
+    facts = call("support.keras_tasks:torch_facts", backend="torch", directory=str(folder()), names=list(MODELS))
     (directory / "facts.json").write_text(json.dumps(facts))
