@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from support.bare_machine import TOOLS
 
 _TESTS = Path(__file__).parent
