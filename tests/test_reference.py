@@ -103,6 +103,16 @@ def test_targets(printed: Printed) -> None:
     validator("targets").validate(printed("targets"))
 
 
+def test_what_is_said_of_this_machine(printed: Printed) -> None:
+    validator("doctor").validate(printed("doctor"))
+    validator("doctor").validate(printed("doctor", "ios"))
+
+
+def test_what_was_written(printed: Printed, small_bundle: Path, tmp_path: Path) -> None:
+    validator("init").validate(printed("init", tmp_path / "project"))
+    validator("integrate").validate(printed("integrate", small_bundle, "--for", "web", "--out", tmp_path / "app"))
+
+
 def test_what_a_verb_prints_that_fails(printed: Printed, tmp_path: Path) -> None:
     document = printed("inspect", tmp_path / "none.edgekit", exit_code=6)
     validator("error").validate(document)

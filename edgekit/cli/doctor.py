@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
 
 from edgekit.cli.console import document, note, output_options, say, size, table
+
+if TYPE_CHECKING:
+    from edgekit.runtime.checkup import CoreFinding, EngineFinding, Findings, Outlook, PackageFinding
 
 #: A build of an ordinary model, its caches and its bundle fit into this.
 _WANTED_DISK_BYTES = 2_000_000_000
@@ -68,7 +72,7 @@ def command(target: str | None, setup: str | None, codes: bool, as_json: bool, q
 
     findings = examine(target)
     if as_json:
-        document(findings)
+        document(asdict(findings))
     else:
         say(*_report(findings))
 
@@ -111,74 +115,70 @@ def _codes(as_json: bool) -> None:
         say(*table(("code", "meaning"), list(CODES.items())))
 
 
-def _report(findings: dict[str, Any]) -> list[str]:
+def _report(findings: Findings) -> list[str]:
     from edgekit.runtime.checkup import machine_lines
 
-    machine = findings["machine"]
-    lines = [f"! {advice}" for advice in findings["advice"]]
-    free = size(findings["free_disk_bytes"])
-    if findings["free_disk_bytes"] < _WANTED_DISK_BYTES:
+    free = size(findings.free_disk_bytes)
+    if findings.free_disk_bytes < _WANTED_DISK_BYTES:
         free += f" (little: a build wants {size(_WANTED_DISK_BYTES)})"
-    lines += [
-        *machine_lines(machine, findings["matches_target"]),
+    package_rows = [
+        (row.package, row.version or "-", row.proven, _package_verdict(row, findings.can_build))
+        for row in findings.packages
+    ]
+    engine_rows = [
+        (row.engine, row.version or "-", " ".join(f".{format}" for format in row.formats), _engine_verdict(row))
+        for row in findings.engines
+    ]
+    lines = [
+        *(f"! {advice}" for advice in findings.advice),
+        *machine_lines(findings.machine, findings.matches_target),
         f"disk      {free} free here",
         "",
+        *table(("package", "version", "proven", ""), package_rows),
+        "",
+        *table(("engine", "version", "loads", ""), engine_rows),
+        _core_line(findings.executorch_core),
     ]
-    rows = [
-        (row["package"], row["version"] or "-", row["proven"], _package_verdict(row, findings["can_build"]))
-        for row in findings["packages"]
-    ]
-    lines += [*table(("package", "version", "proven", ""), rows), ""]
-    engine_rows = [
-        (
-            row["engine"],
-            row["version"] or "-",
-            " ".join(f".{format}" for format in row["formats"]),
-            _engine_verdict(row),
-        )
-        for row in findings["engines"]
-    ]
-    lines += [*table(("engine", "version", "loads", ""), engine_rows), _core_line(findings["executorch_core"])]
-    if findings["target"] is not None:
-        lines += ["", *_target_report(findings["target"])]
+    if findings.target is not None:
+        lines += ["", *_target_report(findings.target)]
     return lines
 
 
-def _engine_verdict(row: dict[str, Any]) -> str:
+def _engine_verdict(row: EngineFinding) -> str:
     from edgekit.runtime.engines import is_browser_engine
 
-    if is_browser_engine(row["engine"]):
+    if is_browser_engine(row.engine):
         return "in browsers: edgekit phone BUNDLE"
-    return "ok" if row["version"] else f"missing: {row['install_hint']}"
+    return "ok" if row.version else f"missing: {row.install_hint}"
 
 
-def _core_line(core: dict[str, str | None]) -> str:
+def _core_line(core: CoreFinding) -> str:
     """How ``.pte`` files run without torch."""
-    if core["why_not"] is not None:
-        return f"executorch without torch: no: {core['why_not']}"
-    return f"executorch without torch: {core['library'] or 'yes: its core is built at first use'}"
+    if core.why_not is not None:
+        return f"executorch without torch: no: {core.why_not}"
+    return f"executorch without torch: {core.library or 'yes: its core is built at first use'}"
 
 
-def _target_report(target: dict[str, Any]) -> list[str]:
-    lines = [f"building for {target['title']} ({target['name']}):"]
-    for entry in target["formats"]:
-        built = ", ".join(entry["built"]) or "only when asked for"
-        if not entry["runs_on_host"]:
-            checked = f"exported, not run: no engine on a desktop has the {entry['backend']} backend"
-        elif entry["checked_here_by"]:
-            checked = f"checked here by {', '.join(entry['checked_here_by'])}"
+def _target_report(target: Outlook) -> list[str]:
+    lines = [f"building for {target.title} ({target.name}):"]
+    for entry in target.formats:
+        built = ", ".join(entry.built) or "only when asked for"
+        if not entry.runs_on_host:
+            checked = f"exported, not run: no engine on a desktop has the {entry.backend} backend"
+        elif entry.checked_here_by:
+            checked = f"checked here by {', '.join(entry.checked_here_by)}"
         else:
-            checked = f"cannot be checked here: no engine for .{entry['format']} is installed"
-        lines.append(f"  .{entry['format']} ({built}): {checked}; runs there on {', '.join(entry['engines'])}")
+            checked = f"cannot be checked here: no engine for .{entry.format} is installed"
+        lines.append(f"  .{entry.format} ({built}): {checked}; runs there on {', '.join(entry.engines)}")
     return lines
 
 
-def _package_verdict(row: dict[str, Any], can_build: bool) -> str:
-    if row["status"] == "ok":
+def _package_verdict(row: PackageFinding, can_build: bool) -> str:
+    if row.status == "ok":
         return "ok"
-    if row["status"] == "unproven":
-        return f"not proven: pip install '{row['package']}{row['proven']}'"
+    if row.status == "unproven":
+        return f"not proven: pip install '{row.package}{row.proven}'"
     if not can_build:
         return "not needed here"
-    extra = f"[{row['extra']}]" if row["extra"] else ""
-    return f"missing: pip install 'edgekit{extra}' (for {row['purpose']})"
+    extra = f"[{row.extra}]" if row.extra else ""
+    return f"missing: pip install 'edgekit{extra}' (for {row.purpose})"

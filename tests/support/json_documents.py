@@ -16,6 +16,7 @@ from edgekit.profiling.advice import Advice
 from edgekit.profiling.policy import Policy
 from edgekit.profiling.regression import Outcome
 from edgekit.profiling.rows import Row
+from edgekit.runtime import checkup
 from edgekit.runtime.measure import Latency
 from edgekit.runtime.profiler.profile import SCHEMA_VERSION as PROFILE_VERSION
 from edgekit.runtime.profiler.profile import DeviceRecord, Profile
@@ -250,6 +251,76 @@ class Targets(Printed):
     targets: tuple[Target, ...]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Doctor(Printed, checkup.Findings):
+    """What this machine can build and run, and what is missing."""
+
+
+@dataclass(frozen=True)
+class SentPart:
+    """A part of a release, which is one archive with the SHA-256 *digest*; *sent* where the device did not have it."""
+
+    name: str
+    digest: str
+    size_bytes: int
+    sent: bool
+
+
+@dataclass(frozen=True)
+class Deploy(Printed):
+    """What a deployment did.
+
+    Attributes:
+        app: The bundle's name on the device.
+        release, previous: Names of the current release and of the one before.
+        changed: Whether another release was current before.
+        path: Of the current release on the device: stays the same when another one is deployed.
+        has_python: Whether the release runs in Python there; otherwise by its own runner.
+    """
+
+    device: str
+    app: str
+    release: str
+    previous: str | None
+    changed: bool
+    sent_bytes: int
+    parts: tuple[SentPart, ...]
+    path: str
+    has_python: bool
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class RolledBack(Printed):
+    """A rollback: *release* is current now, *previous* was."""
+
+    device: str
+    app: str
+    release: str
+    previous: str
+
+
+@dataclass(frozen=True)
+class Init(Printed):
+    """A project that was written; *requires* is what to install for it."""
+
+    directory: str
+    files: tuple[str, ...]
+    requires: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Integrate(Printed):
+    """A starter for an app that was written; *files* in its *folder*."""
+
+    bundle: str
+    platform: str
+    variant: str
+    library: str
+    folder: str
+    files: tuple[str, ...]
+
+
 @dataclass(frozen=True)
 class Document:
     """One kind of document.
@@ -287,5 +358,10 @@ DOCUMENTS = {
     "compare": Document(Compare, "what edgekit compare --json prints", gaps=True),
     "target": Document(TargetFile, "what edgekit targets NAME --json prints; its file has the same keys as TOML"),
     "targets": Document(Targets, "what edgekit targets --json prints"),
+    "doctor": Document(Doctor, "what edgekit doctor --json and edgekit doctor TARGET --json print"),
+    "deploy": Document(Deploy, "what edgekit deploy --json prints"),
+    "rollback": Document(RolledBack, "what edgekit rollback --json prints"),
+    "init": Document(Init, "what edgekit init DIRECTORY --json prints"),
+    "integrate": Document(Integrate, "what edgekit integrate --json prints"),
     "error": Document(Failed, "what every verb prints with --json when it fails and has no results"),
 }

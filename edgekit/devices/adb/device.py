@@ -85,7 +85,7 @@ class AdbDevice(Closing):
         }
         memory = found.machine.free_memory_bytes
         lines = (
-            *machine_lines(machine, None)[:3],
+            *machine_lines(found.machine, None)[:3],
             *(f"cores     {_cluster(cluster)}" for cluster in found.machine.clusters),
             f"system    {found.machine.os}, pages of {found.machine.page_bytes >> 10} KiB",
             f"free      {display.size(found.free_disk_bytes)} of disk, {display.size(memory)} of memory",

@@ -73,7 +73,7 @@ class SshDevice(Closing):
         memory = facts.machine.free_memory_bytes
         deployed = [f"{name}: {app.current} is current" for name, app in sorted(apps.items()) if app.current]
         lines = (
-            *machine_lines(machine, target),
+            *machine_lines(facts.machine, target),
             f"free      {display.size(facts.free_disk_bytes)} of disk, {display.size(memory)} of memory",
             "",
             *assembly.outlook_lines(formats),
