@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from jsonschema import Draft202012Validator
 from support.json_schema import schema
 from support.profiles import cell, profile
-from support.reference import ROOT, exit_codes, pages
+from support.reference import ROOT, SCHEMAS, exit_codes, pages, validator
 
 from edgekit import errors
 from edgekit.bundle import Bundle
@@ -24,7 +23,6 @@ from edgekit.runtime.profiler.records import BoardState
 from edgekit.schema import conform
 
 PAGES = pages()
-SCHEMAS = ROOT / "docs" / "schema"
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
@@ -41,12 +39,6 @@ def test_every_error_code_has_exit_codes_that_are_listed() -> None:
     found = exit_codes()
     assert all(found.values()), found
     assert {code for codes in found.values() for code in codes} <= errors.EXIT_CODES.keys()
-
-
-def validator(name: str) -> Draft202012Validator:
-    value = json.loads((SCHEMAS / f"{name}.json").read_text(encoding="utf-8"))
-    Draft202012Validator.check_schema(value)
-    return Draft202012Validator(value)
 
 
 Printed = Callable[..., Any]

@@ -10,6 +10,7 @@ from importlib import import_module
 from pathlib import Path
 
 import click
+from jsonschema import Draft202012Validator
 from support.json_documents import DOCUMENTS
 from support.json_schema import schema
 
@@ -17,6 +18,7 @@ from edgekit import errors
 from edgekit.cli.main import VERBS, cli
 
 ROOT = Path(__file__).parent.parent.parent
+SCHEMAS = ROOT / "docs" / "schema"
 _MADE = "<!-- Made by `python docs/generate.py` from {}; a test compares. -->"
 
 
@@ -26,8 +28,15 @@ def pages() -> dict[Path, str]:
     made = {folder / "reference" / "errors.md": _errors(), folder / "reference" / "cli.md": _command_line()}
     for name, document in DOCUMENTS.items():
         value = schema(document.kind, title=document.title, constants=document.constants, gaps=document.gaps)
-        made[folder / "schema" / f"{name}.json"] = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+        made[SCHEMAS / f"{name}.json"] = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
     return made
+
+
+def validator(name: str) -> Draft202012Validator:
+    """Of documents of one kind, by what stands in docs/."""
+    value = json.loads((SCHEMAS / f"{name}.json").read_text(encoding="utf-8"))
+    Draft202012Validator.check_schema(value)
+    return Draft202012Validator(value)
 
 
 def _errors() -> str:

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from small_models import SmallModels
 from support.commands import document
+from support.reference import validator
 from support.ssh_server import SshServer
 
 from edgekit.bundle import Bundle, write_bundle
@@ -58,6 +59,7 @@ def test_from_nothing_to_a_running_model_and_back(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     first = document(capfd, "deploy", str(small_bundle), "--on", server.url)
+    validator("deploy").validate(first)
     assert first["changed"] and first["has_python"] and first["previous"] is None
     assert first["sent_bytes"] >= sum(part["size_bytes"] for part in first["parts"])
     current = server.home / "edgekit/apps/small/current"
@@ -87,6 +89,7 @@ def test_from_nothing_to_a_running_model_and_back(
     assert 0 < second["sent_bytes"] < 100_000
 
     back = document(capfd, "rollback", "--on", server.url)
+    validator("rollback").validate(back)
     assert (back["release"], back["previous"]) == (first["release"], second["release"])
     assert current.resolve().name == first["release"]
     # What is there needs no sending, whichever was current.
