@@ -46,6 +46,9 @@ def convert(*, source: Mapping[str, Any], output: str) -> dict[str, Any]:
         converter = tf.lite.TFLiteConverter.from_saved_model(directory, signature_keys=[_SIGNATURE])
         # Without SELECT_TF_OPS, so that the plain runtime can run whatever comes out.
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+        # A SavedModel's recurrent layers hold lists of any number of samples, although the signature says one:
+        # TensorFlow 2.21 fails with "'tf.TensorListReserve' op requires element_shape to be static".
+        converter._experimental_default_to_single_batch_in_tensor_list_ops = True
         try:
             data: bytes = converter.convert()
         except ConverterError as error:
