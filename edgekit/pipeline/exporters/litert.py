@@ -17,6 +17,7 @@ from ai_edge_quantizer import calibrator
 from ai_edge_quantizer.quantizer import Quantizer
 from ai_edge_quantizer.utils import qsv_utils, tfl_interpreter_utils
 
+from edgekit.errors import ConversionError
 from edgekit.pipeline.exporters.output_types import kept_outputs
 from edgekit.pipeline.exporters.parameters import parameter_names
 from edgekit.pipeline.exporters.record import record
@@ -101,6 +102,8 @@ def quantize(*, base: str, recipe: str, calibration: str | None, output: str) ->
 
     Raises:
         UsageError: ``EK-DATA``: calibration samples are missing.
+        ConversionError: ``EK-UNSUPPORTED``: the engine does not take the file; ``EK-QUALITY``: there is nothing to
+            quantize.
     """
     model = flat_biases(Path(base).read_bytes())
     applied = rules(RECIPES[recipe], model)
@@ -108,12 +111,15 @@ def quantize(*, base: str, recipe: str, calibration: str | None, output: str) ->
     ranges = None
     if quantizer.need_calibration:
         emit(Step("calibrating"))
-        observer = calibrator.Calibrator(model, num_threads=1, qsv_update_func=qsv_utils.min_max_update)
-        (signature,) = observer.get_signature_list().items()
-        samples = list(_named(calibration_samples(calibration, recipe), _inputs(base, signature[0])))
-        with _without_missing_tensors():
+        with explaining(), _without_missing_tensors():
+            observer = calibrator.Calibrator(model, num_threads=1, qsv_update_func=qsv_utils.min_max_update)
+            (signature,) = observer.get_signature_list().items()
+            samples = list(_named(calibration_samples(calibration, recipe), _inputs(base, signature[0])))
             observer.calibrate({signature[0]: samples}, applied)
         ranges = observer.get_model_qsvs()
+        if not ranges:
+            what = f"{recipe} changes nothing here: it quantizes no operator of this model"
+            raise ConversionError("EK-QUALITY", what, RECIPES[recipe].instead)
     emit(Step("quantizing"))
     with kept_outputs():
         Path(output).write_bytes(bytes(quantizer.quantize(ranges).quantized_model))

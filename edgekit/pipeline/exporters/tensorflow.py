@@ -85,7 +85,10 @@ def _freeze(opened: Any, directory: str) -> None:
 def _explained(error: ConverterError) -> ConversionError:
     """What the converter's pages of text come down to."""
     lists = re.findall(r"(?:Flex|Custom) ops: ([^\n]+)", str(error))
-    operators = sorted({name for names in lists for name in names.split(", ")})
+    operators = sorted(
+        {name for names in lists for name in names.split(", ")}
+        | set(re.findall(r"'tf\.(\w+)' op is neither a custom op nor a flex op", str(error)))
+    )
     if operators:
         return ConversionError(
             "EK-UNSUPPORTED",

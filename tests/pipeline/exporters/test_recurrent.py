@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support import recurrent
+from support import keras_exports
 from support.subprocesses import call
 
 import edgekit
@@ -17,12 +17,12 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("recurrent")
-    call("support.recurrent:save", backend="tensorflow", directory=str(path))
+    call("support.keras_exports:save", backend="tensorflow", directory=str(path))
     np.save(path / "sequences.npy", np.random.default_rng(0).normal(size=(64, 12, 5)).astype(np.float32))
     return path
 
 
-@pytest.mark.parametrize("name", recurrent.LAYERS)
+@pytest.mark.parametrize("name", keras_exports.LAYERS)
 def test_every_recipe_follows_the_float_model(folder: Path, name: str) -> None:
     options = {"target": "rpi4", "formats": ["tflite"], "calibration": folder / "sequences.npy"}
     with edgekit.build(folder / name, out=folder / "out", **options) as bundle:
@@ -33,5 +33,5 @@ def test_every_recipe_follows_the_float_model(folder: Path, name: str) -> None:
 
 def test_the_converter_takes_none_by_itself(folder: Path) -> None:
     """When this fails, `_experimental_default_to_single_batch_in_tensor_list_ops` can go."""
-    said = call("support.recurrent:convert_as_it_is", backend="tensorflow", directory=str(folder))
+    said = call("support.keras_exports:convert_as_it_is", backend="tensorflow", directory=str(folder))
     assert "TensorListReserve" in said and "static" in said

@@ -1,4 +1,4 @@
-"""SavedModels with recurrent layers, as Keras exports them: for any number of samples."""
+"""SavedModels as Keras exports them, for any number of samples: with recurrent layers, and a Fourier transform."""
 
 from __future__ import annotations
 
@@ -24,6 +24,16 @@ def save(directory: str) -> None:
         inputs = keras.Input((12, 5))
         model = keras.Model(inputs, keras.layers.Dense(3)(layer(inputs)))
         model.export(str(Path(directory) / name), format="tf_saved_model", verbose=False)
+
+
+def save_fourier(directory: str) -> None:
+    import keras
+
+    inputs = keras.Input((20,))
+    image = keras.ops.reshape(inputs, (-1, 4, 5))
+    real, _ = keras.ops.fft2((image, keras.ops.zeros_like(image)))
+    model = keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Flatten()(real)))
+    model.export(str(Path(directory) / "fourier"), format="tf_saved_model", verbose=False)
 
 
 def convert_as_it_is(directory: str) -> str:
