@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from edgekit.bundle import Bundle
+from edgekit.display import Log
 from edgekit.fidelity import compare, max_abs_diff
 from edgekit.manifest import Variant
 from edgekit.recipes import RECIPES
@@ -63,7 +63,7 @@ def verify(
     machine: Machine,
     threads: int,
     variant: str | None = None,
-    log: Callable[[str], None] | None = None,
+    log: Log | None = None,
 ) -> tuple[Verification, ...]:
     """Hash every file, then run each variant on each engine that loads its format over the check vectors.
 
@@ -72,7 +72,6 @@ def verify(
     Args:
         machine: This one.
         variant: Name of the only one to run.
-        log: Called with one line before each run.
 
     Raises:
         BundleError: A file is damaged, or the check vectors do not fit the signature.

@@ -13,12 +13,13 @@ import secrets
 import shlex
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from edgekit.devices.adb import client, job, listing
 from edgekit.devices.transport.answer import Answer, failure
 from edgekit.digests import file_sha256, sha256
+from edgekit.display import Log
 from edgekit.errors import DeviceError
 
 #: A short command on a phone that is awake takes some 50 ms.
@@ -89,14 +90,13 @@ class Connection:
         *,
         folder: str,
         timeout_s: float,
-        log: Callable[[str], None],
+        log: Log,
         most_bytes: int = client.MOST_BYTES,
     ) -> Answer:
         """Run a program that may take long, which goes on there while the connection is lost for a moment.
 
         Args:
             folder: There, for its files; its home as well.
-            log: Called with one line when the connection is lost.
             most_bytes: What the program may write.
 
         Raises:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -13,11 +13,12 @@ from edgekit.devices.adb import listing, phone
 from edgekit.devices.adb.connection import Connection
 from edgekit.devices.adb.phone import Phone
 from edgekit.devices.adb.store import Store
-from edgekit.devices.base import Checkup, Closing, Log, RunRequest, RunResult, VerifyRequest
+from edgekit.devices.base import Checkup, Closing, RunRequest, RunResult, VerifyRequest
 from edgekit.devices.payload import assembly
 from edgekit.devices.runner import session as runner_session
 from edgekit.devices.runner.inference import WithRunner
 from edgekit.devices.transport.answer import Answer
+from edgekit.display import Log
 from edgekit.errors import UsageError
 from edgekit.manifest import Variant
 from edgekit.runtime.checkup import machine_lines
@@ -126,7 +127,7 @@ class AdbDevice(Closing):
         return self._connection
 
     @contextmanager
-    def _runners(self, bundles: Sequence[Path], log: Callable[[str], None]) -> Iterator[list[WithRunner]]:
+    def _runners(self, bundles: Sequence[Path], log: Log) -> Iterator[list[WithRunner]]:
         """The bundles with a runner that is on the phone, in their order."""
         log(EXPERIMENTAL)
         found = self.phone()
@@ -151,7 +152,7 @@ class _Host:
         store: Store,
         bundle: Bundle,
         script: str,
-        log: Callable[[str], None],
+        log: Log,
     ):
         self.device = connection.device
         self.machine = phone.machine

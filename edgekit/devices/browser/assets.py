@@ -20,11 +20,12 @@ import urllib.error
 import urllib.parse
 import urllib.request
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from edgekit.display import Log
 from edgekit.errors import EdgekitError, UsageError
 from edgekit.private import home, private_folder
 from edgekit.runtime import children
@@ -125,11 +126,8 @@ def load() -> Mapping[str, bytes]:
     return found
 
 
-def set_up(log: Callable[[str], None]) -> Path:
+def set_up(log: Log) -> Path:
     """Fetch what is not here yet.
-
-    Args:
-        log: Called with one line before each download.
 
     Returns:
         The folder; there, whole and unchanged.
@@ -197,7 +195,7 @@ def _npm_setting() -> str | None:
     return line if answer.returncode == 0 and line.startswith("http") else None
 
 
-def _obtain(package: Package, log: Callable[[str], None]) -> bytes:
+def _obtain(package: Package, log: Log) -> bytes:
     """The package's tarball: one that was put into edgekit's folder by hand, or the registry's."""
     by_hand = home() / package.tarball
     if by_hand.is_file():

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
 from edgekit.bundle import Bundle
-from edgekit.devices.base import Checkup, Closing, Log, RunRequest, RunResult, VerifyRequest
+from edgekit.devices.base import Checkup, Closing, RunRequest, RunResult, VerifyRequest
 from edgekit.devices.emulator import board, condition, counter, guest, qemu
+from edgekit.display import Log
 from edgekit.errors import UsageError
 from edgekit.manifest import Variant
 from edgekit.runtime.check_runs import CheckVectors, check_vectors, run_checks
@@ -174,7 +175,7 @@ class EmulatedDevice(Closing):
     def _versions(self) -> dict[str, str]:
         return guest.engines(self._system)
 
-    def _start(self, log: Callable[[str], None]) -> None:
+    def _start(self, log: Log) -> None:
         """Lay out the board, after all that could be missing was looked for."""
         if self._folder is None:
             _ = self._qemu, self._versions

@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Any
 from edgekit.devices.emulator import board, qemu
 from edgekit.devices.payload import assembly, debian, wheels
 from edgekit.devices.payload.part import Part, environment
+from edgekit.display import Log
 from edgekit.errors import DeviceError, UsageError
 from edgekit.private import home, is_sealed, private_folder, seal, unseal
 from edgekit.runtime import children
@@ -177,11 +178,8 @@ def is_ready(system: System) -> bool:
     return _facts(system) is not None
 
 
-def set_up(system: System, log: Callable[[str], None]) -> None:
+def set_up(system: System, log: Log) -> None:
     """Fetch and unpack *system*, and prove that its engines load under emulation. What is there is kept.
-
-    Args:
-        log: Called with one line for each slow step.
 
     Raises:
         DeviceError: ``EK-MISSING-PACKAGE``: qemu, apt or Debian's keys are not on this machine; ``EK-DEVICE``: apt
@@ -196,7 +194,7 @@ def set_up(system: System, log: Callable[[str], None]) -> None:
         _renew(system, parts, log)
 
 
-def unpack(system: System, log: Callable[[str], None]) -> tuple[Part, ...]:
+def unpack(system: System, log: Log) -> tuple[Part, ...]:
     """The parts of *system*, all unpacked: edgekit itself may be another one since `set_up`. Needs no network."""
     parts = _parts(system, log, download=False)
     with _lock():
@@ -207,7 +205,7 @@ def unpack(system: System, log: Callable[[str], None]) -> tuple[Part, ...]:
     return parts
 
 
-def _renew(system: System, parts: Sequence[Part], log: Callable[[str], None]) -> None:
+def _renew(system: System, parts: Sequence[Part], log: Log) -> None:
     """Unpack those of *parts* that are not there, prove that the engines load, and note it."""
     for part in parts:
         if not is_sealed(_place(part)):
@@ -258,7 +256,7 @@ def _recipe(system: System) -> dict[str, object]:
     return {"packages": list(system.packages), "wheels": [wheels.requirement(name) for name in system.wheels]}
 
 
-def _parts(system: System, log: Callable[[str], None], *, download: bool) -> tuple[Part, ...]:
+def _parts(system: System, log: Log, *, download: bool) -> tuple[Part, ...]:
     def part(package: str) -> Part:
         wheel = wheels.find(wheels.requirement(package), system.python, system.architecture, system.glibc)
         return assembly.package_part(wheel, log, download=download)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from edgekit.devices.payload import core, runner_pack, wheels
 from edgekit.devices.payload.part import Entry, Part, environment, make_part
 from edgekit.devices.payload.wheels import Wheel
 from edgekit.digests import sha256
+from edgekit.display import Log
 from edgekit.engines import ENGINES
 from edgekit.errors import DeviceError
 from edgekit.manifest import Manifest
@@ -62,7 +63,7 @@ def parts(
     bundle: Bundle,
     *,
     system_numpy: str | None = None,
-    log: Callable[[str], None],
+    log: Log,
     download: bool = True,
 ) -> tuple[Part, ...]:
     """Everything *machine* needs to run *bundle*, in the order of ``PYTHONPATH``.
@@ -100,7 +101,7 @@ def parts_for(
     formats: Collection[str],
     *,
     system_numpy: str | None = None,
-    log: Callable[[str], None],
+    log: Log,
     download: bool = True,
 ) -> tuple[Part, ...]:
     """The same for file formats (``tflite``, ``pte``), whatever bundle will come with them."""
@@ -161,7 +162,7 @@ def own_part() -> Part:
     return make_part(f"edgekit-{edgekit.__version__}", key, lambda: entries, python_paths=("",))
 
 
-def package_part(wheel: Wheel, log: Callable[[str], None], *, download: bool = True) -> Part:
+def package_part(wheel: Wheel, log: Log, *, download: bool = True) -> Part:
     """The part that holds *wheel*, without what a device never needs.
 
     Raises:
@@ -176,12 +177,12 @@ def package_part(wheel: Wheel, log: Callable[[str], None], *, download: bool = T
     )
 
 
-def _runner(machine: Machine, formats: Collection[str], log: Callable[[str], None], download: bool) -> Part:
+def _runner(machine: Machine, formats: Collection[str], log: Log, download: bool) -> Part:
     log(f"the device has {why_no_python(machine)}: it gets a runner of its own")
     return runner_pack.runner_part(machine.architecture, formats, log, page_bytes=machine.page_bytes, download=download)
 
 
-def _engines(formats: Iterable[str], machine: Machine, log: Callable[[str], None]) -> list[Wheel]:
+def _engines(formats: Iterable[str], machine: Machine, log: Log) -> list[Wheel]:
     """The wheel of the engine for each format that can run on *machine*."""
     found: list[Wheel] = []
     refused: list[DeviceError] = []

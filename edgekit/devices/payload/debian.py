@@ -10,11 +10,12 @@ from __future__ import annotations
 import fcntl
 import subprocess
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
 from edgekit.digests import file_sha256
+from edgekit.display import Log
 from edgekit.errors import DeviceError
 from edgekit.private import home, private_folder, seal
 from edgekit.runtime import children
@@ -45,7 +46,7 @@ def unpack(
     packages: Sequence[str],
     architecture: str,
     into: Path,
-    log: Callable[[str], None],
+    log: Log,
     *,
     suite: str = SUITE,
 ) -> None:
@@ -59,7 +60,6 @@ def unpack(
         packages: Debian's names; ``name-`` keeps a package out.
         architecture: Of the guest: ``aarch64``, ``armv7l`` or ``x86_64``.
         into: What lies there already, and was not sealed, is replaced.
-        log: Called with one line for each step.
         suite: Release of Debian.
 
     Raises:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from edgekit.devices.payload import runner_pack
 from edgekit.devices.payload.assembly import parts_for, sent_formats
 from edgekit.devices.payload.part import Part
+from edgekit.display import Log
 from edgekit.errors import UsageError
 from edgekit.runtime.machine import Machine
 from edgekit.target import Target
@@ -24,11 +24,8 @@ class Prefetched:
     parts: tuple[Part, ...]
 
 
-def prefetch(target: Target, log: Callable[[str], None]) -> tuple[Prefetched, ...]:
+def prefetch(target: Target, log: Log) -> tuple[Prefetched, ...]:
     """Fetch and pack whatever a device of *target* may need, for each Python it may have.
-
-    Args:
-        log: Called with one line for each slow step.
 
     Raises:
         UsageError: ``EK-TARGET``: nothing is deployed to such devices.

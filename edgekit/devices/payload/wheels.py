@@ -11,13 +11,13 @@ import re
 import sys
 import tempfile
 import tomllib
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
 from edgekit.digests import file_sha256
+from edgekit.display import Log
 from edgekit.errors import DeviceError, EdgekitError, UsageError, did_you_mean
 from edgekit.private import home, private_folder
 from edgekit.runtime import children, pip
@@ -133,11 +133,10 @@ def cached(wheel: Wheel) -> Path | None:
     return path if _is_intact(path, wheel) else None
 
 
-def obtain(wheel: Wheel, log: Callable[[str], None], *, download: bool = True) -> Path:
+def obtain(wheel: Wheel, log: Log, *, download: bool = True) -> Path:
     """The file of *wheel*, downloaded unless it is here already.
 
     Args:
-        log: Called with one line before a download.
         download: False never asks the network.
 
     Raises:

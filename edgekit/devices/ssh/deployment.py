@@ -16,6 +16,7 @@ from edgekit.devices.ssh.preflight import Facts, Inventory
 from edgekit.devices.ssh.shell import Shell
 from edgekit.devices.transport import described
 from edgekit.devices.transport.answer import failure
+from edgekit.display import Log
 from edgekit.errors import DeviceError, UsageError, did_you_mean
 from edgekit.runtime.profiler.events import Note, log_to
 
@@ -119,7 +120,7 @@ def read_facts(shell: Shell) -> Facts:
     return preflight.read_facts(shell.do("facts", *preflight.PROGRAMS))
 
 
-def make_plan(device: str, facts: Facts, bundle: Bundle, log: Callable[[str], None]) -> Plan:
+def make_plan(device: str, facts: Facts, bundle: Bundle, log: Log) -> Plan:
     """Decide what *bundle* takes on the device, and get it ready here.
 
     Raises:

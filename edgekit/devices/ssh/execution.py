@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, Protocol
@@ -14,12 +14,13 @@ import numpy as np
 from edgekit import arrays, display, documents, npz
 from edgekit.arrays import ArrayError
 from edgekit.bundle import Bundle
-from edgekit.devices.base import Log, RunRequest, RunResult, VerifyRequest
+from edgekit.devices.base import RunRequest, RunResult, VerifyRequest
 from edgekit.devices.runner.inference import RUN_S, WithRunner
 from edgekit.devices.ssh.board import SCRIPT, RemoteBoard
 from edgekit.devices.ssh.deployment import CHUNK_BYTES, Plan
 from edgekit.devices.ssh.shell import Shell
 from edgekit.devices.transport.answer import Answer, failure, told
+from edgekit.display import Log
 from edgekit.errors import DeviceError, EdgekitError
 from edgekit.fidelity import compare
 from edgekit.manifest import Variant
@@ -128,9 +129,7 @@ class WithPython:
             raise self._unreadable()
         return found
 
-    def _ask(
-        self, verb: str, *words: str, timeout_s: float, log: Callable[[str], None] | None = None
-    ) -> dict[str, Any]:
+    def _ask(self, verb: str, *words: str, timeout_s: float, log: Log | None = None) -> dict[str, Any]:
         """The document that a verb printed about the bundle: an error beside rows is what the rows say."""
         command = (self._program, verb, self._bundle, *words, "--json")
         answer = self._shell.ask("exec", *command, timeout_s=timeout_s, log=log)

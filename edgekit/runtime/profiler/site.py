@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from edgekit.display import Log
 from edgekit.runtime.profiler import gate
 from edgekit.runtime.profiler.board import Board
 from edgekit.runtime.profiler.records import Process
@@ -76,7 +77,7 @@ class Site:
     board: Board
     limit: MemoryLimit
     wait_s: float
-    log: Callable[[str], None]
+    log: Log
     on_work: Callable[[float], None]
     on_first: Callable[[Task, Process], None]
     needed_bytes: dict[int, int] = field(default_factory=dict)
