@@ -47,12 +47,13 @@ def choices(
     engine: str | None = None,
     *,
     installed: Mapping[str, str] | None = None,
-) -> tuple[Choice, ...]:
+) -> Iterator[Choice]:
     """Every variant on each of its engines, best first: the recommended variant, then those in manifest order.
     Variants that take several samples at a time come last: they are there to measure throughput.
 
     What counts is that the engine has a build for the architecture, glibc and CPU of *machine*, is installed, is
-    new enough for the file, and that there is memory for it.
+    new enough for the file, and that there is memory for it. An engine is
+    looked for when it is its turn, which costs memory and milliseconds.
 
     Args:
         machine: This machine (see `edgekit.runtime.machine.read_machine`).
@@ -62,18 +63,6 @@ def choices(
     Raises:
         UsageError: ``EK-ARGUMENT`` or ``EK-ENGINE``: no such variant or engine.
     """
-    return tuple(each_choice(manifest, machine, variant, engine, installed=installed))
-
-
-def each_choice(
-    manifest: Manifest,
-    machine: Machine,
-    variant: str | None = None,
-    engine: str | None = None,
-    *,
-    installed: Mapping[str, str] | None = None,
-) -> Iterator[Choice]:
-    """`choices` one by one: an engine is looked for when it is its turn, which costs memory and milliseconds."""
     check_names(manifest, variant, engine)
     best = manifest.recommended["variant"]
     kept = [entry for entry in manifest.variants if variant in (None, entry.name)]

@@ -324,10 +324,10 @@ def _choices(manifest: Manifest, machine: Machine, request: Request) -> list[Cho
     """
     found: list[Choice] = []
     for engine in dict.fromkeys(request.engines) or (None,):
-        of_engine = choices(manifest, machine, engine=engine)
+        of_engine = list(choices(manifest, machine, engine=engine))
         if engine is not None:
             formats = find_engine(engine).formats
-            of_engine = tuple(one for one in of_engine if manifest.variant(one.variant).format in formats)
+            of_engine = [one for one in of_engine if manifest.variant(one.variant).format in formats]
         found += of_engine
     if request.variants:
         return [choice for choice in found if choice.variant in request.variants]
