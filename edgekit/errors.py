@@ -135,11 +135,7 @@ _KINDS = {
 
 
 def from_json(value: object) -> EdgekitError:
-    """The error that `EdgekitError.to_json` described.
-
-    Raises:
-        ValueError: *value* describes none.
-    """
+    """The error that `EdgekitError.to_json` described. Raises `ValueError`: *value* describes none."""
     if not isinstance(value, dict):
         raise ValueError("no error is described")
     kind, code, message, hint, log = (value.get(key) for key in ("kind", "code", "message", "hint", "log"))

@@ -22,11 +22,7 @@ from edgekit.runtime.verification import Verification
 
 
 def open_local(name: str) -> LocalDevice:
-    """The device called ``local``.
-
-    Raises:
-        UsageError: ``EK-ARGUMENT``: something follows the name.
-    """
+    """The device called ``local``. Raises `UsageError` ``EK-ARGUMENT``: something follows the name."""
     if name != "local":
         raise UsageError("EK-ARGUMENT", f"there is no device {name!r}", "this machine is just 'local'")
     return LocalDevice()

@@ -50,11 +50,7 @@ class Call:
 
 
 def program() -> str:
-    """Path of ``adb``.
-
-    Raises:
-        DeviceError: ``EK-CONNECT``: there is none.
-    """
+    """Path of ``adb``. Raises `DeviceError` ``EK-CONNECT``: there is none."""
     given = os.environ.get("EDGEKIT_ADB")
     found = children.which(given or "adb")
     if found is not None:

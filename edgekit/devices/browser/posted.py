@@ -152,11 +152,7 @@ def read_posted(value: object) -> Posted:
 
 
 def read_progress(value: object) -> PageProgress:
-    """What *value* says of the progress.
-
-    Raises:
-        UsageError: ``EK-INPUT``: it does not fit.
-    """
+    """What *value* says of the progress. Raises `UsageError` ``EK-INPUT``: it does not fit."""
     progress: PageProgress = _read(PageProgress, value)
     return progress
 

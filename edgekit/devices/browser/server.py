@@ -98,11 +98,7 @@ class PhoneServer:
         return f"{'https' if self._tls else 'http'}://{host}:{self._port}/{self.token}/"
 
     def __enter__(self) -> PhoneServer:
-        """Listen.
-
-        Raises:
-            UsageError: ``EK-ARGUMENT``: the port is in use, or not for this user.
-        """
+        """Listen. Raises `UsageError` ``EK-ARGUMENT``: the port is in use, or not for this user."""
         listening = _listen(self._host, self._port)
         self._port = listening.getsockname()[1]
         ready: Future[None] = Future()

@@ -160,11 +160,7 @@ class Guest:
 
 
 def engines(system: System) -> dict[str, str]:
-    """The engines in *system*, with their versions.
-
-    Raises:
-        DeviceError: ``EK-DEVICE``: it was not set up.
-    """
+    """The engines in *system*, with their versions. Raises `DeviceError` ``EK-DEVICE``: it was not set up."""
     facts = _facts(system)
     if facts is None:
         hint = "edgekit doctor --setup emulator  makes it"

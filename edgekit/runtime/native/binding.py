@@ -72,11 +72,7 @@ class CoreMethod:
         self.outputs = tuple(self._array(library.ek_describe_output, index) for index in range(outputs))
 
     def run(self) -> None:
-        """Run the method on what is in `inputs`.
-
-        Raises:
-            RuntimeError: ExecuTorch failed; in its own words.
-        """
+        """Run the method on what is in `inputs`. Raises `RuntimeError`: ExecuTorch failed; in its own words."""
         if self._library.ek_run_in_place(self._handle):
             self._fail()
 

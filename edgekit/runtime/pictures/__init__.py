@@ -75,11 +75,7 @@ def read_image(path: str | Path, channels: int | None = None) -> np.ndarray:
 
 
 def pillow() -> Any:
-    """The module ``PIL.Image``.
-
-    Raises:
-        UsageError: ``EK-MISSING-PACKAGE``.
-    """
+    """The module ``PIL.Image``. Raises `UsageError` ``EK-MISSING-PACKAGE``."""
     try:
         from PIL import Image
     except ImportError as error:

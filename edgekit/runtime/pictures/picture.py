@@ -37,11 +37,7 @@ class Picture:
 
 
 def check_size(width: int, height: int) -> None:
-    """Refuse, before anything is decoded, what is larger than `MOST_PIXELS`, or empty.
-
-    Raises:
-        PictureError: It is.
-    """
+    """Refuse, before anything is decoded, what is larger than `MOST_PIXELS`, or empty. Raises `PictureError`: it is."""
     if not width or not height:
         raise PictureError("is a picture without pixels")
     if width * height > MOST_PIXELS:
@@ -49,11 +45,7 @@ def check_size(width: int, height: int) -> None:
 
 
 def decode(reader: Callable[[io.BytesIO], Any], data: bytes) -> Any:
-    """What Pillow's *reader* of one format makes of *data*.
-
-    Raises:
-        PictureError: They are damaged.
-    """
+    """What Pillow's *reader* of one format makes of *data*. Raises `PictureError`: they are damaged."""
     try:
         image = reader(io.BytesIO(data))
         image.load()

@@ -53,11 +53,7 @@ class _Header:
 
 
 def read(data: bytes) -> Picture:
-    """The picture in a PNG file.
-
-    Raises:
-        PictureError: It is damaged, too large, or transparent in places.
-    """
+    """The picture in a PNG file. Raises `PictureError`: it is damaged, too large, or transparent in places."""
     from PIL import PngImagePlugin
 
     chunks = _chunks(data)

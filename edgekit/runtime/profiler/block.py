@@ -67,11 +67,7 @@ class Run:
         return enough and steady.turns >= self._site.rounds
 
     def start(self) -> None:
-        """From nothing to a settled model.
-
-        Raises:
-            ProcessFailure: See `failure`.
-        """
+        """From nothing to a settled model. Raises `ProcessFailure`: see `failure`."""
         site, task, facts = self._site, self.task, self._facts
         ready = site.wait_until_ready(first=facts["order"] == 0)
         facts["before"], facts["waited_s"] = ready.state, ready.waited_s
