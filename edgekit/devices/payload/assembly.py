@@ -41,6 +41,7 @@ _APACHE_WITHOUT_TEXT = frozenset({"tflite-runtime"})
 #: edgekit's own files on a device: ground floor, runtime, devices without the ways to them, command line, targets.
 OWN_FILES = (
     "*.py",
+    "*.toml",
     "runtime/**/*.py",
     "runtime/contents/allowed.txt",
     "runtime/contents/**/*.schema",
