@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import edgekit
-from edgekit.bundle import Bundle
 from edgekit.devices.payload import core, runner_pack, wheels
-from edgekit.devices.payload.part import Entry, Part, environment, make_part
+from edgekit.devices.payload.part import Entry, Part, make_part
 from edgekit.devices.payload.wheels import Wheel
 from edgekit.digests import sha256
 from edgekit.display import Log
@@ -20,8 +19,6 @@ from edgekit.errors import DeviceError
 from edgekit.manifest import Manifest
 from edgekit.runtime.machine import Machine
 from edgekit.target import target_directory
-
-__all__ = ["Part", "environment", "own_part", "package_part", "parts", "parts_for", "why_no_python"]
 
 #: What no device needs of any wheel. Licences stay, wherever they are.
 _NEVER = re.compile(r"__pycache__/|\.(pyi|pxd|h|a)$|\.dist-info/(RECORD|entry_points\.txt|top_level\.txt)$")
@@ -59,31 +56,6 @@ def sent_formats() -> tuple[str, ...]:
     return tuple(dict.fromkeys(format for engine in ENGINES if engine.package for format in engine.formats))
 
 
-def parts(
-    machine: Machine,
-    bundle: Bundle,
-    *,
-    system_numpy: str | None = None,
-    log: Log,
-    download: bool = True,
-) -> tuple[Part, ...]:
-    """Everything *machine* needs to run *bundle*, in the order of ``PYTHONPATH``.
-
-    A device with no Python that edgekit runs on gets one part, the self-contained runner.
-
-    Args:
-        system_numpy: Version of the numpy that the device's own Python has, or None. Only a 32-bit board uses it:
-            there is no numpy wheel for those.
-        log: Called with one line for each slow step, and for each format that cannot run there.
-        download: False never asks the network for what is not on this machine yet.
-
-    Raises:
-        DeviceError: ``EK-DEVICE``: nothing in the bundle can run there; the message says what the device lacks.
-        EdgekitError: ``EK-MISSING-PACKAGE``: this machine lacks what it would send, or the tools to make it.
-    """
-    return parts_for(machine, formats_of(bundle.manifest), system_numpy=system_numpy, log=log, download=download)
-
-
 def formats_of(manifest: Manifest) -> tuple[str, ...]:
     """The formats of the files in a bundle that something but an app can run.
 
@@ -105,9 +77,24 @@ def parts_for(
     log: Log,
     download: bool = True,
 ) -> tuple[Part, ...]:
-    """The same for file formats (``tflite``, ``pte``), whatever bundle will come with them."""
+    """Everything *machine* needs to run files of *formats* (``tflite``, ``pte``), in the order of ``PYTHONPATH``.
+
+    A device with no Python that edgekit runs on gets one part, the self-contained runner.
+
+    Args:
+        system_numpy: Version of the numpy that the device's own Python has, or None. Only a 32-bit board uses it:
+            there is no numpy wheel for those.
+        log: Called for each slow step, and for each format that cannot run there.
+        download: False never asks the network for what is not on this machine yet.
+
+    Raises:
+        DeviceError: ``EK-DEVICE``: nothing of it can run there; the message says what the device lacks.
+        EdgekitError: ``EK-MISSING-PACKAGE``: this machine lacks what it would send, or the tools to make it.
+    """
     if why_no_python(machine) is not None:
-        return (_runner(machine, formats, log, download),)
+        log(f"the device has {why_no_python(machine)}: it gets a runner of its own")
+        pages = machine.page_bytes
+        return (runner_pack.runner_part(machine.architecture, formats, log, page_bytes=pages, download=download),)
     wanted = [_find("click", machine)]
     if machine.architecture == "armv7l":
         _check_system_numpy(system_numpy)
@@ -167,7 +154,7 @@ def package_part(wheel: Wheel, log: Log, *, download: bool = True) -> Part:
     """The part that holds *wheel*, without what a device never needs.
 
     Raises:
-        EdgekitError: ``EK-MISSING-PACKAGE``: as `parts`.
+        EdgekitError: ``EK-MISSING-PACKAGE``: as `parts_for`.
     """
     if wheel.package == core.PACKAGE:
         return core.core_part(str(wheel.architecture), log, download=download)
@@ -176,11 +163,6 @@ def package_part(wheel: Wheel, log: Log, *, download: bool = True) -> Part:
     return make_part(
         f"{wheel.package}-{wheel.version}", key, lambda: _entries(path, wheel), log=log, python_paths=("",)
     )
-
-
-def _runner(machine: Machine, formats: Collection[str], log: Log, download: bool) -> Part:
-    log(f"the device has {why_no_python(machine)}: it gets a runner of its own")
-    return runner_pack.runner_part(machine.architecture, formats, log, page_bytes=machine.page_bytes, download=download)
 
 
 def _engines(formats: Iterable[str], machine: Machine, log: Log) -> list[Wheel]:

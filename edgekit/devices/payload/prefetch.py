@@ -29,7 +29,7 @@ def prefetch(target: Target, log: Log) -> tuple[Prefetched, ...]:
 
     Raises:
         UsageError: ``EK-TARGET``: nothing is deployed to such devices.
-        EdgekitError: ``EK-MISSING-PACKAGE``, ``EK-ENGINE``: as `edgekit.devices.payload.assembly.parts`.
+        EdgekitError: ``EK-MISSING-PACKAGE``, ``EK-ENGINE``: as `edgekit.devices.payload.assembly.parts_for`.
     """
     formats = [entry.format for entry in target.formats if entry.format in sent_formats()]
     if target.system is None or not formats:

@@ -90,8 +90,17 @@ class _Parts:
 
 
 @dataclass(frozen=True)
-class _Document:
-    """What the runner prints; see ``runner.cpp``."""
+class Document:
+    """What the runner prints; see ``runner.cpp``.
+
+    Attributes:
+        threads: In use.
+        import_ns: Loading the engine's library.
+        load_ns: From the model file to a session that can run.
+        before_bytes, peak_rss_bytes, anonymous_bytes, file_bytes: See `memory`.
+        elapsed_ns: Of each inference: writing the inputs, the inference, reading the outputs.
+        spans: Those three parts, call by call, of inferences that came after; None when none were asked for.
+    """
 
     engine: str
     threads: int
@@ -123,6 +132,7 @@ class _Document:
         )
 
     def memory(self) -> Memory | None:
+        """After the inferences of *elapsed_ns*; None where the system does not say."""
         if self.peak_rss_bytes is None or self.before_bytes is None:
             return None
         return Memory(self.peak_rss_bytes, self.anonymous_bytes, self.file_bytes, self.before_bytes)
@@ -130,25 +140,10 @@ class _Document:
 
 @dataclass(frozen=True)
 class RunnerRun:
-    """What the runner's process came to.
-
-    Attributes:
-        outputs: Of its last inference, by name.
-        threads: In use.
-        import_ns: Loading the engine's library.
-        load_ns: From the model file to a session that can run.
-        elapsed_ns: Of each inference: writing the inputs, the inference, reading the outputs.
-        spans: Those three parts, call by call, of inferences that came after; empty when none were asked for.
-        memory: After the inferences of *elapsed_ns*; None where the system does not say.
-    """
+    """What the runner's process came to: outputs of its last inference by name, and what it printed."""
 
     outputs: dict[str, np.ndarray]
-    threads: int
-    import_ns: int
-    load_ns: int
-    elapsed_ns: tuple[int, ...]
-    spans: tuple[tuple[int, ...], ...]
-    memory: Memory | None
+    document: Document
 
 
 class WithRunner:
@@ -162,7 +157,7 @@ class WithRunner:
         entry = self._choose(request.variant, request.engine)
         ordered = [request.inputs[spec.name] for spec in self.bundle.manifest.signature.inputs]
         run = self.measure(entry, ordered, request.threads)
-        return RunResult(entry.name, self._engine(entry), run.threads, run.outputs)
+        return RunResult(entry.name, self._engine(entry), run.document.threads, run.outputs)
 
     def verify(self, request: VerifyRequest, log: Log) -> tuple[Verification, ...]:
         vectors = check_vectors(self.bundle)
@@ -232,15 +227,7 @@ class WithRunner:
             spec.name: _array(host.fetch(f"{folder}/output_{index}.raw", _size_bytes(spec)), spec, said)
             for index, (spec, said) in enumerate(zip(signature.outputs, document.outputs, strict=True))
         }
-        return RunnerRun(
-            outputs,
-            threads=document.threads,
-            import_ns=document.import_ns,
-            load_ns=document.load_ns,
-            elapsed_ns=document.elapsed_ns,
-            spans=document.parts,
-            memory=document.memory(),
-        )
+        return RunnerRun(outputs, document)
 
     def _check(self, entry: Variant, vectors: CheckVectors, threads: int | None) -> CheckRun:
         """*entry* over all check vectors."""
@@ -253,9 +240,9 @@ class WithRunner:
             return CheckRun(None, f"{error.code}: {error.message}")
         columns = {name: np.concatenate([run.outputs[name] for run in runs]) for name in runs[0].outputs}
         outputs = {name: column[: len(vectors.samples)] for name, column in columns.items()}
-        return CheckRun(outputs, threads=runs[0].threads)
+        return CheckRun(outputs, threads=runs[0].document.threads)
 
-    def _document(self, answer: Answer, engine: str) -> _Document:
+    def _document(self, answer: Answer, engine: str) -> Document:
         """What the runner printed."""
         device = self.host.device
         if answer.death is not None:
@@ -267,7 +254,7 @@ class WithRunner:
         if isinstance(value, dict) and "error" in value:
             raise DeviceError("EK-DEVICE", f"{device}: {engine}: {value['error']}")
         try:
-            document: _Document = conform(_Document, value)
+            document: Document = conform(Document, value)
         except ValueError as error:
             raise self._unreadable() from error
         return document

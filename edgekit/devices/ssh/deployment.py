@@ -129,7 +129,8 @@ def make_plan(device: str, facts: Facts, bundle: Bundle, log: Log) -> Plan:
         EdgekitError: ``EK-MISSING-PACKAGE``: this machine lacks what would be sent.
     """
     preflight.refuse(device, facts, bundle.manifest)
-    parts = assembly.parts(facts.machine, bundle, system_numpy=facts.numpy, log=log)
+    formats = assembly.formats_of(bundle.manifest)
+    parts = assembly.parts_for(facts.machine, formats, system_numpy=facts.numpy, log=log)
     python = facts.python_path if assembly.why_no_python(facts.machine) is None else None
     return Plan(facts, make_release(bundle, parts, python), tuple(preflight.warnings(facts, bundle.manifest)))
 
