@@ -5,11 +5,8 @@ Words are shown to people, and become paths and code; numbers cost whoever reads
 
 from __future__ import annotations
 
-import math
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from edgekit.names import is_identifier, is_label, is_tensor_name
 from edgekit.tensors import DTYPES
@@ -82,7 +79,7 @@ def _check_signature(signature: Signature) -> None:
                 raise ValueError(f"signature.{spec.name}")
         if len(specs) > _MOST_TENSORS or any(len(spec.shape) > _MOST_AXES for spec in specs):
             raise ValueError("signature: more tensors or axes than any model has")
-        if sum(math.prod(spec.shape) * np.dtype(spec.dtype).itemsize for spec in specs) > _MOST_SIDE_BYTES:
+        if sum(spec.size_bytes for spec in specs) > _MOST_SIDE_BYTES:
             raise ValueError(f"signature: tensors of more than {_MOST_SIDE_BYTES >> 20} MiB")
 
 

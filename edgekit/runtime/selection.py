@@ -6,8 +6,6 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
 from edgekit.backends import BACKENDS
 from edgekit.errors import EdgekitError, UsageError, did_you_mean
 from edgekit.manifest import Manifest, Variant
@@ -111,8 +109,7 @@ def needed_memory_bytes(manifest: Manifest, variant: Variant) -> int:
     Its file, the weights once more in the layout that the kernels want (XNNPACK packs them), intermediate values,
     inputs and outputs.
     """
-    specs = (*manifest.signature.inputs, *manifest.signature.outputs)
-    borders = sum(math.prod(spec.shape) * np.dtype(spec.dtype).itemsize for spec in specs)
+    borders = sum(spec.size_bytes for spec in (*manifest.signature.inputs, *manifest.signature.outputs))
     return 2 * variant.size_bytes + (variant.arena_bytes or 0) + variant.batch * borders
 
 

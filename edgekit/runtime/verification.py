@@ -83,7 +83,9 @@ def verify(
         (entry, name)
         for entry in bundle.manifest.variants
         if variant in (None, entry.name)
-        for name in dict.fromkeys([*entry.engines, *_loading(entry.format)])
+        for name in dict.fromkeys(
+            [*entry.engines, *(engine.name for engine in ENGINES if entry.format in engine.formats)]
+        )
         if not is_browser_engine(name)
     ]
     refused = {(entry.name, name): why_not(bundle.manifest, entry, name, machine) for entry, name in pairs}
@@ -148,7 +150,3 @@ def _relative(host: np.ndarray, measured: np.ndarray) -> float:
         return 1.0
     largest = float(np.abs(np.asarray(host, np.float64)).max())
     return max_abs_diff(host, measured) / largest if largest else 1.0
-
-
-def _loading(format: str) -> list[str]:
-    return [name for name in ENGINES.names() if format in ENGINES[name].formats]

@@ -204,16 +204,12 @@ class Connection:
             return
         for line in done.said:
             if any(words in line for words in _FULL):
-                self._remove_parts(target)
+                where = shlex.quote(target)  # free what the part that was sent takes
+                self.ask(f"rm -rf {where}/.*.part; case {where} in *.part) rm -rf {where};; esac")
                 raise DeviceError("EK-DEVICE", f"{self.device}: the disk is full", "free some space there")
             if any(words in line for words in _REFUSALS):
                 raise DeviceError("EK-DEVICE", f"{self.device}: {line.rpartition('remote ')[2]}")
         raise self._broken(done)
-
-    def _remove_parts(self, target: str) -> None:
-        """Free what the part that was sent takes: the disk is full."""
-        where = shlex.quote(target)
-        self.ask(f"rm -rf {where}/.*.part; case {where} in *.part) rm -rf {where};; esac")
 
     def _damaged(self, name: str) -> DeviceError:
         reason = f"{self.device}: {name} arrived damaged"

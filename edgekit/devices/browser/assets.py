@@ -122,7 +122,8 @@ def load() -> Mapping[str, bytes]:
             if compressed is None:
                 hint = f"rm -r {folder()} && {SETUP}"
                 raise EdgekitError("EK-MISSING-PACKAGE", f"LiteRT.js is damaged: {folder() / name}.gz", hint)
-            found[name] = _mend(name, compressed)
+            file, bare, path = _MENDED
+            found[name] = _compress(gzip.decompress(compressed).replace(bare, path)) if name == file else compressed
     return found
 
 
@@ -245,11 +246,6 @@ def _read(name: str, kept: Kept) -> bytes | None:
     except (OSError, zlib.error):
         return None
     return compressed if hashlib.sha256(data).hexdigest() == kept.sha256 else None
-
-
-def _mend(name: str, compressed: bytes) -> bytes:
-    file, bare, path = _MENDED
-    return _compress(gzip.decompress(compressed).replace(bare, path)) if name == file else compressed
 
 
 def _compress(data: bytes) -> bytes:

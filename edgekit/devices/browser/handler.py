@@ -224,18 +224,14 @@ def _later(reason: str) -> _Refused:
 def _is_own(host: str) -> bool:
     """Whether a ``Host`` header names this machine in a way that no one else can make up."""
     name = re.sub(r":\d{1,5}$", "", host, flags=re.ASCII).lower().rstrip(".")
-    if name in _own_names():
+    own = socket.gethostname().lower().partition(".")[0]
+    if name in ("localhost", own, f"{own}.local"):
         return True
     try:
         ipaddress.ip_address(name.removeprefix("[").removesuffix("]"))
     except ValueError:
         return False
     return True
-
-
-def _own_names() -> tuple[str, ...]:
-    name = socket.gethostname().lower().partition(".")[0]
-    return "localhost", name, f"{name}.local"
 
 
 async def _receive_body(request: BaseRequest, spool: Any, most_bytes: int) -> None:

@@ -107,7 +107,8 @@ def runner_part(
     """
     refusals = [why_not(format, architecture) for format in formats]
     if all(refusals):
-        raise DeviceError("EK-DEVICE", next(filter(None, refusals), "there is no file to run"), _hint(architecture))
+        hint = f"build {_formats()} files" if architecture in _LOADERS else "a 64-bit system has one"
+        raise DeviceError("EK-DEVICE", next(filter(None, refusals), "there is no file to run"), hint)
     program = core.runner(architecture, log)
     wanted = {each.name: each for format, each in sorted(engines().items()) if format in formats}
     held = [_library(each, architecture, log, download) for each in wanted.values()]
@@ -185,7 +186,3 @@ def _libraries(architecture: str, log: Log) -> tuple[Path, ...]:
 
 def _formats() -> str:
     return " and ".join(f".{format}" for format in engines())
-
-
-def _hint(architecture: str) -> str:
-    return f"build {_formats()} files" if architecture in _LOADERS else "a 64-bit system has one"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -224,7 +223,7 @@ class WithRunner:
         for spec, said in zip(signature.inputs, document.inputs, strict=True):
             _check_fit(spec, said)
         outputs = {
-            spec.name: _array(host.fetch(f"{folder}/output_{index}.raw", _size_bytes(spec)), spec, said)
+            spec.name: _array(host.fetch(f"{folder}/output_{index}.raw", spec.size_bytes), spec, said)
             for index, (spec, said) in enumerate(zip(signature.outputs, document.outputs, strict=True))
         }
         return RunnerRun(outputs, document)
@@ -295,7 +294,3 @@ def _array(data: bytes, spec: TensorSpec, said: _Tensor) -> np.ndarray:
         return np.frombuffer(data, said.dtype).reshape(spec.shape).astype(spec.dtype)
     except ValueError as error:
         raise DeviceError("EK-DEVICE", f"output {spec.name!r} did not come whole") from error
-
-
-def _size_bytes(spec: TensorSpec) -> int:
-    return math.prod(spec.shape) * np.dtype(spec.dtype).itemsize

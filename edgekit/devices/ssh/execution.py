@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import io
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -41,14 +40,6 @@ class _Ran:
     variant: str
     engine: str
     threads: int
-
-
-class Execution(Protocol):
-    """A release on a device."""
-
-    def run(self, request: RunRequest) -> RunResult: ...
-
-    def verify(self, request: VerifyRequest, log: Log) -> tuple[Verification, ...]: ...
 
 
 def execution(device: str, shell: Shell, plan: Plan, bundle: Bundle) -> Execution:
@@ -104,7 +95,7 @@ class WithPython:
         if ran.variant not in self._variants:
             raise self._unreadable()
         specs = self._outputs
-        most_bytes = sum(math.prod(spec.shape) * np.dtype(spec.dtype).itemsize for spec in specs)
+        most_bytes = sum(spec.size_bytes for spec in specs)
         packed_bytes = most_bytes + sum(_MEMBER_BYTES + 2 * len(spec.name.encode()) for spec in specs)
         try:
             stored = arrays.from_npz(self._shell.fetch(f"{folder}/outputs.npz", packed_bytes), most_bytes=most_bytes)
@@ -185,6 +176,10 @@ class ShellHost:
 
     def look(self) -> BoardState | None:
         return self._board.look()
+
+
+#: A release on a device.
+Execution = WithPython | WithRunner
 
 
 def send(shell: Shell, file: str, data: bytes) -> None:

@@ -101,7 +101,8 @@ class _Events:
                     said = Measured(replace(said.cell, device=self._device))
                 self._listener(said)
         except (ValueError, KeyError) as error:
-            self._error = self._unreadable(error)
+            what = f"{self._device}: what edgekit answered there makes no sense ({error})"
+            self._error = DeviceError("EK-DEVICE", what)
         except Exception as error:
             self._error = error
 
@@ -111,9 +112,6 @@ class _Events:
             if (cell.bundle, cell.variant) not in self._variants:
                 raise ValueError("a row of something else")
             plausibility.check(cell)
-
-    def _unreadable(self, error: Exception) -> DeviceError:
-        return DeviceError("EK-DEVICE", f"{self._device}: what edgekit answered there makes no sense ({error})")
 
     def result(self, answer: Answer) -> tuple[DeviceRecord, tuple[Cell, ...]]:
         if self._error is not None:

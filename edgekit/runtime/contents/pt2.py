@@ -18,7 +18,7 @@ from typing import Any
 from edgekit.runtime.contents import archives
 from edgekit.runtime.contents.allowed import ATEN, PT2_CONTROL, PT2_QUANTIZED, PT2_SIZES, PT2_TREES
 from edgekit.runtime.contents.archives import Packed
-from edgekit.runtime.contents.refusal import Malformed, Refused, reading, shown
+from edgekit.runtime.contents.refusal import Malformed, Refused, parse_json, reading, shown
 from edgekit.runtime.contents.sizes import MAX_AXES, MAX_VALUES
 
 _PROGRAM, _SAMPLES = "models/model.json", "data/sample_inputs/model.pt"
@@ -28,8 +28,6 @@ _CONFIGS = {
 }
 _TENSORS = re.compile(r"data/weights/weight_\d+|data/constants/tensor_\d+")
 _OTHERS = frozenset({".data/version", ".data/serialization_id", "archive_format", "archive_version", "byteorder"})
-#: Hundreds of bytes for each operator; twice as many where they say where in the source they come from.
-_MAX_JSON_BYTES = 32 << 20
 
 #: ``ScalarType`` in ``torch/_export/serde/schema.py``: numpy's name and bytes of one value.
 DTYPES = {
@@ -113,7 +111,7 @@ def read(data: bytes | memoryview) -> Pt2:
     missing = {_PROGRAM, *_CONFIGS.values()} - files.keys()
     if missing:
         raise Malformed(f"it is no exported program: it has no {sorted(missing)[0]}")
-    program, *configs = (_json(files[name]) for name in (_PROGRAM, *_CONFIGS.values()))
+    program, *configs = (parse_json(files[name], "program") for name in (_PROGRAM, *_CONFIGS.values()))
     tensors = {name: told for config in configs for name, told in config["config"].items()}
     _check_program(program)
     for name, told in tensors.items():
@@ -135,15 +133,6 @@ def _reads(name: str) -> bool:
             raise Refused(what, "is unpickled, which runs code", "write it with torch.export.save()")
         raise Refused(f"it holds {shown(name)}, which no program of tensors needs", "is taken for what it is called")
     return True
-
-
-def _json(text: bytes | str) -> Any:
-    if len(text) > _MAX_JSON_BYTES:
-        raise Malformed(f"its program has {len(text):,} bytes")
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise Malformed(f"its program is no JSON ({str(error)[:60]})") from error
 
 
 def _check_program(program: dict[str, Any]) -> None:
@@ -196,7 +185,7 @@ def _check_field(key: str, item: Any, owner: dict[str, Any]) -> None:
         if not isinstance(item, str) or len(item) > _MAX_SIZE or not _SIZE.fullmatch(item):
             raise Refused(f"its size {shown(item)} is code and not data", "is evaluated")
     elif key in ("in_spec", "out_spec"):
-        _check_tree(_json(item))
+        _check_tree(parse_json(item, "program"))
     elif key == "forward_arg_names":
         for name in item or ():
             _require(_WORD, name, key)
@@ -250,7 +239,7 @@ def _check_tree(spec: Any) -> None:
         kind, context = node["type"], node["context"]
         if kind is not None and kind not in PT2_TREES:
             raise Refused(f"its inputs or outputs are in a {shown(kind)}", "imports what the file names")
-        keys = _json(context) if isinstance(context, str) else context
+        keys = parse_json(context, "program") if isinstance(context, str) else context
         if keys is not None and not (
             isinstance(keys, list) and all(type(key) is int or isinstance(key, str) for key in keys)
         ):

@@ -227,14 +227,10 @@ def _kinds_by_name() -> Mapping[str, tuple[tuple[str, ...], ...]]:
     found = {}
     for line in PTE.strip().replace("\n ", " ").splitlines():
         letters, _, names = line.partition(":")
-        kinds = tuple(_KINDS[each.upper() if each != "l" else each] + _none(each) for each in letters)
+        kinds = tuple(_KINDS.get(each) or (*_KINDS[each.upper()], "Null") for each in letters)
         for name in names.split():
             found[name if "::" in name else f"aten::{name}"] = kinds
     return found
-
-
-def _none(letter: str) -> tuple[str, ...]:
-    return ("Null",) if letter.islower() and letter != "l" else ()
 
 
 def _kernel(operator: Table) -> tuple[tuple[str, ...], ...]:

@@ -171,12 +171,10 @@ class ProfiledModel:
 
     def _invoke(self, inputs: Sequence[np.ndarray]) -> None:
         for place, buffer, array in zip(self._inputs, self._input_buffers, inputs, strict=True):
-            self._write(buffer, narrow(array, place.spec) if place.narrowed else array)
+            given = narrow(array, place.spec) if place.narrowed else array
+            with locked(self._call, buffer, WRITE, given.nbytes) as memory:
+                np.ndarray(given.shape, given.dtype, memory)[...] = given
         self._call.RunCompiledModel(*self._run_arguments)
-
-    def _write(self, buffer: ctypes.c_void_p, array: np.ndarray) -> None:
-        with locked(self._call, buffer, WRITE, array.nbytes) as memory:
-            np.ndarray(array.shape, array.dtype, memory)[...] = array
 
     def _read(self, buffer: ctypes.c_void_p, place: Place) -> np.ndarray:
         dtype = np.dtype(np.int32 if place.narrowed else place.spec.dtype)

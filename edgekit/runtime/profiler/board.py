@@ -195,7 +195,8 @@ class _Processes:
         while found := {name for name, parent in new.items() if parent in self._own} - self._own:
             self._own |= found
         self._others |= new.keys() - self._own
-        return sum(_process_ticks(_stat(self._proc / name)) for name in self._own) if self._own else None
+        times = [number for name in self._own for number in _stat(self._proc / name)[11:15] if number.isdecimal()]
+        return sum(map(int, times)) if self._own else None
 
 
 class _Supply:
@@ -288,10 +289,6 @@ def _power_source(supplies: list[_Supply]) -> str | None:
     if {"Charging", "Full", "Not charging"} & set(batteries):
         return "mains"
     return "battery" if "0" in plugs and any(batteries) else None
-
-
-def _process_ticks(stat: list[str]) -> int:
-    return sum(int(number) for number in stat[11:15] if number.isdecimal())
 
 
 def _stat(process: Path) -> list[str]:
