@@ -40,7 +40,7 @@ OWN_FILES = (
     "*.py",
     "*.toml",
     "runtime/**/*.py",
-    "runtime/contents/allowed.txt",
+    "runtime/**/*.txt",
     "runtime/contents/**/*.schema",
     "devices/*.py",
     "cli/*.py",

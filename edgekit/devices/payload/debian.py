@@ -25,6 +25,7 @@ SUITE = "bookworm"
 
 _MIRROR = "http://deb.debian.org/debian"
 _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+_CONFIGURATION = Path(__file__).with_name("apt.conf")
 _TOOLS = {"apt-get": "apt", "apt-config": "apt", "dpkg-deb": "dpkg", "tar": "tar"}
 
 #: As `edgekit.runtime.machine.userland` names it -> as Debian does.
@@ -100,33 +101,11 @@ def _configure(cache: Path, architecture: str, suite: str) -> Path:
         (cache / name).mkdir(parents=True, exist_ok=True)
     (cache / "status").touch()
     (cache / "sources.list").write_text(f"deb [signed-by={_KEYRING}] {_MIRROR} {suite} main\n", encoding="utf-8")
-    options = {
-        # The machine's own settings bring hooks that clean its caches: of them, only the proxies count.
-        "Dir::Etc::main": cache / "empty/none",
-        "Dir::Etc::parts": cache / "empty",
-        "Dir::Etc::sourcelist": cache / "sources.list",
-        "Dir::Etc::sourceparts": cache / "empty",
-        "Dir::Etc::preferences": cache / "empty/none",
-        "Dir::Etc::preferencesparts": cache / "empty",
-        "Dir::State": cache / "state",
-        "Dir::State::lists": cache / "lists",
-        "Dir::State::status": cache / "status",
-        "Dir::Cache": cache / "cache",
-        "Dir::Cache::archives": cache / "archives",
-        "Dir::Cache::pkgcache": "",  # 70 MB that save nothing here
-        "Dir::Cache::srcpkgcache": "",
-        "Dir::Log": cache / "log",
-        "APT::Architecture": architecture,
-        "APT::Architectures": architecture,
-        "APT::Install-Recommends": "false",
-        "APT::Sandbox::User": "root",
-        "Acquire::ForceHash": "SHA256",  # for the plan, which would name MD5
-    }
     file = cache / "apt.conf"
     proxies = _call(["apt-config", "--format", '%F "%v";%n', "dump", "Acquire::http", "Acquire::https"])
     lines = [line for line in proxies.splitlines() if not line.endswith(' "";')]
-    lines += [f'{key} "{value}";' for key, value in options.items()]
-    file.write_text("\n".join([*lines, 'Acquire::Languages "none";', ""]), encoding="utf-8")
+    own = _CONFIGURATION.read_text(encoding="utf-8").format(cache=cache, architecture=architecture)
+    file.write_text("\n".join([*lines, own]), encoding="utf-8")
     return file
 
 

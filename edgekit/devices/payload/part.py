@@ -92,16 +92,7 @@ def make_part(
         with replacing(_marker(archive)) as temporary:
             temporary.write_text(json.dumps({"digest": known[0], "unpacked_bytes": known[1]}), encoding="utf-8")
     digest, unpacked_bytes = known
-    return Part(
-        name=name,
-        digest=digest,
-        archive=archive,
-        size_bytes=archive.stat().st_size,
-        unpacked_bytes=unpacked_bytes,
-        python_paths=python_paths,
-        native_path=native_path,
-        runner=runner,
-    )
+    return Part(name, digest, archive, archive.stat().st_size, unpacked_bytes, python_paths, native_path, runner)
 
 
 def pack(entries: Iterable[Entry]) -> bytes:

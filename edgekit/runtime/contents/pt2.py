@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgekit.runtime.contents import archives
-from edgekit.runtime.contents.allowed import ATEN, PT2_CONTROL, PT2_QUANTIZED, PT2_SIZES, PT2_TREES
+from edgekit.runtime.contents.allowed import ATEN, PT2_CONTROL, PT2_FIELDS, PT2_QUANTIZED, PT2_SIZES, PT2_TREES
 from edgekit.runtime.contents.archives import Packed
 from edgekit.runtime.contents.refusal import Malformed, Refused, parse_json, reading, shown
 from edgekit.runtime.contents.sizes import MAX_AXES, MAX_VALUES
@@ -49,29 +49,7 @@ _SIZE = re.compile(
 )
 _MAX_SIZE = 1000
 
-#: Fields of ``schema.py`` by what is in them. Dictionaries by name, whose keys are names:
-_BY_NAME = frozenset({"range_constraints", "sym_bool_values", "sym_float_values", "sym_int_values", "tensor_values"})
-#: Words that become Python names, ...
-_WORDS = frozenset({"as_name", "name"})
-#: ... paths that become attributes, ...
-_PATHS = frozenset({"buffer_name", "fqn", "parameter_name", "path_name", "tensor_constant_name", "user_input_name"})
-#: ... plain values, ...
-_PLAIN = frozenset(
-    {"as_bool", "as_bools", "as_complex", "as_float", "as_floats", "as_int", "as_int_lists", "as_ints", "as_layout"}
-    | {"as_memory_format", "as_none", "as_scalar_type", "as_string", "as_strings", "aten", "dtype", "imag", "index"}
-    | {"is_hop_single_tensor_return", "is_param", "is_single_tensor_return", "kind", "layout", "major", "max_val"}
-    | {"min_val", "minor", "persistent", "real", "requires_grad", "torch_version", "type", "use_pickle"}
-    | {"as_string_to_argument", "as_float_lists", "as_nested_tensors"}
-)
-#: ... and more of all this.
-_NESTED = frozenset(
-    {"arg", "args", "as_device", "as_expr", "as_graph", "as_optional_tensor", "as_optional_tensors", "as_sym_bool"}
-    | {"as_sym_bools", "as_sym_float", "as_sym_floats", "as_sym_int", "as_sym_ints", "as_tensor", "as_tensors"}
-    | {"buffer", "buffer_mutation", "constant_input", "device", "graph", "graph_module", "hint", "input_specs"}
-    | {"inputs", "loss_output", "module_call_graph", "nodes", "opset_version", "output_specs", "outputs", "parameter"}
-    | {"parameter_mutation", "schema_version", "signature", "sizes", "storage_offset", "strides", "tensor_constant"}
-    | {"tensor_meta", "user_input", "user_input_mutation", "user_output", "value"}
-)
+_FIELDS = {field: kind for kind, fields in PT2_FIELDS.items() for field in fields}
 
 
 @dataclass(frozen=True)
@@ -166,18 +144,19 @@ def _check(value: Any) -> None:
 
 
 def _check_field(key: str, item: Any, owner: dict[str, Any]) -> None:
-    if key in _PLAIN:
+    kind = _FIELDS.get(key)
+    if kind == "plain":
         _check_plain(item)
-    elif key in _NESTED:
+    elif kind == "nested":
         _check(item)
-    elif key in _BY_NAME:
+    elif kind == "by_name":
         for name, each in item.items():
             _require(_WORD, name, key)
             _check(each)
-    elif key in _WORDS:
+    elif kind == "words":
         if item is not None and item != "":
             _require(_WORD, item, key)
-    elif key in _PATHS:
+    elif kind == "paths":
         _require(_PATH, item, key)
     elif key == "target":
         _check_target(item)

@@ -76,17 +76,9 @@ def settings_for(
     operators: bool = False,
 ) -> Settings:
     """The settings that *mode* stands for."""
-    numbers = MODES[mode]
+    its = MODES[mode]
     return Settings(
-        mode,
-        seed,
-        numbers.repeats,
-        numbers.seconds,
-        numbers.samples,
-        threads,
-        cpus,
-        operators,
-        busy_repeats=numbers.busy_repeats,
+        mode, seed, its.repeats, its.seconds, its.samples, threads, cpus, operators, busy_repeats=its.busy_repeats
     )
 
 
