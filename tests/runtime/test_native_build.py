@@ -250,7 +250,7 @@ def test_two_processes_build_the_core_once(tmp_path: Path) -> None:
 def no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("CXX", raising=False)
-    monkeypatch.setattr(compilers, "find_spec", lambda name: None)
+    monkeypatch.setattr(compilers, "package_folders", lambda name: [])
 
 
 @pytest.mark.usefixtures("nothing_built", "no_compiler")
@@ -310,7 +310,7 @@ def test_another_version_of_executorch_is_refused_by_name(monkeypatch: pytest.Mo
 
 @pytest.mark.usefixtures("nothing_built")
 def test_without_executorch_the_one_package_it_takes_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(native, "find_spec", lambda name: None)
+    monkeypatch.setattr(native, "package_folders", lambda name: [])
     assert native.why_not() == "the executorch package is not installed: pip install --no-deps executorch==1.5.1"
 
 

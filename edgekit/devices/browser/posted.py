@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from edgekit.errors import UsageError
-from edgekit.runtime.profiler.browsers import Browser
+from edgekit.runtime.profiler.profile import Browser
 from edgekit.schema import conform
 from edgekit.tensors import TensorSpec
 

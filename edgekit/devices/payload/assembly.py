@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import zipfile
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,10 @@ from edgekit.devices.payload.wheels import Wheel
 from edgekit.digests import sha256
 from edgekit.display import Log
 from edgekit.engines import ENGINES
-from edgekit.errors import DeviceError
+from edgekit.errors import DeviceError, UsageError
 from edgekit.manifest import Manifest
 from edgekit.runtime.machine import Machine
-from edgekit.target import target_directory
+from edgekit.target import Target, target_directory
 
 #: What no device needs of any wheel. Licences stay, wherever they are.
 _NEVER = re.compile(r"__pycache__/|\.(pyi|pxd|h|a)$|\.dist-info/(RECORD|entry_points\.txt|top_level\.txt)$")
@@ -47,6 +48,8 @@ OWN_FILES = (
 )
 #: The Pythons that edgekit and its engines run on there.
 PYTHONS = ("3.11", "3.12", "3.13")
+#: Of the numpy that a 32-bit board has by itself (Raspberry Pi OS 12).
+_SYSTEM_NUMPY = "1.24.2"
 #: numpy from which on tflite-runtime fails at the first model (measured with 2.14.0).
 _NUMPY_TOO_NEW = 2
 
@@ -165,6 +168,33 @@ def package_part(wheel: Wheel, log: Log, *, download: bool = True) -> Part:
     )
 
 
+@dataclass(frozen=True)
+class Prefetched:
+    """The parts for devices with one Python; None stands for devices without."""
+
+    python: str | None
+    parts: tuple[Part, ...]
+
+
+def prefetch(target: Target, log: Log) -> tuple[Prefetched, ...]:
+    """Fetch and pack whatever a device of *target* may need, for each Python it may have.
+
+    Raises:
+        UsageError: ``EK-TARGET``: nothing is deployed to such devices.
+        EdgekitError: ``EK-MISSING-PACKAGE``, ``EK-ENGINE``: as `parts_for`.
+    """
+    formats = [entry.format for entry in target.formats if entry.format in sent_formats()]
+    if target.system is None or not formats:
+        raise UsageError("EK-TARGET", f"edgekit deploys nothing to {target.title}", "boards and desktops only")
+    pythons: list[str | None] = [*target.system.python]
+    if any(runner_pack.why_not(format, target.cpu.architecture) is None for format in formats):
+        pythons.append(None)
+    return tuple(
+        Prefetched(python, parts_for(_machine(target, python), formats, system_numpy=_SYSTEM_NUMPY, log=log))
+        for python in pythons
+    )
+
+
 def _engines(formats: Iterable[str], machine: Machine, log: Log) -> list[Wheel]:
     """The wheel of the engine for each format that can run on *machine*."""
     found: list[Wheel] = []
@@ -215,3 +245,20 @@ def _entries(path: Path, wheel: Wheel) -> Iterator[Entry]:
     if wheel.package in _APACHE_WITHOUT_TEXT:
         folder = f"{wheel.package.replace('-', '_')}-{wheel.version}.dist-info"
         yield Entry(f"{folder}/LICENSE.apache-2.0", (core.NOTICES / "apache-2.0.txt").read_bytes())
+
+
+def _machine(target: Target, python: str | None) -> Machine:
+    """A device of *target*, as far as it decides what is sent."""
+    return Machine(
+        board=None,
+        architecture=target.cpu.architecture,
+        kernel_architecture=target.cpu.architecture,
+        cpu=target.cpu.core,
+        cores=target.cpu.cores or 1,
+        features=target.cpu.features,
+        memory_bytes=target.memory_bytes,
+        os=target.title,
+        python=python,
+        glibc=target.system.glibc if target.system else None,
+        page_bytes=4096,
+    )

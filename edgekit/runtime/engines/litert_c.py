@@ -11,14 +11,12 @@ import ctypes
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 from edgekit.errors import EdgekitError
 from edgekit.runtime.engines.base import failure, version_numbers
 from edgekit.runtime.engines.litert import LiteRT
-from edgekit.runtime.installed import package_version
+from edgekit.runtime.installed import package_folders, package_version
 
 _VERSION = (2, 3)
 
@@ -144,10 +142,8 @@ def library() -> ctypes.CDLL:
     if version_numbers(version)[:2] != _VERSION:
         hint = f"pip install 'ai-edge-litert=={known_version()}.*'"
         raise EdgekitError("EK-ENGINE", f"operators are traced on LiteRT {known_version()}, this is {version}", hint)
-    spec = find_spec("ai_edge_litert")
-    folders = [] if spec is None else spec.submodule_search_locations or []
     try:
-        library = ctypes.CDLL(str(next(Path(folder) / "libLiteRt.so" for folder in folders)))
+        library = ctypes.CDLL(str(next(folder / "libLiteRt.so" for folder in package_folders("ai_edge_litert"))))
         for name, arguments in _FUNCTIONS.items():
             function = getattr(library, f"LiteRt{name}")
             function.restype, function.argtypes = _INT, arguments
