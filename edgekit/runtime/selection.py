@@ -73,12 +73,7 @@ def choices(
 
 
 def why_not(
-    manifest: Manifest,
-    variant: Variant,
-    engine: str,
-    machine: Machine,
-    *,
-    installed: Mapping[str, str] | None = None,
+    manifest: Manifest, variant: Variant, engine: str, machine: Machine, *, installed: Mapping[str, str] | None = None
 ) -> str:
     """Why *machine* cannot run *variant* on *engine*, in one line; empty when it can. Arguments as for `choices`."""
     version = _version(engine, installed)

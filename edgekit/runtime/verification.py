@@ -58,12 +58,7 @@ class Verification:
 
 
 def verify(
-    bundle: Bundle,
-    *,
-    machine: Machine,
-    threads: int,
-    variant: str | None = None,
-    log: Log | None = None,
+    bundle: Bundle, *, machine: Machine, threads: int, variant: str | None = None, log: Log | None = None
 ) -> tuple[Verification, ...]:
     """Hash every file, then run each variant on each engine that loads its format over the check vectors.
 

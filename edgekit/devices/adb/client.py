@@ -62,11 +62,7 @@ def program() -> str:
 
 
 def call(
-    arguments: Sequence[str],
-    *,
-    timeout_s: float,
-    most_bytes: int = MOST_BYTES,
-    watch: Callable[[], None] | None = None,
+    arguments: Sequence[str], *, timeout_s: float, most_bytes: int = MOST_BYTES, watch: Callable[[], None] | None = None
 ) -> Call:
     """Run ``adb`` with *arguments* to its end.
 

@@ -85,13 +85,7 @@ class Connection:
         return answer.output
 
     def run(
-        self,
-        arguments: Sequence[str],
-        *,
-        folder: str,
-        timeout_s: float,
-        log: Log,
-        most_bytes: int = client.MOST_BYTES,
+        self, arguments: Sequence[str], *, folder: str, timeout_s: float, log: Log, most_bytes: int = client.MOST_BYTES
     ) -> Answer:
         """Run a program that may take long, which goes on there while the connection is lost for a moment.
 

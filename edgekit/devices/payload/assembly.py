@@ -73,12 +73,7 @@ def formats_of(manifest: Manifest) -> tuple[str, ...]:
 
 
 def parts_for(
-    machine: Machine,
-    formats: Collection[str],
-    *,
-    system_numpy: str | None = None,
-    log: Log,
-    download: bool = True,
+    machine: Machine, formats: Collection[str], *, system_numpy: str | None = None, log: Log, download: bool = True
 ) -> tuple[Part, ...]:
     """Everything *machine* needs to run files of *formats* (``tflite``, ``pte``), in the order of ``PYTHONPATH``.
 

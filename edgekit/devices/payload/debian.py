@@ -43,14 +43,7 @@ def missing_tools() -> tuple[str, ...]:
     return tuple(dict.fromkeys(missing))
 
 
-def unpack(
-    packages: Sequence[str],
-    architecture: str,
-    into: Path,
-    log: Log,
-    *,
-    suite: str = SUITE,
-) -> None:
+def unpack(packages: Sequence[str], architecture: str, into: Path, log: Log, *, suite: str = SUITE) -> None:
     """Make the directory *into* from the files of *packages* and of everything they depend on, and seal it.
 
     Which versions those are, the archive decides: it keeps the newest only. Its index is signed by Debian's keys, and

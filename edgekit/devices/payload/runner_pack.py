@@ -87,12 +87,7 @@ def why_not(format: str, architecture: str) -> str | None:
 
 
 def runner_part(
-    architecture: str,
-    formats: Collection[str],
-    log: Log,
-    *,
-    page_bytes: int = 4096,
-    download: bool = True,
+    architecture: str, formats: Collection[str], log: Log, *, page_bytes: int = 4096, download: bool = True
 ) -> Part:
     """The self-contained runner for *architecture*, with the engines for *formats*.
 

@@ -207,12 +207,7 @@ def lock(device: str, shell: Shell) -> None:
 
 
 def deploy(
-    device: str,
-    shell: Shell,
-    bundle: Bundle,
-    *,
-    prove: Callable[[Plan], None],
-    listener: Listener,
+    device: str, shell: Shell, bundle: Bundle, *, prove: Callable[[Plan], None], listener: Listener
 ) -> Deployment:
     """Make *bundle* the current release of its name on the device.
 

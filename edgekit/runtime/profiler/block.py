@@ -184,11 +184,7 @@ class Run:
         """The process that *failure* ended: what came before its steady state, and why."""
         self.failed = True
         return Process(
-            **self._facts,
-            during=tuple(self._looks),
-            failure=failure.reason,
-            signal=failure.signal,
-            log=failure.log,
+            **self._facts, during=tuple(self._looks), failure=failure.reason, signal=failure.signal, log=failure.log
         )
 
     def _ask_for_times(
