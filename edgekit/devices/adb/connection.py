@@ -79,10 +79,7 @@ class Connection:
         Raises:
             DeviceError: ``EK-DEVICE``: it did not, with its last words; ``EK-CONNECT`` as `ask`.
         """
-        answer = self.ask(command, timeout_s=timeout_s)
-        if answer.status != 0:
-            raise failure(self.device, answer)
-        return answer.output
+        return self.ask(command, timeout_s=timeout_s).must(self.device)
 
     def run(
         self, arguments: Sequence[str], *, folder: str, timeout_s: float, log: Log, most_bytes: int = client.MOST_BYTES
@@ -128,8 +125,7 @@ class Connection:
         answer = self.ask(f"cd {shlex.quote(folder)} && {moves}", timeout_s=_limit_s(size_bytes))
         if answer.status == _DAMAGED:
             raise self._damaged(answer.output.strip())
-        if answer.status != 0:
-            raise failure(self.device, answer)
+        answer.must(self.device)
 
     def put_folder(self, source: Path, target: str) -> None:
         """Make *target* a copy of the folder *source*, with what is executable there; it is there whole or not at all.

@@ -6,11 +6,9 @@ complete.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +18,7 @@ from edgekit.devices.payload import assembly, debian, wheels
 from edgekit.devices.payload.part import Part, environment
 from edgekit.display import Log
 from edgekit.errors import DeviceError, UsageError
-from edgekit.private import home, is_sealed, private_folder, seal, unseal
+from edgekit.private import alone, home, is_sealed, making, private_folder, seal, unseal
 from edgekit.runtime import children
 from edgekit.runtime.machine import Machine, describe_machine
 from edgekit.target import Target, load_target, target_names
@@ -184,7 +182,7 @@ def set_up(system: System, log: Log) -> None:
     """
     qemu.require(system.architecture)
     parts = _parts(system, log, download=True)
-    with _lock():
+    with alone(home() / "emulator"):
         if not is_sealed(_directory(system)):
             debian.unpack(system.packages, system.architecture, _directory(system), log)
         _renew(system, parts, log)
@@ -193,7 +191,7 @@ def set_up(system: System, log: Log) -> None:
 def unpack(system: System, log: Log) -> tuple[Part, ...]:
     """The parts of *system*, all unpacked: edgekit itself may be another one since `set_up`. Needs no network."""
     parts = _parts(system, log, download=False)
-    with _lock():
+    with alone(home() / "emulator"):
         facts = _facts(system)
         known = facts is not None and facts["parts"] == [part.digest for part in parts]
         if not (known and all(map(is_sealed, (_compiled(), *map(_place, parts))))):
@@ -261,19 +259,13 @@ def _parts(system: System, log: Log, *, download: bool) -> tuple[Part, ...]:
 
 
 def _unpack(part: Part, place: Path) -> None:
-    private_folder(place.parent)
-    with tempfile.TemporaryDirectory(prefix=".unpacking-", dir=place.parent) as folder:
-        fresh = Path(folder, "part")
+    with making(place) as fresh:
         fresh.mkdir()
         command = ["tar", "--extract", "--gzip", f"--file={part.archive}", "--directory", str(fresh)]
         result = children.run(command, capture_output=True)
         if result.returncode != 0:
             reason = (result.stderr.strip().splitlines() or ["no reason given"])[0]
             raise DeviceError("EK-DEVICE", f"cannot unpack {part.name}: {reason[:300]}", "is the disk full?")
-        if place.exists():
-            place.rename(Path(folder, "old"))
-        seal(fresh, place=place)
-        fresh.rename(place)
 
 
 def _machine(system: System, target: Target, core: board.Core | None) -> Machine:
@@ -298,15 +290,6 @@ def _directory(system: System) -> Path:
 def _compiled() -> Path:
     """Compiled modules, by the paths that a guest sees."""
     return home() / "emulator" / "compiled"
-
-
-@contextmanager
-def _lock() -> Iterator[None]:
-    """One process or thread at a time makes things here; the others wait."""
-    folder = private_folder(home() / "emulator")
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _marker(system: System) -> Path:

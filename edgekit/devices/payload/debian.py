@@ -7,7 +7,6 @@ make (users, keys, alternatives) is not there.
 
 from __future__ import annotations
 
-import fcntl
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -17,7 +16,7 @@ from typing import IO
 from edgekit.digests import file_sha256
 from edgekit.display import Log
 from edgekit.errors import DeviceError
-from edgekit.private import home, private_folder, seal
+from edgekit.private import alone, home, making
 from edgekit.runtime import children
 
 #: Raspberry Pi OS 12 is this release: Python 3.11, glibc 2.36.
@@ -66,26 +65,18 @@ def unpack(packages: Sequence[str], architecture: str, into: Path, log: Log, *, 
         raise DeviceError("EK-MISSING-PACKAGE", what, f"on Debian or Ubuntu: apt-get install {' '.join(missing)}")
     name = _ARCHITECTURES[architecture]
     cache = home() / "debian" / f"{suite}-{name}"
-    private_folder(cache)
     log(f"fetching Debian packages for {architecture}: {' '.join(packages)}")
-    with (cache / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # apt refuses where another one runs; this waits
+    with alone(cache):  # apt refuses where another one runs; this waits
         environment = children.environment(APT_CONFIG=str(_configure(cache, name, suite)), LC_ALL="C.UTF-8")
         _update(environment)
         files = _download(packages, cache / "archives", environment)
-    private_folder(into.parent)
-    with tempfile.TemporaryDirectory(prefix=f"{into.name}.", dir=into.parent) as folder:
-        root = Path(folder, "root")
+    with making(into) as root:
         for link in _MERGED:
             (root / "usr" / link).mkdir(parents=True)
             (root / link).symlink_to(f"usr/{link}")
         log(f"unpacking {len(files)} packages into {into}")
         for file in files:
             _extract(file, root)
-        if into.exists():
-            into.rename(Path(folder, "old"))
-        seal(root, place=into)
-        root.rename(into)
 
 
 def _configure(cache: Path, architecture: str, suite: str) -> Path:

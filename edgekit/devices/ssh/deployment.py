@@ -15,7 +15,6 @@ from edgekit.devices.ssh import preflight
 from edgekit.devices.ssh.preflight import Facts, Inventory
 from edgekit.devices.ssh.shell import Shell
 from edgekit.devices.transport import described
-from edgekit.devices.transport.answer import failure
 from edgekit.display import Log
 from edgekit.errors import DeviceError, UsageError, did_you_mean
 from edgekit.runtime.profiler.events import Note, log_to
@@ -171,8 +170,7 @@ class Sender:
         if answer.status == _DAMAGED and resumed:  # what an earlier deployment had left was damaged, most likely
             self._send(name, file, archive)
             answer = self._shell.ask("install", digest, place, timeout_s=INSTALL_S)
-        if answer.status != 0:
-            raise failure(self._device, answer)
+        answer.must(self._device)
 
     def _size_bytes(self, file: str) -> int:
         said = described.whole(self._shell.do("size", file))
@@ -202,8 +200,7 @@ def lock(device: str, shell: Shell) -> None:
         who, _, since = display.one_line(answer.output.strip(), _HOLDER_CHARACTERS).partition("|")
         held = f"by {who} since {since} (the device's clock)" if since else "by another deployment"
         raise DeviceError("EK-DEVICE", f"{device} is being deployed to {held}", "try again when that is done")
-    if answer.status != 0:
-        raise failure(device, answer)
+    answer.must(device)
 
 
 def deploy(

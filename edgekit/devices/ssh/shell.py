@@ -165,10 +165,7 @@ class Shell:
         Raises:
             DeviceError: ``EK-DEVICE``: it did not, with its last words; ``EK-CONNECT`` as `ask`.
         """
-        answer = self.ask(verb, *arguments, payload=payload, timeout_s=timeout_s)
-        if answer.status != 0:
-            raise failure(self._device, answer)
-        return answer.output
+        return self.ask(verb, *arguments, payload=payload, timeout_s=timeout_s).must(self._device)
 
     def workspace(self) -> str:
         """A folder there for the files of runs, which goes when this session ends; the same one every time.

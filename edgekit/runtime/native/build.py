@@ -5,17 +5,14 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import platform
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from edgekit.errors import EdgekitError
-from edgekit.private import is_sealed, private_folder, seal
+from edgekit.private import alone, is_sealed, making
 from edgekit.runtime import children, native
 from edgekit.runtime.native import compilers
 from edgekit.runtime.native.compilers import Compiler
@@ -127,14 +124,10 @@ def runner_once(architecture: str) -> Path:
 
 def _once(architecture: str, name: str, make: Callable[[Path], None]) -> Path:
     target = native.local(architecture, name)
-    with _locked(target.parent):
+    with alone(target.parent):
         if not is_sealed(target):
-            with tempfile.TemporaryDirectory(dir=target.parent, prefix="building-") as folder:
-                make(Path(folder, "done"))
-                if target.exists():  # left by somebody who was interrupted before it was sealed
-                    target.rename(Path(folder, "old"))
-                seal(Path(folder, "done"), place=target)
-                Path(folder, "done").rename(target)
+            with making(target) as fresh:
+                make(fresh)
     return target
 
 
@@ -163,18 +156,3 @@ def _call(command: Sequence[str]) -> None:
         lines = [line for line in result.stderr.splitlines() if "error" in line] or result.stderr.splitlines()
         reason = lines[0].strip()[:300] if lines else f"exit code {result.returncode}"
         raise EdgekitError("EK-ENGINE", f"the ExecuTorch core does not build: {reason}")
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Make *folder*, and be alone there."""
-    try:
-        path = private_folder(folder) / "lock"
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise EdgekitError("EK-ENGINE", f"the ExecuTorch core cannot be kept: {error}") from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

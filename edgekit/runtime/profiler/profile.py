@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from importlib import import_module
 from typing import Any, Literal
 
 import numpy as np
@@ -18,6 +17,7 @@ from edgekit.digests import sha256
 from edgekit.errors import UsageError
 from edgekit.manifest import Variant, manifest_bytes
 from edgekit.metric import ACCURACY, Metric
+from edgekit.runtime.installed import required
 from edgekit.runtime.machine import Machine
 from edgekit.runtime.profiler.records import Cell
 from edgekit.runtime.profiler.settings import Settings
@@ -168,10 +168,8 @@ class Profile:
         Raises:
             UsageError: ``EK-MISSING-PACKAGE``: pandas is not installed.
         """
-        try:
-            pandas = import_module("pandas")  # the host's: nothing that runs on a device needs it
-        except ImportError as error:
-            raise UsageError("EK-MISSING-PACKAGE", "tables need pandas", 'pip install "edgekit[profile]"') from error
+        # The host's: nothing that runs on a device needs it.
+        pandas = required("pandas", "tables need pandas", 'pip install "edgekit[profile]"')
         columns: dict[str, list[Any]] = {name: [] for name in ("device", "bundle", "variant", "engine", "repeat")}
         lengths, rounds, elapsed_ms = [], [np.empty(0, np.int64)], [np.empty(0)]
         for cell in self.cells:
