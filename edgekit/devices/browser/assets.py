@@ -15,7 +15,6 @@ import os
 import subprocess
 import tarfile
 import tempfile
-import tomllib
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -26,6 +25,7 @@ from functools import cache
 from pathlib import Path
 
 from edgekit.display import Log
+from edgekit.documents import read_toml
 from edgekit.errors import EdgekitError, UsageError
 from edgekit.private import home, private_folder
 from edgekit.runtime import children
@@ -90,8 +90,7 @@ class Package:
 @cache
 def packages() -> tuple[Package, ...]:
     """The packages that phones are served from."""
-    with _DATA.open("rb") as file:
-        found: tuple[Package, ...] = conform(tuple[Package, ...], tomllib.load(file)["packages"])
+    found: tuple[Package, ...] = conform(tuple[Package, ...], read_toml(_DATA)[1]["packages"])
     return found
 
 

@@ -6,7 +6,7 @@ import base64
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from edgekit.errors import UsageError
 from edgekit.runtime.profiler.profile import Browser
-from edgekit.schema import conform
+from edgekit.schema import conform, walk
 from edgekit.tensors import TensorSpec
 
 SCHEMA_VERSION = 1
@@ -193,13 +193,14 @@ def _decoded(text: str, spec: TensorSpec, place: str) -> np.ndarray:
 def _read(kind: Any, value: object) -> Any:
     try:
         found = conform(kind, value)
-        _check(found, "")
+        for name, each in walk(found):
+            _check(name, each)
     except (ValueError, OverflowError, RecursionError) as error:
         raise refusal(str(error)) from None
     return found
 
 
-def _check(value: Any, name: str) -> None:
+def _check(name: str, value: Any) -> None:
     """Refuse what is too long, too large, not finite, negative, or holds what cannot be printed.
 
     Raises:
@@ -211,14 +212,8 @@ def _check(value: Any, name: str) -> None:
         most = _MOST.get(name, _USUAL_MOST)
         if len(value) > most:
             raise ValueError(f"{name} has {len(value)} items, at most {most}")
-        for item in value:
-            _check(item, name)
-    elif isinstance(value, (int, float)):
-        if not 0 <= value <= _LARGEST.get(name, _USUAL_LARGEST):  # NaN is neither
-            raise ValueError(f"{name} is out of bounds")
-    elif is_dataclass(value):
-        for item in fields(value):
-            _check(getattr(value, item.name), item.name)
+    elif isinstance(value, (int, float)) and not 0 <= value <= _LARGEST.get(name, _USUAL_LARGEST):  # NaN is neither
+        raise ValueError(f"{name} is out of bounds")
 
 
 def _check_text(text: str, name: str) -> None:

@@ -10,7 +10,6 @@ import os
 import re
 import sys
 import tempfile
-import tomllib
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
@@ -18,6 +17,7 @@ from pathlib import Path
 
 from edgekit.digests import file_sha256
 from edgekit.display import Log
+from edgekit.documents import read_toml
 from edgekit.errors import DeviceError, EdgekitError, UsageError, did_you_mean
 from edgekit.private import home, private_folder
 from edgekit.runtime import children, pip
@@ -82,8 +82,7 @@ class Wheel:
 @cache
 def wheels() -> tuple[Wheel, ...]:
     """Every wheel that may be sent to a device."""
-    with _DATA.open("rb") as file:
-        return tuple(Wheel(**entry) for entry in tomllib.load(file)["wheels"])
+    return tuple(Wheel(**entry) for entry in read_toml(_DATA)[1]["wheels"])
 
 
 def requirement(package: str) -> str:

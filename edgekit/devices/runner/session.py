@@ -186,7 +186,7 @@ class _Session:
         if host.look() is None:
             return None
         ready = gate.wait_until_ready(
-            _Watched(place.runner),
+            lambda: host.look() or BoardState(0.0),
             load_below=self._request.start_below_load_per_core,
             celsius_below=self._request.start_below_celsius if first else None,
             wait_s=self._wait_s,
@@ -209,13 +209,3 @@ class _Session:
         assert cell.conditions is not None
         met = replace(cell.conditions, threads=process.threads)
         self._cells[key] = replace(cell, status=MEASURED, processes=processes, conditions=met)
-
-
-class _Watched:
-    """A host that can be looked at, as `edgekit.runtime.profiler.gate.Looks`."""
-
-    def __init__(self, runner: WithRunner):
-        self._host = runner.host
-
-    def look(self) -> BoardState:
-        return self._host.look() or BoardState(0.0)

@@ -120,7 +120,7 @@ class Site:
         """
         celsius_below = self.request.start_below_celsius if first or self.hot else None
         ready = gate.wait_until_ready(
-            self.board,
+            self.board.look,
             load_below=self.request.start_below_load_per_core,
             celsius_below=celsius_below,
             wait_s=self.wait_s,
