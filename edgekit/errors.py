@@ -128,10 +128,7 @@ class Interrupted(EdgekitError):
     exit_code = 130
 
 
-_KINDS = {
-    kind.__name__: kind
-    for kind in (EdgekitError, UsageError, LimitError, DeviceError, ConversionError, BundleError, Interrupted)
-}
+_KINDS: dict[str, type[EdgekitError]] = {kind.__name__: kind for kind in [*EdgekitError.__subclasses__(), EdgekitError]}
 
 
 def from_json(value: object) -> EdgekitError:

@@ -51,17 +51,14 @@ class System:
 
 
 SYSTEMS = {
-    system.architecture: system
-    for system in (
-        System(
-            "aarch64",
-            "linux-arm64",
-            ("python3.11-minimal", "libpython3.11-stdlib", "libstdc++6"),
-            "3.11.2",
-            "2.36",
-            ("click", "numpy", "ai-edge-litert", "executorch"),
-            ("litert", "executorch"),
-        ),
+    "aarch64": System(
+        "aarch64",
+        "linux-arm64",
+        ("python3.11-minimal", "libpython3.11-stdlib", "libstdc++6"),
+        "3.11.2",
+        "2.36",
+        ("click", "numpy", "ai-edge-litert", "executorch"),
+        ("litert", "executorch"),
     )
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 from edgekit import display, documents
 from edgekit.bundle import Bundle
@@ -43,7 +43,7 @@ def run_session(
         EdgekitError: What the session raised there.
     """
     folder = shell.workspace()
-    send(shell, f"{folder}/request.json", json.dumps(request.to_json()).encode())
+    send(shell, f"{folder}/request.json", json.dumps(asdict(request)).encode())
     events = _Events(device, bundles, listener)
     first, *others = (f"{plan.path}/bin/python" for plan in plans)
     python = [word for other in others for word in (other, *_WITH_ITS_PATH)] + [first]
