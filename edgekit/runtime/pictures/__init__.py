@@ -77,7 +77,10 @@ def read_image(path: str | Path, channels: int | None = None) -> np.ndarray:
 
 def pillow() -> Any:
     """The module ``PIL.Image``. Raises `UsageError` ``EK-MISSING-PACKAGE``."""
-    return required("PIL.Image", "pictures need Pillow", "pip install pillow")
+    required("PIL", "pictures need Pillow", "pip install pillow")
+    from PIL import Image
+
+    return Image
 
 
 def _contents(path: Path) -> bytes:
