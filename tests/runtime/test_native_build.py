@@ -31,6 +31,7 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 ARCHITECTURES = tuple(compilers.ARCHITECTURES)
+SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-O1", "-g")
 
 
 def executorch_package() -> Path:
@@ -396,9 +397,13 @@ assert outputs[0::3] == outputs[1::3] == outputs[2::3]
 
 
 @pytest.mark.system
-def test_the_sanitizers_find_nothing(native_models: NativeModels, tmp_path: Path) -> None:
+def test_the_sanitizers_find_nothing(
+    native_models: NativeModels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The core's own tests once more, with a core that stops at wrong memory accesses and undefined behaviour."""
-    build.build_library("x86_64", executorch_package(), tmp_path / "sanitized", sanitize=True)
+    monkeypatch.setattr(build, "_FLAGS", (*build._FLAGS, *SANITIZERS))
+    monkeypatch.setattr(build, "_LINKING", (*SANITIZERS, *build._LINKING[1:]))  # with symbols
+    build.build_library("x86_64", executorch_package(), tmp_path / "sanitized")
     compiler = compilers.find("x86_64")
     assert compiler is not None
     preloaded = [compiler.library(name) for name in ("libasan.so", "libubsan.so", "libstdc++.so")]
