@@ -29,7 +29,7 @@ _DEFINITIONS = (
 )
 #: The runner's sources beside the core's; it loads the engines' libraries itself.
 _RUNNER = ("runner.cpp", "process.cpp", "executorch_engine.cpp", "litert_engine.cpp")
-#: Without symbols, and in segments that fit pages of 4, 16 and 64 KiB, as those of the wheels' libraries for aarch64 do.
+#: Without symbols; segments fit pages of 4, 16 and 64 KiB, as those of the wheels' libraries for aarch64 do.
 _LINKING = ("-s", "-Wl,-z,max-page-size=65536", "-Wl,-rpath,$ORIGIN")
 #: Some only register themselves when they are loaded: the linker sees no use of them.
 _LIBRARIES = ("-Wl,--no-as-needed", *(f"-l{name[3:-3]}" for name in native.EXECUTORCH_LIBRARIES))
