@@ -79,12 +79,7 @@ class Pt2(Packed):
 
 @reading("it is no exported program")
 def read(data: bytes | memoryview) -> Pt2:
-    """Read and check an archive that ``torch.export.save`` wrote.
-
-    Raises:
-        Refused: It holds pickles, or what torch would call, import or evaluate.
-        Malformed: It is none, or damaged.
-    """
+    """Read and check an archive that ``torch.export.save`` wrote. Raises as `edgekit.runtime.contents.check`."""
     files = archives.within_folder(archives.unpack(data, _reads))
     missing = {_PROGRAM, *_CONFIGS.values()} - files.keys()
     if missing:

@@ -75,12 +75,7 @@ class PteProgram:
 
 @reading("it is no program")
 def read(data: bytes | memoryview) -> PteProgram:
-    """Read and check a ``.pte`` file.
-
-    Raises:
-        Refused: It holds an operator or a backend that is not on the list.
-        Malformed: It is none, or damaged.
-    """
+    """Read and check a ``.pte`` file. Raises as `edgekit.runtime.contents.check`."""
     size, base = _layout(data)
     program = decode(memoryview(data)[:size], SCHEMA, "Program", b"ET12")
     if not program["execution_plan"]:

@@ -91,12 +91,7 @@ class PtlModule(Packed):
 
 @reading("it is no lite interpreter archive")
 def read(data: bytes | memoryview) -> PtlModule:
-    """Read and check a ``.ptl`` file.
-
-    Raises:
-        Refused: It holds an operator, a class or a file that is not on the list.
-        Malformed: It is none, or damaged.
-    """
+    """Read and check a ``.ptl`` file. Raises as `edgekit.runtime.contents.check`."""
     files = archives.within_folder(archives.unpack(data, _reads))
     version = files.get("version", files.get(".data/version", b""))
     missing = {"data.pkl", "constants.pkl", "bytecode.pkl"} - files.keys()
