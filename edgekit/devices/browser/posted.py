@@ -201,11 +201,8 @@ def _read(kind: Any, value: object) -> Any:
 
 
 def _check(name: str, value: Any) -> None:
-    """Refuse what is too long, too large, not finite, negative, or holds what cannot be printed.
-
-    Raises:
-        ValueError: It names the field called *name*.
-    """
+    """Refuse what is too long, too large, not finite, negative, or holds what cannot be printed. Raises `ValueError`:
+    it names the field called *name*."""
     if isinstance(value, str):
         _check_text(value, name)
     elif isinstance(value, tuple):

@@ -46,11 +46,8 @@ class EmulatedDevice(Closing):
     emulated = True
 
     def __init__(self, name: str, target: Target, core: board.Core | None = None):
-        """Nothing is started. *core* stands in for what the board's files say of its core.
-
-        Raises:
-            UsageError: ``EK-TARGET``: *target* cannot be emulated.
-        """
+        """Nothing is started. *core* stands in for what the board's files say of its core. Raises `UsageError`
+        ``EK-TARGET``: *target* cannot be emulated."""
         self.name = name
         self._target = target
         self._system = guest.SYSTEMS[target.cpu.architecture]

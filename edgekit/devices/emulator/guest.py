@@ -229,11 +229,8 @@ def _prove(system: System, parts: Sequence[Part]) -> dict[str, str]:
 
 
 def _facts(system: System) -> dict[str, Any] | None:
-    """What was noted when *system* was complete; None when it never was, or as another edgekit wanted it.
-
-    Raises:
-        EdgekitError: ``EK-FOREIGN``: it was changed since.
-    """
+    """What was noted when *system* was complete; None when it never was, or as another edgekit wanted it. Raises
+    `EdgekitError` ``EK-FOREIGN``: it was changed since."""
     if not is_sealed(_directory(system)):
         return None
     try:

@@ -197,11 +197,8 @@ def traced_session(data: bytes, signature: Signature, threads: int, method: str 
 
 
 def _core() -> Path:
-    """The core's library, built now if need be, with everything it needs loaded.
-
-    Raises:
-        EdgekitError: ``EK-ENGINE``: why that cannot be.
-    """
+    """The core's library, built now if need be, with everything it needs loaded. Raises `EdgekitError` ``EK-ENGINE``:
+    why that cannot be."""
     from edgekit.runtime.native.binding import load
 
     core = native.library()

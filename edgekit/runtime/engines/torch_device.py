@@ -129,10 +129,7 @@ def _why_missing() -> str:
 
 def _prepare(engine: str) -> None:
     """Refuse a device that torch cannot use, and keep torch from rounding float32 to TF32, as it does in convolutions.
-
-    Raises:
-        EdgekitError: ``EK-ENGINE``.
-    """
+    Raises `EdgekitError` ``EK-ENGINE``."""
     import torch
 
     if not torch.cuda.is_available():  # a driver too old, for example

@@ -38,13 +38,9 @@ def trace(
     """Run a model with its engine's tracer on, after a short warm-up without record.
 
     Args:
-        engine: Name of one that has a tracer.
-        data: The model file's contents.
-        signature: What goes in and out.
-        threads: Threads to use.
+        engine: Name of one that has a tracer; *data*, *signature*, *threads* and *method* as in `Engine.open`.
         inputs: One array per input.
         runs: Inferences to trace, at most `MAX_RUNS`.
-        method: As in `Engine.open`.
 
     Returns:
         What was recorded, for `edgekit.profiling.operators.decode`.
