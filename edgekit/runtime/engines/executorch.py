@@ -15,7 +15,7 @@ from edgekit.errors import EdgekitError
 from edgekit.runtime import native
 from edgekit.runtime.engines.base import Engine, Platform, Session, SteppedSession, Steps, WrongShape, failure, misfit
 from edgekit.runtime.installed import package_version
-from edgekit.tensors import Signature, TensorSpec
+from edgekit.tensors import Signature
 
 
 class ExecuTorch(Engine):
@@ -228,15 +228,11 @@ def _fit(signature: Signature, inputs: Sequence[np.ndarray | None], outputs: Seq
     if (len(inputs), len(outputs)) != (len(signature.inputs), len(signature.outputs)):
         raise misfit(ExecuTorch.name, f"it has {len(inputs)} inputs and {len(outputs)} outputs")
     for spec, found in zip((*signature.inputs, *signature.outputs), (*inputs, *outputs), strict=True):
-        _fit_one(spec, found)
-
-
-def _fit_one(spec: TensorSpec, found: np.ndarray | None) -> None:
-    if found is None:
-        raise misfit(ExecuTorch.name, f"{spec.name!r} is of a type that numpy lacks, not {spec.dtype}")
-    if found.shape != spec.shape or found.dtype != np.dtype(spec.dtype):
-        what = f"{spec.name!r} is {found.dtype}{list(found.shape)}, not {spec.dtype}{list(spec.shape)}"
-        raise misfit(ExecuTorch.name, what)
+        if found is None:
+            raise misfit(ExecuTorch.name, f"{spec.name!r} is of a type that numpy lacks, not {spec.dtype}")
+        if found.shape != spec.shape or found.dtype != np.dtype(spec.dtype):
+            what = f"{spec.name!r} is {found.dtype}{list(found.shape)}, not {spec.dtype}{list(spec.shape)}"
+            raise misfit(ExecuTorch.name, what)
 
 
 def _example(info: Any) -> np.ndarray | None:

@@ -111,10 +111,11 @@ class ProfiledModel:
         recorded: list[list[Event]] = []
         while len(recorded) < runs:
             self._call.StartProfiler(self._profiler)
-            ends = [0]
+            ends, count = [0], ctypes.c_int()
             while len(recorded) + len(ends) <= runs and ends[-1] < _MOST_EVENTS:
                 self._invoke(inputs)
-                ends.append(self._event_count())
+                self._call.GetNumProfilerEvents(self._profiler, ctypes.byref(count))
+                ends.append(count.value)
             self._call.StopProfiler(self._profiler)
             events = self._events(ends[-1])
             recorded += [events[begin:end] for begin, end in itertools.pairwise(ends)]
@@ -181,11 +182,6 @@ class ProfiledModel:
         size = int(np.prod(place.spec.shape, dtype=np.int64)) * dtype.itemsize
         with locked(self._call, buffer, READ, size) as memory:
             return np.ndarray(place.spec.shape, dtype, memory).copy()
-
-    def _event_count(self) -> int:
-        count = ctypes.c_int()
-        self._call.GetNumProfilerEvents(self._profiler, ctypes.byref(count))
-        return count.value
 
     def _events(self, count: int) -> list[Event]:
         if count == 0:
