@@ -84,11 +84,7 @@ class Archive:
 
 
 def write(files: Mapping[str, bytes], stream: IO[bytes]) -> None:
-    """Write *files*, in their order, to *stream*.
-
-    Raises:
-        ValueError: They are too many or too large.
-    """
+    """Write *files*, in their order, to *stream*. Raises `ValueError`: they are too many or too large."""
     entries, begin = [], 0
     for name, data in files.items():
         begin += len(_local(name, 0, 0))

@@ -5,13 +5,11 @@ Words are shown to people, and become paths and code; numbers cost whoever reads
 
 from __future__ import annotations
 
-import math
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from edgekit.names import is_identifier, is_label, is_tensor_name
+from edgekit.schema import walk
 from edgekit.tensors import DTYPES
 
 if TYPE_CHECKING:
@@ -40,7 +38,11 @@ def check(manifest: Manifest) -> None:
         raise ValueError(f"variants: {len(manifest.variants)}")
     if len(manifest.methods) > _MOST_METHODS:
         raise ValueError(f"methods: {len(manifest.methods)}")
-    _check_figures(vars(manifest), "manifest")
+    for place, each in walk(manifest, "manifest"):
+        if isinstance(each, str) and len(each) > _MOST_CHARACTERS:
+            raise ValueError(f"{place}: a text of {len(each)} characters")
+        if isinstance(each, float) and not abs(each) <= _MOST_FIGURE:
+            raise ValueError(f"{place}: a figure of {each:g}")
     for what, names in (("name", [manifest.name]), ("target", [manifest.target]), ("methods", manifest.methods)):
         if not all(map(is_tensor_name, names)):
             raise ValueError(what)
@@ -82,7 +84,7 @@ def _check_signature(signature: Signature) -> None:
                 raise ValueError(f"signature.{spec.name}")
         if len(specs) > _MOST_TENSORS or any(len(spec.shape) > _MOST_AXES for spec in specs):
             raise ValueError("signature: more tensors or axes than any model has")
-        if sum(math.prod(spec.shape) * np.dtype(spec.dtype).itemsize for spec in specs) > _MOST_SIDE_BYTES:
+        if sum(spec.size_bytes for spec in specs) > _MOST_SIDE_BYTES:
             raise ValueError(f"signature: tensors of more than {_MOST_SIDE_BYTES >> 20} MiB")
 
 
@@ -116,22 +118,3 @@ def _check_file(name: str) -> None:
         raise ValueError(f"{name!r} leaves the bundle")
     if not name.isprintable() or max(map(len, path.parts)) > _MOST_FILE_CHARACTERS:
         raise ValueError(f"{name[:_MOST_FILE_CHARACTERS]!r} is no name for a file")
-
-
-def _check_figures(values: Any, place: str) -> None:
-    """No text and no figure, however deep, is larger than its kind is."""
-    if isinstance(values, str):
-        if len(values) > _MOST_CHARACTERS:
-            raise ValueError(f"{place}: a text of {len(values)} characters")
-    elif isinstance(values, float):
-        if not abs(values) <= _MOST_FIGURE:
-            raise ValueError(f"{place}: a figure of {values:g}")
-    elif isinstance(values, dict):
-        for name, value in values.items():
-            _check_figures(name, place)
-            _check_figures(value, name)
-    elif isinstance(values, (list, tuple)):
-        for value in values:
-            _check_figures(value, place)
-    elif hasattr(values, "__dataclass_fields__"):
-        _check_figures(vars(values), place)

@@ -9,6 +9,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 
+#: A function that is called with one line for people: before each slow step, and when something is worth knowing.
+Log = Callable[[str], None]
+
 #: Longer lines are cut: no terminal shows them, and no message of edgekit's own has so many characters.
 MOST_CHARACTERS = 2000
 

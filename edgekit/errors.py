@@ -128,18 +128,11 @@ class Interrupted(EdgekitError):
     exit_code = 130
 
 
-_KINDS = {
-    kind.__name__: kind
-    for kind in (EdgekitError, UsageError, LimitError, DeviceError, ConversionError, BundleError, Interrupted)
-}
+_KINDS: dict[str, type[EdgekitError]] = {kind.__name__: kind for kind in [*EdgekitError.__subclasses__(), EdgekitError]}
 
 
 def from_json(value: object) -> EdgekitError:
-    """The error that `EdgekitError.to_json` described.
-
-    Raises:
-        ValueError: *value* describes none.
-    """
+    """The error that `EdgekitError.to_json` described. Raises `ValueError`: *value* describes none."""
     if not isinstance(value, dict):
         raise ValueError("no error is described")
     kind, code, message, hint, log = (value.get(key) for key in ("kind", "code", "message", "hint", "log"))

@@ -5,26 +5,21 @@ For every verb that takes a path. Files that edgekit builds from, or makes, are 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
+from edgekit import documents
 from edgekit.formats import FORMATS
+from edgekit.schema import conform
 from edgekit.source_kinds import SOURCE_KINDS, kind_of, written
 
 _SOURCE = "edgekit build {path} --target NAME makes a bundle of it"
 _FROM_SOURCE = (
     "edgekit build makes such files itself and checks each against the model it is from: give it that model, as "
 )
-_FACTORY = (
-    "write a function in Python that makes the model and loads them, and give edgekit build FILE.py:FUNCTION "
-    "--calibration SAMPLES.npz"
-)
-_SCRIPTED = (
-    "write a function that returns torch.jit.load({name!r}), and give edgekit build FILE.py:FUNCTION "
-    "--calibration SAMPLES.npz"
-)
-_OTHERS = "edgekit builds from PyTorch, Keras or a SavedModel: give it the model that this file was made from"
-_PICKLED = "it is a program, and is not run: " + _FACTORY
+_SCRIPT = ".torchscript"
 
 
 @dataclass(frozen=True)
@@ -40,84 +35,26 @@ class Foreign:
     hint: str
 
 
-_KERAS_2 = Foreign(
-    "a Keras file in HDF5",
-    "save the whole model as .keras: keras.saving.load_model({name!r}).save('model.keras'); weights alone are "
-    "model.weights in edgekit.toml",
-)
-_WEIGHTS = Foreign("a file of weights without the model", _FACTORY)
-_TORCH = Foreign("a PyTorch file of weights, or a pickled model", _FACTORY)
-_SCRIPT = Foreign("a TorchScript program", _SCRIPTED)
-_PICKLE = Foreign("a pickled Python object", _PICKLED)
-_CORE_ML = Foreign("a Core ML model", "edgekit build --target ios makes files for Core ML: " + _OTHERS)
-_TENSORRT = Foreign("a TensorRT engine, for one GPU only", _OTHERS)
-_ARRAYS = Foreign("a file of arrays", "samples are given with --input (edgekit run) or --calibration (edgekit build)")
+@dataclass(frozen=True)
+class _Kind:
+    """Files of some suffixes. *or_script*: they may be TorchScript programs as well."""
 
-_FOREIGN = {
-    ".bin": Foreign("a file of weights, or of another tool", _FACTORY),
-    ".blob": Foreign("a model for Myriad chips", _OTHERS),
-    ".caffemodel": Foreign("a Caffe model", _OTHERS),
-    ".ckpt": Foreign("a checkpoint of training", _FACTORY),
-    ".dlc": Foreign("a model for Qualcomm's SNPE", _OTHERS),
-    ".edgekit": Foreign("a bundle", "edgekit run, verify, inspect, profile, deploy, phone and integrate take bundles"),
-    ".engine": _TENSORRT,
-    ".gguf": Foreign("a llama.cpp model", "llama.cpp runs it; " + _OTHERS),
-    ".ggml": Foreign("a llama.cpp model", "llama.cpp runs it; " + _OTHERS),
-    ".h5": _KERAS_2,
-    ".hdf5": _KERAS_2,
-    ".hef": Foreign("a model for Hailo chips", _OTHERS),
-    ".html": Foreign("a report", "the .json file beside it holds the profile: edgekit profile BUNDLE -o FILE.json"),
-    ".ipynb": Foreign(
-        "a notebook", "put the function that makes the model into a .py file: edgekit build FILE.py:FUNCTION"
-    ),
-    ".joblib": _PICKLE,
-    ".json": Foreign(
-        "a JSON file", "edgekit report and compare take profiles; edgekit profile BUNDLE -o FILE.json writes one"
-    ),
-    ".lite": Foreign("a LiteRT model", "it is a .tflite by another name: " + _OTHERS),
-    ".litertlm": Foreign("a LiteRT language model", "LiteRT-LM runs it; " + _OTHERS),
-    ".mlmodel": _CORE_ML,
-    ".mlmodelc": _CORE_ML,
-    ".mlpackage": _CORE_ML,
-    ".mnn": Foreign("an MNN model", _OTHERS),
-    ".msgpack": Foreign("weights of Flax", "export the function with jax2tf as a SavedModel, and build that"),
-    ".npy": _ARRAYS,
-    ".npz": _ARRAYS,
-    ".ort": Foreign("an ONNX Runtime model", _OTHERS),
-    ".param": Foreign("an ncnn model", _OTHERS),
-    ".pb": Foreign(
-        "a TensorFlow graph",
-        "give the folder that saved_model.pb lies in; write a frozen graph as a SavedModel, with tf.saved_model.save",
-    ),
-    ".pbtxt": Foreign("a TensorFlow graph as text", "give a SavedModel folder, as tf.saved_model.save writes"),
-    ".pdiparams": Foreign("weights of PaddlePaddle", _OTHERS),
-    ".pdmodel": Foreign("a PaddlePaddle model", _OTHERS),
-    ".pickle": _PICKLE,
-    ".pkl": _PICKLE,
-    ".plan": _TENSORRT,
-    ".pt": _TORCH,
-    ".pth": _TORCH,
-    ".py": Foreign(
-        "a Python file",
-        "name the function in it that makes the model: edgekit build {name}:FUNCTION --target NAME",
-    ),
-    ".rknn": Foreign("a model for Rockchip NPUs", _OTHERS),
-    ".safetensors": Foreign(
-        "a file of weights without the model",
-        "load them in a function that makes the model, with safetensors.torch.load_file({name!r}), and give edgekit "
-        "build FILE.py:FUNCTION --calibration SAMPLES.npz",
-    ),
-    ".t7": Foreign("a Torch7 file", "write the model in PyTorch, and load its weights in a factory: FILE.py:FUNCTION"),
-    ".task": Foreign("a MediaPipe bundle", "MediaPipe runs it; " + _OTHERS),
-    ".toml": Foreign("a project or target file", "edgekit build FOLDER --target NAME builds a project"),
-    ".torchscript": _SCRIPT,
-    ".trt": _TENSORRT,
-    ".ts": _SCRIPT,
-    ".uff": _TENSORRT,
-    ".weights": Foreign("a file of weights without the model", _FACTORY),
-    ".xml": Foreign("an OpenVINO model, or another XML file", _OTHERS),
-    ".zip": Foreign("an archive", "unpack it, and name the model in it"),
-}
+    suffixes: tuple[str, ...]
+    what: str
+    hint: str
+    or_script: bool = False
+
+
+@dataclass(frozen=True)
+class _Table:
+    """What ``foreign.toml`` holds."""
+
+    hints: Mapping[str, str]
+    files: tuple[_Kind, ...]
+
+    def kind(self, suffix: str) -> _Kind | None:
+        return next((kind for kind in self.files if suffix in kind.suffixes), None)
+
 
 _PROJECT = Foreign("a project", "edgekit build {path} --target NAME makes a bundle of it, in its folder build/")
 
@@ -126,15 +63,13 @@ def foreign(path: Path) -> Foreign | None:
     """What the file or folder at *path* is, by its name; None for what nobody knows, and what is not there."""
     if not path.exists():
         return None
-    if (path / "edgekit.toml").exists():
-        found: Foreign | None = _PROJECT
-    else:
-        found = _own(path) or _FOREIGN.get(path.suffix.lower())
-    if found is _TORCH and _is_script(path):
-        found = _SCRIPT
+    found = _PROJECT if (path / "edgekit.toml").exists() else _own(path) or _other(path)
     if found is None:
         return None
-    return Foreign(found.what, found.hint.format(path=path, name=path.name))
+    words = {"path": path, "name": path.name}
+    for name, hint in _table().hints.items():  # each may name those above it
+        words[name] = hint.format(**words)
+    return Foreign(found.what, found.hint.format(**words))
 
 
 def _own(path: Path) -> Foreign | None:
@@ -145,8 +80,22 @@ def _own(path: Path) -> Foreign | None:
             return Foreign(f"{kind.title} folder" if kind.marker else kind.title, _SOURCE)
     for format in FORMATS:
         if suffix == f".{format.name}":
-            return Foreign(format.title, _OTHERS if format.is_baseline else f"{_FROM_SOURCE}{written()}")
+            return Foreign(format.title, "{others}" if format.is_baseline else f"{_FROM_SOURCE}{written()}")
     return None
+
+
+def _other(path: Path) -> Foreign | None:
+    """The same for everybody else's."""
+    kind = _table().kind(path.suffix.lower())
+    if kind is not None and kind.or_script and _is_script(path):
+        kind = _table().kind(_SCRIPT)
+    return None if kind is None else Foreign(kind.what, kind.hint)
+
+
+@cache
+def _table() -> _Table:
+    table: _Table = conform(_Table, documents.read_toml(Path(__file__).with_suffix(".toml"))[1])
+    return table
 
 
 def _is_script(path: Path) -> bool:

@@ -46,11 +46,8 @@ class Rows:
         return self.shape[0]
 
     def __getitem__(self, index: slice | Sequence[int] | np.ndarray) -> np.ndarray:
-        """The rows of a slice or with these numbers, as an array of their own.
-
-        Raises:
-            OSError: The file cannot be read, or is shorter than it was.
-        """
+        """The rows of a slice or with these numbers, as an array of their own. Raises `OSError`: the file cannot be
+        read, or is shorter than it was."""
         if isinstance(index, slice):
             begin, end, step = index.indices(len(self))
             if step == 1:

@@ -11,7 +11,7 @@ import json
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from edgekit import digests
@@ -71,6 +71,37 @@ def check_private(path: Path) -> None:
     if facts.st_mode & _OTHERS:
         hint = f"chmod go-w {path}  and remove what you do not know there"
         raise UsageError("EK-FOREIGN", f"other users can write to {path}", hint)
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[Path]:
+    """Make the private *folder*; one process or thread of edgekit's at a time is at work there, and the others wait.
+    Raises as `private_folder`."""
+    import fcntl
+
+    try:
+        lock = (private_folder(folder) / "lock").open("w")
+    except OSError as error:
+        raise EdgekitError("EK-WRITE", f"{folder} cannot be written: {error.strerror}", _ELSEWHERE) from error
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield folder
+
+
+@contextmanager
+def making(place: Path) -> Iterator[Path]:
+    """A path where to make what becomes *place* when the block ends well, and is sealed. What is there is replaced: it
+    was left by somebody who was interrupted before it was sealed."""
+    import tempfile
+
+    private_folder(place.parent)
+    with tempfile.TemporaryDirectory(prefix=f".{place.name}-", dir=place.parent) as folder:
+        fresh = Path(folder, "new")
+        yield fresh
+        if place.exists():
+            place.rename(Path(folder, "old"))
+        seal(fresh, place=place)
+        fresh.rename(place)
 
 
 def seal(path: Path, made_of: object = None, place: Path | None = None) -> None:

@@ -50,11 +50,7 @@ class Registry(Generic[T]):
         return map(self.__getitem__, self.names())
 
     def __getitem__(self, name: str) -> T:
-        """The one called *name*.
-
-        Raises:
-            UsageError: There is none.
-        """
+        """The one called *name*. Raises `UsageError`: there is none."""
         if name in self._own:
             own = self._own[name]
             if not isinstance(own, str):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import cache
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -68,6 +68,21 @@ def conform(kind: Any, value: object, place: str = "") -> Any:
     if kind is float and type(value) is int:
         return float(value)
     return _typed(kind, value, place)
+
+
+def walk(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Every text, number and list in *value*, however deep, each with the name of the field or key that it is of."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield name, key
+            yield from walk(item, key)
+    elif is_dataclass(value):
+        yield from walk(vars(value), name)
+    else:
+        yield name, value
+        if isinstance(value, (list, tuple)):
+            for item in value:
+                yield from walk(item, name)
 
 
 def _dataclass(kind: Any, value: Mapping[str, object], place: str) -> Any:

@@ -193,7 +193,7 @@ def looked_at(manifest: Manifest, machine: Machine) -> None:
     """All that is done with a manifest before a file is opened."""
     assert list(inspect._lines(manifest))
     assert all(needed_memory_bytes(manifest, variant) >= 0 for variant in manifest.variants)
-    assert choices(manifest, machine, installed={"litert": "2.3.0", "executorch": "1.5.1"})
+    assert list(choices(manifest, machine, installed={"litert": "2.3.0", "executorch": "1.5.1"}))
     if manifest.preprocessing is not None:
         with contextlib.suppress(ValueError, EdgekitError):
             Preprocessing.from_json(manifest.preprocessing).apply(np.zeros((12, 12), np.uint8), 3)

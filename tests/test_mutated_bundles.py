@@ -53,12 +53,12 @@ def recorder(small_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> Recorder:
     with Bundle.open(small_bundle) as bundle:
         files = {name: bundle.read(name) for name in bundle.manifest.files}
         recorder = Recorder(bundle.manifest, files)
-        usable = selection.choices(bundle.manifest, model.read_machine())
+        usable = tuple(selection.choices(bundle.manifest, model.read_machine()))
     assert all(choice.usable for choice in usable)
     monkeypatch.setattr(model, "open_session", recorder)
     # They ask this machine, which takes longer than all the rest, for the same answer.
     monkeypatch.setattr(
-        model, "each_choice", lambda manifest, machine, variant, engine: [c for c in usable if c.variant == variant]
+        model, "choices", lambda manifest, machine, variant, engine: [c for c in usable if c.variant == variant]
     )
     monkeypatch.setattr(model, "read_machine", lambda: None)
     return recorder

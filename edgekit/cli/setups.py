@@ -52,7 +52,7 @@ def _emulator(name: str, log: Log) -> Made:
 
 
 def _deploying(what: str, log: Log) -> Made:
-    from edgekit.devices.payload.prefetch import prefetch
+    from edgekit.devices.payload.assembly import prefetch
     from edgekit.target import load_target
 
     name = what.partition(":")[2]

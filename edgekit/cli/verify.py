@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -80,7 +81,7 @@ def command(
             {
                 "bundle": str(bundle),
                 "rows": [
-                    {"device": each.device, "emulated": each.emulated, **row.to_json()}
+                    {"device": each.device, "emulated": each.emulated, **asdict(row)}
                     for each in found
                     for row in each.rows
                 ],

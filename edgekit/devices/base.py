@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 
+from edgekit.display import Log
 from edgekit.runtime.machine import Machine
 from edgekit.runtime.profiler.events import Listener, Note
 from edgekit.runtime.profiler.profile import DeviceRecord
@@ -18,9 +19,6 @@ from edgekit.runtime.verification import Verification
 
 if TYPE_CHECKING:
     from edgekit.devices.ssh.deployment import Deployment, Rollback, Sending
-
-#: Called with one line for each slow step.
-Log = Callable[[str], None]
 
 
 @dataclass(frozen=True)

@@ -105,11 +105,7 @@ def find_kind(name: str) -> DeviceKind | None:
 
 
 def kind_of(name: str) -> DeviceKind:
-    """The same for a device that there is.
-
-    Raises:
-        UsageError: ``EK-ARGUMENT``: there is none.
-    """
+    """The same for a device that there is. Raises `UsageError` ``EK-ARGUMENT``: there is none."""
     kind = find_kind(name)
     if kind is None:
         prefix = did_you_mean(name.partition(":")[0], KINDS.names())

@@ -7,7 +7,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from edgekit.bundle import Bundle
-from edgekit.devices.base import Closing, Log, RunRequest, RunResult, VerifyRequest
+from edgekit.devices.base import Closing, RunRequest, RunResult, VerifyRequest
+from edgekit.display import Log
 from edgekit.errors import UsageError
 from edgekit.runtime import verification
 from edgekit.runtime.machine import Machine, default_threads, read_machine
@@ -21,11 +22,7 @@ from edgekit.runtime.verification import Verification
 
 
 def open_local(name: str) -> LocalDevice:
-    """The device called ``local``.
-
-    Raises:
-        UsageError: ``EK-ARGUMENT``: something follows the name.
-    """
+    """The device called ``local``. Raises `UsageError` ``EK-ARGUMENT``: something follows the name."""
     if name != "local":
         raise UsageError("EK-ARGUMENT", f"there is no device {name!r}", "this machine is just 'local'")
     return LocalDevice()

@@ -13,8 +13,7 @@ from edgekit.profiling.measures import CPU, P10, WALL, Measure, is_degraded, mea
 from edgekit.profiling.ratios import Ratio
 from edgekit.profiling.resampling import numbered_rounds_ms, rounds_ms
 from edgekit.profiling.statistics import succeeded
-from edgekit.runtime.profiler.browsers import BrowserRecord
-from edgekit.runtime.profiler.profile import DeviceRecord
+from edgekit.runtime.profiler.profile import BrowserRecord, DeviceRecord
 from edgekit.runtime.profiler.records import MEASURED, Cell, Conditions
 
 Verdict = Literal["faster", "slower", "no difference", "undecided", "not comparable"]

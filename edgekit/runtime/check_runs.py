@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgekit.bundle import Bundle
+from edgekit.display import Log
 from edgekit.errors import BundleError, EdgekitError, LimitError
 from edgekit.fidelity import near_constant
 from edgekit.manifest import Variant
@@ -78,7 +79,7 @@ def run_checks(
     *,
     threads: int,
     command: Callable[[str], list[str]] = serve_here,
-    log: Callable[[str], None] | None = None,
+    log: Log | None = None,
 ) -> dict[tuple[str, str], CheckRun]:
     """Run each variant on the engine that it is paired with; by names of variant and engine.
 
@@ -87,7 +88,6 @@ def run_checks(
 
     Args:
         command: The command line that runs `edgekit.runtime.serve` for an engine.
-        log: Called with one line before each run.
 
     Raises:
         BundleError: A file holds more than data, or is damaged.

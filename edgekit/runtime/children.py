@@ -83,7 +83,7 @@ def module(name: str, interpreter: Path | None = None) -> list[str]:
     """
     # -B: an environment is sealed, and new compiled modules would be a change.
     program = python() if interpreter is None else [str(interpreter), *ISOLATED, "-B"]
-    return [*program, "-c", _BOOT, _package(), name]
+    return [*program, "-c", _BOOT, str(Path(edgekit.__file__).parent.absolute()), name]
 
 
 def limited(command: Sequence[str], *, file_bytes: int, cpu_s: int) -> list[str]:
@@ -317,7 +317,3 @@ def _name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
-
-
-def _package() -> str:
-    return str(Path(edgekit.__file__).parent.absolute())

@@ -42,7 +42,7 @@ def leave_no_core() -> None:
 
 def confine_addresses() -> None:
     """Bind the address space, too: for engines on the processor. Drivers of accelerators reserve what there is."""
-    taken = memory.address_space_bytes()
+    taken = memory.own_bytes().get("VmSize")  # addresses that it has mapped
     if taken is not None:
         _limit("RLIMIT_AS", taken + _most_bytes() + _RESERVED_BYTES)
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgekit.display import Log
 from edgekit.errors import EdgekitError, UsageError, did_you_mean
 from edgekit.private import has_seal, home, is_sealed, private_folder, seal, unseal
 from edgekit.runtime import children
@@ -111,13 +112,10 @@ def command(engine: str, module: str) -> list[str]:
     return children.module(module, interpreter)
 
 
-def create(name: str, log: Callable[[str], None] | None = None) -> Path:
+def create(name: str, log: Log | None = None) -> Path:
     """Make the environment called *name*, unless it is there, and return its Python.
 
     Needs the network, or a package index that pip is configured for. A half-made one is removed.
-
-    Args:
-        log: Called with one line for each step.
 
     Raises:
         UsageError: ``EK-MISSING-PACKAGE``: no suitable Python on this machine.

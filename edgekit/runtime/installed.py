@@ -5,6 +5,12 @@ from __future__ import annotations
 import os
 import re
 import sys
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from edgekit.errors import UsageError
 
 #: Where the facts of a package are: in a folder that pip made, or in what tools before it made.
 _FILES = {".dist-info": ("METADATA",), ".egg-info": ("PKG-INFO", "")}
@@ -28,6 +34,20 @@ def package_version(package: str) -> str | None:
                 if version is not None:
                     return version
     return None
+
+
+def package_folders(package: str) -> list[Path]:
+    """Where an importable package is; nothing where there is none. It is not imported."""
+    spec = find_spec(package)
+    return [] if spec is None else list(map(Path, spec.submodule_search_locations or ()))
+
+
+def required(module: str, what: str, install: str) -> Any:
+    """The *module* that *what* needs, imported. Raises `UsageError` ``EK-MISSING-PACKAGE``: it is not installed."""
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise UsageError("EK-MISSING-PACKAGE", what, install) from error
 
 
 def _is_unusual() -> bool:

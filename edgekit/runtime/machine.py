@@ -8,6 +8,7 @@ import platform
 import re
 import struct
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,36 +34,8 @@ _MOST_CORES = 4096
 #: The longest name of a board, a processor or a system.
 _MOST_CHARACTERS = 200
 
-#: "CPU implementer" of Arm, and "CPU part" of its own cores, from the MIDR_EL1 entry of each core's reference manual.
+#: "CPU implementer" of Arm.
 _ARM = "0x41"
-_ARM_CORES = {
-    "0xc07": "cortex-a7",
-    "0xd03": "cortex-a53",
-    "0xd04": "cortex-a35",
-    "0xd05": "cortex-a55",
-    "0xd07": "cortex-a57",
-    "0xd08": "cortex-a72",
-    "0xd09": "cortex-a73",
-    "0xd0a": "cortex-a75",
-    "0xd0b": "cortex-a76",
-    "0xd0c": "neoverse-n1",
-    "0xd0d": "cortex-a77",
-    "0xd40": "neoverse-v1",
-    "0xd41": "cortex-a78",
-    "0xd44": "cortex-x1",
-    "0xd46": "cortex-a510",
-    "0xd47": "cortex-a710",
-    "0xd48": "cortex-x2",
-    "0xd49": "neoverse-n2",
-    "0xd4d": "cortex-a715",
-    "0xd4e": "cortex-x3",
-    "0xd4f": "neoverse-v2",
-    "0xd80": "cortex-a520",
-    "0xd81": "cortex-a720",
-    "0xd82": "cortex-x4",
-    "0xd85": "cortex-x925",
-    "0xd87": "cortex-a725",
-}
 
 #: More threads than this gain little on small models, and nothing on four-core boards.
 MAX_DEFAULT_THREADS = 4
@@ -226,7 +199,14 @@ def _cpu(cpuinfo: str) -> str | None:
 def arm_cores(cpuinfo: str) -> list[str]:
     """What each core that ``/proc/cpuinfo`` lists is, by its part number; empty where it has none."""
     pairs = zip(_values(cpuinfo, "CPU implementer"), _values(cpuinfo, "CPU part"), strict=False)
-    return [_ARM_CORES.get(part.lower(), part) if maker == _ARM else part for maker, part in pairs]
+    return [_known_cores().get(part.lower(), part) if maker == _ARM else part for maker, part in pairs]
+
+
+@cache
+def _known_cores() -> dict[str, str]:
+    """Arm's own cores by "CPU part"."""
+    lines = Path(__file__).with_name("arm_cores.txt").read_text(encoding="ascii").splitlines()
+    return {part: name for part, name in map(str.split, lines[1:])}
 
 
 def _features(cpuinfo: str) -> tuple[Feature, ...]:

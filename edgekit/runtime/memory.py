@@ -17,11 +17,6 @@ def resident_bytes(pid: int | str = "self") -> int | None:
     return int(fields[1]) * os.sysconf("SC_PAGE_SIZE") if len(fields) > 1 else None
 
 
-def address_space_bytes() -> int | None:
-    """Addresses that this process has mapped."""
-    return own_bytes().get("VmSize")
-
-
 def available_bytes() -> int | None:
     """What a program could have without swapping."""
     return _read("/proc/meminfo").get("MemAvailable")
@@ -32,7 +27,10 @@ def total_bytes() -> int | None:
 
 
 def own_bytes() -> dict[str, int]:
-    """What the system counts of this process, in bytes by its own names: ``VmHWM``, ``RssAnon``, ``RssFile``."""
+    """What the system counts of this process, in bytes by its own names: ``RssAnon``, ``RssFile``, ``VmSize``.
+
+    ``VmHWM`` is the most it has had in memory; `resource.getrusage` would carry over what the parent had.
+    """
     return _read("/proc/self/status")
 
 

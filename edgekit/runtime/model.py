@@ -16,7 +16,7 @@ from edgekit.runtime.engines import Session, open_session
 from edgekit.runtime.engines.base import WrongShape
 from edgekit.runtime.machine import default_threads, read_machine
 from edgekit.runtime.preprocess import Preprocessing
-from edgekit.runtime.selection import Choice, choose, each_choice
+from edgekit.runtime.selection import Choice, choices, choose
 from edgekit.runtime.turn import Turn
 from edgekit.tensors import Signature, TensorSpec
 
@@ -239,22 +239,11 @@ def load(
     """
     if not isinstance(bundle, Bundle):
         with Bundle.open(bundle) as opened:
-            return _load(opened, variant, engine, method, threads, isolated, explain)
-    return _load(bundle, variant, engine, method, threads, isolated, explain)
-
-
-def _load(
-    bundle: Bundle,
-    variant: str | None,
-    engine: str | None,
-    method: str | None,
-    threads: int | None,
-    isolated: bool,
-    explain: bool,
-) -> Model | tuple[Choice, ...]:
+            given = {"variant": variant, "engine": engine, "method": method, "threads": threads, "isolated": isolated}
+            return load(opened, **given, explain=explain)  # type: ignore[call-overload]
     manifest = bundle.manifest
     signature = _signature(manifest, method)
-    candidates = each_choice(manifest, read_machine(), variant, engine)
+    candidates = choices(manifest, read_machine(), variant, engine)
     if explain:
         return tuple(candidates)
     chosen = choose(candidates)

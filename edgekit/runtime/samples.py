@@ -62,11 +62,8 @@ class Column:
         return self.shape[0]
 
     def __getitem__(self, index: slice | Sequence[int] | np.ndarray) -> np.ndarray:
-        """These samples as an array.
-
-        Raises:
-            UsageError: ``EK-DATA``: one of them has values that the input's dtype has not.
-        """
+        """These samples as an array. Raises `UsageError` ``EK-DATA``: one of them has values that the input's dtype has
+        not."""
         return fit("EK-DATA", f"the data's {self._name!r}", self._prepared(self._rows[index]), self._wanted)
 
     def all(self) -> np.ndarray:

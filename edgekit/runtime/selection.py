@@ -6,8 +6,6 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
 from edgekit.backends import BACKENDS
 from edgekit.errors import EdgekitError, UsageError, did_you_mean
 from edgekit.manifest import Manifest, Variant
@@ -47,12 +45,13 @@ def choices(
     engine: str | None = None,
     *,
     installed: Mapping[str, str] | None = None,
-) -> tuple[Choice, ...]:
+) -> Iterator[Choice]:
     """Every variant on each of its engines, best first: the recommended variant, then those in manifest order.
     Variants that take several samples at a time come last: they are there to measure throughput.
 
     What counts is that the engine has a build for the architecture, glibc and CPU of *machine*, is installed, is
-    new enough for the file, and that there is memory for it.
+    new enough for the file, and that there is memory for it. An engine is
+    looked for when it is its turn, which costs memory and milliseconds.
 
     Args:
         machine: This machine (see `edgekit.runtime.machine.read_machine`).
@@ -62,18 +61,6 @@ def choices(
     Raises:
         UsageError: ``EK-ARGUMENT`` or ``EK-ENGINE``: no such variant or engine.
     """
-    return tuple(each_choice(manifest, machine, variant, engine, installed=installed))
-
-
-def each_choice(
-    manifest: Manifest,
-    machine: Machine,
-    variant: str | None = None,
-    engine: str | None = None,
-    *,
-    installed: Mapping[str, str] | None = None,
-) -> Iterator[Choice]:
-    """`choices` one by one: an engine is looked for when it is its turn, which costs memory and milliseconds."""
     check_names(manifest, variant, engine)
     best = manifest.recommended["variant"]
     kept = [entry for entry in manifest.variants if variant in (None, entry.name)]
@@ -86,12 +73,7 @@ def each_choice(
 
 
 def why_not(
-    manifest: Manifest,
-    variant: Variant,
-    engine: str,
-    machine: Machine,
-    *,
-    installed: Mapping[str, str] | None = None,
+    manifest: Manifest, variant: Variant, engine: str, machine: Machine, *, installed: Mapping[str, str] | None = None
 ) -> str:
     """Why *machine* cannot run *variant* on *engine*, in one line; empty when it can. Arguments as for `choices`."""
     version = _version(engine, installed)
@@ -122,8 +104,7 @@ def needed_memory_bytes(manifest: Manifest, variant: Variant) -> int:
     Its file, the weights once more in the layout that the kernels want (XNNPACK packs them), intermediate values,
     inputs and outputs.
     """
-    specs = (*manifest.signature.inputs, *manifest.signature.outputs)
-    borders = sum(math.prod(spec.shape) * np.dtype(spec.dtype).itemsize for spec in specs)
+    borders = sum(spec.size_bytes for spec in (*manifest.signature.inputs, *manifest.signature.outputs))
     return 2 * variant.size_bytes + (variant.arena_bytes or 0) + variant.batch * borders
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from types import FrameType
 
 #: What ``kill``, ``timeout`` and init systems send; and what a terminal sends that is closed.
 _OUTSIDE = (signal.SIGTERM, signal.SIGHUP)
@@ -16,12 +15,9 @@ def leave_to_parent() -> None:
     a supervisor, are the parent's to hear. It ends this process when it is ready to."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for number in _OUTSIDE:
-        signal.signal(number, _leave)  # to ignore them would pass on to programs that are started from here
+        # To ignore them would pass on to programs that are started from here.
+        signal.signal(number, lambda number, frame: None)
     os.register_at_fork(after_in_child=_hear_again)
-
-
-def _leave(number: int, frame: FrameType | None) -> None:
-    """It is the parent's."""
 
 
 def _hear_again() -> None:

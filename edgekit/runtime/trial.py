@@ -15,13 +15,13 @@ import numpy as np
 
 from edgekit import npz
 from edgekit.errors import EdgekitError, UsageError
-from edgekit.runtime import environments, frames
+from edgekit.runtime import environments, frames, memory
 from edgekit.runtime.children import Child, Death
 from edgekit.runtime.confinement import end_with_parent
 from edgekit.runtime.engines import engine as find_engine
 from edgekit.runtime.engines import open_session
 from edgekit.runtime.engines.base import Session, failure
-from edgekit.runtime.measure import Latency, latency_ms, peak_rss_bytes, time_calls
+from edgekit.runtime.measure import Latency, latency_ms, time_calls
 from edgekit.runtime.samples import Column, open_samples
 from edgekit.runtime.signals import leave_to_parent
 from edgekit.schema import conform
@@ -119,7 +119,7 @@ def run_trial(
         given.samples,
         load_ms=round(load_ms, 3),
         latency_ms=timing,
-        peak_rss_bytes=peak_rss_bytes(),
+        peak_rss_bytes=memory.own_bytes().get("VmHWM"),
         not_finite=tuple(name for name, array in stacked.items() if not np.isfinite(array).all()),
     )
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from edgekit.bundle import Bundle
+from edgekit.display import Log
 from edgekit.fidelity import compare, max_abs_diff
 from edgekit.manifest import Variant
 from edgekit.recipes import RECIPES
@@ -53,17 +52,9 @@ class Verification:
     matches_host: bool | None = None
     guest_instructions: int | None = None
 
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
 
 def verify(
-    bundle: Bundle,
-    *,
-    machine: Machine,
-    threads: int,
-    variant: str | None = None,
-    log: Callable[[str], None] | None = None,
+    bundle: Bundle, *, machine: Machine, threads: int, variant: str | None = None, log: Log | None = None
 ) -> tuple[Verification, ...]:
     """Hash every file, then run each variant on each engine that loads its format over the check vectors.
 
@@ -72,7 +63,6 @@ def verify(
     Args:
         machine: This one.
         variant: Name of the only one to run.
-        log: Called with one line before each run.
 
     Raises:
         BundleError: A file is damaged, or the check vectors do not fit the signature.
@@ -84,7 +74,9 @@ def verify(
         (entry, name)
         for entry in bundle.manifest.variants
         if variant in (None, entry.name)
-        for name in dict.fromkeys([*entry.engines, *_loading(entry.format)])
+        for name in dict.fromkeys(
+            [*entry.engines, *(engine.name for engine in ENGINES if entry.format in engine.formats)]
+        )
         if not is_browser_engine(name)
     ]
     refused = {(entry.name, name): why_not(bundle.manifest, entry, name, machine) for entry, name in pairs}
@@ -149,7 +141,3 @@ def _relative(host: np.ndarray, measured: np.ndarray) -> float:
         return 1.0
     largest = float(np.abs(np.asarray(host, np.float64)).max())
     return max_abs_diff(host, measured) / largest if largest else 1.0
-
-
-def _loading(format: str) -> list[str]:
-    return [name for name in ENGINES.names() if format in ENGINES[name].formats]

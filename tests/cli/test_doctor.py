@@ -169,7 +169,7 @@ def test_what_executorch_lacks_without_torch_is_one_line(monkeypatch: pytest.Mon
     assert "executorch without torch: yes: its core is built at first use" in invoke().output
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("CXX", raising=False)
-    monkeypatch.setattr(compilers, "find_spec", lambda name: None)
+    monkeypatch.setattr(compilers, "package_folders", lambda name: [])
     assert "executorch without torch: no: this edgekit brings no built core" in invoke().output
 
 

@@ -29,7 +29,7 @@ def gated(process: Process, looks: Sequence[BoardState], *, celsius_below: float
     """*process*, measured while the board showed *looks*, one each half second, after the gate saw the first."""
     clock = FakeClock()
     ready = wait_until_ready(
-        FakeBoard(looks[:1], clock),
+        FakeBoard(looks[:1], clock).look,
         load_below=0.25,
         celsius_below=celsius_below,
         wait_s=60.0,

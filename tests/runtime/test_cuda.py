@@ -76,12 +76,12 @@ def test_without_a_gpu_the_reason_is_shown_and_nothing_runs(
 
     with Bundle.open(small_bundle) as bundle:
         manifest = _of_format(bundle.manifest, FORMATS[name])
-    found = choices(manifest, read_machine(), engine=name)
+    found = tuple(choices(manifest, read_machine(), engine=name))
     assert not found[0].usable and "sees no CUDA device" in found[0].reason
     with pytest.raises(EdgekitError, match="sees no CUDA device") as caught:
         choose(found[:1])
     assert "NVIDIA GPU" in str(caught.value.hint)
-    assert choices(manifest, read_machine(), engine=name, installed={})[0].reason == "not installed"
+    assert next(choices(manifest, read_machine(), engine=name, installed={})).reason == "not installed"
 
 
 def _of_format(manifest: Manifest, format: str) -> Manifest:

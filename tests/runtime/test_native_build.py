@@ -31,6 +31,7 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 ARCHITECTURES = tuple(compilers.ARCHITECTURES)
+SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-O1", "-g")
 
 
 def executorch_package() -> Path:
@@ -250,7 +251,7 @@ def test_two_processes_build_the_core_once(tmp_path: Path) -> None:
 def no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("CXX", raising=False)
-    monkeypatch.setattr(compilers, "find_spec", lambda name: None)
+    monkeypatch.setattr(compilers, "package_folders", lambda name: [])
 
 
 @pytest.mark.usefixtures("nothing_built", "no_compiler")
@@ -310,7 +311,7 @@ def test_another_version_of_executorch_is_refused_by_name(monkeypatch: pytest.Mo
 
 @pytest.mark.usefixtures("nothing_built")
 def test_without_executorch_the_one_package_it_takes_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(native, "find_spec", lambda name: None)
+    monkeypatch.setattr(native, "package_folders", lambda name: [])
     assert native.why_not() == "the executorch package is not installed: pip install --no-deps executorch==1.5.1"
 
 
@@ -396,9 +397,13 @@ assert outputs[0::3] == outputs[1::3] == outputs[2::3]
 
 
 @pytest.mark.system
-def test_the_sanitizers_find_nothing(native_models: NativeModels, tmp_path: Path) -> None:
+def test_the_sanitizers_find_nothing(
+    native_models: NativeModels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The core's own tests once more, with a core that stops at wrong memory accesses and undefined behaviour."""
-    build.build_library("x86_64", executorch_package(), tmp_path / "sanitized", sanitize=True)
+    monkeypatch.setattr(build, "_FLAGS", (*build._FLAGS, *SANITIZERS))
+    monkeypatch.setattr(build, "_LINKING", (*SANITIZERS, *build._LINKING[1:]))  # with symbols
+    build.build_library("x86_64", executorch_package(), tmp_path / "sanitized")
     compiler = compilers.find("x86_64")
     assert compiler is not None
     preloaded = [compiler.library(name) for name in ("libasan.so", "libubsan.so", "libstdc++.so")]

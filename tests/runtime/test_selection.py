@@ -31,7 +31,7 @@ def _changed(manifest: Manifest, **changes: object) -> Manifest:
 
 
 def _first(manifest: Manifest, machine: Machine = HERE, **options: object) -> Choice:
-    return choices(manifest, machine, **options)[0]  # type: ignore[arg-type]
+    return next(choices(manifest, machine, **options))  # type: ignore[arg-type]
 
 
 def _board(architecture: str, glibc: str, **facts: object) -> Machine:
@@ -42,7 +42,7 @@ def test_the_recommended_variant_comes_first_and_says_so(manifest: Manifest) -> 
     other = replace(manifest, recommended={"variant": "fp32.pte", "reason": "small"})
     assert [choice.variant for choice in choices(other, HERE)] == ["fp32.pte", "fp32.tflite", "int8-dynamic.tflite"]
     assert _first(other).reason.startswith("recommended for the bundle's target (executorch 1.5")
-    assert choices(other, HERE)[1].reason.startswith("can run here (litert ")
+    assert list(choices(other, HERE))[1].reason.startswith("can run here (litert ")
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_what_does_not_fit_into_memory_is_left_to_larger_machines(manifest: Mani
 
 
 def test_nothing_to_run_says_why_and_what_to_do(manifest: Manifest, small_bundle: Path) -> None:
-    bare = choices(manifest, HERE, installed={})
+    bare = list(choices(manifest, HERE, installed={}))
     with pytest.raises(EdgekitError, match=r"fp32\.tflite on litert: not installed") as caught:
         choose(bare)
     assert (caught.value.code, caught.value.hint) == ("EK-NO-VARIANT", "pip install ai-edge-litert")
@@ -112,7 +112,7 @@ def test_wrong_names_are_refused_before_anything_is_opened(manifest: Manifest) -
 
 def test_load_explains_itself_as_it_chooses(small_bundle: Path, manifest: Manifest) -> None:
     explained = load(small_bundle, explain=True)
-    assert explained == choices(manifest, HERE)
+    assert explained == tuple(choices(manifest, HERE))
     with load(small_bundle) as model:
         assert (model.variant, model.engine) == (choose(explained).variant, choose(explained).engine)
 

@@ -12,9 +12,9 @@ import pytest
 from small_models import IMAGE, PAIR, SmallModels
 
 from edgekit.errors import EdgekitError, UsageError
-from edgekit.runtime import children, frames, trial
+from edgekit.runtime import children, frames, memory, trial
 from edgekit.runtime.children import Child
-from edgekit.runtime.measure import Latency, latency_ms, peak_rss_bytes, time_calls
+from edgekit.runtime.measure import Latency, latency_ms, time_calls
 from edgekit.runtime.trial import run_trial
 
 
@@ -124,4 +124,4 @@ def test_latency_figures() -> None:
     calls: list[int] = []
     assert len(time_calls(lambda: calls.append(1), 10)) == 10
     assert len(calls) >= 13
-    assert (peak_rss_bytes() or 0) > 10e6
+    assert memory.own_bytes()["VmHWM"] > 10e6

@@ -9,8 +9,7 @@ from support.posted import IPHONE, PIXEL
 from support.profiles import BOARD_BUNDLE, QUIET, bundles, conditions, measured
 
 from edgekit.runtime.machine import Machine
-from edgekit.runtime.profiler.browsers import BrowserRecord
-from edgekit.runtime.profiler.profile import DeviceRecord, Profile
+from edgekit.runtime.profiler.profile import BrowserRecord, DeviceRecord, Profile
 from edgekit.runtime.profiler.records import FAILED, MEASURED, BoardState, Cell, Process
 from edgekit.runtime.profiler.settings import Settings
 

@@ -50,11 +50,7 @@ class Call:
 
 
 def program() -> str:
-    """Path of ``adb``.
-
-    Raises:
-        DeviceError: ``EK-CONNECT``: there is none.
-    """
+    """Path of ``adb``. Raises `DeviceError` ``EK-CONNECT``: there is none."""
     given = os.environ.get("EDGEKIT_ADB")
     found = children.which(given or "adb")
     if found is not None:
@@ -66,11 +62,7 @@ def program() -> str:
 
 
 def call(
-    arguments: Sequence[str],
-    *,
-    timeout_s: float,
-    most_bytes: int = MOST_BYTES,
-    watch: Callable[[], None] | None = None,
+    arguments: Sequence[str], *, timeout_s: float, most_bytes: int = MOST_BYTES, watch: Callable[[], None] | None = None
 ) -> Call:
     """Run ``adb`` with *arguments* to its end.
 

@@ -13,12 +13,13 @@ import secrets
 import shlex
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from edgekit.devices.adb import client, job, listing
 from edgekit.devices.transport.answer import Answer, failure
 from edgekit.digests import file_sha256, sha256
+from edgekit.display import Log
 from edgekit.errors import DeviceError
 
 #: A short command on a phone that is awake takes some 50 ms.
@@ -78,25 +79,15 @@ class Connection:
         Raises:
             DeviceError: ``EK-DEVICE``: it did not, with its last words; ``EK-CONNECT`` as `ask`.
         """
-        answer = self.ask(command, timeout_s=timeout_s)
-        if answer.status != 0:
-            raise failure(self.device, answer)
-        return answer.output
+        return self.ask(command, timeout_s=timeout_s).must(self.device)
 
     def run(
-        self,
-        arguments: Sequence[str],
-        *,
-        folder: str,
-        timeout_s: float,
-        log: Callable[[str], None],
-        most_bytes: int = client.MOST_BYTES,
+        self, arguments: Sequence[str], *, folder: str, timeout_s: float, log: Log, most_bytes: int = client.MOST_BYTES
     ) -> Answer:
         """Run a program that may take long, which goes on there while the connection is lost for a moment.
 
         Args:
             folder: There, for its files; its home as well.
-            log: Called with one line when the connection is lost.
             most_bytes: What the program may write.
 
         Raises:
@@ -134,8 +125,7 @@ class Connection:
         answer = self.ask(f"cd {shlex.quote(folder)} && {moves}", timeout_s=_limit_s(size_bytes))
         if answer.status == _DAMAGED:
             raise self._damaged(answer.output.strip())
-        if answer.status != 0:
-            raise failure(self.device, answer)
+        answer.must(self.device)
 
     def put_folder(self, source: Path, target: str) -> None:
         """Make *target* a copy of the folder *source*, with what is executable there; it is there whole or not at all.
@@ -204,16 +194,12 @@ class Connection:
             return
         for line in done.said:
             if any(words in line for words in _FULL):
-                self._remove_parts(target)
+                where = shlex.quote(target)  # free what the part that was sent takes
+                self.ask(f"rm -rf {where}/.*.part; case {where} in *.part) rm -rf {where};; esac")
                 raise DeviceError("EK-DEVICE", f"{self.device}: the disk is full", "free some space there")
             if any(words in line for words in _REFUSALS):
                 raise DeviceError("EK-DEVICE", f"{self.device}: {line.rpartition('remote ')[2]}")
         raise self._broken(done)
-
-    def _remove_parts(self, target: str) -> None:
-        """Free what the part that was sent takes: the disk is full."""
-        where = shlex.quote(target)
-        self.ask(f"rm -rf {where}/.*.part; case {where} in *.part) rm -rf {where};; esac")
 
     def _damaged(self, name: str) -> DeviceError:
         reason = f"{self.device}: {name} arrived damaged"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from edgekit import display
@@ -13,11 +13,12 @@ from edgekit.devices.adb import listing, phone
 from edgekit.devices.adb.connection import Connection
 from edgekit.devices.adb.phone import Phone
 from edgekit.devices.adb.store import Store
-from edgekit.devices.base import Checkup, Closing, Log, RunRequest, RunResult, VerifyRequest
+from edgekit.devices.base import Checkup, Closing, RunRequest, RunResult, VerifyRequest
 from edgekit.devices.payload import assembly
 from edgekit.devices.runner import session as runner_session
 from edgekit.devices.runner.inference import WithRunner
 from edgekit.devices.transport.answer import Answer
+from edgekit.display import Log
 from edgekit.errors import UsageError
 from edgekit.manifest import Variant
 from edgekit.runtime.checkup import machine_lines
@@ -126,7 +127,7 @@ class AdbDevice(Closing):
         return self._connection
 
     @contextmanager
-    def _runners(self, bundles: Sequence[Path], log: Callable[[str], None]) -> Iterator[list[WithRunner]]:
+    def _runners(self, bundles: Sequence[Path], log: Log) -> Iterator[list[WithRunner]]:
         """The bundles with a runner that is on the phone, in their order."""
         log(EXPERIMENTAL)
         found = self.phone()
@@ -137,56 +138,51 @@ class AdbDevice(Closing):
             store = Store(self._connected(), found.free_disk_bytes, log)
             self._stores.append(store)
             script = store.runner(part)
-            hosts = [_Host(self._connected(), found, store, bundle, script, log) for bundle in opened]
-            yield [WithRunner(host, bundle) for host, bundle in zip(hosts, opened, strict=True)]
+            connection = self._connected()
+            hosts = [
+                _Host(connection.device, found.machine, connection, store, bundle, script, log) for bundle in opened
+            ]
+            yield [WithRunner(host, host.bundle) for host in hosts]
 
 
+@dataclass
 class _Host:
     """See `edgekit.devices.runner.inference.RunnerHost`."""
 
-    def __init__(
-        self,
-        connection: Connection,
-        phone: Phone,
-        store: Store,
-        bundle: Bundle,
-        script: str,
-        log: Callable[[str], None],
-    ):
-        self.device = connection.device
-        self.machine = phone.machine
-        self._connection = connection
-        self._store = store
-        self._bundle = bundle
-        self._script = script
-        self._log = log
-        self._models: dict[str, str] = {}
-        self._last_look: str | None = None
+    device: str
+    machine: Machine
+    connection: Connection
+    store: Store
+    bundle: Bundle
+    script: str
+    log: Log
+    models: dict[str, str] = field(default_factory=dict)
+    last_look: str | None = None
 
     def model(self, entry: Variant) -> str:
-        if entry.name not in self._models:
-            self._models[entry.name] = self._store.model(self._bundle, entry)
-        return self._models[entry.name]
+        if entry.name not in self.models:
+            self.models[entry.name] = self.store.model(self.bundle, entry)
+        return self.models[entry.name]
 
     def workspace(self) -> str:
-        return self._store.workspace()
+        return self.store.workspace()
 
     def put(self, file: str, data: bytes) -> None:
-        self._store.put(file, data)
+        self.store.put(file, data)
 
     def fetch(self, file: str, most_bytes: int) -> bytes:
-        return self._connection.fetch(file, most_bytes)
+        return self.connection.fetch(file, most_bytes)
 
     def execute(self, arguments: Sequence[str], timeout_s: float, most_bytes: int) -> Answer:
         # The shell that adb starts has no /bin/sh on some phones, which the script's first line would ask for.
-        command = ["sh", self._script, *arguments]
-        return self._connection.run(
-            command, folder=self.workspace(), timeout_s=timeout_s, log=self._log, most_bytes=most_bytes
+        command = ["sh", self.script, *arguments]
+        return self.connection.run(
+            command, folder=self.workspace(), timeout_s=timeout_s, log=self.log, most_bytes=most_bytes
         )
 
     def look(self) -> BoardState | None:
-        text = self._connection.ask(phone.STATE).output
-        before, self._last_look = self._last_look, text
+        text = self.connection.ask(phone.STATE).output
+        before, self.last_look = self.last_look, text
         return phone.read_state(text, before)
 
 
@@ -200,7 +196,6 @@ def _cluster(cluster: Cluster) -> str:
 
 
 def _now(state: BoardState) -> str:
-
     heat = "temperature unknown" if state.temperature_celsius is None else f"{state.temperature_celsius:.1f} °C"
     power = f"on {state.power_source}" if state.power_source else "power source unknown"
     return ", ".join([heat, power, *marks_of(state, (), state)])

@@ -92,11 +92,7 @@ def why_not(known: Sequence[Listed], serial: str) -> DeviceError | None:
 
 
 def phones() -> tuple[Listed, ...]:
-    """The phones that adb knows now.
-
-    Raises:
-        DeviceError: ``EK-CONNECT``: adb does not work.
-    """
+    """The phones that adb knows now. Raises `DeviceError` ``EK-CONNECT``: adb does not work."""
     return _ask()[0]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from edgekit import display
 from edgekit.devices.transport import described
@@ -23,25 +24,6 @@ _PAGE_KILOBYTES = (4, 16, 64)
 _MOST_CORES, _MOST_KILOHERTZ, _MOST_STATUS, _MOST_NAME_CHARACTERS = 1023, 100_000_000, 6, 200
 _TOOLS = ("cat", "df", "find", "mkdir", "mv", "rm", "sha256sum", "sync", "uname")
 
-#: Reads a file's first line without starting a program: phones have many cores, and some a slow shell. Short names
-#: would be aliases there: ``r`` is one of mksh.
-_READ = """\
-line_of() { found=; [ -r "$1" ] && read -r found <"$1"; } 2>/dev/null
-section() { printf '\\n== %s\\n' "$1"; }
-"""
-
-#: Of each core: number, highest frequency it has, highest it may have now, the one it has now (kHz), governor.
-_CORES = """\
-section cores
-for core in /sys/devices/system/cpu/cpu[0-9]*; do
-  line=${core##*/cpu}
-  for file in cpuinfo_max_freq scaling_max_freq scaling_cur_freq scaling_governor; do
-    line_of "$core/cpufreq/$file"; line="$line|$found"
-  done
-  echo "$line"
-done
-"""
-
 #: What kind of phone it is. The serial number and what else is personal stays there.
 _PROPERTIES = (
     "ro.product.manufacturer",
@@ -54,30 +36,11 @@ _PROPERTIES = (
     "ro.product.cpu.abilist",
 )
 
+_SCRIPT = Path(__file__).with_suffix(".sh").read_text(encoding="utf-8")
 #: For `read_phone`.
-FACTS = f"""\
-{_READ}
-section properties; getprop | grep -E '^.({"|".join(map(re.escape, _PROPERTIES))}).:'
-section kernel_architecture; uname -m
-section cpuinfo; cat /proc/cpuinfo
-section meminfo; cat /proc/meminfo
-section page; grep -m 1 KernelPageSize /proc/self/smaps
-section disk; df -k {PLACE}
-section lacking; for tool in {" ".join(_TOOLS)}; do command -v $tool >/dev/null || echo $tool; done
-{_CORES}
-"""
-
-#: For `read_state`. Load is that of the time between two looks, without that of looking: the services take most of it.
-STATE = f"""\
-{_READ}
-section stat; line_of /proc/stat; echo "$found"
-section uptime; line_of /proc/uptime; echo "$found"
-section meminfo; cat /proc/meminfo
-{_CORES}
-section thermal; dumpsys thermalservice
-section battery; dumpsys battery
-section stat_after; line_of /proc/stat; echo "$found"
-"""
+FACTS = f"{_SCRIPT}facts {PLACE} '^.({'|'.join(map(re.escape, _PROPERTIES))}).:' {' '.join(_TOOLS)}"
+#: For `read_state`.
+STATE = f"{_SCRIPT}state"
 
 #: Kinds of temperature (``android.hardware.thermal``): of the processor.
 _CPU = "0"

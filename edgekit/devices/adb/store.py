@@ -10,13 +10,13 @@ import contextlib
 import secrets
 import shlex
 import tempfile
-from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 from edgekit.bundle import Bundle
 from edgekit.devices.adb.connection import Connection
 from edgekit.devices.adb.phone import PLACE
 from edgekit.devices.payload.part import Part
+from edgekit.display import Log
 from edgekit.errors import DeviceError
 from edgekit.manifest import Variant
 from edgekit.runtime.contents import read_variant
@@ -34,10 +34,9 @@ class Store:
 
     Args:
         free_bytes: Of the phone's disk; None where that is not known.
-        log: Called with one line before something large is sent.
     """
 
-    def __init__(self, connection: Connection, free_bytes: int | None, log: Callable[[str], None]):
+    def __init__(self, connection: Connection, free_bytes: int | None, log: Log):
         self._connection = connection
         self._free_bytes = free_bytes
         self._log = log

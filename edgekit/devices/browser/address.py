@@ -7,7 +7,7 @@ import socket
 import struct
 import sys
 
-from edgekit.errors import UsageError
+from edgekit.runtime.installed import required
 
 #: Of networks inside this machine: no phone is in them.
 _INSIDE = ("lo", "docker", "br-", "veth", "virbr", "cni", "podman")
@@ -28,11 +28,7 @@ def qr_code(text: str) -> str:
     Raises:
         UsageError: ``EK-MISSING-PACKAGE``: segno is not installed.
     """
-    try:
-        import segno
-    except ImportError as error:
-        message, hint = "QR codes need segno", 'pip install "edgekit[phone]"'
-        raise UsageError("EK-MISSING-PACKAGE", message, hint) from error
+    segno = required("segno", "QR codes need segno", 'pip install "edgekit[phone]"')
     drawn = io.StringIO()
     segno.make(text, error="l", micro=False).terminal(drawn, compact=True, border=2)
     # What is drawn is the light: cameras do not all read a code whose colours are swapped.

@@ -15,16 +15,17 @@ import os
 import subprocess
 import tarfile
 import tempfile
-import tomllib
 import urllib.error
 import urllib.parse
 import urllib.request
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from edgekit.display import Log
+from edgekit.documents import read_toml
 from edgekit.errors import EdgekitError, UsageError
 from edgekit.private import home, private_folder
 from edgekit.runtime import children
@@ -89,8 +90,7 @@ class Package:
 @cache
 def packages() -> tuple[Package, ...]:
     """The packages that phones are served from."""
-    with _DATA.open("rb") as file:
-        found: tuple[Package, ...] = conform(tuple[Package, ...], tomllib.load(file)["packages"])
+    found: tuple[Package, ...] = conform(tuple[Package, ...], read_toml(_DATA)[1]["packages"])
     return found
 
 
@@ -121,15 +121,13 @@ def load() -> Mapping[str, bytes]:
             if compressed is None:
                 hint = f"rm -r {folder()} && {SETUP}"
                 raise EdgekitError("EK-MISSING-PACKAGE", f"LiteRT.js is damaged: {folder() / name}.gz", hint)
-            found[name] = _mend(name, compressed)
+            file, bare, path = _MENDED
+            found[name] = _compress(gzip.decompress(compressed).replace(bare, path)) if name == file else compressed
     return found
 
 
-def set_up(log: Callable[[str], None]) -> Path:
+def set_up(log: Log) -> Path:
     """Fetch what is not here yet.
-
-    Args:
-        log: Called with one line before each download.
 
     Returns:
         The folder; there, whole and unchanged.
@@ -197,7 +195,7 @@ def _npm_setting() -> str | None:
     return line if answer.returncode == 0 and line.startswith("http") else None
 
 
-def _obtain(package: Package, log: Callable[[str], None]) -> bytes:
+def _obtain(package: Package, log: Log) -> bytes:
     """The package's tarball: one that was put into edgekit's folder by hand, or the registry's."""
     by_hand = home() / package.tarball
     if by_hand.is_file():
@@ -247,11 +245,6 @@ def _read(name: str, kept: Kept) -> bytes | None:
     except (OSError, zlib.error):
         return None
     return compressed if hashlib.sha256(data).hexdigest() == kept.sha256 else None
-
-
-def _mend(name: str, compressed: bytes) -> bytes:
-    file, bare, path = _MENDED
-    return _compress(gzip.decompress(compressed).replace(bare, path)) if name == file else compressed
 
 
 def _compress(data: bytes) -> bytes:

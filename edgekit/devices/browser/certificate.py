@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from edgekit.errors import UsageError
+from edgekit.runtime.installed import required
 
 #: A phone's clock may be behind.
 _EARLIER, _LASTS = timedelta(days=1), timedelta(days=7)
@@ -56,14 +56,12 @@ def make_certificate(addresses: Sequence[str]) -> Certificate:
     Raises:
         UsageError: ``EK-MISSING-PACKAGE``: cryptography is not installed.
     """
-    try:
-        from cryptography import x509
-        from cryptography.hazmat.primitives import hashes, serialization
-        from cryptography.hazmat.primitives.asymmetric import ec
-        from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-    except ImportError as error:
-        message, hint = "--https needs cryptography", 'pip install "edgekit[phone]"'
-        raise UsageError("EK-MISSING-PACKAGE", message, hint) from error
+    required("cryptography", "--https needs cryptography", 'pip install "edgekit[phone]"')
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "edgekit on this network")])
     host = socket.gethostname().partition(".")[0]

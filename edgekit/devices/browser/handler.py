@@ -15,6 +15,7 @@ import socket
 import tempfile
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 from aiohttp.web import BaseRequest, RequestHandler, Response, Server, StreamResponse
@@ -71,27 +72,23 @@ _SILENT.addHandler(logging.NullHandler())
 _SILENT.propagate = False
 
 
+@dataclass(eq=False)
 class Handler:
-    """Answers requests for one server. All but *receive* happens on the loop of `open`."""
+    """Answers requests for one server. All but *receive* happens on the loop of `open`.
 
-    def __init__(
-        self,
-        token: str,
-        answers: Mapping[str, Answer],
-        receive: Callable[[dict[str, Any]], None],
-        listener: Callable[[PageProgress], None],
-        trust: Callable[[asyncio.BaseTransport | None], None],
-    ):
-        """Args as for `edgekit.devices.browser.server.PhoneServer`.
+    Args as for `edgekit.devices.browser.server.PhoneServer`.
 
-        Args:
-            trust: Called with every connection that shows the token.
-        """
-        self._token = token
-        self._answers = answers
-        self._receive = receive
-        self._listener = listener
-        self._trust = trust
+    Args:
+        trust: Called with every connection that shows the token.
+    """
+
+    token: str
+    answers: Mapping[str, Answer]
+    receive: Callable[[dict[str, Any]], None]
+    listener: Callable[[PageProgress], None]
+    trust: Callable[[asyncio.BaseTransport | None], None]
+
+    def __post_init__(self) -> None:
         self._runs: set[str] = set()
         #: One result at a time is read.
         self._reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="edgekit-result")
@@ -125,12 +122,12 @@ class Handler:
         path = self._path(request)
         if path is None:
             return _empty(404)
-        self._trust(request.transport)
+        self.trust(request.transport)
         if request.method == "POST" and path == "progress":
             return await self._take_progress(request)
         if request.method == "POST" and path == "result":
             return await self._take_result(request)
-        answer = self._answers.get(path)
+        answer = self.answers.get(path)
         if request.method != "GET" or answer is None:
             return _empty(404)
         return await _send(request, answer)
@@ -142,7 +139,7 @@ class Handler:
         its visitor's browser then sends along.
         """
         given, separator, path = request.path.removeprefix("/").partition("/")
-        known = hmac.compare_digest(given.encode("utf-8", "surrogateescape"), self._token.encode())
+        known = hmac.compare_digest(given.encode("utf-8", "surrogateescape"), self.token.encode())
         return path if known and separator and _is_own(request.headers.get("Host", "")) else None
 
     async def _take_progress(self, request: BaseRequest) -> StreamResponse:
@@ -150,7 +147,7 @@ class Handler:
             with tempfile.SpooledTemporaryFile(max_size=MOST_PROGRESS_BYTES + 1) as spool:
                 await _receive_body(request, spool, MOST_PROGRESS_BYTES)
                 value = _read_json(spool)
-            self._listener(read_progress(value))
+            self.listener(read_progress(value))
         except EdgekitError as error:
             return _refuse(_Refused(400, error.message))
         except _Refused as refusal:
@@ -188,7 +185,7 @@ class Handler:
 
     def _refusal(self, value: dict[str, Any]) -> _Refused | None:
         try:
-            self._receive(value)
+            self.receive(value)
         except UsageError as error:
             return _Refused(400, error.message)
         except EdgekitError as error:  # nothing is wrong with what was posted
@@ -224,18 +221,14 @@ def _later(reason: str) -> _Refused:
 def _is_own(host: str) -> bool:
     """Whether a ``Host`` header names this machine in a way that no one else can make up."""
     name = re.sub(r":\d{1,5}$", "", host, flags=re.ASCII).lower().rstrip(".")
-    if name in _own_names():
+    own = socket.gethostname().lower().partition(".")[0]
+    if name in ("localhost", own, f"{own}.local"):
         return True
     try:
         ipaddress.ip_address(name.removeprefix("[").removesuffix("]"))
     except ValueError:
         return False
     return True
-
-
-def _own_names() -> tuple[str, ...]:
-    name = socket.gethostname().lower().partition(".")[0]
-    return "localhost", name, f"{name}.local"
 
 
 async def _receive_body(request: BaseRequest, spool: Any, most_bytes: int) -> None:

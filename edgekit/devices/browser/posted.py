@@ -6,15 +6,15 @@ import base64
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
 import numpy as np
 
 from edgekit.errors import UsageError
-from edgekit.runtime.profiler.browsers import Browser
-from edgekit.schema import conform
+from edgekit.runtime.profiler.profile import Browser
+from edgekit.schema import conform, walk
 from edgekit.tensors import TensorSpec
 
 SCHEMA_VERSION = 1
@@ -152,11 +152,7 @@ def read_posted(value: object) -> Posted:
 
 
 def read_progress(value: object) -> PageProgress:
-    """What *value* says of the progress.
-
-    Raises:
-        UsageError: ``EK-INPUT``: it does not fit.
-    """
+    """What *value* says of the progress. Raises `UsageError` ``EK-INPUT``: it does not fit."""
     progress: PageProgress = _read(PageProgress, value)
     return progress
 
@@ -197,32 +193,24 @@ def _decoded(text: str, spec: TensorSpec, place: str) -> np.ndarray:
 def _read(kind: Any, value: object) -> Any:
     try:
         found = conform(kind, value)
-        _check(found, "")
+        for name, each in walk(found):
+            _check(name, each)
     except (ValueError, OverflowError, RecursionError) as error:
         raise refusal(str(error)) from None
     return found
 
 
-def _check(value: Any, name: str) -> None:
-    """Refuse what is too long, too large, not finite, negative, or holds what cannot be printed.
-
-    Raises:
-        ValueError: It names the field called *name*.
-    """
+def _check(name: str, value: Any) -> None:
+    """Refuse what is too long, too large, not finite, negative, or holds what cannot be printed. Raises `ValueError`:
+    it names the field called *name*."""
     if isinstance(value, str):
         _check_text(value, name)
     elif isinstance(value, tuple):
         most = _MOST.get(name, _USUAL_MOST)
         if len(value) > most:
             raise ValueError(f"{name} has {len(value)} items, at most {most}")
-        for item in value:
-            _check(item, name)
-    elif isinstance(value, (int, float)):
-        if not 0 <= value <= _LARGEST.get(name, _USUAL_LARGEST):  # NaN is neither
-            raise ValueError(f"{name} is out of bounds")
-    elif is_dataclass(value):
-        for item in fields(value):
-            _check(getattr(value, item.name), item.name)
+    elif isinstance(value, (int, float)) and not 0 <= value <= _LARGEST.get(name, _USUAL_LARGEST):  # NaN is neither
+        raise ValueError(f"{name} is out of bounds")
 
 
 def _check_text(text: str, name: str) -> None:

@@ -21,9 +21,8 @@ from edgekit.runtime import frames
 from edgekit.runtime.check_runs import CheckRun, CheckVectors, check_vectors, run_checks
 from edgekit.runtime.engines import engine as find_engine
 from edgekit.runtime.machine import MAX_DEFAULT_THREADS, Machine
-from edgekit.runtime.profiler.browsers import BrowserRecord
 from edgekit.runtime.profiler.fairness import conditions, first_inputs
-from edgekit.runtime.profiler.profile import DeviceRecord
+from edgekit.runtime.profiler.profile import BrowserRecord, DeviceRecord
 from edgekit.runtime.profiler.records import FAILED, MEASURED, NOT_RUN, BoardState, Cell, Process
 from edgekit.runtime.profiler.samples import Samples
 from edgekit.runtime.profiler.settings import Settings

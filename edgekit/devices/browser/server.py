@@ -23,6 +23,7 @@ from edgekit.devices.browser.address import lan_addresses
 from edgekit.devices.browser.posted import PageProgress
 from edgekit.devices.browser.site import answers
 from edgekit.errors import UsageError
+from edgekit.runtime.installed import required
 
 LOOPBACK, ANYWHERE = "127.0.0.1", "0.0.0.0"
 
@@ -62,7 +63,7 @@ class PhoneServer:
             EdgekitError: ``EK-MISSING-PACKAGE``: LiteRT.js was not fetched yet.
             BundleError: A file of the bundle is damaged.
         """
-        _require_aiohttp()
+        required("aiohttp", "serving phones needs aiohttp", 'pip install "edgekit[phone]"')
         self.token = secrets.token_urlsafe(16)
         self._answers = answers(bundle, job)
         self._receive = receive
@@ -98,11 +99,7 @@ class PhoneServer:
         return f"{'https' if self._tls else 'http'}://{host}:{self._port}/{self.token}/"
 
     def __enter__(self) -> PhoneServer:
-        """Listen.
-
-        Raises:
-            UsageError: ``EK-ARGUMENT``: the port is in use, or not for this user.
-        """
+        """Listen. Raises `UsageError` ``EK-ARGUMENT``: the port is in use, or not for this user."""
         listening = _listen(self._host, self._port)
         self._port = listening.getsockname()[1]
         ready: Future[None] = Future()
@@ -137,14 +134,6 @@ class PhoneServer:
             accepting.cancel()
             await handler.close()
             acceptor.close()
-
-
-def _require_aiohttp() -> None:
-    try:
-        import aiohttp  # noqa: F401
-    except ImportError as error:
-        message, hint = "serving phones needs aiohttp", 'pip install "edgekit[phone]"'
-        raise UsageError("EK-MISSING-PACKAGE", message, hint) from error
 
 
 def _listen(host: str, port: int) -> socket.socket:

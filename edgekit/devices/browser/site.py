@@ -53,9 +53,13 @@ def answers(bundle: Bundle, job: Mapping[str, Any]) -> Mapping[str, Answer]:
         BundleError: A file of the bundle is damaged, or holds more than data.
         EdgekitError: ``EK-MISSING-PACKAGE``: LiteRT.js was not fetched yet.
     """
-    found = {f"runtime/{name}": _of_runtime(name, data) for name, data in assets.load().items()}
-    for name, path in _page_files().items():
-        found[f"page/{name}"] = _text(path.read_bytes(), _TYPES[path.suffix])
+    found = {
+        f"runtime/{name}": Answer(data, _TYPES[PurePosixPath(name).suffix], compressed=True, lasting=True)
+        for name, data in assets.load().items()
+    }
+    for path in sorted(_PAGE.rglob("*")):
+        if path.is_file() and path.suffix in _TYPES:
+            found[f"page/{path.relative_to(_PAGE).as_posix()}"] = _text(path.read_bytes(), _TYPES[path.suffix])
     found[""] = found["page/index.html"]
     found["job.json"] = _text(canonical_json(dict(job)), _TYPES[".json"])
     served = files_of(job)
@@ -65,15 +69,6 @@ def answers(bundle: Bundle, job: Mapping[str, Any]) -> Mapping[str, Answer]:
     for file in served:
         found[f"bundle/{file}"] = Answer(bundle.read(file), _BYTES)
     return found
-
-
-def _page_files() -> dict[str, Path]:
-    files = (path for path in sorted(_PAGE.rglob("*")) if path.is_file() and path.suffix in _TYPES)
-    return {path.relative_to(_PAGE).as_posix(): path for path in files}
-
-
-def _of_runtime(name: str, compressed: bytes) -> Answer:
-    return Answer(compressed, _TYPES[PurePosixPath(name).suffix], compressed=True, lasting=True)
 
 
 def _text(data: bytes, kind: str) -> Answer:

@@ -61,11 +61,7 @@ CORES = {
 
 
 def core_of(target: Target) -> Core:
-    """The core of *target*'s processor.
-
-    Raises:
-        UsageError: ``EK-TARGET``: none that can be emulated.
-    """
+    """The core of *target*'s processor. Raises `UsageError` ``EK-TARGET``: none that can be emulated."""
     name = target.cpu.core or (_ARMV7 if target.cpu.architecture == "armv7l" else _LEAST_CORE)
     if name not in CORES:
         raise UsageError("EK-TARGET", f"{target.name}: no {name} is emulated", f"known cores: {', '.join(CORES)}")

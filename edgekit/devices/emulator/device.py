@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
 from edgekit.bundle import Bundle
-from edgekit.devices.base import Checkup, Closing, Log, RunRequest, RunResult, VerifyRequest
+from edgekit.devices.base import Checkup, Closing, RunRequest, RunResult, VerifyRequest
 from edgekit.devices.emulator import board, condition, counter, guest, qemu
+from edgekit.display import Log
 from edgekit.errors import UsageError
 from edgekit.manifest import Variant
 from edgekit.runtime.check_runs import CheckVectors, check_vectors, run_checks
@@ -45,11 +46,8 @@ class EmulatedDevice(Closing):
     emulated = True
 
     def __init__(self, name: str, target: Target, core: board.Core | None = None):
-        """Nothing is started. *core* stands in for what the board's files say of its core.
-
-        Raises:
-            UsageError: ``EK-TARGET``: *target* cannot be emulated.
-        """
+        """Nothing is started. *core* stands in for what the board's files say of its core. Raises `UsageError`
+        ``EK-TARGET``: *target* cannot be emulated."""
         self.name = name
         self._target = target
         self._system = guest.SYSTEMS[target.cpu.architecture]
@@ -174,7 +172,7 @@ class EmulatedDevice(Closing):
     def _versions(self) -> dict[str, str]:
         return guest.engines(self._system)
 
-    def _start(self, log: Callable[[str], None]) -> None:
+    def _start(self, log: Log) -> None:
         """Lay out the board, after all that could be missing was looked for."""
         if self._folder is None:
             _ = self._qemu, self._versions

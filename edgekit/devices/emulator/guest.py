@@ -6,11 +6,9 @@ complete.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +16,9 @@ from typing import Any
 from edgekit.devices.emulator import board, qemu
 from edgekit.devices.payload import assembly, debian, wheels
 from edgekit.devices.payload.part import Part, environment
+from edgekit.display import Log
 from edgekit.errors import DeviceError, UsageError
-from edgekit.private import home, is_sealed, private_folder, seal, unseal
+from edgekit.private import alone, home, is_sealed, making, private_folder, seal, unseal
 from edgekit.runtime import children
 from edgekit.runtime.machine import Machine, describe_machine
 from edgekit.target import Target, load_target, target_names
@@ -52,17 +51,14 @@ class System:
 
 
 SYSTEMS = {
-    system.architecture: system
-    for system in (
-        System(
-            "aarch64",
-            "linux-arm64",
-            ("python3.11-minimal", "libpython3.11-stdlib", "libstdc++6"),
-            "3.11.2",
-            "2.36",
-            ("click", "numpy", "ai-edge-litert", "executorch"),
-            ("litert", "executorch"),
-        ),
+    "aarch64": System(
+        "aarch64",
+        "linux-arm64",
+        ("python3.11-minimal", "libpython3.11-stdlib", "libstdc++6"),
+        "3.11.2",
+        "2.36",
+        ("click", "numpy", "ai-edge-litert", "executorch"),
+        ("litert", "executorch"),
     )
 }
 
@@ -159,11 +155,7 @@ class Guest:
 
 
 def engines(system: System) -> dict[str, str]:
-    """The engines in *system*, with their versions.
-
-    Raises:
-        DeviceError: ``EK-DEVICE``: it was not set up.
-    """
+    """The engines in *system*, with their versions. Raises `DeviceError` ``EK-DEVICE``: it was not set up."""
     facts = _facts(system)
     if facts is None:
         hint = "edgekit doctor --setup emulator  makes it"
@@ -177,11 +169,8 @@ def is_ready(system: System) -> bool:
     return _facts(system) is not None
 
 
-def set_up(system: System, log: Callable[[str], None]) -> None:
+def set_up(system: System, log: Log) -> None:
     """Fetch and unpack *system*, and prove that its engines load under emulation. What is there is kept.
-
-    Args:
-        log: Called with one line for each slow step.
 
     Raises:
         DeviceError: ``EK-MISSING-PACKAGE``: qemu, apt or Debian's keys are not on this machine; ``EK-DEVICE``: apt
@@ -190,16 +179,16 @@ def set_up(system: System, log: Callable[[str], None]) -> None:
     """
     qemu.require(system.architecture)
     parts = _parts(system, log, download=True)
-    with _lock():
+    with alone(home() / "emulator"):
         if not is_sealed(_directory(system)):
             debian.unpack(system.packages, system.architecture, _directory(system), log)
         _renew(system, parts, log)
 
 
-def unpack(system: System, log: Callable[[str], None]) -> tuple[Part, ...]:
+def unpack(system: System, log: Log) -> tuple[Part, ...]:
     """The parts of *system*, all unpacked: edgekit itself may be another one since `set_up`. Needs no network."""
     parts = _parts(system, log, download=False)
-    with _lock():
+    with alone(home() / "emulator"):
         facts = _facts(system)
         known = facts is not None and facts["parts"] == [part.digest for part in parts]
         if not (known and all(map(is_sealed, (_compiled(), *map(_place, parts))))):
@@ -207,7 +196,7 @@ def unpack(system: System, log: Callable[[str], None]) -> tuple[Part, ...]:
     return parts
 
 
-def _renew(system: System, parts: Sequence[Part], log: Callable[[str], None]) -> None:
+def _renew(system: System, parts: Sequence[Part], log: Log) -> None:
     """Unpack those of *parts* that are not there, prove that the engines load, and note it."""
     for part in parts:
         if not is_sealed(_place(part)):
@@ -240,11 +229,8 @@ def _prove(system: System, parts: Sequence[Part]) -> dict[str, str]:
 
 
 def _facts(system: System) -> dict[str, Any] | None:
-    """What was noted when *system* was complete; None when it never was, or as another edgekit wanted it.
-
-    Raises:
-        EdgekitError: ``EK-FOREIGN``: it was changed since.
-    """
+    """What was noted when *system* was complete; None when it never was, or as another edgekit wanted it. Raises
+    `EdgekitError` ``EK-FOREIGN``: it was changed since."""
     if not is_sealed(_directory(system)):
         return None
     try:
@@ -258,7 +244,7 @@ def _recipe(system: System) -> dict[str, object]:
     return {"packages": list(system.packages), "wheels": [wheels.requirement(name) for name in system.wheels]}
 
 
-def _parts(system: System, log: Callable[[str], None], *, download: bool) -> tuple[Part, ...]:
+def _parts(system: System, log: Log, *, download: bool) -> tuple[Part, ...]:
     def part(package: str) -> Part:
         wheel = wheels.find(wheels.requirement(package), system.python, system.architecture, system.glibc)
         return assembly.package_part(wheel, log, download=download)
@@ -267,19 +253,13 @@ def _parts(system: System, log: Callable[[str], None], *, download: bool) -> tup
 
 
 def _unpack(part: Part, place: Path) -> None:
-    private_folder(place.parent)
-    with tempfile.TemporaryDirectory(prefix=".unpacking-", dir=place.parent) as folder:
-        fresh = Path(folder, "part")
+    with making(place) as fresh:
         fresh.mkdir()
         command = ["tar", "--extract", "--gzip", f"--file={part.archive}", "--directory", str(fresh)]
         result = children.run(command, capture_output=True)
         if result.returncode != 0:
             reason = (result.stderr.strip().splitlines() or ["no reason given"])[0]
             raise DeviceError("EK-DEVICE", f"cannot unpack {part.name}: {reason[:300]}", "is the disk full?")
-        if place.exists():
-            place.rename(Path(folder, "old"))
-        seal(fresh, place=place)
-        fresh.rename(place)
 
 
 def _machine(system: System, target: Target, core: board.Core | None) -> Machine:
@@ -304,15 +284,6 @@ def _directory(system: System) -> Path:
 def _compiled() -> Path:
     """Compiled modules, by the paths that a guest sees."""
     return home() / "emulator" / "compiled"
-
-
-@contextmanager
-def _lock() -> Iterator[None]:
-    """One process or thread at a time makes things here; the others wait."""
-    folder = private_folder(home() / "emulator")
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _marker(system: System) -> Path:

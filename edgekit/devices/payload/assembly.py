@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import edgekit
-from edgekit.bundle import Bundle
 from edgekit.devices.payload import core, runner_pack, wheels
-from edgekit.devices.payload.part import Entry, Part, environment, make_part
+from edgekit.devices.payload.part import Entry, Part, make_part
 from edgekit.devices.payload.wheels import Wheel
 from edgekit.digests import sha256
+from edgekit.display import Log
 from edgekit.engines import ENGINES
-from edgekit.errors import DeviceError
+from edgekit.errors import DeviceError, UsageError
 from edgekit.manifest import Manifest
 from edgekit.runtime.machine import Machine
-from edgekit.target import target_directory
-
-__all__ = ["Part", "environment", "own_part", "package_part", "parts", "parts_for", "why_no_python"]
+from edgekit.target import Target, target_directory
 
 #: What no device needs of any wheel. Licences stay, wherever they are.
 _NEVER = re.compile(r"__pycache__/|\.(pyi|pxd|h|a)$|\.dist-info/(RECORD|entry_points\.txt|top_level\.txt)$")
@@ -40,14 +39,17 @@ _APACHE_WITHOUT_TEXT = frozenset({"tflite-runtime"})
 #: edgekit's own files on a device: ground floor, runtime, devices without the ways to them, command line, targets.
 OWN_FILES = (
     "*.py",
+    "*.toml",
     "runtime/**/*.py",
-    "runtime/contents/allowed.txt",
+    "runtime/**/*.txt",
     "runtime/contents/**/*.schema",
     "devices/*.py",
     "cli/*.py",
 )
 #: The Pythons that edgekit and its engines run on there.
 PYTHONS = ("3.11", "3.12", "3.13")
+#: Of the numpy that a 32-bit board has by itself (Raspberry Pi OS 12).
+_SYSTEM_NUMPY = "1.24.2"
 #: numpy from which on tflite-runtime fails at the first model (measured with 2.14.0).
 _NUMPY_TOO_NEW = 2
 
@@ -55,31 +57,6 @@ _NUMPY_TOO_NEW = 2
 def sent_formats() -> tuple[str, ...]:
     """File formats for which an engine is sent."""
     return tuple(dict.fromkeys(format for engine in ENGINES if engine.package for format in engine.formats))
-
-
-def parts(
-    machine: Machine,
-    bundle: Bundle,
-    *,
-    system_numpy: str | None = None,
-    log: Callable[[str], None],
-    download: bool = True,
-) -> tuple[Part, ...]:
-    """Everything *machine* needs to run *bundle*, in the order of ``PYTHONPATH``.
-
-    A device with no Python that edgekit runs on gets one part, the self-contained runner.
-
-    Args:
-        system_numpy: Version of the numpy that the device's own Python has, or None. Only a 32-bit board uses it:
-            there is no numpy wheel for those.
-        log: Called with one line for each slow step, and for each format that cannot run there.
-        download: False never asks the network for what is not on this machine yet.
-
-    Raises:
-        DeviceError: ``EK-DEVICE``: nothing in the bundle can run there; the message says what the device lacks.
-        EdgekitError: ``EK-MISSING-PACKAGE``: this machine lacks what it would send, or the tools to make it.
-    """
-    return parts_for(machine, formats_of(bundle.manifest), system_numpy=system_numpy, log=log, download=download)
 
 
 def formats_of(manifest: Manifest) -> tuple[str, ...]:
@@ -96,16 +73,26 @@ def formats_of(manifest: Manifest) -> tuple[str, ...]:
 
 
 def parts_for(
-    machine: Machine,
-    formats: Collection[str],
-    *,
-    system_numpy: str | None = None,
-    log: Callable[[str], None],
-    download: bool = True,
+    machine: Machine, formats: Collection[str], *, system_numpy: str | None = None, log: Log, download: bool = True
 ) -> tuple[Part, ...]:
-    """The same for file formats (``tflite``, ``pte``), whatever bundle will come with them."""
+    """Everything *machine* needs to run files of *formats* (``tflite``, ``pte``), in the order of ``PYTHONPATH``.
+
+    A device with no Python that edgekit runs on gets one part, the self-contained runner.
+
+    Args:
+        system_numpy: Version of the numpy that the device's own Python has, or None. Only a 32-bit board uses it:
+            there is no numpy wheel for those.
+        log: Called for each slow step, and for each format that cannot run there.
+        download: False never asks the network for what is not on this machine yet.
+
+    Raises:
+        DeviceError: ``EK-DEVICE``: nothing of it can run there; the message says what the device lacks.
+        EdgekitError: ``EK-MISSING-PACKAGE``: this machine lacks what it would send, or the tools to make it.
+    """
     if why_no_python(machine) is not None:
-        return (_runner(machine, formats, log, download),)
+        log(f"the device has {why_no_python(machine)}: it gets a runner of its own")
+        pages = machine.page_bytes
+        return (runner_pack.runner_part(machine.architecture, formats, log, page_bytes=pages, download=download),)
     wanted = [_find("click", machine)]
     if machine.architecture == "armv7l":
         _check_system_numpy(system_numpy)
@@ -161,11 +148,11 @@ def own_part() -> Part:
     return make_part(f"edgekit-{edgekit.__version__}", key, lambda: entries, python_paths=("",))
 
 
-def package_part(wheel: Wheel, log: Callable[[str], None], *, download: bool = True) -> Part:
+def package_part(wheel: Wheel, log: Log, *, download: bool = True) -> Part:
     """The part that holds *wheel*, without what a device never needs.
 
     Raises:
-        EdgekitError: ``EK-MISSING-PACKAGE``: as `parts`.
+        EdgekitError: ``EK-MISSING-PACKAGE``: as `parts_for`.
     """
     if wheel.package == core.PACKAGE:
         return core.core_part(str(wheel.architecture), log, download=download)
@@ -176,12 +163,34 @@ def package_part(wheel: Wheel, log: Callable[[str], None], *, download: bool = T
     )
 
 
-def _runner(machine: Machine, formats: Collection[str], log: Callable[[str], None], download: bool) -> Part:
-    log(f"the device has {why_no_python(machine)}: it gets a runner of its own")
-    return runner_pack.runner_part(machine.architecture, formats, log, page_bytes=machine.page_bytes, download=download)
+@dataclass(frozen=True)
+class Prefetched:
+    """The parts for devices with one Python; None stands for devices without."""
+
+    python: str | None
+    parts: tuple[Part, ...]
 
 
-def _engines(formats: Iterable[str], machine: Machine, log: Callable[[str], None]) -> list[Wheel]:
+def prefetch(target: Target, log: Log) -> tuple[Prefetched, ...]:
+    """Fetch and pack whatever a device of *target* may need, for each Python it may have.
+
+    Raises:
+        UsageError: ``EK-TARGET``: nothing is deployed to such devices.
+        EdgekitError: ``EK-MISSING-PACKAGE``, ``EK-ENGINE``: as `parts_for`.
+    """
+    formats = [entry.format for entry in target.formats if entry.format in sent_formats()]
+    if target.system is None or not formats:
+        raise UsageError("EK-TARGET", f"edgekit deploys nothing to {target.title}", "boards and desktops only")
+    pythons: list[str | None] = [*target.system.python]
+    if any(runner_pack.why_not(format, target.cpu.architecture) is None for format in formats):
+        pythons.append(None)
+    return tuple(
+        Prefetched(python, parts_for(_machine(target, python), formats, system_numpy=_SYSTEM_NUMPY, log=log))
+        for python in pythons
+    )
+
+
+def _engines(formats: Iterable[str], machine: Machine, log: Log) -> list[Wheel]:
     """The wheel of the engine for each format that can run on *machine*."""
     found: list[Wheel] = []
     refused: list[DeviceError] = []
@@ -231,3 +240,20 @@ def _entries(path: Path, wheel: Wheel) -> Iterator[Entry]:
     if wheel.package in _APACHE_WITHOUT_TEXT:
         folder = f"{wheel.package.replace('-', '_')}-{wheel.version}.dist-info"
         yield Entry(f"{folder}/LICENSE.apache-2.0", (core.NOTICES / "apache-2.0.txt").read_bytes())
+
+
+def _machine(target: Target, python: str | None) -> Machine:
+    """A device of *target*, as far as it decides what is sent."""
+    return Machine(
+        board=None,
+        architecture=target.cpu.architecture,
+        kernel_architecture=target.cpu.architecture,
+        cpu=target.cpu.core,
+        cores=target.cpu.cores or 1,
+        features=target.cpu.features,
+        memory_bytes=target.memory_bytes,
+        os=target.title,
+        python=python,
+        glibc=target.system.glibc if target.system else None,
+        page_bytes=4096,
+    )

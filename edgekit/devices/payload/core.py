@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit.devices.payload import wheels
 from edgekit.devices.payload.part import Entry, Part, make_part
+from edgekit.display import Log
 from edgekit.errors import EdgekitError
 from edgekit.runtime import native
 from edgekit.runtime.native import build, compilers
@@ -48,11 +49,10 @@ class Core:
         yield Entry("LICENSE.apache-2.0", (NOTICES / "apache-2.0.txt").read_bytes())
 
 
-def core(architecture: str, log: Callable[[str], None], *, download: bool = True) -> Core:
+def core(architecture: str, log: Log, *, download: bool = True) -> Core:
     """The core for *architecture*, with the libraries it needs.
 
     Args:
-        log: Called with one line before a download and before a build.
         download: False never asks the network.
 
     Raises:
@@ -72,7 +72,7 @@ def core(architecture: str, log: Callable[[str], None], *, download: bool = True
     return Core(f"{native.key(architecture)} {wheel.sha256}", folder, path)
 
 
-def runner(architecture: str, log: Callable[[str], None]) -> Path:
+def runner(architecture: str, log: Log) -> Path:
     """The runner's program for *architecture*: the one this package brings, or one built here.
 
     Raises:
@@ -92,7 +92,7 @@ def _require_compiler(architecture: str) -> None:
         raise EdgekitError("EK-MISSING-PACKAGE", reason, compilers.install_hint(architecture))
 
 
-def core_part(architecture: str, log: Callable[[str], None], *, download: bool = True) -> Part:
+def core_part(architecture: str, log: Log, *, download: bool = True) -> Part:
     """The part with which a device's Python runs ``.pte`` files; arguments and errors as `core`."""
     made = core(architecture, log, download=download)
     return make_part(f"executorch-{native.EXECUTORCH}", made.key, made.entries, log=log, native_path="")

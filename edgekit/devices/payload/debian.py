@@ -7,16 +7,16 @@ make (users, keys, alternatives) is not there.
 
 from __future__ import annotations
 
-import fcntl
 import subprocess
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
 from edgekit.digests import file_sha256
+from edgekit.display import Log
 from edgekit.errors import DeviceError
-from edgekit.private import home, private_folder, seal
+from edgekit.private import alone, home, making
 from edgekit.runtime import children
 
 #: Raspberry Pi OS 12 is this release: Python 3.11, glibc 2.36.
@@ -24,6 +24,7 @@ SUITE = "bookworm"
 
 _MIRROR = "http://deb.debian.org/debian"
 _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+_CONFIGURATION = Path(__file__).with_name("apt.conf")
 _TOOLS = {"apt-get": "apt", "apt-config": "apt", "dpkg-deb": "dpkg", "tar": "tar"}
 
 #: As `edgekit.runtime.machine.userland` names it -> as Debian does.
@@ -41,14 +42,7 @@ def missing_tools() -> tuple[str, ...]:
     return tuple(dict.fromkeys(missing))
 
 
-def unpack(
-    packages: Sequence[str],
-    architecture: str,
-    into: Path,
-    log: Callable[[str], None],
-    *,
-    suite: str = SUITE,
-) -> None:
+def unpack(packages: Sequence[str], architecture: str, into: Path, log: Log, *, suite: str = SUITE) -> None:
     """Make the directory *into* from the files of *packages* and of everything they depend on, and seal it.
 
     Which versions those are, the archive decides: it keeps the newest only. Its index is signed by Debian's keys, and
@@ -59,7 +53,6 @@ def unpack(
         packages: Debian's names; ``name-`` keeps a package out.
         architecture: Of the guest: ``aarch64``, ``armv7l`` or ``x86_64``.
         into: What lies there already, and was not sealed, is replaced.
-        log: Called with one line for each step.
         suite: Release of Debian.
 
     Raises:
@@ -72,26 +65,18 @@ def unpack(
         raise DeviceError("EK-MISSING-PACKAGE", what, f"on Debian or Ubuntu: apt-get install {' '.join(missing)}")
     name = _ARCHITECTURES[architecture]
     cache = home() / "debian" / f"{suite}-{name}"
-    private_folder(cache)
     log(f"fetching Debian packages for {architecture}: {' '.join(packages)}")
-    with (cache / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # apt refuses where another one runs; this waits
+    with alone(cache):  # apt refuses where another one runs; this waits
         environment = children.environment(APT_CONFIG=str(_configure(cache, name, suite)), LC_ALL="C.UTF-8")
         _update(environment)
         files = _download(packages, cache / "archives", environment)
-    private_folder(into.parent)
-    with tempfile.TemporaryDirectory(prefix=f"{into.name}.", dir=into.parent) as folder:
-        root = Path(folder, "root")
+    with making(into) as root:
         for link in _MERGED:
             (root / "usr" / link).mkdir(parents=True)
             (root / link).symlink_to(f"usr/{link}")
         log(f"unpacking {len(files)} packages into {into}")
         for file in files:
             _extract(file, root)
-        if into.exists():
-            into.rename(Path(folder, "old"))
-        seal(root, place=into)
-        root.rename(into)
 
 
 def _configure(cache: Path, architecture: str, suite: str) -> Path:
@@ -100,33 +85,11 @@ def _configure(cache: Path, architecture: str, suite: str) -> Path:
         (cache / name).mkdir(parents=True, exist_ok=True)
     (cache / "status").touch()
     (cache / "sources.list").write_text(f"deb [signed-by={_KEYRING}] {_MIRROR} {suite} main\n", encoding="utf-8")
-    options = {
-        # The machine's own settings bring hooks that clean its caches: of them, only the proxies count.
-        "Dir::Etc::main": cache / "empty/none",
-        "Dir::Etc::parts": cache / "empty",
-        "Dir::Etc::sourcelist": cache / "sources.list",
-        "Dir::Etc::sourceparts": cache / "empty",
-        "Dir::Etc::preferences": cache / "empty/none",
-        "Dir::Etc::preferencesparts": cache / "empty",
-        "Dir::State": cache / "state",
-        "Dir::State::lists": cache / "lists",
-        "Dir::State::status": cache / "status",
-        "Dir::Cache": cache / "cache",
-        "Dir::Cache::archives": cache / "archives",
-        "Dir::Cache::pkgcache": "",  # 70 MB that save nothing here
-        "Dir::Cache::srcpkgcache": "",
-        "Dir::Log": cache / "log",
-        "APT::Architecture": architecture,
-        "APT::Architectures": architecture,
-        "APT::Install-Recommends": "false",
-        "APT::Sandbox::User": "root",
-        "Acquire::ForceHash": "SHA256",  # for the plan, which would name MD5
-    }
     file = cache / "apt.conf"
     proxies = _call(["apt-config", "--format", '%F "%v";%n', "dump", "Acquire::http", "Acquire::https"])
     lines = [line for line in proxies.splitlines() if not line.endswith(' "";')]
-    lines += [f'{key} "{value}";' for key, value in options.items()]
-    file.write_text("\n".join([*lines, 'Acquire::Languages "none";', ""]), encoding="utf-8")
+    own = _CONFIGURATION.read_text(encoding="utf-8").format(cache=cache, architecture=architecture)
+    file.write_text("\n".join([*lines, own]), encoding="utf-8")
     return file
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit.digests import file_sha256, sha256
+from edgekit.display import Log
 from edgekit.private import home, private_folder
 from edgekit.writing import replacing
 
@@ -64,7 +65,7 @@ def make_part(
     key: str,
     entries: Callable[[], Iterable[Entry]],
     *,
-    log: Callable[[str], None] = lambda line: None,
+    log: Log = lambda line: None,
     python_paths: tuple[str, ...] = (),
     native_path: str | None = None,
     runner: str | None = None,
@@ -74,7 +75,6 @@ def make_part(
     Args:
         key: Names the entries: as long as it is the same, they are not asked for again.
         entries: Gives the files.
-        log: Called with one line before they are packed.
 
     Raises:
         EdgekitError: ``EK-SPACE``, ``EK-WRITE``: the archive cannot be written.
@@ -92,16 +92,7 @@ def make_part(
         with replacing(_marker(archive)) as temporary:
             temporary.write_text(json.dumps({"digest": known[0], "unpacked_bytes": known[1]}), encoding="utf-8")
     digest, unpacked_bytes = known
-    return Part(
-        name=name,
-        digest=digest,
-        archive=archive,
-        size_bytes=archive.stat().st_size,
-        unpacked_bytes=unpacked_bytes,
-        python_paths=python_paths,
-        native_path=native_path,
-        runner=runner,
-    )
+    return Part(name, digest, archive, archive.stat().st_size, unpacked_bytes, python_paths, native_path, runner)
 
 
 def pack(entries: Iterable[Entry]) -> bytes:

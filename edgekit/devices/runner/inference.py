@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -11,9 +10,10 @@ import numpy as np
 
 from edgekit import documents
 from edgekit.bundle import Bundle
-from edgekit.devices.base import Log, RunRequest, RunResult, VerifyRequest
+from edgekit.devices.base import RunRequest, RunResult, VerifyRequest
 from edgekit.devices.payload.runner_pack import engines, versions
 from edgekit.devices.transport.answer import Answer, failure
+from edgekit.display import Log
 from edgekit.errors import DeviceError
 from edgekit.manifest import Variant
 from edgekit.runtime.check_runs import CheckRun, CheckVectors, check_vectors
@@ -89,8 +89,17 @@ class _Parts:
 
 
 @dataclass(frozen=True)
-class _Document:
-    """What the runner prints; see ``runner.cpp``."""
+class Document:
+    """What the runner prints; see ``runner.cpp``.
+
+    Attributes:
+        threads: In use.
+        import_ns: Loading the engine's library.
+        load_ns: From the model file to a session that can run.
+        before_bytes, peak_rss_bytes, anonymous_bytes, file_bytes: See `memory`.
+        elapsed_ns: Of each inference: writing the inputs, the inference, reading the outputs.
+        spans: Those three parts, call by call, of inferences that came after; None when none were asked for.
+    """
 
     engine: str
     threads: int
@@ -122,6 +131,7 @@ class _Document:
         )
 
     def memory(self) -> Memory | None:
+        """After the inferences of *elapsed_ns*; None where the system does not say."""
         if self.peak_rss_bytes is None or self.before_bytes is None:
             return None
         return Memory(self.peak_rss_bytes, self.anonymous_bytes, self.file_bytes, self.before_bytes)
@@ -129,25 +139,10 @@ class _Document:
 
 @dataclass(frozen=True)
 class RunnerRun:
-    """What the runner's process came to.
-
-    Attributes:
-        outputs: Of its last inference, by name.
-        threads: In use.
-        import_ns: Loading the engine's library.
-        load_ns: From the model file to a session that can run.
-        elapsed_ns: Of each inference: writing the inputs, the inference, reading the outputs.
-        spans: Those three parts, call by call, of inferences that came after; empty when none were asked for.
-        memory: After the inferences of *elapsed_ns*; None where the system does not say.
-    """
+    """What the runner's process came to: outputs of its last inference by name, and what it printed."""
 
     outputs: dict[str, np.ndarray]
-    threads: int
-    import_ns: int
-    load_ns: int
-    elapsed_ns: tuple[int, ...]
-    spans: tuple[tuple[int, ...], ...]
-    memory: Memory | None
+    document: Document
 
 
 class WithRunner:
@@ -161,7 +156,7 @@ class WithRunner:
         entry = self._choose(request.variant, request.engine)
         ordered = [request.inputs[spec.name] for spec in self.bundle.manifest.signature.inputs]
         run = self.measure(entry, ordered, request.threads)
-        return RunResult(entry.name, self._engine(entry), run.threads, run.outputs)
+        return RunResult(entry.name, self._engine(entry), run.document.threads, run.outputs)
 
     def verify(self, request: VerifyRequest, log: Log) -> tuple[Verification, ...]:
         vectors = check_vectors(self.bundle)
@@ -228,18 +223,10 @@ class WithRunner:
         for spec, said in zip(signature.inputs, document.inputs, strict=True):
             _check_fit(spec, said)
         outputs = {
-            spec.name: _array(host.fetch(f"{folder}/output_{index}.raw", _size_bytes(spec)), spec, said)
+            spec.name: _array(host.fetch(f"{folder}/output_{index}.raw", spec.size_bytes), spec, said)
             for index, (spec, said) in enumerate(zip(signature.outputs, document.outputs, strict=True))
         }
-        return RunnerRun(
-            outputs,
-            threads=document.threads,
-            import_ns=document.import_ns,
-            load_ns=document.load_ns,
-            elapsed_ns=document.elapsed_ns,
-            spans=document.parts,
-            memory=document.memory(),
-        )
+        return RunnerRun(outputs, document)
 
     def _check(self, entry: Variant, vectors: CheckVectors, threads: int | None) -> CheckRun:
         """*entry* over all check vectors."""
@@ -252,9 +239,9 @@ class WithRunner:
             return CheckRun(None, f"{error.code}: {error.message}")
         columns = {name: np.concatenate([run.outputs[name] for run in runs]) for name in runs[0].outputs}
         outputs = {name: column[: len(vectors.samples)] for name, column in columns.items()}
-        return CheckRun(outputs, threads=runs[0].threads)
+        return CheckRun(outputs, threads=runs[0].document.threads)
 
-    def _document(self, answer: Answer, engine: str) -> _Document:
+    def _document(self, answer: Answer, engine: str) -> Document:
         """What the runner printed."""
         device = self.host.device
         if answer.death is not None:
@@ -266,7 +253,7 @@ class WithRunner:
         if isinstance(value, dict) and "error" in value:
             raise DeviceError("EK-DEVICE", f"{device}: {engine}: {value['error']}")
         try:
-            document: _Document = conform(_Document, value)
+            document: Document = conform(Document, value)
         except ValueError as error:
             raise self._unreadable() from error
         return document
@@ -307,7 +294,3 @@ def _array(data: bytes, spec: TensorSpec, said: _Tensor) -> np.ndarray:
         return np.frombuffer(data, said.dtype).reshape(spec.shape).astype(spec.dtype)
     except ValueError as error:
         raise DeviceError("EK-DEVICE", f"output {spec.name!r} did not come whole") from error
-
-
-def _size_bytes(spec: TensorSpec) -> int:
-    return math.prod(spec.shape) * np.dtype(spec.dtype).itemsize

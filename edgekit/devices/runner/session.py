@@ -43,14 +43,6 @@ class _Place:
     inputs: tuple[np.ndarray, ...]
 
 
-@dataclass(frozen=True)
-class _Pace:
-    """How many inferences a process of one cell gets."""
-
-    calls: int
-    spans: int
-
-
 def run_session(
     device: str, machine: Machine, runners: Sequence[WithRunner], request: Request, *, listener: Listener
 ) -> tuple[DeviceRecord, tuple[Cell, ...]]:
@@ -83,7 +75,8 @@ class _Session:
         self._device, self._request, self._listener = device, request, listener
         self._cells: list[Cell] = []
         self._places: dict[int, _Place] = {}
-        self._paces: dict[int, _Pace] = {}
+        #: How many inferences a process of each cell gets, and how many more are taken apart.
+        self._paces: dict[int, tuple[int, int]] = {}
         self._wait_s = request.wait_s
 
     @property
@@ -138,28 +131,28 @@ class _Session:
         try:
             if key not in self._paces:
                 self._try(key, place)
-            pace = self._paces[key]
             ready = self._wait_until_ready(place, first=order == 0)
-            run = self._measure(place, pace.calls, pace.spans)
+            run = self._measure(place, *self._paces[key])
             after = place.runner.host.look()
         except DeviceError as error:
             if error.code == "EK-CONNECT":
                 raise
             return Process(repeat, order, cpus=settings.cpus, failure=error.message)
-        warm_up = max(1, round(len(run.elapsed_ns) * _WARM_UP_SHARE))
+        told = run.document
+        warm_up = max(1, round(len(told.elapsed_ns) * _WARM_UP_SHARE))
         return Process(
             repeat,
             order,
-            threads=run.threads,
+            threads=told.threads,
             cpus=settings.cpus,
-            import_ms=run.import_ns / 1e6,
-            load_ms=run.load_ns / 1e6,
-            first_ms=run.elapsed_ns[0] / 1e6,
+            import_ms=told.import_ns / 1e6,
+            load_ms=told.load_ns / 1e6,
+            first_ms=told.elapsed_ns[0] / 1e6,
             warm_up_calls=warm_up,
-            warm_up_s=sum(run.elapsed_ns[:warm_up]) / 1e9,
-            elapsed_ns=Samples.pack(run.elapsed_ns[warm_up:]),
-            round_sizes=(len(run.elapsed_ns) - warm_up,),
-            spans=Spans(*map(Samples.pack, run.spans)),
+            warm_up_s=sum(told.elapsed_ns[:warm_up]) / 1e9,
+            elapsed_ns=Samples.pack(told.elapsed_ns[warm_up:]),
+            round_sizes=(len(told.elapsed_ns) - warm_up,),
+            spans=Spans(*map(Samples.pack, told.parts)),
             outputs_sha256=hashlib.sha256(b"".join(array.tobytes() for array in run.outputs.values())).hexdigest(),
             before=ready.state if ready else None,
             after=after,
@@ -170,12 +163,12 @@ class _Session:
     def _try(self, key: int, place: _Place) -> None:
         """A first process, for the memory and the pace."""
         settings = self._request.settings
-        trial = self._measure(place, _TRIAL_CALLS, 0)
-        self._cells[key] = replace(self._cells[key], memory=trial.memory)
+        trial = self._measure(place, _TRIAL_CALLS, 0).document
+        self._cells[key] = replace(self._cells[key], memory=trial.memory())
         seconds = max(float(np.median(trial.elapsed_ns)) / 1e9, 1e-9)
         wanted = max(settings.samples, settings.seconds / seconds) / settings.repeats
         spans = max(_LEAST_SPANS, min(_MOST_SPANS, int(_SPANS_S / seconds)))
-        self._paces[key] = _Pace(min(_MAX_CALLS, round(wanted / (1 - _WARM_UP_SHARE)) + 1), spans)
+        self._paces[key] = min(_MAX_CALLS, round(wanted / (1 - _WARM_UP_SHARE)) + 1), spans
 
     def _measure(self, place: _Place, calls: int, spans: int) -> RunnerRun:
         settings = self._request.settings
@@ -193,7 +186,7 @@ class _Session:
         if host.look() is None:
             return None
         ready = gate.wait_until_ready(
-            _Watched(place.runner),
+            lambda: host.look() or BoardState(0.0),
             load_below=self._request.start_below_load_per_core,
             celsius_below=self._request.start_below_celsius if first else None,
             wait_s=self._wait_s,
@@ -216,13 +209,3 @@ class _Session:
         assert cell.conditions is not None
         met = replace(cell.conditions, threads=process.threads)
         self._cells[key] = replace(cell, status=MEASURED, processes=processes, conditions=met)
-
-
-class _Watched:
-    """A host that can be looked at, as `edgekit.runtime.profiler.gate.Looks`."""
-
-    def __init__(self, runner: WithRunner):
-        self._host = runner.host
-
-    def look(self) -> BoardState:
-        return self._host.look() or BoardState(0.0)

@@ -15,7 +15,7 @@ from edgekit.devices.ssh import preflight
 from edgekit.devices.ssh.preflight import Facts, Inventory
 from edgekit.devices.ssh.shell import Shell
 from edgekit.devices.transport import described
-from edgekit.devices.transport.answer import failure
+from edgekit.display import Log
 from edgekit.errors import DeviceError, UsageError, did_you_mean
 from edgekit.runtime.profiler.events import Note, log_to
 
@@ -119,7 +119,7 @@ def read_facts(shell: Shell) -> Facts:
     return preflight.read_facts(shell.do("facts", *preflight.PROGRAMS))
 
 
-def make_plan(device: str, facts: Facts, bundle: Bundle, log: Callable[[str], None]) -> Plan:
+def make_plan(device: str, facts: Facts, bundle: Bundle, log: Log) -> Plan:
     """Decide what *bundle* takes on the device, and get it ready here.
 
     Raises:
@@ -128,7 +128,8 @@ def make_plan(device: str, facts: Facts, bundle: Bundle, log: Callable[[str], No
         EdgekitError: ``EK-MISSING-PACKAGE``: this machine lacks what would be sent.
     """
     preflight.refuse(device, facts, bundle.manifest)
-    parts = assembly.parts(facts.machine, bundle, system_numpy=facts.numpy, log=log)
+    formats = assembly.formats_of(bundle.manifest)
+    parts = assembly.parts_for(facts.machine, formats, system_numpy=facts.numpy, log=log)
     python = facts.python_path if assembly.why_no_python(facts.machine) is None else None
     return Plan(facts, make_release(bundle, parts, python), tuple(preflight.warnings(facts, bundle.manifest)))
 
@@ -169,8 +170,7 @@ class Sender:
         if answer.status == _DAMAGED and resumed:  # what an earlier deployment had left was damaged, most likely
             self._send(name, file, archive)
             answer = self._shell.ask("install", digest, place, timeout_s=INSTALL_S)
-        if answer.status != 0:
-            raise failure(self._device, answer)
+        answer.must(self._device)
 
     def _size_bytes(self, file: str) -> int:
         said = described.whole(self._shell.do("size", file))
@@ -200,17 +200,11 @@ def lock(device: str, shell: Shell) -> None:
         who, _, since = display.one_line(answer.output.strip(), _HOLDER_CHARACTERS).partition("|")
         held = f"by {who} since {since} (the device's clock)" if since else "by another deployment"
         raise DeviceError("EK-DEVICE", f"{device} is being deployed to {held}", "try again when that is done")
-    if answer.status != 0:
-        raise failure(device, answer)
+    answer.must(device)
 
 
 def deploy(
-    device: str,
-    shell: Shell,
-    bundle: Bundle,
-    *,
-    prove: Callable[[Plan], None],
-    listener: Listener,
+    device: str, shell: Shell, bundle: Bundle, *, prove: Callable[[Plan], None], listener: Listener
 ) -> Deployment:
     """Make *bundle* the current release of its name on the device.
 

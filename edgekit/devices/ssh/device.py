@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
 from edgekit import display
 from edgekit.bundle import Bundle
-from edgekit.devices.base import Checkup, Closing, Log, RunRequest, RunResult, VerifyRequest
+from edgekit.devices.base import Checkup, Closing, RunRequest, RunResult, VerifyRequest
 from edgekit.devices.payload import assembly
 from edgekit.devices.runner import session as runner_session
 from edgekit.devices.runner.inference import WithRunner
@@ -20,6 +20,7 @@ from edgekit.devices.ssh.deployment import Deployment, Plan, Rollback, Sender
 from edgekit.devices.ssh.execution import Execution, ShellHost, execution, prove
 from edgekit.devices.ssh.preflight import Facts, read_inventory
 from edgekit.devices.ssh.shell import Shell
+from edgekit.display import Log
 from edgekit.errors import DeviceError
 from edgekit.runtime.checkup import machine_lines, matching_target
 from edgekit.runtime.machine import Machine
@@ -151,20 +152,20 @@ class SshDevice(Closing):
         return self._shell
 
     @contextmanager
-    def _released(self, bundle: Path, log: Callable[[str], None]) -> Iterator[Execution]:
+    def _released(self, bundle: Path, log: Log) -> Iterator[Execution]:
         """The bundle as a release that is on the device, whether or not it is the current one."""
         shell = self._connected()
         with Bundle.open(bundle) as opened:
             yield execution(self.name, shell, self._provided(shell, opened, log), opened)
 
-    def _provided(self, shell: Shell, bundle: Bundle, log: Callable[[str], None], prune: bool = True) -> Plan:
+    def _provided(self, shell: Shell, bundle: Bundle, log: Log, prune: bool = True) -> Plan:
         """The plan of *bundle*, all of which is on the device then."""
         plan = deployment.make_plan(self.name, deployment.read_facts(shell), bundle, log)
         if not plan.is_complete(plan.facts.inventory):
             self._send(shell, plan, log, prune)
         return plan
 
-    def _send(self, shell: Shell, plan: Plan, log: Callable[[str], None], prune: bool) -> None:
+    def _send(self, shell: Shell, plan: Plan, log: Log, prune: bool) -> None:
         deployment.lock(self.name, shell)
         inventory = read_inventory(shell.do("inventory"))
         sender = Sender(self.name, shell, plan.facts.home, lambda event: None)

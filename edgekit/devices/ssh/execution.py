@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import io
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from edgekit import arrays, display, documents, npz
 from edgekit.arrays import ArrayError
 from edgekit.bundle import Bundle
-from edgekit.devices.base import Log, RunRequest, RunResult, VerifyRequest
+from edgekit.devices.base import RunRequest, RunResult, VerifyRequest
 from edgekit.devices.runner.inference import RUN_S, WithRunner
 from edgekit.devices.ssh.board import SCRIPT, RemoteBoard
 from edgekit.devices.ssh.deployment import CHUNK_BYTES, Plan
 from edgekit.devices.ssh.shell import Shell
 from edgekit.devices.transport.answer import Answer, failure, told
+from edgekit.display import Log
 from edgekit.errors import DeviceError, EdgekitError
 from edgekit.fidelity import compare
 from edgekit.manifest import Variant
@@ -40,14 +40,6 @@ class _Ran:
     variant: str
     engine: str
     threads: int
-
-
-class Execution(Protocol):
-    """A release on a device."""
-
-    def run(self, request: RunRequest) -> RunResult: ...
-
-    def verify(self, request: VerifyRequest, log: Log) -> tuple[Verification, ...]: ...
 
 
 def execution(device: str, shell: Shell, plan: Plan, bundle: Bundle) -> Execution:
@@ -103,7 +95,7 @@ class WithPython:
         if ran.variant not in self._variants:
             raise self._unreadable()
         specs = self._outputs
-        most_bytes = sum(math.prod(spec.shape) * np.dtype(spec.dtype).itemsize for spec in specs)
+        most_bytes = sum(spec.size_bytes for spec in specs)
         packed_bytes = most_bytes + sum(_MEMBER_BYTES + 2 * len(spec.name.encode()) for spec in specs)
         try:
             stored = arrays.from_npz(self._shell.fetch(f"{folder}/outputs.npz", packed_bytes), most_bytes=most_bytes)
@@ -128,9 +120,7 @@ class WithPython:
             raise self._unreadable()
         return found
 
-    def _ask(
-        self, verb: str, *words: str, timeout_s: float, log: Callable[[str], None] | None = None
-    ) -> dict[str, Any]:
+    def _ask(self, verb: str, *words: str, timeout_s: float, log: Log | None = None) -> dict[str, Any]:
         """The document that a verb printed about the bundle: an error beside rows is what the rows say."""
         command = (self._program, verb, self._bundle, *words, "--json")
         answer = self._shell.ask("exec", *command, timeout_s=timeout_s, log=log)
@@ -186,6 +176,10 @@ class ShellHost:
 
     def look(self) -> BoardState | None:
         return self._board.look()
+
+
+#: A release on a device.
+Execution = WithPython | WithRunner
 
 
 def send(shell: Shell, file: str, data: bytes) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 from edgekit import display, documents
 from edgekit.bundle import Bundle
@@ -43,7 +43,7 @@ def run_session(
         EdgekitError: What the session raised there.
     """
     folder = shell.workspace()
-    send(shell, f"{folder}/request.json", json.dumps(request.to_json()).encode())
+    send(shell, f"{folder}/request.json", json.dumps(asdict(request)).encode())
     events = _Events(device, bundles, listener)
     first, *others = (f"{plan.path}/bin/python" for plan in plans)
     python = [word for other in others for word in (other, *_WITH_ITS_PATH)] + [first]
@@ -101,7 +101,8 @@ class _Events:
                     said = Measured(replace(said.cell, device=self._device))
                 self._listener(said)
         except (ValueError, KeyError) as error:
-            self._error = self._unreadable(error)
+            what = f"{self._device}: what edgekit answered there makes no sense ({error})"
+            self._error = DeviceError("EK-DEVICE", what)
         except Exception as error:
             self._error = error
 
@@ -111,9 +112,6 @@ class _Events:
             if (cell.bundle, cell.variant) not in self._variants:
                 raise ValueError("a row of something else")
             plausibility.check(cell)
-
-    def _unreadable(self, error: Exception) -> DeviceError:
-        return DeviceError("EK-DEVICE", f"{self._device}: what edgekit answered there makes no sense ({error})")
 
     def result(self, answer: Answer) -> tuple[DeviceRecord, tuple[Cell, ...]]:
         if self._error is not None:

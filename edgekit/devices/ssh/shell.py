@@ -23,6 +23,7 @@ from typing import IO
 
 from edgekit.devices.transport import described, pipes
 from edgekit.devices.transport.answer import Answer, failure
+from edgekit.display import Log
 from edgekit.errors import DeviceError
 from edgekit.runtime import children
 
@@ -48,7 +49,7 @@ class Shell:
         self._token = token
         self._explain = explain
         self._errors: deque[str] = deque(maxlen=200)
-        self._log: Callable[[str], None] | None = None
+        self._log: Log | None = None
         self._most_said, self._said_bytes = _MOST_SAID, 0
         self._marks = threading.Semaphore(0)
         self._late = self._flooded = self._broken = False
@@ -98,7 +99,7 @@ class Shell:
         payload: bytes = b"",
         timeout_s: float = 60,
         most_bytes: int = MOST_BYTES,
-        log: Callable[[str], None] | None = None,
+        log: Log | None = None,
         most_said: tuple[int, int] = _MOST_SAID,
     ) -> Answer:
         """One request.
@@ -146,7 +147,7 @@ class Shell:
         payload: bytes,
         timeout_s: float,
         most_bytes: int,
-        log: Callable[[str], None] | None,
+        log: Log | None,
         most_said: tuple[int, int],
     ) -> tuple[int, bytes]:
         if self._broken:
@@ -164,10 +165,7 @@ class Shell:
         Raises:
             DeviceError: ``EK-DEVICE``: it did not, with its last words; ``EK-CONNECT`` as `ask`.
         """
-        answer = self.ask(verb, *arguments, payload=payload, timeout_s=timeout_s)
-        if answer.status != 0:
-            raise failure(self._device, answer)
-        return answer.output
+        return self.ask(verb, *arguments, payload=payload, timeout_s=timeout_s).must(self._device)
 
     def workspace(self) -> str:
         """A folder there for the files of runs, which goes when this session ends; the same one every time.

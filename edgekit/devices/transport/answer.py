@@ -28,6 +28,12 @@ class Answer:
         """How the program died, if a signal ended it."""
         return Death(128 - self.status) if self.status - 128 in signal.valid_signals() else None
 
+    def must(self, device: str) -> str:
+        """The output of what had to succeed on *device*. Raises as `failure` gives it: it did not."""
+        if self.status != 0:
+            raise failure(device, self)
+        return self.output
+
 
 def failure(device: str, answer: Answer, program: str = "a program") -> EdgekitError:
     """The `DeviceError` for a request that failed on *device*, or a *program* there that died."""

@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from edgekit.profiling.report import words
 from edgekit.profiling.report.figures.figure import Table
 from edgekit.runtime.machine import Machine
-from edgekit.runtime.profiler.browsers import BrowserRecord
-from edgekit.runtime.profiler.profile import DeviceRecord
+from edgekit.runtime.profiler.profile import BrowserRecord, DeviceRecord
 from edgekit.runtime.profiler.records import BoardState, Cell, Conditions
 
 #: Bits of a Raspberry Pi's ``get_throttled``, and how far to the left those are that hold since the start.

@@ -36,7 +36,8 @@ def check(data: bytes, format: str) -> Contents:
     """Read and check a model file. One of a format that is not edgekit's own is taken as it is.
 
     Raises:
-        Refused: It holds something that is not on its format's allow-list.
+        Refused: It holds something that is not on its format's allow-list (an operator, a layer, a class, a backend, a
+            file), or keeps a part of itself in other files.
         Malformed: It is damaged, or not of that format.
     """
     known = FORMATS.get(format)

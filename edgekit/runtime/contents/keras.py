@@ -18,7 +18,7 @@ from edgekit.runtime.contents import archives, hdf5
 from edgekit.runtime.contents.allowed import KERAS, KERAS_FUNCTIONS, KERAS_VALUES
 from edgekit.runtime.contents.archives import Packed
 from edgekit.runtime.contents.hdf5 import Array
-from edgekit.runtime.contents.refusal import Malformed, Refused, reading, shown
+from edgekit.runtime.contents.refusal import Malformed, Refused, parse_json, reading, shown
 
 _METADATA, _CONFIG, _WEIGHTS = "metadata.json", "config.json", "model.weights.h5"
 ENTRIES = (_METADATA, _CONFIG, _WEIGHTS)
@@ -31,7 +31,6 @@ _RUNS_CODE = {
     "TFSMLayer": "loads the SavedModel that it names",
 }
 _CURE = "write it as a layer class that a project's Python file registers"
-_MAX_JSON_BYTES = 32 << 20
 #: Arguments that give weights or outputs their size. Larger ones than this are found among the weights' own sizes.
 _SIZES = frozenset(
     {"cropping", "depth_multiplier", "filters", "groups", "height", "input_dim", "key_dim", "kernel_size", "n"}
@@ -73,7 +72,7 @@ def read(data: bytes | memoryview, registered: Collection[str] = ()) -> KerasMod
     missing = set(ENTRIES) - files.keys()
     if missing:
         raise Malformed(f"it is no Keras model: it has no {sorted(missing)[0]}")
-    config, metadata = _json(files[_CONFIG]), _json(files[_METADATA])
+    config, metadata = (parse_json(files[name], "configuration") for name in (_CONFIG, _METADATA))
     layers = tuple(_checked(config, registered))
     version = str(metadata.get("keras_version", ""))[:40]
     group = hdf5.read(files[_WEIGHTS])
@@ -93,15 +92,6 @@ def _reads(name: str) -> bool:
             f"it holds {shown(name)}, which no model of plain layers needs", "opens it, or what it stands for"
         )
     return True
-
-
-def _json(text: bytes) -> Any:
-    if len(text) > _MAX_JSON_BYTES:
-        raise Malformed(f"its configuration has {len(text):,} bytes")
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise Malformed(f"its configuration is no JSON ({str(error)[:60]})") from error
 
 
 def _checked(value: Any, registered: Collection[str]) -> Iterator[str]:

@@ -64,12 +64,7 @@ class OnnxModel:
 
 @reading("it is no model")
 def read(data: bytes | memoryview) -> OnnxModel:
-    """Read and check an ``.onnx`` file.
-
-    Raises:
-        Refused: It holds an operator that is not on the list, or keeps tensors in other files.
-        Malformed: It is none, or damaged.
-    """
+    """Read and check an ``.onnx`` file. Raises as `edgekit.runtime.contents.check`."""
     if bytes(data[4:8]) == _OWN_FORMAT:
         raise Refused("it is of ONNX Runtime's own format", "is run unread")
     model = decode(data, SCHEMA, "ModelProto")

@@ -164,17 +164,20 @@ class _Decoder:
         return after
 
     def _varint(self, place: int, end: int) -> tuple[int, int]:
-        """The number that begins at *place*, and where it ends."""
-        number = shift = 0
-        data = self._data
-        while place < end and shift < 70:
-            byte = data[place]
-            number |= (byte & 0x7F) << shift
-            place += 1
-            if byte < 0x80:
-                return number, place
-            shift += 7
-        raise Malformed("a message is cut short")
+        return varint(self._data, place, end)
+
+
+def varint(data: memoryview, place: int, end: int) -> tuple[int, int]:
+    """The number that begins at *place*, and where it ends: before *end*."""
+    number = shift = 0
+    while place < end and shift < 70:
+        byte = data[place]
+        number |= (byte & 0x7F) << shift
+        place += 1
+        if byte < 0x80:
+            return number, place
+        shift += 7
+    raise Malformed("a message is cut short")
 
 
 def _signed(number: int) -> int:

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgekit.runtime.contents import archives
-from edgekit.runtime.contents.allowed import ATEN, PT2_CONTROL, PT2_QUANTIZED, PT2_SIZES, PT2_TREES
+from edgekit.runtime.contents.allowed import ATEN, PT2_CONTROL, PT2_FIELDS, PT2_QUANTIZED, PT2_SIZES, PT2_TREES
 from edgekit.runtime.contents.archives import Packed
-from edgekit.runtime.contents.refusal import Malformed, Refused, reading, shown
+from edgekit.runtime.contents.refusal import Malformed, Refused, parse_json, reading, shown
 from edgekit.runtime.contents.sizes import MAX_AXES, MAX_VALUES
 
 _PROGRAM, _SAMPLES = "models/model.json", "data/sample_inputs/model.pt"
@@ -28,8 +28,6 @@ _CONFIGS = {
 }
 _TENSORS = re.compile(r"data/weights/weight_\d+|data/constants/tensor_\d+")
 _OTHERS = frozenset({".data/version", ".data/serialization_id", "archive_format", "archive_version", "byteorder"})
-#: Hundreds of bytes for each operator; twice as many where they say where in the source they come from.
-_MAX_JSON_BYTES = 32 << 20
 
 #: ``ScalarType`` in ``torch/_export/serde/schema.py``: numpy's name and bytes of one value.
 DTYPES = {
@@ -51,29 +49,7 @@ _SIZE = re.compile(
 )
 _MAX_SIZE = 1000
 
-#: Fields of ``schema.py`` by what is in them. Dictionaries by name, whose keys are names:
-_BY_NAME = frozenset({"range_constraints", "sym_bool_values", "sym_float_values", "sym_int_values", "tensor_values"})
-#: Words that become Python names, ...
-_WORDS = frozenset({"as_name", "name"})
-#: ... paths that become attributes, ...
-_PATHS = frozenset({"buffer_name", "fqn", "parameter_name", "path_name", "tensor_constant_name", "user_input_name"})
-#: ... plain values, ...
-_PLAIN = frozenset(
-    {"as_bool", "as_bools", "as_complex", "as_float", "as_floats", "as_int", "as_int_lists", "as_ints", "as_layout"}
-    | {"as_memory_format", "as_none", "as_scalar_type", "as_string", "as_strings", "aten", "dtype", "imag", "index"}
-    | {"is_hop_single_tensor_return", "is_param", "is_single_tensor_return", "kind", "layout", "major", "max_val"}
-    | {"min_val", "minor", "persistent", "real", "requires_grad", "torch_version", "type", "use_pickle"}
-    | {"as_string_to_argument", "as_float_lists", "as_nested_tensors"}
-)
-#: ... and more of all this.
-_NESTED = frozenset(
-    {"arg", "args", "as_device", "as_expr", "as_graph", "as_optional_tensor", "as_optional_tensors", "as_sym_bool"}
-    | {"as_sym_bools", "as_sym_float", "as_sym_floats", "as_sym_int", "as_sym_ints", "as_tensor", "as_tensors"}
-    | {"buffer", "buffer_mutation", "constant_input", "device", "graph", "graph_module", "hint", "input_specs"}
-    | {"inputs", "loss_output", "module_call_graph", "nodes", "opset_version", "output_specs", "outputs", "parameter"}
-    | {"parameter_mutation", "schema_version", "signature", "sizes", "storage_offset", "strides", "tensor_constant"}
-    | {"tensor_meta", "user_input", "user_input_mutation", "user_output", "value"}
-)
+_FIELDS = {field: kind for kind, fields in PT2_FIELDS.items() for field in fields}
 
 
 @dataclass(frozen=True)
@@ -103,17 +79,12 @@ class Pt2(Packed):
 
 @reading("it is no exported program")
 def read(data: bytes | memoryview) -> Pt2:
-    """Read and check an archive that ``torch.export.save`` wrote.
-
-    Raises:
-        Refused: It holds pickles, or what torch would call, import or evaluate.
-        Malformed: It is none, or damaged.
-    """
+    """Read and check an archive that ``torch.export.save`` wrote. Raises as `edgekit.runtime.contents.check`."""
     files = archives.within_folder(archives.unpack(data, _reads))
     missing = {_PROGRAM, *_CONFIGS.values()} - files.keys()
     if missing:
         raise Malformed(f"it is no exported program: it has no {sorted(missing)[0]}")
-    program, *configs = (_json(files[name]) for name in (_PROGRAM, *_CONFIGS.values()))
+    program, *configs = (parse_json(files[name], "program") for name in (_PROGRAM, *_CONFIGS.values()))
     tensors = {name: told for config in configs for name, told in config["config"].items()}
     _check_program(program)
     for name, told in tensors.items():
@@ -135,15 +106,6 @@ def _reads(name: str) -> bool:
             raise Refused(what, "is unpickled, which runs code", "write it with torch.export.save()")
         raise Refused(f"it holds {shown(name)}, which no program of tensors needs", "is taken for what it is called")
     return True
-
-
-def _json(text: bytes | str) -> Any:
-    if len(text) > _MAX_JSON_BYTES:
-        raise Malformed(f"its program has {len(text):,} bytes")
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise Malformed(f"its program is no JSON ({str(error)[:60]})") from error
 
 
 def _check_program(program: dict[str, Any]) -> None:
@@ -177,18 +139,19 @@ def _check(value: Any) -> None:
 
 
 def _check_field(key: str, item: Any, owner: dict[str, Any]) -> None:
-    if key in _PLAIN:
+    kind = _FIELDS.get(key)
+    if kind == "plain":
         _check_plain(item)
-    elif key in _NESTED:
+    elif kind == "nested":
         _check(item)
-    elif key in _BY_NAME:
+    elif kind == "by_name":
         for name, each in item.items():
             _require(_WORD, name, key)
             _check(each)
-    elif key in _WORDS:
+    elif kind == "words":
         if item is not None and item != "":
             _require(_WORD, item, key)
-    elif key in _PATHS:
+    elif kind == "paths":
         _require(_PATH, item, key)
     elif key == "target":
         _check_target(item)
@@ -196,7 +159,7 @@ def _check_field(key: str, item: Any, owner: dict[str, Any]) -> None:
         if not isinstance(item, str) or len(item) > _MAX_SIZE or not _SIZE.fullmatch(item):
             raise Refused(f"its size {shown(item)} is code and not data", "is evaluated")
     elif key in ("in_spec", "out_spec"):
-        _check_tree(_json(item))
+        _check_tree(parse_json(item, "program"))
     elif key == "forward_arg_names":
         for name in item or ():
             _require(_WORD, name, key)
@@ -250,7 +213,7 @@ def _check_tree(spec: Any) -> None:
         kind, context = node["type"], node["context"]
         if kind is not None and kind not in PT2_TREES:
             raise Refused(f"its inputs or outputs are in a {shown(kind)}", "imports what the file names")
-        keys = _json(context) if isinstance(context, str) else context
+        keys = parse_json(context, "program") if isinstance(context, str) else context
         if keys is not None and not (
             isinstance(keys, list) and all(type(key) is int or isinstance(key, str) for key in keys)
         ):

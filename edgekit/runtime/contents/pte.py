@@ -75,12 +75,7 @@ class PteProgram:
 
 @reading("it is no program")
 def read(data: bytes | memoryview) -> PteProgram:
-    """Read and check a ``.pte`` file.
-
-    Raises:
-        Refused: It holds an operator or a backend that is not on the list.
-        Malformed: It is none, or damaged.
-    """
+    """Read and check a ``.pte`` file. Raises as `edgekit.runtime.contents.check`."""
     size, base = _layout(data)
     program = decode(memoryview(data)[:size], SCHEMA, "Program", b"ET12")
     if not program["execution_plan"]:
@@ -227,14 +222,10 @@ def _kinds_by_name() -> Mapping[str, tuple[tuple[str, ...], ...]]:
     found = {}
     for line in PTE.strip().replace("\n ", " ").splitlines():
         letters, _, names = line.partition(":")
-        kinds = tuple(_KINDS[each.upper() if each != "l" else each] + _none(each) for each in letters)
+        kinds = tuple(_KINDS.get(each) or (*_KINDS[each.upper()], "Null") for each in letters)
         for name in names.split():
             found[name if "::" in name else f"aten::{name}"] = kinds
     return found
-
-
-def _none(letter: str) -> tuple[str, ...]:
-    return ("Null",) if letter.islower() and letter != "l" else ()
 
 
 def _kernel(operator: Table) -> tuple[tuple[str, ...], ...]:

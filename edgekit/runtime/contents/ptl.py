@@ -91,12 +91,7 @@ class PtlModule(Packed):
 
 @reading("it is no lite interpreter archive")
 def read(data: bytes | memoryview) -> PtlModule:
-    """Read and check a ``.ptl`` file.
-
-    Raises:
-        Refused: It holds an operator, a class or a file that is not on the list.
-        Malformed: It is none, or damaged.
-    """
+    """Read and check a ``.ptl`` file. Raises as `edgekit.runtime.contents.check`."""
     files = archives.within_folder(archives.unpack(data, _reads))
     version = files.get("version", files.get(".data/version", b""))
     missing = {"data.pkl", "constants.pkl", "bytecode.pkl"} - files.keys()
@@ -111,7 +106,8 @@ def read(data: bytes | memoryview) -> PtlModule:
     if not isinstance(modules, Object) or not isinstance(constants, tuple):
         raise Malformed("it holds no module")
     _tensors(bytecode, "constants/", files)
-    functions = tuple(_functions(bytecode, _classes(modules)))
+    classes = frozenset(str(part.kind) for part in pickles.walk(modules) if isinstance(part, Object))
+    functions = tuple(_functions(bytecode, classes))
     if not any(function.name.endswith(".forward") for function in functions):
         raise Malformed("it has no forward")
     kept = {f"archive/{name}": contents for name, contents in files.items()}
@@ -150,11 +146,6 @@ def _tensors(value: Any, folder: str, files: Mapping[str, bytes]) -> list[Tensor
         if isinstance(part, Object) and part.kind.module == "torch.jit._pickle":
             _check_type(part.arguments[1] if part.kind.name == "restore_type_tag" else "")
     return tensors(parts, lambda key: len(files[folder + key]) if folder + key in files else None)
-
-
-def _classes(modules: Any) -> frozenset[str]:
-    """Classes of the objects in ``data.pkl``."""
-    return frozenset(str(part.kind) for part in pickles.walk(modules) if isinstance(part, Object))
 
 
 def _functions(bytecode: Any, classes: frozenset[str]) -> list[Function]:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 #: What code raises that takes a value out of a file for what it ought to be.
 _STUMBLES = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError, struct.error)
+
+
+#: Hundreds of bytes for each operator; twice as many where they say where in the source they come from.
+_MAX_JSON_BYTES = 32 << 20
 
 
 class Malformed(ValueError):
@@ -49,3 +55,13 @@ def reading(what: str) -> Iterator[None]:
 def shown(name: object) -> str:
     """A name out of a file, quoted, printable and short."""
     return repr(str(name)[:80])
+
+
+def parse_json(text: bytes | str, what: str) -> Any:
+    """The value in *text*, which is a file's *what*."""
+    if len(text) > _MAX_JSON_BYTES:
+        raise Malformed(f"its {what} has {len(text):,} bytes")
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise Malformed(f"its {what} is no JSON ({str(error)[:60]})") from error

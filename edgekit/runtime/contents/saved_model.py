@@ -73,12 +73,7 @@ def check_folder(folder: Path) -> SavedModel:
 
 @reading("it is no SavedModel")
 def read(data: bytes | memoryview) -> SavedModel:
-    """Read and check a ``saved_model.pb``.
-
-    Raises:
-        Refused: It holds an operator that is not on the list, lookup tables or assets.
-        Malformed: It is none, or damaged.
-    """
+    """Read and check a ``saved_model.pb``. Raises as `edgekit.runtime.contents.check`."""
     model = decode(data, SCHEMA, "SavedModel", _MAX_MESSAGES)
     if not model.get("meta_graphs"):
         raise Malformed("it holds no graph")

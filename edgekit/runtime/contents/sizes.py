@@ -35,11 +35,7 @@ def peak_bytes(nodes: Sequence[Sequence[int]], sizes: Sequence[int]) -> int:
 
 
 def check_memory(nodes: Sequence[Sequence[int]], sizes: Sequence[int]) -> None:
-    """Refuse what would take more memory than any honest model for a device.
-
-    Raises:
-        Malformed: It would.
-    """
+    """Refuse what would take more memory than any honest model for a device. Raises `Malformed`: it would."""
     peak = max(peak_bytes(nodes, sizes), *sizes) if sizes else 0
     if peak > MAX_MEMORY_BYTES:
         raise Malformed(f"it would take {peak >> 20:,} MB to run")

@@ -41,12 +41,7 @@ class StateDict(Packed):
 
 @reading("it holds no weights")
 def read(data: bytes) -> StateDict:
-    """Read and check a file of weights.
-
-    Raises:
-        Refused: It names a class or function that is not on the list.
-        Malformed: It is none, or damaged.
-    """
+    """Read and check a file of weights. Raises as `edgekit.runtime.contents.check`."""
     if data[:2] != b"PK":
         return StateDict({}, _in_a_row(data), data)
     files = archives.within_folder(archives.unpack(data, _reads))

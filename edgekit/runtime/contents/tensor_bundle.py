@@ -10,7 +10,7 @@ import math
 import struct
 from collections.abc import Iterator, Mapping
 
-from edgekit.runtime.contents.protobuf import Schema, decode
+from edgekit.runtime.contents.protobuf import Schema, decode, varint
 from edgekit.runtime.contents.refusal import Malformed, reading
 from edgekit.runtime.contents.sizes import MAX_AXES
 
@@ -82,9 +82,9 @@ def _block(data: memoryview, offset: int, size: int) -> Iterator[tuple[bytes, me
     end = size - 4 - 4 * restarts
     place, key = 0, b""
     while place < end:
-        shared, place = _varint(block, place)
-        fresh, place = _varint(block, place)
-        length, place = _varint(block, place)
+        shared, place = varint(block, place, end)
+        fresh, place = varint(block, place, end)
+        length, place = varint(block, place, end)
         if shared > len(key) or place + fresh + length > end:
             raise Malformed("the index of its variables is damaged")
         key = key[:shared] + bytes(block[place : place + fresh])
@@ -93,16 +93,6 @@ def _block(data: memoryview, offset: int, size: int) -> Iterator[tuple[bytes, me
 
 
 def _handle(data: memoryview, place: int) -> tuple[tuple[int, int], int]:
-    offset, place = _varint(data, place)
-    size, place = _varint(data, place)
+    offset, place = varint(data, place, len(data))
+    size, place = varint(data, place, len(data))
     return (offset, size), place
-
-
-def _varint(data: memoryview, place: int) -> tuple[int, int]:
-    number = 0
-    for index in range(10):
-        byte = data[place + index]
-        number |= (byte & 0x7F) << 7 * index
-        if byte < 0x80:
-            return number, place + index + 1
-    raise Malformed("the index of its variables is damaged")

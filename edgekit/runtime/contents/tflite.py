@@ -70,12 +70,7 @@ class TfliteModel:
 
 @reading("it is no model")
 def read(data: bytes | memoryview) -> TfliteModel:
-    """Read and check a ``.tflite`` file.
-
-    Raises:
-        Refused: It holds an operator that is not on the list.
-        Malformed: It is none, or damaged.
-    """
+    """Read and check a ``.tflite`` file. Raises as `edgekit.runtime.contents.check`."""
     model = decode(data, SCHEMA, "Model", b"TFL3")
     if model["version"] != 3 or not model["subgraphs"] or not model["buffers"]:
         raise Malformed("it holds no model")

@@ -150,15 +150,11 @@ def _tensor(value: Table, graph: Table, named: Mapping[str, memoryview], count: 
     if place and _stored(constants[place], named, count) < _bytes(tensor):
         raise Malformed("a constant of XNNPACK's part is outside of the file")
     if tensor["datatype"] == 10 and place:
-        _check_blocks(params, shape)
+        block = (params or {}).get("group_size", 0)
+        if block < 1 or len(shape) != 2 or shape[1] % block:
+            raise Malformed("the blocks of a constant of XNNPACK's part do not fit it")
     if "quant_params" in value["xvalue_union"]:
         _check_params(value["xvalue_union"], shape, graph, named, count)
-
-
-def _check_blocks(params: Table | None, shape: list[int]) -> None:
-    size = (params or {}).get("group_size", 0)
-    if size < 1 or len(shape) != 2 or shape[1] % size:
-        raise Malformed("the blocks of a constant of XNNPACK's part do not fit it")
 
 
 def _check_params(value: Table, shape: list[int], graph: Table, named: Mapping[str, memoryview], count: int) -> None:

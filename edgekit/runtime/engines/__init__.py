@@ -8,19 +8,7 @@ from edgekit.runtime.contents import checked
 from edgekit.runtime.engines.base import Engine, Session
 from edgekit.tensors import Signature
 
-__all__ = [
-    "ENGINES",
-    "NOT_INSTALLED",
-    "Engine",
-    "Session",
-    "available",
-    "browser_engines",
-    "engine",
-    "is_browser_engine",
-    "is_reference_engine",
-    "open_session",
-    "why_missing",
-]
+__all__ = ["ENGINES", "Engine", "Session"]  # of other modules; the rest is defined here
 
 NOT_INSTALLED = "not installed"
 

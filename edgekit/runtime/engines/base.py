@@ -182,11 +182,7 @@ def misfit(engine: str, what: str) -> EdgekitError:
 
 
 def only_forward(engine: str, method: str | None) -> None:
-    """Refuse every method but ``forward``, for formats whose files have no other.
-
-    Raises:
-        EdgekitError: ``EK-RUN``.
-    """
+    """Refuse every method but ``forward``, for formats whose files have no other. Raises `EdgekitError` ``EK-RUN``."""
     if method not in (None, "forward"):
         raise missing_method(engine, method, ("forward",))
 

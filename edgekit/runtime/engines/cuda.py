@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from importlib.util import find_spec
 from pathlib import Path
+
+from edgekit.runtime.installed import package_folders
 
 #: Where Linux has the GPUs: ``nvidia0`` and so on; ``dxg`` under Windows. Tests have another folder.
 DEVICES = Path("/dev")
@@ -24,9 +25,8 @@ def why_no_device(library: str) -> str:
 
 def torch_cuda() -> str | None:
     """The version of CUDA that the installed torch was built for; None for a build without CUDA, and without torch."""
-    folder = _folder("torch")
     try:
-        text = "" if folder is None else (folder / "version.py").read_text(encoding="utf-8")
+        text = "".join((folder / "version.py").read_text(encoding="utf-8") for folder in package_folders("torch"))
     except OSError:
         return None
     found = re.search(r"^cuda\b[^=\n]*=\s*'([^']+)'", text, re.MULTILINE)
@@ -35,11 +35,5 @@ def torch_cuda() -> str | None:
 
 def onnxruntime_has_cuda() -> bool:
     """Whether the installed ONNX Runtime brings its CUDA provider: only ``onnxruntime-gpu`` does."""
-    folder = _folder("onnxruntime")
-    return folder is not None and any((folder / "capi").glob("*onnxruntime_providers_cuda.*"))
-
-
-def _folder(package: str) -> Path | None:
-    """Where *package* is installed. It is not imported."""
-    spec = find_spec(package)
-    return None if spec is None or spec.origin is None else Path(spec.origin).parent
+    found = (folder.glob("capi/*onnxruntime_providers_cuda.*") for folder in package_folders("onnxruntime"))
+    return any(map(any, found))

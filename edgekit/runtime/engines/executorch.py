@@ -13,9 +13,9 @@ import numpy as np
 
 from edgekit.errors import EdgekitError
 from edgekit.runtime import native
-from edgekit.runtime.engines.base import Engine, Platform, Session, Steps, WrongShape, failure, misfit
+from edgekit.runtime.engines.base import Engine, Platform, Session, SteppedSession, Steps, WrongShape, failure, misfit
 from edgekit.runtime.installed import package_version
-from edgekit.tensors import Signature, TensorSpec
+from edgekit.tensors import Signature
 
 
 class ExecuTorch(Engine):
@@ -52,7 +52,7 @@ class ExecuTorch(Engine):
         return CoreSession(core, data, signature, threads, method)
 
 
-class CoreSession:
+class CoreSession(SteppedSession):
     """A `Session` on the core.
 
     The thread pool belongs to the process, and delegates keep a pointer to it: it is resized only while no other
@@ -63,7 +63,7 @@ class CoreSession:
     """
 
     run_one: Callable[[np.ndarray], np.ndarray] | None
-    steps: Steps | None
+    _engine = ExecuTorch.name
 
     def __init__(
         self, core: Path, data: bytes, signature: Signature, threads: int, method: str, *, trace: bool = False
@@ -76,19 +76,11 @@ class CoreSession:
             raise failure(ExecuTorch.name, "load the model", error) from error
         self.threads = opened.threads
         self._method = opened
-        self._closed = False
         _fit(signature, opened.inputs, opened.outputs)
         self._inputs: tuple[Any, ...] = opened.inputs
         self._outputs: tuple[Any, ...] = opened.outputs
         self.run_one = self._run_one() if len(opened.inputs) == len(opened.outputs) == 1 else None
         self.steps = Steps(self._write, self._invoke, self._read)
-
-    def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
-        if self._closed:
-            raise EdgekitError("EK-RUN", f"{ExecuTorch.name} failed to run the model: the session is closed")
-        self._write(inputs)
-        self._invoke()
-        return self._read()
 
     def take_trace(self) -> bytes:
         """The events since the model was loaded, or since the last call, as an ETDump file.
@@ -102,7 +94,6 @@ class CoreSession:
             raise failure(ExecuTorch.name, "hand over the trace", error) from error
 
     def close(self) -> None:
-        self._closed = True
         self._inputs = self._outputs = ()
         self.run_one = self.steps = None
         self._method.close()
@@ -143,13 +134,12 @@ class CoreSession:
         return run_one
 
 
-class BindingSession:
+class BindingSession(SteppedSession):
     """A `Session` on torch's binding, with the same rule for threads as `CoreSession`."""
 
     _open_sessions = 0
-    threads: int
     run_one: Callable[[np.ndarray], np.ndarray] | None = None
-    steps: Steps | None
+    _engine = ExecuTorch.name
 
     def __init__(self, data: bytes, signature: Signature, threads: int, method: str):
         import torch
@@ -173,25 +163,15 @@ class BindingSession:
         # Inputs are copied into tensors of our own: the binding takes neither read-only nor strided arrays.
         self._tensors = [torch.from_numpy(np.zeros(spec.shape, spec.dtype)) for spec in signature.inputs]
         self._views = [tensor.numpy() for tensor in self._tensors]
-        self._execute = self._method.execute
         self._results: list[Any] = []
-        self._closed = False
         self.steps = Steps(self._write, self._invoke, self._read)
         BindingSession._open_sessions += 1
 
-    def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
-        self._write(inputs)
-        self._invoke()
-        return self._read()
-
     def close(self) -> None:
-        if self._closed:
-            return
-        self._closed = True
-        self._execute = _closed
-        self.steps = None
-        del self._method, self._program
-        BindingSession._open_sessions -= 1
+        if self.steps is not None:
+            self.steps = None
+            del self._method, self._program
+            BindingSession._open_sessions -= 1
 
     def _write(self, inputs: Sequence[np.ndarray]) -> None:
         for view, array in zip(self._views, inputs, strict=True):
@@ -199,7 +179,7 @@ class BindingSession:
 
     def _invoke(self) -> None:
         try:
-            self._results = self._execute(self._tensors)
+            self._results = self._method.execute(self._tensors)
         except RuntimeError as error:
             raise failure(ExecuTorch.name, "run the model", error) from error
 
@@ -217,11 +197,8 @@ def traced_session(data: bytes, signature: Signature, threads: int, method: str 
 
 
 def _core() -> Path:
-    """The core's library, built now if need be, with everything it needs loaded.
-
-    Raises:
-        EdgekitError: ``EK-ENGINE``: why that cannot be.
-    """
+    """The core's library, built now if need be, with everything it needs loaded. Raises `EdgekitError` ``EK-ENGINE``:
+    why that cannot be."""
     from edgekit.runtime.native.binding import load
 
     core = native.library()
@@ -251,15 +228,11 @@ def _fit(signature: Signature, inputs: Sequence[np.ndarray | None], outputs: Seq
     if (len(inputs), len(outputs)) != (len(signature.inputs), len(signature.outputs)):
         raise misfit(ExecuTorch.name, f"it has {len(inputs)} inputs and {len(outputs)} outputs")
     for spec, found in zip((*signature.inputs, *signature.outputs), (*inputs, *outputs), strict=True):
-        _fit_one(spec, found)
-
-
-def _fit_one(spec: TensorSpec, found: np.ndarray | None) -> None:
-    if found is None:
-        raise misfit(ExecuTorch.name, f"{spec.name!r} is of a type that numpy lacks, not {spec.dtype}")
-    if found.shape != spec.shape or found.dtype != np.dtype(spec.dtype):
-        what = f"{spec.name!r} is {found.dtype}{list(found.shape)}, not {spec.dtype}{list(spec.shape)}"
-        raise misfit(ExecuTorch.name, what)
+        if found is None:
+            raise misfit(ExecuTorch.name, f"{spec.name!r} is of a type that numpy lacks, not {spec.dtype}")
+        if found.shape != spec.shape or found.dtype != np.dtype(spec.dtype):
+            what = f"{spec.name!r} is {found.dtype}{list(found.shape)}, not {spec.dtype}{list(spec.shape)}"
+            raise misfit(ExecuTorch.name, what)
 
 
 def _example(info: Any) -> np.ndarray | None:
@@ -267,10 +240,6 @@ def _example(info: Any) -> np.ndarray | None:
 
     dtype = DTYPES.get(info.dtype())
     return None if dtype is None else np.broadcast_to(np.zeros((), dtype), tuple(info.sizes()))
-
-
-def _closed(_: object) -> list[Any]:
-    raise RuntimeError("the session is closed")
 
 
 ENGINE = ExecuTorch()

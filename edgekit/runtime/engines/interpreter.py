@@ -108,11 +108,7 @@ class Place:
 
 
 def narrow(array: np.ndarray, spec: TensorSpec) -> np.ndarray:
-    """*array* as int32.
-
-    Raises:
-        UsageError: ``EK-INPUT``: it holds values beyond that.
-    """
+    """*array* as int32. Raises `UsageError` ``EK-INPUT``: it holds values beyond that."""
     narrowed = array.astype(np.int32)
     if not np.array_equal(narrowed, array):
         raise UsageError("EK-INPUT", f"input {spec.name!r} holds values beyond int32, which the .tflite file takes")

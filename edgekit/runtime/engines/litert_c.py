@@ -8,20 +8,21 @@ declared here is that of 2.3 (https://github.com/google-ai-edge/LiteRT, ``litert
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 from edgekit.errors import EdgekitError
 from edgekit.runtime.engines.base import failure, version_numbers
 from edgekit.runtime.engines.litert import LiteRT
-from edgekit.runtime.installed import package_version
+from edgekit.runtime.installed import package_folders, package_version
 
 _VERSION = (2, 3)
 
 READ, WRITE = 0, 1  # LiteRtTensorBufferLockMode
+#: ``LiteRtRankedTensorType``, which LiteRT fills and takes back.
+TensorType = ctypes.c_char * 72
 
 #: Numbers of some statuses (``LiteRtStatus``), for messages.
 _STATUSES = {
@@ -34,23 +35,6 @@ _STATUSES = {
     501: "invalid flatbuffer",
     504: "compilation failed",
 }
-
-
-class Layout(ctypes.Structure):
-    """``LiteRtLayout``; rank and a flag share the first number."""
-
-    _fields_ = (
-        ("rank", ctypes.c_uint, 7),
-        ("has_strides", ctypes.c_uint, 1),
-        ("dimensions", ctypes.c_int32 * 8),
-        ("strides", ctypes.c_uint32 * 8),
-    )
-
-
-class TensorType(ctypes.Structure):
-    """``LiteRtRankedTensorType``."""
-
-    _fields_ = (("element", ctypes.c_int32), ("layout", Layout))
 
 
 class Option(ctypes.Structure):
@@ -97,33 +81,19 @@ class Calls:
         getattr(self, name)(*arguments, ctypes.byref(handle))
         return handle
 
-    def number(self, name: str, *arguments: object) -> int:
-        number = ctypes.c_size_t()
-        getattr(self, name)(*arguments, ctypes.byref(number))
-        return number.value
 
-    def text(self, name: str, *arguments: object) -> str:
-        text = ctypes.c_char_p()
-        getattr(self, name)(*arguments, ctypes.byref(text))
-        return (text.value or b"").decode("utf-8", "replace")
-
-
-class Locked:
-    """The memory of a tensor buffer, while it is locked."""
-
-    def __init__(self, call: Calls, buffer: ctypes.c_void_p, mode: int, size: int):
-        self._call, self._buffer, self._mode, self._size = call, buffer, mode, size
-
-    def __enter__(self) -> Any:
-        size, address = ctypes.c_size_t(), ctypes.c_void_p()
-        self._call.GetTensorBufferSize(self._buffer, ctypes.byref(size))
-        if size.value < self._size:
-            raise EdgekitError("EK-ENGINE", f"LiteRT has {size.value} bytes where a tensor takes {self._size}")
-        self._call.LockTensorBuffer(self._buffer, ctypes.byref(address), self._mode)
-        return (ctypes.c_char * self._size).from_address(address.value or 0)
-
-    def __exit__(self, *_: object) -> None:
-        self._call.UnlockTensorBuffer(self._buffer)
+@contextmanager
+def locked(call: Calls, buffer: ctypes.c_void_p, mode: int, size: int) -> Iterator[Any]:
+    """The memory of a tensor buffer, *size* bytes, while it is locked."""
+    have, address = ctypes.c_size_t(), ctypes.c_void_p()
+    call.GetTensorBufferSize(buffer, ctypes.byref(have))
+    if have.value < size:
+        raise EdgekitError("EK-ENGINE", f"LiteRT has {have.value} bytes where a tensor takes {size}")
+    call.LockTensorBuffer(buffer, ctypes.byref(address), mode)
+    try:
+        yield (ctypes.c_char * size).from_address(address.value or 0)
+    finally:
+        call.UnlockTensorBuffer(buffer)
 
 
 _HANDLE, _SIZE, _INT = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
@@ -142,25 +112,12 @@ _FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "GetCompiledModelInputBufferRequirements": (_HANDLE, _SIZE, _SIZE, _PLACE),
     "GetCompiledModelOutputBufferRequirements": (_HANDLE, _SIZE, _SIZE, _PLACE),
     "GetModelSignature": (_HANDLE, _SIZE, _PLACE),
-    "GetNumModelSignatures": (_HANDLE, _PLACE),
-    "GetNumOpOutputs": (_HANDLE, _PLACE),
     "GetNumProfilerEvents": (_HANDLE, _PLACE),
-    "GetNumSignatureInputs": (_HANDLE, _PLACE),
-    "GetNumSignatureOutputs": (_HANDLE, _PLACE),
-    "GetNumSubgraphOps": (_HANDLE, _PLACE),
-    "GetOpCode": (_HANDLE, _PLACE),
-    "GetOpOutput": (_HANDLE, _SIZE, _PLACE),
     "GetProfilerEvents": (_HANDLE, _INT, _PLACE),
     "GetRankedTensorType": (_HANDLE, _PLACE),
-    "GetSignatureInputName": (_HANDLE, _SIZE, _PLACE),
     "GetSignatureInputTensorByIndex": (_HANDLE, _SIZE, _PLACE),
-    "GetSignatureKey": (_HANDLE, _PLACE),
-    "GetSignatureOutputName": (_HANDLE, _SIZE, _PLACE),
     "GetSignatureOutputTensorByIndex": (_HANDLE, _SIZE, _PLACE),
-    "GetSignatureSubgraph": (_HANDLE, _PLACE),
-    "GetSubgraphOp": (_HANDLE, _SIZE, _PLACE),
     "GetTensorBufferSize": (_HANDLE, _PLACE),
-    "GetTensorName": (_HANDLE, _PLACE),
     "LockTensorBuffer": (_HANDLE, _PLACE, _INT),
     "RunCompiledModel": (_HANDLE, _SIZE, _SIZE, _PLACE, _SIZE, _PLACE),
     "SetOptionsHardwareAccelerators": (_HANDLE, _INT),
@@ -185,10 +142,8 @@ def library() -> ctypes.CDLL:
     if version_numbers(version)[:2] != _VERSION:
         hint = f"pip install 'ai-edge-litert=={known_version()}.*'"
         raise EdgekitError("EK-ENGINE", f"operators are traced on LiteRT {known_version()}, this is {version}", hint)
-    spec = find_spec("ai_edge_litert")
-    folders = [] if spec is None else spec.submodule_search_locations or []
     try:
-        library = ctypes.CDLL(str(next(Path(folder) / "libLiteRt.so" for folder in folders)))
+        library = ctypes.CDLL(str(next(folder / "libLiteRt.so" for folder in package_folders("ai_edge_litert"))))
         for name, arguments in _FUNCTIONS.items():
             function = getattr(library, f"LiteRt{name}")
             function.restype, function.argtypes = _INT, arguments
@@ -197,7 +152,7 @@ def library() -> ctypes.CDLL:
             function.restype, function.argtypes = None, (_HANDLE,)
     except (OSError, AttributeError, StopIteration) as error:
         raise EdgekitError("EK-ENGINE", f"LiteRT's library is not what it should be: {error}") from error
-    if (ctypes.sizeof(TensorType), ctypes.sizeof(RawEvent)) != (72, 104):
+    if ctypes.sizeof(RawEvent) != 104:
         raise EdgekitError("EK-ENGINE", "LiteRT's structures are of another size on this machine")
     return library
 

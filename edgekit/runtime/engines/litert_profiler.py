@@ -1,59 +1,44 @@
-"""LiteRT's operator profiler, through its C interface (`edgekit.runtime.engines.litert_c`)."""
+"""LiteRT's operator profiler, through its C interface (`edgekit.runtime.engines.litert_c`).
+
+What the file holds is known from edgekit's own reader: LiteRT counts signatures, their tensors and operators as the
+file does.
+"""
 
 from __future__ import annotations
 
 import ctypes
 import itertools
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from edgekit.errors import EdgekitError
-from edgekit.runtime.engines.interpreter import Place, locate, narrow, signature_key
+from edgekit.runtime.contents import tflite
+from edgekit.runtime.contents.flatbuffer import Table
+from edgekit.runtime.contents.refusal import Malformed
+from edgekit.runtime.engines.base import failure
+from edgekit.runtime.engines.interpreter import Place, Tensors, locate, narrow, signature_key
 from edgekit.runtime.engines.litert import LiteRT
 from edgekit.runtime.engines.litert_c import (
     READ,
     WRITE,
     Calls,
-    Locked,
     Option,
     RawEvent,
     TensorType,
     known_version,
     library,
+    locked,
     owned_text,
 )
-from edgekit.tensors import Signature
-
-#: Numbers of element types (``LiteRtElementType``).
-_DTYPES = {
-    1: "float32",
-    2: "int32",
-    3: "uint8",
-    4: "int64",
-    6: "bool",
-    7: "int16",
-    8: "complex64",
-    9: "int8",
-    10: "float16",
-    11: "float64",
-    12: "complex128",
-    13: "uint64",
-    16: "uint32",
-    17: "uint16",
-}
-
+from edgekit.tensors import DTYPES, Signature
 
 _CPU = 1  # kLiteRtHwAcceleratorCpu
 
 #: After so many events they are read before they go on: the profiler keeps 512 thousand, then overwrites the first.
 _MOST_EVENTS = 20_000
-
-#: What LiteRT calls the signature of a file that has none.
-_NO_SIGNATURE = "<placeholder signature>"
 
 #: `Event.type`: of the runtime itself, of an operator outside any delegate, and of one inside.
 RUNTIME, OPERATOR, DELEGATED = 1, 2, 8
@@ -126,10 +111,11 @@ class ProfiledModel:
         recorded: list[list[Event]] = []
         while len(recorded) < runs:
             self._call.StartProfiler(self._profiler)
-            ends = [0]
+            ends, count = [0], ctypes.c_int()
             while len(recorded) + len(ends) <= runs and ends[-1] < _MOST_EVENTS:
                 self._invoke(inputs)
-                ends.append(self._event_count())
+                self._call.GetNumProfilerEvents(self._profiler, ctypes.byref(count))
+                ends.append(count.value)
             self._call.StopProfiler(self._profiler)
             events = self._events(ends[-1])
             recorded += [events[begin:end] for begin, end in itertools.pairwise(ends)]
@@ -142,13 +128,12 @@ class ProfiledModel:
             getattr(self._call.library, f"LiteRtDestroy{name}")(handle)
 
     def _open(self, signature: Signature, threads: int, method: str | None) -> None:
-        call = self._call
+        call, file = self._call, _read(self._data)
+        index, graph, named = _signature(file, method)
+        self.nodes = tuple(_node(file, graph, operator) for operator in graph["operators"])
         self._environment = self._own("Environment", call.made("CreateEnvironment", len(_ENVIRONMENT), _ENVIRONMENT))
         model = call.made("CreateModelFromBuffer", self._environment, self._data, len(self._data))
         self._own("Model", model)
-        index, found = self._signature(model, method)
-        subgraph = call.made("GetSignatureSubgraph", found)
-        self.nodes = tuple(self._node(call.made("GetSubgraphOp", subgraph, op)) for op in self._counted(subgraph, "Op"))
         options = self._own("Options", call.made("CreateOptions"))
         call.SetOptionsHardwareAccelerators(options, _CPU)
         for name, text in (
@@ -158,91 +143,45 @@ class ProfiledModel:
             call.AddOpaqueOptions(options, call.made("CreateOpaqueOptions", name.encode(), *owned_text(text)))
         compiled = self._own("CompiledModel", call.made("CreateCompiledModel", self._environment, model, options))
         self._profiler = call.made("CompiledModelGetProfiler", compiled)
-        unnamed = self._key(found) == _NO_SIGNATURE
-        inputs, outputs = (list(self._tensors(found, kind, unnamed)) for kind in ("Input", "Output"))
-        self._inputs = locate(LiteRT.name, signature.inputs, inputs)
-        self._outputs = locate(LiteRT.name, signature.outputs, outputs)
+        self._inputs = locate(LiteRT.name, signature.inputs, _tensors(graph, named["inputs"]))
+        self._outputs = locate(LiteRT.name, signature.outputs, _tensors(graph, named["outputs"]))
+        found = call.made("GetModelSignature", model, index)
         buffers = [
-            self._buffers(compiled, index, found, kind, len(tensors))
-            for kind, tensors in (("Input", inputs), ("Output", outputs))
+            [self._buffer(compiled, index, found, kind, number) for number in range(len(named[f"{kind.lower()}s"]))]
+            for kind in ("Input", "Output")
         ]
         self._input_buffers = [buffers[0][place.index] for place in self._inputs]
         self._output_buffers = [buffers[1][place.index] for place in self._outputs]
         arrays = [(ctypes.c_void_p * len(row))(*row) for row in buffers]
-        self._run_arguments = (compiled, index, len(inputs), arrays[0], len(outputs), arrays[1])
+        self._run_arguments = (compiled, index, len(buffers[0]), arrays[0], len(buffers[1]), arrays[1])
 
     def _own(self, kind: str, handle: ctypes.c_void_p) -> ctypes.c_void_p:
         self._release.append((kind, handle))
         return handle
 
-    def _signature(self, model: ctypes.c_void_p, method: str | None) -> tuple[int, ctypes.c_void_p]:
-        number = self._call.number("GetNumModelSignatures", model)
-        found = [self._call.made("GetModelSignature", model, index) for index in range(number)]
-        keys = [self._key(signature) for signature in found]
-        index = keys.index(signature_key(LiteRT.name, keys, method))
-        return index, found[index]
-
-    def _key(self, signature: ctypes.c_void_p) -> str:
-        return self._call.text("GetSignatureKey", signature)
-
-    def _counted(self, subgraph: ctypes.c_void_p, what: str) -> range:
-        return range(self._call.number(f"GetNumSubgraph{what}s", subgraph))
-
-    def _node(self, op: ctypes.c_void_p) -> Node:
-        code = ctypes.c_int()
-        self._call.GetOpCode(op, ctypes.byref(code))
-        outputs = self._call.number("GetNumOpOutputs", op)
-        name = self._call.text("GetTensorName", self._call.made("GetOpOutput", op, 0)) if outputs else ""
-        return Node(code.value, name)
-
-    def _tensors(self, signature: ctypes.c_void_p, kind: str, unnamed: bool) -> Iterator[tuple[str | None, Any]]:
-        for index in range(self._call.number(f"GetNumSignature{kind}s", signature)):
-            name = self._call.text(f"GetSignature{kind}Name", signature, index)
-            tensor_type = self._tensor_type(signature, kind, index)
-            layout = tensor_type.layout
-            facts = {
-                "index": index,
-                "shape": tuple(layout.dimensions[: layout.rank]),
-                "dtype": _DTYPES.get(tensor_type.element, "V1"),  # void: fits no signature
-            }
-            yield None if unnamed else name, facts
-
-    def _tensor_type(self, signature: ctypes.c_void_p, kind: str, index: int) -> TensorType:
-        tensor_type = TensorType()
-        tensor = self._call.made(f"GetSignature{kind}TensorByIndex", signature, index)
-        self._call.GetRankedTensorType(tensor, ctypes.byref(tensor_type))
-        return tensor_type
-
-    def _buffers(
-        self, compiled: ctypes.c_void_p, signature_index: int, signature: ctypes.c_void_p, kind: str, count: int
-    ) -> list[ctypes.c_void_p]:
-        buffers = []
-        for index in range(count):
-            needs = self._call.made(f"GetCompiledModel{kind}BufferRequirements", compiled, signature_index, index)
-            tensor_type = ctypes.byref(self._tensor_type(signature, kind, index))
-            make = "CreateManagedTensorBufferFromRequirements"
-            buffers.append(self._own("TensorBuffer", self._call.made(make, self._environment, tensor_type, needs)))
-        return buffers
+    def _buffer(
+        self, compiled: ctypes.c_void_p, index: int, signature: ctypes.c_void_p, kind: str, number: int
+    ) -> ctypes.c_void_p:
+        """For the tensor with this number among the inputs or outputs of the signature at *index*."""
+        call, tensor_type = self._call, TensorType()
+        tensor = call.made(f"GetSignature{kind}TensorByIndex", signature, number)
+        call.GetRankedTensorType(tensor, tensor_type)
+        needs = call.made(f"GetCompiledModel{kind}BufferRequirements", compiled, index, number)
+        make = "CreateManagedTensorBufferFromRequirements"
+        return self._own("TensorBuffer", call.made(make, self._environment, tensor_type, needs))
 
     def _invoke(self, inputs: Sequence[np.ndarray]) -> None:
         for place, buffer, array in zip(self._inputs, self._input_buffers, inputs, strict=True):
-            self._write(buffer, narrow(array, place.spec) if place.narrowed else array)
+            given = narrow(array, place.spec) if place.narrowed else array
+            with locked(self._call, buffer, WRITE, given.nbytes) as memory:
+                np.ndarray(given.shape, given.dtype, memory)[...] = given
         self._call.RunCompiledModel(*self._run_arguments)
-
-    def _write(self, buffer: ctypes.c_void_p, array: np.ndarray) -> None:
-        with Locked(self._call, buffer, WRITE, array.nbytes) as memory:
-            np.ndarray(array.shape, array.dtype, memory)[...] = array
 
     def _read(self, buffer: ctypes.c_void_p, place: Place) -> np.ndarray:
         dtype = np.dtype(np.int32 if place.narrowed else place.spec.dtype)
         size = int(np.prod(place.spec.shape, dtype=np.int64)) * dtype.itemsize
-        with Locked(self._call, buffer, READ, size) as memory:
+        with locked(self._call, buffer, READ, size) as memory:
             return np.ndarray(place.spec.shape, dtype, memory).copy()
-
-    def _event_count(self) -> int:
-        count = ctypes.c_int()
-        self._call.GetNumProfilerEvents(self._profiler, ctypes.byref(count))
-        return count.value
 
     def _events(self, count: int) -> list[Event]:
         if count == 0:
@@ -263,3 +202,38 @@ class ProfiledModel:
             )
             for entry in entries
         ]
+
+
+def _read(data: bytes) -> tflite.TfliteModel:
+    try:
+        return tflite.read(data)
+    except Malformed as error:
+        raise failure(LiteRT.name, "load the model", error) from error
+
+
+def _signature(file: tflite.TfliteModel, method: str | None) -> tuple[int, Table, Table]:
+    """Number of the signature called *method*, its subgraph, and its inputs and outputs. LiteRT makes one of the
+    first subgraph of a file that has none."""
+    graphs, signatures = file.model["subgraphs"], file.model["signature_defs"]
+    if method is None and not signatures:
+        unnamed = {side: [{"tensor_index": number} for number in graphs[0][side]] for side in ("inputs", "outputs")}
+        return 0, graphs[0], unnamed
+    keys = [signature["signature_key"] for signature in signatures]
+    index = keys.index(signature_key(LiteRT.name, keys, method))
+    return index, graphs[signatures[index]["subgraph_index"]], signatures[index]
+
+
+def _tensors(graph: Table, entries: Sequence[Table]) -> Tensors:
+    found: Tensors = []
+    for index, entry in enumerate(entries):
+        tensor = graph["tensors"][entry["tensor_index"]]
+        dtype = tflite.TYPES[tensor["type"]][0]
+        facts = {"index": index, "shape": tensor["shape"], "dtype": dtype if dtype in DTYPES else "V1"}  # fits nothing
+        found.append((entry.get("name"), facts))
+    return found
+
+
+def _node(file: tflite.TfliteModel, graph: Table, operator: Table) -> Node:
+    code = file.model["operator_codes"][operator["opcode_index"]]
+    name = graph["tensors"][operator["outputs"][0]]["name"] if len(operator["outputs"]) else ""
+    return Node(max(code["deprecated_builtin_code"], code["builtin_code"]), name)

@@ -82,11 +82,8 @@ class TensorFlowSession(SteppedSession):
 
 
 def _libraries() -> tuple[Any, Any]:
-    """TensorFlow and Keras, on TensorFlow.
-
-    Raises:
-        EdgekitError: ``EK-ENGINE``: Keras was imported with another backend before.
-    """
+    """TensorFlow and Keras, on TensorFlow. Raises `EdgekitError` ``EK-ENGINE``: Keras was imported with another backend
+    before."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # no more than errors on standard error
     # Keras reads it when it is imported, and never again.
     os.environ["KERAS_BACKEND"] = "tensorflow"

@@ -17,11 +17,7 @@ class TFLiteRuntime(Engine):
     name = "tflite-runtime"
     formats = ("tflite",)
     #: Of the wheels of tflite-runtime 2.14.0: symbol versions for x86_64, tags for Arm, on which pip insists.
-    platforms = (
-        Platform("x86_64", "2.29"),
-        Platform("aarch64", "2.34"),
-        Platform("armv7l", "2.34", ("neon",)),
-    )
+    platforms = (Platform("x86_64", "2.29"), Platform("aarch64", "2.34"), Platform("armv7l", "2.34", ("neon",)))
     install_hint = environments.install_hint("tflite-runtime")
     package = "tflite-runtime"
     mark = 3

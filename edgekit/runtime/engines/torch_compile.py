@@ -10,7 +10,6 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from edgekit.errors import EdgekitError
 from edgekit.private import home, private_folder
 from edgekit.runtime import children
 from edgekit.runtime.engines.base import Engine, Session, failure, only_forward
@@ -59,14 +58,11 @@ class TorchCompile(Engine):
             with torch.inference_mode():
                 function(*zeros)
         except RuntimeError as error:
-            raise _explained(self.name, error) from error
+            # The compiler's own first complaint, where there is one among the pages that torch makes of it.
+            complaint = next((line.strip() for line in str(error).splitlines() if "error:" in line), None)
+            reason = RuntimeError(complaint) if complaint else error
+            raise failure(self.name, "compile the model", reason) from error
         return function
-
-
-def _explained(engine: str, error: RuntimeError) -> EdgekitError:
-    """The compiler's own first complaint, where there is one among the pages that torch makes of it."""
-    complaint = next((line.strip() for line in str(error).splitlines() if "error:" in line), None)
-    return failure(engine, "compile the model", RuntimeError(complaint) if complaint else error)
 
 
 ENGINE = TorchCompile()

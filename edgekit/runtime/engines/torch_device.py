@@ -1,4 +1,4 @@
-"""What the engines of torch on a GPU share: its memory, waiting for it, and the question whether there is one."""
+"""torch on a GPU: ``.pt2`` files on the first CUDA device, eager or through TorchInductor and Triton."""
 
 from __future__ import annotations
 
@@ -9,14 +9,49 @@ import numpy as np
 
 from edgekit.errors import EdgekitError
 from edgekit.runtime.engines import cuda
-from edgekit.runtime.engines.base import failure
+from edgekit.runtime.engines.base import Session, failure, only_forward
+from edgekit.runtime.engines.torch_compile import TorchCompile
+from edgekit.runtime.engines.torch_eager import TorchEager, load_program
 from edgekit.runtime.engines.torch_session import TorchSession
 from edgekit.runtime.installed import package_version
 from edgekit.tensors import Signature
 
 #: torch's name of the first GPU; with its number, because programs hold assertions that compare it so.
 CUDA = "cuda:0"
-INSTALL_HINT = "it takes an NVIDIA GPU with its driver, and a build of torch for CUDA, as pip install torch brings"
+_INSTALL_HINT = "it takes an NVIDIA GPU with its driver, and a build of torch for CUDA, as pip install torch brings"
+
+
+class TorchCuda(TorchEager):
+    name = "torch-cuda"
+    accelerator = "cuda"
+    install_hint = _INSTALL_HINT
+
+    def why_missing(self) -> str:
+        return _why_missing()
+
+    def version(self) -> str | None:
+        """The version of torch; None without a GPU or without CUDA in torch, too."""
+        return None if self.why_missing() else super().version()
+
+    def open(self, data: bytes, signature: Signature, threads: int, method: str | None = None) -> Session:
+        only_forward(self.name, method)
+        _prepare(self.name)
+        return TorchDeviceSession(self.name, signature, threads, lambda: load_program(self.name, data, signature, CUDA))
+
+
+class TorchCompileCuda(TorchCompile):
+    name = "torch-compile-cuda"
+    accelerator = "cuda"
+    device = CUDA
+    install_hint = f"{_INSTALL_HINT}; and a C++ compiler: apt install g++"
+
+    def why_missing(self) -> str:
+        return _why_missing() or super().why_missing()
+
+    def open(self, data: bytes, signature: Signature, threads: int, method: str | None = None) -> Session:
+        only_forward(self.name, method)
+        _prepare(self.name)
+        return TorchDeviceSession(self.name, signature, threads, lambda: self._compiled(data, signature))
 
 
 class TorchDeviceSession(TorchSession):
@@ -83,7 +118,7 @@ class TorchDeviceSession(TorchSession):
             self._torch.cuda.synchronize(self._device)
 
 
-def why_missing() -> str:
+def _why_missing() -> str:
     """Why torch has no CUDA here, in one line; empty when it has, or is not installed."""
     if package_version("torch") is None:
         return ""
@@ -92,14 +127,14 @@ def why_missing() -> str:
     return cuda.why_no_device("torch")
 
 
-def prepare(engine: str) -> None:
+def _prepare(engine: str) -> None:
     """Refuse a device that torch cannot use, and keep torch from rounding float32 to TF32, as it does in convolutions.
-
-    Raises:
-        EdgekitError: ``EK-ENGINE``.
-    """
+    Raises `EdgekitError` ``EK-ENGINE``."""
     import torch
 
     if not torch.cuda.is_available():  # a driver too old, for example
         raise EdgekitError("EK-ENGINE", f"{engine}: torch sees no CUDA device", "nvidia-smi tells what the driver has")
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+
+
+EAGER, COMPILED = TorchCuda(), TorchCompileCuda()

@@ -12,12 +12,12 @@ import os
 import platform
 import re
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 
 from edgekit import digests
 from edgekit.errors import EdgekitError
 from edgekit.private import home, is_sealed
+from edgekit.runtime.installed import package_folders
 
 #: The only version of executorch the core works with: its libraries promise no stable binary interface.
 EXECUTORCH = "1.5.1"
@@ -100,11 +100,7 @@ def key(architecture: str) -> str:
 
 def executorch_package() -> Path | None:
     """The folder of the installed ``executorch`` package, or None. Imports nothing."""
-    spec = find_spec("executorch")
-    for folder in (spec.submodule_search_locations or ()) if spec is not None else ():
-        if (Path(folder) / "lib").is_dir():
-            return Path(folder)
-    return None
+    return next((folder for folder in package_folders("executorch") if (folder / "lib").is_dir()), None)
 
 
 def executorch_version(package: Path) -> str | None:

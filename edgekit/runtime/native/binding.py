@@ -47,7 +47,6 @@ class CoreMethod:
     Attributes:
         inputs, outputs: Arrays over the model's own memory, gone after `close`: write every input before each
             call of `run`, copy the outputs after it. None for a tensor whose element type numpy does not have.
-        methods: Names of all methods in the file.
         threads: What the pool of this process has.
 
     Raises:
@@ -64,19 +63,12 @@ class CoreMethod:
         self._handle = ctypes.c_void_p(handle)
         self._data = data if library.ek_needs_data(handle) else None  # borrowed by the model
         self.threads = int(library.ek_thread_count())
-        self.methods = tuple(
-            library.ek_method_name(handle, index).decode() for index in range(library.ek_method_count(handle))
-        )
         inputs, outputs = library.ek_input_count(handle), library.ek_output_count(handle)
         self.inputs = tuple(self._array(library.ek_describe_input, index) for index in range(inputs))
         self.outputs = tuple(self._array(library.ek_describe_output, index) for index in range(outputs))
 
     def run(self) -> None:
-        """Run the method on what is in `inputs`.
-
-        Raises:
-            RuntimeError: ExecuTorch failed; in its own words.
-        """
+        """Run the method on what is in `inputs`. Raises `RuntimeError`: ExecuTorch failed; in its own words."""
         if self._library.ek_run_in_place(self._handle):
             self._fail()
 

@@ -5,17 +5,14 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import platform
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from edgekit.errors import EdgekitError
-from edgekit.private import is_sealed, private_folder, seal
+from edgekit.private import alone, is_sealed, making
 from edgekit.runtime import children, native
 from edgekit.runtime.native import compilers
 from edgekit.runtime.native.compilers import Compiler
@@ -30,33 +27,31 @@ _DEFINITIONS = (
     "-DET_USE_THREADPOOL",
     f'-DEK_EXECUTORCH_VERSION="{native.EXECUTORCH}"',
 )
-_SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-O1", "-g")
 #: The runner's sources beside the core's; it loads the engines' libraries itself.
 _RUNNER = ("runner.cpp", "process.cpp", "executorch_engine.cpp", "litert_engine.cpp")
-#: Segments that fit pages of 4, 16 and 64 KiB, as those of the wheels' libraries for aarch64 do.
-_PAGES = "-Wl,-z,max-page-size=65536"
+#: Without symbols; segments fit pages of 4, 16 and 64 KiB, as those of the wheels' libraries for aarch64 do.
+_LINKING = ("-s", "-Wl,-z,max-page-size=65536", "-Wl,-rpath,$ORIGIN")
 #: Some only register themselves when they are loaded: the linker sees no use of them.
 _LIBRARIES = ("-Wl,--no-as-needed", *(f"-l{name[3:-3]}" for name in native.EXECUTORCH_LIBRARIES))
 
 
-def build(architecture: str, executorch: Path, into: Path, *, sanitize: bool = False) -> None:
+def build(architecture: str, executorch: Path, into: Path) -> None:
     """Put the core's library, the runner and the key that names them into a folder: see `native.prebuilt`.
 
     Arguments and errors as for `build_library`.
     """
-    build_library(architecture, executorch, into, sanitize=sanitize)
-    build_runner(architecture, into, sanitize=sanitize)
+    build_library(architecture, executorch, into)
+    build_runner(architecture, into)
     (into / "key").write_text(native.key(architecture), encoding="ascii")
 
 
-def build_library(architecture: str, executorch: Path, into: Path, *, sanitize: bool = False) -> None:
+def build_library(architecture: str, executorch: Path, into: Path) -> None:
     """Compile the core. The engines' libraries belong beside it, or on the loader's path.
 
     Args:
         architecture: ``x86_64`` or ``aarch64``.
         executorch: An unpacked ``executorch`` package for it, with ``include/`` and ``lib/``.
         into: The folder to put it in; made when it is not there.
-        sanitize: With the address and undefined-behaviour sanitizers.
 
     Raises:
         EdgekitError: ``EK-ENGINE``: no compiler, another version of executorch, or the compiler failed.
@@ -68,8 +63,8 @@ def build_library(architecture: str, executorch: Path, into: Path, *, sanitize: 
     into.mkdir(parents=True, exist_ok=True)
     headers = executorch / "include"
     includes = ["-isystem", str(headers), "-isystem", str(headers / "executorch/runtime/core/portable_type/c10")]
-    compiling = [*compiler.compiling_core, *_flags(sanitize), *_DEFINITIONS, *includes]
-    linking = [*compiler.linking_core, "-shared", f"-Wl,-soname,{native.LIBRARY}", *_linking(sanitize)]
+    compiling = [*compiler.compiling_core, *_FLAGS, *_DEFINITIONS, *includes]
+    linking = [*compiler.linking_core, "-shared", f"-Wl,-soname,{native.LIBRARY}", *_LINKING]
     libraries = [f"-L{executorch / 'lib'}", *_LIBRARIES]
     with tempfile.TemporaryDirectory(prefix="edgekit-native-") as folder:
         core = f"{folder}/core.o"
@@ -77,13 +72,13 @@ def build_library(architecture: str, executorch: Path, into: Path, *, sanitize: 
         _call([*compiler.command, core, "-o", str(into / native.LIBRARY), *linking, *libraries])
 
 
-def build_runner(architecture: str, into: Path, *, sanitize: bool = False) -> None:
+def build_runner(architecture: str, into: Path) -> None:
     """Compile the command-line runner. Arguments and errors as for `build_library`."""
     compiler = _compiler(architecture)
     into.mkdir(parents=True, exist_ok=True)
     sources = [str(_HERE / name) for name in _RUNNER]
-    command = [*compiler.command, *_flags(sanitize), *sources]
-    _call([*command, "-o", str(into / native.RUNNER), *_linking(sanitize), "-ldl"])
+    command = [*compiler.command, *_FLAGS, *sources]
+    _call([*command, "-o", str(into / native.RUNNER), *_LINKING, "-ldl"])
 
 
 def unpack(wheel: Path, into: Path) -> Path:
@@ -127,14 +122,10 @@ def runner_once(architecture: str) -> Path:
 
 def _once(architecture: str, name: str, make: Callable[[Path], None]) -> Path:
     target = native.local(architecture, name)
-    with _locked(target.parent):
+    with alone(target.parent):
         if not is_sealed(target):
-            with tempfile.TemporaryDirectory(dir=target.parent, prefix="building-") as folder:
-                make(Path(folder, "done"))
-                if target.exists():  # left by somebody who was interrupted before it was sealed
-                    target.rename(Path(folder, "old"))
-                seal(Path(folder, "done"), place=target)
-                Path(folder, "done").rename(target)
+            with making(target) as fresh:
+                make(fresh)
     return target
 
 
@@ -146,14 +137,6 @@ def _compiler(architecture: str) -> Compiler:
     return compiler
 
 
-def _flags(sanitize: bool) -> list[str]:
-    return [*_FLAGS, *(_SANITIZERS if sanitize else ())]
-
-
-def _linking(sanitize: bool) -> list[str]:
-    return [*(_SANITIZERS if sanitize else ("-s",)), _PAGES, "-Wl,-rpath,$ORIGIN"]
-
-
 def _call(command: Sequence[str]) -> None:
     try:
         result = children.run(command, capture_output=True)
@@ -163,18 +146,3 @@ def _call(command: Sequence[str]) -> None:
         lines = [line for line in result.stderr.splitlines() if "error" in line] or result.stderr.splitlines()
         reason = lines[0].strip()[:300] if lines else f"exit code {result.returncode}"
         raise EdgekitError("EK-ENGINE", f"the ExecuTorch core does not build: {reason}")
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Make *folder*, and be alone there."""
-    try:
-        path = private_folder(folder) / "lock"
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise EdgekitError("EK-ENGINE", f"the ExecuTorch core cannot be kept: {error}") from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

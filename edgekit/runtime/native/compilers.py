@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import platform
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 from edgekit.runtime import children
+from edgekit.runtime.installed import package_folders
 
 #: Processor -> what its compilers are called after. The one in ``$CXX`` comes first on a machine of that processor.
 ARCHITECTURES = {"x86_64": "x86_64-linux-gnu", "aarch64": "aarch64-linux-gnu"}
@@ -69,9 +69,8 @@ def _of_machine(architecture: str) -> Compiler | None:
 
 
 def _zig(architecture: str) -> Compiler | None:
-    spec = find_spec("ziglang")
-    for folder in (spec.submodule_search_locations or ()) if spec is not None and architecture in ARCHITECTURES else ():
-        program = Path(folder, "zig")
+    for folder in package_folders("ziglang") if architecture in ARCHITECTURES else ():
+        program = folder / "zig"
         if program.is_file():
             target = ("-target", f"{ARCHITECTURES[architecture]}.{_GLIBC}")
             # Its libc++ stays out of the core, whose exceptions meet those of libstdc++: see core.cpp.

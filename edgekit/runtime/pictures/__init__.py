@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from edgekit.errors import UsageError
+from edgekit.runtime.installed import required
 from edgekit.runtime.pictures import jpeg, png
 from edgekit.runtime.pictures.kinds import PICTURES, kind_of
 from edgekit.runtime.pictures.picture import PictureError
@@ -75,15 +76,10 @@ def read_image(path: str | Path, channels: int | None = None) -> np.ndarray:
 
 
 def pillow() -> Any:
-    """The module ``PIL.Image``.
+    """The module ``PIL.Image``. Raises `UsageError` ``EK-MISSING-PACKAGE``."""
+    required("PIL", "pictures need Pillow", "pip install pillow")
+    from PIL import Image
 
-    Raises:
-        UsageError: ``EK-MISSING-PACKAGE``.
-    """
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise UsageError("EK-MISSING-PACKAGE", "pictures need Pillow", "pip install pillow") from error
     return Image
 
 

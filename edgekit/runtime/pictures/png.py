@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from edgekit.runtime.pictures import exif
+from edgekit.runtime.pictures import picture
 from edgekit.runtime.pictures.picture import MOST_PARTS, Picture, PictureError, check_size, decode
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -53,16 +53,12 @@ class _Header:
 
 
 def read(data: bytes) -> Picture:
-    """The picture in a PNG file.
-
-    Raises:
-        PictureError: It is damaged, too large, or transparent in places.
-    """
+    """The picture in a PNG file. Raises `PictureError`: it is damaged, too large, or transparent in places."""
     from PIL import PngImagePlugin
 
     chunks = _chunks(data)
     header, raw_header = _header(*next(chunks))
-    palette, key, orientation, pixels = b"", b"", exif.UPRIGHT, []
+    palette, key, orientation, pixels = b"", b"", picture.UPRIGHT, []
     for name, body in chunks:
         if name == b"IDAT":
             pixels.append(body)
@@ -71,7 +67,7 @@ def read(data: bytes) -> Picture:
         elif name == b"tRNS":
             key = bytes(body)
         elif name == b"eXIf":
-            orientation = exif.orientation(bytes(body).removeprefix(b"Exif\0\0"))
+            orientation = picture.orientation(bytes(body).removeprefix(b"Exif\0\0"))
     alone = [SIGNATURE, _chunk(b"IHDR", raw_header)]
     if header.colour == _PALETTE:
         alone.append(_chunk(b"PLTE", _whole_palette(palette, 1 << header.bits)))

@@ -15,7 +15,6 @@ from edgekit.runtime.profiler import gate
 from edgekit.runtime.profiler.records import BoardState, Process
 from edgekit.runtime.profiler.samples import Samples, Spans
 from edgekit.runtime.profiler.site import Site, Task
-from edgekit.runtime.profiler.steady import SteadyState
 from edgekit.runtime.profiler.worker import ProcessFailure, Worker
 
 #: Of what goes before a turn, and does not count.
@@ -29,6 +28,43 @@ _SPANS_S = 0.25
 _METER_S = 1.0
 #: A turn hangs when it takes this many times as long as it is meant to, and 10 s more.
 _HANG_FACTOR, _HANG_S = 20, 10.0
+
+
+class SteadyState:
+    """The steady state of one process, as its turns come in: durations and processor times, round by round.
+
+    Attributes:
+        turns: In how many rounds the process has taken part.
+        count, elapsed_ns: How many inferences were timed, and how long they took together.
+    """
+
+    def __init__(self) -> None:
+        self.turns, self.count, self.elapsed_ns = 0, 0, 0
+        self._rounds: list[np.ndarray] = []
+        self._cpu_ns: list[np.ndarray] = []
+        self._waits: list[int | None] = []
+
+    def add(self, number: int, elapsed_ns: np.ndarray, cpu_ns: np.ndarray, waits: int | None) -> None:
+        """Take in the turn of round *number*: int64 durations, processor times (none where the system does not tell),
+        and how often the process waited."""
+        self._rounds += [np.empty(0, np.int64)] * (number - len(self._rounds))
+        self._rounds.append(elapsed_ns)
+        self._cpu_ns.append(cpu_ns)
+        self._waits.append(waits)
+        self.turns += 1
+        self.count += elapsed_ns.size
+        self.elapsed_ns += int(elapsed_ns.sum())
+
+    def facts(self) -> dict[str, Any]:
+        """What `edgekit.runtime.profiler.records.Process` says of it."""
+        cpu_ns = np.concatenate(self._cpu_ns)
+        known = [waits for waits in self._waits if waits is not None]
+        return {
+            "elapsed_ns": Samples.pack(np.concatenate(self._rounds)),
+            "round_sizes": tuple(part.size for part in self._rounds),
+            "cpu_ns": Samples.pack(cpu_ns) if cpu_ns.size == self.count else None,
+            "waits": sum(known) if len(known) == len(self._waits) else None,
+        }
 
 
 class Run:
@@ -67,11 +103,7 @@ class Run:
         return enough and steady.turns >= self._site.rounds
 
     def start(self) -> None:
-        """From nothing to a settled model.
-
-        Raises:
-            ProcessFailure: See `failure`.
-        """
+        """From nothing to a settled model. Raises `ProcessFailure`: see `failure`."""
         site, task, facts = self._site, self.task, self._facts
         ready = site.wait_until_ready(first=facts["order"] == 0)
         facts["before"], facts["waited_s"] = ready.state, ready.waited_s
@@ -152,11 +184,7 @@ class Run:
         """The process that *failure* ended: what came before its steady state, and why."""
         self.failed = True
         return Process(
-            **self._facts,
-            during=tuple(self._looks),
-            failure=failure.reason,
-            signal=failure.signal,
-            log=failure.log,
+            **self._facts, during=tuple(self._looks), failure=failure.reason, signal=failure.signal, log=failure.log
         )
 
     def _ask_for_times(

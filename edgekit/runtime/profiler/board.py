@@ -76,7 +76,13 @@ class Board:
         self._firmware = next(map(_File, root.glob("sys/devices/platform/soc*/soc*:firmware/get_throttled")), None)
         self._ask_for_bits = self._firmware is None
         self._voltage_alarms = [_File(sensor / "in0_lcrit_alarm") for sensor in _sensors(root, "rpi_volt")]
-        self._supplies = [_Supply(path) for path in sorted(root.glob("sys/class/power_supply/*"))]
+        supplies = {path: _text(path / "type").strip() for path in sorted(root.glob("sys/class/power_supply/*"))}
+        self._plugs = [_File(path / "online") for path, kind in supplies.items() if kind.startswith(("Mains", "USB"))]
+        self._batteries = [
+            _File(path / "status")
+            for path, kind in supplies.items()
+            if kind == "Battery" and _text(path / "scope").strip() != "Device"  # one of a mouse or a pen
+        ]
         self._stat, self._meminfo = _File(root / "proc/stat"), _File(root / "proc/meminfo")
         self._processes = _Processes(root / "proc")
         self._last_ticks = self._ticks()
@@ -100,7 +106,7 @@ class Board:
             load_per_core=load,
             others_load_per_core=others,
             free_memory_bytes=kilobytes(self._meminfo.text()).get("MemAvailable"),
-            power_source=_power_source(self._supplies),
+            power_source=_power_source(self._plugs, self._batteries),
             power_w=_watts(self._vcgencmd("pmic_read_adc")) if meter and not self.energy_reason else None,
         )
 
@@ -195,26 +201,8 @@ class _Processes:
         while found := {name for name, parent in new.items() if parent in self._own} - self._own:
             self._own |= found
         self._others |= new.keys() - self._own
-        return sum(_process_ticks(_stat(self._proc / name)) for name in self._own) if self._own else None
-
-
-class _Supply:
-    """One entry of ``/sys/class/power_supply``."""
-
-    def __init__(self, folder: Path) -> None:
-        self.type = _text(folder / "type").strip()
-        #: Batteries of mice and pens are there too.
-        self.of_machine = _text(folder / "scope").strip() != "Device"
-        self._online, self._status = _File(folder / "online"), _File(folder / "status")
-
-    @property
-    def online(self) -> str:
-        """``0``: not plugged in; empty when that is not known."""
-        return self._online.text().strip()
-
-    @property
-    def status(self) -> str:
-        return self._status.text().strip()
+        times = [number for name in self._own for number in _stat(self._proc / name)[11:15] if number.isdecimal()]
+        return sum(map(int, times)) if self._own else None
 
 
 def energy_mj(looks: Iterable[BoardState], nanoseconds: float) -> float | None:
@@ -278,20 +266,16 @@ def _celsius(text: str) -> float | None:
     return value / 1000 if value is not None and 1000 <= abs(value) <= 150_000 else None
 
 
-def _power_source(supplies: list[_Supply]) -> str | None:
-    batteries = [supply.status for supply in supplies if supply.type == "Battery" and supply.of_machine]
-    plugs = [supply.online for supply in supplies if supply.type == "Mains" or supply.type.startswith("USB")]
-    if set(plugs) - {"", "0"}:
+def _power_source(plugs: list[_File], batteries: list[_File]) -> str | None:
+    """A plug that is not plugged in is ``0``, and empty where that is not known."""
+    online, states = ([file.text().strip() for file in files] for files in (plugs, batteries))
+    if set(online) - {"", "0"}:
         return "mains"
-    if "Discharging" in batteries:
+    if "Discharging" in states:
         return "battery"
-    if {"Charging", "Full", "Not charging"} & set(batteries):
+    if {"Charging", "Full", "Not charging"} & set(states):
         return "mains"
-    return "battery" if "0" in plugs and any(batteries) else None
-
-
-def _process_ticks(stat: list[str]) -> int:
-    return sum(int(number) for number in stat[11:15] if number.isdecimal())
+    return "battery" if "0" in online and any(states) else None
 
 
 def _stat(process: Path) -> list[str]:

@@ -31,11 +31,10 @@ from edgekit.tensors import Signature, TensorSpec
 def main() -> None:
     confine()
     faulthandler.enable()  # the log then shows where native code crashed
-    frames.serve(_Measured().perform, _unforeseen)
-
-
-def _unforeseen(error: Exception) -> EdgekitError:
-    return EdgekitError("EK-RUN", f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
+    frames.serve(
+        _Measured().perform,
+        lambda error: EdgekitError("EK-RUN", f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"),
+    )
 
 
 class _Measured:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from edgekit.display import Log
 from edgekit.runtime.profiler.records import Cell
 from edgekit.schema import conform
 
@@ -42,7 +43,7 @@ Listener = Callable[[Event], None]
 _KINDS: dict[str, type[Event]] = {"note": Note, "progress": Progress, "cell": Measured}
 
 
-def log_to(listener: Callable[[Note], None]) -> Callable[[str], None]:
+def log_to(listener: Callable[[Note], None]) -> Log:
     """What passes a line for people on to *listener*."""
     return lambda text: listener(Note(text))
 

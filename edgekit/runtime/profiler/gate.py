@@ -7,7 +7,6 @@ from bisect import bisect_left, insort
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, takewhile
-from typing import Protocol
 
 from edgekit.runtime.profiler.records import BoardState
 
@@ -30,12 +29,6 @@ _FALLEN_BELOW = 0.85
 _CHANCE = 0.01
 
 
-class Looks(Protocol):
-    """What is asked of a `edgekit.runtime.profiler.board.Board`."""
-
-    def look(self) -> BoardState: ...
-
-
 @dataclass(frozen=True)
 class Readiness:
     """How a machine was when measuring began.
@@ -51,7 +44,7 @@ class Readiness:
 
 
 def wait_until_ready(
-    board: Looks,
+    look: Callable[[], BoardState],
     *,
     load_below: float,
     celsius_below: float | None,
@@ -60,24 +53,25 @@ def wait_until_ready(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Readiness:
-    """Wait until *board* is below both limits. What it does not know counts as below.
+    """Wait until the machine is below both limits. What it does not tell counts as below.
 
     Args:
+        look: Looks at it; load is that since the look before.
         load_below: Load of each core, 0 to 1; this process sleeps meanwhile, so it is that of others.
         celsius_below: None for no limit.
         wait_s: The longest to wait; with 0 there is one look.
         window_s: How long the load is taken over, and between two looks: several clock ticks.
     """
-    board.look()  # the load counts from here
+    look()  # the load counts from here
     sleep(window_s)
-    state, began = board.look(), clock()
+    state, began = look(), clock()
     while excesses := tuple(_excesses(state, load_below, celsius_below)):
         waited_s = clock() - began
         if waited_s >= wait_s:
             when = f"after {waited_s:.0f} s" if wait_s > 0 else "at the start"
             return Readiness(state, waited_s, f"degraded: {', '.join(excesses)} {when}")
         sleep(window_s)
-        state = board.look()
+        state = look()
     return Readiness(state, clock() - began)
 
 

@@ -3,10 +3,8 @@ that a session of this very program made."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
-
 from edgekit.runtime.profiler.records import Cell, Process
+from edgekit.schema import walk
 
 #: Repeats of a cell; rounds of a process, cores of a machine, operators of a model, looks at a board.
 _MOST_PROCESSES, _MOST_ITEMS = 1000, 100_000
@@ -18,9 +16,11 @@ def check(cell: Cell) -> None:
     """Raise `ValueError`, which says what is wrong, for a cell that cannot be."""
     if len(cell.processes) > _MOST_PROCESSES:
         raise ValueError(f"{len(cell.processes)} processes")
-    for number in _numbers(vars(cell)):
-        if not abs(number) <= _LARGEST:
-            raise ValueError(f"a figure of {number:g}")
+    for _, each in walk(cell):
+        if isinstance(each, (int, float)) and not abs(each) <= _LARGEST:
+            raise ValueError(f"a figure of {each:g}")
+        if isinstance(each, tuple) and len(each) > _MOST_ITEMS:
+            raise ValueError(f"{len(each)} items in a list")
     counts = [cell.guest_instructions or 0]
     if cell.operators is not None:
         counts += [cell.operators.runs - 1, *(each.count for each in cell.operators.operators)]
@@ -54,19 +54,3 @@ def _check_process(process: Process) -> None:
     for part in parts:
         if part.count and part.array().min() < 0:
             raise ValueError("durations below zero")
-
-
-def _numbers(value: Any) -> Iterator[float]:
-    """Every number in records, however deep."""
-    if isinstance(value, (int, float)):
-        yield value
-    elif isinstance(value, dict):
-        for each in value.values():
-            yield from _numbers(each)
-    elif isinstance(value, tuple):
-        if len(value) > _MOST_ITEMS:
-            raise ValueError(f"{len(value)} items in a list")
-        for each in value:
-            yield from _numbers(each)
-    elif hasattr(value, "__dataclass_fields__"):
-        yield from _numbers(vars(value))

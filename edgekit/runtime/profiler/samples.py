@@ -39,11 +39,7 @@ class Samples:
         return cls(array.size, base64.b64encode(zlib.compress(array.tobytes(), 6)).decode("ascii"))
 
     def array(self) -> np.ndarray:
-        """The numbers, as int64.
-
-        Raises:
-            ValueError: What is stored is damaged.
-        """
+        """The numbers, as int64. Raises `ValueError`: what is stored is damaged."""
         if not 0 <= self.count <= _MOST_SAMPLES:
             raise ValueError(f"{self.count:,} samples")
         array = np.frombuffer(_inflated(self.data, 8 * self.count), dtype="<i8")
@@ -81,9 +77,5 @@ class Trace:
         return cls(kind, base64.b64encode(zlib.compress(recorded, 6)).decode("ascii"))
 
     def recorded(self) -> bytes:
-        """What was packed.
-
-        Raises:
-            ValueError: What is stored is damaged.
-        """
+        """What was packed. Raises `ValueError`: what is stored is damaged."""
         return _inflated(self.data, _MOST_TRACE_BYTES)

@@ -76,17 +76,9 @@ def settings_for(
     operators: bool = False,
 ) -> Settings:
     """The settings that *mode* stands for."""
-    numbers = MODES[mode]
+    its = MODES[mode]
     return Settings(
-        mode,
-        seed,
-        numbers.repeats,
-        numbers.seconds,
-        numbers.samples,
-        threads,
-        cpus,
-        operators,
-        busy_repeats=numbers.busy_repeats,
+        mode, seed, its.repeats, its.seconds, its.samples, threads, cpus, operators, busy_repeats=its.busy_repeats
     )
 
 
@@ -324,10 +316,10 @@ def _choices(manifest: Manifest, machine: Machine, request: Request) -> list[Cho
     """
     found: list[Choice] = []
     for engine in dict.fromkeys(request.engines) or (None,):
-        of_engine = choices(manifest, machine, engine=engine)
+        of_engine = list(choices(manifest, machine, engine=engine))
         if engine is not None:
             formats = find_engine(engine).formats
-            of_engine = tuple(one for one in of_engine if manifest.variant(one.variant).format in formats)
+            of_engine = [one for one in of_engine if manifest.variant(one.variant).format in formats]
         found += of_engine
     if request.variants:
         return [choice for choice in found if choice.variant in request.variants]

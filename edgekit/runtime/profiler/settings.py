@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 Mode = Literal["quick", "default", "strict"]
 
@@ -56,6 +56,3 @@ class Request:
     wait_s: float = 60.0
     cell_timeout_s: float = 300.0
     memory_bytes: int | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from edgekit.display import Log
 from edgekit.runtime.profiler import gate
 from edgekit.runtime.profiler.board import Board
 from edgekit.runtime.profiler.records import Process
@@ -76,7 +77,7 @@ class Site:
     board: Board
     limit: MemoryLimit
     wait_s: float
-    log: Callable[[str], None]
+    log: Log
     on_work: Callable[[float], None]
     on_first: Callable[[Task, Process], None]
     needed_bytes: dict[int, int] = field(default_factory=dict)
@@ -119,7 +120,7 @@ class Site:
         """
         celsius_below = self.request.start_below_celsius if first or self.hot else None
         ready = gate.wait_until_ready(
-            self.board,
+            self.board.look,
             load_below=self.request.start_below_load_per_core,
             celsius_below=celsius_below,
             wait_s=self.wait_s,

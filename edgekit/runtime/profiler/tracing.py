@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import astuple
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ import numpy as np
 from edgekit.engines import ENGINES
 from edgekit.errors import EdgekitError
 from edgekit.registry import import_name
+from edgekit.runtime.measure import warm_up
 from edgekit.runtime.profiler.samples import Trace
 from edgekit.tensors import Signature
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 #: A trace of ExecuTorch grows by some 20 KB with each run.
 MAX_RUNS = 100
 
-_WARM_UP_RUNS = 3
 _WARM_UP_S = 0.3
 
 
@@ -39,13 +38,9 @@ def trace(
     """Run a model with its engine's tracer on, after a short warm-up without record.
 
     Args:
-        engine: Name of one that has a tracer.
-        data: The model file's contents.
-        signature: What goes in and out.
-        threads: Threads to use.
+        engine: Name of one that has a tracer; *data*, *signature*, *threads* and *method* as in `Engine.open`.
         inputs: One array per input.
         runs: Inferences to trace, at most `MAX_RUNS`.
-        method: As in `Engine.open`.
 
     Returns:
         What was recorded, for `edgekit.profiling.operators.decode`.
@@ -68,7 +63,7 @@ def trace_executorch(
 
     session = traced_session(data, signature, threads, method)
     try:
-        _warm_up(lambda: session.run(inputs))
+        warm_up(lambda: session.run(inputs), _WARM_UP_S)
         session.take_trace()
         for _ in range(runs):
             session.run(inputs)
@@ -84,7 +79,7 @@ def trace_litert(
 
     model = ProfiledModel(data, signature, threads, method)
     try:
-        _warm_up(lambda: model.run(inputs))
+        warm_up(lambda: model.run(inputs), _WARM_UP_S)
         return litert_trace(model.nodes, model.record(inputs, runs))
     finally:
         model.close()
@@ -97,10 +92,3 @@ def litert_trace(nodes: Sequence[Node], runs: Sequence[Sequence[Event]]) -> Trac
         "runs": [[astuple(event) for event in events] for events in runs],
     }
     return Trace.pack("litert", json.dumps(value, separators=(",", ":")).encode())
-
-
-def _warm_up(run: Callable[[], object]) -> None:
-    began, done = time.monotonic(), 0
-    while done < _WARM_UP_RUNS or time.monotonic() - began < _WARM_UP_S:
-        run()
-        done += 1

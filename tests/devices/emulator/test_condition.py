@@ -28,7 +28,7 @@ def programs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """The only folder on PATH, and an empty one; nothing is set up."""
     folder = tmp_path / "bin"
     folder.mkdir()
-    monkeypatch.setattr(compilers, "find_spec", lambda name: None)
+    monkeypatch.setattr(compilers, "package_folders", lambda name: [])
     monkeypatch.setenv("PATH", str(folder))
     monkeypatch.setenv("EDGEKIT_HOME", str(tmp_path / "home"))
     return folder

@@ -95,7 +95,7 @@ def test_a_second_time_nothing_is_made(sent: dict[str, Part]) -> None:
 def test_a_bundle_takes_the_parts_of_its_formats(sent: dict[str, Part], small_bundle: Path) -> None:
     with Bundle.open(small_bundle) as bundle:
         assert {entry.format for entry in bundle.manifest.variants} == {"tflite", "pte"}
-        parts = assembly.parts(PI, bundle, log=quiet)
+        parts = assembly.parts_for(PI, assembly.formats_of(bundle.manifest), log=quiet)
     assert [made.name for made in parts] == [made.name for made in sent.values()]
     alone = assembly.parts_for(PI, ["pte"], log=quiet)
     assert [made.name for made in alone] == [made.name for name, made in sent.items() if name != "ai-edge-litert"]
@@ -152,7 +152,7 @@ def test_executorch_is_the_core_and_its_libraries(sent: dict[str, Part]) -> None
 
 
 def test_variables_lead_to_the_parts(sent: dict[str, Part]) -> None:
-    variables = assembly.environment(sent.values(), lambda made: f"/parts/{made.name}")
+    variables = part.environment(sent.values(), lambda made: f"/parts/{made.name}")
     assert variables == {
         "PYTHONPATH": "/parts/edgekit-0.1.0:/parts/click-8.5.1:/parts/numpy-2.4.6:/parts/ai-edge-litert-2.3.0",
         "EDGEKIT_NATIVE": "/parts/executorch-1.5.1",

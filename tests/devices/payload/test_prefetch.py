@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from edgekit.cli.main import cli
 from edgekit.devices.payload import assembly
-from edgekit.devices.payload.prefetch import prefetch
+from edgekit.devices.payload.assembly import prefetch
 from edgekit.errors import UsageError
 from edgekit.target import load_target
 

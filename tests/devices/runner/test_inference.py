@@ -98,11 +98,13 @@ def test_it_gives_what_the_engine_gives_in_python(small: WithRunner, small_model
     session = open_session(entry.engines[0], small.bundle.read(entry.file), entry.format, IMAGE, 2)
     np.testing.assert_allclose(found.outputs["output"], session.run([image])[0], rtol=0, atol=1e-6)
     session.close()
-    assert found.threads == 2 and len(found.elapsed_ns) == 3 and min(found.elapsed_ns) > 0
-    assert found.import_ns > 0 and found.load_ns > 0
-    assert [len(part) for part in found.spans] == [4, 4, 4]
-    assert found.memory is not None and found.memory.anonymous_bytes and found.memory.file_bytes
-    assert found.memory.before_bytes < found.memory.peak_rss_bytes < 64 << 20
+    told = found.document
+    assert told.threads == 2 and len(told.elapsed_ns) == 3 and min(told.elapsed_ns) > 0
+    assert told.import_ns > 0 and told.load_ns > 0
+    assert [len(part) for part in told.parts] == [4, 4, 4]
+    memory = told.memory()
+    assert memory is not None and memory.anonymous_bytes and memory.file_bytes
+    assert memory.before_bytes < memory.peak_rss_bytes < 64 << 20
 
 
 def test_every_variant_is_verified(small: WithRunner) -> None:

@@ -408,7 +408,8 @@ def measured(bundle: Bundle, output: str, file: bytes = bytes(16), status: int =
 
 def test_a_document_of_what_was_asked_for_is_taken(bundle: Bundle) -> None:
     run = measured(bundle, json.dumps(DOCUMENT))
-    assert (run.threads, run.elapsed_ns, asdict(run.memory)["peak_rss_bytes"]) == (4, (5, 6), 2)
+    told = run.document
+    assert (told.threads, told.elapsed_ns, asdict(told.memory())["peak_rss_bytes"]) == (4, (5, 6), 2)
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,9 @@ def test_a_32_bit_userland_under_a_64_bit_kernel_runs_no_pte(small_bundle: Path)
     with Bundle.open(small_bundle) as bundle, pytest.raises(DeviceError, match=r"no executorch .* for armv7l"):
         kept = tuple(entry for entry in bundle.manifest.variants if entry.format == "pte")
         bundle.manifest = replace(bundle.manifest, variants=kept)
-        assembly.parts(found.machine, bundle, system_numpy=found.numpy, log=print, download=False)
+        assembly.parts_for(
+            found.machine, assembly.formats_of(bundle.manifest), system_numpy=found.numpy, log=print, download=False
+        )
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ def wait(states: Sequence[BoardState] | Callable[[float], BoardState], wait_s: f
     clock = FakeClock()
     board = FakeBoard(states, clock)
     ready = wait_until_ready(
-        board, load_below=0.25, celsius_below=60.0, wait_s=wait_s, window_s=0.25, clock=clock, sleep=clock.sleep
+        board.look, load_below=0.25, celsius_below=60.0, wait_s=wait_s, window_s=0.25, clock=clock, sleep=clock.sleep
     )
     return ready, board.looks
 
@@ -102,7 +102,9 @@ def test_what_a_machine_does_not_tell_is_not_waited_for() -> None:
 def test_without_a_limit_any_temperature_will_do() -> None:
     clock = FakeClock()
     board = FakeBoard([state(temperature_celsius=95.0)], clock)
-    ready = wait_until_ready(board, load_below=0.25, celsius_below=None, wait_s=9.0, clock=clock, sleep=clock.sleep)
+    ready = wait_until_ready(
+        board.look, load_below=0.25, celsius_below=None, wait_s=9.0, clock=clock, sleep=clock.sleep
+    )
     assert ready.mark == ""
 
 

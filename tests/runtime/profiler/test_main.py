@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ def start(small_bundle: Path, tmp_path: Path) -> Callable[..., subprocess.Popen[
         wanted = settings or Settings("quick", seed=0, repeats=1, seconds=0.05, samples=5, threads=1)
         request = Request(wanted, engines=engines, variants=("fp32.tflite",), wait_s=0)
         file = tmp_path / "request.json"
-        file.write_text(json.dumps(request.to_json()), encoding="utf-8")
+        file.write_text(json.dumps(asdict(request)), encoding="utf-8")
         return subprocess.Popen(
             [sys.executable, "-m", "edgekit.runtime.profiler", str(file), str(small_bundle)],
             env={**os.environ, "PYTHONPATH": str(tmp_path), bad_engines.HANGING: str(tmp_path / "hanging")},
