@@ -15,20 +15,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from edgekit.pipeline.readers.delegate import Delegate
-from edgekit.pipeline.readers.facts import Call, Constant
+from edgekit.pipeline.readers.facts import Call, Constant, Delegate, kinds
 from edgekit.pipeline.readers.protobuf import fields, number
 from edgekit.runtime.contents.pte import Part
 
-_KINDS = {
-    "conv": "convolution",
-    "conv_transpose": "convolution",
-    "linear": "linear",
-    "matmul": "linear",
-    "lstm": "recurrent",
-    "gru": "recurrent",
-    "rnn": "recurrent",
-}
+_KINDS = kinds(convolution="conv conv_transpose", linear="linear matmul", recurrent="lstm gru rnn")
 #: Values, and conversions between float32 and half precision: no operators of the model.
 _PLUMBING = ("const", "cast")
 #: ``MIL.proto``'s ``DataType``, of what weights can be.

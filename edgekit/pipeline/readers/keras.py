@@ -4,23 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgekit.pipeline.readers.facts import Constant, FileFacts
+from edgekit.pipeline.readers.facts import Constant, FileFacts, kinds
 from edgekit.runtime.contents import keras
 from edgekit.runtime.contents.hdf5 import Array
 
-_KINDS = {
-    name: kind
-    for kind, names in {
-        "convolution": (
-            *(f"{prefix}Conv{dimensions}D" for prefix in ("", "Depthwise", "Separable") for dimensions in (1, 2, 3)),
-            *(f"Conv{dimensions}DTranspose" for dimensions in (1, 2, 3)),
-            "Conv",
-        ),
-        "linear": ("Dense", "EinsumDense", "Einsum", "Matmul", "MultiHeadAttention", "GroupQueryAttention"),
-        "recurrent": ("LSTM", "GRU", "SimpleRNN", "LSTMCell", "GRUCell", "SimpleRNNCell"),
-    }.items()
-    for name in names
-}
+_KINDS = kinds(
+    convolution="Conv1D Conv2D Conv3D DepthwiseConv1D DepthwiseConv2D DepthwiseConv3D SeparableConv1D SeparableConv2D "
+    "SeparableConv3D Conv1DTranspose Conv2DTranspose Conv3DTranspose Conv",
+    linear="Dense EinsumDense Einsum Matmul MultiHeadAttention GroupQueryAttention",
+    recurrent="LSTM GRU SimpleRNN LSTMCell GRUCell SimpleRNNCell",
+)
 #: What computes nothing.
 _INPUT = "InputLayer"
 

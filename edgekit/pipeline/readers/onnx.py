@@ -7,19 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from edgekit.pipeline.readers.facts import Constant, FileFacts
+from edgekit.pipeline.readers.facts import Constant, FileFacts, kinds
 from edgekit.runtime.contents import onnx
 from edgekit.runtime.contents.onnx import DTYPES
 
-_KINDS = {
-    "Conv": "convolution",
-    "ConvTranspose": "convolution",
-    "Gemm": "linear",
-    "MatMul": "linear",
-    "LSTM": "recurrent",
-    "GRU": "recurrent",
-    "RNN": "recurrent",
-}
+_KINDS = kinds(convolution="Conv ConvTranspose", linear="Gemm MatMul", recurrent="LSTM GRU RNN")
 #: Constants are tensors like the initializers, only written down as operators.
 _CONSTANT = "Constant"
 

@@ -6,23 +6,16 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from edgekit.pipeline.readers.facts import Constant, FileFacts
+from edgekit.pipeline.readers.facts import Constant, FileFacts, kinds
 from edgekit.runtime.contents import pt2
 from edgekit.runtime.contents.pt2 import DTYPES, Pt2
 
-_KINDS = {
-    f"aten::{name}": kind
-    for kind, names in {
-        "convolution": (
-            *(f"conv{dimensions}d" for dimensions in (1, 2, 3)),
-            *(f"conv_transpose{dimensions}d" for dimensions in (1, 2, 3)),
-            "convolution",
-        ),
-        "linear": ("linear", "addmm", "matmul", "mm", "bmm"),
-        "recurrent": ("lstm", "gru", "rnn_tanh", "rnn_relu"),
-    }.items()
-    for name in names
-}
+_KINDS = kinds(
+    prefix="aten::",
+    convolution="conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d convolution",
+    linear="linear addmm matmul mm bmm",
+    recurrent="lstm gru rnn_tanh rnn_relu",
+)
 
 
 def read(data: bytes) -> FileFacts:

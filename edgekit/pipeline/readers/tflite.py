@@ -9,20 +9,15 @@ from typing import Any
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
-from edgekit.pipeline.readers.facts import Call, Constant, FileFacts, peak_bytes
+from edgekit.pipeline.readers.facts import Call, Constant, FileFacts, kinds, peak_bytes
 from edgekit.runtime.contents import tflite
 from edgekit.runtime.contents.tflite import TYPES, TfliteModel
 
-_KINDS = {
-    "CONV_2D": "convolution",
-    "DEPTHWISE_CONV_2D": "convolution",
-    "TRANSPOSE_CONV": "convolution",
-    "CONV_3D": "convolution",
-    "FULLY_CONNECTED": "linear",
-    "BATCH_MATMUL": "linear",
-    "UNIDIRECTIONAL_SEQUENCE_LSTM": "recurrent",
-    "UNIDIRECTIONAL_SEQUENCE_RNN": "recurrent",
-}
+_KINDS = kinds(
+    convolution="CONV_2D DEPTHWISE_CONV_2D TRANSPOSE_CONV CONV_3D",
+    linear="FULLY_CONNECTED BATCH_MATMUL",
+    recurrent="UNIDIRECTIONAL_SEQUENCE_LSTM UNIDIRECTIONAL_SEQUENCE_RNN",
+)
 #: How ``Interpreter._get_ops_details`` calls a delegate's node.
 _DELEGATE = "DELEGATE"
 

@@ -8,18 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from edgekit.pipeline.readers.delegate import Delegate
-from edgekit.pipeline.readers.facts import Call, Constant, peak_bytes
+from edgekit.pipeline.readers.facts import Call, Constant, Delegate, kinds, peak_bytes
 from edgekit.runtime.contents.pte import Part
 from edgekit.runtime.contents.xnnpack import DTYPES, tensor_of
 
-_KINDS = {
-    "XNNConv2d": "convolution",
-    "XNNDepthwiseConv2d": "convolution",
-    "XNNConvTranspose2d": "convolution",
-    "XNNFullyConnected": "linear",
-    "XNNBatchMatrixMultiply": "linear",
-}
+_KINDS = kinds(
+    prefix="XNN",
+    convolution="Conv2d DepthwiseConv2d ConvTranspose2d",
+    linear="FullyConnected BatchMatrixMultiply",
+)
 #: XNNPACK's nodes that move or requantize values: work that the delegate adds, no operators of the model.
 _PLUMBING = ("XNNConvert", "XNNStaticTranspose", "XNNStaticReshape")
 #: Types that numpy lacks count as bytes.

@@ -139,6 +139,7 @@ def _examine(
             "pipeline/readers/facts.py",
             "pipeline/readers",
             "pipeline/exporters/symptoms.py",
+            "pipeline/exporters/symptoms.toml",
             "backends.py",
             "formats.py",
             "runtime",
