@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
@@ -18,10 +19,9 @@ from ai_edge_quantizer.quantizer import Quantizer
 from ai_edge_quantizer.utils import qsv_utils, tfl_interpreter_utils
 
 from edgekit.errors import ConversionError
+from edgekit.pipeline.exporters.inputs import calibration_samples, parameter_names
 from edgekit.pipeline.exporters.output_types import kept_outputs
-from edgekit.pipeline.exporters.parameters import parameter_names
 from edgekit.pipeline.exporters.record import record
-from edgekit.pipeline.exporters.samples import calibration_samples
 from edgekit.pipeline.exporters.symptoms import explaining
 from edgekit.pipeline.recipes.biases import flat_biases
 from edgekit.pipeline.recipes.litert import rules
@@ -36,15 +36,7 @@ _MINIMUM_RUNTIME = {ENGINE.name: "2.1"}
 def convert(*, source: Mapping[str, Any], output: str) -> dict[str, Any]:
     """Convert a source model to a float32 ``.tflite``; shapes, order and layout of its tensors stay as they are.
 
-    Args:
-        source: A `SourceSpec` as JSON.
-        output: The file to write.
-
-    Returns:
-        The export record (see `edgekit.pipeline.exporters.record.record`).
-
-    Raises:
-        ConversionError: ``EK-UNSUPPORTED``: the source has no PyTorch form.
+    As `edgekit.pipeline.exporters.Exporter` has it.
     """
     import litert_torch
     import torch
@@ -97,9 +89,6 @@ def quantize(*, base: str, recipe: str, calibration: str | None, output: str) ->
         calibration: An ``.npz`` of inputs by name, samples first; ``int8`` needs it.
         output: The file to write.
 
-    Returns:
-        The export record (see `edgekit.pipeline.exporters.record.record`).
-
     Raises:
         UsageError: ``EK-DATA``: calibration samples are missing.
         ConversionError: ``EK-UNSUPPORTED``: the engine does not take the file; ``EK-QUALITY``: there is nothing to
@@ -142,11 +131,8 @@ def _without_missing_tensors() -> Iterator[None]:
             return np.zeros(detail["shape"], detail["dtype"])
         return value
 
-    tfl_interpreter_utils.get_tensor_data = tolerant
-    try:
+    with patch.object(tfl_interpreter_utils, "get_tensor_data", tolerant):
         yield
-    finally:
-        tfl_interpreter_utils.get_tensor_data = stock
 
 
 def _inputs(path: str, signature: str) -> dict[str, np.dtype[Any]]:

@@ -11,6 +11,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
+from pathlib import Path
 
 import numpy as np
 
@@ -23,7 +24,7 @@ _KINDS = kinds(convolution="conv conv_transpose", linear="linear matmul", recurr
 _PLUMBING = ("const", "cast")
 #: ``MIL.proto``'s ``DataType``, of what weights can be.
 _DTYPES = {10: "float16", 11: "float32", 12: "float64", 21: "int8", 31: "uint8"}
-_SCHEMA = Schema.of("coreml")
+_SCHEMA = Schema(Path(__file__).with_suffix(".schema").read_text(encoding="utf-8"))
 
 
 def read(part: Part) -> Delegate:

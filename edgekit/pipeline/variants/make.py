@@ -224,7 +224,7 @@ def _export(stages: Stages, model: SourceModel, plan: Plan) -> tuple[Path, Expor
         family="plain",
         arguments=lambda directory: {"base": str(base), **applied, "output": str(directory / "model")},
     )
-    made = ExportRecord.from_json(entry.record)
+    made = ExportRecord.read(entry.record)
     producers = {**converted.producers, **made.producers}
     return Path(entry.path("model")), replace(made, producers=producers, values=converted.values)
 
@@ -262,7 +262,7 @@ def _convert(stages: Stages, model: SourceModel, plan: Plan) -> tuple[Path, Expo
             "output": str(directory / "model"),
         },
     )
-    return Path(entry.path("model")), ExportRecord.from_json(entry.record)
+    return Path(entry.path("model")), ExportRecord.read(entry.record)
 
 
 def _applied(model: SourceModel, used: Recipe) -> dict[str, Any]:
