@@ -28,6 +28,7 @@ from edgekit.pipeline.sources.samples import (
     check_shapes,
     does_not_run,
     example_of,
+    first_line,
     probes,
     stacked,
 )
@@ -222,7 +223,7 @@ def open_model(spec: SourceSpec) -> keras.Model:
         except _UNREADABLE as error:
             raise UsageError(
                 "EK-CHECKPOINT",
-                f"weights {Path(weights).name} do not fit the model: {_first_line(error)}",
+                f"weights {Path(weights).name} do not fit the model: {first_line(error)}",
                 "save them from this very model, with model.save_weights() or model.save()",
             ) from error
     return wrapped
@@ -276,7 +277,7 @@ def _with_inputs(model: keras.Model, spec: SourceSpec) -> keras.Model:
     except (ValueError, TypeError) as error:
         raise UsageError(
             "EK-SOURCE",
-            f"model {model.name!r} does not take inputs of these shapes: {_first_line(error)}",
+            f"model {model.name!r} does not take inputs of these shapes: {first_line(error)}",
             "correct the input shapes in the project",
         ) from error
     return keras.Model(inputs, outputs, name=f"{model.name}_with_inputs")
@@ -334,8 +335,4 @@ def _reason(error: BaseException) -> str:
     innermost = str(error).rpartition("Exception encountered: ")[2]
     if found := _UNKNOWN.search(innermost):
         return f"it has the {found[1]} {found[2]!r}, which is not Keras's own"
-    return _first_line(ValueError(innermost) if innermost else error)
-
-
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
+    return first_line(ValueError(innermost) if innermost else error)

@@ -17,7 +17,15 @@ from edgekit.names import distinct, tensor_name
 from edgekit.pipeline.sources import SourceSpec, contents
 from edgekit.pipeline.sources.determinism import check_repeatable, write_error
 from edgekit.pipeline.sources.matching import match_file
-from edgekit.pipeline.sources.samples import apart, check_shapes, does_not_run, example_of, probes, stacked
+from edgekit.pipeline.sources.samples import (
+    apart,
+    check_shapes,
+    does_not_run,
+    example_of,
+    first_line,
+    probes,
+    stacked,
+)
 from edgekit.pipeline.sources.variables import VariableState, nudge
 from edgekit.runtime.samples import Stack
 from edgekit.tensors import Signature, TensorSpec
@@ -118,8 +126,8 @@ def open_source(spec: SourceSpec) -> SavedModelSource:
     try:
         loaded = _load(path)
     except (OSError, ValueError, KeyError, AttributeError, DecodeError, tf.errors.OpError) as error:
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
-        raise UsageError("EK-SOURCE", f"{path} cannot be loaded: {reason}", "save the model again") from error
+        message = f"{path} cannot be loaded: {first_line(error)}"
+        raise UsageError("EK-SOURCE", message, "save the model again") from error
     if _SIGNATURE not in loaded.signatures:
         raise UsageError(
             "EK-SOURCE",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 import io
 import itertools
+import pickle
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,17 +19,27 @@ import torch
 from edgekit.errors import UsageError
 from edgekit.pipeline.sources import SourceSpec, contents
 from edgekit.pipeline.sources.determinism import check_repeatable
-from edgekit.pipeline.sources.exported_program import UNREADABLE, dtype_name, first_line
 from edgekit.pipeline.sources.matching import Parameters, match
 from edgekit.pipeline.sources.outputs import named_tensors
 from edgekit.pipeline.sources.rounding import next_floats
-from edgekit.pipeline.sources.samples import apart, batched_alike, check_shapes, example_of, probes, stacked
+from edgekit.pipeline.sources.samples import (
+    apart,
+    batched_alike,
+    check_shapes,
+    example_of,
+    first_line,
+    probes,
+    stacked,
+)
 from edgekit.pipeline.sources.torch_state import TorchState, drawing_operators, tensors_of
 from edgekit.pipeline.sources.torchscript import exported_script, script_parameters
 from edgekit.pipeline.sources.tracing import check_traceable, code_line
 from edgekit.pipeline.work.python_file import load_callable
 from edgekit.runtime.samples import Stack
 from edgekit.tensors import DTYPES, Signature, TensorSpec
+
+#: What torch 2.13 raises for a file that is cut short, is no archive, or holds other things than tensors.
+UNREADABLE = (OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError, zipfile.BadZipFile)
 
 
 class TorchSource:
@@ -339,6 +351,11 @@ def _tensors(arrays: Sequence[np.ndarray], specs: Sequence[TensorSpec]) -> tuple
     return tuple(
         torch.from_numpy(np.array(array, spec.dtype, order="C")) for array, spec in zip(arrays, specs, strict=True)
     )
+
+
+def dtype_name(value: torch.Tensor) -> str:
+    """The numpy name of a tensor's dtype."""
+    return str(value.dtype).removeprefix("torch.")
 
 
 def _spec(name: str, value: torch.Tensor, bare: bool) -> TensorSpec:

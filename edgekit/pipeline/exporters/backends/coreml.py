@@ -16,9 +16,9 @@ from executorch.backends.apple.coreml import executorchcoreml
 from executorch.exir.backend.partitioner import Partitioner
 from torch.export import ExportedProgram
 
-from edgekit.pipeline.rewrites import tables
+from edgekit.pipeline import rewrites
 
-RULES = tables.COMMON
+RULES = rewrites.COMMON
 PRODUCERS = ("coremltools",)
 HALVES_GRAPH = False
 

@@ -11,9 +11,9 @@ from executorch.backends.vulkan.patterns import fusable_patterns
 from executorch.exir.backend.partitioner import Partitioner
 from torch.export import ExportedProgram
 
-from edgekit.pipeline.rewrites import tables
+from edgekit.pipeline import rewrites
 
-RULES = tables.COMMON
+RULES = rewrites.COMMON
 PRODUCERS: tuple[str, ...] = ()
 HALVES_GRAPH = False
 

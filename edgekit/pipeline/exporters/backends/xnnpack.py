@@ -14,9 +14,9 @@ from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPar
 from executorch.exir.backend.partitioner import Partitioner
 from torch.export import ExportedProgram
 
-from edgekit.pipeline.rewrites import activations, tables
+from edgekit.pipeline import rewrites
 
-RULES = {**tables.COMMON, **activations.XNNPACK}
+RULES = rewrites.XNNPACK
 PRODUCERS = ("torchao",)
 HALVES_GRAPH = True
 
