@@ -181,10 +181,6 @@ def _units(frequencies: int) -> tuple[Complex, Complex]:
     return Complex(one, none), Complex(none, one)
 
 
-def _polar(size: torch.Tensor, angle: torch.Tensor) -> Complex:
-    return Complex(size * torch.cos(angle), size * torch.sin(angle))
-
-
 RULES: dict[Any, Callable[..., Any]] = {
     _ATEN.fft_fft.default: _one_axis(half=False, inverse=False),
     _ATEN.fft_ifft.default: _one_axis(half=False, inverse=True),
@@ -201,5 +197,5 @@ RULES: dict[Any, Callable[..., Any]] = {
     _ATEN.istft.default: _istft,
     _ATEN.view_as_complex.default: lambda pairs: Complex(pairs[..., 0], pairs[..., 1]),
     _ATEN.complex.default: Complex,
-    _ATEN.polar.default: _polar,
+    _ATEN.polar.default: lambda size, angle: Complex(size * torch.cos(angle), size * torch.sin(angle)),
 }
