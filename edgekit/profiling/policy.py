@@ -104,15 +104,13 @@ def load_policy(path: str | Path) -> Policy:
     try:
         text, value = documents.read_toml(path)
     except OSError as error:
-        raise UsageError(
-            "EK-MISSING-FILE", f"cannot read {path}: {error.strerror}", "edgekit compare --help shows a policy"
-        ) from error
+        message = f"cannot read {path}: {error.strerror}"
+        raise UsageError("EK-MISSING-FILE", message, "edgekit compare --help shows a policy") from error
     except ValueError as error:
         line = re.search(r"line (\d+)", str(error))
         where = f"{path}:{line[1]}" if line else str(path)
-        raise UsageError(
-            "EK-ARGUMENT", f"{where}: not a TOML file: {error}", "see https://toml.io for the syntax"
-        ) from error
+        message = f"{where}: not a TOML file: {error}"
+        raise UsageError("EK-ARGUMENT", message, "see https://toml.io for the syntax") from error
     lines = _Lines(path, text)
     rows = value.get("rows")
     if isinstance(rows, list):

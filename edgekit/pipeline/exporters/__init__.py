@@ -62,9 +62,8 @@ class Exporter:
     def check_installed(self) -> None:
         """Raise `UsageError` when a package that it needs is missing."""
         if missing := [module for module in self.modules if find_spec(module) is None]:
-            raise UsageError(
-                "EK-MISSING-PACKAGE", f".{self.format} needs {missing[0]}, which is not installed", self.install
-            )
+            message = f".{self.format} needs {missing[0]}, which is not installed"
+            raise UsageError("EK-MISSING-PACKAGE", message, self.install)
 
 
 _ALL, _FLOAT = ("fp32", "fp16", "int8", "int8-dynamic"), (FP32.name,)

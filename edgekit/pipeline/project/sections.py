@@ -189,9 +189,8 @@ def load_project(path: Path) -> Project:
     except ValueError as error:
         line = re.search(r"line (\d+)", str(error))
         where = f"{file}:{line[1]}" if line else str(file)
-        raise UsageError(
-            "EK-PROJECT", f"{where}: not valid TOML: {error}", "see https://toml.io for the syntax"
-        ) from error
+        message = f"{where}: not valid TOML: {error}"
+        raise UsageError("EK-PROJECT", message, "see https://toml.io for the syntax") from error
     if "directory" in value:
         raise _wrong(file, text, ("directory",), "unknown key 'directory'", "paths are relative to edgekit.toml")
     try:
@@ -264,11 +263,9 @@ def _check_reference(project: Project, file: Path, text: str, place: tuple[str, 
     path = project.directory / name
     if not path.exists():
         near = [other.name for other in path.parent.glob("*")] if path.parent.is_dir() else []
-        raise UsageError(
-            "EK-MISSING-FILE",
-            f"{_place(file, text, place)}: there is no {path}",
-            did_you_mean(path.name, near) if near else "paths are relative to edgekit.toml",
-        )
+        message = f"{_place(file, text, place)}: there is no {path}"
+        hint = did_you_mean(path.name, near) if near else "paths are relative to edgekit.toml"
+        raise UsageError("EK-MISSING-FILE", message, hint)
     check_readable(path)
     if function is not None and not re.search(
         rf"^(async )?(def|class) {re.escape(function)}\b|^{re.escape(function)}\s*=",
@@ -284,17 +281,11 @@ def _check_requirement(file: Path, text: str, requirement: str) -> None:
     try:
         found = metadata.version(name.strip())
     except metadata.PackageNotFoundError as error:
-        raise UsageError(
-            "EK-MISSING-PACKAGE",
-            f"{_place(file, text, ('project', 'requires'))}: {requirement} is not installed",
-            f"pip install {requirement}",
-        ) from error
+        message = f"{_place(file, text, ('project', 'requires'))}: {requirement} is not installed"
+        raise UsageError("EK-MISSING-PACKAGE", message, f"pip install {requirement}") from error
     if version and found != version.strip():
-        raise UsageError(
-            "EK-MISSING-PACKAGE",
-            f"{_place(file, text, ('project', 'requires'))}: {name} {found} is installed, {version} is required",
-            f"pip install {requirement}",
-        )
+        message = f"{_place(file, text, ('project', 'requires'))}: {name} {found} is installed, {version} is required"
+        raise UsageError("EK-MISSING-PACKAGE", message, f"pip install {requirement}")
 
 
 def _first_error(file: Path, text: str, error: ValidationError) -> UsageError:

@@ -168,7 +168,6 @@ def inspect_file(path: Path, format: str) -> FileFacts:
     try:
         facts: FileFacts = import_module(FORMATS[format].facts).read(path.read_bytes())
     except (ValueError, KeyError, IndexError, TypeError) as error:
-        raise BundleError(
-            "EK-BUNDLE", f"{path} is not a readable .{format} file ({error})", "export it again"
-        ) from error
+        message = f"{path} is not a readable .{format} file ({error})"
+        raise BundleError("EK-BUNDLE", message, "export it again") from error
     return facts

@@ -28,11 +28,9 @@ def _waves(length: int, frequencies: int) -> tuple[torch.Tensor, torch.Tensor]:
     From whole numbers of steps of the circle, so that large products lose nothing.
     """
     if length > _LONGEST:
-        raise ConversionError(
-            "EK-UNSUPPORTED",
-            f"a Fourier transform of {length:,} values takes a table of {2 * length * frequencies:,} weights",
-            "transform shorter frames, or leave the transform to the program that calls the model",
-        )
+        message = f"a Fourier transform of {length:,} values takes a table of {2 * length * frequencies:,} weights"
+        hint = "transform shorter frames, or leave the transform to the program that calls the model"
+        raise ConversionError("EK-UNSUPPORTED", message, hint)
     steps = torch.outer(torch.arange(length), torch.arange(frequencies)) % length
     angles = steps.double() * (2 * math.pi / length)
     return torch.cos(angles).float(), torch.sin(angles).float()

@@ -43,11 +43,9 @@ def _load(path: Path, trust: bool) -> tuple[torch.nn.Module, list[TensorSpec]]:
     try:
         program = torch.export.load(path if checked is None else io.BytesIO(checked))
     except Exception as error:  # torch's verifier has errors of its own, and what is trusted may raise anything
-        raise UsageError(
-            "EK-SOURCE",
-            f"{path.name} cannot be loaded: {first_line(error)}",
-            f"write it with torch.export.save() of torch {torch.__version__.partition('+')[0]}",
-        ) from error
+        message = f"{path.name} cannot be loaded: {first_line(error)}"
+        hint = f"write it with torch.export.save() of torch {torch.__version__.partition('+')[0]}"
+        raise UsageError("EK-SOURCE", message, hint) from error
     module = program.module()
     odd = {str(value.dtype) for value in module.parameters() if value.is_floating_point()} - {"torch.float32"}
     if odd:
@@ -57,17 +55,14 @@ def _load(path: Path, trust: bool) -> tuple[torch.nn.Module, list[TensorSpec]]:
     for name in program.graph_signature.user_inputs:
         value = placeholders[name].meta["val"] if isinstance(name, str) else None
         if not isinstance(value, torch.Tensor):
-            raise UsageError(
-                "EK-SOURCE", f"{path.name} takes inputs that are not tensors", "export it with tensors only"
-            )
+            message = f"{path.name} takes inputs that are not tensors"
+            raise UsageError("EK-SOURCE", message, "export it with tensors only")
         batch, *rest = value.shape or (0,)  # a number has no axis for samples
         fixed = all(isinstance(size, int) for size in rest)
         if not fixed or (isinstance(batch, int) and batch != 1):
-            raise UsageError(
-                "EK-SOURCE",
-                f"{path.name}'s input {name!r} has the shape {[str(size) for size in value.shape]}",
-                "export it for one sample: a first dimension of 1 or dynamic, the others fixed",
-            )
+            message = f"{path.name}'s input {name!r} has the shape {[str(size) for size in value.shape]}"
+            hint = "export it for one sample: a first dimension of 1 or dynamic, the others fixed"
+            raise UsageError("EK-SOURCE", message, hint)
         inputs.append(TensorSpec(str(name), (1, *(int(size) for size in rest)), dtype_name(value)))
     return _InOrder(module, program.call_spec.in_spec), inputs
 

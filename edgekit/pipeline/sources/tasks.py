@@ -93,11 +93,8 @@ def evaluate(*, source: Mapping[str, Any], samples: str, names: Mapping[str, str
             what = f"the source model's output {name!r} holds NaN or infinity, first for sample {bad}"
             raise UsageError("EK-SOURCE", what, _NOT_FINITE)
     if all(near_constant(array) for array in results.values()):
-        raise UsageError(
-            "EK-UNTRAINED",
-            "the source model's outputs hardly depend on its input, so no comparison would mean anything",
-            "train it first, or load trained weights with model.weights",
-        )
+        message = "the source model's outputs hardly depend on its input, so no comparison would mean anything"
+        raise UsageError("EK-UNTRAINED", message, "train it first, or load trained weights with model.weights")
     save_arrays(outputs, results)
     return {"rounding_db": _rounding_db(opened, inputs, results)}
 

@@ -65,11 +65,8 @@ def make_variant(
         EdgekitError: It could not be exported, does not run, or is refused.
     """
     if plan.batch > 1 and not model.batches:
-        raise ConversionError(
-            "EK-UNSUPPORTED",
-            "the model takes one sample at a time: several together change each other's outputs, or share one",
-            "single samples are measured all the same",
-        )
+        message = "the model takes one sample at a time: several together change each other's outputs, or share one"
+        raise ConversionError("EK-UNSUPPORTED", message, "single samples are measured all the same")
     path, record = _export(stages, model, plan)
 
     def examine(rows: np.ndarray | None = None, timed: bool = True) -> Entry:
