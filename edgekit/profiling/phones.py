@@ -91,20 +91,12 @@ class PhoneResults(GrowingProfile):
         self.write()
 
     def write(self) -> None:
-        """Write what could not be written before.
-
-        Raises:
-            EdgekitError: ``EK-WRITE``, ``EK-SPACE``: it still cannot.
-        """
+        """Write what could not be written before; raises what `GrowingProfile.write` does."""
         super().write()
         self._tell()
 
     def close(self) -> None:
-        """The last try to write; all that was taken is heard then.
-
-        Raises:
-            EdgekitError: As `write`.
-        """
+        """The last try to `write`; all that was taken is heard then."""
         try:
             super().write()
         finally:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -17,6 +16,7 @@ from edgekit.metric import Metric
 from edgekit.pipeline.metric import SCORERS
 from edgekit.pipeline.project.places import check_readable
 from edgekit.pipeline.work.python_file import split_reference
+from edgekit.pipeline.work.versions import versions
 from edgekit.recipes import RECIPES
 from edgekit.registry import Registry
 from edgekit.runtime.preprocess import Preprocessing, Resize
@@ -278,13 +278,10 @@ def _check_reference(project: Project, file: Path, text: str, place: tuple[str, 
 
 def _check_requirement(file: Path, text: str, requirement: str) -> None:
     name, _, version = requirement.partition("==")
-    try:
-        found = metadata.version(name.strip())
-    except metadata.PackageNotFoundError as error:
-        message = f"{_place(file, text, ('project', 'requires'))}: {requirement} is not installed"
-        raise UsageError("EK-MISSING-PACKAGE", message, f"pip install {requirement}") from error
-    if version and found != version.strip():
-        message = f"{_place(file, text, ('project', 'requires'))}: {name} {found} is installed, {version} is required"
+    (found,) = versions([name.strip()]).values()
+    if found is None or (version and found != version.strip()):
+        fault = f"{name} {found} is installed, {version} is required" if found else f"{requirement} is not installed"
+        message = f"{_place(file, text, ('project', 'requires'))}: {fault}"
         raise UsageError("EK-MISSING-PACKAGE", message, f"pip install {requirement}")
 
 

@@ -19,11 +19,7 @@ _INPUT = "InputLayer"
 
 
 def read(data: bytes) -> FileFacts:
-    """The facts of a ``.keras`` file. TensorFlow has no delegate.
-
-    Raises:
-        ValueError: It is none, or holds what `edgekit.runtime.contents` refuses.
-    """
+    """The facts of a ``.keras`` file. TensorFlow has no delegate."""
     file = keras.read(data)
     layers = [name for name in file.layers if name != _INPUT]
     if not layers:

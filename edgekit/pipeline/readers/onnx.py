@@ -17,11 +17,7 @@ _CONSTANT = "Constant"
 
 
 def read(data: bytes) -> FileFacts:
-    """The facts of an ``.onnx`` file. What ONNX Runtime has on the CPU is no delegate.
-
-    Raises:
-        ValueError: It is none, or holds what `edgekit.runtime.contents` refuses.
-    """
+    """The facts of an ``.onnx`` file. What ONNX Runtime has on the CPU is no delegate."""
     found = onnx.read(data)
     names = [name for name in found.operators if name != _CONSTANT]
     tensors = [tensor for graph in found.graphs for tensor in graph.get("initializer", ())]

@@ -19,11 +19,7 @@ _KINDS = kinds(
 
 
 def read(data: bytes) -> FileFacts:
-    """The facts of a ``.pt2`` file. torch has no delegate.
-
-    Raises:
-        ValueError: It is none, or holds what `edgekit.runtime.contents` refuses.
-    """
+    """The facts of a ``.pt2`` file. torch has no delegate."""
     archive = pt2.read(data)
     names = [operator.split(".") for operator in archive.operators]
     calls = [f"aten::{name[3]}" for name in names if name[0] == "torch" and len(name) > 3]

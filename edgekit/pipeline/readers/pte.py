@@ -21,11 +21,7 @@ _BACKENDS: dict[str, ModuleType] = {"XnnpackBackend": xnnpack, "VulkanBackend": 
 
 
 def read(data: bytes) -> FileFacts:
-    """The facts of a ``.pte`` file.
-
-    Raises:
-        ValueError: It is none, or holds what `edgekit.runtime.contents` refuses.
-    """
+    """The facts of a ``.pte`` file."""
     found = pte.read(data)
     delegates = [_read_delegate(part) for part in found.parts]
     constants = dict(_portable_constants(found))

@@ -22,11 +22,7 @@ _PLUMBING = ("aten::quantize_per_tensor", "aten::dequantize", "aten::to")
 
 
 def read(data: bytes) -> FileFacts:
-    """The facts of a ``.ptl`` file. PyTorch Mobile has no delegate here: every operator is outside.
-
-    Raises:
-        ValueError: It is none, lacks the lite interpreter's bytecode, or holds what `edgekit.runtime.contents` refuses.
-    """
+    """The facts of a ``.ptl`` file. PyTorch Mobile has no delegate here: every operator is outside."""
     found = ptl.read(data)
     (forward,) = (function for function in found.functions if function.name.endswith(".forward"))
     names = (forward.operators[index][0] for code, index, _ in forward.instructions if code in ("OP", "OPN"))

@@ -120,18 +120,17 @@ class KerasSource:
             raise write_error(self._what, written)
 
     def takes_batches(self, inputs: Mapping[str, Stack]) -> bool:
-        def call(arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
-            return [np.asarray(result) for result in keras.tree.flatten(self.model.predict_on_batch(list(arrays)))]
+        return batched_alike(self.signature, inputs, self._outputs)
 
-        return batched_alike(self.signature, inputs, call)
+    def _outputs(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        return [np.asarray(result) for result in keras.tree.flatten(self.model.predict_on_batch(list(arrays)))]
 
     def _run(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         """One sample: an array per input, batch axis of 1 included, in; the same per output."""
         try:
-            results = keras.tree.flatten(self.model.predict_on_batch(list(arrays)))
+            outputs = self._outputs(arrays)
         except Exception as error:  # layers raise what they like, and each backend what it does
             raise does_not_run(self._what, error) from error
-        outputs = [np.asarray(result) for result in results]
         check_shapes(self.signature, outputs)
         return outputs
 

@@ -133,7 +133,6 @@ def _examine(
         code=(
             "pipeline/variants/examination.py",
             "pipeline/variants/gates.py",
-            "pipeline/readers/facts.py",
             "pipeline/readers",
             "pipeline/exporters/symptoms.py",
             "pipeline/exporters/symptoms.toml",
