@@ -338,28 +338,5 @@ def _wrong(file: Path, text: str, place: tuple[str, ...], message: str, hint: st
 
 
 def _place(file: Path, text: str, place: tuple[str, ...]) -> str:
-    line = _line_of(text, place)
+    line = documents.toml_line(text, place)
     return f"{file}:{line}" if line else str(file)
-
-
-def _line_of(text: str, place: tuple[str, ...]) -> int | None:
-    """The line of *text* that sets the key at *place*, or the nearest table that holds it.
-
-    The standard library's TOML reader keeps no positions, so this looks for the table header and the key.
-    """
-    table: tuple[str, ...] = ()
-    best: tuple[int, int] | None = None
-    for number, line in enumerate(text.splitlines(), 1):
-        if header := re.match(r"\s*\[\[?\s*([^\]]+?)\s*\]", line):
-            table = tuple(part.strip().strip("\"'") for part in header[1].split("."))
-            found = table
-        elif key := re.match(r"\s*([\w\"'.-]+)\s*=", line):
-            found = (*table, *(part.strip("\"'") for part in key[1].split(".")))
-        else:
-            continue
-        common = next(
-            (i for i, (a, b) in enumerate(zip(found, place, strict=False)) if a != b), min(len(found), len(place))
-        )
-        if common == len(found) and common and (best is None or common > best[0]):
-            best = (common, number)
-    return best[1] if best else None
