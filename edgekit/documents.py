@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +55,31 @@ def read_toml(path: Path) -> tuple[str, dict[str, Any]]:
         return text, tomllib.loads(text)
     except RecursionError as error:
         raise ValueError("its values are too deep in each other") from error
+
+
+def toml_line(text: str, place: Sequence[str]) -> int | None:
+    """The line of the TOML *text* that sets the key at *place*, or what is nearest to it: a table that holds it.
+
+    The standard library's reader keeps no positions, so this looks for the table's header and the key. Tables of a list
+    are ``rows[0]``, ``rows[1]`` and so on.
+    """
+    table: tuple[str, ...] = ()
+    heads: Counter[str] = Counter()
+    best = 0, 0
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := re.match(r"\s*(\[\[?)\s*([^\]]+?)\s*\]", line):
+            found = table = tuple(part.strip().strip("\"'") for part in header[2].split("."))
+            if header[1] == "[[":
+                found = table = (*table[:-1], f"{table[-1]}[{heads[header[2]]}]")
+                heads[header[2]] += 1
+        elif key := re.match(r"\s*([\w\"'.-]+)\s*=", line):
+            found = (*table, *(part.strip("\"'") for part in key[1].split(".")))
+        else:
+            continue
+        alike = [one in (other, other.partition("[")[0]) for one, other in zip(place, found, strict=False)]
+        if all(alike) and len(alike) > best[0]:
+            best = len(alike), number
+    return best[1] or None
 
 
 def parse(data: bytes | str, most_values: int = MOST_VALUES) -> Any:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgekit.cli import console
+from edgekit.cli import console, options
 from edgekit.formats import FORMATS
 from edgekit.recipes import RECIPES
 from edgekit.source_kinds import written
@@ -79,22 +79,8 @@ Exit codes: 0 done, 2 wrong usage, 3 a limit was not met, 5 no variant could be 
     help="Take a model file that holds more than data (code, say), after saying what it would do.",
 )
 @click.option("--strict", is_flag=True, help="Fail when any variant fails, not only when all do.")
-@console.output_options
-def command(
-    project: str,
-    targets: tuple[str, ...],
-    recipes: tuple[str, ...],
-    formats: tuple[str, ...],
-    max_drop: float | None,
-    calibration: str | None,
-    out: Path | None,
-    jobs: int | None,
-    fresh: bool,
-    trust: bool,
-    strict: bool,
-    as_json: bool,
-    quiet: bool,
-) -> None:
+@options.output
+def command(project: str, targets: tuple[str, ...], strict: bool, as_json: bool, quiet: bool, **asked: Any) -> None:
     """Build the bundle of a project, or of a bare model file, for one or more targets.
 
     Trains if the project says so, exports every recipe in every format the target takes, runs each file with its
@@ -111,19 +97,7 @@ def command(
     documents: list[dict[str, Any]] = []
     for name in dict.fromkeys(targets):
         with Progress(quiet) as progress:
-            result = run_build(
-                project,
-                target=name,
-                recipes=recipes,
-                formats=formats,
-                max_drop=max_drop,
-                out=out,
-                calibration=calibration,
-                jobs=jobs,
-                fresh=fresh,
-                trust=trust,
-                listener=progress.hear,
-            )
+            result = run_build(project, target=name, listener=progress.hear, **asked)
         results.append(result)
         if as_json:
             documents.append(_document(result))
@@ -202,16 +176,14 @@ def _row(row: Row, metric: Metric) -> tuple[str, ...]:
         host = f"exported, not run ({BACKENDS[variant.backend].title})"
     else:
         host = f"{trial.latency_ms.median:.3f} ms"
-    return (
-        variant.name,
-        console.size(variant.size_bytes),
-        "-" if variant.accuracy is None else metric.number(variant.accuracy),
-        "-" if variant.accuracy_drop is None else metric.number(variant.accuracy_drop),
-        console.number(variant.snr_db, 1),
-        console.number(variant.agreement, 1),
-        console.number(variant.delegated_share, 1),
-        host,
-    )
+    shares = (console.number(variant.agreement, 1), console.number(variant.delegated_share, 1))
+    return (*figures(variant, metric), *shares, host)
+
+
+def figures(variant: Variant, metric: Metric) -> tuple[str, ...]:
+    """Name, size, metric, drop and SNR, as cells of a table."""
+    scores = ("-" if each is None else metric.number(each) for each in (variant.accuracy, variant.accuracy_drop))
+    return (variant.name, console.size(variant.size_bytes), *scores, console.number(variant.snr_db, 1))
 
 
 def _document(result: Result) -> dict[str, Any]:

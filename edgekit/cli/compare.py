@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from edgekit.cli import console
+from edgekit.cli import console, options
 
 _EPILOG = """\b
 Examples:
@@ -36,7 +36,7 @@ by 2 %, accuracy may fall by 0.5 points, and no row may be missing. A policy cha
 @click.option("--policy", "policy_file", metavar="FILE", type=click.Path(path_type=Path), help="Limits, as TOML.")
 @click.option("--markdown", metavar="FILE", help="Write the table as Markdown; - for standard output.")
 @click.option("--junit", metavar="FILE", type=click.Path(path_type=Path), help="Write JUnit XML.")
-@console.output_options
+@options.output
 def command(
     base: Path,
     new: Path,

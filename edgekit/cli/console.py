@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import click
@@ -43,13 +43,6 @@ def note(text: str, quiet: bool = False) -> None:
         say(text, err=True)
 
 
-def output_options(command: Callable[..., None]) -> Callable[..., None]:
-    """``--json`` and ``--quiet`` of a verb's *command*."""
-    document = "One JSON document on standard output, when all is done; has the error of what failed."
-    command = click.option("-q", "--quiet", is_flag=True, help="Say nothing but the result.")(command)
-    return click.option("--json", "as_json", is_flag=True, help=document)(command)
-
-
 class _Due:
     """The one JSON document of a command that was asked for ``--json``."""
 
@@ -65,6 +58,14 @@ def expect_document(wanted: bool) -> None:
 def document(value: object) -> None:
     """*value* is the one JSON document that is on standard output when the command has ended."""
     _Due.wanted, _Due.value = True, value
+
+
+def result(as_json: bool, value: object, lines: Iterable[str]) -> None:
+    """What a command comes to: *value* is the document for a program, *lines* are for a person."""
+    if as_json:
+        document(value)
+    else:
+        say(*lines)
 
 
 def show_document(error: EdgekitError | None = None) -> None:

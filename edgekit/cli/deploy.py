@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgekit.cli import console
+from edgekit.cli import console, options
 from edgekit.cli.console import size
-from edgekit.cli.on import On
 
 if TYPE_CHECKING:
     from edgekit.devices.ssh.deployment import Deployment, Sending
@@ -27,9 +26,9 @@ ssh has to work without a password (ssh-copy-id). EDGEKIT_SSH_CONFIG names anoth
 
 
 @click.command("deploy", epilog=_EPILOG)
-@click.argument("bundle", type=click.Path(path_type=Path))
-@click.option("--on", "device", metavar="DEVICE", required=True, cls=On, ability="Deploys", help="")
-@console.output_options
+@options.BUNDLE
+@options.on("Deploys", required=True)
+@options.output
 def command(bundle: Path, device: str, as_json: bool, quiet: bool) -> None:
     """Put BUNDLE on a device and make it the current release there.
 
@@ -44,17 +43,12 @@ def command(bundle: Path, device: str, as_json: bool, quiet: bool) -> None:
         done = place.deploy(bundle, _Progress(quiet or as_json))
     for warning in done.warnings:
         console.note(f"warning: {warning}")
-    if as_json:
-        console.document(_document(device, done))
-        return
-    if done.changed:
-        console.say(f"{done.app} {done.release} is current on {device} ({console.size(done.sent_bytes)} sent)")
-    elif done.sent_bytes:
-        console.say(f"{done.app} {done.release} is whole again on {device} ({console.size(done.sent_bytes)} sent)")
-    else:
-        console.say(f"{done.app} {done.release} is already current on {device}: nothing was sent")
-    if not quiet:
-        console.say("", *_how_to_use(done))
+    state, sent = "current", f" ({size(done.sent_bytes)} sent)"
+    if not done.changed:
+        state = "whole again" if done.sent_bytes else "already current"
+        sent = sent if done.sent_bytes else ": nothing was sent"
+    said = f"{done.app} {done.release} is {state} on {device}{sent}"
+    console.result(as_json, _document(device, done), [said, *([] if quiet else ["", *_how_to_use(done)])])
 
 
 def _how_to_use(done: Deployment) -> list[str]:
@@ -74,21 +68,11 @@ def _how_to_use(done: Deployment) -> list[str]:
 
 
 def _document(device: str, done: Deployment) -> dict[str, Any]:
-    return {
-        "device": device,
-        "app": done.app,
-        "release": done.release,
-        "previous": done.previous,
-        "changed": done.changed,
-        "sent_bytes": done.sent_bytes,
-        "parts": [
-            {"name": part.name, "digest": part.digest, "size_bytes": part.size_bytes, "sent": sent}
-            for part, sent in done.parts
-        ],
-        "path": done.path,
-        "has_python": done.has_python,
-        "warnings": list(done.warnings),
-    }
+    parts = [
+        {"name": part.name, "digest": part.digest, "size_bytes": part.size_bytes, "sent": sent}
+        for part, sent in done.parts
+    ]
+    return {**vars(done), "device": device, "parts": parts}
 
 
 class _Progress:
@@ -98,7 +82,6 @@ class _Progress:
 
     def __init__(self, quiet: bool):
         self._quiet = quiet
-
         self._moving = console.is_terminal()
         self._said = time.monotonic()
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgekit.cli.console import document, note, output_options, say, size, table
+from edgekit.cli import options
+from edgekit.cli.console import note, result, size, table
 
 if TYPE_CHECKING:
     from edgekit.runtime.checkup import CoreFinding, EngineFinding, Findings, Outlook, PackageFinding
@@ -40,7 +41,7 @@ Examples:
     "browsers (phone) need.",
 )
 @click.option("--codes", is_flag=True, help="Print every error code and what it means.")
-@output_options
+@options.output
 def command(target: str | None, setup: str | None, codes: bool, as_json: bool, quiet: bool) -> None:
     """Say what this machine can build and run, and what is missing.
 
@@ -71,10 +72,7 @@ def command(target: str | None, setup: str | None, codes: bool, as_json: bool, q
     from edgekit.runtime.checkup import examine
 
     findings = examine(target)
-    if as_json:
-        document(asdict(findings))
-    else:
-        say(*_report(findings))
+    result(as_json, asdict(findings), _report(findings))
 
 
 def _device(name: str, as_json: bool) -> None:
@@ -84,12 +82,9 @@ def _device(name: str, as_json: bool) -> None:
 
     with open_device(name, Examines) as device:
         found = device.examine()
-    if as_json:
-        document(found.document)
-        return
-    for line in found.notes:
+    for line in () if as_json else found.notes:
         note(line)
-    say(*found.lines)
+    result(as_json, found.document, found.lines)
 
 
 def _bundle(name: str, as_json: bool) -> None:
@@ -98,21 +93,16 @@ def _bundle(name: str, as_json: bool) -> None:
     from edgekit.runtime.selection import choose
 
     choices = load(name, explain=True)
-    if as_json:
-        document({"bundle": name, "choices": [vars(choice) for choice in choices]})
-    else:
-        rows = [(choice.variant, choice.engine, "yes" if choice.usable else "no", choice.reason) for choice in choices]
-        say(*table(("variant", "engine", "runs here", "reason"), rows))
+    rows = [(choice.variant, choice.engine, "yes" if choice.usable else "no", choice.reason) for choice in choices]
+    lines = table(("variant", "engine", "runs here", "reason"), rows)
+    result(as_json, {"bundle": name, "choices": [vars(choice) for choice in choices]}, lines)
     choose(choices)
 
 
 def _codes(as_json: bool) -> None:
     from edgekit.errors import CODES
 
-    if as_json:
-        document({"codes": CODES})
-    else:
-        say(*table(("code", "meaning"), list(CODES.items())))
+    result(as_json, {"codes": CODES}, table(("code", "meaning"), list(CODES.items())))
 
 
 def _report(findings: Findings) -> list[str]:

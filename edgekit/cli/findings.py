@@ -57,8 +57,8 @@ def show(profile: Profile, outputs: Sequence[Path], *, as_json: bool, quiet: boo
     """Print the findings on standard output."""
     from edgekit.profiling import outcome
     from edgekit.profiling.advice import advise
+    from edgekit.profiling.outcome import sentences
     from edgekit.profiling.rows import rows
-    from edgekit.profiling.summary import sentences
     from edgekit.profiling.table import table
 
     found = rows(profile)

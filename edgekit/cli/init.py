@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from edgekit.cli import console
+from edgekit.cli import console, options
 from edgekit.errors import UsageError, did_you_mean
 
 
@@ -22,16 +22,14 @@ Examples:
 @click.argument("directory", default=".", type=click.Path(path_type=Path))
 @click.option("--example", default="digits", show_default=True, metavar="NAME", help="Which example to start from.")
 @click.option("--list", "listing", is_flag=True, help="List the examples.")
-@console.output_options
+@options.output
 def command(directory: Path, example: str, listing: bool, as_json: bool, quiet: bool) -> None:
     """Write a commented project that builds into DIRECTORY, for you to change bit by bit."""
     examples = {path.parent.name: path.parent for path in sorted(_examples().glob("*/edgekit.toml"))}
     if listing:
         summaries = {name: _summary(path) for name, path in examples.items()}
-        if as_json:
-            console.document(summaries)
-        else:
-            console.say(*console.table(("example", "what it is"), list(summaries.items())))
+        lines = console.table(("example", "what it is"), list(summaries.items()))
+        console.result(as_json, summaries, lines)
         return
     if example not in examples:
         raise UsageError("EK-ARGUMENT", f"unknown example {example!r}", did_you_mean(example, examples))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgekit.cli import console
+from edgekit.cli import console, options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -29,7 +29,7 @@ Examples:
 @click.command("inspect", epilog=_EPILOG)
 @click.argument("bundles", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="BUNDLE [BUNDLE]")
 @click.option("--diff", is_flag=True, help="Name what differs between two bundles.")
-@console.output_options
+@options.output
 def command(bundles: tuple[Path, ...], diff: bool, as_json: bool, quiet: bool) -> None:
     """Show what is in BUNDLE, after checking every file's hash; or, with --diff, compare two."""
     from edgekit.bundle import Bundle
@@ -46,10 +46,7 @@ def command(bundles: tuple[Path, ...], diff: bool, as_json: bool, quiet: bool) -
         bundle.verify()
         manifest = bundle.manifest
     console.note(f"{len(manifest.files)} files, all hashes right", quiet or as_json)
-    if as_json:
-        console.document(manifest.to_json())
-    else:
-        console.say(*_lines(manifest))
+    console.result(as_json, manifest.to_json(), _lines(manifest))
 
 
 def _compare(first: Path, second: Path, *, as_json: bool) -> None:
@@ -57,10 +54,8 @@ def _compare(first: Path, second: Path, *, as_json: bool) -> None:
 
     with Bundle.open(first) as one, Bundle.open(second) as other:
         lines = differences(one, other)
-    if as_json:
-        console.document({"bundles": [str(first), str(second)], "differences": lines})
-    else:
-        console.say(*(lines or ["the bundles have the same contents"]))
+    value = {"bundles": [str(first), str(second)], "differences": lines}
+    console.result(as_json, value, lines or ["the bundles have the same contents"])
 
 
 def _lines(manifest: Manifest) -> Iterator[str]:
@@ -100,17 +95,14 @@ def _lines(manifest: Manifest) -> Iterator[str]:
 
 def _row(variant: Variant, metric: Metric) -> list[str]:
     from edgekit.backends import BACKENDS
+    from edgekit.cli.build import figures
 
     where = ", ".join(variant.engines)
     if not variant.checked:
         title = BACKENDS[variant.backend].title if variant.backend in BACKENDS else variant.backend
         where += f" ({title}): exported, not run"
     return [
-        variant.name,
-        console.size(variant.size_bytes),
-        "-" if variant.accuracy is None else metric.number(variant.accuracy),
-        "-" if variant.accuracy_drop is None else metric.number(variant.accuracy_drop),
-        console.number(variant.snr_db, 1),
+        *figures(variant, metric),
         "-" if variant.agreement is None else f"{variant.agreement:.1f} %",
         "-" if variant.delegated_share is None else f"{variant.delegated_share:.0f} %",
         where,

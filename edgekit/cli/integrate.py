@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from edgekit.cli import console
+from edgekit.cli import console, options
 
 _EPILOG = """\b
 Examples:
@@ -17,13 +17,13 @@ Examples:
 
 
 @click.command("integrate", epilog=_EPILOG)
-@click.argument("bundle", type=click.Path(path_type=Path))
+@options.BUNDLE
 @click.option(
     "--for", "platform", metavar="PLATFORM", required=True, help="android, ios, react-native, flutter or web."
 )
 @click.option("--variant", metavar="NAME", help="The variant; by default the recommended one, or the first that fits.")
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Folder to make; by default BUNDLE-PLATFORM here.")
-@console.output_options
+@options.output
 def command(bundle: Path, platform: str, variant: str | None, out: Path | None, as_json: bool, quiet: bool) -> None:
     """Write a starter for an app on PLATFORM that runs a variant of BUNDLE.
 
@@ -36,16 +36,5 @@ def command(bundle: Path, platform: str, variant: str | None, out: Path | None, 
     with Bundle.open(bundle) as opened:
         starter = integrate(opened, platform, out or Path(f"{bundle.stem}-{platform}"), variant)
     console.note(f"{starter.variant} with {starter.library}, {len(starter.files)} files", quiet or as_json)
-    if as_json:
-        console.document(
-            {
-                "bundle": str(bundle),
-                "platform": starter.platform,
-                "variant": starter.variant,
-                "library": starter.library,
-                "folder": str(starter.folder),
-                "files": list(starter.files),
-            }
-        )
-    else:
-        console.say(str(starter.folder / "README.md"))
+    value = {**vars(starter), "bundle": str(bundle), "folder": str(starter.folder)}
+    console.result(as_json, value, [str(starter.folder / "README.md")])

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgekit.cli import console
+from edgekit.cli import console, options
 
 if TYPE_CHECKING:
     from edgekit.devices.browser.server import PhoneServer
-    from edgekit.runtime.profiler.settings import Mode
 
 _EPILOG = """\b
 Examples:
@@ -25,43 +24,34 @@ Examples:
 
 
 @click.command("phone", epilog=_EPILOG)
-@click.argument("bundle", metavar="BUNDLE", type=click.Path(path_type=Path))
+@options.BUNDLE
 @click.option("--lan", is_flag=True, help="Serve this machine's networks, not only this machine.")
 @click.option("--https", is_flag=True, help="With --lan: a certificate made now, for threads and WebGPU.")
 @click.option("--usb", is_flag=True, help="Have adb lead an Android phone on a cable here.")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="By default one that is free.")
 @click.option("--webgpu", is_flag=True, help="Measure on the phone's GPU besides.")
-@click.option("--variant", "variants", metavar="NAME", multiple=True, help="Keep to this variant. Repeatable.")
-@click.option("--threads", type=click.IntRange(min=1), help="Threads to use; by default one per core, at most 4.")
+@options.VARIANTS
+@options.threads()
 @click.option("--quick", is_flag=True, help="2 workers and 1 s for each row, instead of 5 and 5 s; no batches.")
 @click.option("--strict", is_flag=True, help="10 workers and 60 s for each row; a row that fails is an error.")
-@click.option("--seed", type=click.IntRange(min=0), help="Of the order of measurements; by default a random one.")
-@click.option(
-    "-o",
-    "outputs",
-    metavar="FILE",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    help="Write .json (everything measured; each phone's as it comes), and at the end .html, .csv or .md. Repeatable.",
+@options.SEED
+@options.files(
+    "Write .json (everything measured; each phone's as it comes), and at the end .html, .csv or .md. Repeatable.",
 )
 @click.option("--once", is_flag=True, help="End after the first result.")
-@console.output_options
+@options.output
 def command(
     bundle: Path,
     lan: bool,
     https: bool,
     usb: bool,
-    port: int,
-    webgpu: bool,
-    variants: tuple[str, ...],
-    threads: int | None,
     quick: bool,
     strict: bool,
-    seed: int | None,
     outputs: tuple[Path, ...],
     once: bool,
     as_json: bool,
     quiet: bool,
+    **asked: Any,
 ) -> None:
     """Serve a page that runs BUNDLE's .tflite variants in a phone's browser; nothing is installed there.
 
@@ -79,16 +69,14 @@ def command(
     from edgekit.profiling.outcome import require_packages
     from edgekit.profiling.phone_session import PhoneOptions, PhoneSession
 
-    if quick and strict:
-        raise UsageError("EK-ARGUMENT", "--quick and --strict exclude each other", "leave one out")
+    mode = options.mode_of(quick, strict)
     if https and not lan:
         raise UsageError("EK-ARGUMENT", "--https is for phones in the network", "add --lan; localhost needs no https")
     require_packages()
-    mode: Mode = "quick" if quick else "strict" if strict else "default"
-    options = PhoneOptions(mode, seed, threads, webgpu, variants, lan=lan, https=https, usb=usb, port=port)
+    measuring = PhoneOptions(mode, lan=lan, https=https, usb=usb, **asked)
     display = PhoneDisplay(outputs, as_json=as_json, quiet=quiet)
     with Bundle.open(bundle) as opened:
-        session = PhoneSession(opened, options, outputs, listener=display.show)
+        session = PhoneSession(opened, measuring, outputs, listener=display.show)
         display.results = session.results
         try:
             with signals.instead(display.stop), session:

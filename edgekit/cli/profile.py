@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgekit.cli import console
-from edgekit.cli.on import On
+from edgekit.cli import console, options
 
 if TYPE_CHECKING:
     from edgekit.errors import Interrupted
@@ -28,19 +27,11 @@ Examples:
 
 @click.command("profile", epilog=_EPILOG)
 @click.argument("bundles", metavar="BUNDLE...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
-    "--on",
-    "devices",
-    metavar="DEVICE",
-    multiple=True,
-    default=("local",),
-    show_default=True,
-    cls=On,
-    ability="Measures",
-    help="Emulated boards have instructions, and no times. Repeatable.",
+@options.on(
+    "Measures", "Emulated boards have instructions, and no times. Repeatable.", multiple=True, default=("local",)
 )
 @click.option("--engine", "engines", metavar="NAME", multiple=True, help="Keep to this engine. Repeatable.")
-@click.option("--variant", "variants", metavar="NAME", multiple=True, help="Keep to this variant. Repeatable.")
+@options.VARIANTS
 @click.option(
     "--baseline",
     "baselines",
@@ -51,34 +42,25 @@ Examples:
 @click.option("--quick", is_flag=True, help="2 processes and 1 s for each row, instead of 5 and 10 s; no batches.")
 @click.option("--strict", is_flag=True, help="10 processes and 60 s for each row; a row that fails is an error.")
 @click.option("--per-op", "operators", is_flag=True, help="Also trace where the time of an inference goes.")
-@click.option("--threads", type=click.IntRange(min=1), help="Threads to use; by default one per core, at most 4.")
+@options.threads()
 @click.option("--cpus", metavar="LIST", help="Bind every process to these cores: 0,2-3.")
-@click.option("--seed", type=click.IntRange(min=0), help="Of the order of measurements; by default a random one.")
-@click.option(
-    "-o",
-    "outputs",
-    metavar="FILE",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    help="Write .html, .json (everything measured), .csv, .md; with --per-op .trace.json (Perfetto) and .nodes.json "
+@options.SEED
+@options.files(
+    "Write .html, .json (everything measured), .csv, .md; with --per-op .trace.json (Perfetto) and .nodes.json "
     "(Model Explorer). Repeatable.",
 )
-@console.output_options
+@options.output
 def command(
     bundles: tuple[Path, ...],
     devices: tuple[str, ...],
-    engines: tuple[str, ...],
-    variants: tuple[str, ...],
-    baselines: tuple[str, ...],
     quick: bool,
     strict: bool,
     operators: bool,
-    threads: int | None,
     cpus: str | None,
-    seed: int | None,
     outputs: tuple[Path, ...],
     as_json: bool,
     quiet: bool,
+    **asked: Any,
 ) -> None:
     """Measure what BUNDLE's variants cost on every engine of every device.
 
@@ -88,27 +70,16 @@ def command(
     """
     from edgekit.cli import findings, signals
     from edgekit.cli.measuring import Measuring
-    from edgekit.errors import UsageError
     from edgekit.profiling import outcome
     from edgekit.profiling import outputs as files
     from edgekit.profiling.options import ProfileOptions
     from edgekit.profiling.session import Session
 
-    if quick and strict:
-        raise UsageError("EK-ARGUMENT", "--quick and --strict exclude each other", "leave one out")
+    mode = options.mode_of(quick, strict)
     outcome.require_packages()
     files.check(outputs, operators=operators)
-    options = ProfileOptions(
-        engines=engines,
-        variants=variants,
-        baselines=baselines,
-        mode="quick" if quick else "strict" if strict else "default",
-        operators=operators,
-        threads=threads,
-        cpus=None if cpus is None else _cores(cpus),
-        seed=seed,
-    )
-    session = Session(bundles, devices, options)
+    cores = None if cpus is None else _cores(cpus)
+    session = Session(bundles, devices, ProfileOptions(mode=mode, operators=operators, cpus=cores, **asked))
     try:
         with Measuring(quiet, several=session.several) as measuring:
             profile = session.run(measuring.hear)

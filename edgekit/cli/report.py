@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from edgekit.cli import console
+from edgekit.cli import options
 
 _EPILOG = """\b
 Examples:
@@ -18,15 +18,8 @@ Examples:
 
 @click.command("report", epilog=_EPILOG)
 @click.argument("profiles", metavar="PROFILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
-    "-o",
-    "outputs",
-    metavar="FILE",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    help="Write .html, .json, .csv, .md, .trace.json or .nodes.json. Repeatable.",
-)
-@console.output_options
+@options.files("Write .html, .json, .csv, .md, .trace.json or .nodes.json. Repeatable.")
+@options.output
 def command(profiles: tuple[Path, ...], outputs: tuple[Path, ...], as_json: bool, quiet: bool) -> None:
     """Show profiles that `edgekit profile -o FILE.json` wrote, several as one.
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import click
 
-from edgekit.cli import console
-from edgekit.cli.on import On
+from edgekit.cli import console, options
 
 _EPILOG = """\b
 Examples:
@@ -16,8 +15,8 @@ Examples:
 
 @click.command("rollback", epilog=_EPILOG)
 @click.argument("name", required=False)
-@click.option("--on", "device", metavar="DEVICE", required=True, cls=On, ability="Deploys", help="")
-@console.output_options
+@options.on("Deploys", required=True)
+@options.output
 def command(name: str | None, device: str, as_json: bool, quiet: bool) -> None:
     """Make the release before the current one current again; a second time swaps them back.
 
@@ -28,7 +27,5 @@ def command(name: str | None, device: str, as_json: bool, quiet: bool) -> None:
 
     with open_device(device, Deploys) as place:
         done = place.rollback(name)
-    if as_json:
-        console.document({"device": device, "app": done.app, "release": done.release, "previous": done.previous})
-    else:
-        console.say(f"{done.app} {done.release} is current on {device}, {done.previous} is kept")
+    said = f"{done.app} {done.release} is current on {device}, {done.previous} is kept"
+    console.result(as_json, {"device": device, **vars(done)}, [said])

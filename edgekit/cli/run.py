@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgekit.cli import console
-from edgekit.cli.on import On
+from edgekit.cli import console, options
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,26 +23,17 @@ Examples:
 
 
 @click.command("run", epilog=_EPILOG)
-@click.argument("bundle", type=click.Path(path_type=Path))
+@options.BUNDLE
 @click.option(
     "--input", "source", type=click.Path(path_type=Path), required=True, help="A .npy, .npz, .png, .jpg or .wav file."
 )
-@click.option(
-    "--on",
-    "device",
-    metavar="DEVICE",
-    default="local",
-    show_default=True,
-    cls=On,
-    ability="Runs",
-    help="",
-)
+@options.on("Runs", default="local")
 @click.option("--variant", metavar="NAME", help="The variant; by default the best that runs here.")
 @click.option("--engine", metavar="NAME", help="The engine; by default the variant's first that is installed.")
-@click.option("--threads", type=click.IntRange(min=1), help="Threads to use; by default one per core, at most 4.")
+@options.threads()
 @click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, help="How many values to show.")
 @click.option("--output", type=click.Path(path_type=Path), help="Write the outputs by name to this .npz file.")
-@console.output_options
+@options.output
 def command(
     bundle: Path,
     source: Path,

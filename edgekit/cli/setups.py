@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from edgekit.cli.console import document, note, say, size, table
+from edgekit.cli.console import note, result, size, table
 
 #: Called with one line for each slow step.
 Log = Callable[[str], None]
@@ -23,10 +23,7 @@ def set_up(what: str, as_json: bool, quiet: bool) -> None:
     makers = {"emulator": _emulator, "deploy": _deploying}  # which take more after a colon
     make = _phones if what == "phone" else makers.get(what.partition(":")[0], _engine)
     made, lines = make(what, lambda line: note(line, quiet))
-    if as_json:
-        document(made)
-    else:
-        say(*lines)
+    result(as_json, made, lines)
 
 
 def _engine(name: str, log: Log) -> Made:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgekit.cli.console import document, note, output_options, say, table
+from edgekit.cli import options
+from edgekit.cli.console import note, result, table
 
 if TYPE_CHECKING:
     from edgekit.target import FormatSupport, Target
@@ -22,7 +23,7 @@ Examples:
   edgekit targets rpi4 --json        the same for programs""",
 )
 @click.argument("name", required=False)
-@output_options
+@options.output
 def command(name: str | None, as_json: bool, quiet: bool) -> None:
     """List the targets, or one target's facts and sources.
 
@@ -32,21 +33,14 @@ def command(name: str | None, as_json: bool, quiet: bool) -> None:
 
     if name is not None:
         target = load_target(name)
-        if as_json:
-            document(target.to_json())
-        else:
-            say(*_facts(target))
+        result(as_json, target.to_json(), _facts(target))
         return
     targets = [load_target(known) for known in target_names()]
-    if as_json:
-        document({"targets": [target.to_json() for target in targets]})
-        return
-    say(*_overview(targets))
-    note("edgekit targets NAME has the facts of one, and where they are from", quiet)
+    result(as_json, {"targets": [target.to_json() for target in targets]}, _overview(targets))
+    note("edgekit targets NAME has the facts of one, and where they are from", quiet or as_json)
 
 
 def _overview(targets: list[Target]) -> list[str]:
-
     rows = []
     for target in targets:
         built = [f"{entry.format}: {' '.join(entry.recipes)}" for entry in target.formats if entry.recipes]

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgekit.cli import console
-from edgekit.cli.on import On
+from edgekit.cli import console, options
 
 if TYPE_CHECKING:
     from edgekit.devices.verifier import DeviceVerification
@@ -27,26 +26,12 @@ Examples:
 
 
 @click.command("verify", epilog=_EPILOG)
-@click.argument("bundle", type=click.Path(path_type=Path))
-@click.option(
-    "--on",
-    "devices",
-    metavar="DEVICE",
-    multiple=True,
-    default=("local",),
-    show_default=True,
-    cls=On,
-    ability="Runs",
-    help="Repeatable.",
-)
+@options.BUNDLE
+@options.on("Runs", "Repeatable.", multiple=True, default=("local",))
 @click.option("--variant", metavar="NAME", help="Only this variant.")
-@click.option(
-    "--threads",
-    type=click.IntRange(min=1),
-    help="Threads to use; by default one per core, at most 4; on emulated boards 1.",
-)
+@options.threads("; on emulated boards 1")
 @click.option("--instructions", is_flag=True, help="Count guest instructions per inference (emulated boards only).")
-@console.output_options
+@options.output
 def command(
     bundle: Path,
     devices: tuple[str, ...],
@@ -105,7 +90,6 @@ def command(
 
 def _table(found: Sequence[DeviceVerification]) -> list[str]:
     """Only columns that say something: one device needs no name, and only emulated boards have a host."""
-
     pairs = [(each.device, row) for each in found for row in each.rows]
     rows = [row for _, row in pairs]
     columns: dict[str, list[str]] = {}

@@ -80,7 +80,7 @@ def facts_of(bundle: Bundle, variant: Variant) -> Facts:
     )
     vectors = check_vectors(bundle)
     labels = manifest.labels
-    scores = next((spec for spec in signature.outputs if labels and _count(spec.shape) == len(labels)), None)
+    scores = next((spec for spec in signature.outputs if labels and np.prod(spec.shape) == len(labels)), None)
     sample = _most_telling(vectors.reference[(scores or signature.outputs[0]).name])
     columns = dict(zip((spec.name for spec in signature.inputs), vectors.samples[sample], strict=True))
     arrays = [columns[spec.name] for spec in ordered.inputs]
@@ -138,7 +138,3 @@ def _tolerance(variant: Variant, largest: float) -> float:
     recipe = RECIPES.get(variant.recipe)
     least = _LEAST if recipe is None else recipe.least_app_tolerance
     return max(_MARGIN * variant.max_abs_diff, least * largest)
-
-
-def _count(shape: tuple[int, ...]) -> int:
-    return int(np.prod(shape))

@@ -11,6 +11,8 @@ from typing import Any
 from edgekit.bundle import Bundle
 from edgekit.errors import UsageError, did_you_mean
 from edgekit.manifest import Manifest, Variant
+from edgekit.runtime.selection import check_names
+from edgekit.schema import conform
 
 _DATA = Path(__file__).with_name("platforms.toml")
 _FLOAT = "float32"
@@ -35,6 +37,16 @@ class AppEngine:
 
 
 @dataclass(frozen=True)
+class Picture:
+    """How a platform's starter reads a picture: the *call*, what its argument *takes*, and whether a decoder of the
+    platform applies colour profiles to it."""
+
+    call: str
+    takes: str
+    profiled: bool = True
+
+
+@dataclass(frozen=True)
 class Platform:
     """One platform's starter: files to make, and where the model goes (see ``platforms.toml``).
 
@@ -51,15 +63,14 @@ class Platform:
     folder: str
     files: Mapping[str, str]
     image_files: Mapping[str, str]
+    picture: Picture
     engines: tuple[AppEngine, ...]
     check: str | None = None
 
     def engine(self, variant: Variant) -> AppEngine | None:
         """What runs *variant* there; None when nothing does."""
-        for engine in self.engines:
-            if engine.format == variant.format and variant.backend in engine.backends:
-                return engine
-        return None
+        fitting = (each for each in self.engines if each.format == variant.format and variant.backend in each.backends)
+        return next(fitting, None)
 
 
 def find_platform(name: str) -> Platform:
@@ -68,12 +79,11 @@ def find_platform(name: str) -> Platform:
     Raises:
         UsageError: ``EK-ARGUMENT``: there is none.
     """
-    known = _read()
+    known = tomllib.loads(_DATA.read_text(encoding="utf-8"))
     if name not in known:
         raise UsageError("EK-ARGUMENT", f"there is no platform {name!r}", did_you_mean(name, known))
-    facts = known[name]
-    engines = tuple(AppEngine(**{**each, "backends": tuple(each["backends"])}) for each in facts["engines"])
-    return Platform(**{**facts, "name": name, "engines": engines})
+    platform: Platform = conform(Platform, {**known[name], "name": name})
+    return platform
 
 
 def choose(bundle: Bundle, platform: Platform, name: str | None) -> tuple[Variant, AppEngine]:
@@ -89,36 +99,19 @@ def choose(bundle: Bundle, platform: Platform, name: str | None) -> tuple[Varian
             message = f"{spec.name!r} is {spec.dtype}; a starter takes models with {_FLOAT} inputs and outputs"
             raise UsageError("EK-INPUT", message, "edgekit inspect shows what the model takes")
     if name is not None:
-        variant = _named(manifest, name)
+        check_names(manifest, name)
+        variant = manifest.variant(name)
         reason = _why_not(variant, platform)
         if reason:
             raise UsageError("EK-NO-VARIANT", f"{variant.name} {reason}", _what_fits(manifest, platform))
-        return _with_engine(variant, platform)
-    recommended = manifest.variant(manifest.recommended["variant"])
     # What was checked comes before what was only exported.
     others = sorted(manifest.variants, key=lambda variant: not variant.checked)
-    for variant in (recommended, *others):
-        if not _why_not(variant, platform):
-            return _with_engine(variant, platform)
+    for variant in (manifest.variant(name or manifest.recommended["variant"]), *others):
+        engine = platform.engine(variant)
+        if engine is not None and not _why_not(variant, platform):
+            return variant, engine
     message = f"nothing in {bundle.path.name} runs in an app for {platform.title}: it takes {_takes(platform)}"
     raise UsageError("EK-NO-VARIANT", message, f"edgekit build PROJECT --target {platform.target}")
-
-
-def _read() -> dict[str, Any]:
-    return tomllib.loads(_DATA.read_text(encoding="utf-8"))
-
-
-def _named(manifest: Manifest, name: str) -> Variant:
-    names = [variant.name for variant in manifest.variants]
-    if name not in names:
-        raise UsageError("EK-ARGUMENT", f"the bundle has no variant {name!r}", did_you_mean(name, names))
-    return manifest.variant(name)
-
-
-def _with_engine(variant: Variant, platform: Platform) -> tuple[Variant, AppEngine]:
-    engine = platform.engine(variant)
-    assert engine is not None  # as `_why_not` found
-    return variant, engine
 
 
 def _why_not(variant: Variant, platform: Platform) -> str:

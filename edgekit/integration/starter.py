@@ -35,36 +35,9 @@ _FILLED = (
     "pubspec.yaml",
     "package.json",
 )
-
-#: How each language calls the model, and what it writes between the input's name and its values, for the README.
-_CALLS = {
-    "kotlin": ("val outputs = model.predict(mapOf({}))", "{} to {}", "val best = model.rank(outputs)"),
-    "swift": ("let outputs = try model.predict([{}])", "{}: {}", "let best = try model.rank(outputs)"),
-    "dart": ("final outputs = model.predict({{{}}});", "{}: {}", "final best = model.rankScores(outputs);"),
-    "javascript": ("const outputs = await model.predict({{{}}});", "{}: {}", "const best = model.rank(outputs);"),
-}
+#: What is to be known of a picture, where a decoder of the platform applies its colour profile and where none does.
 _STORED = "   Pictures are upright and opaque, with the values that are stored, as `edgekit.read_image` reads them"
-_AS_HERE = f"{_STORED}."
-_DECODED = (
-    f"{_STORED};\n   a decoder that applies a picture's colour profile, as those of phones do, differs by a few units."
-)
-#: How each platform reads a picture, what it reads it from, and what is to be known of it.
-_PICTURES = {
-    "android": (
-        "readImage(bitmap, ModelSpec.IMAGE!!)",
-        "`bitmap` is the picture, upright: `ImageDecoder` turns a photograph as its EXIF data say, "
-        "`BitmapFactory` does not",
-        _DECODED,
-    ),
-    "ios": ("readImage(file, size: ModelSpec.image!)", "`file` is a PNG or JPEG file as `Data`", _DECODED),
-    "flutter": ("await readImage(file, image!)", "`file` is a PNG or JPEG file as bytes", _DECODED),
-    "react-native": (
-        "fitImage(rgba, height, width, IMAGE)",
-        "`rgba` is the picture, upright, four bytes a pixel, from a camera frame or a decoder of your choice",
-        _DECODED,
-    ),
-    "web": ("await readImage(file, IMAGE)", "`file` is a PNG or JPEG file or blob", _AS_HERE),
-}
+_PROFILED = "a decoder that applies a picture's colour profile, as those of phones do, differs by a few units"
 
 
 @dataclass(frozen=True)
@@ -170,18 +143,17 @@ def _about(engine: AppEngine, facts: Facts) -> str:
 
 def _usage(platform: Platform, facts: Facts) -> str:
     """The lines that run the model, as a block of code below a step of the README, and what they take."""
-    call, pair, rank = _CALLS[platform.language]
-    quoted = LANGUAGES[platform.language].text
+    language, picture = LANGUAGES[platform.language], platform.picture
     inputs, note = facts.signature.inputs, ""
     if facts.image is not None:
-        value, meaning, note = _PICTURES[platform.name]
-        pairs = [pair.format(quoted(inputs[0].name), value)]
+        meaning, note = picture.takes, f"{_STORED};\n   {_PROFILED}." if picture.profiled else f"{_STORED}."
+        pairs = [language.pair.format(language.text(inputs[0].name), picture.call)]
     else:
         names = ["values"] if len(inputs) == 1 else [f"values{number}" for number in range(1, len(inputs) + 1)]
-        pairs = [pair.format(quoted(spec.name), name) for spec, name in zip(inputs, names, strict=True)]
+        pairs = [language.pair.format(language.text(spec.name), name) for spec, name in zip(inputs, names, strict=True)]
         shapes = (f"`{name}` has {list(_raw_shape(facts, spec))}" for name, spec in zip(names, inputs, strict=True))
         meaning = f"raw values, row by row: {', '.join(shapes)}"
-    lines = [call.format(", ".join(pairs)), *([rank] if facts.labels else [])]
+    lines = [language.call.format(", ".join(pairs)), *([language.rank] if facts.labels else [])]
     block = "\n".join(f"   {line}" for line in (f"```{platform.language}", *lines, "```"))
     return f"{meaning}:\n\n{block}\n\n{note}" if note else f"{meaning}:\n\n{block}"
 

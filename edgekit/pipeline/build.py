@@ -89,11 +89,8 @@ class Result:
             raise ConversionError(first.error.code, message, hint, first.error.log)
         if self.unmet:
             more = f" (and {len(self.unmet) - 1} more)" if len(self.unmet) > 1 else ""
-            raise LimitError(
-                "EK-LIMIT",
-                f"{self.unmet[0]}{more}",
-                "no bundle was written; loosen the limit, or leave that variant out",
-            )
+            message = f"{self.unmet[0]}{more}"
+            raise LimitError("EK-LIMIT", message, "no bundle was written; loosen the limit, or leave that variant out")
 
 
 def build(
@@ -288,8 +285,6 @@ def _check_installed(origin: Origin, plans: Sequence[Plan]) -> None:
 def _check_host() -> None:
     """Refuse to build where no converter runs."""
     if platform.system() == "Linux" and platform.machine() not in ("x86_64", "AMD64"):
-        raise UsageError(
-            "EK-UNSUPPORTED",
-            f"edgekit build runs on a desktop (x86_64), this is {platform.machine()}: no converter exists for it",
-            "build there and copy the bundle here; edgekit run and edgekit.load work on this machine",
-        )
+        message = f"edgekit build runs on a desktop (x86_64), this is {platform.machine()}: no converter exists for it"
+        hint = "build there and copy the bundle here; edgekit run and edgekit.load work on this machine"
+        raise UsageError("EK-UNSUPPORTED", message, hint)

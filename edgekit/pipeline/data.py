@@ -149,15 +149,13 @@ def check_inputs(name: str, inputs: Arrays) -> None:
     if not inputs or not all(array.size for array in inputs.values()):
         raise UsageError("EK-DATA", f"the {name} data is empty", "it has to hold at least one sample")
     if len(set(lengths.values())) > 1:
-        raise UsageError(
-            "EK-DATA", f"the {name} data's inputs differ in length: {lengths}", "one row per sample in each"
-        )
+        message = f"the {name} data's inputs differ in length: {lengths}"
+        raise UsageError("EK-DATA", message, "one row per sample in each")
     for array in inputs.values():
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             bad = int(np.argmin(np.isfinite(array).reshape(len(array), -1).all(axis=1)))
-            raise UsageError(
-                "EK-DATA", f"the {name} data holds NaN or infinity, first in sample {bad}", "clean the data"
-            )
+            message = f"the {name} data holds NaN or infinity, first in sample {bad}"
+            raise UsageError("EK-DATA", message, "clean the data")
 
 
 def _read(root: Path, name: str, reference: str) -> tuple[Arrays, np.ndarray | None]:
@@ -190,9 +188,8 @@ def _store(root: Path, out: Path, name: str, reference: str, classes: int, proce
 def _fitting(name: str, inputs: Arrays, process: Preprocessing | None) -> Arrays:
     """*inputs* in single precision, if they are what *process* takes."""
     if process is not None and len(inputs) != 1:
-        raise UsageError(
-            "EK-DATA", f"[preprocessing] needs one input, the {name} data has {len(inputs)}", "prepare it in data.py"
-        )
+        message = f"[preprocessing] needs one input, the {name} data has {len(inputs)}"
+        raise UsageError("EK-DATA", message, "prepare it in data.py")
     return {key: single("EK-DATA", f"the {name} data's {key!r}", array) for key, array in inputs.items()}
 
 
@@ -219,9 +216,8 @@ def _check_alike(sets: Mapping[str, _Inputs]) -> None:
         for key, array in inputs.items():
             if array.shape[1:] != expected[key].shape[1:]:
                 shapes = f"{list(array.shape[1:])}, the evaluation data's {list(expected[key].shape[1:])}"
-                raise UsageError(
-                    "EK-DATA", f"samples of the {name} data have the shape {shapes}", "give them one shape"
-                )
+                message = f"samples of the {name} data have the shape {shapes}"
+                raise UsageError("EK-DATA", message, "give them one shape")
 
 
 def _draws_from(calibration: Mapping[str, Any] | None, sets: Mapping[str, _Inputs]) -> str:
@@ -232,9 +228,8 @@ def _draw(sets: Mapping[str, Mapping[str, Column]], calibration: Mapping[str, An
     """Calibration samples from one of the data sets, chosen at random."""
     name = _draws_from(calibration, sets)
     if name not in sets:
-        raise UsageError(
-            "EK-DATA", f"data.calibration draws from {name!r}, which the project lacks", f"add data.{name}"
-        )
+        message = f"data.calibration draws from {name!r}, which the project lacks"
+        raise UsageError("EK-DATA", message, f"add data.{name}")
     inputs = sets[name]
     available = len(next(iter(inputs.values())))
     wanted = calibration["samples"] if calibration else _CALIBRATION_SAMPLES

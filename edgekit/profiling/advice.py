@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgekit.formats import is_baseline
-from edgekit.profiling.comparison import FASTER, NO_DIFFERENCE, NOT_COMPARABLE, SLOWER
-from edgekit.profiling.races import Races
+from edgekit.profiling.comparison import FASTER, NO_DIFFERENCE, NOT_COMPARABLE, SLOWER, Verdict, race
 from edgekit.profiling.rows import Row
 from edgekit.runtime.profiler.profile import DeviceRecord, Profile
 from edgekit.runtime.profiler.records import MEASURED
@@ -16,6 +15,7 @@ from edgekit.runtime.profiler.records import MEASURED
 #: Percentage points below the float model that what is shipped may lose, as in a build without limits of its own (for
 #: other units see `edgekit.metric.Metric.allowed`).
 MAX_ACCURACY_DROP = 1.0
+_OPPOSITE: dict[Verdict, Verdict] = {FASTER: SLOWER, SLOWER: FASTER}
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,30 @@ class Advice:
     not_compared: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+
+
+class Races:
+    """Which of two files is faster, whatever they compute in. Every two rows of a device are compared once, when asked.
+
+    Args:
+        rows: One of each of the profile's cells, in their order.
+    """
+
+    def __init__(self, profile: Profile, rows: Sequence[Row]):
+        self._profile = profile
+        self._places = {id(row): place for place, row in enumerate(rows)}
+        self._found: dict[tuple[int, int], Verdict] = {}
+
+    def verdict(self, base: Row, new: Row) -> Verdict:
+        """What is shown of *new* against *base*; ``not comparable`` where they were not measured side by side."""
+        one, other = self._places[id(base)], self._places[id(new)]
+        key = min(one, other), max(one, other)
+        if key not in self._found:
+            before, after = (self._profile.cells[place] for place in key)
+            floor = self._profile.device(after).noise_floor_percent
+            self._found[key] = race(before, after, noise_floor_percent=floor, seed=self._profile.settings.seed).verdict
+        found = self._found[key]
+        return found if one < other else _OPPOSITE.get(found, found)
 
 
 def advise(profile: Profile, rows: Sequence[Row]) -> tuple[Advice, ...]:

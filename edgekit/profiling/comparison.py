@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -128,21 +128,22 @@ def other_machine(base: DeviceRecord, new: DeviceRecord) -> str:
     if base.browser is not None and new.browser is not None:
         return _other_phone(base.browser, new.browser)
     facts = {"board": "board", "cpu": "processor", "architecture": "architecture", "cores": "number of cores"}
-    for name, words in facts.items():
-        one, other = getattr(base.machine, name), getattr(new.machine, name)
-        if one != other:
-            return f"another machine: {words} {other or 'unknown'} against {one or 'unknown'}"
-    return ""
+    return _first_difference("another machine", base.machine, new.machine, facts)
 
 
 def _other_phone(base: BrowserRecord, new: BrowserRecord) -> str:
     """The same for browsers, which hide most of what decides: without a model's name, two phones can look alike."""
     if base.model is None or new.model is None:
         return "a browser did not tell which phone it is on"
-    for name in ("model", "platform", "cores", "memory_gib", "screen"):
+    facts = {name: name.removesuffix("_gib") for name in ("model", "platform", "cores", "memory_gib", "screen")}
+    return _first_difference("another phone", base, new, facts)
+
+
+def _first_difference(what: str, base: object, new: object, facts: Mapping[str, str]) -> str:
+    for name, words in facts.items():
         one, other = getattr(base, name), getattr(new, name)
         if one != other:
-            return f"another phone: {name.removesuffix('_gib')} {other or 'unknown'} against {one or 'unknown'}"
+            return f"{what}: {words} {other or 'unknown'} against {one or 'unknown'}"
     return ""
 
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from edgekit import display
 from edgekit.profiling.advice import advise
+from edgekit.profiling.outcome import sentences
 from edgekit.profiling.rows import rows
-from edgekit.profiling.summary import sentences
 from edgekit.profiling.table import table
 from edgekit.runtime.profiler.profile import Profile
 

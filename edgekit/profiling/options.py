@@ -10,7 +10,7 @@ from edgekit.devices.payload.assembly import sent_formats
 from edgekit.errors import UsageError, did_you_mean
 from edgekit.runtime.engines import engine as find_engine
 from edgekit.runtime.profiler.profile import BundleRecord
-from edgekit.runtime.profiler.settings import Mode
+from edgekit.runtime.profiler.settings import Mode, Settings
 
 #: How long the whole session may wait for a machine to come to rest.
 WAIT_S: Mapping[Mode, float] = {"quick": 2.0, "default": 60.0, "strict": 300.0}
@@ -86,6 +86,15 @@ class Names:
     def _loaded_by(self, engine: str) -> list[str]:
         formats = find_engine(engine).formats
         return [entry.name for bundle in self.bundles for entry in bundle.variants if entry.format in formats]
+
+
+def words(settings: Settings) -> list[str]:
+    """What *settings* are on a command line."""
+    said = [] if settings.mode == "default" else [f"--{settings.mode}"]
+    said += ["--per-op"] if settings.operators else []
+    said += [] if settings.threads is None else ["--threads", str(settings.threads)]
+    said += [] if settings.cpus is None else ["--cpus", ",".join(map(str, settings.cpus))]
+    return [*said, "--seed", str(settings.seed)]
 
 
 def is_baseline(engine: str) -> bool:

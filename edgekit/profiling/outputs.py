@@ -11,40 +11,18 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from edgekit.errors import EdgekitError, UsageError, did_you_mean
-from edgekit.profiling import csv, files, markdown
+from edgekit.profiling import csv, files, markdown, report
+from edgekit.profiling.operators import chrome, model_explorer
 from edgekit.profiling.rows import rows
 from edgekit.runtime.profiler.profile import Profile
 from edgekit.writing import replacing, write_error
 
-
-def _html(profile: Profile) -> str:
-    from edgekit.profiling.report import render  # its charts take a second to import
-
-    return render(profile)
-
-
-def _csv(profile: Profile) -> str:
-    return csv.render(rows(profile))
-
-
-def _trace(profile: Profile) -> str:
-    from edgekit.profiling.operators.chrome import trace
-
-    return json.dumps(trace(profile))
-
-
-def _nodes(profile: Profile) -> str:
-    from edgekit.profiling.operators.model_explorer import node_data
-
-    return json.dumps(node_data(profile))
-
-
 #: Ending -> what makes the text; the longer endings first.
 _TEXTS: dict[str, Callable[[Profile], str]] = {
-    ".trace.json": _trace,
-    ".nodes.json": _nodes,
-    ".html": _html,
-    ".csv": _csv,
+    ".trace.json": lambda profile: json.dumps(chrome.trace(profile)),
+    ".nodes.json": lambda profile: json.dumps(model_explorer.node_data(profile)),
+    ".html": report.render,
+    ".csv": lambda profile: csv.render(rows(profile)),
     ".md": markdown.render,
 }
 #: The profile itself.

@@ -13,6 +13,7 @@ import edgekit
 from edgekit.bundle import Bundle
 from edgekit.devices.browser.result import read_result
 from edgekit.errors import EdgekitError, UsageError
+from edgekit.profiling import options
 from edgekit.profiling import outputs as files
 from edgekit.profiling.growing import GrowingProfile
 from edgekit.runtime.profiler.profile import BundleRecord, DeviceRecord, Profile
@@ -23,8 +24,8 @@ from edgekit.runtime.profiler.settings import Settings
 Listener = Callable[[DeviceRecord, tuple[Cell, ...]], None]
 
 
-class PhoneResults:
-    """Takes what phones post, for `edgekit.devices.browser.server.PhoneServer`.
+class PhoneResults(GrowingProfile):
+    """Takes what phones post, for `edgekit.devices.browser.server.PhoneServer`, and holds all that was taken.
 
     The outputs that are profiles (``.json``) are written with each result, and all others once, by `render`. Where
     there is none but others, a profile is kept beside the first of them until they are rendered.
@@ -65,23 +66,13 @@ class PhoneResults:
         head = Profile(
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             producer=f"edgekit {edgekit.__version__}",
-            command=_command(bundle, settings, words),
+            command=("edgekit", "phone", str(bundle.path), *words, *options.words(settings)),
             settings=settings,
             bundles=(BundleRecord.of(bundle),),
             devices=(),
             cells=(),
         )
-        self._growing = GrowingProfile(head, self.kept_in)
-
-    @property
-    def profile(self) -> Profile:
-        """All that was taken."""
-        return self._growing.profile
-
-    @property
-    def unwritten(self) -> int:
-        """How many results wait in memory, because they could not be written."""
-        return self._growing.unwritten
+        super().__init__(head, self.kept_in)
 
     def receive(self, value: dict[str, Any]) -> None:
         """Take a posted result; when this returns, it is on disk. One that was taken before is not taken again.
@@ -95,27 +86,19 @@ class PhoneResults:
         run = value.get("run")
         if run not in self._runs:
             record, cells = read_result(value, self._bundle, self._settings)
-            self._unheard.append(self._growing.add(replace(record, name=_name(record)), cells))
+            self._unheard.append(self.add(replace(record, name=_name(record)), cells))
             self._runs.add(str(run))
         self.write()
 
     def write(self) -> None:
-        """Write what could not be written before.
-
-        Raises:
-            EdgekitError: ``EK-WRITE``, ``EK-SPACE``: it still cannot.
-        """
-        self._growing.write()
+        """Write what could not be written before; raises what `GrowingProfile.write` does."""
+        super().write()
         self._tell()
 
     def close(self) -> None:
-        """The last try to write; all that was taken is heard then.
-
-        Raises:
-            EdgekitError: As `write`.
-        """
+        """The last try to `write`; all that was taken is heard then."""
         try:
-            self._growing.write()
+            super().write()
         finally:
             self._tell()
 
@@ -153,14 +136,6 @@ def _spare(output: Path) -> Path:
         raise UsageError("EK-ARGUMENT", message, hint)
     files.check([spare], operators=False)
     return spare
-
-
-def _command(bundle: Bundle, settings: Settings, words: Sequence[str]) -> tuple[str, ...]:
-    """What measures the same in the same order."""
-    line = ["edgekit", "phone", str(bundle.path), *words]
-    line += [] if settings.mode == "default" else [f"--{settings.mode}"]
-    line += [] if settings.threads is None else ["--threads", str(settings.threads)]
-    return (*line, "--seed", str(settings.seed))
 
 
 def _name(record: DeviceRecord) -> str:

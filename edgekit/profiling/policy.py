@@ -104,16 +104,13 @@ def load_policy(path: str | Path) -> Policy:
     try:
         text, value = documents.read_toml(path)
     except OSError as error:
-        raise UsageError(
-            "EK-MISSING-FILE", f"cannot read {path}: {error.strerror}", "edgekit compare --help shows a policy"
-        ) from error
+        message = f"cannot read {path}: {error.strerror}"
+        raise UsageError("EK-MISSING-FILE", message, "edgekit compare --help shows a policy") from error
     except ValueError as error:
         line = re.search(r"line (\d+)", str(error))
         where = f"{path}:{line[1]}" if line else str(path)
-        raise UsageError(
-            "EK-ARGUMENT", f"{where}: not a TOML file: {error}", "see https://toml.io for the syntax"
-        ) from error
-    lines = _Lines(path, text)
+        message = f"{where}: not a TOML file: {error}"
+        raise UsageError("EK-ARGUMENT", message, "see https://toml.io for the syntax") from error
     rows = value.get("rows")
     if isinstance(rows, list):
         value = {**value, "rows": [_override(row) for row in rows]}
@@ -125,15 +122,15 @@ def load_policy(path: str | Path) -> Policy:
         hint = _HINTS.get(key.partition("[")[0], misfit.hint)
         if table.startswith("rows") and key not in _HINTS:
             hint = did_you_mean(key, (*_PATTERNS, *METRICS))
-        raise lines.wrong(misfit.place, told, hint) from misfit
+        raise _wrong(path, text, misfit.place, told, hint) from misfit
     places = {f"rows[{index}]": row.limits for index, row in enumerate(policy.rows)}
     for place, limits in {"limits": vars(policy.limits), **places}.items():
         for name, limit in limits.items():
             if limit is not None and math.isnan(limit):
-                raise lines.wrong(f"{place}.{name}", f"{name!r} takes a number", _HINTS[name])
+                raise _wrong(path, text, f"{place}.{name}", f"{name!r} takes a number", _HINTS[name])
             if limit is not None and name.endswith("_ratio") and limit <= 0:
                 hint = "it takes a ratio above 0: 1.05 allows 5 % more"
-                raise lines.wrong(f"{place}.{name}", f"{name!r} is {limit:g}", hint)
+                raise _wrong(path, text, f"{place}.{name}", f"{name!r} is {limit:g}", hint)
     return policy
 
 
@@ -155,21 +152,8 @@ _HINTS = {
 }
 
 
-@dataclass(frozen=True)
-class _Lines:
-    """A policy's file: the standard library's TOML reader keeps no positions."""
-
-    path: Path
-    text: str
-
-    def wrong(self, place: str, message: str, hint: str) -> UsageError:
-        """The error for what is wrong at *place*, with the first line that sets the key, or heads its table."""
-        lines = self.text.splitlines()
-        table, _, key = place.rpartition(".")
-        row = re.match(r"rows\[(\d+)\]", table)
-        heads = [number for number, line in enumerate(lines) if re.match(r"\s*\[\[\s*rows", line)]
-        start = heads[int(row[1])] if row and int(row[1]) < len(heads) else 0
-        pattern = re.compile(rf"\s*(\[+\s*)?[\"']?{re.escape(key)}[\"']?\s*[=.\]]")
-        numbered = enumerate(lines[start:], start + 1)
-        line = next((f":{number}" for number, line in numbered if pattern.match(line)), "")
-        return UsageError("EK-ARGUMENT", f"{self.path}{line}: {message}", hint)
+def _wrong(path: Path, text: str, place: str, message: str, hint: str) -> UsageError:
+    """The error for what is wrong at *place*, with its line."""
+    table, _, key = place.replace("].limits", "]").rpartition(".")
+    line = documents.toml_line(text, (table, key) if table else (key,))
+    return UsageError("EK-ARGUMENT", f"{path}{f':{line}' if line else ''}: {message}", hint)

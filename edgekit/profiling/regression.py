@@ -108,7 +108,10 @@ def judge(base: Profile, new: Profile, policy: Policy) -> tuple[Outcome, ...]:
     Raises:
         UsageError: ``EK-ARGUMENT``: nothing was measured in *base*.
     """
-    before, after = ({_key(row): (cell, row) for cell, row in _pairs(profile)} for profile in (base, new))
+    before, after = (
+        {_key(row): (cell, row) for cell, row in zip(profile.cells, rows(profile), strict=True)}
+        for profile in (base, new)
+    )
     if not any(_measured(row) for _, row in before.values()):
         raise UsageError("EK-ARGUMENT", "nothing was measured in the base: there is nothing to compare with")
     outcomes = []
@@ -132,10 +135,6 @@ def judge(base: Profile, new: Profile, policy: Policy) -> tuple[Outcome, ...]:
                 Outcome(row.device, row.bundle, row.variant, row.engine, "compared", failed, "", comparison, checks)
             )
     return tuple(outcomes)
-
-
-def _pairs(profile: Profile) -> list[tuple[Cell, Row]]:
-    return list(zip(profile.cells, rows(profile), strict=True))
 
 
 def _key(row: Row) -> tuple[object, ...]:

@@ -16,7 +16,7 @@ from edgekit.devices import open_device
 from edgekit.devices.base import Measures
 from edgekit.devices.kinds import LOCAL, kind_of
 from edgekit.errors import EdgekitError, Interrupted, UsageError
-from edgekit.profiling.options import WAIT_S, Names, ProfileOptions, check_cpus
+from edgekit.profiling.options import WAIT_S, Names, ProfileOptions, check_cpus, words
 from edgekit.runtime.engines import browser_engines, is_browser_engine
 from edgekit.runtime.machine import Machine
 from edgekit.runtime.profiler.events import Measured, Note, Progress
@@ -285,8 +285,8 @@ class Session:
 
     def _command(self) -> tuple[str, ...]:
         """What measures the same in the same order."""
-        settings, names = self.settings, self._names
-        words = ["edgekit", "profile", *map(str, self._bundles)]
+        names = self._names
+        line = ["edgekit", "profile", *map(str, self._bundles)]
         places = [place.name for place in self._places if not (self._only_baselines and place.name == LOCAL)]
         for option, values in (
             ("--on", places),
@@ -294,12 +294,8 @@ class Session:
             ("--variant", names.variants),
             ("--baseline", names.baselines),
         ):
-            words += [word for value in values for word in (option, value)]
-        words += [] if settings.mode == "default" else [f"--{settings.mode}"]
-        words += ["--per-op"] if settings.operators else []
-        words += [] if settings.threads is None else ["--threads", str(settings.threads)]
-        words += [] if settings.cpus is None else ["--cpus", ",".join(map(str, settings.cpus))]
-        return (*words, "--seed", str(settings.seed))
+            line += [word for value in values for word in (option, value)]
+        return (*line, *words(self.settings))
 
 
 def _read(paths: Sequence[Path]) -> dict[Path, BundleRecord]:

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 from edgekit import display
 from edgekit.profiling.markdown import cell as _cell
-from edgekit.profiling.regression import TITLES, Check, Outcome, failures, undecided
+from edgekit.profiling.regression import TITLES, Outcome, failures, undecided
 
 
 def table(outcomes: Sequence[Outcome]) -> tuple[list[str], list[list[str]]]:
@@ -20,9 +20,9 @@ def table(outcomes: Sequence[Outcome]) -> tuple[list[str], list[list[str]]]:
     columns["variant"] = [outcome.variant for outcome in outcomes]
     columns["engine"] = [outcome.engine for outcome in outcomes]
     for metric, title in TITLES.items():
-        found = [_found(outcome, metric) for outcome in outcomes]
-        if any(check is not None for check in found):
-            columns[title] = ["-" if check is None else check.figure for check in found]
+        checks = [{check.metric: check.figure for check in outcome.checks} for outcome in outcomes]
+        if any(metric in figures for figures in checks):
+            columns[title] = [figures.get(metric, "-") for figures in checks]
     columns["verdict"] = [outcome.verdict for outcome in outcomes]
     return list(columns), [list(cells) for cells in zip(*columns.values(), strict=True)]
 
@@ -75,10 +75,6 @@ def _cases(outcome: Outcome) -> list[tuple[str, str, str]]:
         open_ = check.text if check.result not in ("met", "not met") else ""
         cases.append((TITLES[check.metric], *((check.text, "") if check.failed else ("", open_))))
     return cases
-
-
-def _found(outcome: Outcome, metric: str) -> Check | None:
-    return next((check for check in outcome.checks if check.metric == metric), None)
 
 
 def _line(cells: Sequence[str]) -> str:

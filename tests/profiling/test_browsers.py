@@ -18,13 +18,13 @@ from edgekit.profiling.advice import advise, pareto
 from edgekit.profiling.comparison import compare_sessions, other_machine
 from edgekit.profiling.csv import render as render_csv
 from edgekit.profiling.files import merge
+from edgekit.profiling.outcome import sentences
 from edgekit.profiling.report import render
 from edgekit.profiling.report.figures.cost import sizes
 from edgekit.profiling.report.figures.latency import latency_table
 from edgekit.profiling.report.figures.quality import trade
 from edgekit.profiling.report.machines import facts
 from edgekit.profiling.rows import Row, rows
-from edgekit.profiling.summary import sentences
 from edgekit.profiling.table import table
 from edgekit.runtime.profiler.profile import Profile
 from edgekit.runtime.profiler.records import NOT_RUN, Cell

@@ -80,8 +80,7 @@ def _calibrated() -> nn.Module:
 
 
 def _export_pte(net: nn.Module, examples: tuple[torch.Tensor, ...], folder: Path, recipes: Sequence[str]) -> None:
-    from edgekit.pipeline.exporters.executorch import quantize
-    from edgekit.pipeline.exporters.lowering import lower
+    from edgekit.pipeline.exporters.executorch import lower, quantize
     from edgekit.pipeline.recipes.fold_pads import fold_pads
     from edgekit.pipeline.recipes.pooling import rewrite_pools
     from edgekit.pipeline.recipes.xnnpack import StaticQuantizer

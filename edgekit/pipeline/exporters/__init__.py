@@ -23,8 +23,11 @@ class Exporter:
         recipes: Names of the recipes that it applies, by the backend that its files are lowered to; the first backend
             is taken where the target says nothing.
         convert: ``module:function(*, source, output)`` with ``recipe`` and ``calibration`` besides where it applies
-            several recipes by itself, ``backend`` where it *lowers*, and ``batch`` where that is fixed; gives the
-            export record (see `edgekit.pipeline.exporters.record.record`).
+            several recipes by itself, ``backend`` where it *lowers*, and ``batch`` where that is fixed. It takes a
+            `edgekit.pipeline.sources.SourceSpec` as JSON, the file to write, and an ``.npz`` of inputs by name, samples
+            first, which static recipes need (`UsageError`, ``EK-DATA``, where it is None); gives the export record (see
+            `edgekit.pipeline.exporters.record.record`); and raises `ConversionError` (``EK-UNSUPPORTED``) where the
+            source has no form that it takes.
         quantize: ``module:function(*, base, recipe, calibration, output)``, which makes a file of another recipe of the
             float one; None where *convert* does.
         family: Of the worker that *convert* needs (see `edgekit.pipeline.work.pool.FAMILIES`).
@@ -59,9 +62,8 @@ class Exporter:
     def check_installed(self) -> None:
         """Raise `UsageError` when a package that it needs is missing."""
         if missing := [module for module in self.modules if find_spec(module) is None]:
-            raise UsageError(
-                "EK-MISSING-PACKAGE", f".{self.format} needs {missing[0]}, which is not installed", self.install
-            )
+            message = f".{self.format} needs {missing[0]}, which is not installed"
+            raise UsageError("EK-MISSING-PACKAGE", message, self.install)
 
 
 _ALL, _FLOAT = ("fp32", "fp16", "int8", "int8-dynamic"), (FP32.name,)

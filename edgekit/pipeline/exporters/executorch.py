@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from executorch.exir import to_edge_transform_and_lower
 from torch.fx import GraphModule
 from torch.fx.node import map_aggregate
 from torch.utils import _pytree as pytree
@@ -14,7 +15,6 @@ from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 from torchao.quantization.pt2e.quantizer import Quantizer
 
 from edgekit.pipeline.exporters import backends
-from edgekit.pipeline.exporters.lowering import lower
 from edgekit.pipeline.exporters.record import record
 from edgekit.pipeline.exporters.symptoms import explaining
 from edgekit.pipeline.exporters.tracing import calibration_tensors, example_inputs, observe
@@ -32,22 +32,7 @@ from edgekit.runtime.engines.executorch import ENGINE
 def export(
     *, source: Mapping[str, Any], recipe: str, calibration: str | None, output: str, backend: str = "xnnpack"
 ) -> dict[str, Any]:
-    """Export a source model as a ``.pte`` with float32 input and output.
-
-    Args:
-        source: A `SourceSpec` as JSON.
-        recipe: Name of the recipe.
-        calibration: An ``.npz`` of inputs by name, samples first; ``int8`` needs it.
-        output: The file to write.
-        backend: Name of the backend (see `edgekit.pipeline.exporters.backends`).
-
-    Returns:
-        The export record (see `edgekit.pipeline.exporters.record.record`).
-
-    Raises:
-        ConversionError: ``EK-UNSUPPORTED``: the source has no PyTorch form.
-        UsageError: ``EK-DATA``: calibration samples are missing.
-    """
+    """Export a source model as a ``.pte`` with float32 input and output (see `edgekit.pipeline.exporters.Exporter`)."""
     used, place = RECIPES[recipe], backends.find(backend)
     opened = open_source(SourceSpec.from_json(source))
     examples = example_inputs(opened)
@@ -66,6 +51,23 @@ def export(
     with explaining(graph_module):
         Path(output).write_bytes(lower(graph_module, examples, backend, half=used.is_half))
     return record(("torch", "executorch", *place.PRODUCERS), {ENGINE.name: "1.5"}, values=held)
+
+
+def lower(
+    graph_module: GraphModule, examples: tuple[torch.Tensor, ...], backend: str = "xnnpack", *, half: bool = False
+) -> bytes:
+    """The ``.pte`` of *graph_module*, as much of it as possible delegated to *backend*.
+
+    Args:
+        half: Store weights and compute in half precision inside the delegate, between float32 inputs and outputs. For
+            XNNPACK, the graph itself has to.
+    """
+    emit(Step("lowering"))
+    program = torch.export.export(graph_module, examples)
+    with backends.find(backend).lowering(program, half) as partitioner:
+        manager = to_edge_transform_and_lower(program, partitioner=[partitioner])
+    buffer: bytes = manager.to_executorch().buffer
+    return buffer
 
 
 def quantize(

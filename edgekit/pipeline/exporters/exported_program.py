@@ -19,19 +19,7 @@ from edgekit.tensors import Signature
 
 
 def export(*, source: Mapping[str, Any], output: str, batch: int = 1) -> dict[str, Any]:
-    """Save a source model as a ``.pt2``.
-
-    Args:
-        source: A `SourceSpec` as JSON.
-        output: The file to write.
-        batch: Samples per inference.
-
-    Returns:
-        The export record (see `edgekit.pipeline.exporters.record.record`).
-
-    Raises:
-        ConversionError: ``EK-UNSUPPORTED``: the source has no PyTorch form.
-    """
+    """Save a source model as a ``.pt2`` (see `edgekit.pipeline.exporters.Exporter`)."""
     program, _ = float_program(source, batch)
     program.example_inputs = None  # pickled otherwise, and as large as an input
     buffer = io.BytesIO()

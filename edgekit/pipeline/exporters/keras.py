@@ -25,12 +25,7 @@ from edgekit.runtime.engines.tensorflow import ENGINE
 def export(*, source: Mapping[str, Any], output: str) -> dict[str, Any]:
     """Save a Keras model as a ``.keras`` whose inputs and outputs are in the signature's order.
 
-    Args:
-        source: A `SourceSpec` as JSON.
-        output: The file to write.
-
-    Returns:
-        The export record (see `edgekit.pipeline.exporters.record.record`).
+    As `edgekit.pipeline.exporters.Exporter` has it.
 
     Raises:
         ConversionError: ``EK-UNSUPPORTED``: the source is no Keras model or holds more than Keras's own layers.

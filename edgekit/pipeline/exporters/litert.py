@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
@@ -18,10 +19,9 @@ from ai_edge_quantizer.quantizer import Quantizer
 from ai_edge_quantizer.utils import qsv_utils, tfl_interpreter_utils
 
 from edgekit.errors import ConversionError
+from edgekit.pipeline.exporters.inputs import calibration_samples, parameter_names
 from edgekit.pipeline.exporters.output_types import kept_outputs
-from edgekit.pipeline.exporters.parameters import parameter_names
 from edgekit.pipeline.exporters.record import record
-from edgekit.pipeline.exporters.samples import calibration_samples
 from edgekit.pipeline.exporters.symptoms import explaining
 from edgekit.pipeline.recipes.biases import flat_biases
 from edgekit.pipeline.recipes.litert import rules
@@ -36,29 +36,21 @@ _MINIMUM_RUNTIME = {ENGINE.name: "2.1"}
 def convert(*, source: Mapping[str, Any], output: str) -> dict[str, Any]:
     """Convert a source model to a float32 ``.tflite``; shapes, order and layout of its tensors stay as they are.
 
-    Args:
-        source: A `SourceSpec` as JSON.
-        output: The file to write.
-
-    Returns:
-        The export record (see `edgekit.pipeline.exporters.record.record`).
-
-    Raises:
-        ConversionError: ``EK-UNSUPPORTED``: the source has no PyTorch form.
+    As `edgekit.pipeline.exporters.Exporter` has it.
     """
     import litert_torch
     import torch
     from torch.utils import _pytree as pytree
 
     from edgekit.pipeline.exporters.tracing import example_inputs
-    from edgekit.pipeline.rewrites import rewrite, tables
+    from edgekit.pipeline.rewrites import LITERT, rewrite
     from edgekit.pipeline.rewrites.constants import values_in
 
     opened = open_source(SourceSpec.from_json(source))
     signature = opened.signature
     examples = example_inputs(opened)
     emit(Step("exporting"))
-    module = rewrite(opened.torch_module(), examples, tables.LITERT)
+    module = rewrite(opened.torch_module(), examples, LITERT)
 
     class Model(torch.nn.Module):
         """Takes and returns tensors by name: litert-torch reads the names of the file's signature from there."""
@@ -96,9 +88,6 @@ def quantize(*, base: str, recipe: str, calibration: str | None, output: str) ->
         recipe: Name of a recipe that is not exact.
         calibration: An ``.npz`` of inputs by name, samples first; ``int8`` needs it.
         output: The file to write.
-
-    Returns:
-        The export record (see `edgekit.pipeline.exporters.record.record`).
 
     Raises:
         UsageError: ``EK-DATA``: calibration samples are missing.
@@ -142,11 +131,8 @@ def _without_missing_tensors() -> Iterator[None]:
             return np.zeros(detail["shape"], detail["dtype"])
         return value
 
-    tfl_interpreter_utils.get_tensor_data = tolerant
-    try:
+    with patch.object(tfl_interpreter_utils, "get_tensor_data", tolerant):
         yield
-    finally:
-        tfl_interpreter_utils.get_tensor_data = stock
 
 
 def _inputs(path: str, signature: str) -> dict[str, np.dtype[Any]]:

@@ -24,16 +24,7 @@ _MINIMUM_RUNTIME = dict.fromkeys((ENGINE.name, onnxruntime_cuda.ENGINE.name), "1
 def export(*, source: Mapping[str, Any], output: str, batch: int = 1) -> dict[str, Any]:
     """Convert a source model to a float32 ``.onnx`` whose inputs and outputs have the signature's names.
 
-    Args:
-        source: A `SourceSpec` as JSON.
-        output: The file to write; with its weights it has to stay below 2 GB, protobuf's limit.
-        batch: Samples per inference.
-
-    Returns:
-        The export record (see `edgekit.pipeline.exporters.record.record`).
-
-    Raises:
-        ConversionError: ``EK-UNSUPPORTED``: the source has no PyTorch form.
+    As `edgekit.pipeline.exporters.Exporter` has it. With its weights the file has to stay below 2 GB, protobuf's limit.
     """
     program, signature = float_program(source, batch)
     inputs, outputs = names_in_file(signature)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from unittest.mock import patch
 
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_quantizer.transformation_performer import TransformationPerformer
@@ -37,11 +38,8 @@ def kept_outputs() -> Iterator[None]:
             for entry in signature.outputs:
                 entry.tensorIndex = _of_type(graph, entry.tensorIndex, types[entry.tensorIndex], model)
 
-    TransformationPerformer.transform_graph = transform
-    try:
+    with patch.object(TransformationPerformer, "transform_graph", transform):
         yield
-    finally:
-        TransformationPerformer.transform_graph = stock
 
 
 def _of_type(graph: Any, number: int, type: int, model: Any) -> int:

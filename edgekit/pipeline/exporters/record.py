@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any
 
-from edgekit.schema import conform
+from edgekit.pipeline.work.answers import Answer
 
 
 @dataclass(frozen=True)
-class ExportRecord:
+class ExportRecord(Answer):
     """The record of an export. What is in the file is read back from it (`edgekit.pipeline.readers.facts`).
 
     Attributes:
@@ -25,11 +25,6 @@ class ExportRecord:
     minimum_runtime: Mapping[str, str]
     warnings: tuple[str, ...] = ()
     values: int | None = None
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> ExportRecord:
-        made: ExportRecord = conform(cls, value)
-        return made
 
 
 def record(

@@ -19,7 +19,7 @@ from tensorflow.lite.python.convert_phase import ConverterError
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from edgekit.errors import ConversionError
-from edgekit.pipeline.exporters.parameters import parameter_names
+from edgekit.pipeline.exporters.inputs import parameter_names
 from edgekit.pipeline.exporters.record import record
 from edgekit.pipeline.sources import SourceSpec, open_source
 from edgekit.tensors import Signature
@@ -33,8 +33,7 @@ def convert(*, source: Mapping[str, Any], output: str) -> dict[str, Any]:
     The file has one signature, ``serving_default``, with the source's own input and output names and dtypes, batch
     size 1.
 
-    Returns:
-        The export record (see `edgekit.pipeline.exporters.record.record`).
+    As `edgekit.pipeline.exporters.Exporter` has it.
 
     Raises:
         ConversionError: ``EK-UNSUPPORTED``, naming operators that LiteRT has no kernel for; ``EK-EXPORT`` when the

@@ -25,18 +25,7 @@ _ENGINE = "qnnpack"
 def export(*, source: Mapping[str, Any], recipe: str, calibration: str | None, output: str) -> dict[str, Any]:
     """Export a source model as a ``.ptl`` for the lite interpreter, with float32 input and output.
 
-    Args:
-        source: A `SourceSpec` as JSON.
-        recipe: ``fp32`` or ``int8`` (static).
-        calibration: An ``.npz`` of inputs by name, samples first; ``int8`` needs it.
-        output: The file to write.
-
-    Returns:
-        The export record (see `edgekit.pipeline.exporters.record.record`).
-
-    Raises:
-        ConversionError: ``EK-UNSUPPORTED``: the source has no PyTorch form.
-        UsageError: ``EK-DATA``: calibration samples are missing.
+    As `edgekit.pipeline.exporters.Exporter` has it.
     """
     opened = open_source(SourceSpec.from_json(source))
     static = RECIPES[recipe].is_static

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from edgekit.pipeline.exporters.samples import calibration_samples
+from edgekit.pipeline.exporters.inputs import calibration_samples
 from edgekit.pipeline.sources import Source
 from edgekit.pipeline.sources.torch import one_thread
 from edgekit.tensors import Signature

@@ -110,28 +110,22 @@ def find_origin(path: str, calibration: str | None = None, trust: bool = False) 
     name, factory = split_reference(path)
     place = Path(name)
     if not place.exists():
-        raise UsageError(
-            "EK-MISSING-FILE",
-            f"there is no {place}",
-            "give a project folder or a model file; edgekit init makes a project",
-        )
+        message = f"there is no {place}"
+        hint = "give a project folder or a model file; edgekit init makes a project"
+        raise UsageError("EK-MISSING-FILE", message, hint)
     check_readable(place.resolve())
     if place.name == FILE_NAME or (place.is_dir() and (place / FILE_NAME).exists()):
         if calibration is not None:
-            raise UsageError(
-                "EK-ARGUMENT", "--calibration is for bare model files", "name data.calibration in edgekit.toml"
-            )
+            message = "--calibration is for bare model files"
+            raise UsageError("EK-ARGUMENT", message, "name data.calibration in edgekit.toml")
         return _of_project(load_project(place), trust)
     kind = kind_of(place) if factory is None else FACTORY
     if kind is None:
         known = foreign(place)
         if known is not None:
             raise UsageError("EK-ARGUMENT", f"{path} is {known.what}, which edgekit build does not take", known.hint)
-        raise UsageError(
-            "EK-ARGUMENT",
-            f"{path} is neither a project nor a model file",
-            f"a project folder has edgekit.toml; models are {written()}",
-        )
+        message = f"{path} is neither a project nor a model file"
+        raise UsageError("EK-ARGUMENT", message, f"a project folder has edgekit.toml; models are {written()}")
     place = place.resolve()
     inputs: tuple[TensorSpec, ...] = ()
     samples: Path | None = None

@@ -58,11 +58,8 @@ def check_space(*folders: Path) -> None:
         free = shutil.disk_usage(place).free
         if free < _NEEDED_BYTES:
             needed = f"a build wants {_NEEDED_BYTES >> 20} MB"
-            raise UsageError(
-                "EK-SPACE",
-                f"only {free >> 20} MB are free at {place}, {needed}",
-                "free some, or set EDGEKIT_CACHE and --out",
-            )
+            message = f"only {free >> 20} MB are free at {place}, {needed}"
+            raise UsageError("EK-SPACE", message, "free some, or set EDGEKIT_CACHE and --out")
 
 
 def _existing(folder: Path) -> Path:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -17,6 +16,7 @@ from edgekit.metric import Metric
 from edgekit.pipeline.metric import SCORERS
 from edgekit.pipeline.project.places import check_readable
 from edgekit.pipeline.work.python_file import split_reference
+from edgekit.pipeline.work.versions import versions
 from edgekit.recipes import RECIPES
 from edgekit.registry import Registry
 from edgekit.runtime.preprocess import Preprocessing, Resize
@@ -189,9 +189,8 @@ def load_project(path: Path) -> Project:
     except ValueError as error:
         line = re.search(r"line (\d+)", str(error))
         where = f"{file}:{line[1]}" if line else str(file)
-        raise UsageError(
-            "EK-PROJECT", f"{where}: not valid TOML: {error}", "see https://toml.io for the syntax"
-        ) from error
+        message = f"{where}: not valid TOML: {error}"
+        raise UsageError("EK-PROJECT", message, "see https://toml.io for the syntax") from error
     if "directory" in value:
         raise _wrong(file, text, ("directory",), "unknown key 'directory'", "paths are relative to edgekit.toml")
     try:
@@ -264,11 +263,9 @@ def _check_reference(project: Project, file: Path, text: str, place: tuple[str, 
     path = project.directory / name
     if not path.exists():
         near = [other.name for other in path.parent.glob("*")] if path.parent.is_dir() else []
-        raise UsageError(
-            "EK-MISSING-FILE",
-            f"{_place(file, text, place)}: there is no {path}",
-            did_you_mean(path.name, near) if near else "paths are relative to edgekit.toml",
-        )
+        message = f"{_place(file, text, place)}: there is no {path}"
+        hint = did_you_mean(path.name, near) if near else "paths are relative to edgekit.toml"
+        raise UsageError("EK-MISSING-FILE", message, hint)
     check_readable(path)
     if function is not None and not re.search(
         rf"^(async )?(def|class) {re.escape(function)}\b|^{re.escape(function)}\s*=",
@@ -281,20 +278,11 @@ def _check_reference(project: Project, file: Path, text: str, place: tuple[str, 
 
 def _check_requirement(file: Path, text: str, requirement: str) -> None:
     name, _, version = requirement.partition("==")
-    try:
-        found = metadata.version(name.strip())
-    except metadata.PackageNotFoundError as error:
-        raise UsageError(
-            "EK-MISSING-PACKAGE",
-            f"{_place(file, text, ('project', 'requires'))}: {requirement} is not installed",
-            f"pip install {requirement}",
-        ) from error
-    if version and found != version.strip():
-        raise UsageError(
-            "EK-MISSING-PACKAGE",
-            f"{_place(file, text, ('project', 'requires'))}: {name} {found} is installed, {version} is required",
-            f"pip install {requirement}",
-        )
+    (found,) = versions([name.strip()]).values()
+    if found is None or (version and found != version.strip()):
+        fault = f"{name} {found} is installed, {version} is required" if found else f"{requirement} is not installed"
+        message = f"{_place(file, text, ('project', 'requires'))}: {fault}"
+        raise UsageError("EK-MISSING-PACKAGE", message, f"pip install {requirement}")
 
 
 def _first_error(file: Path, text: str, error: ValidationError) -> UsageError:
@@ -350,28 +338,5 @@ def _wrong(file: Path, text: str, place: tuple[str, ...], message: str, hint: st
 
 
 def _place(file: Path, text: str, place: tuple[str, ...]) -> str:
-    line = _line_of(text, place)
+    line = documents.toml_line(text, place)
     return f"{file}:{line}" if line else str(file)
-
-
-def _line_of(text: str, place: tuple[str, ...]) -> int | None:
-    """The line of *text* that sets the key at *place*, or the nearest table that holds it.
-
-    The standard library's TOML reader keeps no positions, so this looks for the table header and the key.
-    """
-    table: tuple[str, ...] = ()
-    best: tuple[int, int] | None = None
-    for number, line in enumerate(text.splitlines(), 1):
-        if header := re.match(r"\s*\[\[?\s*([^\]]+?)\s*\]", line):
-            table = tuple(part.strip().strip("\"'") for part in header[1].split("."))
-            found = table
-        elif key := re.match(r"\s*([\w\"'.-]+)\s*=", line):
-            found = (*table, *(part.strip("\"'") for part in key[1].split(".")))
-        else:
-            continue
-        common = next(
-            (i for i, (a, b) in enumerate(zip(found, place, strict=False)) if a != b), min(len(found), len(place))
-        )
-        if common == len(found) and common and (best is None or common > best[0]):
-            best = (common, number)
-    return best[1] if best else None

@@ -51,6 +51,28 @@ class Call:
     delegated: bool = False
 
 
+def kinds(prefix: str = "", **names: str) -> dict[str, str]:
+    """The kind (see `FileFacts`) of each operator, by its name, from names of operators by kind."""
+    return {f"{prefix}{name}": kind for kind, listed in names.items() for name in listed.split()}
+
+
+@dataclass(frozen=True)
+class Delegate:
+    """One part of a ``.pte`` that runs inside an accelerated backend.
+
+    Attributes:
+        calls: Its operators, under the backend's own names; what the backend adds for itself is left out.
+        constants: By what tells them apart: a constant that several delegates share counts once.
+        kinds: Kinds of operator (see `FileFacts`) by name.
+        arena_bytes: The most that intermediate values take at one time; None where that is not known.
+    """
+
+    calls: tuple[Call, ...]
+    constants: Mapping[str, Constant]
+    kinds: Mapping[str, str]
+    arena_bytes: int | None = None
+
+
 @dataclass(frozen=True)
 class FileFacts:
     """What is in a model file.
@@ -146,7 +168,6 @@ def inspect_file(path: Path, format: str) -> FileFacts:
     try:
         facts: FileFacts = import_module(FORMATS[format].facts).read(path.read_bytes())
     except (ValueError, KeyError, IndexError, TypeError) as error:
-        raise BundleError(
-            "EK-BUNDLE", f"{path} is not a readable .{format} file ({error})", "export it again"
-        ) from error
+        message = f"{path} is not a readable .{format} file ({error})"
+        raise BundleError("EK-BUNDLE", message, "export it again") from error
     return facts

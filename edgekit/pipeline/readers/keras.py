@@ -4,33 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgekit.pipeline.readers.facts import Constant, FileFacts
+from edgekit.pipeline.readers.facts import Constant, FileFacts, kinds
 from edgekit.runtime.contents import keras
 from edgekit.runtime.contents.hdf5 import Array
 
-_KINDS = {
-    name: kind
-    for kind, names in {
-        "convolution": (
-            *(f"{prefix}Conv{dimensions}D" for prefix in ("", "Depthwise", "Separable") for dimensions in (1, 2, 3)),
-            *(f"Conv{dimensions}DTranspose" for dimensions in (1, 2, 3)),
-            "Conv",
-        ),
-        "linear": ("Dense", "EinsumDense", "Einsum", "Matmul", "MultiHeadAttention", "GroupQueryAttention"),
-        "recurrent": ("LSTM", "GRU", "SimpleRNN", "LSTMCell", "GRUCell", "SimpleRNNCell"),
-    }.items()
-    for name in names
-}
+_KINDS = kinds(
+    convolution="Conv1D Conv2D Conv3D DepthwiseConv1D DepthwiseConv2D DepthwiseConv3D SeparableConv1D SeparableConv2D "
+    "SeparableConv3D Conv1DTranspose Conv2DTranspose Conv3DTranspose Conv",
+    linear="Dense EinsumDense Einsum Matmul MultiHeadAttention GroupQueryAttention",
+    recurrent="LSTM GRU SimpleRNN LSTMCell GRUCell SimpleRNNCell",
+)
 #: What computes nothing.
 _INPUT = "InputLayer"
 
 
 def read(data: bytes) -> FileFacts:
-    """The facts of a ``.keras`` file. TensorFlow has no delegate.
-
-    Raises:
-        ValueError: It is none, or holds what `edgekit.runtime.contents` refuses.
-    """
+    """The facts of a ``.keras`` file. TensorFlow has no delegate."""
     file = keras.read(data)
     layers = [name for name in file.layers if name != _INPUT]
     if not layers:

@@ -7,29 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from edgekit.pipeline.readers.facts import Constant, FileFacts
+from edgekit.pipeline.readers.facts import Constant, FileFacts, kinds
 from edgekit.runtime.contents import onnx
 from edgekit.runtime.contents.onnx import DTYPES
 
-_KINDS = {
-    "Conv": "convolution",
-    "ConvTranspose": "convolution",
-    "Gemm": "linear",
-    "MatMul": "linear",
-    "LSTM": "recurrent",
-    "GRU": "recurrent",
-    "RNN": "recurrent",
-}
+_KINDS = kinds(convolution="Conv ConvTranspose", linear="Gemm MatMul", recurrent="LSTM GRU RNN")
 #: Constants are tensors like the initializers, only written down as operators.
 _CONSTANT = "Constant"
 
 
 def read(data: bytes) -> FileFacts:
-    """The facts of an ``.onnx`` file. What ONNX Runtime has on the CPU is no delegate.
-
-    Raises:
-        ValueError: It is none, or holds what `edgekit.runtime.contents` refuses.
-    """
+    """The facts of an ``.onnx`` file. What ONNX Runtime has on the CPU is no delegate."""
     found = onnx.read(data)
     names = [name for name in found.operators if name != _CONSTANT]
     tensors = [tensor for graph in found.graphs for tensor in graph.get("initializer", ())]

@@ -6,31 +6,20 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from edgekit.pipeline.readers.facts import Constant, FileFacts
+from edgekit.pipeline.readers.facts import Constant, FileFacts, kinds
 from edgekit.runtime.contents import pt2
 from edgekit.runtime.contents.pt2 import DTYPES, Pt2
 
-_KINDS = {
-    f"aten::{name}": kind
-    for kind, names in {
-        "convolution": (
-            *(f"conv{dimensions}d" for dimensions in (1, 2, 3)),
-            *(f"conv_transpose{dimensions}d" for dimensions in (1, 2, 3)),
-            "convolution",
-        ),
-        "linear": ("linear", "addmm", "matmul", "mm", "bmm"),
-        "recurrent": ("lstm", "gru", "rnn_tanh", "rnn_relu"),
-    }.items()
-    for name in names
-}
+_KINDS = kinds(
+    prefix="aten::",
+    convolution="conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d convolution",
+    linear="linear addmm matmul mm bmm",
+    recurrent="lstm gru rnn_tanh rnn_relu",
+)
 
 
 def read(data: bytes) -> FileFacts:
-    """The facts of a ``.pt2`` file. torch has no delegate.
-
-    Raises:
-        ValueError: It is none, or holds what `edgekit.runtime.contents` refuses.
-    """
+    """The facts of a ``.pt2`` file. torch has no delegate."""
     archive = pt2.read(data)
     names = [operator.split(".") for operator in archive.operators]
     calls = [f"aten::{name[3]}" for name in names if name[0] == "torch" and len(name) > 3]

@@ -11,43 +11,28 @@ from typing import Any
 import numpy as np
 
 from edgekit.pipeline.readers import coreml, vulkan, xnnpack
-from edgekit.pipeline.readers.delegate import Delegate
-from edgekit.pipeline.readers.facts import Call, Constant, FileFacts
+from edgekit.pipeline.readers.facts import Call, Constant, Delegate, FileFacts, kinds
 from edgekit.runtime.contents import pte
 from edgekit.runtime.contents.pte import DTYPES, Part, PteProgram
 
-_KINDS = {
-    "aten::convolution": "convolution",
-    "aten::addmm": "linear",
-    "aten::linear": "linear",
-    "aten::mm": "linear",
-    "aten::bmm": "linear",
-}
+_KINDS = kinds(prefix="aten::", convolution="convolution", linear="addmm linear mm bmm")
 #: Id of a backend in the file -> the module with ``read(part) -> Delegate``.
-_BACKENDS: dict[str, ModuleType] = {
-    "XnnpackBackend": xnnpack,
-    "VulkanBackend": vulkan,
-    "CoreMLBackend": coreml,
-}
+_BACKENDS: dict[str, ModuleType] = {"XnnpackBackend": xnnpack, "VulkanBackend": vulkan, "CoreMLBackend": coreml}
 
 
 def read(data: bytes) -> FileFacts:
-    """The facts of a ``.pte`` file.
-
-    Raises:
-        ValueError: It is none, or holds what `edgekit.runtime.contents` refuses.
-    """
+    """The facts of a ``.pte`` file."""
     found = pte.read(data)
     delegates = [_read_delegate(part) for part in found.parts]
     constants = dict(_portable_constants(found))
-    kinds = dict(_KINDS)
+    named = dict(_KINDS)
     for delegate in delegates:
         constants.update(delegate.constants)
-        kinds.update(delegate.kinds)
+        named.update(delegate.kinds)
     calls = [*_portable_calls(found), *(call for delegate in delegates for call in delegate.calls)]
     backends = tuple(dict.fromkeys(part.backend for part in found.parts))
     arena = _arena_bytes(found, delegates)
-    return FileFacts.of(constants.values(), calls, kinds, arena, backends)
+    return FileFacts.of(constants.values(), calls, named, arena, backends)
 
 
 def _read_delegate(part: Part) -> Delegate:

@@ -4,35 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from edgekit.pipeline.readers.facts import Call, Constant, FileFacts
+from edgekit.pipeline.readers.facts import Call, Constant, FileFacts, kinds
 from edgekit.runtime.contents import ptl
 from edgekit.runtime.contents.torch_tensors import Tensor
 
 _KINDS = {
-    name: kind
-    for kind, names in {
-        "convolution": (
-            "aten::conv1d",
-            "aten::conv2d",
-            "aten::_convolution",
-            "quantized::conv2d",
-            "quantized::conv2d_relu",
-        ),
-        "linear": ("aten::linear", "aten::addmm", "aten::matmul", "quantized::linear", "quantized::linear_relu"),
-        "recurrent": ("aten::lstm", "aten::gru"),
-    }.items()
-    for name in names
+    **kinds(
+        prefix="aten::",
+        convolution="conv1d conv2d _convolution",
+        linear="linear addmm matmul",
+        recurrent="lstm gru",
+    ),
+    **kinds(prefix="quantized::", convolution="conv2d conv2d_relu", linear="linear linear_relu"),
 }
 #: Operators that only change the type of a tensor.
 _PLUMBING = ("aten::quantize_per_tensor", "aten::dequantize", "aten::to")
 
 
 def read(data: bytes) -> FileFacts:
-    """The facts of a ``.ptl`` file. PyTorch Mobile has no delegate here: every operator is outside.
-
-    Raises:
-        ValueError: It is none, lacks the lite interpreter's bytecode, or holds what `edgekit.runtime.contents` refuses.
-    """
+    """The facts of a ``.ptl`` file. PyTorch Mobile has no delegate here: every operator is outside."""
     found = ptl.read(data)
     (forward,) = (function for function in found.functions if function.name.endswith(".forward"))
     names = (forward.operators[index][0] for code, index, _ in forward.instructions if code in ("OP", "OPN"))

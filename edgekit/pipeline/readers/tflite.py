@@ -3,60 +3,45 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
-from edgekit.pipeline.readers.facts import Call, Constant, FileFacts, peak_bytes
+from edgekit.pipeline.readers.facts import Call, Constant, FileFacts, kinds, peak_bytes
 from edgekit.runtime.contents import tflite
 from edgekit.runtime.contents.tflite import TYPES, TfliteModel
 
-_KINDS = {
-    "CONV_2D": "convolution",
-    "DEPTHWISE_CONV_2D": "convolution",
-    "TRANSPOSE_CONV": "convolution",
-    "CONV_3D": "convolution",
-    "FULLY_CONNECTED": "linear",
-    "BATCH_MATMUL": "linear",
-    "UNIDIRECTIONAL_SEQUENCE_LSTM": "recurrent",
-    "UNIDIRECTIONAL_SEQUENCE_RNN": "recurrent",
-}
+_KINDS = kinds(
+    convolution="CONV_2D DEPTHWISE_CONV_2D TRANSPOSE_CONV CONV_3D",
+    linear="FULLY_CONNECTED BATCH_MATMUL",
+    recurrent="UNIDIRECTIONAL_SEQUENCE_LSTM UNIDIRECTIONAL_SEQUENCE_RNN",
+)
 #: How ``Interpreter._get_ops_details`` calls a delegate's node.
 _DELEGATE = "DELEGATE"
 
 
 def read(data: bytes) -> FileFacts:
-    """The facts of a ``.tflite`` file.
-
-    Raises:
-        ValueError: It is none, holds what `edgekit.runtime.contents` refuses, or LiteRT does not load it.
-    """
+    """The facts of a ``.tflite`` file; a `ValueError`, too, where LiteRT does not load it."""
     found = tflite.read(data)
     interpreter = Interpreter(model_content=data, num_threads=1)
     interpreter.allocate_tensors()
     nodes: list[dict[str, Any]] = interpreter._get_ops_details()
-    delegated = _delegated(nodes)
+    graph, delegated = found.model["subgraphs"][0], _delegated(nodes)
     calls = (
-        Call(node["op_name"], _work(node, found), node["index"] in delegated)
+        Call(name, _work(name, graph["operators"][node["index"]], graph, found), node["index"] in delegated)
         for node in nodes
-        if node["op_name"] != _DELEGATE
+        if (name := node["op_name"]) != _DELEGATE
     )
     return FileFacts.of(_constants(found), calls, _KINDS, _arena_bytes(found))
 
 
-def _work(node: Mapping[str, Any], found: TfliteModel) -> int:
+def _work(name: str, node: Mapping[str, Any], graph: Mapping[str, Any], found: TfliteModel) -> int:
     """Values that an operator computes; multiply-accumulates of a convolution or a product.
 
     A loop or a branch does what is in its subgraphs: once, as the file does not say how often.
     """
-    graphs = found.model["subgraphs"]
-    described = graphs[0]["operators"][node["index"]]
-    return _work_of(node["op_name"], described, graphs[0], found)
-
-
-def _work_of(name: str, node: Mapping[str, Any], graph: Mapping[str, Any], found: TfliteModel) -> int:
     shapes = [list(graph["tensors"][number]["shape"]) if number >= 0 else [] for number in node["inputs"]]
     values = sum(math.prod(graph["tensors"][number]["shape"]) for number in node["outputs"]) or 1
     match name:
@@ -81,8 +66,7 @@ def _called(node: Mapping[str, Any], found: TfliteModel) -> Iterator[Mapping[str
 
 
 def _work_in(graph: Mapping[str, Any], found: TfliteModel) -> int:
-    names: Sequence[str] = found.names
-    return sum(_work_of(names[node["opcode_index"]], node, graph, found) for node in graph["operators"])
+    return sum(_work(found.names[node["opcode_index"]], node, graph, found) for node in graph["operators"])
 
 
 def _arena_bytes(found: TfliteModel) -> int:

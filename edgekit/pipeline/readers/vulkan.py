@@ -6,8 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from edgekit.pipeline.readers.delegate import Delegate
-from edgekit.pipeline.readers.facts import Call, Constant
+from edgekit.pipeline.readers.facts import Call, Constant, Delegate
 from edgekit.runtime.contents.pte import Part
 from edgekit.runtime.contents.vulkan import DTYPES
 
@@ -24,8 +23,9 @@ def read(part: Part) -> Delegate:
         for call in part.graph["chain"]
         if call["name"] not in _PLUMBING
     )
-    kinds = {call.name: kind for call in calls if (kind := _kind(call.name))}
-    return Delegate(calls, dict(_constants(part.graph)), kinds)
+    return Delegate(
+        calls, dict(_constants(part.graph)), {call.name: kind for call in calls if (kind := _kind(call.name))}
+    )
 
 
 def _work(call: Mapping[str, Any], values: Sequence[Mapping[str, Any]]) -> int:

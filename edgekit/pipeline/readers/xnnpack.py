@@ -8,18 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from edgekit.pipeline.readers.delegate import Delegate
-from edgekit.pipeline.readers.facts import Call, Constant, peak_bytes
+from edgekit.pipeline.readers.facts import Call, Constant, Delegate, kinds, peak_bytes
 from edgekit.runtime.contents.pte import Part
 from edgekit.runtime.contents.xnnpack import DTYPES, tensor_of
 
-_KINDS = {
-    "XNNConv2d": "convolution",
-    "XNNDepthwiseConv2d": "convolution",
-    "XNNConvTranspose2d": "convolution",
-    "XNNFullyConnected": "linear",
-    "XNNBatchMatrixMultiply": "linear",
-}
+_KINDS = kinds(
+    prefix="XNN",
+    convolution="Conv2d DepthwiseConv2d ConvTranspose2d",
+    linear="FullyConnected BatchMatrixMultiply",
+)
 #: XNNPACK's nodes that move or requantize values: work that the delegate adds, no operators of the model.
 _PLUMBING = ("XNNConvert", "XNNStaticTranspose", "XNNStaticReshape")
 #: Types that numpy lacks count as bytes.
@@ -32,7 +29,8 @@ def read(part: Part) -> Delegate:
     tensors = {tensor["id_out"]: tensor for tensor in map(tensor_of, part.graph["xvalues"])}
     nodes = [(node["xnode_union_type"], node["xnode_union"]) for node in part.graph["xnodes"]]
     calls = (Call(name, _work(name, node, tensors), delegated=True) for name, node in nodes if name not in _PLUMBING)
-    return Delegate(tuple(calls), dict(_constants(part.graph, nodes, tensors)), _KINDS, _peak_bytes(part.graph))
+    constants = dict(_constants(part.graph, nodes, tensors))
+    return Delegate(tuple(calls), constants, _KINDS, _peak_bytes(nodes, tensors))
 
 
 def _work(name: str, node: Mapping[str, Any], tensors: Mapping[int, Mapping[str, Any]]) -> int:
@@ -61,17 +59,15 @@ def _constants(
             yield stored["named_key"], Constant(_dtype(tensor), shape, stored["size"], reader)
 
 
-def _peak_bytes(graph: Mapping[str, Any]) -> int:
+def _peak_bytes(nodes: list[tuple[str, Any]], tensors: Mapping[int, Mapping[str, Any]]) -> int:
     """The most that values inside one graph take at one time."""
     sizes = {
-        tensor["id_out"]: math.prod(tensor["dims"]) * np.dtype(_dtype(tensor)).itemsize
-        for tensor in map(tensor_of, graph["xvalues"])
+        number: math.prod(tensor["dims"]) * np.dtype(_dtype(tensor)).itemsize
+        for number, tensor in tensors.items()
         if not tensor["constant_buffer_idx"]
     }
-    nodes = [
-        [number for name, number in node["xnode_union"].items() if name.endswith("_id")] for node in graph["xnodes"]
-    ]
-    return peak_bytes(nodes, sizes)
+    numbers = [[number for field, number in node.items() if field.endswith("_id")] for _, node in nodes]
+    return peak_bytes(numbers, sizes)
 
 
 def _dtype(tensor: Mapping[str, Any]) -> str:

@@ -33,7 +33,7 @@ def zero_pad(node: Node) -> tuple[tuple[int, int], ...] | None:
         value = node.args[3] if len(node.args) > 3 else node.kwargs.get("value")
     else:
         mode, value = "constant", node.args[2] if len(node.args) > 2 else 0
-    spatial = _input(node).meta["val"].dim() - 2
+    spatial = input_of(node).meta["val"].dim() - 2
     pairs = list(zip(amounts[::2], amounts[1::2], strict=True))
     if mode != "constant" or value not in (None, 0) or min(amounts, default=0) < 0 or spatial < 1:
         return None
@@ -63,12 +63,12 @@ def fold_pads(graph_module: GraphModule) -> int:
         if pads is None:
             continue
         if not any(amount for pair in pads for amount in pair):
-            node.replace_all_uses_with(_input(node))
+            node.replace_all_uses_with(input_of(node))
         for user in list(node.users):
             padding = _folded_padding(graph_module, node, user, pads)
             if padding is not None:
                 arguments = _arguments(user)
-                user.args = (_input(node), *arguments[1:4], padding, *arguments[5:])
+                user.args = (input_of(node), *arguments[1:4], padding, *arguments[5:])
                 folded += 1
         if not node.users:
             graph_module.graph.erase_node(node)
@@ -87,7 +87,7 @@ def _folded_padding(
     kernel = (
         attrgetter(weight.target)(graph_module).shape[2:] if weight.op == "get_attr" else weight.meta["val"].shape[2:]
     )
-    sizes = _input(pad).meta["val"].shape[2:]
+    sizes = input_of(pad).meta["val"].shape[2:]
     expected = user.meta["val"].shape[2:]
     padding = [before + own[axis] for axis, (before, _) in enumerate(pads)]
     for axis, size in enumerate(sizes):
@@ -108,7 +108,8 @@ def _arguments(convolution: Node) -> tuple[Any, ...]:
     return tuple(arguments)
 
 
-def _input(node: Node) -> Node:
+def input_of(node: Node) -> Node:
+    """What an operator reads first."""
     value = node.args[0]
     assert isinstance(value, Node)
     return value

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch.fx import Graph, GraphModule, Node
 
+from edgekit.pipeline.recipes.fold_pads import input_of
+
 _ATEN = torch.ops.aten
 
 
@@ -41,24 +43,24 @@ def rewrite_pools(graph_module: GraphModule) -> int:
 def _is_global_mean(node: Node) -> bool:
     """Whether *node* averages over all spatial dimensions, in a way that XNNPACK does not take as it is."""
     if node.target in (_ATEN.adaptive_avg_pool2d.default, _ATEN.adaptive_avg_pool1d.default):
-        return set(_list(node.args[1])) == {1} and _input(node).meta["val"].dim() in (3, 4)
+        return set(_list(node.args[1])) == {1} and input_of(node).meta["val"].dim() in (3, 4)
     if node.target is not _ATEN.mean.dim or node.kwargs:
         return False
-    rank = _input(node).meta["val"].dim()
+    rank = input_of(node).meta["val"].dim()
     dims = sorted(dim % rank for dim in _list(node.args[1]))
     keeps = len(node.args) > 2 and bool(node.args[2])
     return (rank == 4 and dims == [2, 3] and not keeps) or (rank == 3 and dims == [2])
 
 
 def _global_mean(node: Node) -> Node:
-    source = _image(node.graph, _input(node))
+    source = _image(node.graph, input_of(node))
     result = _call(node.graph, _ATEN.mean.dim, source, [2, 3], True)
     return _view(node.graph, result, node.meta["val"].shape)
 
 
 def _max_pool(node: Node) -> Node | None:
     """A 1-D max pool as one over images of height 1; None for any other node."""
-    if node.target is not _ATEN.max_pool1d.default or _input(node).meta["val"].dim() != 3:
+    if node.target is not _ATEN.max_pool1d.default or input_of(node).meta["val"].dim() != 3:
         return None
     given: list[Any] = [*node.args, *[[], [0], [1]][len(node.args) - 2 :]]
     source, kernel, stride, padding, dilation, *ceil_mode = given
@@ -84,12 +86,6 @@ def _call(graph: Graph, target: Any, source: Node, *arguments: Any) -> Node:
     node = graph.call_function(target, (source, *arguments))
     node.meta["val"] = target(source.meta["val"], *arguments)
     return node
-
-
-def _input(node: Node) -> Node:
-    value = node.args[0]
-    assert isinstance(value, Node)
-    return value
 
 
 def _list(value: Any) -> list[int]:

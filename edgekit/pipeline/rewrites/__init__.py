@@ -11,15 +11,23 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from torch.fx import GraphModule
+from torch.fx import GraphModule, Interpreter
+from torch.fx.node import Target
 from torch.fx.traceback import preserve_node_meta
+from torch.utils import _pytree as pytree
 
+from edgekit.pipeline.rewrites import activations, arithmetic, padding, resizing, spectrum
+from edgekit.pipeline.rewrites.complex_numbers import Complex, name_of, unsupported
 from edgekit.pipeline.rewrites.constants import fold_constants
 from edgekit.pipeline.rewrites.functional import functional
-from edgekit.pipeline.rewrites.spelling import Spelled
 
 #: ATen operator -> the rule for it.
 Rules = Mapping[Any, Callable[..., Any]]
+
+#: Operators that some converter lacks, or computes wrong.
+COMMON: Rules = {**arithmetic.RULES, **padding.RULES, **spectrum.RULES, **activations.COMMON}
+LITERT: Rules = {**COMMON, **resizing.RULES}
+XNNPACK: Rules = {**COMMON, **activations.XNNPACK}
 
 
 def rewrite(module: torch.nn.Module, examples: tuple[torch.Tensor, ...], rules: Rules) -> GraphModule:
@@ -37,6 +45,41 @@ def rewrite(module: torch.nn.Module, examples: tuple[torch.Tensor, ...], rules: 
     with preserve_node_meta(), torch.no_grad():
         graph_module = functional(torch.export.export(module, examples))
         fold_constants(graph_module)
-        graph_module = torch.export.export(Spelled(graph_module, rules), examples).module(check_guards=False)
+        graph_module = torch.export.export(_Spelled(graph_module, rules), examples).module(check_guards=False)
         fold_constants(graph_module)
     return graph_module
+
+
+class _Spelled(torch.nn.Module):
+    """Computes what *graph_module* does, by *rules* where there are some."""
+
+    def __init__(self, graph_module: GraphModule, rules: Rules):
+        super().__init__()
+        self.graph_module = graph_module
+        self._rules = rules
+
+    def forward(self, *inputs: torch.Tensor) -> Any:
+        return _Speller(self.graph_module, self._rules).run(*inputs)
+
+
+class _Speller(Interpreter):
+    def __init__(self, graph_module: GraphModule, rules: Rules):
+        super().__init__(graph_module)
+        self._rules = rules
+
+    def get_attr(self, target: Target, args: Any, kwargs: Any) -> Any:
+        found = super().get_attr(target, args, kwargs)
+        return Complex.of(found) if isinstance(found, torch.Tensor) and found.is_complex() else found
+
+    def call_function(self, target: Target, args: Any, kwargs: Any) -> Any:
+        rule = self._rules.get(target)
+        if any(isinstance(value, (Complex, complex)) for value in pytree.tree_leaves((args, kwargs))):
+            return Complex.call(target, args, kwargs, rule)
+        result = NotImplemented if rule is None else rule(*args, **kwargs)
+        if result is NotImplemented:
+            result = super().call_function(target, args, kwargs)
+        if isinstance(result, torch.Tensor) and result.is_complex():
+            if (name := name_of(target)) not in ("to", "_to_copy"):
+                raise unsupported(name)
+            return Complex.of(args[0])
+        return result

@@ -59,18 +59,6 @@ def _summed(product: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> Ca
     return rule
 
 
-def _summed_products(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
-    return torch.bmm(left, right).sum(0)
-
-
-def _column(matrix: torch.Tensor, vector: torch.Tensor) -> torch.Tensor:
-    return (matrix @ vector.unsqueeze(1)).squeeze(1)
-
-
-def _row_by_column(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
-    return left.unsqueeze(1) * right.unsqueeze(0)
-
-
 def _floor_divide(left: Any, right: Any) -> Any:
     """Rounded down, as Python's ``//``: of floats not the same as the quotient rounded down (1 // 0.1 is 9)."""
     if _whole(left) and _whole(right):
@@ -116,10 +104,6 @@ def _rest(left: Any, right: Any) -> Any:
     return torch.sign(left) * torch.remainder(left.abs(), right.abs())
 
 
-def _absolute(value: torch.Tensor) -> Any:
-    return torch.maximum(value, -value) if _whole(value) else NotImplemented
-
-
 def _power(value: Any, exponent: Any) -> Any:
     """A small power as products: exact for whole numbers, and cheaper than logarithms for all."""
     small = isinstance(exponent, (int, float)) and exponent in range(2, _MOST_FACTORS + 1)
@@ -156,10 +140,6 @@ def _and(value: torch.Tensor, mask: Any) -> Any:
     return _remainder(value, mask + 1) if lowest and _whole(value) else NotImplemented
 
 
-def _not(value: torch.Tensor) -> Any:
-    return -value - 1 if _whole(value) else NotImplemented
-
-
 def _round(value: torch.Tensor, *, decimals: int) -> torch.Tensor:
     factor = 10.0 ** abs(decimals)
     return torch.round(value / factor) * factor if decimals < 0 else torch.round(value * factor) / factor
@@ -191,9 +171,9 @@ RULES: dict[Any, Callable[..., Any]] = {
     _ATEN.rsub.Tensor: _subtract_from,
     _ATEN.rsub.Scalar: _subtract_from,
     _ATEN.addmm.default: _summed(_ATEN.mm.default),
-    _ATEN.addmv.default: _summed(_column),
-    _ATEN.addr.default: _summed(_row_by_column),
-    _ATEN.addbmm.default: _summed(_summed_products),
+    _ATEN.addmv.default: _summed(lambda matrix, vector: (matrix @ vector.unsqueeze(1)).squeeze(1)),
+    _ATEN.addr.default: _summed(lambda left, right: left.unsqueeze(1) * right.unsqueeze(0)),
+    _ATEN.addbmm.default: _summed(lambda left, right: torch.bmm(left, right).sum(0)),
     _ATEN.baddbmm.default: _summed(_ATEN.bmm.default),
     _ATEN.floor_divide.default: _floor_divide,
     _ATEN.floor_divide.Scalar: _floor_divide,
@@ -203,7 +183,7 @@ RULES: dict[Any, Callable[..., Any]] = {
     _ATEN.remainder.Scalar: _remainder,
     _ATEN.fmod.Tensor: _fmod,
     _ATEN.fmod.Scalar: _fmod,
-    _ATEN.abs.default: _absolute,
+    _ATEN.abs.default: lambda value: torch.maximum(value, -value) if _whole(value) else NotImplemented,
     _ATEN.pow.Tensor_Scalar: _power,
     _ATEN.matmul.default: _product,
     _ATEN.mm.default: _product,
@@ -214,7 +194,7 @@ RULES: dict[Any, Callable[..., Any]] = {
     _ATEN.bitwise_right_shift.Tensor_Scalar: _shift_right,
     _ATEN.bitwise_and.Scalar: _and,
     _ATEN.__and__.Scalar: _and,
-    _ATEN.bitwise_not.default: _not,
+    _ATEN.bitwise_not.default: lambda value: -value - 1 if _whole(value) else NotImplemented,
     _ATEN.logical_xor.default: lambda left, right: left.bool() != right.bool(),
     _ATEN.round.decimals: _round,
     _ATEN.exp2.default: lambda value: torch.exp(value * math.log(2)),

@@ -117,10 +117,6 @@ def _add(left: Any, right: Any, *, alpha: float = 1) -> Complex:
     return Complex(*(part.expand(real.shape) for part in (real, one.imag + other.imag)))
 
 
-def _subtract(left: Any, right: Any, *, alpha: float = 1) -> Complex:
-    return _add(left, right, alpha=-alpha)
-
-
 def _power(number: Complex, exponent: Any) -> Complex:
     if exponent != 2:
         raise unsupported("pow")
@@ -165,7 +161,7 @@ _OPERATORS: dict[str, Callable[..., Any]] = {
     "conj_physical": lambda number: Complex(number.real, -number.imag),
     "resolve_conj": lambda number: number,
     "add": _add,
-    "sub": _subtract,
+    "sub": lambda left, right, *, alpha=1: _add(left, right, alpha=-alpha),
     "mul": _multiply,
     "div": _divide,
     "pow": _power,

@@ -8,6 +8,7 @@ reflection outside of the delegate.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -59,14 +60,6 @@ def _extended(value: torch.Tensor, axis: int, before: int, after: int, mode: str
     return torch.cat([*first, value, *last], axis)
 
 
-def _constant_pad(value: torch.Tensor, amounts: Sequence[int], fill: float = 0) -> Any:
-    return _pad(value, amounts, "constant", fill)
-
-
-def _in_mode(mode: str) -> Callable[..., Any]:
-    return lambda value, amounts: _pad(value, amounts, mode)
-
-
 def _convolution(convolve: Callable[..., torch.Tensor], axes: int) -> Callable[..., Any]:
     """``padding="same"``: an uneven amount has its odd one behind."""
 
@@ -93,9 +86,9 @@ def _convolution(convolve: Callable[..., torch.Tensor], axes: int) -> Callable[.
 
 RULES: dict[Any, Callable[..., Any]] = {
     _ATEN.pad.default: _pad,
-    _ATEN.constant_pad_nd.default: _constant_pad,
+    _ATEN.constant_pad_nd.default: lambda value, amounts, fill=0: _pad(value, amounts, "constant", fill),
     **{
-        getattr(_ATEN, f"{name}_pad{axes}d").default: _in_mode(mode)
+        getattr(_ATEN, f"{name}_pad{axes}d").default: partial(_pad, mode=mode)
         for name, mode in (("reflection", "reflect"), ("replication", "replicate"))
         for axes in (1, 2, 3)
     },

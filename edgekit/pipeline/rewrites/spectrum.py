@@ -28,11 +28,9 @@ def _waves(length: int, frequencies: int) -> tuple[torch.Tensor, torch.Tensor]:
     From whole numbers of steps of the circle, so that large products lose nothing.
     """
     if length > _LONGEST:
-        raise ConversionError(
-            "EK-UNSUPPORTED",
-            f"a Fourier transform of {length:,} values takes a table of {2 * length * frequencies:,} weights",
-            "transform shorter frames, or leave the transform to the program that calls the model",
-        )
+        message = f"a Fourier transform of {length:,} values takes a table of {2 * length * frequencies:,} weights"
+        hint = "transform shorter frames, or leave the transform to the program that calls the model"
+        raise ConversionError("EK-UNSUPPORTED", message, hint)
     steps = torch.outer(torch.arange(length), torch.arange(frequencies)) % length
     angles = steps.double() * (2 * math.pi / length)
     return torch.cos(angles).float(), torch.sin(angles).float()
@@ -181,10 +179,6 @@ def _units(frequencies: int) -> tuple[Complex, Complex]:
     return Complex(one, none), Complex(none, one)
 
 
-def _polar(size: torch.Tensor, angle: torch.Tensor) -> Complex:
-    return Complex(size * torch.cos(angle), size * torch.sin(angle))
-
-
 RULES: dict[Any, Callable[..., Any]] = {
     _ATEN.fft_fft.default: _one_axis(half=False, inverse=False),
     _ATEN.fft_ifft.default: _one_axis(half=False, inverse=True),
@@ -201,5 +195,5 @@ RULES: dict[Any, Callable[..., Any]] = {
     _ATEN.istft.default: _istft,
     _ATEN.view_as_complex.default: lambda pairs: Complex(pairs[..., 0], pairs[..., 1]),
     _ATEN.complex.default: Complex,
-    _ATEN.polar.default: _polar,
+    _ATEN.polar.default: lambda size, angle: Complex(size * torch.cos(angle), size * torch.sin(angle)),
 }

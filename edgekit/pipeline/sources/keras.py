@@ -28,6 +28,7 @@ from edgekit.pipeline.sources.samples import (
     check_shapes,
     does_not_run,
     example_of,
+    first_line,
     probes,
     stacked,
 )
@@ -119,18 +120,17 @@ class KerasSource:
             raise write_error(self._what, written)
 
     def takes_batches(self, inputs: Mapping[str, Stack]) -> bool:
-        def call(arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
-            return [np.asarray(result) for result in keras.tree.flatten(self.model.predict_on_batch(list(arrays)))]
+        return batched_alike(self.signature, inputs, self._outputs)
 
-        return batched_alike(self.signature, inputs, call)
+    def _outputs(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        return [np.asarray(result) for result in keras.tree.flatten(self.model.predict_on_batch(list(arrays)))]
 
     def _run(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         """One sample: an array per input, batch axis of 1 included, in; the same per output."""
         try:
-            results = keras.tree.flatten(self.model.predict_on_batch(list(arrays)))
+            outputs = self._outputs(arrays)
         except Exception as error:  # layers raise what they like, and each backend what it does
             raise does_not_run(self._what, error) from error
-        outputs = [np.asarray(result) for result in results]
         check_shapes(self.signature, outputs)
         return outputs
 
@@ -165,9 +165,8 @@ def open_source(spec: SourceSpec) -> KerasSource:
     for variable in flat.weights:
         values = keras.ops.convert_to_numpy(variable)
         if not np.isfinite(values).all():
-            raise UsageError(
-                "EK-CHECKPOINT", f"the model's weights {variable.path} hold NaN or infinity", "train it again"
-            )
+            message = f"the model's weights {variable.path} hold NaN or infinity"
+            raise UsageError("EK-CHECKPOINT", message, "train it again")
     what = Path(spec.path).name if spec.factory is None else f"{Path(spec.path).name}:{spec.factory}"
     given = [entry.name for entry in spec.inputs]
     return KerasSource(flat, _output_names(model, flat), what, given=given, sample=spec.read_sample())
@@ -208,11 +207,8 @@ def open_model(spec: SourceSpec) -> keras.Model:
     else:
         model = load_callable(path, spec.factory)()
         if not isinstance(model, keras.Model):
-            raise UsageError(
-                "EK-CODE",
-                f"{path.name}:{spec.factory}() returned {type(model).__name__}, not a keras.Model",
-                "return the model; with a PyTorch model, set the framework to torch",
-            )
+            message = f"{path.name}:{spec.factory}() returned {type(model).__name__}, not a keras.Model"
+            raise UsageError("EK-CODE", message, "return the model; with a PyTorch model, set the framework to torch")
     wrapped = _with_inputs(model, spec)
     if weights is not None:
         checked = contents.keras_weights(Path(weights), spec.trust)
@@ -220,11 +216,9 @@ def open_model(spec: SourceSpec) -> keras.Model:
             with _file(Path(weights), checked, "model.weights.h5") as file:
                 model.load_weights(file)
         except _UNREADABLE as error:
-            raise UsageError(
-                "EK-CHECKPOINT",
-                f"weights {Path(weights).name} do not fit the model: {_first_line(error)}",
-                "save them from this very model, with model.save_weights() or model.save()",
-            ) from error
+            message = f"weights {Path(weights).name} do not fit the model: {first_line(error)}"
+            hint = "save them from this very model, with model.save_weights() or model.save()"
+            raise UsageError("EK-CHECKPOINT", message, hint) from error
     return wrapped
 
 
@@ -232,9 +226,8 @@ def _read(path: Path, code: str, trust: bool) -> keras.Model:
     if not path.is_file():
         raise UsageError(code, f"{path} is not a file", "name a file that model.save('….keras') wrote")
     if not zipfile.is_zipfile(path):
-        raise UsageError(
-            code, f"{path.name} is cut short, or no .keras file at all", "save it again, with model.save('….keras')"
-        )
+        message = f"{path.name} is cut short, or no .keras file at all"
+        raise UsageError(code, message, "save it again, with model.save('….keras')")
     checked = contents.keras_model(path, code, trust, keras.saving.get_custom_objects())
     try:
         with _file(path, checked, "model.keras") as file:
@@ -265,20 +258,15 @@ def _with_inputs(model: keras.Model, spec: SourceSpec) -> keras.Model:
     if getattr(model, "inputs", None):
         return model
     if not spec.inputs:
-        raise UsageError(
-            "EK-SOURCE",
-            f"model {model.name!r} does not say what goes into it",
-            "start it with keras.Input(shape=…), or describe its inputs in the project",
-        )
+        message = f"model {model.name!r} does not say what goes into it"
+        hint = "start it with keras.Input(shape=…), or describe its inputs in the project"
+        raise UsageError("EK-SOURCE", message, hint)
     inputs = [keras.Input(entry.shape[1:], dtype=entry.dtype, name=entry.name) for entry in spec.inputs]
     try:
         outputs = model(inputs if len(inputs) > 1 else inputs[0])
     except (ValueError, TypeError) as error:
-        raise UsageError(
-            "EK-SOURCE",
-            f"model {model.name!r} does not take inputs of these shapes: {_first_line(error)}",
-            "correct the input shapes in the project",
-        ) from error
+        message = f"model {model.name!r} does not take inputs of these shapes: {first_line(error)}"
+        raise UsageError("EK-SOURCE", message, "correct the input shapes in the project") from error
     return keras.Model(inputs, outputs, name=f"{model.name}_with_inputs")
 
 
@@ -297,18 +285,14 @@ def _compute_in_float32(model: keras.Model) -> None:
 
 def _spec(name: str, tensor: Any) -> TensorSpec:
     if not tensor.shape or tensor.shape[0] not in (None, 1):
-        raise UsageError(
-            "EK-SOURCE",
-            f"{name!r} has the shape {tuple(tensor.shape)}: its first axis is not that of one sample at a time",
-            "leave the batch size open, keras.Input(shape=…) without batch_size, and keep that axis first to the end",
-        )
+        message = f"{name!r} has the shape {tuple(tensor.shape)}: its first axis is not that of one sample at a time"
+        hint = "leave the batch size open, keras.Input(shape=…) without batch_size, and keep that axis first to the end"
+        raise UsageError("EK-SOURCE", message, hint)
     rest = tensor.shape[1:]
     if None in rest:
-        raise UsageError(
-            "EK-SOURCE",
-            f"{name!r} has open dimensions {tuple(tensor.shape)}; an exported file has fixed shapes",
-            "give the whole shape, as in keras.Input(shape=(224, 224, 3)), and save the model again",
-        )
+        message = f"{name!r} has open dimensions {tuple(tensor.shape)}; an exported file has fixed shapes"
+        hint = "give the whole shape, as in keras.Input(shape=(224, 224, 3)), and save the model again"
+        raise UsageError("EK-SOURCE", message, hint)
     dtype = str(keras.backend.standardize_dtype(tensor.dtype))
     return TensorSpec(name, (1, *rest), "float32" if dtype in _HALVES else dtype)
 
@@ -334,8 +318,4 @@ def _reason(error: BaseException) -> str:
     innermost = str(error).rpartition("Exception encountered: ")[2]
     if found := _UNKNOWN.search(innermost):
         return f"it has the {found[1]} {found[2]!r}, which is not Keras's own"
-    return _first_line(ValueError(innermost) if innermost else error)
-
-
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
+    return first_line(ValueError(innermost) if innermost else error)

@@ -103,12 +103,16 @@ def _alike(batch: np.ndarray, rows: np.ndarray) -> bool:
     return batch.shape == rows.shape and np.allclose(batch, rows, rtol=1e-3, atol=1e-4 * np.abs(rows).max(initial=0))
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of what *error* says, short enough for a message."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__).strip()[:200]
+
+
 def does_not_run(what: str, error: Exception) -> UsageError:
     """The error for a model that fails on a sample of the data."""
-    reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)[:200]
     return UsageError(
         "EK-SOURCE",
-        f"{what} does not run on a sample of the data: {reason}",
+        f"{what} does not run on a sample of the data: {first_line(error)}",
         "call the model yourself on one of the samples, with a batch axis of 1, and make the data fit it",
     )
 

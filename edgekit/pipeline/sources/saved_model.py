@@ -17,7 +17,15 @@ from edgekit.names import distinct, tensor_name
 from edgekit.pipeline.sources import SourceSpec, contents
 from edgekit.pipeline.sources.determinism import check_repeatable, write_error
 from edgekit.pipeline.sources.matching import match_file
-from edgekit.pipeline.sources.samples import apart, check_shapes, does_not_run, example_of, probes, stacked
+from edgekit.pipeline.sources.samples import (
+    apart,
+    check_shapes,
+    does_not_run,
+    example_of,
+    first_line,
+    probes,
+    stacked,
+)
 from edgekit.pipeline.sources.variables import VariableState, nudge
 from edgekit.runtime.samples import Stack
 from edgekit.tensors import Signature, TensorSpec
@@ -93,11 +101,9 @@ class SavedModelSource:
         nudge(self._function.variables, random)
 
     def torch_module(self) -> torch.nn.Module:
-        raise ConversionError(
-            "EK-UNSUPPORTED",
-            "a SavedModel gives .tflite only: its graph cannot be turned into a PyTorch module",
-            "for .pte, save the Keras model as .keras or write it in PyTorch; else build with --format tflite",
-        )
+        message = "a SavedModel gives .tflite only: its graph cannot be turned into a PyTorch module"
+        hint = "for .pte, save the Keras model as .keras or write it in PyTorch; else build with --format tflite"
+        raise ConversionError("EK-UNSUPPORTED", message, hint)
 
 
 def open_source(spec: SourceSpec) -> SavedModelSource:
@@ -109,23 +115,18 @@ def open_source(spec: SourceSpec) -> SavedModelSource:
     """
     path = Path(spec.path)
     if not (path / _GRAPH).is_file():
-        raise UsageError(
-            "EK-SOURCE",
-            f"{path} is not a SavedModel: it holds no saved_model.pb",
-            "name a directory that tf.saved_model.save() or model.export() wrote",
-        )
+        message = f"{path} is not a SavedModel: it holds no saved_model.pb"
+        raise UsageError("EK-SOURCE", message, "name a directory that tf.saved_model.save() or model.export() wrote")
     contents.folder(path, spec.trust)
     try:
         loaded = _load(path)
     except (OSError, ValueError, KeyError, AttributeError, DecodeError, tf.errors.OpError) as error:
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
-        raise UsageError("EK-SOURCE", f"{path} cannot be loaded: {reason}", "save the model again") from error
+        message = f"{path} cannot be loaded: {first_line(error)}"
+        raise UsageError("EK-SOURCE", message, "save the model again") from error
     if _SIGNATURE not in loaded.signatures:
-        raise UsageError(
-            "EK-SOURCE",
-            f"{path} has no signature {_SIGNATURE!r}",
-            "save it with tf.saved_model.save(model, path, signatures={'serving_default': function})",
-        )
+        message = f"{path} has no signature {_SIGNATURE!r}"
+        hint = "save it with tf.saved_model.save(model, path, signatures={'serving_default': function})"
+        raise UsageError("EK-SOURCE", message, hint)
     return SavedModelSource(loaded, path.name, given=[entry.name for entry in spec.inputs], sample=spec.read_sample())
 
 
@@ -165,9 +166,7 @@ def _constants(function: Any) -> int:
 def _spec(name: str, tensor: Any) -> TensorSpec:
     shape = tensor.shape.as_list() if tensor.shape.rank is not None else None
     if not shape or shape[0] not in (None, 1) or None in shape[1:]:
-        raise UsageError(
-            "EK-SOURCE",
-            f"{name!r} of the SavedModel has shape {tensor.shape}: only the batch, which comes first, may be open",
-            "export it with a tf.TensorSpec such as [None, 224, 224, 3], and outputs that begin with the same axis",
-        )
+        message = f"{name!r} of the SavedModel has shape {tensor.shape}: only the batch, which comes first, may be open"
+        hint = "export it with a tf.TensorSpec such as [None, 224, 224, 3], and outputs that begin with the same axis"
+        raise UsageError("EK-SOURCE", message, hint)
     return TensorSpec(name, (1, *shape[1:]), str(tensor.dtype.as_numpy_dtype.__name__))

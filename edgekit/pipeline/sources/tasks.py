@@ -58,7 +58,8 @@ def prepare(*, source: Mapping[str, Any], samples: str, calibration: str, direct
     opened.check(inputs)
     save_arrays(sample, {name: column[:1] for name, column in inputs.items()})
     drawn = load_arrays(calibration)[0]
-    fitted = not _is_fit(opened, drawn)
+    wanted = [(spec.name, spec.dtype) for spec in opened.signature.inputs]
+    fitted = wanted != [(name, array.dtype.name) for name, array in drawn.items()]
     if fitted:
         save_arrays(out / "calibration.npz", _fitted(opened, drawn, "calibration"))
     return {
@@ -92,11 +93,8 @@ def evaluate(*, source: Mapping[str, Any], samples: str, names: Mapping[str, str
             what = f"the source model's output {name!r} holds NaN or infinity, first for sample {bad}"
             raise UsageError("EK-SOURCE", what, _NOT_FINITE)
     if all(near_constant(array) for array in results.values()):
-        raise UsageError(
-            "EK-UNTRAINED",
-            "the source model's outputs hardly depend on its input, so no comparison would mean anything",
-            "train it first, or load trained weights with model.weights",
-        )
+        message = "the source model's outputs hardly depend on its input, so no comparison would mean anything"
+        raise UsageError("EK-UNTRAINED", message, "train it first, or load trained weights with model.weights")
     save_arrays(outputs, results)
     return {"rounding_db": _rounding_db(opened, inputs, results)}
 
@@ -118,13 +116,6 @@ def _facts(opened: Source) -> dict[str, Any]:
         "signature": opened.signature.to_json(),
         "parameter_count": opened.parameter_count,
     }
-
-
-def _is_fit(opened: Source, data: Arrays) -> bool:
-    """Whether *data* have the signature's names, in its order, and its types."""
-    return [(name, array.dtype.name) for name, array in data.items()] == [
-        (spec.name, spec.dtype) for spec in opened.signature.inputs
-    ]
 
 
 def _fitted(opened: Source, data: Arrays, name: str) -> Arrays:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 import io
 import itertools
+import pickle
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,17 +19,27 @@ import torch
 from edgekit.errors import UsageError
 from edgekit.pipeline.sources import SourceSpec, contents
 from edgekit.pipeline.sources.determinism import check_repeatable
-from edgekit.pipeline.sources.exported_program import UNREADABLE, dtype_name, first_line
 from edgekit.pipeline.sources.matching import Parameters, match
 from edgekit.pipeline.sources.outputs import named_tensors
 from edgekit.pipeline.sources.rounding import next_floats
-from edgekit.pipeline.sources.samples import apart, batched_alike, check_shapes, example_of, probes, stacked
+from edgekit.pipeline.sources.samples import (
+    apart,
+    batched_alike,
+    check_shapes,
+    example_of,
+    first_line,
+    probes,
+    stacked,
+)
 from edgekit.pipeline.sources.torch_state import TorchState, drawing_operators, tensors_of
 from edgekit.pipeline.sources.torchscript import exported_script, script_parameters
 from edgekit.pipeline.sources.tracing import check_traceable, code_line
 from edgekit.pipeline.work.python_file import load_callable
 from edgekit.runtime.samples import Stack
 from edgekit.tensors import DTYPES, Signature, TensorSpec
+
+#: What torch 2.13 raises for a file that is cut short, is no archive, or holds other things than tensors.
+UNREADABLE = (OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError, zipfile.BadZipFile)
 
 
 class TorchSource:
@@ -70,11 +82,8 @@ class TorchSource:
             raise
         except Exception as error:  # somebody else's code may raise anything
             shown = ", ".join(f"{spec.name}: {spec.dtype}{list(spec.shape)}" for spec in inputs)
-            raise UsageError(
-                "EK-SOURCE",
-                f"{what} does not take {shown}: {first_line(error)}{code_line(error)}",
-                _fitting(error, inputs),
-            ) from error
+            message = f"{what} does not take {shown}: {first_line(error)}{code_line(error)}"
+            raise UsageError("EK-SOURCE", message, _fitting(error, inputs)) from error
         self._bare = tuple(value.ndim == 0 or len(value) != 1 for _, value in outputs)
         specs = (_spec(name, value, bare) for (name, value), bare in zip(outputs, self._bare, strict=True))
         self.signature = Signature(tuple(inputs), tuple(specs))
@@ -191,11 +200,8 @@ def open_source(spec: SourceSpec) -> TorchSource:
             read, do not fit or are not finite).
     """
     if not spec.inputs:
-        raise UsageError(
-            "EK-SOURCE",
-            f"{Path(spec.path).name}:{spec.factory} does not say what goes into it",
-            "give --calibration FILE.npy: one batch of samples, ready for the model",
-        )
+        message = f"{Path(spec.path).name}:{spec.factory} does not say what goes into it"
+        raise UsageError("EK-SOURCE", message, "give --calibration FILE.npy: one batch of samples, ready for the model")
     module = build_module(spec)
     if spec.made is not None:
         _make_once(module, Path(spec.made))
@@ -220,17 +226,12 @@ def build_module(spec: SourceSpec) -> torch.nn.Module:
         raise UsageError("EK-CODE", f"{path.name} names no function", "write it as model.py:build")
     module = load_callable(path, spec.factory)()
     if any(kind.__module__.startswith("keras.") for kind in type(module).__mro__):  # on PyTorch, a Module as well
-        raise UsageError(
-            "EK-CODE",
-            f"{path.name}:{spec.factory}() returned a Keras model",
-            'build what model.save("NAME.keras") writes, or a project whose edgekit.toml has framework = "keras"',
-        )
+        message = f"{path.name}:{spec.factory}() returned a Keras model"
+        hint = 'build what model.save("NAME.keras") writes, or a project whose edgekit.toml has framework = "keras"'
+        raise UsageError("EK-CODE", message, hint)
     if not isinstance(module, torch.nn.Module):
-        raise UsageError(
-            "EK-CODE",
-            f"{path.name}:{spec.factory}() returned {type(module).__name__}, not a torch.nn.Module",
-            "return the module; with a Keras model, set the framework to keras",
-        )
+        message = f"{path.name}:{spec.factory}() returned {type(module).__name__}, not a torch.nn.Module"
+        raise UsageError("EK-CODE", message, "return the module; with a Keras model, set the framework to keras")
     if spec.weights is not None:
         _load_weights(module, Path(spec.weights), spec.trust)
     for name, value in module.state_dict().items():
@@ -284,11 +285,9 @@ def _make_once(module: torch.nn.Module, path: Path) -> None:
         return
     stored = torch.load(path, map_location="cpu", weights_only=True)
     if {name: value.shape for name, value in stored.items()} != {name: value.shape for name, value in tensors.items()}:
-        raise UsageError(
-            "EK-SOURCE",
-            "the factory makes a model of other parts at every call",
-            "decide what it is made of without drawing: files are made of several calls",
-        )
+        message = "the factory makes a model of other parts at every call"
+        hint = "decide what it is made of without drawing: files are made of several calls"
+        raise UsageError("EK-SOURCE", message, hint)
     for name, value in stored.items():
         tensors[name].data = value
 
@@ -339,6 +338,11 @@ def _tensors(arrays: Sequence[np.ndarray], specs: Sequence[TensorSpec]) -> tuple
     return tuple(
         torch.from_numpy(np.array(array, spec.dtype, order="C")) for array, spec in zip(arrays, specs, strict=True)
     )
+
+
+def dtype_name(value: torch.Tensor) -> str:
+    """The numpy name of a tensor's dtype."""
+    return str(value.dtype).removeprefix("torch.")
 
 
 def _spec(name: str, value: torch.Tensor, bare: bool) -> TensorSpec:

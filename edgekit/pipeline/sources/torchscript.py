@@ -25,8 +25,6 @@ def exported_script(module: torch.jit.ScriptModule, inputs: tuple[torch.Tensor, 
     try:
         return TS2EPConverter(module, inputs).convert().module()
     except Exception as error:  # the converter raises whatever its many parts do
-        raise UsageError(
-            "EK-SOURCE",
-            f"{what} returns a TorchScript module that torch {torch.__version__.partition('+')[0]} cannot export",
-            "return the nn.Module itself, before torch.jit.script or torch.jit.trace; the log says what failed",
-        ) from error
+        message = f"{what} returns a TorchScript module that torch {torch.__version__.partition('+')[0]} cannot export"
+        hint = "return the nn.Module itself, before torch.jit.script or torch.jit.trace; the log says what failed"
+        raise UsageError("EK-SOURCE", message, hint) from error

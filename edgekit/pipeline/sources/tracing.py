@@ -90,17 +90,13 @@ def check_traceable(
             does = _NUMBER if node in needed else _BRANCHES
             raise _refusal(what, does, _depends_on_input(program, node), _node_line(node))
         if _operator(node) == "aten::batch_norm" and node.args[5] is True:
-            raise UsageError(
-                "EK-SOURCE",
-                f"{what} computes batch norm from the batch itself{_node_line(node)}",
-                "leave it in evaluation mode, or use GroupNorm: exported files take one sample at a time",
-            )
+            message = f"{what} computes batch norm from the batch itself{_node_line(node)}"
+            hint = "leave it in evaluation mode, or use GroupNorm: exported files take one sample at a time"
+            raise UsageError("EK-SOURCE", message, hint)
         if node in needed and _draws(node):
-            raise UsageError(
-                "EK-SOURCE",
-                f"{what} draws random numbers{_node_line(node)}, which no exported file would draw alike",
-                "draw them once in __init__ and keep them: self.register_buffer(NAME, tensor)",
-            )
+            message = f"{what} draws random numbers{_node_line(node)}, which no exported file would draw alike"
+            hint = "draw them once in __init__ and keep them: self.register_buffer(NAME, tensor)"
+            raise UsageError("EK-SOURCE", message, hint)
     if written:
         _check_buffers(what, program)
 

@@ -18,7 +18,7 @@ class VariableState:
     """The `edgekit.pipeline.sources.determinism.State` of variables, each with ``numpy()`` and ``assign()``."""
 
     def __init__(self, variables: Sequence[Any]):
-        small = [each for each in variables if _size_bytes(each) <= _MOST_BYTES]
+        small = [each for each in variables if 4 * int(np.prod(each.shape)) <= _MOST_BYTES]
         names = distinct(getattr(each, "path", each.name).removesuffix(":0") for each in small)
         self._variables = dict(zip(names, small, strict=True))
 
@@ -30,7 +30,11 @@ class VariableState:
             self._variables[name].assign(taken[name])
 
     def differences(self, taken: Mapping[str, np.ndarray]) -> Mapping[str, list[str]]:
-        changed = [name for name, now in self.take().items() if not _same(taken[name], now)]
+        changed = [
+            name
+            for name, now in self.take().items()
+            if not np.array_equal(taken[name], now, equal_nan=now.dtype.kind == "f")
+        ]
         return {"variable": changed} if changed else {}
 
 
@@ -40,11 +44,3 @@ def nudge(variables: Sequence[Any], random: np.random.Generator) -> None:
         values = np.asarray(variable.numpy())
         if values.dtype == np.float32:
             variable.assign(next_floats(values, random))
-
-
-def _size_bytes(variable: Any) -> int:
-    return int(np.prod(variable.shape)) * 4
-
-
-def _same(one: np.ndarray, other: np.ndarray) -> bool:
-    return np.array_equal(one, other, equal_nan=one.dtype.kind == "f")

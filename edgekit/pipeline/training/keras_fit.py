@@ -184,9 +184,8 @@ class _Run:
         names = {tensor.name for tensor in self._model.inputs}
         if len(names) != len(samples.inputs) or (len(names) > 1 and names != set(samples.inputs)):
             given = ", ".join(samples.inputs)
-            raise UsageError(
-                "EK-DATA", f"the model takes {', '.join(sorted(names))}, the data gives {given}", "name them alike"
-            )
+            message = f"the model takes {', '.join(sorted(names))}, the data gives {given}"
+            raise UsageError("EK-DATA", message, "name them alike")
         for array, tensor in zip(self._inputs(samples), self._model.inputs, strict=True):
             if array.shape[1:] != tuple(tensor.shape[1:]):
                 raise UsageError(

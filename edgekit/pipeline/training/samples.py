@@ -61,9 +61,8 @@ def shifted(images: np.ndarray, pixels: int, draw: np.random.Generator, channels
         UsageError: ``EK-PROJECT``: these are not images.
     """
     if images.ndim != 4:
-        raise UsageError(
-            "EK-PROJECT", "training.augment.shift moves images, and the inputs are none", "remove training.augment"
-        )
+        message = "training.augment.shift moves images, and the inputs are none"
+        raise UsageError("EK-PROJECT", message, "remove training.augment")
     axes = (1, 2) if channels_last else (2, 3)
     height, width = (images.shape[axis] for axis in axes)
     down, right = draw.integers(-pixels, pixels + 1, (2, len(images), 1))
@@ -90,19 +89,13 @@ def check_labels(samples: Samples, output: tuple[int, ...], classes: int | None)
     """
     if classes is None:
         if samples.labels[0].size != np.prod(output, dtype=int):
-            raise UsageError(
-                "EK-DATA",
-                f"a label has the shape {list(samples.labels.shape[1:])}, the model's output {list(output)}",
-                "make them fit; class ids are integers, with the loss cross-entropy",
-            )
+            message = f"a label has the shape {list(samples.labels.shape[1:])}, the model's output {list(output)}"
+            raise UsageError("EK-DATA", message, "make them fit; class ids are integers, with the loss cross-entropy")
         return
     low, high = int(samples.labels.min()), int(samples.labels.max())
     if low < 0 or high >= classes:
-        raise UsageError(
-            "EK-DATA",
-            f"labels run from {low} to {high}, the model gives {classes} scores",
-            "labels are indices from 0; give the model one output per class",
-        )
+        message = f"labels run from {low} to {high}, the model gives {classes} scores"
+        raise UsageError("EK-DATA", message, "labels are indices from 0; give the model one output per class")
 
 
 def diverged(what: str, value: float, epoch: int, training: Mapping[str, Any]) -> EdgekitError:

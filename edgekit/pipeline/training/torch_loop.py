@@ -65,9 +65,8 @@ def train(
         run = _Run(SourceSpec.from_json(source), training, train, evaluation, Path(directory), _place(device))
         return run.fit()
     except torch.OutOfMemoryError as error:
-        raise EdgekitError(
-            "EK-CRASHED", "the GPU ran out of memory while training", "lower training.batch_size"
-        ) from error
+        message = "the GPU ran out of memory while training"
+        raise EdgekitError("EK-CRASHED", message, "lower training.batch_size") from error
     finally:
         torch.set_num_threads(threads)
 
@@ -166,9 +165,8 @@ class _Run:
             if found.scaler and self._mixed:
                 self._scaler.load_state_dict(dict(found.scaler))
         except (RuntimeError, ValueError, KeyError, TypeError) as error:
-            raise UsageError(
-                "EK-CHECKPOINT", f"{path} belongs to another model", "delete it, or start again with --fresh"
-            ) from error
+            message = f"{path} belongs to another model"
+            raise UsageError("EK-CHECKPOINT", message, "delete it, or start again with --fresh") from error
         return found
 
     def _epoch(self, epoch: int) -> float:

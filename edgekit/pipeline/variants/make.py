@@ -65,11 +65,8 @@ def make_variant(
         EdgekitError: It could not be exported, does not run, or is refused.
     """
     if plan.batch > 1 and not model.batches:
-        raise ConversionError(
-            "EK-UNSUPPORTED",
-            "the model takes one sample at a time: several together change each other's outputs, or share one",
-            "single samples are measured all the same",
-        )
+        message = "the model takes one sample at a time: several together change each other's outputs, or share one"
+        raise ConversionError("EK-UNSUPPORTED", message, "single samples are measured all the same")
     path, record = _export(stages, model, plan)
 
     def examine(rows: np.ndarray | None = None, timed: bool = True) -> Entry:
@@ -136,9 +133,9 @@ def _examine(
         code=(
             "pipeline/variants/examination.py",
             "pipeline/variants/gates.py",
-            "pipeline/readers/facts.py",
             "pipeline/readers",
             "pipeline/exporters/symptoms.py",
+            "pipeline/exporters/symptoms.toml",
             "backends.py",
             "formats.py",
             "runtime",
@@ -223,7 +220,7 @@ def _export(stages: Stages, model: SourceModel, plan: Plan) -> tuple[Path, Expor
         family="plain",
         arguments=lambda directory: {"base": str(base), **applied, "output": str(directory / "model")},
     )
-    made = ExportRecord.from_json(entry.record)
+    made = ExportRecord.read(entry.record)
     producers = {**converted.producers, **made.producers}
     return Path(entry.path("model")), replace(made, producers=producers, values=converted.values)
 
@@ -261,7 +258,7 @@ def _convert(stages: Stages, model: SourceModel, plan: Plan) -> tuple[Path, Expo
             "output": str(directory / "model"),
         },
     )
-    return Path(entry.path("model")), ExportRecord.from_json(entry.record)
+    return Path(entry.path("model")), ExportRecord.read(entry.record)
 
 
 def _applied(model: SourceModel, used: Recipe) -> dict[str, Any]:

@@ -78,11 +78,8 @@ def plan_variants(
             runs_here = support is None or support.runs_on_host
             plans.extend(Plan(format, used, exporter, backend, batch, runs_here) for batch in batches)
     if chosen and not calibrated and any(used.is_static for used in chosen):
-        raise UsageError(
-            "EK-ARGUMENT",
-            f"recipe {next(used.name for used in chosen if used.is_static)} {_NO_CALIBRATION}",
-            "50 to 200 typical samples are enough",
-        )
+        message = f"recipe {next(used.name for used in chosen if used.is_static)} {_NO_CALIBRATION}"
+        raise UsageError("EK-ARGUMENT", message, "50 to 200 typical samples are enough")
     if not plans:
         reason = skipped[0].reason if skipped else f"{target.title} takes no format that was asked for"
         raise UsageError("EK-UNSUPPORTED", reason, "edgekit targets NAME lists what a target takes")

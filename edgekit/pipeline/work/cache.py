@@ -158,7 +158,8 @@ class Cache:
         sized = []
         for path in kept:
             with contextlib.suppress(OSError):  # another build drops the same
-                sized.append((path.stat().st_mtime, _size(path), path))
+                size = sum(each.lstat().st_size for each in (path, *path.rglob("*")) if not each.is_dir())
+                sized.append((path.stat().st_mtime, size, path))
         total = sum(size for _, size, _ in sized)
         for _, size, path in sorted(sized):
             if total <= _MAX_BYTES:
@@ -192,10 +193,6 @@ def _touch(*paths: Path) -> None:
     for path in paths:
         with contextlib.suppress(FileNotFoundError):
             os.utime(path)
-
-
-def _size(path: Path) -> int:
-    return sum(each.lstat().st_size for each in (path, *path.rglob("*")) if not each.is_dir())
 
 
 def _remove(path: Path) -> None:

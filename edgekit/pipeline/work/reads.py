@@ -47,10 +47,7 @@ class Reads:
             return cls(home)
 
     def save(self, path: Path) -> None:
-        _write(path, self._to_json())
-
-    def _to_json(self) -> list[list[str | None]]:
-        return [[*key, digest] for key, digest in self._found.items()]
+        _write(path, [[*key, digest] for key, digest in self._found.items()])
 
     @classmethod
     def load_known(cls, index: Path, home: Path) -> list[Reads]:

@@ -60,7 +60,8 @@ class Watch:
             "open": self._opened,
             "os.listdir": self._listed,
             "os.scandir": self._listed,
-            "import": self._imported,
+            # A library in C: Python's own files are opened.
+            "import": lambda module, path, *_: self._opened(path, "import", os.O_RDONLY) if path else None,
             "ctypes.dlopen": lambda name: self._opened(name, "dlopen", os.O_RDONLY) if name else None,
             "sqlite3.connect": self._connected,
         }
@@ -133,10 +134,6 @@ class Watch:
             if name.startswith("//"):
                 name = f"/{name[2:].partition('/')[2]}"
         self._opened(name, "connect", os.O_RDONLY)
-
-    def _imported(self, module: str, path: str | None, *_: Any) -> None:
-        if path is not None:  # a library in C: Python's own files are opened
-            self._opened(path, "import", os.O_RDONLY)
 
     def _note_package(self, place: str) -> None:
         """Where the user's code itself imports from an installed package, the package is read."""

@@ -12,6 +12,8 @@ from typing import Any
 from edgekit.runtime.profiler.profile import Profile
 from edgekit.runtime.profiler.records import Cell, Operator
 
+_ARGUMENTS = ("type", "delegated", "count", "min_us", "median_us", "source", "node")
+
 
 def trace(profile: Profile) -> dict[str, Any]:
     """The JSON document: a process for each device, a track for each cell with operators, which lie one after the
@@ -49,16 +51,7 @@ def _events(cell: Cell, process: int, track: int) -> Iterator[dict[str, Any]]:
 
 
 def _arguments(row: Operator) -> dict[str, Any]:
-    arguments = {
-        "type": row.type,
-        "delegated": row.delegated,
-        "count": row.count,
-        "min_us": row.min_us,
-        "median_us": row.median_us,
-        "source": row.source,
-        "node": row.node,
-    }
-    return {name: value for name, value in arguments.items() if value is not None}
+    return {name: value for name in _ARGUMENTS if (value := getattr(row, name)) is not None}
 
 
 def _label(kind: str, process: int, track: int, name: str) -> dict[str, Any]:

@@ -23,6 +23,11 @@ _TEXT_PX, _SMALL_PX = 12, 11
 #: Text of the left and of the right end of a row share its width.
 _LEFT_PX, _RIGHT_PX = 250, 190
 _INK, _MUTED, _GRID, _PAPER = "var(--ink)", "var(--muted)", "var(--grid)", "var(--paper)"
+#: Looks as they stand in the data.
+_COLOR = alt.Color("color:N", scale=None, legend=None)
+_SHAPE = alt.Shape("shape:N", scale=None, legend=None)
+_PAINT = {"fill": alt.Fill("fill:N", scale=None, legend=None), "stroke": alt.Stroke("color:N", scale=None, legend=None)}
+_BARS = ("var(--bar-1)", "var(--bar-2)", "var(--bar-3)")
 _BINS = 72
 
 
@@ -101,8 +106,8 @@ def latencies(rows: Sequence[Latency], title: str) -> Any:
     return _finish(
         [
             _rails(pitch, base, len(rows), height),
-            _layer(tails).mark_rule(strokeWidth=1.5).encode(x=x, x2="x2:Q", y=y, color=_raw("color")),
-            _layer(ticks).mark_rule(strokeWidth=2).encode(x=x, y=y, y2="y2:Q", color=_raw("color")),
+            _layer(tails).mark_rule(strokeWidth=1.5).encode(x=x, x2="x2:Q", y=y, color=_COLOR),
+            _layer(ticks).mark_rule(strokeWidth=2).encode(x=x, y=y, y2="y2:Q", color=_COLOR),
             _intervals(intervals, x, height),
             _points(points, x, height),
             *_texts([(row.label, row.value) for row in rows], pitch, height),
@@ -134,7 +139,7 @@ def spreads(rows: Sequence[Spread], title: str) -> Any:
             _rails(pitch, base, len(rows), height),
             _layer(shapes)
             .mark_area(interpolate="step-after", opacity=0.8)
-            .encode(x=x, y=_y(height), y2="y2:Q", detail="row:N", color=_raw("color")),
+            .encode(x=x, y=_y(height), y2="y2:Q", detail="row:N", color=_COLOR),
             _layer(ones).mark_rule(color=_INK, strokeWidth=1.5).encode(x=x, y=_y(height), y2="y2:Q"),
             *_texts([(row.label, row.value) for row in rows], pitch, height),
         ],
@@ -190,17 +195,10 @@ def front(dots: Sequence[Dot], x_title: str, y_title: str) -> Any:
         _layer(line)
         .mark_line(interpolate="step-after", color=_MUTED, strokeDash=[5, 4], strokeWidth=1.5)
         .encode(x=x, y=y),
-        _layer(spans).mark_rule(strokeWidth=2).encode(x=x, x2="x2:Q", y=y, color=_raw("color")),
+        _layer(spans).mark_rule(strokeWidth=2).encode(x=x, x2="x2:Q", y=y, color=_COLOR),
         _layer(points)
         .mark_point(strokeWidth=2, opacity=1)
-        .encode(
-            x=x,
-            y=y,
-            size=alt.Size("size:Q", scale=None, legend=None),
-            shape=alt.Shape("shape:N", scale=None, legend=None),
-            fill=alt.Fill("fill:N", scale=None, legend=None),
-            stroke=alt.Stroke("color:N", scale=None, legend=None),
-        ),
+        .encode(x=x, y=y, size=alt.Size("size:Q", scale=None, legend=None), shape=_SHAPE, **_PAINT),
         _layer([{"text": y_title}])
         .mark_text(align="left", fontSize=_SMALL_PX, color=_MUTED)
         .encode(x=alt.value(0), y=alt.value(-12), text="text:N"),
@@ -214,9 +212,7 @@ def front(dots: Sequence[Dot], x_title: str, y_title: str) -> Any:
     return _finish(layers, height, width=WIDTH - 40)
 
 
-def bars(
-    rows: Sequence[Bar], title: str, colors: Sequence[str] = ("var(--bar-1)", "var(--bar-2)", "var(--bar-3)")
-) -> Any:
+def bars(rows: Sequence[Bar], title: str) -> Any:
     """Bars from zero, of one part or of several one after the other."""
     second = any(row.below for row in rows)
     pitch, top, thick = (62, 35, 12) if second else (47, 20, 12)
@@ -226,7 +222,7 @@ def bars(
     parts, ticks = [], []
     for index, row in enumerate(rows):
         y, x = index * pitch + top, 0.0
-        for part, color in zip(row.parts, colors, strict=False):
+        for part, color in zip(row.parts, _BARS, strict=False):
             own = row.color or color
             fill = _PAPER if row.hollow else own
             parts.append({"x": x, "x2": x + part, "y": y, "y2": y + thick, "color": own, "fill": fill})
@@ -235,16 +231,7 @@ def bars(
             ticks.append({"x": row.tick, "y": y - 4, "y2": y + thick + 4})
     layers = [
         *_texts([(row.label, row.value) for row in rows], pitch, height),
-        _layer(parts)
-        .mark_rect(strokeWidth=1)
-        .encode(
-            x=_x(scale, title),
-            x2="x2:Q",
-            y=_y(height),
-            y2="y2:Q",
-            fill=alt.Fill("fill:N", scale=None, legend=None),
-            stroke=alt.Stroke("color:N", scale=None, legend=None),
-        ),
+        _layer(parts).mark_rect(strokeWidth=1).encode(x=_x(scale, title), x2="x2:Q", y=_y(height), y2="y2:Q", **_PAINT),
         _layer(ticks).mark_rule(color=_INK, strokeWidth=2).encode(x=_x(scale, title), y=_y(height), y2="y2:Q"),
     ]
     if second:
@@ -313,25 +300,14 @@ def _offsets(dots: Sequence[Dot], x_scale: Any, y_scale: Any, height: int) -> li
 
 
 def _point(mark: Mark, x: float, y: float) -> dict[str, Any]:
-    return {
-        "x": x,
-        "y": y,
-        "color": mark.color,
-        "fill": _PAPER if mark.hollow else mark.color,
-        "shape": mark.shape,
-    }
+    fill = _PAPER if mark.hollow else mark.color
+    return {"x": x, "y": y, "color": mark.color, "fill": fill, "shape": mark.shape}
 
 
 def _points(points: list[dict[str, Any]], x: Any, height: int) -> Any:
     """A light rim lifts a point off the interval that it stands on."""
     halo = [{**point, "color": _PAPER} for point in points]
-    encoding: Mapping[str, Any] = {
-        "x": x,
-        "y": _y(height),
-        "shape": alt.Shape("shape:N", scale=None, legend=None),
-        "fill": alt.Fill("fill:N", scale=None, legend=None),
-        "stroke": alt.Stroke("color:N", scale=None, legend=None),
-    }
+    encoding: Mapping[str, Any] = {"x": x, "y": _y(height), "shape": _SHAPE, **_PAINT}
     return alt.layer(
         _layer(halo).mark_point(size=90, strokeWidth=5, opacity=1).encode(**encoding),
         _layer(points).mark_point(size=90, strokeWidth=2, opacity=1).encode(**encoding),
@@ -342,7 +318,7 @@ def _intervals(intervals: list[dict[str, Any]], x: Any, height: int) -> Any:
     return (
         _layer(intervals)
         .mark_rule(strokeWidth=6, strokeCap="round", opacity=0.55)
-        .encode(x=x, x2="x2:Q", y=_y(height), color=_raw("color"))
+        .encode(x=x, x2="x2:Q", y=_y(height), color=_COLOR)
     )
 
 
@@ -364,11 +340,6 @@ def _x(scale: Any, title: str) -> Any:
 
 def _y(height: int) -> Any:
     return alt.Y("y:Q", scale=alt.Scale(domain=[height, 0], nice=False, zero=False), axis=None)
-
-
-def _raw(field: str) -> Any:
-    """A colour as it stands in the data."""
-    return alt.Color(f"{field}:N", scale=None, legend=None)
 
 
 def _finish(layers: Sequence[Any], height: int, width: int = WIDTH) -> Any:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import reduce
+from operator import or_
 
 from edgekit.profiling.report import words
 from edgekit.profiling.report.figures.figure import Table
@@ -129,25 +131,11 @@ def conditions(cells: Sequence[Cell]) -> Table | None:
     return Table("Conditions of every row that ran", headers, lines, frozenset({2, 3}))
 
 
-def _frequencies(looks: Sequence[BoardState]) -> str:
-    return _range([hertz / 1e9 for look in looks for hertz in look.frequencies_hz], "GHz", 2)
-
-
-def _governors(looks: Sequence[BoardState]) -> str:
-    return ", ".join(sorted({name for look in looks for name in look.governors})) or words.NOT_KNOWN
-
-
-def _temperature(looks: Sequence[BoardState]) -> str:
-    return _range([x.temperature_celsius for x in looks if x.temperature_celsius is not None], "°C", 1)
-
-
 def _throttled(looks: Sequence[BoardState]) -> str:
     known = [look.throttled for look in looks if look.throttled is not None]
     if not known:
         return words.NOT_KNOWN
-    value = 0
-    for bits in known:
-        value |= bits
+    value = reduce(or_, known)
     now = [name for bit, name in enumerate(_BITS) if value >> bit & 1]
     before = [
         f"{name} since the board was started" for bit, name in enumerate(_BITS) if value >> bit + _SINCE_START & 1
@@ -155,45 +143,40 @@ def _throttled(looks: Sequence[BoardState]) -> str:
     return ", ".join([*now, *before]) or "none"
 
 
-def _load(looks: Sequence[BoardState]) -> str:
-    return _range([100 * look.load_per_core for look in looks if look.load_per_core is not None], "%", 0)
-
-
 def _memory(looks: Sequence[BoardState]) -> str:
     known = [look.free_memory_bytes for look in looks if look.free_memory_bytes is not None]
     return _ends(words.size(min(known)), words.size(max(known))) if known else words.NOT_KNOWN
 
 
-def _power(looks: Sequence[BoardState]) -> str:
-    return ", ".join(sorted({look.power_source for look in looks if look.power_source})) or words.NOT_KNOWN
+def _names(names: Iterable[str | None]) -> str:
+    return ", ".join(sorted(filter(None, set(names)))) or words.NOT_KNOWN
 
 
-def _battery(looks: Sequence[BoardState]) -> str:
-    return _range([look.battery_percent for look in looks if look.battery_percent is not None], "%", 0)
-
-
-def _watts(looks: Sequence[BoardState]) -> str:
-    return _range([look.power_w for look in looks if look.power_w is not None], "W", 2)
-
-
-_STATES: tuple[tuple[str, Callable[[Sequence[BoardState]], str]], ...] = (
-    ("Frequency of the cores", _frequencies),
-    ("Governor", _governors),
-    ("Temperature", _temperature),
-    ("Throttling", _throttled),
-    ("Load of a core", _load),
-    ("Free memory", _memory),
-    ("Power source", _power),
-    ("Battery", _battery),
-    ("Power", _watts),
-)
-
-
-def _range(values: Sequence[float], unit: str, decimals: int) -> str:
-    if not values:
+def _range(values: Iterable[float | None], unit: str, decimals: int) -> str:
+    known = [value for value in values if value is not None]
+    if not known:
         return words.NOT_KNOWN
-    return f"{_ends(f'{min(values):.{decimals}f}', f'{max(values):.{decimals}f}')} {unit}"
+    return f"{_ends(f'{min(known):.{decimals}f}', f'{max(known):.{decimals}f}')} {unit}"
 
 
 def _ends(low: str, high: str) -> str:
     return low if low == high else f"{low} to {high}"
+
+
+_STATES: tuple[tuple[str, Callable[[Sequence[BoardState]], str]], ...] = (
+    (
+        "Frequency of the cores",
+        lambda looks: _range((hz / 1e9 for look in looks for hz in look.frequencies_hz), "GHz", 2),
+    ),
+    ("Governor", lambda looks: _names(name for look in looks for name in look.governors)),
+    ("Temperature", lambda looks: _range((look.temperature_celsius for look in looks), "°C", 1)),
+    ("Throttling", _throttled),
+    (
+        "Load of a core",
+        lambda looks: _range([100 * x.load_per_core for x in looks if x.load_per_core is not None], "%", 0),
+    ),
+    ("Free memory", _memory),
+    ("Power source", lambda looks: _names(look.power_source for look in looks)),
+    ("Battery", lambda looks: _range((look.battery_percent for look in looks), "%", 0)),
+    ("Power", lambda looks: _range((look.power_w for look in looks), "W", 2)),
+)

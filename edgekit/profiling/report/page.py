@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -79,6 +79,7 @@ def _content(profile: Profile) -> dict[str, Any]:
     found = rows(profile)
     pairs = list(zip(found, profile.cells, strict=True))
     groups = {device.name: [pair for pair in pairs if pair[0].device == device.name] for device in profile.devices}
+    there = [[row for row, _ in each] for each in groups.values()]
     number = count(1)
     names = dict.fromkeys(bundle.name for bundle in profile.bundles)
     return {
@@ -89,11 +90,11 @@ def _content(profile: Profile) -> dict[str, Any]:
         "means": any(row.latency_ms is not None and row.latency_ms.calls_per_sample > 1 for row in found),
         "cards": sorted((_card(each, found) for each in advise(profile, found)), key=lambda card: not card.tiles),
         "latency": [group for name, each in groups.items() if (group := _latency(profile, name, each, number))],
-        "trades": _trades(found, number),
-        "sizes": [cost.sizes(each, f"figure-{next(number)}") for each in _by_bundle(found)],
-        "memory": _each_device(groups, cost.memory, number),
-        "start": _each_device(groups, cost.start, number),
-        "instructions": _each_device(groups, cost.instructions, number),
+        "trades": _each(_by(found, "device", "bundle"), trade, number),
+        "sizes": _each(_by(found, "bundle", "target"), cost.sizes, number),
+        "memory": _each(there, cost.memory, number),
+        "start": _each(there, cost.start, number),
+        "instructions": _each(there, cost.instructions, number),
         "energy": _energy(found),
         "operators": _operators(groups, number),
         "failures": failures(pairs),
@@ -159,37 +160,29 @@ def _tiles(row: Row) -> tuple[tuple[str, str, str], ...]:
 def _latency(profile: Profile, name: str, pairs: Pairs, number: count[int]) -> Group | None:
     device = next(device for device in profile.devices if device.name == name)
     there = [row for row, _ in pairs]
-    measured = [row for row in there if row.latency_ms]
     drawn = (
         latency.latency(there, f"figure-{next(number)}"),
         latency.against(there, device, f"figure-{next(number)}"),
         latency.spread(pairs, f"figure-{next(number)}"),
     )
     shown = tuple(figure for figure in drawn if figure is not None)
-    if not measured:
+    if not any(row.latency_ms for row in there):
         return None
-    parts = latency.parts(there)
-    return Group(name, shown, latency.latency_table(there), parts)
+    return Group(name, shown, latency.latency_table(there), latency.parts(there))
 
 
-def _trades(found: Sequence[Row], number: count[int]) -> list[Figure]:
-    groups: dict[tuple[str, str], list[Row]] = {}
-    for row in found:
-        groups.setdefault((row.device, row.bundle), []).append(row)
-    drawn = (trade(each, f"figure-{next(number)}") for each in groups.values())
+def _each(groups: Iterable[Sequence[Row]], draw: Callable[..., Figure | None], number: count[int]) -> list[Figure]:
+    """What *draw* makes of each group of rows."""
+    drawn = (draw(rows, f"figure-{next(number)}") for rows in groups if rows)
     return [figure for figure in drawn if figure is not None]
 
 
-def _by_bundle(found: Sequence[Row]) -> list[list[Row]]:
-    groups: dict[tuple[str, str], list[Row]] = {}
+def _by(found: Sequence[Row], *names: str) -> list[list[Row]]:
+    """The rows that are alike in these attributes, together."""
+    groups: dict[tuple[str, ...], list[Row]] = {}
     for row in found:
-        groups.setdefault((row.bundle, row.target), []).append(row)
+        groups.setdefault(tuple(getattr(row, name) for name in names), []).append(row)
     return list(groups.values())
-
-
-def _each_device(groups: dict[str, list[tuple[Row, Cell]]], draw: Any, number: count[int]) -> list[Figure]:
-    drawn = (draw([row for row, _ in pairs], f"figure-{next(number)}") for pairs in groups.values() if pairs)
-    return [figure for figure in drawn if figure is not None]
 
 
 def _operators(groups: dict[str, list[tuple[Row, Cell]]], number: count[int]) -> list[tuple[Group, list[str]]]:

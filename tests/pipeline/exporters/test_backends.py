@@ -17,8 +17,7 @@ from support.torch_nets import INPUTS, Nets
 
 from edgekit.backends import BACKENDS
 from edgekit.pipeline.exporters.backends import coreml, vulkan
-from edgekit.pipeline.exporters.executorch import export
-from edgekit.pipeline.exporters.lowering import lower
+from edgekit.pipeline.exporters.executorch import export, lower
 from edgekit.pipeline.readers.facts import FileFacts, inspect_file
 from edgekit.pipeline.variants.gates import check_backend, check_weights, remarks
 from edgekit.recipes import RECIPES

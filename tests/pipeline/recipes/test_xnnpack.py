@@ -14,8 +14,7 @@ from torch.fx import Node
 from torchao.quantization.pt2e.quantizer import Quantizer
 
 from edgekit.fidelity import snr_db
-from edgekit.pipeline.exporters.executorch import quantize
-from edgekit.pipeline.exporters.lowering import lower
+from edgekit.pipeline.exporters.executorch import lower, quantize
 from edgekit.pipeline.recipes.pooling import rewrite_pools
 from edgekit.pipeline.recipes.xnnpack import StaticQuantizer, dynamic_quantizer
 from edgekit.recipes import RECIPES

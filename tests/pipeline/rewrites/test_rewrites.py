@@ -18,10 +18,10 @@ from torch.utils import _pytree as pytree
 from edgekit.errors import ConversionError
 from edgekit.fidelity import snr_db
 from edgekit.pipeline.exporters import backends
-from edgekit.pipeline.rewrites import rewrite, tables
+from edgekit.pipeline.rewrites import LITERT, rewrite
 from edgekit.pipeline.rewrites.constants import values_in
 
-_TABLES = {"litert": tables.LITERT, "xnnpack": backends.find("xnnpack").RULES}
+_TABLES = {"litert": LITERT, "xnnpack": backends.find("xnnpack").RULES}
 each_table = pytest.mark.parametrize("rules", _TABLES.values(), ids=_TABLES)
 _ATEN = torch.ops.aten
 
@@ -33,7 +33,7 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def rewritten(module: nn.Module, *inputs: torch.Tensor, rules: object = tables.LITERT) -> GraphModule:
+def rewritten(module: nn.Module, *inputs: torch.Tensor, rules: object = LITERT) -> GraphModule:
     return rewrite(module.eval(), inputs, rules)  # type: ignore[arg-type]
 
 

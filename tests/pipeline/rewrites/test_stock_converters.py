@@ -23,7 +23,7 @@ from torchao.quantization.pt2e.quantize_pt2e import prepare_pt2e
 
 from edgekit.errors import EdgekitError
 from edgekit.fidelity import snr_db
-from edgekit.pipeline.exporters.lowering import lower
+from edgekit.pipeline.exporters.executorch import lower
 from edgekit.pipeline.readers import pte
 from edgekit.pipeline.readers.facts import FileFacts
 from edgekit.pipeline.recipes.litert import rules

@@ -10,14 +10,15 @@ from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from executorch.backends.apple.coreml import executorchcoreml
 from executorch.exir.backend.partitioner import Partitioner
 from torch.export import ExportedProgram
 
-from edgekit.pipeline.rewrites import tables
+from edgekit.pipeline import rewrites
 
-RULES = tables.COMMON
+RULES = rewrites.COMMON
 PRODUCERS = ("coremltools",)
 HALVES_GRAPH = False
 
@@ -79,11 +80,8 @@ def settled_packages() -> Iterator[None]:
         flat: bytes | None = stock(path)
         return flat
 
-    executorchcoreml.flatten_directory_contents = flatten
-    try:
+    with patch.object(executorchcoreml, "flatten_directory_contents", flatten):
         yield
-    finally:
-        executorchcoreml.flatten_directory_contents = stock
 
 
 def _settle(folder: Path) -> None:

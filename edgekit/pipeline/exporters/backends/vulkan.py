@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from unittest.mock import patch
 
 from executorch.backends.vulkan.partitioner.vulkan_partitioner import VulkanPartitioner
 from executorch.backends.vulkan.patterns import fusable_patterns
 from executorch.exir.backend.partitioner import Partitioner
 from torch.export import ExportedProgram
 
-from edgekit.pipeline.rewrites import tables
+from edgekit.pipeline import rewrites
 
-RULES = tables.COMMON
+RULES = rewrites.COMMON
 PRODUCERS: tuple[str, ...] = ()
 HALVES_GRAPH = False
 
@@ -42,12 +43,7 @@ def only_patterns_of(program: ExportedProgram) -> Iterator[None]:
     """
     targets = {str(node.target) for node in program.graph.nodes if node.op == "call_function"}
     joins = any(target.split(".")[1:2] == [name] for target in targets for name in _JOINING)
-    stock = {name: fusable_patterns[name].get_graphs_fn for name in ROTARY if name in fusable_patterns}
-    if not joins:
-        for name in stock:
-            fusable_patterns[name].get_graphs_fn = list
-    try:
+    with ExitStack() as stack:
+        for name in () if joins else fusable_patterns.keys() & ROTARY:
+            stack.enter_context(patch.object(fusable_patterns[name], "get_graphs_fn", list))
         yield
-    finally:
-        for name, function in stock.items():
-            fusable_patterns[name].get_graphs_fn = function

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from executorch.backends.xnnpack.operators import node_visitor
@@ -13,9 +14,9 @@ from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPar
 from executorch.exir.backend.partitioner import Partitioner
 from torch.export import ExportedProgram
 
-from edgekit.pipeline.rewrites import activations, tables
+from edgekit.pipeline import rewrites
 
-RULES = {**tables.COMMON, **activations.XNNPACK}
+RULES = rewrites.XNNPACK
 PRODUCERS = ("torchao",)
 HALVES_GRAPH = True
 
@@ -46,11 +47,8 @@ def half_constants() -> Iterator[None]:
                 options.pop("force_fp32", None)
             super().define_tensor(tensor, *arguments, **options)
 
-    visitors[_CONVOLUTION] = HalfConvolution
-    try:
+    with patch.dict(visitors, {_CONVOLUTION: HalfConvolution}):
         yield
-    finally:
-        visitors[_CONVOLUTION] = stock
 
 
 @contextmanager
@@ -63,12 +61,6 @@ def only_patterns_of(program: ExportedProgram) -> Iterator[None]:
     targets = {str(node.target) for node in program.graph.nodes if node.op == "call_function"}
     attends = any("softmax" in target or "scaled_dot_product" in target for target in targets)
     resizes = any("upsample" in target or "interpolate" in target for target in targets)
-    stock = sdpa.get_graphs, bilinear_2d.get_graphs_dict
-    if not attends:
-        sdpa.get_graphs = list
-    if not resizes:
-        bilinear_2d.get_graphs_dict = dict
-    try:
+    attention, resizing = sdpa.get_graphs if attends else list, bilinear_2d.get_graphs_dict if resizes else dict
+    with patch.object(sdpa, "get_graphs", attention), patch.object(bilinear_2d, "get_graphs_dict", resizing):
         yield
-    finally:
-        sdpa.get_graphs, bilinear_2d.get_graphs_dict = stock

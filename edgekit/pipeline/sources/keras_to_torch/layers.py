@@ -16,7 +16,7 @@ from torch import nn
 from edgekit.pipeline.sources.keras_to_torch.activations import activate
 from edgekit.pipeline.sources.keras_to_torch.builder import Builder, Value, handles
 from edgekit.pipeline.sources.keras_to_torch.modules import Affine
-from edgekit.pipeline.sources.keras_to_torch.windows import numbers
+from edgekit.pipeline.sources.keras_to_torch.windows import filled, numbers
 
 
 @handles(keras.layers.Dense)
@@ -25,10 +25,7 @@ def _dense(build: Builder, layer: Any, x: Value) -> Value:
 
     def make() -> nn.Module:
         module = nn.Linear(kernel.shape[1], kernel.shape[0], bias=layer.bias is not None)
-        module.weight = nn.Parameter(kernel.contiguous())
-        if layer.bias is not None:
-            module.bias = nn.Parameter(numbers(layer.bias))
-        return module
+        return filled(module, weight=kernel, bias=layer.bias)
 
     x = build.module(layer, "", make, build.channels_last(x))
     return activate(build, layer, "activation", layer.activation, x)
@@ -62,11 +59,7 @@ def _batch_normalization(build: Builder, layer: Any, x: Value) -> Value:
     def make() -> nn.Module:
         module = (nn.BatchNorm1d if x.rank == 2 else nn.BatchNorm2d)(len(mean), layer.epsilon)
         module.running_mean, module.running_var = mean, numbers(layer.moving_variance)
-        if layer.gamma is not None:
-            module.weight = nn.Parameter(numbers(layer.gamma))
-        if layer.beta is not None:
-            module.bias = nn.Parameter(numbers(layer.beta))
-        return module
+        return filled(module, weight=layer.gamma, bias=layer.beta)
 
     return build.module(layer, "", make, x)
 
@@ -80,11 +73,7 @@ def _layer_normalization(build: Builder, layer: Any, x: Value) -> Value:
 
     def make() -> nn.Module:
         module = nn.LayerNorm(x.sample.shape[-1], layer.epsilon)
-        if layer.gamma is not None:
-            module.weight = nn.Parameter(numbers(layer.gamma))
-        if layer.beta is not None:
-            module.bias = nn.Parameter(numbers(layer.beta))
-        return module
+        return filled(module, weight=layer.gamma, bias=layer.beta)
 
     return build.module(layer, "", make, x)
 
@@ -147,13 +136,7 @@ def _prelu(build: Builder, layer: Any, x: Value) -> Value:
         raise build.unsupported(layer, "slopes that differ within a channel; set shared_axes")
     if x.rank > 2:
         x = build.channels_first(x, layer)
-
-    def make() -> nn.Module:
-        module = nn.PReLU(slopes.numel())
-        module.weight = nn.Parameter(slopes.flatten())
-        return module
-
-    return build.module(layer, "", make, x)
+    return build.module(layer, "", lambda: filled(nn.PReLU(slopes.numel()), weight=slopes.flatten()), x)
 
 
 @handles(keras.layers.Softmax)

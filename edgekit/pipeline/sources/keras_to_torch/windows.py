@@ -26,6 +26,15 @@ def numbers(variable: Any) -> torch.Tensor:
     return torch.from_numpy(np.array(keras.ops.convert_to_numpy(variable), np.float32))
 
 
+def filled(module: nn.Module, **parameters: Any) -> nn.Module:
+    """*module* with these parameters, tensors or Keras variables; without those that are None."""
+    for name, value in parameters.items():
+        if value is not None:
+            tensor = value if isinstance(value, torch.Tensor) else numbers(value)
+            setattr(module, name, nn.Parameter(tensor.contiguous()))
+    return module
+
+
 def _pair(setting: Any, x: Value, neutral: Any = 1) -> tuple[Any, Any]:
     """A setting for height and width; what a sequence has for its one dimension becomes that of the width."""
     values = tuple(setting) if isinstance(setting, (list, tuple)) else (setting,) * (x.rank - 2)
@@ -41,13 +50,6 @@ def _kernel(variable: Any, x: Value) -> torch.Tensor:
 def _by_channel(kernel: torch.Tensor) -> torch.Tensor:
     """A depthwise kernel ``[height, width, channels, multiplier]`` as ``[channels * multiplier, 1, height, width]``."""
     return kernel.permute(2, 3, 0, 1).reshape(-1, 1, *kernel.shape[:2])
-
-
-def _fill(module: nn.Conv2d | nn.ConvTranspose2d, kernel: torch.Tensor, bias: Any) -> nn.Module:
-    module.weight = nn.Parameter(kernel.contiguous())
-    if bias is not None:
-        module.bias = nn.Parameter(numbers(bias))
-    return module
 
 
 def _convolve(build: Builder, layer: Any, part: str, x: Value, kernel: torch.Tensor, groups: int, bias: Any) -> Value:
@@ -67,7 +69,7 @@ def _convolve(build: Builder, layer: Any, part: str, x: Value, kernel: torch.Ten
 
     def make() -> nn.Module:
         module = nn.Conv2d(*channels, size, strides, padding, dilation, groups, bias is not None)
-        return _fill(module, kernel, bias)
+        return filled(module, weight=kernel, bias=bias)
 
     return build.module(layer, part, make, x)
 
@@ -97,7 +99,8 @@ def _separable_convolution(build: Builder, layer: Any, x: Value) -> Value:
     bias = layer.bias
 
     def make() -> nn.Module:
-        return _fill(nn.Conv2d(point.shape[1], point.shape[0], 1, bias=bias is not None), point, bias)
+        module = nn.Conv2d(point.shape[1], point.shape[0], 1, bias=bias is not None)
+        return filled(module, weight=point, bias=bias)
 
     x = build.module(layer, "pointwise", make, x)
     return activate(build, layer, "activation", layer.activation, x)
@@ -119,7 +122,7 @@ def _transposed_convolution(build: Builder, layer: Any, x: Value) -> Value:
         module = nn.ConvTranspose2d(
             kernel.shape[0], kernel.shape[1], size, strides, output_padding=bare, bias=layer.bias is not None
         )
-        return _fill(module, kernel, layer.bias)
+        return filled(module, weight=kernel, bias=layer.bias)
 
     x = build.module(layer, "", make, x)
     if layer.padding == "same":

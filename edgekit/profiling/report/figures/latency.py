@@ -172,10 +172,10 @@ def parts(rows: Sequence[Row]) -> Table | None:
         ("Inputs in", lambda row: words.number(row.write_us), True),
         ("Inference", lambda row: words.number(row.invoke_us), True),
         ("Outputs out", lambda row: words.number(row.read_us), True),
-        ("Preprocessing of a sample", lambda row: _preprocess(row), True),
+        (
+            "Preprocessing of a sample",
+            lambda row: "none" if row.preprocess_ms is None else words.number(1e3 * row.preprocess_ms),
+            True,
+        ),
         ("Samples per second", lambda row: words.number(row.throughput), True),
     )
-
-
-def _preprocess(row: Row) -> str:
-    return "none" if row.preprocess_ms is None else words.number(1e3 * row.preprocess_ms)

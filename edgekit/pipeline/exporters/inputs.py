@@ -1,12 +1,25 @@
-"""Calibration samples, as exporters take them."""
+"""Inputs as converters take them: names that code can be written with, and calibration samples."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from keyword import iskeyword
 
 import numpy as np
 
 from edgekit.errors import UsageError
+from edgekit.tensors import TensorSpec
+
+
+def parameter_names(inputs: Sequence[TensorSpec]) -> list[str]:
+    """The names of *inputs* where all are names of parameters in Python; else their places, ``args_0``, ``args_1``, ….
+
+    litert-torch and TensorFlow write code with them, and the engine finds what is numbered so by its place.
+    """
+    names = [spec.name for spec in inputs]
+    if all(name.isascii() and name.isidentifier() and not iskeyword(name) and name != "self" for name in names):
+        return names
+    return [f"args_{place}" for place in range(len(names))]
 
 
 def calibration_samples(path: str | None, recipe: str) -> Iterator[dict[str, np.ndarray]]:
