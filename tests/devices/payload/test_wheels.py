@@ -10,7 +10,7 @@ import pytest
 from edgekit.devices.payload import wheels
 from edgekit.errors import DeviceError, EdgekitError, UsageError
 from edgekit.runtime import native
-from edgekit.runtime.packages import PACKAGES
+from edgekit.runtime.packages import packages
 
 BOOKWORM = ("3.11.2", "aarch64", "2.36")
 
@@ -48,7 +48,7 @@ def test_a_32_bit_board_has_tflite_runtime_alone() -> None:
 
 
 def test_what_is_sent_is_what_edgekit_is_proven_with() -> None:
-    bounds = {package.name: package for package in PACKAGES}
+    bounds = {package.name: package for package in packages()}
     for wheel in wheels.wheels():
         if wheel.package in bounds:
             package = bounds[wheel.package]
