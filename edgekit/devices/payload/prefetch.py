@@ -34,7 +34,7 @@ def prefetch(target: Target, log: Callable[[str], None]) -> tuple[Prefetched, ..
         UsageError: ``EK-TARGET``: nothing is deployed to such devices.
         EdgekitError: ``EK-MISSING-PACKAGE``, ``EK-ENGINE``: as `edgekit.devices.payload.assembly.parts`.
     """
-    formats = [entry.format for entry in target.formats if entry.format in sent_formats()]
+    formats = [format for format in sent_formats() if target.support(format) is not None]
     if target.system is None or not formats:
         raise UsageError("EK-TARGET", f"edgekit deploys nothing to {target.title}", "boards and desktops only")
     pythons: list[str | None] = [*target.system.python]
