@@ -60,11 +60,12 @@ def _look_up(package: Package) -> Installed:
             version = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-        return Installed(package, version, "ok" if _proven(package, version) else "unproven")
+        return Installed(package, version, "ok" if is_proven(package, version) else "unproven")
     return Installed(package, None, "missing")
 
 
-def _proven(package: Package, version: str) -> bool:
+def is_proven(package: Package, version: str) -> bool:
+    """Whether *version* of *package* is one that was tried."""
     here = _release(version)
     if package.below == package.least:
         return here == _release(package.least)
