@@ -7,7 +7,7 @@ module of that name, beside its like, with a value in it.
 from __future__ import annotations
 
 #: Names of modules; order is the order in which equals are preferred, after what registries list themselves.
-RUNTIMES: tuple[str, ...] = ()
+RUNTIMES: tuple[str, ...] = ("ncnn",)
 
 
 def formats() -> dict[str, str]:
