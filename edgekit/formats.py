@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
+from edgekit import runtimes
 from edgekit.registry import registry
 
 
@@ -21,6 +23,7 @@ class Format:
         family: Of the worker that the engine runs in (see `edgekit.pipeline.work.pool.FAMILIES`).
         is_baseline: Whether it holds the float source model as it is, to measure against, and is not shipped.
         has_own_order: Whether tensors in a file may be in another order than the signature's.
+        backend: Name of what its files are lowered to where a target does not say.
     """
 
     name: str
@@ -31,9 +34,10 @@ class Format:
     family: str = "plain"
     is_baseline: bool = False
     has_own_order: bool = False
+    backend: str = "cpu"
 
 
-def _own(name: str, title: str, engine: str, family: str = "plain", **facts: bool) -> Format:
+def _own(name: str, title: str, engine: str, family: str = "plain", **facts: Any) -> Format:
     contents, reader = (f"edgekit.{package}.{name}" for package in ("runtime.contents", "pipeline.readers"))
     return Format(name, engine, reader, title, contents, family, **facts)
 
@@ -52,4 +56,5 @@ FORMATS = registry(
     _own("onnx", "an ONNX model", "onnxruntime", is_baseline=True),
     _own("pt2", "an exported PyTorch program", "torch", "torch", is_baseline=True),
     _own("keras", "a Keras model", "tensorflow", "tensorflow", is_baseline=True),
+    named=runtimes.formats(),
 )

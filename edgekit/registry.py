@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import import_module
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from edgekit.errors import UsageError, did_you_mean
@@ -119,6 +120,6 @@ class Named(Protocol):
 N = TypeVar("N", bound=Named)
 
 
-def registry(what: str, *own: N) -> Registry[N]:
-    """Of values that know their names."""
-    return Registry(what, {value.name: value for value in own})
+def registry(what: str, *own: N, named: Mapping[str, str] = MappingProxyType({})) -> Registry[N]:
+    """Of values that know their names, and behind them those that are *named* as ``module:NAME``."""
+    return Registry(what, {**{value.name: value for value in own}, **named})

@@ -130,8 +130,11 @@ class Target:
     limits: Limits = field(default_factory=Limits)
 
     def support(self, format: str, recipe: str | None = None) -> FormatSupport | None:
-        """How *format* is supported; where two backends share it, by the first that mentions *recipe*, or the first."""
-        entries = [entry for entry in self.formats if entry.format == format]
+        """How *format* is supported; where two backends share it, by the first that mentions *recipe*, or the first.
+
+        One that the file does not name is so on request alone, where the format's engine says that it runs there.
+        """
+        entries = [entry for entry in self.formats if entry.format == format] or self._unnamed(format)
         mentioned = (entry for entry in entries if recipe in (*entry.recipes, *(c.recipe for c in entry.avoid)))
         return next(mentioned, entries[0] if entries else None)
 
@@ -152,6 +155,19 @@ class Target:
             ):
                 return concern
         return None
+
+    def on_request(self) -> tuple[FormatSupport, ...]:
+        """How the formats are supported that the file does not name, and that run there all the same."""
+        named = {entry.format for entry in self.formats}
+        return tuple(entry for name in FORMATS.names() if name not in named for entry in self._unnamed(name))
+
+    def _unnamed(self, name: str) -> list[FormatSupport]:
+        format, system = FORMATS.get(name), self.system
+        if format is None or system is None:
+            return []
+        engine = ENGINES[format.engine]
+        fits = any(place.fits(self.cpu.architecture, system.glibc, self.cpu.features) for place in engine.platforms)
+        return [FormatSupport(name, format.backend, (engine.name,), ())] if fits else []
 
     def is_machine(self, board: str | None, architecture: str) -> bool:
         """Whether a machine with this device tree model and userland architecture is of this class."""

@@ -234,3 +234,20 @@ def test_a_wrong_target_file_is_answered_with_file_key_and_cure(
     assert message in caught.value.message
     assert hint in (caught.value.hint or "")
     assert "\n" not in caught.value.message
+
+
+def test_a_format_that_a_target_does_not_name_is_built_there_on_request(tmp_path: Path) -> None:
+    """Where the format's engine says that it runs there."""
+    path = tmp_path / "camera.toml"
+    path.write_text(OWN)
+    assert load_target(path).on_request() == ()  # of its system nothing is known
+    system = '[system]\npython = ["3.11"]\nglibc = "{}"\n\n[[formats]]'
+    path.write_text(OWN.replace("[[formats]]", system.format("2.36"), 1))
+    target = load_target(path)
+    assert "pte" in {entry.format for entry in target.on_request()}
+    support = target.support("pte")
+    assert support is not None and support.engines == ("executorch",) and support.recipes == ()
+    assert target.why_not("pte", "fp32") is None
+    assert target.support("onnx") is None  # runs on desktops, and says nothing of boards
+    path.write_text(OWN.replace("[[formats]]", system.format("2.17"), 1))
+    assert load_target(path).on_request() == ()

@@ -61,7 +61,7 @@ def _facts(target: Target) -> list[str]:
         lines.append(f"  system      glibc {target.system.glibc} or newer, Python {', '.join(target.system.python)}")
     lines.append(f"  threads     {target.threads}")
     lines.append(f"  recommends  {', then '.join(target.recipe_preference)}, of what keeps its quality")
-    for entry in target.formats:
+    for entry in (*target.formats, *target.on_request()):
         lines += ["", *_format_facts(entry)]
     lines += ["", "  sources"]
     for citation in target.sources:

@@ -110,7 +110,7 @@ def examine(name: str | None = None) -> Findings:
                 entry.package.name,
                 entry.version,
                 entry.status,
-                _bounds(entry.package.least, entry.package.below),
+                entry.package.bounds,
                 entry.package.extra,
                 entry.package.purpose,
             )
@@ -181,14 +181,10 @@ def _advice(machine: Machine) -> tuple[str, ...]:
 
 def _outlook(target: Target, machine: Machine) -> Outlook:
     formats = []
-    for entry in target.formats:
+    for entry in (*target.formats, *target.on_request()):
         here = engines.available(entry.format) if entry.runs_on_host else {}
         formats.append(
             FormatOutlook(entry.format, entry.backend, entry.recipes, entry.engines, tuple(here), entry.runs_on_host)
         )
     is_here = target.is_machine(machine.board, machine.architecture)
     return Outlook(target.name, target.title, tuple(formats), is_here)
-
-
-def _bounds(least: str, below: str | None) -> str:
-    return f">={least}" + (f",<{below}" if below else "")

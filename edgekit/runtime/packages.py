@@ -5,31 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib import metadata
 
-from edgekit.runtime.engines.base import version_numbers
+from edgekit.engines import ENGINES
+from edgekit.runtime.engines.base import Package, version_numbers
 
-
-@dataclass(frozen=True)
-class Package:
-    """A package as ``pyproject.toml`` bounds it.
-
-    Attributes:
-        name: Of the distribution on the package index.
-        extra: ``edgekit[EXTRA]`` brings it; None when edgekit itself does.
-        least: First version that works.
-        below: First version that is unproven; None when newer ones are taken to work.
-        purpose: What is missing without it.
-        aliases: Other distributions that bring the same.
-    """
-
-    name: str
-    extra: str | None
-    least: str
-    below: str | None
-    purpose: str
-    aliases: tuple[str, ...] = ()
-
-
-PACKAGES = (
+_PACKAGES = (
     Package("click", None, "8.1", None, "the command line"),
     Package("numpy", None, "1.26", None, "everything"),
     Package("torch", "build", "2.13", "2.14", "PyTorch models: training and export"),
@@ -65,9 +44,14 @@ class Installed:
     status: str
 
 
+def packages() -> tuple[Package, ...]:
+    """Every one of them: also those that an engine says itself that it takes."""
+    return (*_PACKAGES, *(package for engine in ENGINES for package in engine.packages))
+
+
 def installed_packages() -> tuple[Installed, ...]:
-    """Every package of `PACKAGES`, looked up without importing it."""
-    return tuple(_look_up(package) for package in PACKAGES)
+    """All `packages`, looked up without importing them."""
+    return tuple(map(_look_up, packages()))
 
 
 def _look_up(package: Package) -> Installed:
@@ -76,12 +60,15 @@ def _look_up(package: Package) -> Installed:
             version = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-        return Installed(package, version, "ok" if _proven(package, version) else "unproven")
+        return Installed(package, version, "ok" if is_proven(package, version) else "unproven")
     return Installed(package, None, "missing")
 
 
-def _proven(package: Package, version: str) -> bool:
+def is_proven(package: Package, version: str) -> bool:
+    """Whether *version* of *package* is one that was tried."""
     here = _release(version)
+    if package.below == package.least:
+        return here == _release(package.least)
     return _release(package.least) <= here and (package.below is None or here < _release(package.below))
 
 

@@ -8,16 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from edgekit.runtime.packages import PACKAGES, Package, installed_packages
+from edgekit.runtime.engines.base import Package
+from edgekit.runtime.packages import installed_packages, packages
 
 PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
 
 
-@pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.name)
+@pytest.mark.parametrize("package", packages(), ids=lambda package: package.name)
 def test_bounds_are_those_of_the_project(package: Package) -> None:
     listed = PROJECT["optional-dependencies"][package.extra] if package.extra else PROJECT["dependencies"]
-    wanted = f"{package.name}>={package.least}" + (f",<{package.below}" if package.below else "")
-    assert wanted in [entry.partition(";")[0].strip() for entry in listed]
+    assert package.name + package.bounds in [entry.partition(";")[0].strip() for entry in listed]
+
+
+@pytest.mark.parametrize(("below", "bounds"), [("2.14", ">=2.13,<2.14"), (None, ">=2.13"), ("2.13", "==2.13")])
+def test_bounds_are_written_as_pip_reads_them(below: str | None, bounds: str) -> None:
+    assert Package("torch", None, "2.13", below, "").bounds == bounds
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,8 @@ from support.json_schema import schema
 
 from edgekit import errors
 from edgekit.cli.main import VERBS, cli
+from edgekit.formats import FORMATS
+from edgekit.recipes import RECIPES
 
 ROOT = Path(__file__).parent.parent.parent
 SCHEMAS = ROOT / "docs" / "schema"
@@ -134,7 +136,11 @@ def _meaning(option: click.Option) -> str:
     default = option.default if option.show_default else None
     shown = " ".join(map(str, default)) if isinstance(default, (list, tuple)) else default
     more = [*(["Required."] if option.required else []), *([f"By default `{shown}`."] if shown is not None else [])]
-    return " ".join([" ".join((option.help or "").split()), *more])
+    text = " ".join((option.help or "").split())
+    # Other packages may bring some: the page is the same wherever it is made.
+    for registry, one in ((FORMATS, "a format"), (RECIPES, "a recipe")):
+        text = text.replace(registry.listing(), f"{one} (`--help` lists all)")
+    return " ".join([text, *more])
 
 
 def _examples(command: click.Command) -> Iterator[str]:

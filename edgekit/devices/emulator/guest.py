@@ -17,6 +17,7 @@ from edgekit.devices.emulator import board, qemu
 from edgekit.devices.payload import assembly, debian, wheels
 from edgekit.devices.payload.part import Part, environment
 from edgekit.display import Log
+from edgekit.engines import ENGINES
 from edgekit.errors import DeviceError, UsageError
 from edgekit.private import alone, home, is_sealed, making, private_folder, seal, unseal
 from edgekit.runtime import children
@@ -33,8 +34,6 @@ class System:
         target: The least of its boards.
         packages: Debian's; all that they depend on comes along.
         python, glibc: Versions in that release of Debian.
-        wheels: What such a device is sent, beside edgekit itself.
-        engines: Each engine there, with the module that has to load.
     """
 
     architecture: str
@@ -42,8 +41,18 @@ class System:
     packages: tuple[str, ...]
     python: str
     glibc: str
-    wheels: tuple[str, ...]
-    engines: tuple[str, ...]
+
+    @property
+    def engines(self) -> tuple[str, ...]:
+        """Each engine there: those that such a device can be sent."""
+        return tuple(
+            engine.name for engine in ENGINES if engine.package and wheels.has(engine.package, self.architecture)
+        )
+
+    @property
+    def wheels(self) -> tuple[str, ...]:
+        """What such a device is sent, beside edgekit itself."""
+        return ("click", "numpy", *dict.fromkeys(ENGINES[name].package for name in self.engines))
 
     @property
     def name(self) -> str:
@@ -51,14 +60,15 @@ class System:
 
 
 SYSTEMS = {
-    "aarch64": System(
-        "aarch64",
-        "linux-arm64",
-        ("python3.11-minimal", "libpython3.11-stdlib", "libstdc++6"),
-        "3.11.2",
-        "2.36",
-        ("click", "numpy", "ai-edge-litert", "executorch"),
-        ("litert", "executorch"),
+    system.architecture: system
+    for system in (
+        System(
+            "aarch64",
+            "linux-arm64",
+            ("python3.11-minimal", "libpython3.11-stdlib", "libstdc++6"),
+            "3.11.2",
+            "2.36",
+        ),
     )
 }
 

@@ -23,18 +23,7 @@ from edgekit.target import Target, target_directory
 
 #: What no device needs of any wheel. Licences stay, wherever they are.
 _NEVER = re.compile(r"__pycache__/|\.(pyi|pxd|h|a)$|\.dist-info/(RECORD|entry_points\.txt|top_level\.txt)$")
-#: What no device needs of one: tests, compilers, tools, an accelerator for desktops, modules that need protobuf.
-_UNUSED = {
-    "numpy": re.compile(
-        r"/tests/|^numpy/(distutils|doc|f2py|_pyinstaller)/|/(_core|random)/lib/|_core/(_simd|_\w+_tests)\.|/conftest\.py$"
-    ),
-    "ai-edge-litert": re.compile(
-        r"WebGpuAccelerator|^ai_edge_litert/(aot|tflite|tools|vendors)/|_pb2\.py$|/schema_py_generated\.py$"
-    ),
-}
 _LICENCE = re.compile(r"licen[cs]e|copying|notice", re.IGNORECASE)
-#: Wheels that are under the Apache License, version 2.0, as their metadata says, and do not hold its text.
-_APACHE_WITHOUT_TEXT = frozenset({"tflite-runtime"})
 
 #: edgekit's own files on a device: ground floor, runtime, devices without the ways to them, command line, targets.
 OWN_FILES = (
@@ -157,7 +146,7 @@ def package_part(wheel: Wheel, log: Log, *, download: bool = True) -> Part:
     if wheel.package == core.PACKAGE:
         return core.core_part(str(wheel.architecture), log, download=download)
     path = wheels.obtain(wheel, log, download=download)
-    key = f"{wheel.sha256} {_NEVER.pattern} {_UNUSED.get(wheel.package, _NEVER).pattern}"
+    key = f"{wheel.sha256} {_NEVER.pattern} {wheel.unused}"
     return make_part(
         f"{wheel.package}-{wheel.version}", key, lambda: _entries(path, wheel), log=log, python_paths=("",)
     )
@@ -178,7 +167,7 @@ def prefetch(target: Target, log: Log) -> tuple[Prefetched, ...]:
         UsageError: ``EK-TARGET``: nothing is deployed to such devices.
         EdgekitError: ``EK-MISSING-PACKAGE``, ``EK-ENGINE``: as `parts_for`.
     """
-    formats = [entry.format for entry in target.formats if entry.format in sent_formats()]
+    formats = [format for format in sent_formats() if target.support(format) is not None]
     if target.system is None or not formats:
         raise UsageError("EK-TARGET", f"edgekit deploys nothing to {target.title}", "boards and desktops only")
     pythons: list[str | None] = [*target.system.python]
@@ -231,15 +220,14 @@ def _check_system_numpy(version: str | None) -> None:
 
 
 def _entries(path: Path, wheel: Wheel) -> Iterator[Entry]:
-    unused = _UNUSED.get(wheel.package, _NEVER)
     with zipfile.ZipFile(path) as archive:
         for info in archive.infolist():
-            drop = _NEVER.search(info.filename) or unused.search(info.filename)
+            drop = _NEVER.search(info.filename) or (wheel.unused and re.search(wheel.unused, info.filename))
             if not info.is_dir() and (not drop or _LICENCE.search(info.filename)):
                 yield Entry(info.filename, archive.read(info))
-    if wheel.package in _APACHE_WITHOUT_TEXT:
+    if wheel.licence:
         folder = f"{wheel.package.replace('-', '_')}-{wheel.version}.dist-info"
-        yield Entry(f"{folder}/LICENSE.apache-2.0", (core.NOTICES / "apache-2.0.txt").read_bytes())
+        yield Entry(f"{folder}/LICENSE.{wheel.licence}", (core.NOTICES / f"{wheel.licence}.txt").read_bytes())
 
 
 def _machine(target: Target, python: str | None) -> Machine:

@@ -1,7 +1,9 @@
-"""Wheels for a device, fetched once by the host's own pip: the exact files that ``wheels.toml`` lists, by SHA-256.
+"""Wheels for a device, fetched once by the host's own pip: the exact files that ``pins/`` lists, by SHA-256.
 
 Nothing is resolved here: pip judges a package's requirements by the machine it runs on, not by the device (for
 ``executorch`` on aarch64 it then asks for packages that only x86_64 has). The list is complete instead.
+
+A package's file there says besides what `Wheel` has of all its wheels: ``unused`` and ``licence``.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from edgekit.private import home, private_folder
 from edgekit.runtime import children, pip
 from edgekit.runtime.engines.base import version_numbers
 
-_DATA = Path(__file__).with_suffix(".toml")
+_PINS = Path(__file__).with_name("pins")
 #: manylinux tags from before glibc's version was part of the name.
 _LEGACY = {"manylinux1": (2, 5), "manylinux2010": (2, 12), "manylinux2014": (2, 17)}
 
@@ -34,8 +36,11 @@ class Wheel:
 
     Attributes:
         file: Its name, which says package, version, Python and platforms (PEP 427, PEP 600).
-        glibc: The least glibc that its libraries really need, where that is more than the name says.
-        any_python: Only its C++ libraries are of use, so the device's Python does not matter.
+        glibc: The least glibc that its libraries really need, where that is more than the name says (measured: symbol
+            versions).
+        any_python: Only its C++ libraries are of use, which are the same for every Python.
+        unused: A regular expression that finds the paths in it that no device needs; none with an empty one.
+        licence: The text in ``notices/`` that it is under, and does not hold; empty where it does.
     """
 
     file: str
@@ -43,6 +48,8 @@ class Wheel:
     size_bytes: int
     glibc: str | None = None
     any_python: bool = False
+    unused: str = ""
+    licence: str = ""
 
     @property
     def package(self) -> str:
@@ -82,7 +89,16 @@ class Wheel:
 @cache
 def wheels() -> tuple[Wheel, ...]:
     """Every wheel that may be sent to a device."""
-    return tuple(Wheel(**entry) for entry in read_toml(_DATA)[1]["wheels"])
+    found: list[Wheel] = []
+    for path in sorted(_PINS.glob("*.toml")):
+        shared = read_toml(path)[1]
+        found += [Wheel(**shared, **entry) for entry in shared.pop("wheels")]
+    return tuple(found)
+
+
+def has(package: str, architecture: str) -> bool:
+    """Whether there is a wheel of *package* for devices of this architecture."""
+    return any(wheel.package == package and wheel.architecture in (None, architecture) for wheel in wheels())
 
 
 def requirement(package: str) -> str:

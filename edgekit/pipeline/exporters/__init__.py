@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Literal
 
+from edgekit import runtimes
 from edgekit.errors import UsageError
 from edgekit.recipes import FP32, RECIPES, Recipe
 from edgekit.registry import registry
@@ -139,6 +140,7 @@ EXPORTERS = registry(
         packages=TENSORFLOW,
         batches="any",
     ),
+    named=runtimes.exporters(),
 )
 
 

@@ -95,6 +95,39 @@ class Platform:
     glibc: str
     features: tuple[Feature, ...] = ()
 
+    def fits(self, architecture: str, glibc: str, features: Iterable[str]) -> bool:
+        """Whether machines of this kind have what it needs."""
+        enough = version_numbers(glibc) >= version_numbers(self.glibc)
+        return self.architecture == architecture and enough and set(self.features) <= set(features)
+
+
+@dataclass(frozen=True)
+class Package:
+    """A package as ``pyproject.toml`` bounds it.
+
+    Attributes:
+        name: Of the distribution on the package index.
+        extra: ``edgekit[EXTRA]`` brings it; None when edgekit itself does.
+        least: First version that works.
+        below: First version that is unproven; None when newer ones are taken to work, *least* when no other is.
+        purpose: What is missing without it.
+        aliases: Other distributions that bring the same.
+    """
+
+    name: str
+    extra: str | None
+    least: str
+    below: str | None
+    purpose: str
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def bounds(self) -> str:
+        """As in ``>=2.13,<2.14``."""
+        if self.below == self.least:
+            return f"=={self.least}"
+        return f">={self.least}" + (f",<{self.below}" if self.below else "")
+
 
 class Engine(Protocol):
     """An inference runtime. Adapters inherit from it, for what most have in common.
@@ -108,9 +141,10 @@ class Engine(Protocol):
         is_reference: Whether others are compared with it, where it was measured.
         tracer: ``module:function(data, signature, threads, inputs, runs, method)``, which gives the
             `edgekit.runtime.profiler.samples.Trace` of so many inferences after a warm-up; empty for one without.
-        package: Distribution of ``devices/payload/wheels.toml`` that devices with Python are sent to have it; empty for
+        package: Distribution of ``devices/payload/pins`` that devices with Python are sent to have it; empty for
             one that is not sent.
         not_sent: Why it is not.
+        packages: What it and its exporter take, where that is not in the list of `edgekit.runtime.packages`.
         in_runner: Whether the runner has it, which devices without Python are sent.
         mark: Colour and shape in charts, from 1 on; 0 for any.
     """
@@ -124,6 +158,7 @@ class Engine(Protocol):
     tracer: str = ""
     package: str = ""
     not_sent: str = "it runs on desktops only"
+    packages: tuple[Package, ...] = ()
     in_runner: bool = False
     mark: int = 0
 

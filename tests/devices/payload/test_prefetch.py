@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from edgekit.cli.main import cli
+from edgekit.devices.emulator import guest
 from edgekit.devices.payload import assembly
 from edgekit.devices.payload.assembly import prefetch
 from edgekit.errors import UsageError
@@ -41,7 +42,8 @@ def test_there_is_a_ready_for_each_python_and_for_none() -> None:
     found = prefetch(bookworm, quiet)
     assert [ready.python for ready in found] == ["3.11", None]
     with_python, without = (ready.parts for ready in found)
-    assert [part.name.rpartition("-")[0] for part in with_python][2:] == ["numpy", "ai-edge-litert", "executorch"]
+    packages = [part.name.rpartition("-")[0] for part in with_python]
+    assert packages == ["edgekit", *guest.SYSTEMS["aarch64"].wheels]
     assert [part.runner for part in without] == ["run.sh"]
 
 

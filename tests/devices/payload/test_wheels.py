@@ -10,7 +10,7 @@ import pytest
 from edgekit.devices.payload import wheels
 from edgekit.errors import DeviceError, EdgekitError, UsageError
 from edgekit.runtime import native
-from edgekit.runtime.packages import PACKAGES
+from edgekit.runtime.packages import is_proven, packages
 
 BOOKWORM = ("3.11.2", "aarch64", "2.36")
 
@@ -25,10 +25,6 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def offline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", "")
-
-
-def numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(number) for number in version.split("."))
 
 
 @pytest.mark.parametrize("architecture", ["aarch64", "x86_64"])
@@ -48,12 +44,10 @@ def test_a_32_bit_board_has_tflite_runtime_alone() -> None:
 
 
 def test_what_is_sent_is_what_edgekit_is_proven_with() -> None:
-    bounds = {package.name: package for package in PACKAGES}
+    bounds = {package.name: package for package in packages()}
     for wheel in wheels.wheels():
         if wheel.package in bounds:
-            package = bounds[wheel.package]
-            assert numbers(wheel.version) >= numbers(package.least)
-            assert package.below is None or numbers(wheel.version) < numbers(package.below)
+            assert is_proven(bounds[wheel.package], wheel.version)
     assert wheels.requirement("executorch") == f"executorch=={native.EXECUTORCH}"
 
 
