@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -116,12 +117,26 @@ def test_a_setup_that_was_cut_short_is_not_taken_for_one(
     assert said[-1] == "starting the engines under emulation" and not any("fetching" in line for line in said)
 
 
+@pytest.fixture
+def own_home(emulator_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy to do damage in: other tests run boards in the shared one at the same time."""
+    home = tmp_path / "home"
+    home.mkdir()
+    for entry in emulator_home.iterdir():
+        if entry.name == "emulator":
+            shutil.copytree(entry, home / entry.name, symlinks=True)
+        else:
+            (home / entry.name).symlink_to(entry)
+    monkeypatch.setenv("EDGEKIT_HOME", str(home))
+    return home
+
+
 @pytest.mark.parametrize("pattern", ["bookworm-aarch64/usr/bin/python3.11", "parts/*/click/__init__.py", "compiled"])
 def test_a_system_that_somebody_changed_is_not_started(
-    emulator_home: Path, monkeypatch: pytest.MonkeyPatch, pattern: str
+    own_home: Path, monkeypatch: pytest.MonkeyPatch, pattern: str
 ) -> None:
     guest.unpack(SYSTEM, lambda line: None)
-    (found,) = (emulator_home / "emulator").glob(pattern)
+    (found,) = (own_home / "emulator").glob(pattern)
     file = next(found.rglob("*.pyc")) if found.is_dir() else found
     whole = file.read_bytes()
     monkeypatch.setattr(private, "_INTACT", {})  # as in a new process
