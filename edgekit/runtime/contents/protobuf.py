@@ -71,7 +71,7 @@ class _Decoder:
         fields = self._schema.messages[kind]
         found: Message = {}
         while place < end:
-            key, place = self._varint(place, end)
+            key, place = varint(self._data, place, end)
             number, wire = key >> 3, key & 7
             begin, place = place, self._after(wire, place, end)
             if number not in fields:
@@ -102,12 +102,12 @@ class _Decoder:
 
     def _value(self, name: str, kind: str, wire: int, begin: int, end: int, depth: int) -> Any:
         if kind == "i" and wire == _VARINT:
-            return _signed(self._varint(begin, end)[0])
+            return _signed(varint(self._data, begin, end)[0])
         if kind in _FIXED and wire == _FIXED[kind][0]:
             return _FIXED[kind][1].unpack_from(self._data, begin)[0]
         if wire != _BYTES or kind in ("i", *_FIXED):
             raise Malformed(f"{name} is of another kind than it says")
-        _, begin = self._varint(begin, end)
+        _, begin = varint(self._data, begin, end)
         if kind == "bytes":
             return self._data[begin:end]
         if kind == "str":
@@ -118,7 +118,7 @@ class _Decoder:
         return self.message(kind, begin, end, depth + 1)
 
     def _packed(self, name: str, kind: str, begin: int, end: int) -> list[Any]:
-        _, begin = self._varint(begin, end)
+        _, begin = varint(self._data, begin, end)
         numbers: list[Any] = []
         if kind in _FIXED:
             width = _FIXED[kind][1].size
@@ -127,7 +127,7 @@ class _Decoder:
             numbers = [number for (number,) in _FIXED[kind][1].iter_unpack(self._data[begin:end])]
         else:
             while begin < end:
-                number, begin = self._varint(begin, end)
+                number, begin = varint(self._data, begin, end)
                 numbers.append(_signed(number))
         self._entries += len(numbers)
         return numbers
@@ -138,7 +138,7 @@ class _Decoder:
             return 1
         if wire != _BYTES:
             raise Malformed(f"{name} is of another kind than it says")
-        _, begin = self._varint(begin, end)
+        _, begin = varint(self._data, begin, end)
         if width:
             if (end - begin) % width:
                 raise Malformed(f"{name} is cut short")
@@ -151,9 +151,9 @@ class _Decoder:
     def _after(self, wire: int, place: int, end: int) -> int:
         """Where a field's value that begins at *place* ends."""
         if wire == _VARINT:
-            after = self._varint(place, end)[1]
+            after = varint(self._data, place, end)[1]
         elif wire == _BYTES:
-            size, begin = self._varint(place, end)
+            size, begin = varint(self._data, place, end)
             after = begin + size
         elif wire in (_FIXED32, _FIXED64):
             after = place + (4 if wire == _FIXED32 else 8)
@@ -162,9 +162,6 @@ class _Decoder:
         if after > end:
             raise Malformed("a message is cut short")
         return after
-
-    def _varint(self, place: int, end: int) -> tuple[int, int]:
-        return varint(self._data, place, end)
 
 
 def varint(data: memoryview, place: int, end: int) -> tuple[int, int]:
