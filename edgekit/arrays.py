@@ -50,7 +50,7 @@ def from_npy(data: bytes) -> np.ndarray:
         ArrayError: It holds none, or another number of bytes than its header says.
     """
     stream = io.BytesIO(data)
-    dtype, shape, order = _header(stream)
+    dtype, shape, order = header_of(stream)
     _check_fit(dtype, shape, len(data) - stream.tell())
     return _body(stream, dtype, shape, order)
 
@@ -74,7 +74,7 @@ def read(path: Path, *, most_bytes: int | None = None) -> dict[str, np.ndarray]:
         if magic.startswith(b"PK"):
             allowed = max(256 << 20, 100 * size_bytes) if most_bytes is None else most_bytes
             return dict(_members(stream, allowed))
-        dtype, shape, order = _header(stream)
+        dtype, shape, order = header_of(stream)
         _check_fit(dtype, shape, size_bytes - stream.tell())
         _check_size(_size_bytes(dtype, shape), most_bytes)
         return {"": _body(stream, dtype, shape, order)}
@@ -106,7 +106,7 @@ def _members(stream: IO[bytes], most_bytes: int) -> Iterator[tuple[str, np.ndarr
                     raise ArrayError(f"{name[:100]!r} is packed in a way that numpy does not write")
                 seen.add(name)
                 with archive.open(info) as member:
-                    dtype, shape, order = _header(member)
+                    dtype, shape, order = header_of(member)
                     due = _size_bytes(dtype, shape)
                     _check_size(due, left)
                     left -= due
@@ -137,7 +137,7 @@ def _check_table(stream: IO[bytes]) -> None:
     stream.seek(0)
 
 
-def _header(stream: IO[bytes]) -> tuple[np.dtype[Any], tuple[int, ...], str]:
+def header_of(stream: IO[bytes]) -> tuple[np.dtype[Any], tuple[int, ...], str]:
     """Type, shape and order of the array that follows in *stream*."""
     head = stream.read(len(_MAGIC) + 2)
     if head[: len(_MAGIC)] != _MAGIC or len(head) < len(_MAGIC) + 2:

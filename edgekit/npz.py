@@ -13,6 +13,8 @@ from typing import IO, Any
 
 import numpy as np
 
+from edgekit.arrays import header_of
+
 #: A local header of a zip ends with the lengths of the name and of what else comes before the data (APPNOTE 4.3.7).
 _LOCAL_BYTES, _LENGTHS = 30, struct.Struct("<HH")
 
@@ -85,11 +87,9 @@ def open_rows(path: str | Path) -> dict[str, Rows]:
 
 def _open(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Rows:
     with archive.open(info) as stream:
-        version = np.lib.format.read_magic(stream)
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, is_fortran, dtype = read(stream)
+        dtype, shape, order = header_of(stream)
         header = stream.tell()
-    if info.compress_type != zipfile.ZIP_STORED or dtype.hasobject or not shape or (is_fortran and len(shape) > 1):
+    if info.compress_type != zipfile.ZIP_STORED or not shape or (order == "F" and len(shape) > 1):
         raise ValueError(f"{info.filename} is compressed, or has no rows that lie one after the other")
     with path.open("rb") as stream:
         stream.seek(info.header_offset)
