@@ -16,7 +16,7 @@ Log = Callable[[str], None]
 MOST_CHARACTERS = 2000
 
 #: Not printable as Python counts, but blanks and joiners that the words of some languages need; they do no harm.
-_KEPT = frozenset("\u00a0\u200c\u200d\u3000")
+KEPT = frozenset("\u00a0\u200c\u200d\u3000")
 _BLANKS = str.maketrans(dict.fromkeys("\t\n\v\f\r", " "))
 #: What starts a formula, also as the wide forms that spreadsheets take for the same.
 _FORMULA = tuple("=+-@\uff1d\uff0b\uff0d\uff20")
@@ -78,4 +78,4 @@ def json_text(value: object, *, indent: int | None = None, sort_keys: bool = Fal
 def _spelled_out(text: str, spell: Callable[[str], str]) -> str:
     if text.isprintable():
         return text
-    return "".join(each if each.isprintable() or each in _KEPT else spell(each) for each in text)
+    return "".join(each if each.isprintable() or each in KEPT else spell(each) for each in text)

@@ -10,13 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from edgekit.display import KEPT
+
 MOST_TENSOR_CHARACTERS = 100
 MOST_LABEL_CHARACTERS = 200
 
 _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
-#: Not printable as Python counts, but blanks and joiners that the words of some languages need.
-_KEPT = "\u00a0\u200c\u200d\u3000"
-_NO_KEPT = str.maketrans("", "", _KEPT)
+_NO_KEPT = str.maketrans("", "", "".join(KEPT))
 
 
 def is_label(text: str) -> bool:
@@ -39,7 +39,7 @@ def tensor_name(wanted: object, default: str) -> str:
 
     A backslash is a slash in the files of some systems, and numpy takes ``.npy`` off the names in an ``.npz``.
     """
-    visible = "".join(each if each.isprintable() or each in _KEPT else " " for each in str(wanted))
+    visible = "".join(each if each.isprintable() or each in KEPT else " " for each in str(wanted))
     name = " ".join(visible.replace("\\", "_").split(" ")).strip()[:MOST_TENSOR_CHARACTERS].strip()
     if name.endswith(".npy"):
         name = name.removesuffix(".npy") + "_npy"

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from edgekit.bundle import Bundle
+from edgekit.devices.browser.job import FORMAT
 from edgekit.devices.browser.posted import Battery, Posted, PostedCell, PostedProcess, decoded, read_posted, refusal
 from edgekit.digests import sha256
 from edgekit.errors import LimitError
@@ -29,7 +30,6 @@ from edgekit.runtime.profiler.settings import Settings
 from edgekit.runtime.verification import Verification, compared, judge
 from edgekit.tensors import Signature, grouped
 
-FORMAT = "tflite"
 #: Accelerator as a page calls it -> the engine of its rows.
 ENGINES = {"wasm": "litert-web", "webgpu": "litert-webgpu"}
 #: What the same file should give as LiteRT's own build does.
