@@ -109,7 +109,7 @@ def test_the_build_of_torch_is_read_from_its_files(
     text: str, version: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "version.py").write_text(text)
-    monkeypatch.setattr(cuda, "_folder", lambda package: tmp_path)
+    monkeypatch.setattr(cuda, "package_folders", lambda package: [tmp_path])
     assert cuda.torch_cuda() == version
 
 
