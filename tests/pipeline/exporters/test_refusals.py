@@ -35,9 +35,22 @@ def magnitudes():
     return Net(torch.abs)
 
 
+def volumes():
+    return nn.Sequential(nn.Unflatten(1, (1, 5, 2, 2)), nn.Conv3d(1, 4, (3, 1, 1)), nn.Flatten())
+
+
+def upsampled():
+    torch.manual_seed(0)
+    larger = nn.ConvTranspose2d(8, 4, 3, stride=2, groups=2)
+    return nn.Sequential(nn.Unflatten(1, (5, 2, 2)), nn.Conv2d(5, 8, 1), nn.ReLU(), larger, nn.Conv2d(4, 2, 1))
+
+
 def largest():
     return Net(lambda x: torch.topk(x, 5).values)
 """
+
+
+_THREE = "has convolutions in one and two dimensions, and the model has one in three"
 
 
 @pytest.fixture(scope="module")
@@ -48,11 +61,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def errors(folder: Path, source: str) -> dict[str, EdgekitError | None]:
-    """How each recipe's ``.tflite`` fails."""
+def errors(folder: Path, source: str, format: str = "tflite") -> dict[str, EdgekitError | None]:
+    """How each recipe's file fails."""
     calibration = str(folder / "samples.npy")
     result = run_build(
-        str(folder / source), target="rpi4", formats=["tflite"], calibration=calibration, out=folder / "out"
+        str(folder / source), target="rpi4", formats=[format], calibration=calibration, out=folder / "out"
     )
     return {row.plan.recipe.name: row.error for row in result.rows}
 
@@ -70,6 +83,21 @@ def test_an_operator_that_the_engine_has_no_kernel_for(folder: Path) -> None:
     assert {error and error.message for error in found.values()} == {
         "LiteRT cannot do this SORT: it knows it in one and two dimensions"
     }
+
+
+def test_convolutions_in_three_dimensions(folder: Path) -> None:
+    found = errors(folder, "net.py:volumes", "pte")
+    assert {name: error and (error.code, error.message) for name, error in found.items()} == {
+        "fp32": ("EK-UNSUPPORTED", f"ExecuTorch {_THREE}"),
+        "fp16": ("EK-UNSUPPORTED", f"ExecuTorch {_THREE}"),
+        "int8": ("EK-UNSUPPORTED", "ExecuTorch has no int8 form of a layer of this model"),
+    }
+
+
+@pytest.mark.parametrize("format", ["tflite", "pte"])
+def test_transposed_convolutions_are_taken_by_every_recipe(folder: Path, format: str) -> None:
+    """XNNPACK takes half-precision weights of the others alone, and none of these."""
+    assert set(errors(folder, "net.py:upsampled", format).values()) == {None}
 
 
 def test_operators_of_tensorflow_alone(folder: Path) -> None:

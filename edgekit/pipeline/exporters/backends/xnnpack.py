@@ -36,14 +36,19 @@ def half_constants() -> Iterator[None]:
 
     executorch 1.5.1 stores them as float32 whatever they are, which XNNPACK then converts while it packs them.
     Symptom: EfficientNet-Lite0 in fp16 has 16.0 MB instead of 9.3 MB. XNNPACK takes half-precision weights just as
-    well, with the same outputs, so the flag that forces float32 is withheld from the serializer.
+    well, with the same outputs, so the flag that forces float32 is withheld from the serializer; but not in transposed
+    convolutions ("Failed to create deconvolution node with code: xnn_status_invalid_parameter").
     """
     visitors = node_visitor._node_visitor_dict
     stock = visitors[_CONVOLUTION]
 
     class HalfConvolution(stock):  # type: ignore[valid-type, misc]
+        def define_node(self, node: torch.fx.Node, *arguments: Any) -> None:
+            self._transposed = bool(node.args[6])
+            super().define_node(node, *arguments)
+
         def define_tensor(self, tensor: torch.fx.Node, *arguments: Any, **options: Any) -> None:
-            if tensor.meta["val"].dtype == torch.float16:
+            if tensor.meta["val"].dtype == torch.float16 and not self._transposed:
                 options.pop("force_fp32", None)
             super().define_tensor(tensor, *arguments, **options)
 
