@@ -39,7 +39,7 @@ def content(seed: str) -> Part:
 def replace_payload(seed: str, replace: Callable[[object, str, object], None]) -> None:
     """Have deployments send the part of *seed* alone; *replace* sets an attribute of a module."""
     part = content(seed)
-    replace(deployment.assembly, "parts", lambda *_, **__: (part,))
+    replace(deployment.assembly, "parts_for", lambda *_, **__: (part,))
     replace(deployment.assembly, "why_no_python", lambda machine: "a test")
     replace(ssh, "prove", _prove)
 
