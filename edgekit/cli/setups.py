@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from edgekit.cli.console import note, result, size, table
+from edgekit.display import Log
 
-#: Called with one line for each slow step.
-Log = Callable[[str], None]
 #: What was made: for programs, and in lines for people.
 Made = tuple[dict[str, Any], list[str]]
 

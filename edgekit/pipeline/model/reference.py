@@ -9,6 +9,7 @@ import numpy as np
 
 from edgekit.fidelity import class_scores
 from edgekit.metric import ACCURACY, Metric
+from edgekit.pipeline import sources
 from edgekit.pipeline.data import Arrays, load_arrays, load_labels
 from edgekit.pipeline.metric import Scorer, find_scorer
 from edgekit.pipeline.model.source_model import READING, SourceModel
@@ -72,7 +73,7 @@ def make_reference(stages: Stages, origin: Origin, model: SourceModel) -> Refere
         "reference",
         origin.name,
         key={"model": model.digest, "versions": versions(origin.packages)},
-        code=("pipeline/sources", "source_kinds.py", "fidelity.py", *READING),
+        code=(*sources.CODE, "fidelity.py", *READING),
         function="edgekit.pipeline.sources.tasks:evaluate",
         family=origin.family,
         arguments=lambda directory: {

@@ -13,6 +13,7 @@ import numpy as np
 from edgekit.digests import file_sha256
 from edgekit.documents import canonical_json
 from edgekit.errors import Interrupted
+from edgekit.pipeline import sources
 from edgekit.pipeline.data import DEFAULT_INPUT, read_array_file, save_arrays
 from edgekit.pipeline.project.origin import Origin
 from edgekit.pipeline.sources import SourceSpec
@@ -188,7 +189,7 @@ class _Maker:
                 "training": section,
                 "versions": self._versions,
             },
-            code=("pipeline/training", "pipeline/sources", "source_kinds.py", *READING),
+            code=("pipeline/training", *sources.CODE, *READING),
             function=origin.kind.trainer,
             family=self._origin.family,
             arguments=lambda directory: {
@@ -252,7 +253,7 @@ class _Maker:
                 "model": self._model,
                 "versions": self._versions,
             },
-            code=("pipeline/sources", "source_kinds.py", "names.py"),
+            code=(*sources.CODE, "names.py"),
             function="edgekit.pipeline.sources.tasks:describe",
             family=self._origin.family,
             arguments=lambda directory: {"source": origin.source.to_json()},
@@ -275,7 +276,7 @@ class _Maker:
             "prepare",
             origin.name,
             key={"model": model, "data": data.digest, "versions": self._versions},
-            code=("pipeline/sources", "source_kinds.py", *READING),
+            code=(*sources.CODE, *READING),
             function="edgekit.pipeline.sources.tasks:prepare",
             family=origin.family,
             arguments=lambda directory: {

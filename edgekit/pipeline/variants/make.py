@@ -15,6 +15,7 @@ from edgekit.backends import BACKENDS
 from edgekit.digests import file_sha256
 from edgekit.errors import ConversionError
 from edgekit.manifest import Variant
+from edgekit.pipeline import sources
 from edgekit.pipeline.data import Arrays, load_arrays
 from edgekit.pipeline.exporters.record import ExportRecord
 from edgekit.pipeline.model.reference import Reference
@@ -245,9 +246,9 @@ def _convert(stages: Stages, model: SourceModel, plan: Plan) -> tuple[Path, Expo
             "pipeline/exporters",
             "pipeline/recipes",
             "pipeline/rewrites",
-            "pipeline/sources",
-            "source_kinds.py",
+            *sources.CODE,
             "recipes.py",
+            "runtime/contents",  # which packs some formats
         ),
         function=exporter.convert,
         family=exporter.family,

@@ -28,12 +28,7 @@ RULES = Rules()
 @RULES.of("Convolution", "ConvolutionDepthWise")
 def _convolution(numbers: Numbers, inputs: Sequence[Shape], count: int) -> Result:
     channels, height, width = one(inputs, 3)
-    kernel_w = numbers.whole(1, least=1)
-    kernel_h = numbers.whole(11, kernel_w, 1)
-    dilation_w = numbers.whole(2, 1, 1)
-    dilation_h = numbers.whole(12, dilation_w, 1)
-    stride_w = numbers.whole(3, 1, 1)
-    stride_h = numbers.whole(13, stride_w, 1)
+    (kernel_w, kernel_h), (dilation_w, dilation_h), (stride_w, stride_h) = _windows(numbers)
     left = numbers.whole(4, least=NONE - 1)
     top = numbers.whole(14, left, NONE - 1)
     right, bottom = numbers.whole(15, left, NONE - 1), numbers.whole(16, top, NONE - 1)
@@ -49,6 +44,19 @@ def _convolution(numbers: Numbers, inputs: Sequence[Shape], count: int) -> Resul
     return [(outputs, down, window(width, kernel_w, stride_w, left + right, dilation_w))], weights
 
 
+def _windows(numbers: Numbers) -> list[tuple[int, int]]:
+    """Kernel, dilation and stride, across and down; what is not said of down is as across."""
+    across = _window(numbers)
+    return [(size, numbers.whole(key, size, 1)) for key, size in zip((11, 12, 13), across, strict=True)]
+
+
+def _window(numbers: Numbers) -> tuple[int, int, int]:
+    """Kernel, dilation and stride across."""
+    kernel, dilation, stride = (numbers.whole(key, default, 1) for key, default in ((1, 0), (2, 1), (3, 1)))
+    require(kernel > 0, "its kernel has no size")
+    return kernel, dilation, stride
+
+
 def _same(size: int, kernel: int, stride: int, dilation: int = 1) -> int:
     reach = dilation * (kernel - 1) + 1
     return (max(size, reach + (size - 1) // stride * stride) - reach) // stride + 1
@@ -57,7 +65,7 @@ def _same(size: int, kernel: int, stride: int, dilation: int = 1) -> int:
 @RULES.of("Convolution1D", "ConvolutionDepthWise1D")
 def _convolution_1d(numbers: Numbers, inputs: Sequence[Shape], count: int) -> Result:
     channels, width = one(inputs, 2)
-    kernel, dilation, stride = (numbers.whole(key, default, 1) for key, default in ((1, 0), (2, 1), (3, 1)))
+    kernel, dilation, stride = _window(numbers)
     left = numbers.whole(4, least=NONE - 1)
     right = numbers.whole(15, left, NONE - 1)
     numbers.real(18)
@@ -72,12 +80,7 @@ def _convolution_1d(numbers: Numbers, inputs: Sequence[Shape], count: int) -> Re
 @RULES.of("Deconvolution", "DeconvolutionDepthWise")
 def _deconvolution(numbers: Numbers, inputs: Sequence[Shape], count: int) -> Result:
     channels, height, width = one(inputs, 3)
-    kernel_w = numbers.whole(1, least=1)
-    kernel_h = numbers.whole(11, kernel_w, 1)
-    dilation_w = numbers.whole(2, 1, 1)
-    dilation_h = numbers.whole(12, dilation_w, 1)
-    stride_w = numbers.whole(3, 1, 1)
-    stride_h = numbers.whole(13, stride_w, 1)
+    (kernel_w, kernel_h), (dilation_w, dilation_h), (stride_w, stride_h) = _windows(numbers)
     left = numbers.whole(4)
     top = numbers.whole(14, left)
     right, bottom = numbers.whole(15, left), numbers.whole(16, top)
@@ -94,7 +97,7 @@ def _deconvolution(numbers: Numbers, inputs: Sequence[Shape], count: int) -> Res
 @RULES.of("Deconvolution1D", "DeconvolutionDepthWise1D")
 def _deconvolution_1d(numbers: Numbers, inputs: Sequence[Shape], count: int) -> Result:
     channels, width = one(inputs, 2)
-    kernel, dilation, stride = (numbers.whole(key, default, 1) for key, default in ((1, 0), (2, 1), (3, 1)))
+    kernel, dilation, stride = _window(numbers)
     left = numbers.whole(4)
     right, more = numbers.whole(15, left), numbers.whole(18)
     outputs, weights = _weights(numbers, channels, kernel)
