@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -237,22 +238,19 @@ def load(
         EdgekitError: ``EK-NO-VARIANT``: nothing in it can run here; ``EK-RUN``: the engine refuses the file;
             ``EK-CRASHED``: *isolated*, and its process died.
     """
-    if not isinstance(bundle, Bundle):
-        with Bundle.open(bundle) as opened:
-            given = {"variant": variant, "engine": engine, "method": method, "threads": threads, "isolated": isolated}
-            return load(opened, **given, explain=explain)  # type: ignore[call-overload]
-    manifest = bundle.manifest
-    signature = _signature(manifest, method)
-    candidates = choices(manifest, read_machine(), variant, engine)
-    if explain:
-        return tuple(candidates)
-    chosen = choose(candidates)
-    entry = manifest.variant(chosen.variant)
-    if entry.batch > 1:
-        message = f"{entry.name} takes {entry.batch} samples at a time: it is there to measure throughput"
-        raise UsageError("EK-ARGUMENT", message, "edgekit profile measures it; choose another variant to run")
-    data = bundle.read(entry.file)
-    preprocessing = prepare.preprocessing_of(bundle)
+    with nullcontext(bundle) if isinstance(bundle, Bundle) else Bundle.open(bundle) as opened:
+        manifest = opened.manifest
+        signature = _signature(manifest, method)
+        candidates = choices(manifest, read_machine(), variant, engine)
+        if explain:
+            return tuple(candidates)
+        chosen = choose(candidates)
+        entry = manifest.variant(chosen.variant)
+        if entry.batch > 1:
+            message = f"{entry.name} takes {entry.batch} samples at a time: it is there to measure throughput"
+            raise UsageError("EK-ARGUMENT", message, "edgekit profile measures it; choose another variant to run")
+        data = opened.read(entry.file)
+        preprocessing = prepare.preprocessing_of(opened)
     threads = default_threads() if threads is None else threads
     if isolated:
         from edgekit.runtime.remote import Server  # which programs that trust their model need not wait for
@@ -269,7 +267,7 @@ def load(
         labels=manifest.labels,
         # It is for the main method's inputs.
         preprocessing=preprocessing if method is None else None,
-        source=bundle.path,
+        source=opened.path,
     )
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from edgekit.pipeline.readers.facts import Constant, FileFacts
+from edgekit.pipeline.readers.facts import Constant, FileFacts, kinds
 from edgekit.runtime.contents import ncnn
 
-_KINDS = {
-    **dict.fromkeys(("Convolution", "ConvolutionDepthWise", "Convolution1D", "ConvolutionDepthWise1D"), "convolution"),
-    **dict.fromkeys(("Deconvolution", "DeconvolutionDepthWise", "Deconvolution1D"), "convolution"),
-    **dict.fromkeys(("InnerProduct", "Gemm", "MatMul", "MultiHeadAttention"), "linear"),
-    **dict.fromkeys(("LSTM", "GRU", "RNN"), "recurrent"),
-}
+_KINDS = kinds(
+    convolution="Convolution ConvolutionDepthWise Convolution1D ConvolutionDepthWise1D Deconvolution "
+    "DeconvolutionDepthWise Deconvolution1D DeconvolutionDepthWise1D",
+    linear="InnerProduct Gemm MatMul MultiHeadAttention",
+    recurrent="LSTM GRU RNN",
+)
 #: Layers that compute nothing.
 _PLUMBING = (ncnn.INPUT, "Split", "MemoryData", "Noop")
 
