@@ -146,8 +146,8 @@ class Target:
         """
         entry = self.support(format, recipe)
         if entry is None:
-            known = " and ".join(dict.fromkeys(f".{entry.format}" for entry in self.formats))
-            return Concern("cannot", f"{self.title}: no engine runs .{format} there, only {known}", recipe)
+            known = ", ".join(dict.fromkeys(f".{entry.format}" for entry in self.formats))
+            return Concern("cannot", f"no engine runs .{format} there, only {known}", recipe)
         present = None if operators is None else set(operators)
         for concern in entry.avoid:
             if concern.recipe in (None, recipe) and (

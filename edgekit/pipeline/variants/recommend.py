@@ -66,7 +66,9 @@ def _keeps_quality(variant: Variant, metric: Metric, max_drop: float | None) -> 
 
 def _reason(best: Variant, variants: Sequence[Variant], target: Target, metric: Metric, max_drop: float | None) -> str:
     parts = []
-    if not best.checked:
+    if target.support(best.format, best.recipe) is None:
+        parts.append(f"nothing that was built runs on {target.title}: this one comes first of what there is")
+    elif not best.checked:
         parts.append("exported, not run here, as all that was built: an app has to prove it")
     elif not _keeps_quality(best, metric, max_drop):
         parts.append("no variant keeps the float model's quality; this one comes first in the target's order")

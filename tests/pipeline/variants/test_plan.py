@@ -184,3 +184,11 @@ def test_what_was_run_is_recommended_before_what_was_only_exported() -> None:
     assert recommend(made, gpu, None)["variant"] == "fp32.tflite"
     alone = recommend([exported("fp32.pte", "vulkan"), exported("fp16.pte", "vulkan")], gpu, None)
     assert alone["variant"] == "fp16.pte" and alone["reason"].startswith("exported, not run here")
+
+
+def test_where_nothing_runs_on_the_target_the_reason_says_so() -> None:
+    browser = load_target("browser")
+    chosen = recommend([variant("fp32.pte")], browser, None)
+    assert chosen["reason"].startswith("nothing that was built runs on web browser")
+    chosen = recommend([variant("fp32.pte"), variant("fp32.tflite")], browser, None)
+    assert chosen["variant"] == "fp32.tflite" and "nothing" not in chosen["reason"]
