@@ -21,6 +21,7 @@ CLIENTS = ("adb-29", "adb-36")
 both_clients = pytest.mark.parametrize("adb_program", CLIENTS, indirect=True)
 
 _START_S = 10
+_CONNECT_S = 30
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
 
@@ -130,19 +131,32 @@ class Adb:
         """Have the server reach for *serial*, and wait until it says *state* of it."""
         if serial in self.states():
             self("disconnect", serial)  # otherwise adb 29 takes 10 s to look for it again
+        # adb 29 forgets a device now and then whose connection before has not ended yet: one asks again, as a person would.
+        deadline = time.monotonic() + _CONNECT_S
+        while not self._reach(serial, state):
+            assert time.monotonic() < deadline, f"adb says {self.states().get(serial)} of {serial}, not {state}"
+
+    def _reach(self, serial: str, state: str) -> bool:
+        """Whether ``adb connect`` brings *serial* to *state* within seconds."""
         # The client waits 10 s for a device that says nothing; its exit code and text mean nothing anyway.
         with self.popen("connect", serial) as client:
             try:
-                self.wait(serial, state)
+                return self._becomes(serial, state, 5)
             finally:
                 client.kill()
 
     def wait(self, serial: str, state: str | None, timeout_s: float = 15) -> None:
         """Wait until adb says *state* of *serial*; None: until it does not list it."""
+        reached = self._becomes(serial, state, timeout_s)
+        assert reached, f"adb says {self.states().get(serial)} of {serial}, not {state}"
+
+    def _becomes(self, serial: str, state: str | None, timeout_s: float) -> bool:
         deadline = time.monotonic() + timeout_s
-        while (now := self.states().get(serial)) != state:
-            assert time.monotonic() < deadline, f"adb says {now} of {serial}, not {state}"
+        while self.states().get(serial) != state:
+            if time.monotonic() > deadline:
+                return False
             time.sleep(0.05)
+        return True
 
     def _run(self, *arguments: str, timeout_s: float = 60) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(
