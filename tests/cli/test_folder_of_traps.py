@@ -103,7 +103,7 @@ def test_nothing_in_the_current_folder_is_run(
         _, errors = process.communicate(timeout=8 if verb == "phone" else 200)
     except subprocess.TimeoutExpired:  # it serves a page until it is stopped
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=20)
+        _, errors = process.communicate(timeout=60)
     assert sorted(path.name for path in (tmp_path / "marks").iterdir()) == []
     assert "EK-UNEXPECTED" not in errors and "Traceback" not in errors
     on_device = any(word.startswith(("ssh:", "adb:")) for word in arguments)

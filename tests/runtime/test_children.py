@@ -5,11 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.waiting import is_alive, wait_until
 
 from edgekit.errors import ConversionError, DeviceError, EdgekitError
 from edgekit.runtime import children, frames
@@ -43,18 +43,6 @@ def child() -> Iterator[Child]:
 
 def ask(child: Child, code: str) -> tuple[dict[str, object], bytes]:
     return child.ask({}, code.encode(), take=frames.receive)
-
-
-def is_gone(pid: int) -> bool:
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        try:
-            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
-                return True
-        except OSError:
-            return True
-        time.sleep(0.02)
-    return False
 
 
 @pytest.mark.parametrize(
@@ -139,7 +127,7 @@ def test_what_it_started_ends_with_it(child: Child) -> None:
     assert isinstance(pid, int) and os.getpgid(pid) == child.process.pid != os.getpgid(0)
     assert os.getsid(child.process.pid) == os.getsid(0), "it would not be as nice as this process"
     child.kill()
-    assert is_gone(pid) and is_gone(child.process.pid)
+    wait_until(lambda: not is_alive(pid) and not is_alive(child.process.pid))
 
 
 def test_a_while_is_given_to_what_ends_by_itself(child: Child) -> None:

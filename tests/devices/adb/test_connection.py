@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from support.android.client import Adb, both_clients
 from support.android.device import SimulatedDevice
+from support.waiting import wait_until
 
 from edgekit.devices.adb import client, connection, job, listing
 from edgekit.devices.adb.connection import Connection, _checked_move
@@ -43,13 +43,6 @@ def stored(device: SimulatedDevice) -> set[str]:
 
 def later(seconds: float, action: Callable[[], None]) -> None:
     threading.Timer(seconds, action).start()
-
-
-def wait_until(fact: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + 15
-    while not fact():
-        assert time.monotonic() < deadline, f"waited in vain: {what}"
-        time.sleep(0.02)
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,19 +15,13 @@ import pytest
 from support.android import system
 from support.android.client import Adb, both_clients, program
 from support.android.device import SimulatedDevice
+from support.waiting import wait_until
 
 MakeDevice = Callable[..., SimulatedDevice]
 
 _TESTS = Path(__file__).resolve().parents[2]
 _TMP = "/data/local/tmp"
 _MEBI = 1 << 20
-
-
-def wait_until(fact: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + 15
-    while not fact():
-        assert time.monotonic() < deadline, f"waited in vain: {what}"
-        time.sleep(0.02)
 
 
 def random_file(path: Path, size: int) -> Path:
@@ -142,7 +135,7 @@ def test_unplugged_it_is_away_until_it_is_plugged_in_and_what_is_detached_goes_o
     with adb.popen("shell", "sleep 300", serial=device.serial) as running:
         wait_until(lambda: any("sleep 300" in line for line in device.programs), "the program starts")
         device.unplug()
-        running.communicate(timeout=15)
+        running.communicate(timeout=60)
     wait_until(lambda: not any("sleep 300" in line for line in device.programs), "the program is hung up on")
     adb.wait(device.serial, "offline")
     assert adb("shell", "true", serial=device.serial).returncode != 0
@@ -236,6 +229,7 @@ import sys, time
 from pathlib import Path
 from support.android.client import Adb
 from support.android.device import SimulatedDevice
+from support.waiting import wait_until
 with Adb(Path(sys.argv[1]), Path(sys.argv[2])) as adb, SimulatedDevice(Path(sys.argv[4])) as device:
     adb.connect(device.serial)
     adb.shell(device.serial, "(setsid sleep 300) </dev/null >/dev/null 2>&1 &")

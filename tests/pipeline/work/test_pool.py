@@ -8,12 +8,12 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.waiting import is_alive, text_of, wait_until
 
 from edgekit.errors import ConversionError, EdgekitError, UsageError
 from edgekit.pipeline.work.events import Reading, Started, Step, TaskEvent
@@ -94,10 +94,8 @@ def test_ctrl_c_lets_a_task_that_can_save_finish_and_kills_the_others(
     threads = [threading.Thread(target=run, args=item) for item in tasks]
     for thread in threads:
         thread.start()
-    deadline = time.monotonic() + 20
-    while not all((tmp_path / name).exists() and (tmp_path / name).read_text() for name, *_ in tasks):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    for name, *_ in tasks:
+        text_of(tmp_path / name)
     pool.interrupt()
     for thread in threads:
         thread.join()
@@ -117,16 +115,10 @@ Pool(1).run(Task("tasks:wait", {{"path": {str(marker)!r}}}, "plain", Path({str(t
 """
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(SUPPORT), os.environ.get("PYTHONPATH", "")])}
     host = subprocess.Popen([sys.executable, "-c", program], env=environment)
-    deadline = time.monotonic() + 20
-    while not (marker.exists() and marker.read_text()):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    worker = int(marker.read_text())
+    worker = int(text_of(marker))
     host.send_signal(signal.SIGKILL)
     host.wait()
-    while Path(f"/proc/{worker}").exists() and "Z" not in Path(f"/proc/{worker}/stat").read_text().split(")")[1][:3]:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_until(lambda: not is_alive(worker))
 
 
 def test_a_build_that_is_nice_has_nice_workers(tmp_path: Path) -> None:

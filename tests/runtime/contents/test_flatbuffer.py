@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from time import perf_counter
+from time import perf_counter, process_time
 
 import pytest
 from small_models import SmallModels
@@ -103,6 +103,6 @@ def test_real_files_are_read_in_milliseconds(small_models: SmallModels, name: st
 
     data, format = small_models.files[name], name.rpartition(".")[2]
     contents.check(data, format)
-    before = perf_counter()
+    before = process_time()
     contents.check(data, format)
-    assert perf_counter() - before < 0.5
+    assert process_time() - before < 2

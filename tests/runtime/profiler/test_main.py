@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 import pytest
 from support import bad_engines
+from support.waiting import is_alive, text_of, wait_until
 
 from edgekit.runtime.profiler.profile import DeviceRecord
 from edgekit.runtime.profiler.records import MEASURED, Cell
@@ -69,10 +69,10 @@ def test_a_model_that_hangs_does_not_outlive_its_session(
     session = start("hangs")
     try:
         said = tmp_path / "hanging"
-        child = int(wait_for(lambda: said.exists() and said.read_text()))
+        child = int(text_of(said))
         session.send_signal(end)
-        session.communicate(timeout=10)
-        wait_for(lambda: not is_alive(child))
+        session.communicate(timeout=_LIMIT_S)
+        wait_until(lambda: not is_alive(child))
     finally:
         session.kill()
 
@@ -86,19 +86,3 @@ def test_a_session_that_nobody_listens_to_ends(start: Callable[..., subprocess.P
     assert session.wait(timeout=_LIMIT_S) == 1
     assert "Traceback" not in session.stderr.read()
     session.stderr.close()
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
-def wait_for(condition: Callable[[], Any]) -> Any:
-    deadline = time.monotonic() + _LIMIT_S
-    while time.monotonic() < deadline:
-        if value := condition():
-            return value
-        time.sleep(0.05)
-    raise AssertionError("it did not happen")

@@ -20,8 +20,8 @@ CLIENTS = ("adb-29", "adb-36")
 #: Runs a test on each client; without it, on the first.
 both_clients = pytest.mark.parametrize("adb_program", CLIENTS, indirect=True)
 
-_START_S = 10
-_CONNECT_S = 30
+_START_S = 60
+_CONNECT_S = 60
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
 
@@ -131,7 +131,7 @@ class Adb:
         """Have the server reach for *serial*, and wait until it says *state* of it."""
         if serial in self.states():
             self("disconnect", serial)  # otherwise adb 29 takes 10 s to look for it again
-        # adb 29 forgets a device now and then whose connection before has not ended yet: one asks again, as a person would.
+        # adb 29 forgets a device now and then whose connection before has not ended yet: one asks again, as people do.
         deadline = time.monotonic() + _CONNECT_S
         while not self._reach(serial, state):
             assert time.monotonic() < deadline, f"adb says {self.states().get(serial)} of {serial}, not {state}"
@@ -145,7 +145,7 @@ class Adb:
             finally:
                 client.kill()
 
-    def wait(self, serial: str, state: str | None, timeout_s: float = 15) -> None:
+    def wait(self, serial: str, state: str | None, timeout_s: float = 60) -> None:
         """Wait until adb says *state* of *serial*; None: until it does not list it."""
         reached = self._becomes(serial, state, timeout_s)
         assert reached, f"adb says {self.states().get(serial)} of {serial}, not {state}"
