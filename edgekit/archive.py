@@ -111,11 +111,11 @@ def _entries(stream: IO[bytes]) -> Iterator[Entry]:
     stream.seek(begin)
     contents = stream.read(length)
     names: set[str] = set()
-    expected = place = 0
+    expected = offset = 0
     for _ in range(count):
         if expected > begin:
             raise ArchiveError("its sizes are larger than it is")
-        entry, place = _entry(contents, place, expected)
+        entry, offset = _entry(contents, offset, expected)
         stream.seek(expected)
         header = _local(entry.name, entry.crc, entry.size_bytes)
         if stream.read(len(header)) != header:
@@ -125,23 +125,23 @@ def _entries(stream: IO[bytes]) -> Iterator[Entry]:
         names.add(entry.name)
         expected = entry.begin + entry.size_bytes
         yield entry
-    if place != length or expected != begin:
+    if offset != length or expected != begin:
         raise ArchiveError("there is something between its files")
 
 
-def _entry(contents: bytes, place: int, expected: int) -> tuple[Entry, int]:
-    """The entry at *place* of the table of contents, whose header should be at *expected*, and where the next is."""
-    fields = contents[place : place + _CENTRAL.size]
+def _entry(contents: bytes, offset: int, expected: int) -> tuple[Entry, int]:
+    """The entry at *offset* of the table of contents, whose header should be at *expected*, and where the next is."""
+    fields = contents[offset : offset + _CENTRAL.size]
     if len(fields) < _CENTRAL.size:
         raise ArchiveError("its table of contents is too short")
     _, _, _, _, _, _, _, crc, _, size_bytes, length, *_ = _CENTRAL.unpack(fields)
-    end = place + _CENTRAL.size + length
+    end = offset + _CENTRAL.size + length
     try:
-        name = contents[place + _CENTRAL.size : end].decode()
+        name = contents[offset + _CENTRAL.size : end].decode()
     except UnicodeDecodeError as error:
         raise ArchiveError("it has a file whose name is not UTF-8") from error
     entry = Entry(name, crc, size_bytes, expected + _LOCAL.size + length)
-    if contents[place:end] != _central(entry):
+    if contents[offset:end] != _central(entry):
         raise ArchiveError(f"{name!r} is not a plain stored file as edgekit writes it")
     return entry, end
 

@@ -123,12 +123,12 @@ def _check_table(stream: IO[bytes]) -> None:
     size_bytes = stream.seek(0, 2)
     stream.seek(max(0, size_bytes - _MOST_END_BYTES - _LARGE_END_BYTES))
     tail = stream.read(_MOST_END_BYTES + _LARGE_END_BYTES)
-    place = tail.rfind(_END_OF_ZIP)
-    if place < 0 or len(tail) - place < _LEAST_END_BYTES:
+    end = tail.rfind(_END_OF_ZIP)
+    if end < 0 or len(tail) - end < _LEAST_END_BYTES:
         raise ArrayError("it is no zip of arrays")
-    count = int.from_bytes(tail[place + 10 : place + 12], "little")
-    table_bytes = int.from_bytes(tail[place + 12 : place + 16], "little")
-    record = tail[place - _LARGE_END_BYTES : place] if place >= _LARGE_END_BYTES else b""
+    count = int.from_bytes(tail[end + 10 : end + 12], "little")
+    table_bytes = int.from_bytes(tail[end + 12 : end + 16], "little")
+    record = tail[end - _LARGE_END_BYTES : end] if end >= _LARGE_END_BYTES else b""
     if record.startswith(_LARGE_END_OF_ZIP):  # zipfile then goes by its figures, whatever the others are
         count = int.from_bytes(record[32:40], "little")
         table_bytes = int.from_bytes(record[40:48], "little")
@@ -150,13 +150,13 @@ def header_of(stream: IO[bytes]) -> tuple[np.dtype[Any], tuple[int, ...], str]:
         raise ArrayError(f"its header has {length:,} bytes")
     text = stream.read(length).decode("utf-8", "replace").strip()
     said: list[tuple[str, str]] = []
-    place, end = 1, len(text) - 1
+    position, end = 1, len(text) - 1
     if text[:1] == "{" and text[-1:] == "}":
-        while place < end and len(said) < 3 and (match := _ITEM.match(text, place, end)):
+        while position < end and len(said) < 3 and (match := _ITEM.match(text, position, end)):
             said += [(key, value) for key, value in match.groupdict().items() if value is not None]
-            place = match.end()
+            position = match.end()
     found = dict(said)
-    if place != end or found.keys() != {"descr", "order", "shape"}:
+    if position != end or found.keys() != {"descr", "order", "shape"}:
         raise ArrayError("its header cannot be understood")
     return _dtype(found["descr"]), _shape(found["shape"]), "F" if found["order"] == "True" else "C"
 

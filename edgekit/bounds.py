@@ -33,16 +33,16 @@ _MOST_FIGURE = 1e40
 
 
 def check(manifest: Manifest) -> None:
-    """Raise `ValueError`, which names the place, unless *manifest* keeps to the bounds."""
+    """Raise `ValueError`, which names the value, unless *manifest* keeps to the bounds."""
     if not 0 < len(manifest.variants) <= _MOST_VARIANTS:
         raise ValueError(f"variants: {len(manifest.variants)}")
     if len(manifest.methods) > _MOST_METHODS:
         raise ValueError(f"methods: {len(manifest.methods)}")
-    for place, each in walk(manifest, "manifest"):
+    for where, each in walk(manifest, "manifest"):
         if isinstance(each, str) and len(each) > _MOST_CHARACTERS:
-            raise ValueError(f"{place}: a text of {len(each)} characters")
+            raise ValueError(f"{where}: a text of {len(each)} characters")
         if isinstance(each, float) and not abs(each) <= _MOST_FIGURE:
-            raise ValueError(f"{place}: a figure of {each:g}")
+            raise ValueError(f"{where}: a figure of {each:g}")
     for what, names in (("name", [manifest.name]), ("target", [manifest.target]), ("methods", manifest.methods)):
         if not all(map(is_tensor_name, names)):
             raise ValueError(what)

@@ -170,7 +170,7 @@ def write_bundle(manifest: Manifest, files: Mapping[str, bytes], destination: Pa
 
     Raises:
         BundleError: What was written is no bundle: *manifest* and *files* do not fit the schema, or each other.
-        EdgekitError: The disk is full (``EK-SPACE``), or the place cannot be written, or *files* are too large
+        EdgekitError: The disk is full (``EK-SPACE``), or the path cannot be written, or *files* are too large
             (``EK-WRITE``).
     """
     facts = {name: {"size_bytes": len(data), "sha256": sha256(data)} for name, data in sorted(files.items())}

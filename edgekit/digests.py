@@ -53,9 +53,9 @@ def file_sha256(path: Path | str) -> str:
     """
     with open(path, "rb", buffering=0) as stream:
         digest = new(os.fstat(stream.fileno()).st_size)
-        place = memoryview(bytearray(_CHUNK_BYTES))
-        while size := stream.readinto(place):
-            digest.update(place[:size])
+        buffer = memoryview(bytearray(_CHUNK_BYTES))
+        while size := stream.readinto(buffer):
+            digest.update(buffer[:size])
     return digest.hexdigest()
 
 

@@ -57,8 +57,8 @@ def read_toml(path: Path) -> tuple[str, dict[str, Any]]:
         raise ValueError("its values are too deep in each other") from error
 
 
-def toml_line(text: str, place: Sequence[str]) -> int | None:
-    """The line of the TOML *text* that sets the key at *place*, or what is nearest to it: a table that holds it.
+def toml_line(text: str, key: Sequence[str]) -> int | None:
+    """The line of the TOML *text* that sets the key at *key*, or what is nearest to it: a table that holds it.
 
     The standard library's reader keeps no positions, so this looks for the table's header and the key. Tables of a list
     are ``rows[0]``, ``rows[1]`` and so on.
@@ -72,11 +72,11 @@ def toml_line(text: str, place: Sequence[str]) -> int | None:
             if header[1] == "[[":
                 found = table = (*table[:-1], f"{table[-1]}[{heads[header[2]]}]")
                 heads[header[2]] += 1
-        elif key := re.match(r"\s*([\w\"'.-]+)\s*=", line):
-            found = (*table, *(part.strip("\"'") for part in key[1].split(".")))
+        elif match := re.match(r"\s*([\w\"'.-]+)\s*=", line):
+            found = (*table, *(part.strip("\"'") for part in match[1].split(".")))
         else:
             continue
-        alike = [one in (other, other.partition("[")[0]) for one, other in zip(place, found, strict=False)]
+        alike = [one in (other, other.partition("[")[0]) for one, other in zip(key, found, strict=False)]
         if all(alike) and len(alike) > best[0]:
             best = len(alike), number
     return best[1] or None

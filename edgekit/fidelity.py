@@ -44,12 +44,12 @@ class Column:
     """What became of one column of an output.
 
     Attributes:
-        place: As numpy would index it: ``scores[:, 5]``; the output's name where it has no columns.
+        name: As numpy would index it: ``scores[:, 5]``; the output's name where it has no columns.
         snr_db: Signal-to-noise ratio around the column's mean.
         expected, found: Its smallest and largest value in the float model and in the file.
     """
 
-    place: str
+    name: str
     snr_db: float
     expected: tuple[float, float]
     found: tuple[float, float]
@@ -93,9 +93,9 @@ class Fidelity:
         if required_column_db is None:
             required_column_db = column_db(required_snr_db)
             if self.lost is not None and required_column_db > LOST_DB:
-                return f"{self.lost.place} is lost: {self.lost.ranges}"
+                return f"{self.lost.name} is lost: {self.lost.ranges}"
         for what, found, due in (
-            (f"{self.worst.place} is", self.worst.snr_db, required_column_db),
+            (f"{self.worst.name} is", self.worst.snr_db, required_column_db),
             ("the outputs are", self.snr_db, required_snr_db),
         ):
             if found < due:
@@ -228,11 +228,11 @@ class _Table:
     def worst(self) -> Column:
         index = int(self.ratios.argmax())
         spans = [(float(side.low[index]), float(side.high[index])) for side in (self.expected, self.found)]
-        place = self.name
+        name = self.name
         if self.axis is not None:
             before, after = [":"] * self.axis, [":"] * (self.rank - self.axis - 1)
-            place += f"[{', '.join([*before, str(index), *after])}]"
-        return Column(place, _decibels(float(self.ratios[index])), *spans)
+            name += f"[{', '.join([*before, str(index), *after])}]"
+        return Column(name, _decibels(float(self.ratios[index])), *spans)
 
 
 def _tables(name: str, reference: np.ndarray, measured: np.ndarray) -> Iterator[_Table]:
@@ -240,7 +240,7 @@ def _tables(name: str, reference: np.ndarray, measured: np.ndarray) -> Iterator[
     lines = tuple(
         axis for axis in range(1, reference.ndim) if axes[0] and axis not in axes and reference.shape[axis] > 1
     )
-    for place, axis in enumerate((*axes, *lines)):
+    for number, axis in enumerate((*axes, *lines)):
         expected, found = _statistics(reference, axis), _statistics(measured, axis)
         noise, signal = _noise(reference, measured, axis), _signal(reference, expected)
         if axis in lines:  # of a picture: its border may say little
@@ -251,7 +251,7 @@ def _tables(name: str, reference: np.ndarray, measured: np.ndarray) -> Iterator[
         if reference.dtype.kind in "iub":
             ratios = np.minimum(ratios, (1 - _kappas(reference, measured, axis)) ** _KAPPA_POWER)
         ratios = np.where(np.isfinite(noise), ratios, np.inf)
-        yield _Table(name, axis, reference.ndim, place == 0, ratios, expected, found)
+        yield _Table(name, axis, reference.ndim, number == 0, ratios, expected, found)
 
 
 def _axes(reference: np.ndarray) -> tuple[int | None, ...]:
@@ -325,8 +325,8 @@ def _kappas(reference: np.ndarray, measured: np.ndarray, axis: int | None) -> np
     """
     kappas = []
     for expected, found in zip(_columns(reference, axis), _columns(measured, axis), strict=True):
-        values, places = np.unique(np.concatenate([expected, found]), return_inverse=True)
-        shares = [np.bincount(half, minlength=len(values)) / len(expected) for half in np.split(places, 2)]
+        values, indices = np.unique(np.concatenate([expected, found]), return_inverse=True)
+        shares = [np.bincount(half, minlength=len(values)) / len(expected) for half in np.split(indices, 2)]
         chance = float(shares[0] @ shares[1])
         same = float((expected == found).mean())
         kappas.append((same - chance) / (1 - chance) if chance < 1 else 1.0)

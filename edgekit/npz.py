@@ -56,8 +56,8 @@ class Rows:
                 return self._read(begin, max(0, end - begin))
             index = range(begin, end, step)
         rows = np.empty((len(index), *self.shape[1:]), self.dtype)
-        for place, number in enumerate(index):
-            rows[place] = self._read(range(len(self))[int(number)], 1)[0]
+        for row, number in enumerate(index):
+            rows[row] = self._read(range(len(self))[int(number)], 1)[0]
         return rows
 
     def _read(self, begin: int, count: int) -> np.ndarray:
@@ -65,12 +65,12 @@ class Rows:
         if rows.nbytes:
             with self._path.open("rb", buffering=0) as stream:
                 stream.seek(self._begin + begin * (rows.nbytes // count))
-                place = memoryview(rows.data).cast("B")
-                while place:
-                    size = stream.readinto(place)
+                buffer = memoryview(rows.data).cast("B")
+                while buffer:
+                    size = stream.readinto(buffer)
                     if not size:
                         raise OSError(f"{self._path} is shorter than it was")
-                    place = place[size:]
+                    buffer = buffer[size:]
         return rows
 
 

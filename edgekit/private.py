@@ -89,29 +89,29 @@ def alone(folder: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def making(place: Path) -> Iterator[Path]:
-    """A path where to make what becomes *place* when the block ends well, and is sealed. What is there is replaced: it
-    was left by somebody who was interrupted before it was sealed."""
+def making(destination: Path) -> Iterator[Path]:
+    """A path where to make what becomes *destination* when the block ends well, and is sealed. What is there is
+    replaced: it was left by somebody who was interrupted before it was sealed."""
     import tempfile
 
-    private_folder(place.parent)
-    with tempfile.TemporaryDirectory(prefix=f".{place.name}-", dir=place.parent) as folder:
+    private_folder(destination.parent)
+    with tempfile.TemporaryDirectory(prefix=f".{destination.name}-", dir=destination.parent) as folder:
         fresh = Path(folder, "new")
         yield fresh
-        if place.exists():
-            place.rename(Path(folder, "old"))
-        seal(fresh, place=place)
-        fresh.rename(place)
+        if destination.exists():
+            destination.rename(Path(folder, "old"))
+        seal(fresh, destination=destination)
+        fresh.rename(destination)
 
 
-def seal(path: Path, made_of: object = None, place: Path | None = None) -> None:
+def seal(path: Path, made_of: object = None, destination: Path | None = None) -> None:
     """Note what the file or folder at *path* is now, so that `is_sealed` knows it again.
 
     Args:
         made_of: What it was made of, as JSON has it: `is_sealed` compares that, too.
-        place: Where it will be moved next.
+        destination: Where it will be moved next.
     """
-    record = _record(path if place is None else place)
+    record = _record(path if destination is None else destination)
     written = record.with_name(f".{record.name}.{os.getpid()}")
     written.write_text(json.dumps({"sha256": tree_digest(path), "made_of": made_of}, sort_keys=True), encoding="utf-8")
     os.replace(written, record)

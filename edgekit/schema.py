@@ -25,49 +25,49 @@ class Misfit(ValueError):
     """The first value that does not fit.
 
     Attributes:
-        place: Where it stands: ``formats[0].engines``.
+        where: Where it stands: ``formats[0].engines``.
         told, hint: The same for somebody who wrote the file: what is wrong, and how to write it.
     """
 
-    def __init__(self, message: str, place: str, told: str, hint: str):
+    def __init__(self, message: str, where: str, told: str, hint: str):
         super().__init__(message)
-        self.place, self.told, self.hint = place, told, hint
+        self.where, self.told, self.hint = where, told, hint
 
 
-def conform(kind: Any, value: object, place: str = "") -> Any:
+def conform(kind: Any, value: object, where: str = "") -> Any:
     """*value* as *kind*: a dataclass, ``tuple[X, ...]``, ``Mapping[str, X]``, ``X | None``, ``Literal``, ``Any``, or a
     plain type.
 
     Lists become tuples and whole numbers become floats where those are declared; nothing else is converted.
 
     Args:
-        place: Where *value* stands, for the message.
+        where: Where *value* stands, for the message.
 
     Raises:
-        Misfit: A `ValueError`, which names the first place that does not fit.
+        Misfit: A `ValueError`, which names the first value that does not fit.
     """
     origin = get_origin(kind)
     if kind is Any:
         return value
     if origin in (Union, types.UnionType):
-        return None if value is None else conform(get_args(kind)[0], value, place)
+        return None if value is None else conform(get_args(kind)[0], value, where)
     if is_dataclass(kind):
-        return _dataclass(kind, _typed(dict, value, place), place)
+        return _dataclass(kind, _typed(dict, value, where), where)
     if origin is Literal:
         if value not in get_args(kind):
             known = get_args(kind)
-            message = f"{place or 'it'} is {value!r}, not one of {', '.join(map(repr, known))}"
-            raise Misfit(message, place, f"{place!r} is {value!r}", did_you_mean(str(value), known))
+            message = f"{where or 'it'} is {value!r}, not one of {', '.join(map(repr, known))}"
+            raise Misfit(message, where, f"{where!r} is {value!r}", did_you_mean(str(value), known))
         return value
     if origin is tuple:
-        items = _typed(list, value, place)
-        return tuple(conform(get_args(kind)[0], item, f"{place}[{index}]") for index, item in enumerate(items))
+        items = _typed(list, value, where)
+        return tuple(conform(get_args(kind)[0], item, f"{where}[{index}]") for index, item in enumerate(items))
     if origin is Mapping:
         inner = get_args(kind)[1]
-        return {key: conform(inner, item, f"{place}.{key}") for key, item in _typed(dict, value, place).items()}
+        return {key: conform(inner, item, f"{where}.{key}") for key, item in _typed(dict, value, where).items()}
     if kind is float and type(value) is int:
         return float(value)
-    return _typed(kind, value, place)
+    return _typed(kind, value, where)
 
 
 def walk(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
@@ -85,18 +85,18 @@ def walk(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
                 yield from walk(item, name)
 
 
-def _dataclass(kind: Any, value: Mapping[str, object], place: str) -> Any:
+def _dataclass(kind: Any, value: Mapping[str, object], where: str) -> Any:
     known, hints = _declared(kind)
-    where = f" in {place!r}" if place else ""
+    inside = f" in {where!r}" if where else ""
     for name in value.keys() - known.keys():
-        whole = f"{place}.{name}".lstrip(".")
+        whole = f"{where}.{name}".lstrip(".")
         free: Collection[str] = known.keys() - value.keys() or known
-        raise Misfit(f"{whole} is unknown", whole, f"unknown key {name!r}{where}", did_you_mean(name, free))
+        raise Misfit(f"{whole} is unknown", whole, f"unknown key {name!r}{inside}", did_you_mean(name, free))
     for name, item in known.items():
         if name not in value and item.default is MISSING and item.default_factory is MISSING:
-            whole = f"{place}.{name}".lstrip(".")
-            raise Misfit(f"{whole} is missing", whole, f"the key {name!r} is missing{where}", f"add: {name} = ...")
-    return kind(**{name: conform(hints[name], item, f"{place}.{name}".lstrip(".")) for name, item in value.items()})
+            whole = f"{where}.{name}".lstrip(".")
+            raise Misfit(f"{whole} is missing", whole, f"the key {name!r} is missing{inside}", f"add: {name} = ...")
+    return kind(**{name: conform(hints[name], item, f"{where}.{name}".lstrip(".")) for name, item in value.items()})
 
 
 @cache
@@ -105,9 +105,9 @@ def _declared(kind: Any) -> tuple[dict[str, Field[Any]], dict[str, Any]]:
     return {item.name: item for item in fields(kind)}, get_type_hints(kind)
 
 
-def _typed(kind: type, value: object, place: str) -> Any:
+def _typed(kind: type, value: object, where: str) -> Any:
     if type(value) is not kind:
-        told = f"{place!r} takes {_WORDS.get(kind, kind.__name__)}"
+        told = f"{where!r} takes {_WORDS.get(kind, kind.__name__)}"
         hint = f"it has {_WORDS.get(type(value), repr(value))}"
-        raise Misfit(f"{place or 'it'} is of type {type(value).__name__}, not {kind.__name__}", place, told, hint)
+        raise Misfit(f"{where or 'it'} is of type {type(value).__name__}, not {kind.__name__}", where, told, hint)
     return value

@@ -133,10 +133,10 @@ SOURCE_KINDS = registry(
 FACTORY = "torch"
 
 
-def kind_of(place: Path) -> str | None:
-    """The name of the kind that the file or folder at *place* is of; None for one that is no source."""
+def kind_of(path: Path) -> str | None:
+    """The name of the kind that the file or folder at *path* is of; None for one that is no source."""
     for kind in SOURCE_KINDS:
-        if (kind.marker and (place / kind.marker).exists()) if place.is_dir() else place.suffix == kind.suffix != "":
+        if (kind.marker and (path / kind.marker).exists()) if path.is_dir() else path.suffix == kind.suffix != "":
             return kind.name
     return None
 

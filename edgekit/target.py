@@ -166,7 +166,9 @@ class Target:
         if format is None or system is None:
             return []
         engine = ENGINES[format.engine]
-        fits = any(place.fits(self.cpu.architecture, system.glibc, self.cpu.features) for place in engine.platforms)
+        fits = any(
+            platform.fits(self.cpu.architecture, system.glibc, self.cpu.features) for platform in engine.platforms
+        )
         return [FormatSupport(name, format.backend, (engine.name,), ())] if fits else []
 
     def is_machine(self, board: str | None, architecture: str) -> bool:

@@ -27,20 +27,20 @@ def replacing(destination: Path, *, parents: bool = True) -> Iterator[Path]:
 
     temporary = None
     try:
-        place = Path(os.path.realpath(destination))
-        if place.exists() and not (place.is_file() or place.is_dir()):
+        path = Path(os.path.realpath(destination))
+        if path.exists() and not (path.is_file() or path.is_dir()):
             raise FileExistsError(errno.EEXIST, "it is a device or a pipe, and no file")
         if parents:
-            place.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=".edgekit-", suffix=".part", dir=place.parent)
+            path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=".edgekit-", suffix=".part", dir=path.parent)
         os.close(handle)
         temporary = Path(name)
         yield temporary
         with temporary.open("rb+") as stream:
             os.fsync(stream.fileno())
         temporary.chmod(0o644)
-        os.replace(temporary, place)
-        _sync_folder(place.parent)
+        os.replace(temporary, path)
+        _sync_folder(path.parent)
     except OSError as error:
         raise write_error(destination, error) from error
     finally:

@@ -78,7 +78,7 @@ def test_the_verdict_does_not_depend_on_packaging() -> None:
     one, two = compare({"output": reference}, {"output": measured}), compare(*apart)
     assert one.snr_db == pytest.approx(two.snr_db)
     assert one.worst.snr_db == pytest.approx(two.worst.snr_db)
-    assert (one.worst.place, two.worst.place) == ("output[:, 5, :]", "scores[:, 1, :]")
+    assert (one.worst.name, two.worst.name) == ("output[:, 5, :]", "scores[:, 1, :]")
 
 
 @pytest.mark.parametrize("axis", [1, 2])
@@ -95,7 +95,7 @@ def test_a_line_of_a_picture_is_lost_too(axis: int) -> None:
     dead = np.moveaxis(pictures, axis, 0).copy()
     dead[3] = dead[3].mean()
     found = compare({"mask": pictures}, {"mask": np.moveaxis(dead, 0, axis)})
-    assert found.lost is not None and found.lost.place.split(", ")[axis].strip("]") == "3"
+    assert found.lost is not None and found.lost.name.split(", ")[axis].strip("]") == "3"
     pictures[:, :, 0] *= 1e-3
     assert compare({"mask": pictures}, {"mask": int8(pictures)}).fault(10) is None
 
@@ -167,7 +167,7 @@ def test_swapped_outputs_are_found() -> None:
 def test_one_sample_is_one_column() -> None:
     reference = np.random.default_rng(0).normal(size=(1, 10))
     found = compare({"output": reference}, {"output": reference + 0.01})
-    assert found.worst.place == "output" and found.snr_db > 30
+    assert found.worst.name == "output" and found.snr_db > 30
 
 
 def test_large_outputs_are_compared_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,7 +176,7 @@ def test_large_outputs_are_compared_in_pieces(monkeypatch: pytest.MonkeyPatch) -
     whole = compare({"output": reference}, {"output": measured})
     monkeypatch.setattr(fidelity, "_BLOCK_VALUES", 1000)
     pieces = compare({"output": reference}, {"output": measured})
-    assert pieces.worst.place == whole.worst.place and pieces.max_abs_diff == whole.max_abs_diff
+    assert pieces.worst.name == whole.worst.name and pieces.max_abs_diff == whole.max_abs_diff
     assert (pieces.snr_db, pieces.worst.snr_db) == pytest.approx((whole.snr_db, whole.worst.snr_db))
 
 

@@ -118,7 +118,7 @@ def test_what_was_changed_is_refused_in_one_line(kept: Path, change: Callable[[P
 def test_what_was_not_changed_is_known_wherever_it_was_made(kept: Path, tmp_path: Path) -> None:
     assert is_sealed(kept, {"a": "1"})
     moved = tmp_path / "moved"
-    seal(kept, place=moved)
+    seal(kept, destination=moved)
     assert not is_sealed(moved)
     kept.rename(moved)
     assert is_sealed(moved) and not is_sealed(kept, {"a": "1"})

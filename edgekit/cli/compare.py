@@ -58,15 +58,15 @@ def command(
     from edgekit.errors import LimitError, UsageError
     from edgekit.profiling import outcome, verdicts
     from edgekit.profiling.files import read_profile
-    from edgekit.profiling.outputs import check_place
+    from edgekit.profiling.outputs import check_writable
     from edgekit.profiling.policy import Policy, load_policy
     from edgekit.profiling.regression import failures, judge, undecided
 
     if as_json and markdown == "-":
         raise UsageError("EK-ARGUMENT", "--json and --markdown - both print", "give --markdown a file")
-    for place in [Path(name) for name in (markdown, junit) if name is not None and name != "-"]:
-        if os.path.lexists(place):  # its folder is made, where there is none
-            check_place(place)
+    for file in [Path(name) for name in (markdown, junit) if name is not None and name != "-"]:
+        if os.path.lexists(file):  # its folder is made, where there is none
+            check_writable(file)
     outcome.require_packages()
     policy = Policy() if policy_file is None else load_policy(policy_file)
     outcomes = judge(read_profile(base), read_profile(new), policy)

@@ -39,8 +39,8 @@ def command(bundle: Path, device: str, as_json: bool, quiet: bool) -> None:
     from edgekit.devices import open_device
     from edgekit.devices.base import Deploys
 
-    with open_device(device, Deploys) as place:
-        done = place.deploy(bundle, _Progress(quiet or as_json))
+    with open_device(device, Deploys) as board:
+        done = board.deploy(bundle, _Progress(quiet or as_json))
     for warning in done.warnings:
         console.note(f"warning: {warning}")
     state, sent = "current", f" ({size(done.sent_bytes)} sent)"

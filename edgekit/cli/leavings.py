@@ -22,9 +22,9 @@ class Leavings:
     def __init__(self) -> None:
         """Make the folder, and have ``TMPDIR`` name it. Where none can be made, files lie where they would."""
         self._folder: str | None = None
-        places = [os.environ.get(name) for name in _VARIABLES]
-        for place in filter(None, (*places, *_USUAL)):
-            folder = os.path.join(os.path.abspath(place), f"edgekit-{os.urandom(4).hex()}")
+        folders = [os.environ.get(name) for name in _VARIABLES]
+        for name in filter(None, (*folders, *_USUAL)):
+            folder = os.path.join(os.path.abspath(name), f"edgekit-{os.urandom(4).hex()}")
             with suppress(OSError):
                 os.mkdir(folder, 0o700)
                 self._folder, os.environ["TMPDIR"] = folder, folder

@@ -119,8 +119,8 @@ class PhoneDisplay:
         files = self._outputs if rendered else self.results.kept_in
         what = "no phone has sent a result"
         if count:
-            place = f"in {', '.join(map(str, files))}" if files else "nowhere, as there was no -o"
-            what = f"the results of {count} phones are {place}" if count > 1 else f"the result of 1 phone is {place}"
+            kept = f"in {', '.join(map(str, files))}" if files else "nowhere, as there was no -o"
+            what = f"the results of {count} phones are {kept}" if count > 1 else f"the result of 1 phone is {kept}"
         return what, None if rendered or not count else self.results.way_to_render() or None
 
     def _tell(self, reason: str) -> None:

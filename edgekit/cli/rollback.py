@@ -25,7 +25,7 @@ def command(name: str | None, device: str, as_json: bool, quiet: bool) -> None:
     from edgekit.devices import open_device
     from edgekit.devices.base import Deploys
 
-    with open_device(device, Deploys) as place:
-        done = place.rollback(name)
+    with open_device(device, Deploys) as board:
+        done = board.rollback(name)
     said = f"{done.app} {done.release} is current on {device}, {done.previous} is kept"
     console.result(as_json, {"device": device, **vars(done)}, [said])

@@ -62,13 +62,13 @@ def command(
 
     if output is not None and output.suffix != ".npz":
         raise UsageError("EK-ARGUMENT", f"--output {output} is not an .npz file", "outputs are written as .npz")
-    with open_device(device, Runs) as place:
+    with open_device(device, Runs) as opened_device:
         with Bundle.open(bundle) as opened:
             labels = opened.manifest.labels
             check_names(opened.manifest, variant, engine)  # refuses misspelled names before anything is sent
             inputs = ready_inputs(source, opened.manifest.signature, preprocessing_of(opened))
         request = RunRequest(inputs, variant, engine, threads)
-        result = place.run(bundle, request, lambda line: console.note(line, quiet or as_json))
+        result = opened_device.run(bundle, request, lambda line: console.note(line, quiet or as_json))
     outputs = dict(result.outputs)
     console.note(f"{result.variant} on {result.engine}, {result.threads} threads", quiet or as_json)
     if output is not None:
@@ -82,8 +82,8 @@ def command(
             {
                 "bundle": str(bundle),
                 "input": str(source),
-                "device": place.name,
-                "emulated": place.emulated,
+                "device": opened_device.name,
+                "emulated": opened_device.emulated,
                 "variant": result.variant,
                 "engine": result.engine,
                 "threads": result.threads,

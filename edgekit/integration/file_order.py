@@ -32,14 +32,14 @@ def in_file_order(data: bytes, signature: Signature) -> Signature:
         for side, specs in (("inputs", signature.inputs), ("outputs", signature.outputs)):
             order = list(graph[side])
             named = sorted((each["name"], each["tensor_index"]) for each in (main or {}).get(side, ()))
-            pairs: list[tuple[str | None, int]] = [*named] or [(None, place) for place in order]
-            tensors = [(name, _facts(graph["tensors"][place], place)) for name, place in pairs]
-            places = sorted(locate(_ENGINE, specs, tensors), key=lambda place: order.index(place.index))
-            sides.append(tuple(place.spec for place in places))
+            pairs: list[tuple[str | None, int]] = [*named] or [(None, index) for index in order]
+            tensors = [(name, _facts(graph["tensors"][index], index)) for name, index in pairs]
+            located = sorted(locate(_ENGINE, specs, tensors), key=lambda each: order.index(each.index))
+            sides.append(tuple(each.spec for each in located))
     except (ValueError, TypeError, EdgekitError) as error:
         raise BundleError("EK-BUNDLE", f"the .tflite file does not fit the signature ({error})") from error
     return Signature(*sides)
 
 
-def _facts(tensor: Mapping[str, Any], place: int) -> Mapping[str, Any]:
-    return {"index": place, "shape": tensor["shape"], "dtype": tflite.TYPES[tensor["type"]][0]}
+def _facts(tensor: Mapping[str, Any], position: int) -> Mapping[str, Any]:
+    return {"index": position, "shape": tensor["shape"], "dtype": tflite.TYPES[tensor["type"]][0]}

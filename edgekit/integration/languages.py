@@ -51,7 +51,7 @@ class Language:
         if self.escape == "point":
             return f"\\u{{{ord(character):x}}}"
         units = character.encode("utf-16-be", "surrogatepass")
-        return "".join(f"\\u{units[place : place + 2].hex()}" for place in range(0, len(units), 2))
+        return "".join(f"\\u{units[start : start + 2].hex()}" for start in range(0, len(units), 2))
 
 
 LANGUAGES: dict[str, Language] = {

@@ -65,12 +65,12 @@ def integrate(bundle: Bundle, platform: str, destination: Path, variant: str | N
         BundleError: The bundle is damaged, or the file holds more than data.
         EdgekitError: ``EK-WRITE``: *destination* cannot be written.
     """
-    place = find_platform(platform)
+    app = find_platform(platform)
     if destination.exists() and (not destination.is_dir() or any(destination.iterdir())):
         raise UsageError("EK-ARGUMENT", f"{destination} is there already", "name another folder with -o")
-    chosen, engine = choose(bundle, place, variant)
+    chosen, engine = choose(bundle, app, variant)
     facts = facts_of(bundle, chosen)
-    files = _files(place, engine, facts, bytes(read_variant(bundle, chosen).data))
+    files = _files(app, engine, facts, bytes(read_variant(bundle, chosen).data))
     try:
         destination.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{destination.name}.", dir=destination.parent) as scratch:

@@ -17,7 +17,7 @@ from edgekit.pipeline.model.source_model import SourceModel
 from edgekit.pipeline.project.origin import Origin
 from edgekit.pipeline.variants.make import Made
 from edgekit.pipeline.variants.recommend import recommend
-from edgekit.pipeline.work.digests import place_digest
+from edgekit.pipeline.work.digests import path_digest
 from edgekit.runtime.samples import open_samples
 from edgekit.target import Target
 
@@ -56,9 +56,9 @@ def assemble(
         class_scores=reference.class_scores,
         producer=f"edgekit {__version__}",
     )
-    before = place_digest(destination)
+    before = path_digest(destination)
     manifest = write_bundle(manifest, files, destination)
-    return manifest, place_digest(destination) == before
+    return manifest, path_digest(destination) == before
 
 
 def _source(origin: Origin, model: SourceModel, reference: Reference) -> Mapping[str, Any]:

@@ -21,7 +21,7 @@ from edgekit.pipeline.assemble import assemble
 from edgekit.pipeline.model.reference import Reference, make_reference
 from edgekit.pipeline.model.source_model import SourceModel, prepare_model
 from edgekit.pipeline.project.origin import Origin, find_origin
-from edgekit.pipeline.project.places import check_destination, check_name, check_space
+from edgekit.pipeline.project.paths import check_destination, check_name, check_space
 from edgekit.pipeline.sources import contents
 from edgekit.pipeline.variants.make import Made, make_variant
 from edgekit.pipeline.variants.plan import Plan, Skipped, plan_variants

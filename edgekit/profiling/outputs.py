@@ -46,7 +46,7 @@ def check(paths: Sequence[Path], *, operators: bool) -> None:
         ending = _ending(path)
         if ending in OPERATOR_ENDINGS and not operators:
             raise UsageError("EK-ARGUMENT", f"{path} shows operators, and none are traced", "add --per-op")
-        check_place(path)
+        check_writable(path)
 
 
 def is_profile(path: Path) -> bool:
@@ -90,7 +90,7 @@ def write_all(profile: Profile, paths: Sequence[Path], done: Callable[[Path], ob
         raise failure
 
 
-def check_place(path: Path) -> None:
+def check_writable(path: Path) -> None:
     """Refuse a place where a file could not be put, or replaced.
 
     Raises:

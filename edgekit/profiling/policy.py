@@ -117,20 +117,20 @@ def load_policy(path: str | Path) -> Policy:
     try:
         policy: Policy = conform(Policy, value)
     except Misfit as misfit:
-        table, _, key = misfit.place.rpartition(".")
-        told = misfit.told.partition(" in ")[0].replace(repr(misfit.place), repr(key))
+        table, _, key = misfit.where.rpartition(".")
+        told = misfit.told.partition(" in ")[0].replace(repr(misfit.where), repr(key))
         hint = _HINTS.get(key.partition("[")[0], misfit.hint)
         if table.startswith("rows") and key not in _HINTS:
             hint = did_you_mean(key, (*_PATTERNS, *METRICS))
-        raise _wrong(path, text, misfit.place, told, hint) from misfit
+        raise _wrong(path, text, misfit.where, told, hint) from misfit
     places = {f"rows[{index}]": row.limits for index, row in enumerate(policy.rows)}
-    for place, limits in {"limits": vars(policy.limits), **places}.items():
+    for where, limits in {"limits": vars(policy.limits), **places}.items():
         for name, limit in limits.items():
             if limit is not None and math.isnan(limit):
-                raise _wrong(path, text, f"{place}.{name}", f"{name!r} takes a number", _HINTS[name])
+                raise _wrong(path, text, f"{where}.{name}", f"{name!r} takes a number", _HINTS[name])
             if limit is not None and name.endswith("_ratio") and limit <= 0:
                 hint = "it takes a ratio above 0: 1.05 allows 5 % more"
-                raise _wrong(path, text, f"{place}.{name}", f"{name!r} is {limit:g}", hint)
+                raise _wrong(path, text, f"{where}.{name}", f"{name!r} is {limit:g}", hint)
     return policy
 
 
@@ -152,8 +152,8 @@ _HINTS = {
 }
 
 
-def _wrong(path: Path, text: str, place: str, message: str, hint: str) -> UsageError:
-    """The error for what is wrong at *place*, with its line."""
-    table, _, key = place.replace("].limits", "]").rpartition(".")
+def _wrong(path: Path, text: str, where: str, message: str, hint: str) -> UsageError:
+    """The error for what is wrong at *where*, with its line."""
+    table, _, key = where.replace("].limits", "]").rpartition(".")
     line = documents.toml_line(text, (table, key) if table else (key,))
     return UsageError("EK-ARGUMENT", f"{path}{f':{line}' if line else ''}: {message}", hint)

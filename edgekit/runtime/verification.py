@@ -111,7 +111,7 @@ def judge(
         status=FAILED if fault else PASSED,
         reason=fault or "",
         snr_db=round(found.snr_db, 2),
-        worst_column=found.worst.place,
+        worst_column=found.worst.name,
         worst_column_snr_db=round(found.worst.snr_db, 2),
         max_abs_diff=found.max_abs_diff,
         agreement=found.agreement,

@@ -45,7 +45,7 @@ def plugin(qemu: Qemu) -> Path:
         private_folder(library.parent)
         with replacing(library) as temporary:
             _compile(interface, temporary)
-            seal(temporary, place=library)
+            seal(temporary, destination=library)
     return library
 
 

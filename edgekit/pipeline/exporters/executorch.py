@@ -33,14 +33,14 @@ def export(
     *, source: Mapping[str, Any], recipe: str, calibration: str | None, output: str, backend: str = "xnnpack"
 ) -> dict[str, Any]:
     """Export a source model as a ``.pte`` with float32 input and output (see `edgekit.pipeline.exporters.Exporter`)."""
-    used, place = RECIPES[recipe], backends.find(backend)
+    used, lowering = RECIPES[recipe], backends.find(backend)
     opened = open_source(SourceSpec.from_json(source))
     examples = example_inputs(opened)
     emit(Step("exporting"))
-    graph_module = rewrite(opened.torch_module(), examples, place.RULES)
+    graph_module = rewrite(opened.torch_module(), examples, lowering.RULES)
     held = values_in(graph_module)
-    if used.is_half and place.HALVES_GRAPH:
-        graph_module = torch.export.export(HalfInside(graph_module), examples).module(check_guards=False)
+    if used.is_half and lowering.HALVES_GRAPH:
+        graph_module = torch.export.export(HalfInside(graph_module), examples).lowering(check_guards=False)
     fold_pads(graph_module)
     rewrite_pools(graph_module)
     if used.is_static:
@@ -50,7 +50,7 @@ def export(
         graph_module = quantize(graph_module, dynamic_quantizer(used), [examples])
     with explaining(graph_module):
         Path(output).write_bytes(lower(graph_module, examples, backend, half=used.is_half))
-    return record(("torch", "executorch", *place.PRODUCERS), {ENGINE.name: "1.5"}, values=held)
+    return record(("torch", "executorch", *lowering.PRODUCERS), {ENGINE.name: "1.5"}, values=held)
 
 
 def lower(

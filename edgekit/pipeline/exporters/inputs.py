@@ -19,7 +19,7 @@ def parameter_names(inputs: Sequence[TensorSpec]) -> list[str]:
     names = [spec.name for spec in inputs]
     if all(name.isascii() and name.isidentifier() and not iskeyword(name) and name != "self" for name in names):
         return names
-    return [f"args_{place}" for place in range(len(names))]
+    return [f"args_{index}" for index in range(len(names))]
 
 
 def calibration_samples(path: str | None, recipe: str) -> Iterator[dict[str, np.ndarray]]:

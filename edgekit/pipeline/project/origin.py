@@ -10,7 +10,7 @@ from edgekit.errors import UsageError
 from edgekit.foreign import foreign
 from edgekit.names import MOST_LABEL_CHARACTERS, is_label, tensor_name
 from edgekit.pipeline.data import check_inputs, read_array_file
-from edgekit.pipeline.project.places import check_readable
+from edgekit.pipeline.project.paths import check_readable
 from edgekit.pipeline.project.sections import (
     FILE_NAME,
     DataSection,
@@ -108,25 +108,25 @@ def find_origin(path: str, calibration: str | None = None, trust: bool = False) 
         UsageError: Nothing there that can be built, or it is wrong.
     """
     name, factory = split_reference(path)
-    place = Path(name)
-    if not place.exists():
-        message = f"there is no {place}"
+    file = Path(name)
+    if not file.exists():
+        message = f"there is no {file}"
         hint = "give a project folder or a model file; edgekit init makes a project"
         raise UsageError("EK-MISSING-FILE", message, hint)
-    check_readable(place.resolve())
-    if place.name == FILE_NAME or (place.is_dir() and (place / FILE_NAME).exists()):
+    check_readable(file.resolve())
+    if file.name == FILE_NAME or (file.is_dir() and (file / FILE_NAME).exists()):
         if calibration is not None:
             message = "--calibration is for bare model files"
             raise UsageError("EK-ARGUMENT", message, "name data.calibration in edgekit.toml")
-        return _of_project(load_project(place), trust)
-    kind = kind_of(place) if factory is None else FACTORY
+        return _of_project(load_project(file), trust)
+    kind = kind_of(file) if factory is None else FACTORY
     if kind is None:
-        known = foreign(place)
+        known = foreign(file)
         if known is not None:
-            raise UsageError("EK-ARGUMENT", f"{path} is {known.what}, which edgekit build does not take", known.hint)
-        message = f"{path} is neither a project nor a model file"
+            raise UsageError("EK-ARGUMENT", f"{file} is {known.what}, which edgekit build does not take", known.hint)
+        message = f"{file} is neither a project nor a model file"
         raise UsageError("EK-ARGUMENT", message, f"a project folder has edgekit.toml; models are {written()}")
-    place = place.resolve()
+    file = file.resolve()
     inputs: tuple[TensorSpec, ...] = ()
     samples: Path | None = None
     if calibration is not None:
@@ -139,10 +139,10 @@ def find_origin(path: str, calibration: str | None = None, trust: bool = False) 
         if factory is not None:  # a model file says itself what goes in
             inputs = tuple(TensorSpec(key, (1, *array.shape[1:]), array.dtype.name) for key, array in arrays.items())
     return Origin(
-        name=tensor_name(place.stem, "model"),
-        path=place,
-        source=SourceSpec(kind, str(place), factory, inputs=inputs, trust=trust),
-        digest=tree_digest([place] if factory is None else _modules(place.parent)),
+        name=tensor_name(file.stem, "model"),
+        path=file,
+        source=SourceSpec(kind, str(file), factory, inputs=inputs, trust=trust),
+        digest=tree_digest([file] if factory is None else _modules(file.parent)),
         calibration=samples,
     )
 
@@ -202,12 +202,12 @@ def _labels(project: Project) -> tuple[str, ...]:
             text = file.read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError("EK-DATA", f"{file} cannot be read as UTF-8 text", "one class name a line") from error
-        places, names = f"{labels}:{{}}", [line.strip() for line in text.rstrip().split("\n")]
+        template, names = f"{labels}:{{}}", [line.strip() for line in text.rstrip().split("\n")]
     else:
-        places, names = "data.labels, name {}", list(labels)
+        template, names = "data.labels, name {}", list(labels)
     for number, name in enumerate(names, 1):
         if not is_label(name):
             what = "is empty" if not name else f"is no name of a class: {name[:60]!r}"
             hint = f"one line of up to {MOST_LABEL_CHARACTERS} printable characters for each class, in their order"
-            raise UsageError("EK-DATA", f"{places.format(number)} {what}", hint)
+            raise UsageError("EK-DATA", f"{template.format(number)} {what}", hint)
     return tuple(names)

@@ -14,7 +14,7 @@ from edgekit.errors import UsageError, did_you_mean
 from edgekit.formats import FORMATS
 from edgekit.metric import Metric
 from edgekit.pipeline.metric import SCORERS
-from edgekit.pipeline.project.places import check_readable
+from edgekit.pipeline.project.paths import check_readable
 from edgekit.pipeline.work.python_file import split_reference
 from edgekit.pipeline.work.versions import versions
 from edgekit.recipes import RECIPES
@@ -197,8 +197,8 @@ def load_project(path: Path) -> Project:
         project = Project(directory=file.parent.resolve(), **value)
     except ValidationError as error:
         raise _first_error(file, text, error) from error
-    for place, reference in _references(project):
-        _check_reference(project, file, text, place, reference)
+    for key, reference in _references(project):
+        _check_reference(project, file, text, key, reference)
     for requirement in project.project.requires:
         _check_requirement(file, text, requirement)
     _check_names(project, file, text)
@@ -252,18 +252,18 @@ def _references(project: Project) -> Iterator[tuple[tuple[str, ...], str]]:
         yield ("metric", "name"), project.metric.name
 
 
-def _check_reference(project: Project, file: Path, text: str, place: tuple[str, ...], reference: str) -> None:
+def _check_reference(project: Project, file: Path, text: str, key: tuple[str, ...], reference: str) -> None:
     name, function = split_reference(reference)
-    if place == ("metric", "name") and function is None:
+    if key == ("metric", "name") and function is None:
         names = ", ".join(f'"{known}"' for known in SCORERS.names())
         hint = f'{names}, or "metric.py:function" taking (outputs, labels)'
-        raise _wrong(file, text, place, f"unknown metric {reference!r}", hint)
-    if place == ("model", "factory") and function is None:
-        raise _wrong(file, text, place, f"{reference!r} names no function", 'write it as "model.py:build"')
+        raise _wrong(file, text, key, f"unknown metric {reference!r}", hint)
+    if key == ("model", "factory") and function is None:
+        raise _wrong(file, text, key, f"{reference!r} names no function", 'write it as "model.py:build"')
     path = project.directory / name
     if not path.exists():
         near = [other.name for other in path.parent.glob("*")] if path.parent.is_dir() else []
-        message = f"{_place(file, text, place)}: there is no {path}"
+        message = f"{_line_of(file, text, key)}: there is no {path}"
         hint = did_you_mean(path.name, near) if near else "paths are relative to edgekit.toml"
         raise UsageError("EK-MISSING-FILE", message, hint)
     check_readable(path)
@@ -273,7 +273,7 @@ def _check_reference(project: Project, file: Path, text: str, place: tuple[str, 
         re.M,
     ):
         known = re.findall(r"^(?:def|class) (\w+)", path.read_text("utf-8", "replace"), re.M)
-        raise _wrong(file, text, place, f"{name} defines no {function!r}", did_you_mean(function, known))
+        raise _wrong(file, text, key, f"{name} defines no {function!r}", did_you_mean(function, known))
 
 
 def _check_requirement(file: Path, text: str, requirement: str) -> None:
@@ -281,7 +281,7 @@ def _check_requirement(file: Path, text: str, requirement: str) -> None:
     (found,) = versions([name.strip()]).values()
     if found is None or (version and found != version.strip()):
         fault = f"{name} {found} is installed, {version} is required" if found else f"{requirement} is not installed"
-        message = f"{_place(file, text, ('project', 'requires'))}: {fault}"
+        message = f"{_line_of(file, text, ('project', 'requires'))}: {fault}"
         raise UsageError("EK-MISSING-PACKAGE", message, f"pip install {requirement}")
 
 
@@ -289,19 +289,19 @@ def _first_error(file: Path, text: str, error: ValidationError) -> UsageError:
     """The first thing pydantic found wrong, at its line, misspellings before what they leave missing."""
     problems = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
     problem = problems[0]
-    place = tuple(str(part) for part in problem["loc"])
+    key = tuple(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
-        section = f" in [{'.'.join(place[:-1])}]" if len(place) > 1 else ""
-        known = _known_keys(place[:-1])
-        return _wrong(file, text, place, f"unknown key {place[-1]!r}{section}", did_you_mean(place[-1], known))
+        section = f" in [{'.'.join(key[:-1])}]" if len(key) > 1 else ""
+        known = _known_keys(key[:-1])
+        return _wrong(file, text, key, f"unknown key {key[-1]!r}{section}", did_you_mean(key[-1], known))
     if problem["type"] == "missing":
-        what = f"[{place[0]}] is missing" if len(place) == 1 else f"[{'.'.join(place[:-1])}] lacks {place[-1]!r}"
-        return _wrong(file, text, place[:-1] or place, what, "edgekit init writes a complete, commented project")
+        what = f"[{key[0]}] is missing" if len(key) == 1 else f"[{'.'.join(key[:-1])}] lacks {key[-1]!r}"
+        return _wrong(file, text, key[:-1] or key, what, "edgekit init writes a complete, commented project")
     message = problem["msg"].removeprefix("Value error, ")
     given = problem["input"]
     shown = f" (it is {given!r})" if isinstance(given, (str, int, float, bool)) else ""
     return _wrong(
-        file, text, place, f"{'.'.join(place)}: {message}{shown}", _choices(problem) or "edgekit init shows every key"
+        file, text, key, f"{'.'.join(key)}: {message}{shown}", _choices(problem) or "edgekit init shows every key"
     )
 
 
@@ -310,10 +310,10 @@ def _choices(problem: Mapping[str, Any]) -> str | None:
     return did_you_mean(str(problem["input"]), re.findall(r"'([^']*)'", expected)) if expected else None
 
 
-def _known_keys(place: tuple[str, ...]) -> list[str]:
-    """The keys allowed in the table at *place*."""
+def _known_keys(key: tuple[str, ...]) -> list[str]:
+    """The keys allowed in the table at *key*."""
     model: type[BaseModel] = Project
-    for part in place:
+    for part in key:
         field = next((f for name, f in model.model_fields.items() if part in (name, f.alias)), None)
         sections = (
             [] if field is None else [t for t in (field.annotation, *_flatten(field.annotation)) if _is_section(t)]
@@ -333,10 +333,10 @@ def _is_section(annotation: Any) -> bool:
     return isinstance(annotation, type) and issubclass(annotation, _Section)
 
 
-def _wrong(file: Path, text: str, place: tuple[str, ...], message: str, hint: str) -> UsageError:
-    return UsageError("EK-PROJECT", f"{_place(file, text, place)}: {message}", hint)
+def _wrong(file: Path, text: str, key: tuple[str, ...], message: str, hint: str) -> UsageError:
+    return UsageError("EK-PROJECT", f"{_line_of(file, text, key)}: {message}", hint)
 
 
-def _place(file: Path, text: str, place: tuple[str, ...]) -> str:
-    line = documents.toml_line(text, place)
+def _line_of(file: Path, text: str, key: tuple[str, ...]) -> str:
+    line = documents.toml_line(text, key)
     return f"{file}:{line}" if line else str(file)

@@ -40,7 +40,7 @@ def read(part: Part) -> Delegate:
         Call(each["type"], _work(each, shapes), delegated=True) for each in operations if each["type"] not in _PLUMBING
     )
     own = sha256(payload).hexdigest()  # a place says nothing outside of its package
-    return Delegate(calls, {f"{own} {place}": constant for place, constant in _constants(operations)}, _KINDS)
+    return Delegate(calls, {f"{own} {key}": constant for key, constant in _constants(operations)}, _KINDS)
 
 
 def _file(payload: bytes, name: str) -> bytes:
@@ -96,5 +96,5 @@ def _constants(operations: list[Message]) -> Iterator[tuple[str, Constant]]:
         if dtype is None:  # no tensor; or a setting of an operator: a text, a truth value, whole numbers
             continue
         shape = _shape(value["type"])
-        place = f"blob {value['blob']['offset']}" if "blob" in value else f"value {index}"
-        yield place, Constant(dtype, shape, math.prod(shape) * np.dtype(dtype).itemsize)
+        key = f"blob {value['blob']['offset']}" if "blob" in value else f"value {index}"
+        yield key, Constant(dtype, shape, math.prod(shape) * np.dtype(dtype).itemsize)

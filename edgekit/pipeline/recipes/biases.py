@@ -11,7 +11,7 @@ from ai_edge_litert.tools import flatbuffer_utils
 _Builtin = schema.BuiltinOperator
 _code = flatbuffer_utils.get_builtin_code_from_operator_code
 #: Operator -> which of its inputs is the bias.
-_PLACES = {
+_INPUTS = {
     _Builtin.FULLY_CONNECTED: 2,
     _Builtin.CONV_2D: 2,
     _Builtin.DEPTHWISE_CONV_2D: 2,
@@ -41,9 +41,9 @@ def _bent(model: Any, graph: Any) -> list[Any]:
     """The constants of *graph* that only serve as biases, and have more than one axis, all but one of them 1."""
     as_bias: dict[int, set[bool]] = defaultdict(set)
     for operator in graph.operators:
-        place = _PLACES.get(_code(model.operatorCodes[operator.opcodeIndex]))
+        input_index = _INPUTS.get(_code(model.operatorCodes[operator.opcodeIndex]))
         for index, number in enumerate(operator.inputs):
-            as_bias[int(number)].add(index == place)
+            as_bias[int(number)].add(index == input_index)
     biases = [graph.tensors[number] for number, uses in as_bias.items() if number >= 0 and uses == {True}]
     return [
         tensor

@@ -38,11 +38,11 @@ def rules(recipe: Recipe, model: bytes) -> RecipeManager:
     A later rule wins. In static int8 loops stay float, and so does the tail (`edgekit.pipeline.recipes.tail`); whole
     numbers stay as they are, which ai-edge-quantizer 0.10.0 takes for floats to be quantized.
     """
-    manager, places = RecipeManager(), itertools.count()
+    manager, numbers = RecipeManager(), itertools.count()
 
     def own(scope: str) -> str:
         """*scope* with a place of its own: the manager keeps the first place of one that it is given again."""
-        return f"(?#{next(places)}){scope}"
+        return f"(?#{next(numbers)}){scope}"
 
     def scheme(scope: str) -> None:
         scope = own(scope)
@@ -80,9 +80,9 @@ def _float_scopes(model: bytes) -> Iterator[str]:
             names.append(name)
             operators.append(Operator(_KINDS.get(name), *sides))
         joining = set(tail(operators, _numbers(graph, "Outputs")))
-        for place, (name, described) in enumerate(zip(names, operators, strict=True)):
+        for position, (name, described) in enumerate(zip(names, operators, strict=True)):
             whole = all(graph.Tensors(number).Type() != schema.TensorType.FLOAT32 for number in described.outputs)
-            if index > 0 or place in joining or name in _CONTROL or whole:
+            if index > 0 or position in joining or name in _CONTROL or whole:
                 yield "".join(f"{graph.Tensors(number).Name().decode()};" for number in described.outputs)
 
 

@@ -40,11 +40,11 @@ def tail(operators: Sequence[Operator], outputs: Collection[Hashable]) -> list[i
     """
     joined: set[Hashable] = set()
     readers: dict[Hashable, list[int]] = defaultdict(list)
-    for place, operator in enumerate(operators):
+    for index, operator in enumerate(operators):
         if operator.kind == "join" or (operator.kind is not None and joined.intersection(operator.inputs)):
             joined.update(operator.outputs)
         for tensor in operator.inputs:
-            readers[tensor].append(place)
+            readers[tensor].append(index)
     found: set[int] = set()
 
     def ends_there(tensor: Hashable) -> bool:
@@ -53,7 +53,7 @@ def tail(operators: Sequence[Operator], outputs: Collection[Hashable]) -> list[i
             return False
         return (tensor in outputs or bool(readers[tensor])) and found.issuperset(readers[tensor])
 
-    for place in reversed(range(len(operators))):
-        if operators[place].kind is not None and all(map(ends_there, operators[place].outputs)):
-            found.add(place)
+    for index in reversed(range(len(operators))):
+        if operators[index].kind is not None and all(map(ends_there, operators[index].outputs)):
+            found.add(index)
     return sorted(found)

@@ -145,7 +145,7 @@ class StaticQuantizer(FloatQuantizer):
 def _tail(model: GraphModule) -> Iterator[Node]:
     nodes = [node for node in model.graph.nodes if node.op == "call_function"]
     operators = [Operator(_KINDS.get(_name(node)), tuple(node.all_input_nodes), (node,)) for node in nodes]
-    return (nodes[place] for place in tail(operators, model.graph.output_node().all_input_nodes))
+    return (nodes[index] for index in tail(operators, model.graph.output_node().all_input_nodes))
 
 
 def _whole_numbers(model: GraphModule) -> Iterator[Node]:

@@ -126,12 +126,12 @@ def _product(left: torch.Tensor, right: torch.Tensor) -> Any:
     return (pairs[0] * pairs[1]).sum(-2)
 
 
-def _shift_left(value: Any, places: Any) -> Any:
-    return value * 2**places if isinstance(places, int) else NotImplemented
+def _shift_left(value: Any, bits: Any) -> Any:
+    return value * 2**bits if isinstance(bits, int) else NotImplemented
 
 
-def _shift_right(value: Any, places: Any) -> Any:
-    return torch.div(value, 2**places, rounding_mode="floor") if isinstance(places, int) else NotImplemented
+def _shift_right(value: Any, bits: Any) -> Any:
+    return torch.div(value, 2**bits, rounding_mode="floor") if isinstance(bits, int) else NotImplemented
 
 
 def _and(value: torch.Tensor, mask: Any) -> Any:

@@ -28,17 +28,17 @@ def _pad(value: torch.Tensor, amounts: Sequence[int], mode: str = "constant", fi
     if many and min(amounts) >= 0:
         return NotImplemented
     pairs = list(zip(amounts[::2], amounts[1::2], strict=True))
-    for place, (before, after) in enumerate(pairs, 1):
-        size = int(value.shape[-place])
+    for axis, (before, after) in enumerate(pairs, 1):
+        size = int(value.shape[-axis])
         begin, end = max(0, -before), size + min(0, after)
         if (begin, end) != (0, size):
-            value = value.narrow(-place, begin, end - begin)
+            value = value.narrow(-axis, begin, end - begin)
     around = [max(0, amount) for amount in amounts]
     if many:
         return F.pad(value, around, mode=mode)
     if mode != "constant":
-        for place, (before, after) in enumerate(zip(around[::2], around[1::2], strict=True), 1):
-            value = _extended(value, -place, before, after, mode)
+        for axis, (before, after) in enumerate(zip(around[::2], around[1::2], strict=True), 1):
+            value = _extended(value, -axis, before, after, mode)
         return value
     return F.pad(value, around, value=fill) if any(around) else value
 
@@ -53,10 +53,10 @@ def _extended(value: torch.Tensor, axis: int, before: int, after: int, mode: str
         parts += [value, *([value.narrow(axis, 0, after)] if after else [])]
         return torch.cat(parts, axis)
     if mode == "replicate":
-        places = [0] * before, [size - 1] * after
+        sides = [0] * before, [size - 1] * after
     else:
-        places = [*range(before, 0, -1)], [size - 2 - step for step in range(after)]
-    first, last = ([value.narrow(axis, place, 1) for place in side] for side in places)
+        sides = [*range(before, 0, -1)], [size - 2 - step for step in range(after)]
+    first, last = ([value.narrow(axis, index, 1) for index in side] for side in sides)
     return torch.cat([*first, value, *last], axis)
 
 

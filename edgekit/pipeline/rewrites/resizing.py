@@ -24,20 +24,20 @@ def _nearest(axes: int, *, exact: bool) -> Callable[..., Any]:
         scales = (given + [None] * axes)[:axes]
         before = [int(count) for count in value.shape[2:]]
         after = size or [int(count * scale) for count, scale in zip(before, scales, strict=True)]
-        chosen = [_places(*each, exact=exact) for each in zip(before, after, scales, strict=True)]
+        chosen = [_indices(*each, exact=exact) for each in zip(before, after, scales, strict=True)]
         if all(
-            places == _repeated(*each) for places, each in zip(chosen, zip(before, after, strict=True), strict=True)
+            indices == _repeated(*each) for indices, each in zip(chosen, zip(before, after, strict=True), strict=True)
         ):
             return NotImplemented
-        for axis, (places, count) in enumerate(zip(chosen, before, strict=True), 2):
-            if places != list(range(count)):
-                value = torch.index_select(value, axis, torch.tensor(places))
+        for axis, (indices, count) in enumerate(zip(chosen, before, strict=True), 2):
+            if indices != list(range(count)):
+                value = torch.index_select(value, axis, torch.tensor(indices))
         return value
 
     return rule
 
 
-def _places(before: int, after: int, scale: float | None, *, exact: bool) -> list[int]:
+def _indices(before: int, after: int, scale: float | None, *, exact: bool) -> list[int]:
     """Which of *before* values each of *after* is, in single precision, as torch computes it."""
     step = np.float32(1 / scale) if scale else np.float32(before) / np.float32(after)
     numbers = np.arange(after, dtype=np.float32) + np.float32(0.5 if exact else 0)
@@ -46,7 +46,7 @@ def _places(before: int, after: int, scale: float | None, *, exact: bool) -> lis
 
 def _repeated(before: int, after: int) -> list[int] | None:
     """The same by a whole factor."""
-    return [place for place in range(before) for _ in range(after // before)] if after % before == 0 else None
+    return [index for index in range(before) for _ in range(after // before)] if after % before == 0 else None
 
 
 RULES: dict[Any, Callable[..., Any]] = {

@@ -88,8 +88,8 @@ def _axes(*, half: bool, inverse: bool, two: bool) -> Callable[..., Any]:
         if dim is None:
             dim = range(-2, 0) if two else range(-len(s) if s is not None else -rank, 0)
         sizes = list(s) if s is not None else [None] * len(dim)
-        for place, (axis, size) in enumerate(reversed(list(zip(dim, sizes, strict=True)))):
-            value = _transform(value, size, axis, norm, half=half and place == 0, inverse=inverse)
+        for number, (axis, size) in enumerate(reversed(list(zip(dim, sizes, strict=True)))):
+            value = _transform(value, size, axis, norm, half=half and number == 0, inverse=inverse)
         return value
 
     return rule

@@ -1,4 +1,4 @@
-"""Which array of the data goes into which input of a model: by name, or by place where the place is beyond doubt."""
+"""Which array of the data goes into which input of a model: by name, or by position where that is beyond doubt."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ class Parameters:
     Attributes:
         names: In order.
         required: Those it cannot do without; None for all of them.
-        more_by_place, more_by_name: Whether it takes any number besides, as ``*args`` or ``**kwargs`` do.
+        more_by_position, more_by_name: Whether it takes any number besides, as ``*args`` or ``**kwargs`` do.
     """
 
     names: tuple[str, ...]
     required: tuple[str, ...] | None = None
-    more_by_place: bool = False
+    more_by_position: bool = False
     more_by_name: bool = False
 
     def __str__(self) -> str:
         needed = self.names if self.required is None else self.required
         shown = [name if name in needed else f"{name} (optional)" for name in self.names]
-        shown += ["*args"] * self.more_by_place + ["**kwargs"] * self.more_by_name
+        shown += ["*args"] * self.more_by_position + ["**kwargs"] * self.more_by_name
         return ", ".join(shown) or "nothing"
 
 
 @dataclass(frozen=True)
 class Target:
-    """An input of the model: its place, and its name where it has one."""
+    """An input of the model: its position, and its name where it has one."""
 
-    place: int
+    position: int
     name: str | None
 
 
@@ -57,30 +57,32 @@ def match(given: Sequence[str], model: Parameters, what: str) -> tuple[Target, .
         UsageError: ``EK-DATA``, with both lists.
     """
     required = set(model.names if model.required is None else model.required)
-    known = {name: place for place, name in enumerate(model.names)}
+    known = {name: position for position, name in enumerate(model.names)}
     unknown = [name for name in given if name not in known]
     targets: tuple[Target, ...] | None = None
     if not unknown or (model.more_by_name and (len(given) > 1 or not model.names)):
         targets = tuple(Target(known.get(name, len(known) + at), name) for at, name in enumerate(given))
     elif len(unknown) == len(given):
-        targets = _by_place(given, model)
+        targets = _by_position(given, model)
     if targets is None or not required <= {target.name for target in targets}:
         hint = "call each array as the input it is for: numpy.savez(FILE, NAME=array, …), or a dict from data.py"
-        if model.more_by_place and not model.names:
+        if model.more_by_position and not model.names:
             hint = "number the arrays in their order, arr_0, arr_1, …, as numpy.savez(FILE, first, second) does"
         raise UsageError("EK-DATA", f"the data's inputs are {', '.join(given)}; {what} takes {model}", hint)
     return targets
 
 
-def _by_place(given: Sequence[str], model: Parameters) -> tuple[Target, ...] | None:
-    places = [0] if len(given) == 1 else _numbers(given)
-    if places is None or (max(places) >= len(model.names) and not model.more_by_place):
+def _by_position(given: Sequence[str], model: Parameters) -> tuple[Target, ...] | None:
+    positions = [0] if len(given) == 1 else _numbers(given)
+    if positions is None or (max(positions) >= len(model.names) and not model.more_by_position):
         return None
-    return tuple(Target(place, model.names[place] if place < len(model.names) else None) for place in places)
+    return tuple(
+        Target(position, model.names[position] if position < len(model.names) else None) for position in positions
+    )
 
 
 def _numbers(names: Sequence[str]) -> list[int] | None:
-    """The places that *names* number, from 0: all of one stem, counted from 0 or 1 without a gap."""
+    """The positions that *names* number, from 0: all of one stem, counted from 0 or 1 without a gap."""
     found = [_NUMBERED.fullmatch(name) for name in names]
     if not all(found) or len({each[1] for each in found if each}) > 1:
         return None

@@ -47,9 +47,9 @@ def _walk(value: Any, path: str | None) -> Iterator[tuple[str, torch.Tensor]]:
 
 
 def _no_tensors(what: str, path: str | None) -> UsageError:
-    place = "" if path is None else f" as {tensor_name(path, _OUTPUT)!r}"
+    shown = "" if path is None else f" as {tensor_name(path, _OUTPUT)!r}"
     return UsageError(
         "EK-SOURCE",
-        f"the model's forward() returns {what}{place}, not tensors",
+        f"the model's forward() returns {what}{shown}, not tensors",
         "return a tensor, or a tuple or dict of tensors",
     )

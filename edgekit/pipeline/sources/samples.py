@@ -53,11 +53,11 @@ def check_fit(inputs: Sequence[TensorSpec], data_names: Sequence[str], data: Map
             )
 
 
-def apart(signature: Signature, inputs: Mapping[str, Stack], places: Iterable[int] | None = None) -> Iterator[Sample]:
-    """Each sample of *inputs*, or those at *places*, by itself: an array per input, in the signature's order."""
+def apart(signature: Signature, inputs: Mapping[str, Stack], indices: Iterable[int] | None = None) -> Iterator[Sample]:
+    """Each sample of *inputs*, or those at *indices*, by itself: an array per input, in the signature's order."""
     columns = [inputs[spec.name] for spec in signature.inputs]
-    for place in range(len(columns[0])) if places is None else places:
-        yield [column[place : place + 1] for column in columns]
+    for index in range(len(columns[0])) if indices is None else indices:
+        yield [column[index : index + 1] for column in columns]
 
 
 def probes(signature: Signature, inputs: Mapping[str, Stack]) -> list[Sample]:
@@ -67,7 +67,7 @@ def probes(signature: Signature, inputs: Mapping[str, Stack]) -> list[Sample]:
 
 def _spread(inputs: Mapping[str, Stack]) -> list[int]:
     count = len(next(iter(inputs.values())))
-    return sorted({int(place) for place in np.linspace(0, count - 1, PROBES).round()})
+    return sorted({int(index) for index in np.linspace(0, count - 1, PROBES).round()})
 
 
 def check_shapes(signature: Signature, outputs: Sequence[np.ndarray]) -> None:
@@ -90,9 +90,9 @@ def batched_alike(
     Args:
         call: Arrays in, arrays out, both in signature order; may fail for more than one sample.
     """
-    places = _spread(inputs)
+    indices = _spread(inputs)
     try:
-        together = call([inputs[spec.name][places] for spec in signature.inputs])
+        together = call([inputs[spec.name][indices] for spec in signature.inputs])
         singly = zip(*map(call, probes(signature, inputs)), strict=True)
         return all(_alike(batch, np.concatenate(rows)) for batch, rows in zip(together, singly, strict=True))
     except Exception:  # somebody else's code may raise anything

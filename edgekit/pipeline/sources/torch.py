@@ -302,10 +302,10 @@ def _in_order(
     """
     parameters, leading = _parameters(module)
     targets = match([spec.name for spec in inputs], parameters, what)
-    pairs = sorted(zip(targets, inputs, strict=True), key=lambda pair: pair[0].place)
+    pairs = sorted(zip(targets, inputs, strict=True), key=lambda pair: pair[0].position)
     names = [target.name for target, _ in pairs]
-    by_place = names[: len(leading)] == leading[: len(names)] and not any(names[len(leading) :])
-    if not by_place:
+    by_position = names[: len(leading)] == leading[: len(names)] and not any(names[len(leading) :])
+    if not by_position:
         module = _ByKeyword(module, [str(name) for name in names])
     specs = tuple(
         spec if len(pairs) == 1 or name is None else replace(spec, name=name)
@@ -315,19 +315,19 @@ def _in_order(
 
 
 def _parameters(module: torch.nn.Module) -> tuple[Parameters, list[str]]:
-    """The parameters of forward(), and the names of those that can be given by place."""
+    """The parameters of forward(), and the names of those that can be given by position."""
     if isinstance(module, torch.jit.ScriptModule):
         return script_parameters(module)
     kinds = inspect.Parameter
     try:
         known = list(inspect.signature(module.forward).parameters.values())
     except (TypeError, ValueError):  # a forward() that is no Python function
-        return Parameters((), more_by_place=True), []
+        return Parameters((), more_by_position=True), []
     named = [each for each in known if each.kind not in (kinds.VAR_POSITIONAL, kinds.VAR_KEYWORD)]
     parameters = Parameters(
         tuple(each.name for each in named),
         tuple(each.name for each in named if each.default is kinds.empty),
-        more_by_place=any(each.kind is kinds.VAR_POSITIONAL for each in known),
+        more_by_position=any(each.kind is kinds.VAR_POSITIONAL for each in known),
         more_by_name=any(each.kind is kinds.VAR_KEYWORD for each in known),
     )
     return parameters, [each.name for each in named if each.kind is not kinds.KEYWORD_ONLY]

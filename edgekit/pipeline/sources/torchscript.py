@@ -10,7 +10,7 @@ from edgekit.pipeline.sources.matching import Parameters
 
 
 def script_parameters(module: torch.jit.ScriptModule) -> tuple[Parameters, list[str]]:
-    """The parameters of forward(), and their names in order: all can be given by place."""
+    """The parameters of forward(), and their names in order: all can be given by position."""
     arguments = module.forward.schema.arguments[1:]  # the first is the module
     names = [argument.name for argument in arguments]
     return Parameters(tuple(names), tuple(each.name for each in arguments if not each.has_default_value())), names

@@ -62,7 +62,7 @@ def train(
     """
     threads = torch.get_num_threads()
     try:
-        run = _Run(SourceSpec.from_json(source), training, train, evaluation, Path(directory), _place(device))
+        run = _Run(SourceSpec.from_json(source), training, train, evaluation, Path(directory), _torch_device(device))
         return run.fit()
     except torch.OutOfMemoryError as error:
         message = "the GPU ran out of memory while training"
@@ -79,9 +79,9 @@ class _Run:
         train: str,
         evaluation: str | None,
         directory: Path,
-        place: torch.device,
+        device: torch.device,
     ):
-        self._training, self._directory, self._place = training, directory, place
+        self._training, self._directory, self._device = training, directory, device
         self._samples = load_samples(train)
         self._evaluation = None if evaluation is None else load_samples(evaluation)
         seed_all(training["seed"])
@@ -100,13 +100,13 @@ class _Run:
         output = opened.signature.outputs[0].shape[1:]
         for samples in filter(None, (self._samples, self._evaluation)):
             check_labels(samples, output, output[0] if self._classes else None)
-        if place.type == "cpu":
+        if device.type == "cpu":
             torch.set_num_threads(self._threads())
         # Convolutions train twice as fast on the CPU in this layout, and much faster on GPUs in half precision.
-        self._module.to(place).to(memory_format=torch.channels_last)
+        self._module.to(device).to(memory_format=torch.channels_last)
         self._optimizer = _optimizer(self._module, training)
-        self._mixed = place.type == "cuda"
-        self._scaler = torch.amp.GradScaler(place.type, enabled=self._mixed)
+        self._mixed = device.type == "cuda"
+        self._scaler = torch.amp.GradScaler(device.type, enabled=self._mixed)
         batch = min(training["batch_size"], len(self._samples))
         self._steps = len(self._samples) // batch
         self._rates = learning_rates(training, self._steps * training["epochs"])
@@ -150,7 +150,7 @@ class _Run:
             "counts_labels": self._classes,
             "history": list(reached.history),
             "interrupted": interrupted,
-            "device": self._place.type,
+            "device": self._device.type,
             "framework_version": torch.__version__,
             "mixed_precision": self._mixed,
         }
@@ -175,13 +175,13 @@ class _Run:
         self._module.train()
         samples = epoch_of(self._samples, self._training, epoch, channels_last=False)
         batch = len(samples) // self._steps
-        total = torch.zeros((), device=self._place)
+        total = torch.zeros((), device=self._device)
         told = monotonic()
         for step in range(self._steps):
             part = slice(step * batch, (step + 1) * batch)
             for group in self._optimizer.param_groups:
                 group["lr"] = float(self._rates[(epoch - 1) * self._steps + step])
-            with torch.autocast(self._place.type, torch.float16, enabled=self._mixed):
+            with torch.autocast(self._device.type, torch.float16, enabled=self._mixed):
                 loss = self._loss(self._run(samples, part), samples.labels[part])
             self._optimizer.zero_grad()
             self._scaler.scale(loss).backward()
@@ -221,7 +221,7 @@ class _Run:
         return (functional.mse_loss if self._training["loss"] == "mse" else functional.l1_loss)(scores, target)
 
     def _tensor(self, array: np.ndarray) -> torch.Tensor:
-        tensor = torch.from_numpy(array).to(self._place, non_blocking=True)
+        tensor = torch.from_numpy(array).to(self._device, non_blocking=True)
         return tensor.contiguous(memory_format=torch.channels_last) if tensor.ndim == 4 else tensor
 
     def _finite(self, total: torch.Tensor, steps: int, epoch: int) -> float:
@@ -255,7 +255,7 @@ def _optimizer(module: torch.nn.Module, training: Mapping[str, Any]) -> torch.op
     return torch.optim.AdamW(parameters, rate, weight_decay=decay, fused=True)
 
 
-def _place(device: str) -> torch.device:
+def _torch_device(device: str) -> torch.device:
     available = torch.cuda.is_available()
     if device == "cuda" and not available:
         raise UsageError("EK-ARGUMENT", "there is no CUDA device here", "leave the device to edgekit, or choose cpu")

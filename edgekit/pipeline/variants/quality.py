@@ -84,7 +84,7 @@ def judge(
         samples=len(rows),
         samples_available=len(next(iter(reference.outputs.values()))),
         snr_db=round(found.snr_db, 2),
-        worst_column=found.worst.place,
+        worst_column=found.worst.name,
         worst_column_snr_db=round(found.worst.snr_db, 2),
         max_abs_diff=found.max_abs_diff,
         agreement=None if found.agreement is None else round(found.agreement, 3),

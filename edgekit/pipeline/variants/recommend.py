@@ -36,16 +36,16 @@ def recommend(
         return (
             0 if variant.checked else 1,
             trouble + (0 if keeps else 10),
-            _place(variant.recipe, target.recipe_preference),
+            _rank(variant.recipe, target.recipe_preference),
             0 if _delegated(variant) else 1,
-            _place(variant.format, formats),
+            _rank(variant.format, formats),
         )
 
     best = min([variant for variant in variants if variant.batch == 1] or variants, key=rank)
     return {"variant": best.name, "reason": _reason(best, variants, target, metric, max_drop)}
 
 
-def _place(name: str, order: Sequence[str]) -> int:
+def _rank(name: str, order: Sequence[str]) -> int:
     return order.index(name) if name in order else len(order)
 
 

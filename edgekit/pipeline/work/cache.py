@@ -22,7 +22,7 @@ from typing import Any
 
 from edgekit.documents import canonical_json
 from edgekit.errors import UsageError
-from edgekit.pipeline.work.digests import place_digest, tree_digest
+from edgekit.pipeline.work.digests import path_digest, tree_digest
 from edgekit.pipeline.work.reads import Reads
 from edgekit.private import private_folder
 from edgekit.writing import write_error
@@ -73,10 +73,10 @@ class Cache:
             EdgekitError: ``EK-FOREIGN``, ``EK-WRITE``: as `edgekit.private.private_folder`.
         """
         home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-        place = Path(os.environ.get("EDGEKIT_CACHE") or Path(home).expanduser() / "edgekit").absolute()
-        if place.exists() and not place.is_dir():
-            raise UsageError("EK-WRITE", f"{place} is no folder", "choose a folder for the cache: $EDGEKIT_CACHE")
-        return cls(private_folder(place), fresh)
+        folder = Path(os.environ.get("EDGEKIT_CACHE") or Path(home).expanduser() / "edgekit").absolute()
+        if folder.exists() and not folder.is_dir():
+            raise UsageError("EK-WRITE", f"{folder} is no folder", "choose a folder for the cache: $EDGEKIT_CACHE")
+        return cls(private_folder(folder), fresh)
 
     def stage(
         self,
@@ -123,7 +123,7 @@ class Cache:
         reads = Reads.load(partial / READS, home)
         contents, made_from = _contents(record, partial), _made_from(base, reads)
         (partial / _RECORD).write_bytes(canonical_json({"record": record, "digest": contents}))
-        final = self._place(name, made_from)
+        final = self._directory(name, made_from)
         self._intact.pop(final, None)
         _remove(final)
         final.parent.mkdir(parents=True, exist_ok=True)
@@ -135,21 +135,21 @@ class Cache:
     def _entry(self, name: str, base: str, reads: Reads, damaged: Callable[[], None]) -> Entry | None:
         """The entry that was made from this; None for none, or one that is not as it was left."""
         made_from = _made_from(base, reads)
-        place = self._place(name, made_from)
-        if place not in self._intact and os.path.lexists(place):
+        directory = self._directory(name, made_from)
+        if directory not in self._intact and os.path.lexists(directory):
             try:
-                facts = json.loads((place / _RECORD).read_bytes())
+                facts = json.loads((directory / _RECORD).read_bytes())
                 record, digest = dict(facts["record"]), str(facts["digest"])
-                intact = _contents(record, place) == digest
+                intact = _contents(record, directory) == digest
             except (OSError, ValueError, TypeError, KeyError, RecursionError):
                 intact = False
             if not intact:
                 damaged()
                 return None
-            self._intact[place] = Entry(place, record, digest, made_from, cached=True)
-        return self._intact.get(place)
+            self._intact[directory] = Entry(directory, record, digest, made_from, cached=True)
+        return self._intact.get(directory)
 
-    def _place(self, name: str, made_from: str) -> Path:
+    def _directory(self, name: str, made_from: str) -> Path:
         return self.root / name / made_from[:32]
 
     def prune(self) -> None:
@@ -184,7 +184,7 @@ def _made_from(base: str, reads: Reads) -> str:
 def _contents(record: Mapping[str, Any], directory: Path) -> str:
     """SHA-256 of an entry's record and files."""
     files = (path for path in sorted(directory.rglob("*")) if not path.is_dir())
-    hashes = {path.relative_to(directory).as_posix(): place_digest(path) for path in files}
+    hashes = {path.relative_to(directory).as_posix(): path_digest(path) for path in files}
     own = {name: digest for name, digest in hashes.items() if name not in (_RECORD, READS)}
     return hashlib.sha256(canonical_json({"record": record, "files": own})).hexdigest()
 

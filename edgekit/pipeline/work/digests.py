@@ -13,7 +13,7 @@ from edgekit.bundle import SUFFIX
 from edgekit.digests import file_sha256
 
 
-def place_digest(path: Path) -> str:
+def path_digest(path: Path) -> str:
     """SHA-256 of the file at *path*; of what is no file, or cannot be read, a word that says so. Never waits."""
     try:
         mode = os.stat(path).st_mode
@@ -35,7 +35,7 @@ def tree_digest(paths: Iterable[Path]) -> str:
     digest = hashlib.sha256()
     for path in sorted(paths):
         for name, file in _files(path):
-            digest.update(json.dumps([name, place_digest(file)]).encode())
+            digest.update(json.dumps([name, path_digest(file)]).encode())
     return digest.hexdigest()
 
 

@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 
 from edgekit.bundle import SUFFIX
-from edgekit.pipeline.work.digests import place_digest
+from edgekit.pipeline.work.digests import path_digest
 from edgekit.pipeline.work.versions import versions
 from edgekit.pipeline.work.watching import Note, stamp
 
@@ -145,5 +145,5 @@ def _known_digest(path: Path) -> str | None:
         return None
     key = str(path), str(seen)
     if key not in _KNOWN:
-        _KNOWN[key] = place_digest(path)
+        _KNOWN[key] = path_digest(path)
     return _KNOWN[key]

@@ -96,35 +96,35 @@ class Watch:
         if isinstance(path, int):
             return
         given = os.fsdecode(path)
-        place = _absolute(given)
-        if _is_own(place):
-            self._note_package(place)
+        path = _absolute(given)
+        if _is_own(path):
+            self._note_package(path)
             return
-        found = stamp(place)
+        found = stamp(path)
         if flags & os.O_TRUNC or (flags & os.O_CREAT and found is None):
-            if ("file", place) not in self._known:
-                self._written.add(place)  # what the code wrote before it reads it is its own
+            if ("file", path) not in self._known:
+                self._written.add(path)  # what the code wrote before it reads it is its own
             return
         if flags & os.O_WRONLY:  # to add to it: what was in it is not the code's
             return
-        if place in self._written:
+        if path in self._written:
             return
         if found is None:
             # Relative to a folder that the event does not name, as shutil.rmtree does; or a place to look for modules.
             if (mode is None and not os.path.isabs(given)) or _imports(_caller()):
                 return
-        elif not stat.S_ISREG(os.stat(place).st_mode):
+        elif not stat.S_ISREG(os.stat(path).st_mode):
             return
-        self._note("file", place, found)
+        self._note("file", path, found)
         self._note_directory(given)
 
     def _listed(self, path: Any) -> None:
         if isinstance(path, int) or _imports(_caller()):
             return
         given = "." if path is None else os.fsdecode(path)
-        place = _absolute(given)
-        if not _is_own(f"{place}{os.sep}"):
-            self._note("folder", place)
+        path = _absolute(given)
+        if not _is_own(f"{path}{os.sep}"):
+            self._note("folder", path)
             self._note_directory(given)
 
     def _connected(self, database: Any) -> None:
@@ -135,11 +135,11 @@ class Watch:
                 name = f"/{name[2:].partition('/')[2]}"
         self._opened(name, "connect", os.O_RDONLY)
 
-    def _note_package(self, place: str) -> None:
+    def _note_package(self, path: str) -> None:
         """Where the user's code itself imports from an installed package, the package is read."""
-        folder = next((part for part in _INSTALLED if part in place), None)
-        if folder and place.endswith((".py", ".pyc", ".so")) and _is_users(_caller()):
-            self._note("package", place.partition(folder)[2].partition(os.sep)[0].partition(".")[0])
+        folder = next((part for part in _INSTALLED if part in path), None)
+        if folder and path.endswith((".py", ".pyc", ".so")) and _is_users(_caller()):
+            self._note("package", path.partition(folder)[2].partition(os.sep)[0].partition(".")[0])
 
     def _note_directory(self, given: str) -> None:
         """Where a name is relative, the folder that the process was started in is read, too."""
@@ -185,14 +185,12 @@ def _read_sources() -> None:
 
 
 def _absolute(given: str) -> str:
-    place = os.path.abspath(given)
-    return os.path.realpath(given) if os.pardir in Path(given).parts else place  # a link's parent is elsewhere
+    path = os.path.abspath(given)
+    return os.path.realpath(given) if os.pardir in Path(given).parts else path  # a link's parent is elsewhere
 
 
-def _is_own(place: str) -> bool:
-    return (place.startswith(_OWN) and not place.startswith(_SHARED_MEMORY)) or any(
-        part in place for part in _INSTALLED
-    )
+def _is_own(path: str) -> bool:
+    return (path.startswith(_OWN) and not path.startswith(_SHARED_MEMORY)) or any(part in path for part in _INSTALLED)
 
 
 def _caller() -> FrameType | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from edgekit.pipeline.work import digests
-from edgekit.pipeline.work.digests import place_digest, tree_digest
+from edgekit.pipeline.work.digests import path_digest, tree_digest
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ def test_what_may_not_be_read_is_passed_by(folder: Path, monkeypatch: pytest.Mon
         return stock(path)
 
     monkeypatch.setattr(digests, "file_sha256", refuse)
-    assert place_digest(folder / "below" / "data") == "not read: Permission denied"
+    assert path_digest(folder / "below" / "data") == "not read: Permission denied"
     assert tree_digest([folder]) != before
 
 

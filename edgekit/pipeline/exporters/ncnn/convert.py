@@ -101,14 +101,14 @@ def _file(text: bytes, weights: bytes, test: str, signature: Signature) -> bytes
     except Malformed as error:
         raise _refused(str(error)) from error
     _check_layers(layers)
-    inputs = {f"in{place}": spec for place, spec in enumerate(signature.inputs)}
+    inputs = {f"in{index}": spec for index, spec in enumerate(signature.inputs)}
     sized = [_sized(layer, inputs, test) for layer in layers]
     made = ncnn.packed(sized, weights)
     try:
         found = ncnn.read(made)
     except Malformed as error:
         raise _refused(str(error)) from error
-    wanted = [*inputs, *(f"out{place}" for place in range(len(signature.outputs)))]
+    wanted = [*inputs, *(f"out{index}" for index in range(len(signature.outputs)))]
     if missing := [name for name in wanted if name not in {**found.inputs, **found.outputs}]:
         raise _refused(f"it has no {missing[0]}")
     return made
@@ -129,9 +129,9 @@ def _sized(layer: Layer, inputs: Mapping[str, TensorSpec], test: str) -> Layer:
     spec = inputs.get(layer.outputs[0]) if layer.type == ncnn.INPUT else None
     if spec is None:
         return layer
-    place = re.search(_SAMPLES.format(layer.outputs[0]), test)
+    found = re.search(_SAMPLES.format(layer.outputs[0]), test)
     shape = list(spec.shape)
-    axis = _NONE if place is None else int(place[1])
+    axis = _NONE if found is None else int(found[1])
     if axis != _NONE and (axis >= len(shape) or shape.pop(axis) != 1):
         raise _refused(f"it takes axis {axis} of {spec.name!r} for the samples'")
     if len(shape) not in _SIZES:

@@ -12,21 +12,21 @@ from edgekit.errors import UsageError
 _NEEDED_BYTES = 500 << 20
 
 
-def check_readable(place: Path) -> None:
-    """Raise `UsageError` unless *place*, which is there, is a file or folder that can be read, with a name in UTF-8."""
-    check_name(place)
-    if not (place.is_file() or place.is_dir()):
-        raise UsageError("EK-MISSING-FILE", f"{place} is a pipe, socket or device", "name a file or a folder")
-    if not os.access(place, os.R_OK):
-        raise UsageError("EK-MISSING-FILE", f"{place} cannot be read: Permission denied", f"chmod u+r {place}")
+def check_readable(path: Path) -> None:
+    """Raise `UsageError` unless *path*, which is there, is a file or folder that can be read, with a name in UTF-8."""
+    check_name(path)
+    if not (path.is_file() or path.is_dir()):
+        raise UsageError("EK-MISSING-FILE", f"{path} is a pipe, socket or device", "name a file or a folder")
+    if not os.access(path, os.R_OK):
+        raise UsageError("EK-MISSING-FILE", f"{path} cannot be read: Permission denied", f"chmod u+r {path}")
 
 
-def check_name(place: Path) -> None:
+def check_name(path: Path) -> None:
     """Raise `UsageError` unless the path is UTF-8: frameworks take no other."""
     try:
-        str(place).encode()
+        str(path).encode()
     except UnicodeEncodeError:
-        shown = os.fsencode(place).decode("utf-8", "backslashreplace")
+        shown = os.fsencode(path).decode("utf-8", "backslashreplace")
         raise UsageError("EK-ARGUMENT", f"{shown} is not UTF-8", "rename that file or folder") from None
 
 
@@ -34,17 +34,17 @@ def check_destination(destination: Path) -> None:
     """Raise `UsageError` where a file *destination*, and the folders above it, cannot be made (``EK-WRITE``)."""
     hint = "choose another folder with --out"
     try:
-        place = Path(os.path.realpath(destination))
-        if place.is_dir():
+        path = Path(os.path.realpath(destination))
+        if path.is_dir():
             raise UsageError("EK-WRITE", f"{destination} is a folder: the bundle would take its place", hint)
-        if place.exists() and not place.is_file():
+        if path.exists() and not path.is_file():
             raise UsageError("EK-WRITE", f"{destination} is a pipe, socket or device", hint)
-        folder = _existing(place.parent)
+        folder = _existing(path.parent)
         longest = os.pathconf(folder, "PC_NAME_MAX")
     except OSError as error:
         what = f"{str(destination)[:80]} cannot be written: {error.strerror or error}"
         raise UsageError("EK-WRITE", what, hint) from error
-    if any(len(os.fsencode(part)) > longest for part in place.parts):
+    if any(len(os.fsencode(part)) > longest for part in path.parts):
         raise UsageError("EK-WRITE", f"{str(destination)[:80]}… is too long for the name of a file", hint)
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
         reason = "you may not write there" if folder.is_dir() else "it is no folder"
@@ -54,11 +54,11 @@ def check_destination(destination: Path) -> None:
 def check_space(*folders: Path) -> None:
     """Raise `UsageError` (``EK-SPACE``) where a disk has not the space that a build wants."""
     for folder in folders:
-        place = _existing(folder.absolute())
-        free = shutil.disk_usage(place).free
+        path = _existing(folder.absolute())
+        free = shutil.disk_usage(path).free
         if free < _NEEDED_BYTES:
             needed = f"a build wants {_NEEDED_BYTES >> 20} MB"
-            message = f"only {free >> 20} MB are free at {place}, {needed}"
+            message = f"only {free >> 20} MB are free at {path}, {needed}"
             raise UsageError("EK-SPACE", message, "free some, or set EDGEKIT_CACHE and --out")
 
 
