@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -116,9 +117,14 @@ def test_programs_are_started_and_words_are_printed_in_one_place(place: str) -> 
     assert calls(PACKAGE / place) & ONLY_IN[place]
 
 
-#: One word for one thing: a function that is called with lines for people is *log*, one that is called with events
-#: *listener*. These stood for the same, or are none of the field's.
-OTHER_WORDS = {"emit", "hear", "lay_in", "on_error", "praise", "report", "spoken"}
+#: One word for one thing (`docs/architecture.md`, *Words*): a function that is called with lines for people is *log*, one
+#: that is called with events *listener*. These stood for the same.
+OTHER_WORDS = {"emit", "on_error", "report"}
+#: Parts of names that stood for many things, or are none of the field's: a place was a path, an offset in a file, an index,
+#: a device, or where in a document a value stands.
+NO_WORDS = {"door", "hear", "heard", "place", "places", "praise", "reception", "sitting", "spoken"}
+#: A function of the core's C interface.
+_IN_PLACE = "ek_run_in_place"
 
 
 @pytest.mark.parametrize("room", ["devices", "profiling", "runtime"])
@@ -130,6 +136,22 @@ def test_nothing_is_passed_under_another_word_for_it(room: str) -> None:
         if isinstance(node, ast.FunctionDef)
         for argument in (*node.args.args, *node.args.kwonlyargs)
         if argument.arg in OTHER_WORDS
+    }
+    assert not found
+
+
+def words_of(name: str) -> set[str]:
+    return {word.lower() for word in re.findall("[A-Z]?[a-z]+|[A-Z]+", name)}
+
+
+def test_no_name_is_made_of_a_word_that_says_nothing() -> None:
+    """Of variables, parameters, attributes, functions and classes."""
+    found = {
+        f"{path.relative_to(PACKAGE).as_posix()}: {name}"
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for name in (getattr(node, field, None) for field in ("id", "arg", "attr", "name"))
+        if isinstance(name, str) and name != _IN_PLACE and NO_WORDS & words_of(name)
     }
     assert not found
 

@@ -97,7 +97,7 @@ def command(project: str, targets: tuple[str, ...], strict: bool, as_json: bool,
     documents: list[dict[str, Any]] = []
     for name in dict.fromkeys(targets):
         with Progress(quiet) as progress:
-            result = run_build(project, target=name, listener=progress.hear, **asked)
+            result = run_build(project, target=name, listener=progress.update, **asked)
         results.append(result)
         if as_json:
             documents.append(_document(result))

@@ -115,8 +115,8 @@ def main(arguments: list[str] | None = None) -> None:
         code = run(sys.argv[1:] if arguments is None else arguments, leavings)
     finally:
         signals.ignore()
-        leavings.clear(processes=signals.heard())
-    if signals.heard():
+        leavings.clear(processes=signals.received())
+    if signals.received():
         _end(code)
     sys.exit(code)
 
@@ -146,7 +146,7 @@ def run(arguments: list[str], leavings: Leavings | None = None) -> int:
     except EdgekitError as foreseen:
         error = fault = foreseen
     except Exception as unforeseen:  # the outermost boundary: nothing foreseen reaches it
-        if signals.heard():  # within an import, which a library calls a fault
+        if signals.received():  # within an import, which a library calls a fault
             error = _stopped()
         else:
             error, fault = _unforeseen(unforeseen), unforeseen

@@ -37,7 +37,7 @@ class Measuring:
         with self._lock:
             self._erase()
 
-    def hear(self, event: DeviceEvent) -> None:
+    def update(self, event: DeviceEvent) -> None:
         """Show one event."""
         from edgekit.profiling.session import Failed
         from edgekit.runtime.profiler.events import Measured, Note, Progress

@@ -100,7 +100,7 @@ class PhoneDisplay:
             raise unrendered
         if self._unheard:
             raise BrokenPipeError(errno.EPIPE, "nobody listens")
-        if signals.heard() and signals.cause() != "Ctrl-C":
+        if signals.received() and signals.cause() != "Ctrl-C":
             raise signals.stopped_with(*self._word(rendered=True))
         failed = outcome.failure(profile)
         if failed is not None and (strict or not outcome.is_measured(profile)):

@@ -82,7 +82,7 @@ def command(
     session = Session(bundles, devices, ProfileOptions(mode=mode, operators=operators, cpus=cores, **asked))
     try:
         with Measuring(quiet, several=session.several) as measuring:
-            profile = session.run(measuring.hear)
+            profile = session.run(measuring.update)
     except KeyboardInterrupt as stop:
         raise (_keep_part(session, outputs) or stop) from None
     except OSError as error:

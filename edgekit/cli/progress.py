@@ -46,7 +46,7 @@ class Progress:
     def __exit__(self, *_: object) -> None:
         self._erase()
 
-    def hear(self, event: StageEvent) -> None:
+    def update(self, event: StageEvent) -> None:
         """Show one event."""
         if isinstance(event.what, Warned):
             console.say(f"warning: {event.what.text}", err=True)

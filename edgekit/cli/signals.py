@@ -29,7 +29,7 @@ class Stop(KeyboardInterrupt):
     """A signal asks the command to stop."""
 
 
-class _Heard:
+class _Received:
     """What this process was sent."""
 
     first: int | None = None
@@ -54,7 +54,7 @@ def listen(clear: Callable[[], object]) -> None:
     threading.Thread(target=_watch, args=(reading, clear), name="edgekit-signals", daemon=True).start()
     for number in STOPPING:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as by nohup
-            signal.signal(number, _hear)
+            signal.signal(number, _handle)
 
 
 def ignore() -> None:
@@ -63,52 +63,52 @@ def ignore() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def heard() -> bool:
+def received() -> bool:
     """Whether there was one."""
-    return _Heard.first is not None
+    return _Received.first is not None
 
 
 def cause() -> str:
     """What stopped the command, for people."""
-    return "Ctrl-C" if _Heard.first in (None, signal.SIGINT) else signal.Signals(_Heard.first).name
+    return "Ctrl-C" if _Received.first in (None, signal.SIGINT) else signal.Signals(_Received.first).name
 
 
 def stopped_with(kept: str = "", hint: str | None = None) -> Interrupted:
     """The error for a command that was stopped, which says what is *kept* of its work."""
-    by = "" if _Heard.first in (None, signal.SIGINT) else f" by {cause()}"
+    by = "" if _Received.first in (None, signal.SIGINT) else f" by {cause()}"
     return Interrupted("EK-INTERRUPTED", f"stopped{by}{kept and f'; {kept}'}", hint)
 
 
 def leave_word(kept: str, hint: str | None = None) -> None:
     """What to say of a stop, in case that the main thread does not come to saying it."""
-    _Heard.word = kept, hint
+    _Received.word = kept, hint
 
 
 def exit_code() -> int:
     """Of a command that was stopped: 128 and the signal's number."""
-    return 128 + (_Heard.first or signal.SIGINT)
+    return 128 + (_Received.first or signal.SIGINT)
 
 
 @contextmanager
 def instead(act: Callable[[], object]) -> Iterator[None]:
     """Within it the first signal calls *act* on the main thread, in the middle of whatever it does; a second is a
     `Stop`."""
-    _Heard.instead = act
+    _Received.instead = act
     try:
         yield
     finally:
-        _Heard.instead = None
+        _Received.instead = None
 
 
 def nobody_listens(error: OSError) -> bool:
     """Whether *error* is of writing to a pipe whose reader has gone (``| head``), or to a terminal that is closed:
     where there is one, and not of another pipe or a disk."""
-    return error.errno in (errno.EPIPE, errno.EIO) and (_Heard.muted or any(map(_is_deaf, _STREAMS)))
+    return error.errno in (errno.EPIPE, errno.EIO) and (_Received.muted or any(map(_is_deaf, _STREAMS)))
 
 
 def mute() -> None:
     """Drop what is written to where nobody listens, from now on, and what still waits to be."""
-    _Heard.muted = True
+    _Received.muted = True
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for fd in filter(_is_deaf, _STREAMS):
         os.dup2(nowhere, fd)
@@ -121,16 +121,16 @@ def _is_deaf(fd: int) -> bool:
     return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
 
 
-def _hear(number: int, frame: FrameType | None) -> None:
-    now, first = time.monotonic(), _Heard.first is None
-    if not first and now - _Heard.at < _SAME_S:
+def _handle(number: int, frame: FrameType | None) -> None:
+    now, first = time.monotonic(), _Received.first is None
+    if not first and now - _Received.at < _SAME_S:
         return
     if first:
-        _Heard.first, _Heard.at = number, now
+        _Received.first, _Received.at = number, now
         if any(map(_is_deaf, _STREAMS)):  # the terminal was closed: writing to it would fail
             mute()
-        if _Heard.instead is not None:
-            _Heard.instead()
+        if _Received.instead is not None:
+            _Received.instead()
             return
     raise Stop
 
@@ -139,10 +139,10 @@ def _watch(reading: int, clear: Callable[[], object]) -> None:
     """Hear signals even when the main thread cannot: end the process after a second one, or when it is stuck."""
     first, began = 0, 0.0
     while True:
-        waits = first > 0 and _Heard.first is None
+        waits = first > 0 and _Received.first is None
         ready, _, _ = select.select([reading], [], [], _STUCK_S if waits else None)
         numbers = [number for number in os.read(reading, 64) if number in STOPPING] if ready else []
-        if not numbers and waits and _Heard.first is None:
+        if not numbers and waits and _Received.first is None:
             break
         now = time.monotonic()
         if numbers and not first:
@@ -150,8 +150,8 @@ def _watch(reading: int, clear: Callable[[], object]) -> None:
         elif numbers and now - began >= _SAME_S:
             time.sleep(_GRACE_S)
             break
-    _Heard.first = _Heard.first or first
-    word = stopped_with(*_Heard.word)
+    _Received.first = _Received.first or first
+    word = stopped_with(*_Received.word)
     hint = f" hint: {word.hint}\n" if word.hint else ""
     for fd, text in ((2, f"error: {word.message} [{word.code}]\n{hint}"), (1, console.due_document(word))):
         with suppress(OSError):

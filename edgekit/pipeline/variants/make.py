@@ -82,8 +82,8 @@ def make_variant(
     support = target.support(plan.format.name, plan.recipe.name)
     engines = dict.fromkeys([*(support.engines if support else ()), plan.format.engine])
     concern = target.why_not(plan.format.name, plan.recipe.name, operators=facts.kinds)
-    spoken = [] if concern is None else [f"{_VERDICTS[concern.verdict]} {target.title}: {concern.reason}"]
-    spoken += filter(None, [BACKENDS[plan.backend].remark])
+    said = [] if concern is None else [f"{_VERDICTS[concern.verdict]} {target.title}: {concern.reason}"]
+    said += filter(None, [BACKENDS[plan.backend].remark])
     variant = Variant(
         name=plan.name,
         file=f"variants/{plan.name}",
@@ -97,7 +97,7 @@ def make_variant(
         delegated_share=None if facts.delegated_share is None else round(facts.delegated_share, 2),
         undelegated_ops=facts.undelegated_ops,
         arena_bytes=facts.arena_bytes,
-        warnings=tuple(dict.fromkeys([*spoken, *record.warnings, *found.warnings])),
+        warnings=tuple(dict.fromkeys([*said, *record.warnings, *found.warnings])),
         batch=plan.batch,
         backend=plan.backend,
         **vars(quality),

@@ -96,7 +96,7 @@ class Stages:
             reads = Reads(self._home)
             began = monotonic()
 
-            def hear(event: TaskEvent | Started) -> None:
+            def listen(event: TaskEvent | Started) -> None:
                 nonlocal began
                 if isinstance(event, Reading):
                     reads.note(event.notes, but=self.cache.root)
@@ -107,7 +107,7 @@ class Stages:
                 tell(event)
 
             try:
-                record = self._pool.run(task, hear)
+                record = self._pool.run(task, listen)
                 seconds = monotonic() - began
                 finished(record)
             except EdgekitError as error:

@@ -65,7 +65,7 @@ class Watch:
             "ctypes.dlopen": lambda name: self._opened(name, "dlopen", os.O_RDONLY) if name else None,
             "sqlite3.connect": self._connected,
         }
-        sys.addaudithook(self._hear)
+        sys.addaudithook(self._audit)
         self._watch_variables()
         _read_sources()
 
@@ -78,7 +78,7 @@ class Watch:
                 self._notes.setdefault((kind, name), [kind, name, seen])
         return list(self._notes.values())
 
-    def _hear(self, event: str, arguments: tuple[Any, ...]) -> None:
+    def _audit(self, event: str, arguments: tuple[Any, ...]) -> None:
         handler = self._handlers.get(event)
         if handler is None:
             return

@@ -243,7 +243,7 @@ def test_models_that_do_not_fit_into_memory_together_take_turns_beside_the_first
             environment.browser.memory_gib = 0.6;  // of which the page takes a quarter: two workers
             const {result} = await measure({
               job, environment, files: new Files(job), watch: new Watch(), run: newRun(),
-              signal: new AbortController().signal, hear: () => {}, progress: () => {},
+              signal: new AbortController().signal, log: () => {}, progress: () => {},
             });
             return result.cells.map((cell) => cell.processes[0].round_sizes);
             """

@@ -98,7 +98,7 @@ class App {
     }
   }
 
-  /** The functions that hear how a measurement goes; shown and told now and then. */
+  /** The functions that are told how a measurement goes; shown and told now and then. */
   #reports(run) {
     const device = deviceOf(this.#site.environment.browser);
     let text = "";
@@ -117,7 +117,7 @@ class App {
       tell(run, device, done, text);
     };
     return {
-      hear: (line) => {
+      log: (line) => {
         text = line;
         show();
       },

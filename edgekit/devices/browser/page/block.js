@@ -68,7 +68,7 @@ class Block {
     }
     const run = new Run(this.#site, cell, this.#repeat, this.#started++);
     this.#runs.push(run);
-    this.#site.hear(`${cell.title}: loading`);
+    this.#site.log(`${cell.title}: loading`);
     if ((await this.#try(run, () => run.start())) && isReference) this.#reference = run;
     this.#site.work(START_S);
   }
@@ -79,7 +79,7 @@ class Block {
     const turnS = seconds / repeats / leastRounds(this.#site.job.settings);
     while (this.#runs.some((run) => !run.done)) {
       for (const run of shuffled(this.#runs, `${seed}/${this.#repeat}/${this.#number}`)) {
-        this.#site.hear(`${run.cell.title}: measuring`);
+        this.#site.log(`${run.cell.title}: measuring`);
         const isNew = !run.done;
         await this.#try(run, () => run.takeTurn(this.#number));
         if (isNew) this.#site.work(turnS);

@@ -31,7 +31,7 @@ export function plan(job, environment) {
  * Measure.
  *
  * @param site What all parts of a measurement share: `job`, `environment`, `files`, `watch`, `signal` (which ends it),
- *   `hear(text)`, which is told what is going on, and `progress(done)`, which is told how far it is, from 0 to 1.
+ *   `log(text)`, which is told what is going on, and `progress(done)`, which is told how far it is, from 0 to 1.
  * @returns {Promise<{result: object, cells: object[]}>} The result, as it is posted (see
  *   `edgekit/devices/browser/posted.py`), and the cells of `plan`.
  */
@@ -51,8 +51,8 @@ export async function measure(site) {
   try {
     for (let repeat = 0; repeat < repeats; repeat++) {
       const due = runnable.filter((cell) => !isHopeless(cell));
-      const hear = (text) => site.hear(`${text} (repeat ${repeat + 1} of ${repeats})`);
-      const records = due.length ? await runBlock({...site, hear, work}, due, repeat) : new Map();
+      const log = (text) => site.log(`${text} (repeat ${repeat + 1} of ${repeats})`);
+      const records = due.length ? await runBlock({...site, log, work}, due, repeat) : new Map();
       for (const [cell, record] of records) {
         cell.processes.push(record);
         judge(cell);

@@ -13,7 +13,7 @@ export class Process {
   #ended = "";
 
   constructor() {
-    this.#worker.onmessage = ({data}) => this.#hear(data);
+    this.#worker.onmessage = ({data}) => this.#receive(data);
     this.#worker.onmessageerror = () => this.#end("it sent what cannot be read");
     this.#worker.onerror = (event) => {
       event.preventDefault();
@@ -55,7 +55,7 @@ export class Process {
     this.#end("it was ended");
   }
 
-  #hear({id, answer, failure}) {
+  #receive({id, answer, failure}) {
     if (failure !== undefined) this.#end(failure);
     else if (id === this.#last) this.#settle?.(answer);
   }

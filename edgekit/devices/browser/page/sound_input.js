@@ -24,7 +24,7 @@ export class SoundInput {
 
   elements() {
     const file = make("input", {type: "file", accept: "audio/*", "aria-label": "Sound file"});
-    file.onchange = () => file.files[0] && this.#hear(file.files[0]);
+    file.onchange = () => file.files[0] && this.#load(file.files[0]);
     this.#button.onclick = () => (this.#recorder ? this.stop() : this.#record());
     const row = make("div", {className: "row"}, make("label", {className: "file"}, "Sound file", file));
     const found = [row, make("label", {className: "field"}, "Samples per second that the model was trained on", this.#rate)];
@@ -52,7 +52,7 @@ export class SoundInput {
         for (const track of stream.getTracks()) track.stop();
         this.#recorder = null;
         this.#button.textContent = "Microphone";
-        this.#hear(new Blob(parts, {type: recorder.mimeType}));
+        this.#load(new Blob(parts, {type: recorder.mimeType}));
       };
       recorder.start();
       const seconds = soundLength(this.#spec) / this.#rate.valueAsNumber;
@@ -63,7 +63,7 @@ export class SoundInput {
     }
   }
 
-  async #hear(blob) {
+  async #load(blob) {
     try {
       const rate = this.#rate.valueAsNumber;
       // It decodes, and brings the sound to the context's rate.
