@@ -117,11 +117,11 @@ def test_programs_are_started_and_words_are_printed_in_one_place(place: str) -> 
     assert calls(PACKAGE / place) & ONLY_IN[place]
 
 
-#: One word for one thing (`docs/architecture.md`, *Words*): a function that is called with lines for people is *log*, one
-#: that is called with events *listener*. These stood for the same.
+#: One word for one thing (`docs/architecture.md`, *Words*): a function that is called with lines for people is *log*,
+#: one that is called with events *listener*. These stood for the same.
 OTHER_WORDS = {"emit", "on_error", "report"}
-#: Parts of names that stood for many things, or are none of the field's: a place was a path, an offset in a file, an index,
-#: a device, or where in a document a value stands.
+#: Parts of names that stood for many things, or are none of the field's: a place was a path, an offset in a file, an
+#: index, a device, or where in a document a value stands.
 NO_WORDS = {"door", "hear", "heard", "place", "places", "praise", "reception", "sitting", "spoken"}
 #: A function of the core's C interface.
 _IN_PLACE = "ek_run_in_place"
