@@ -57,7 +57,7 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
 def ready(browser: webdriver.Chrome, url: str) -> str:
     """What the page says when it has loaded the model and tested it."""
     browser.get(url)
-    WebDriverWait(browser, 60).until(lambda page: page.find_element(By.ID, "status").text != "loading")
+    WebDriverWait(browser, 180).until(lambda page: page.find_element(By.ID, "status").text != "loading")
     return str(browser.find_element(By.ID, "status").text)
 
 
@@ -67,7 +67,7 @@ def test_it_reads_a_digit(browser, serve, digits_bundle: Path, variant: str, tmp
     npm(folder)
     assert ready(browser, serve(folder)).startswith("ready")
     browser.find_element(By.ID, "file").send_keys(str(SEVEN))
-    WebDriverWait(browser, 60).until(lambda page: page.find_element(By.ID, "result").text)
+    WebDriverWait(browser, 180).until(lambda page: page.find_element(By.ID, "result").text)
     best, *others = browser.find_element(By.ID, "result").text.splitlines()
     label, probability = best.split(": ")
     assert label == "7" and 0.9 < float(probability) <= 1.0
@@ -84,6 +84,6 @@ def test_several_inputs_by_name(browser, serve, pair_bundle: Path, tmp_path: Pat
     assert ready(browser, serve(folder)).startswith("ready")
     (tmp_path / "raw.json").write_text('{"left": [1, 2, 3, 4], "right": [0, 0, 0, 0, 0, 1]}')
     browser.find_element(By.ID, "file").send_keys(str(tmp_path / "raw.json"))
-    WebDriverWait(browser, 60).until(lambda page: page.find_element(By.ID, "result").text)
+    WebDriverWait(browser, 180).until(lambda page: page.find_element(By.ID, "result").text)
     outputs = browser.execute_script("return JSON.parse(document.getElementById('result').textContent)")
     assert outputs["output_1"][3:] == [1, 2, 3, 4]  # the model hands its left input on

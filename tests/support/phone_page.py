@@ -44,7 +44,7 @@ def start_browser(*flags: str) -> webdriver.Chrome:
         options.add_argument("--disable-gpu")
     options.accept_insecure_certs = True  # somebody who taps through the warning
     driver = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
-    driver.set_script_timeout(60)
+    driver.set_script_timeout(240)
     set_screen(driver)
     return driver
 
