@@ -17,10 +17,10 @@ def leave_to_parent() -> None:
     for number in _OUTSIDE:
         # To ignore them would pass on to programs that are started from here.
         signal.signal(number, lambda number, frame: None)
-    os.register_at_fork(after_in_child=_hear_again)
+    os.register_at_fork(after_in_child=_reset)
 
 
-def _hear_again() -> None:
+def _reset() -> None:
     """`multiprocessing` ends its workers by these."""
     for number in _OUTSIDE:
         signal.signal(number, signal.SIG_DFL)

@@ -177,11 +177,11 @@ class Connection:
                 raise self._frozen(timeout_s) from None
             reason = f"{self.device}: no result after {timeout_s:.0f} s"
             raise DeviceError("EK-DEVICE", reason, "does it hang?") from None
-        place = done.output.rfind(token.encode())
-        end = re.fullmatch(rb":(\d{1,3}):\s{0,4}", done.output[place + len(token) :]) if place >= 0 else None
+        position = done.output.rfind(token.encode())
+        end = re.fullmatch(rb":(\d{1,3}):\s{0,4}", done.output[position + len(token) :]) if position >= 0 else None
         if end is None:
             raise self._broken(done)
-        return int(end[1]), done.output[:place], tuple(done.errors.splitlines())
+        return int(end[1]), done.output[:position], tuple(done.errors.splitlines())
 
     def _push(self, sources: Sequence[str], target: str, size_bytes: int) -> None:
         limit_s = _limit_s(size_bytes)

@@ -18,13 +18,13 @@ def forwarded(port: int) -> Iterator[None]:
     Raises:
         DeviceError: ``EK-CONNECT``: there is no adb, no such phone, several, or it refuses.
     """
-    serial, place = listing.find(""), f"tcp:{port}"
-    _call(serial, place, place)
+    serial, socket_spec = listing.find(""), f"tcp:{port}"
+    _call(serial, socket_spec, socket_spec)
     try:
         yield
     finally:
         with contextlib.suppress(DeviceError):  # it was unplugged, which ends it too
-            _call(serial, "--remove", place)
+            _call(serial, "--remove", socket_spec)
 
 
 def _call(serial: str, *arguments: str) -> None:

@@ -14,7 +14,7 @@ from edgekit.runtime.machine import Cluster, Machine, arm_cores, describe_machin
 from edgekit.runtime.profiler.records import BoardState
 
 #: Where programs may be put and run by adb's shell; what apps and the SD card have may not be executed.
-PLACE = "/data/local/tmp"
+FOLDER = "/data/local/tmp"
 
 #: Android 8: from there on, the shell has all that is needed, and adb tells exit codes.
 _LEAST_SDK, _MOST_SDK = 26, 10_000
@@ -38,7 +38,7 @@ _PROPERTIES = (
 
 _SCRIPT = Path(__file__).with_suffix(".sh").read_text(encoding="utf-8")
 #: For `read_phone`.
-FACTS = f"{_SCRIPT}facts {PLACE} '^.({'|'.join(map(re.escape, _PROPERTIES))}).:' {' '.join(_TOOLS)}"
+FACTS = f"{_SCRIPT}facts {FOLDER} '^.({'|'.join(map(re.escape, _PROPERTIES))}).:' {' '.join(_TOOLS)}"
 #: For `read_state`.
 STATE = f"{_SCRIPT}state"
 

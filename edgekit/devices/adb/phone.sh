@@ -17,7 +17,7 @@ cores() {
   done
 }
 
-# facts PLACE PROPERTIES TOOL...: the disk of PLACE, properties by an expression for grep, which of the tools are missing.
+# facts FOLDER PROPERTIES TOOL...: the disk of FOLDER, properties by an expression for grep, which of the tools are missing.
 facts() {
   section properties; getprop | grep -E "$2"
   section kernel_architecture; uname -m

@@ -14,14 +14,14 @@ from pathlib import Path, PurePosixPath
 
 from edgekit.bundle import Bundle
 from edgekit.devices.adb.connection import Connection
-from edgekit.devices.adb.phone import PLACE
+from edgekit.devices.adb.phone import FOLDER
 from edgekit.devices.payload.part import Part
 from edgekit.display import Log
 from edgekit.errors import DeviceError
 from edgekit.manifest import Variant
 from edgekit.runtime.contents import read_variant
 
-ROOT = f"{PLACE}/edgekit"
+ROOT = f"{FOLDER}/edgekit"
 
 #: Beside what is sent: room for inputs, outputs and what else the phone does.
 _SPARE_BYTES = 32 << 20

@@ -219,8 +219,8 @@ def _obtain(package: Package, log: Log) -> bytes:
         # Whatever it came through: no other bytes than the pinned ones are ever opened.
         problem = "" if package.is_tarball(data) else "what the registry sent is another file"
     if problem:
-        place = f"{REGISTRY}/{package.name}/-/{package.tarball}"
-        hint = f"connect and try again, or put {place} into {home()}"
+        url = f"{REGISTRY}/{package.name}/-/{package.tarball}"
+        hint = f"connect and try again, or put {url} into {home()}"
         raise EdgekitError("EK-MISSING-PACKAGE", f"cannot fetch {package.name}: {' '.join(problem.split())}", hint)
     return data
 

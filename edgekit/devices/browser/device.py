@@ -22,7 +22,7 @@ from edgekit.runtime.profiler.records import Cell
 from edgekit.runtime.profiler.settings import Request
 
 #: What follows the colon -> where the page is served, and whether with a certificate.
-_PLACES = {"": (LOOPBACK, False), "lan": (ANYWHERE, False), "https": (ANYWHERE, True)}
+_ADDRESSES = {"": (LOOPBACK, False), "lan": (ANYWHERE, False), "https": (ANYWHERE, True)}
 #: How long nobody may come; and how long nothing may be heard of one who came.
 COME_S, SILENT_S = 600.0, 180.0
 #: What a worker takes to load and settle, about.
@@ -36,11 +36,11 @@ def open_browser(name: str) -> BrowserDevice:
     Raises:
         UsageError: ``EK-ARGUMENT``: something else follows the name.
     """
-    place = name.partition(":")[2]
-    if place not in _PLACES or name.endswith(":"):
-        known = ["browser", *(f"browser:{each}" for each in _PLACES if each)]
+    suffix = name.partition(":")[2]
+    if suffix not in _ADDRESSES or name.endswith(":"):
+        known = ["browser", *(f"browser:{each}" for each in _ADDRESSES if each)]
         raise UsageError("EK-ARGUMENT", f"there is no device {name!r}", did_you_mean(name, known))
-    return BrowserDevice(name, *_PLACES[place])
+    return BrowserDevice(name, *_ADDRESSES[suffix])
 
 
 class BrowserDevice(Closing):

@@ -164,29 +164,29 @@ def refusal(reason: str) -> UsageError:
     return UsageError("EK-INPUT", f"what was posted is refused: {shown}", "reload the page on the phone")
 
 
-def decoded(texts: Sequence[str], specs: Sequence[TensorSpec], place: str) -> list[np.ndarray]:
+def decoded(texts: Sequence[str], specs: Sequence[TensorSpec], where: str) -> list[np.ndarray]:
     """Tensors of *specs* from base64 of little-endian float32.
 
     Raises:
         UsageError: ``EK-INPUT``: they do not fit *specs*.
     """
     if len(texts) != len(specs):
-        raise refusal(f"{place} has {len(texts)} outputs, the model {len(specs)}")
-    return [_decoded(text, spec, place) for text, spec in zip(texts, specs, strict=True)]
+        raise refusal(f"{where} has {len(texts)} outputs, the model {len(specs)}")
+    return [_decoded(text, spec, where) for text, spec in zip(texts, specs, strict=True)]
 
 
-def _decoded(text: str, spec: TensorSpec, place: str) -> np.ndarray:
+def _decoded(text: str, spec: TensorSpec, where: str) -> np.ndarray:
     try:
         data = base64.b64decode(text, validate=True)
     except ValueError:
-        raise refusal(f"{place}: output {spec.name!r} is not base64") from None
+        raise refusal(f"{where}: output {spec.name!r} is not base64") from None
     if len(data) != 4 * math.prod(spec.shape):
-        raise refusal(f"{place}: output {spec.name!r} has {len(data)} bytes, not {4 * math.prod(spec.shape)}")
+        raise refusal(f"{where}: output {spec.name!r} has {len(data)} bytes, not {4 * math.prod(spec.shape)}")
     floats = np.frombuffer(data, "<f4").reshape(spec.shape)
     with np.errstate(invalid="ignore", over="ignore"):
         array = floats.astype(spec.dtype)
         if array.dtype.kind != "f" and not np.array_equal(array.astype(np.float32), floats):
-            raise refusal(f"{place}: output {spec.name!r} has values that {spec.dtype} has not")
+            raise refusal(f"{where}: output {spec.name!r} has values that {spec.dtype} has not")
     return array
 
 

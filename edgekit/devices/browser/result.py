@@ -87,22 +87,22 @@ def _check_fit(posted: Posted, manifest: Manifest, settings: Settings) -> None:
 
 
 def _check_cell(cell: PostedCell, settings: Settings) -> None:
-    place = f"{cell.variant} on {cell.accelerator}"
+    where = f"{cell.variant} on {cell.accelerator}"
     if cell.status == MEASURED and (cell.threads is None or cell.build is None):
-        raise refusal(f"{place}: threads or build are missing")
+        raise refusal(f"{where}: threads or build are missing")
     most = settings.threads or MAX_DEFAULT_THREADS
     if cell.threads is not None and not 1 <= cell.threads <= most:
-        raise refusal(f"{place}: {cell.threads} threads, at most {most} were asked for")
+        raise refusal(f"{where}: {cell.threads} threads, at most {most} were asked for")
     if cell.threads not in (None, 1) and cell.build != "threaded":
-        raise refusal(f"{place}: {cell.threads} threads in the {cell.build} build, which has 1")
+        raise refusal(f"{where}: {cell.threads} threads in the {cell.build} build, which has 1")
     repeats = [process.repeat for process in cell.processes]
     if len(set(repeats)) < len(repeats) or any(repeat >= settings.repeats for repeat in repeats):
-        raise refusal(f"{place}: repeats are not those that were asked for")
+        raise refusal(f"{where}: repeats are not those that were asked for")
     for process in cell.processes:
         if sum(process.round_sizes) != len(process.elapsed_us):
-            raise refusal(f"{place}: rounds and samples do not fit")
+            raise refusal(f"{where}: rounds and samples do not fit")
         if process.calls_per_sample < 1 or min(process.elapsed_us, default=1.0) < 1e-3:
-            raise refusal(f"{place}: an inference takes no time")
+            raise refusal(f"{where}: an inference takes no time")
 
 
 class _Judgement:
@@ -139,10 +139,10 @@ class _Judgement:
 
     def _outputs(self, cell: PostedCell, vectors: CheckVectors) -> Mapping[str, np.ndarray]:
         assert cell.check_outputs is not None
-        place, specs = f"{cell.variant} on {cell.accelerator}", vectors.signature.outputs
+        where, specs = f"{cell.variant} on {cell.accelerator}", vectors.signature.outputs
         if len(cell.check_outputs) != len(vectors.samples):
-            raise refusal(f"{place}: {len(cell.check_outputs)} check samples, the bundle has {len(vectors.samples)}")
-        columns = zip(*(decoded(texts, specs, place) for texts in cell.check_outputs), strict=True)
+            raise refusal(f"{where}: {len(cell.check_outputs)} check samples, the bundle has {len(vectors.samples)}")
+        columns = zip(*(decoded(texts, specs, where) for texts in cell.check_outputs), strict=True)
         return {spec.name: np.concatenate(column) for spec, column in zip(specs, columns, strict=True)}
 
 
@@ -340,5 +340,5 @@ def system(user_agent: str) -> str:
     """``Chrome 128 on Android``, from what the browser calls itself."""
     found = ((name, re.search(pattern, user_agent, re.ASCII)) for pattern, name in _BROWSERS.items())
     browser = next((f"{name} {match[1][:4]}" for name, match in found if match), "a browser")
-    place = next((name for pattern, name in _SYSTEMS.items() if pattern in user_agent), "an unknown system")
-    return f"{browser} on {place}"
+    platform = next((name for pattern, name in _SYSTEMS.items() if pattern in user_agent), "an unknown system")
+    return f"{browser} on {platform}"

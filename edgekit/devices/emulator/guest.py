@@ -147,7 +147,7 @@ class Guest:
         inside = root / _PARTS.lstrip("/")
         inside.mkdir(parents=True)
         for part in parts:
-            (inside / part.digest[:16]).symlink_to(_place(part))
+            (inside / part.digest[:16]).symlink_to(_folder(part))
         private_folder(_compiled())
         (inside / "compiled").symlink_to(_compiled())
         board.write(target, root, core)
@@ -201,7 +201,7 @@ def unpack(system: System, log: Log) -> tuple[Part, ...]:
     with alone(home() / "emulator"):
         facts = _facts(system)
         known = facts is not None and facts["parts"] == [part.digest for part in parts]
-        if not (known and all(map(is_sealed, (_compiled(), *map(_place, parts))))):
+        if not (known and all(map(is_sealed, (_compiled(), *map(_folder, parts))))):
             _renew(system, parts, log)
     return parts
 
@@ -209,9 +209,9 @@ def unpack(system: System, log: Log) -> tuple[Part, ...]:
 def _renew(system: System, parts: Sequence[Part], log: Log) -> None:
     """Unpack those of *parts* that are not there, prove that the engines load, and note it."""
     for part in parts:
-        if not is_sealed(_place(part)):
+        if not is_sealed(_folder(part)):
             log(f"unpacking {part.name}")
-            _unpack(part, _place(part))
+            _unpack(part, _folder(part))
     log("starting the engines under emulation")
     unseal(_compiled())
     found = _prove(system, parts)
@@ -262,8 +262,8 @@ def _parts(system: System, log: Log, *, download: bool) -> tuple[Part, ...]:
     return (assembly.own_part(), *map(part, system.wheels))
 
 
-def _unpack(part: Part, place: Path) -> None:
-    with making(place) as fresh:
+def _unpack(part: Part, folder: Path) -> None:
+    with making(folder) as fresh:
         fresh.mkdir()
         command = ["tar", "--extract", "--gzip", f"--file={part.archive}", "--directory", str(fresh)]
         result = children.run(command, capture_output=True)
@@ -300,5 +300,5 @@ def _marker(system: System) -> Path:
     return home() / "emulator" / f"{system.architecture}.json"
 
 
-def _place(part: Part) -> Path:
+def _folder(part: Part) -> Path:
     return home() / "emulator" / "parts" / part.digest

@@ -199,7 +199,7 @@ def _engine(format: str, machine: Machine) -> Wheel:
     engines = [engine for engine in ENGINES if format in engine.formats]
     sent = [engine for engine in engines if engine.package]
     if sent:
-        built = (each for each in sent if machine.architecture in (place.architecture for place in each.platforms))
+        built = (one for one in sent if machine.architecture in (platform.architecture for platform in one.platforms))
         return _find(next(built, sent[0]).package, machine)
     lacking = engines[0].not_sent if engines else "this edgekit has none"
     hint = f"build {' or '.join(f'.{each}' for each in sent_formats())}"

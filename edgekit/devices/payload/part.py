@@ -117,17 +117,17 @@ def pack(entries: Iterable[Entry]) -> bytes:
     return buffer.getvalue()
 
 
-def environment(parts: Iterable[Part], place: Callable[[Part], str]) -> Mapping[str, str]:
+def environment(parts: Iterable[Part], folder: Callable[[Part], str]) -> Mapping[str, str]:
     """The variables with which a Python on the device finds what is in *parts*.
 
     Args:
-        place: Gives the folder into which a part was unpacked.
+        folder: Gives the folder into which a part was unpacked.
     """
     python, variables = [], {}
     for part in parts:
-        python += [f"{place(part)}/{path}".rstrip("/") for path in part.python_paths]
+        python += [f"{folder(part)}/{path}".rstrip("/") for path in part.python_paths]
         if part.native_path is not None:
-            variables["EDGEKIT_NATIVE"] = f"{place(part)}/{part.native_path}".rstrip("/")
+            variables["EDGEKIT_NATIVE"] = f"{folder(part)}/{part.native_path}".rstrip("/")
     return {"PYTHONPATH": ":".join(python), **variables}
 
 

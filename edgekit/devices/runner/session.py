@@ -35,7 +35,7 @@ _NO_OPERATORS = "edgekit's runner traces no operators"
 
 
 @dataclass(frozen=True)
-class _Place:
+class _Runnable:
     """One variant that the runner can run, with its first check input."""
 
     runner: WithRunner
@@ -74,7 +74,7 @@ class _Session:
     def __init__(self, device: str, request: Request, listener: Listener):
         self._device, self._request, self._listener = device, request, listener
         self._cells: list[Cell] = []
-        self._places: dict[int, _Place] = {}
+        self._runnable: dict[int, _Runnable] = {}
         #: How many inferences a process of each cell gets, and how many more are taken apart.
         self._paces: dict[int, tuple[int, int]] = {}
         self._wait_s = request.wait_s
@@ -84,7 +84,7 @@ class _Session:
         return tuple(self._cells)
 
     def plan(self, runner: WithRunner) -> None:
-        """A cell for every variant that was asked for, and a place for each that can run."""
+        """A cell for every variant that was asked for, and a `_Runnable` for each that can run."""
         manifest, settings = runner.bundle.manifest, self._request.settings
         sha256 = BundleRecord.of(runner.bundle).sha256
         sample = first_inputs(runner.bundle)
@@ -93,7 +93,7 @@ class _Session:
             cell = Cell(self._device, sha256, variant.name, engine, None, NOT_RUN, reason)
             if not reason:
                 (inputs,) = grouped([sample], variant.batch)
-                self._places[len(self._cells)] = _Place(runner, variant, tuple(inputs))
+                self._runnable[len(self._cells)] = _Runnable(runner, variant, tuple(inputs))
                 signature = manifest.signature.batched(variant.batch)
                 cell = replace(
                     cell,
@@ -107,7 +107,7 @@ class _Session:
     def run(self) -> None:
         settings = self._request.settings
         draw = random.Random(settings.seed)
-        keys = list(self._places)
+        keys = list(self._runnable)
         for repeat in range(settings.repeats):
             for order, key in enumerate(draw.sample(keys, len(keys))):
                 share = (repeat * len(keys) + order) / (settings.repeats * len(keys))
@@ -127,13 +127,13 @@ class _Session:
                         yield variant, engine
 
     def _process(self, key: int, repeat: int, order: int) -> Process:
-        place, settings = self._places[key], self._request.settings
+        runnable, settings = self._runnable[key], self._request.settings
         try:
             if key not in self._paces:
-                self._try(key, place)
-            ready = self._wait_until_ready(place, first=order == 0)
-            run = self._measure(place, *self._paces[key])
-            after = place.runner.host.look()
+                self._try(key, runnable)
+            ready = self._wait_until_ready(runnable, first=order == 0)
+            run = self._measure(runnable, *self._paces[key])
+            after = runnable.runner.host.look()
         except DeviceError as error:
             if error.code == "EK-CONNECT":
                 raise
@@ -160,29 +160,29 @@ class _Session:
             marks=self._marks(ready, after),
         )
 
-    def _try(self, key: int, place: _Place) -> None:
+    def _try(self, key: int, runnable: _Runnable) -> None:
         """A first process, for the memory and the pace."""
         settings = self._request.settings
-        trial = self._measure(place, _TRIAL_CALLS, 0).document
+        trial = self._measure(runnable, _TRIAL_CALLS, 0).document
         self._cells[key] = replace(self._cells[key], memory=trial.memory())
         seconds = max(float(np.median(trial.elapsed_ns)) / 1e9, 1e-9)
         wanted = max(settings.samples, settings.seconds / seconds) / settings.repeats
         spans = max(_LEAST_SPANS, min(_MOST_SPANS, int(_SPANS_S / seconds)))
         self._paces[key] = min(_MAX_CALLS, round(wanted / (1 - _WARM_UP_SHARE)) + 1), spans
 
-    def _measure(self, place: _Place, calls: int, spans: int) -> RunnerRun:
+    def _measure(self, runnable: _Runnable, calls: int, spans: int) -> RunnerRun:
         settings = self._request.settings
-        return place.runner.measure(
-            place.variant, place.inputs, settings.threads, calls, spans=spans, cpus=settings.cpus
+        return runnable.runner.measure(
+            runnable.variant, runnable.inputs, settings.threads, calls, spans=spans, cpus=settings.cpus
         )
 
-    def _wait_until_ready(self, place: _Place, first: bool) -> gate.Readiness | None:
+    def _wait_until_ready(self, runnable: _Runnable, first: bool) -> gate.Readiness | None:
         """Hold the gate before a process; None where nothing can be seen of the device.
 
         Args:
             first: Whether it is its repeat's first. The others find what those before them heated up.
         """
-        host = place.runner.host
+        host = runnable.runner.host
         if host.look() is None:
             return None
         ready = gate.wait_until_ready(

@@ -53,10 +53,10 @@ do_facts() {
     section page_bytes
     getconf PAGESIZE
     section disk
-    place=$root
-    [ -d "$place" ] || place=$HOME
-    df -Pk "$place" | tail -n 1
-    [ -w "$place" ] || echo "not writable"
+    folder=$root
+    [ -d "$folder" ] || folder=$HOME
+    df -Pk "$folder" | tail -n 1
+    [ -w "$folder" ] || echo "not writable"
     section missing_tools
     for tool in base64 cat cut date df find flock grep gzip head ln ls mkdir mktemp mv od readlink rm sha256sum \
         sleep sync tail tar touch tr uname wc; do
@@ -156,23 +156,23 @@ do_put() {
     [ "$(wc -c <"$1")" -eq $(($2 + $3)) ] || fail "$1 did not come whole"
 }
 
-# install DIGEST PLACE: what was put as DIGEST.tar.gz, checked and unpacked, appears below ~/edgekit at PLACE.
+# install DIGEST DESTINATION: what was put as DIGEST.tar.gz, checked and unpacked, appears as ~/edgekit/DESTINATION.
 do_install() {
-    archive=$incoming/$1.tar.gz folder=$incoming/$1 place=$root/$2
+    archive=$incoming/$1.tar.gz folder=$incoming/$1 destination=$root/$2
     [ "$(sha256sum "$archive" | cut -d ' ' -f 1)" = "$1" ] || {
         rm -f "$archive"
         echo "an archive was damaged on its way"
         exit 65
     }
     rm -rf "$folder"
-    mkdir -p "$folder" "${place%/*}" || exit 1
+    mkdir -p "$folder" "${destination%/*}" || exit 1
     tar -xzof "$archive" -C "$folder" || {
         rm -rf "$folder"
         fail "cannot unpack an archive"
     }
-    flush "$folder" && mv -T "$folder" "$place" || exit 1
+    flush "$folder" && mv -T "$folder" "$destination" || exit 1
     rm -f "$archive"
-    flush "${place%/*}"
+    flush "${destination%/*}"
 }
 
 # A symbolic link in one step: there is never a moment without it.

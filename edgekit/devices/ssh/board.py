@@ -32,7 +32,7 @@ _FILES = (
 SCRIPT = f"grep -sH '' {' '.join(_FILES)}; vcgencmd get_throttled 2>/dev/null; :"
 
 #: Each of them as its folders; a name in one of them.
-_PLACES = tuple(file.split("/") for file in _FILES)
+_PATTERNS = tuple(file.split("/") for file in _FILES)
 _NAME = re.compile(r"[\w:.-]{1,100}")
 #: Of all files, of one of them, and of a line of one.
 _MOST_FILES, _MOST_LINES, _MOST_CHARACTERS = 2000, 2000, 1000
@@ -100,4 +100,4 @@ def _is_looked_at(name: str) -> bool:
     parts = name.split("/")
     if parts[0] or not all(_NAME.fullmatch(part) and part.strip(".") for part in parts[1:]):
         return False
-    return any(len(place) == len(parts) and all(map(fnmatchcase, parts, place)) for place in _PLACES)
+    return any(len(pattern) == len(parts) and all(map(fnmatchcase, parts, pattern)) for pattern in _PATTERNS)

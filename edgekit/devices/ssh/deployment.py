@@ -41,14 +41,14 @@ class Plan:
     warnings: tuple[str, ...]
 
     @property
-    def place(self) -> str:
+    def folder(self) -> str:
         """Of the release, below ``~/edgekit``."""
         return f"apps/{self.release.app}/releases/{self.release.id}"
 
     @property
     def path(self) -> str:
         """The same from the root on."""
-        return f"{self.facts.home}/edgekit/{self.place}"
+        return f"{self.facts.home}/edgekit/{self.folder}"
 
     @property
     def has_python(self) -> bool:
@@ -158,18 +158,18 @@ class Sender:
         for part in missing:
             self._install(part.name, part.digest, part.archive.read_bytes(), f"parts/{part.digest}")
         if release is not None:
-            self._install(f"release {plan.release.id}", digest, release, plan.place)
+            self._install(f"release {plan.release.id}", digest, release, plan.folder)
 
-    def _install(self, name: str, digest: str, archive: bytes, place: str) -> None:
+    def _install(self, name: str, digest: str, archive: bytes, destination: str) -> None:
         file = f"{self._incoming}/{digest}.tar.gz"
         resumed = 0 < self._size_bytes(file) < len(archive)
         if not resumed:
             self._shell.do("discard", file)
         self._send(name, file, archive)
-        answer = self._shell.ask("install", digest, place, timeout_s=INSTALL_S)
+        answer = self._shell.ask("install", digest, destination, timeout_s=INSTALL_S)
         if answer.status == _DAMAGED and resumed:  # what an earlier deployment had left was damaged, most likely
             self._send(name, file, archive)
-            answer = self._shell.ask("install", digest, place, timeout_s=INSTALL_S)
+            answer = self._shell.ask("install", digest, destination, timeout_s=INSTALL_S)
         answer.must(self._device)
 
     def _size_bytes(self, file: str) -> int:
@@ -232,7 +232,7 @@ def deploy(
         prove(plan)
     except DeviceError as error:
         if error.code != "EK-CONNECT":
-            shell.ask("discard", f"{plan.facts.home}/edgekit/{plan.place}")
+            shell.ask("discard", f"{plan.facts.home}/edgekit/{plan.folder}")
         raise
     shell.do("switch", app, release)
     # The new release is current: nothing that follows may make this a failure.

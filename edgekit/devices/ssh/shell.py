@@ -223,9 +223,9 @@ class Shell:
         line = b""
         while piece := answers.readline(_NOISE_LINE_BYTES):
             line = line[-len(token) :] + piece if line and not line.endswith(b"\n") else piece
-            place = line.find(token)
-            if place >= 0:
-                head = line[place + len(token) :]
+            position = line.find(token)
+            if position >= 0:
+                head = line[position + len(token) :]
                 return head if head.endswith(b"\n") else head + answers.readline(_NOISE_LINE_BYTES)
             noise += len(piece)
             if noise > _MOST_NOISE_BYTES:

@@ -56,9 +56,9 @@ def path(text: str) -> str | None:
 def free_bytes(line: str) -> int | None:
     """What a line of ``df -k`` shows as available: the number before the percentage."""
     words = line[:_MOST_PATH_CHARACTERS].split()
-    for place, each in enumerate(words):
-        if place and each.endswith("%"):
-            kilobytes = whole(words[place - 1])
+    for index, each in enumerate(words):
+        if index and each.endswith("%"):
+            kilobytes = whole(words[index - 1])
             return None if kilobytes is None else 1024 * kilobytes
     return None
 

@@ -91,22 +91,22 @@ class _Decoder:
         self._schema = schema
         self._left = _MOST_READ * len(data) + _SLACK_BYTES
         self._tables = 0
-        #: By place of a vtable and table: what is where, since thousands of tables share a few of them.
+        #: By position of a vtable and table: what is where, since thousands of tables share a few of them.
         self._layouts: dict[tuple[int, str], tuple[int, list[tuple[_Field, int]], Mapping[str, Any]]] = {}
 
-    def table(self, kind: str, place: int, depth: int) -> Table:
-        if not 4 <= place <= self._end - 4 or place & 3 or depth > _MAX_DEPTH:
+    def table(self, kind: str, position: int, depth: int) -> Table:
+        if not 4 <= position <= self._end - 4 or position & 3 or depth > _MAX_DEPTH:
             raise Malformed(f"a table ({kind}) is outside of the file")
         self._tables += 1
-        vtable = place - _I32(self._data, place)[0]
+        vtable = position - _I32(self._data, position)[0]
         layout = self._layouts.get((vtable, kind)) or self._layout(kind, vtable)
         size, fields, defaults = layout
         self._spend(size, kind)
-        if place + size > self._end or self._tables > _MAX_TABLES:
+        if position + size > self._end or self._tables > _MAX_TABLES:
             raise Malformed(f"a table ({kind}) is outside of the file")
         found = dict(defaults)
         for (name, is_vector, type_, _), offset in fields:
-            at = place + offset
+            at = position + offset
             scalar = None if is_vector else _SCALARS.get(type_)
             if scalar is not None:
                 if at % scalar[1]:
@@ -158,25 +158,25 @@ class _Decoder:
         kind, table = members[number - 1]
         found[f"{name}_type"], found[name] = kind, self.table(table, self._target(at), depth + 1)
 
-    def _vector(self, name: str, kind: str, place: int, depth: int) -> Any:
-        if not 4 <= place <= self._end - 4 or place & 3:
+    def _vector(self, name: str, kind: str, position: int, depth: int) -> Any:
+        if not 4 <= position <= self._end - 4 or position & 3:
             raise Malformed(f"{name} is outside of the file")
-        count = _U32(self._data, place)[0]
+        count = _U32(self._data, position)[0]
         code, width = _SCALARS.get(kind, ("I", 4))
-        begin, end = place + 4, place + 4 + count * width
+        begin, end = position + 4, position + 4 + count * width
         if end > self._end or begin % width:
             raise Malformed(f"{name} is outside of the file")
-        self._spend(end - place, name)
+        self._spend(end - position, name)
         if kind in _SCALARS:
             return self._data[begin:end].cast(code) if width > 1 else self._data[begin:end]  # type: ignore[call-overload]
-        places = [begin + 4 * index + offset for index, offset in enumerate(self._data[begin:end].cast("I"))]
+        positions = [begin + 4 * index + offset for index, offset in enumerate(self._data[begin:end].cast("I"))]
         if kind == "str":
-            return [self._text(name, each) for each in places]
-        return [self.table(kind, each, depth + 1) for each in places]
+            return [self._text(name, each) for each in positions]
+        return [self.table(kind, each, depth + 1) for each in positions]
 
-    def _text(self, name: str, place: int) -> str:
-        raw = self._vector(name, "u8", place, 0)
-        end = place + 4 + len(raw)
+    def _text(self, name: str, position: int) -> str:
+        raw = self._vector(name, "u8", position, 0)
+        end = position + 4 + len(raw)
         if end >= self._end or self._data[end] != 0:
             raise Malformed(f"{name} is no text")
         try:

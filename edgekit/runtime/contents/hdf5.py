@@ -27,7 +27,7 @@ _MAX_DEPTH, _MAX_NAME, _MAX_OBJECTS = 64, 1000, 1 << 18
 
 #: numpy's dtypes that an array may have, little-endian.
 _DTYPES = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8")
-#: Properties of floats: sign, exponent's and fraction's place and size, bias.
+#: Properties of floats: sign, exponent's and fraction's location and size, bias.
 _FLOATS = {2: (15, 10, 5, 0, 10, 15), 4: (31, 23, 8, 0, 23, 127), 8: (63, 52, 11, 0, 52, 1023)}
 
 
@@ -83,12 +83,12 @@ class _Reader:
             raise Malformed("the weights are no groups")
         return found
 
-    def _object(self, place: int, depth: int) -> Group | Array:
-        if place in self._seen or depth > _MAX_DEPTH or len(self._seen) > _MAX_OBJECTS:
+    def _object(self, address: int, depth: int) -> Group | Array:
+        if address in self._seen or depth > _MAX_DEPTH or len(self._seen) > _MAX_OBJECTS:
             raise Refused("the weights hold a link", "leads back to where it is, or to another place")
-        self._seen.add(place)
+        self._seen.add(address)
         messages: dict[int, memoryview] = {}
-        for kind, body in self._messages(place):
+        for kind, body in self._messages(address):
             if kind in _IGNORED:
                 continue
             if kind in (_LINK, _LINK_INFO, _EXTERNAL, _FILTERS, _SHARED, _DRIVER):
@@ -104,13 +104,13 @@ class _Reader:
             raise Malformed("the weights hold what is neither an array nor a group")
         return self._array(messages)
 
-    def _messages(self, place: int) -> Iterator[tuple[int, memoryview]]:
-        """Kind and body of each message of the object header at *place*."""
-        self._inside(place, 16)
-        version, _, count, _, size = struct.unpack_from("<BBHII", self._data, place)
+    def _messages(self, address: int) -> Iterator[tuple[int, memoryview]]:
+        """Kind and body of each message of the object header at *address*."""
+        self._inside(address, 16)
+        version, _, count, _, size = struct.unpack_from("<BBHII", self._data, address)
         if version != 1:
             raise Malformed("the weights are an HDF5 file of another version than Keras writes")
-        blocks, seen = [(place + 16, size)], set()
+        blocks, seen = [(address + 16, size)], set()
         while blocks:
             at, left = blocks.pop(0)
             self._inside(at, left)
@@ -139,25 +139,25 @@ class _Reader:
         self._inside(begin, size)
         names = self._data[begin : begin + size]
         found: dict[str, Group | Array] = {}
-        for offset, place, kind in self._entries(tree, 0):
+        for offset, address, kind in self._entries(tree, 0):
             if kind not in (0, 1):
                 raise Refused("the weights hold a link", "leads to another place, or another file")
             name = _name(names, offset)
             if name in found:
                 raise Malformed(f"the weights have two of one name, {shown(name)}")
-            found[name] = self._object(place, depth + 1)
+            found[name] = self._object(address, depth + 1)
         return found
 
-    def _entries(self, place: int, depth: int) -> Iterator[tuple[int, int, int]]:
-        """Name, object header and kind of each entry below the node of a B-tree at *place*."""
-        self._inside(place, 24)
-        mark, kind, level, used = struct.unpack_from("<4sBBH", self._data, place)
-        if mark != b"TREE" or kind or place in self._seen or depth > 8 or (depth and level + depth > 8):
+    def _entries(self, address: int, depth: int) -> Iterator[tuple[int, int, int]]:
+        """Name, object header and kind of each entry below the node of a B-tree at *address*."""
+        self._inside(address, 24)
+        mark, kind, level, used = struct.unpack_from("<4sBBH", self._data, address)
+        if mark != b"TREE" or kind or address in self._seen or depth > 8 or (depth and level + depth > 8):
             raise Malformed("the weights hold a group without entries")
-        self._seen.add(place)
-        self._inside(place + 24, 8 + 16 * used)
+        self._seen.add(address)
+        self._inside(address + 24, 8 + 16 * used)
         for index in range(used):
-            child = struct.unpack_from("<Q", self._data, place + 32 + 16 * index)[0]
+            child = struct.unpack_from("<Q", self._data, address + 32 + 16 * index)[0]
             if level:
                 yield from self._entries(child, depth + 1)
                 continue
@@ -181,17 +181,17 @@ class _Reader:
             length = struct.unpack_from("<H", layout, 2)[0]
             values = layout[4 : 4 + length]
         else:
-            place, length = struct.unpack_from("<QQ", layout, 2)
-            if place == _NOWHERE and size == 0:
-                place = length = 0
-            self._inside(place, length)
-            values = self._data[place : place + length]
+            address, length = struct.unpack_from("<QQ", layout, 2)
+            if address == _NOWHERE and size == 0:
+                address = length = 0
+            self._inside(address, length)
+            values = self._data[address : address + length]
         if len(values) != size:
             raise Malformed(f"the weights hold an array {dtype}{list(shape)} of {len(values):,} bytes")
         return Array(dtype, shape, values)
 
-    def _inside(self, place: int, size: int) -> None:
-        if place + size > len(self._data):
+    def _inside(self, address: int, size: int) -> None:
+        if address + size > len(self._data):
             raise Malformed("the weights are cut short")
 
 
@@ -266,19 +266,19 @@ def _lengths(group: Group) -> Iterator[int]:
 def _write_group(file: bytearray, group: Group, half: int) -> int:
     """Write *group* and everything in it; where its object header is."""
     named = sorted((name.encode(), each) for name, each in group.items())
-    places = [
+    addresses = [
         _write_array(file, each) if isinstance(each, Array) else _write_group(file, each, half) for _, each in named
     ]
     names, offsets = bytearray(8), []
     for name, _ in named:
         offsets.append(len(names))
         names += name + bytes(8 - len(name) % 8)
-    names_place = _append(file, bytes(names))
-    heap = _append(file, b"HEAP" + struct.pack("<IQQQ", 0, len(names), 1, names_place))
+    names_address = _append(file, bytes(names))
+    heap = _append(file, b"HEAP" + struct.pack("<IQQQ", 0, len(names), 1, names_address))
     children, keys = [], [0]
     for begin in range(0, len(named), 2 * half):
-        entries = list(zip(offsets, places, strict=True))[begin : begin + 2 * half]
-        body = b"".join(struct.pack("<QQIIQQ", offset, place, 0, 0, 0, 0) for offset, place in entries)
+        entries = list(zip(offsets, addresses, strict=True))[begin : begin + 2 * half]
+        body = b"".join(struct.pack("<QQIIQQ", offset, address, 0, 0, 0, 0) for offset, address in entries)
         head = b"SNOD" + struct.pack("<BBH", 1, 0, len(entries))
         children.append(_append(file, (head + body).ljust(8 + 80 * half, b"\0")))
         keys.append(entries[-1][0])
@@ -289,9 +289,9 @@ def _write_group(file: bytearray, group: Group, half: int) -> int:
 
 
 def _write_array(file: bytearray, array: Array) -> int:
-    place = _append(file, array.values) if len(array.values) else _NOWHERE
+    address = _append(file, array.values) if len(array.values) else _NOWHERE
     space = struct.pack(f"<BBBBI{len(array.shape)}Q", 1, len(array.shape), 0, 0, 0, *array.shape)
-    layout = struct.pack("<BBQQ", 3, 1, place, len(array.values))
+    layout = struct.pack("<BBQQ", 3, 1, address, len(array.values))
     # Written late, with nothing to fill it with.
     fill = struct.pack("<BBBBI", 2, 2, 2, 0, 0)
     return _write_header(file, {_SPACE: space, _TYPE: _type_message(array.dtype), _FILL: fill, _LAYOUT: layout})
@@ -308,6 +308,6 @@ def _write_header(file: bytearray, messages: Mapping[int, bytes]) -> int:
 def _append(file: bytearray, contents: bytes | memoryview) -> int:
     """Where *contents* begin in *file*, at a multiple of eight bytes."""
     file += bytes(-len(file) % 8)
-    place = len(file)
+    address = len(file)
     file += contents
-    return place
+    return address

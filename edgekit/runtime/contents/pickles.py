@@ -78,17 +78,17 @@ def load(data: bytes, allows: Callable[[Name], bool]) -> Any:
     return value
 
 
-def load_first(data: bytes, place: int, allows: Callable[[Name], bool]) -> tuple[Any, int]:
-    """`load` for a pickle that begins at *place*, with other things behind it: its value, and where it ends."""
+def load_first(data: bytes, offset: int, allows: Callable[[Name], bool]) -> tuple[Any, int]:
+    """`load` for a pickle that begins at *offset*, with other things behind it: its value, and where it ends."""
     with reading("a pickle is damaged"):
-        return _Machine(data, place, allows).run()
+        return _Machine(data, offset, allows).run()
 
 
 class _Machine:
-    def __init__(self, data: bytes, place: int, allows: Callable[[Name], bool]):
+    def __init__(self, data: bytes, offset: int, allows: Callable[[Name], bool]):
         self._data = data
         self._allows = allows
-        self._place = place
+        self._offset = offset
         self._stack: list[Any] = []
         self._memo: dict[int, Any] = {}
 
@@ -101,7 +101,7 @@ class _Machine:
                 (value,) = self._stack
                 if isinstance(value, _Mark):
                     raise Malformed("a pickle ends with a mark")
-                return value, self._place
+                return value, self._offset
             self._step(code)
         raise Malformed("a pickle has too many steps")
 
@@ -186,13 +186,13 @@ class _Machine:
 
     def _marked(self) -> list[Any]:
         """The values above the last mark, which go with it."""
-        place = len(self._stack) - 1
-        while not isinstance(self._stack[place], _Mark):
-            place -= 1
-            if place < 0:
+        index = len(self._stack) - 1
+        while not isinstance(self._stack[index], _Mark):
+            index -= 1
+            if index < 0:
                 raise Malformed("a pickle lacks a mark")
-        values = self._stack[place + 1 :]
-        del self._stack[place:]
+        values = self._stack[index + 1 :]
+        del self._stack[index:]
         return values
 
     def _pop(self) -> Any:
@@ -210,17 +210,17 @@ class _Machine:
         return int.from_bytes(self._take(4), "little") if code == long else len(self._memo)
 
     def _line(self) -> str:
-        end = self._data.index(b"\n", self._place)
-        return self._take(end + 1 - self._place)[:-1].decode()
+        end = self._data.index(b"\n", self._offset)
+        return self._take(end + 1 - self._offset)[:-1].decode()
 
     def _byte(self) -> int:
         return self._take(1)[0]
 
     def _take(self, count: int) -> bytes:
-        taken = self._data[self._place : self._place + count]
+        taken = self._data[self._offset : self._offset + count]
         if len(taken) < count:
             raise Malformed("a pickle is cut short")
-        self._place += count
+        self._offset += count
         return taken
 
 

@@ -64,21 +64,21 @@ class _Decoder:
         self._schema = schema
         self._messages = self._entries = 0
 
-    def message(self, kind: str, place: int, end: int, depth: int) -> Message:
+    def message(self, kind: str, offset: int, end: int, depth: int) -> Message:
         self._messages += 1
         if depth > _MAX_DEPTH or self._messages > self._most:
             raise Malformed(f"its messages ({kind}) nest too deep, or are too many")
         fields = self._schema.messages[kind]
         found: Message = {}
-        while place < end:
-            key, place = varint(self._data, place, end)
+        while offset < end:
+            key, offset = varint(self._data, offset, end)
             number, wire = key >> 3, key & 7
-            begin, place = place, self._after(wire, place, end)
+            begin, offset = offset, self._after(wire, offset, end)
             if number not in fields:
                 raise Malformed(f"a message ({kind}) has a field that edgekit does not know of ({number})")
             name, type_ = fields[number]
             if type_ != "skip":
-                self._field(found, name, type_, wire, begin, place, depth)
+                self._field(found, name, type_, wire, begin, offset, depth)
         return found
 
     def _field(self, found: Message, name: str, kind: str, wire: int, begin: int, end: int, depth: int) -> None:
@@ -148,15 +148,15 @@ class _Decoder:
             raise Malformed(f"{name} is cut short")
         return int(np.count_nonzero(numbers < 0x80))
 
-    def _after(self, wire: int, place: int, end: int) -> int:
-        """Where a field's value that begins at *place* ends."""
+    def _after(self, wire: int, offset: int, end: int) -> int:
+        """Where a field's value that begins at *offset* ends."""
         if wire == _VARINT:
-            after = varint(self._data, place, end)[1]
+            after = varint(self._data, offset, end)[1]
         elif wire == _BYTES:
-            size, begin = varint(self._data, place, end)
+            size, begin = varint(self._data, offset, end)
             after = begin + size
         elif wire in (_FIXED32, _FIXED64):
-            after = place + (4 if wire == _FIXED32 else 8)
+            after = offset + (4 if wire == _FIXED32 else 8)
         else:
             raise Malformed(f"a field is of wire type {wire}")
         if after > end:
@@ -164,15 +164,15 @@ class _Decoder:
         return after
 
 
-def varint(data: memoryview, place: int, end: int) -> tuple[int, int]:
-    """The number that begins at *place*, and where it ends: before *end*."""
+def varint(data: memoryview, offset: int, end: int) -> tuple[int, int]:
+    """The number that begins at *offset*, and where it ends: before *end*."""
     number = shift = 0
-    while place < end and shift < 70:
-        byte = data[place]
+    while offset < end and shift < 70:
+        byte = data[offset]
         number |= (byte & 0x7F) << shift
-        place += 1
+        offset += 1
         if byte < 0x80:
-            return number, place
+            return number, offset
         shift += 7
     raise Malformed("a message is cut short")
 

@@ -130,24 +130,24 @@ class _File:
         _inside([segment], len(segments), "a segment")
         return self._behind(segments[segment], index)
 
-    def _behind(self, place: Table | None, index: int) -> int:
-        offsets = () if place is None else place["offsets"]
+    def _behind(self, subsegment: Table | None, index: int) -> int:
+        offsets = () if subsegment is None else subsegment["offsets"]
         _inside([index], len(offsets), "a constant")
-        assert place is not None
-        left = len(self.segment(place["segment_index"])) - int(offsets[index])
+        assert subsegment is not None
+        left = len(self.segment(subsegment["segment_index"])) - int(offsets[index])
         if left < 0:
             raise Malformed("a constant is outside of the file")
         return left
 
-    def payload(self, place: Table | None) -> memoryview:
-        if place is not None and place["location"] == _SEGMENT:
-            return self.segment(place["index"])
+    def payload(self, reference: Table | None) -> memoryview:
+        if reference is not None and reference["location"] == _SEGMENT:
+            return self.segment(reference["index"])
         inline = self._program["backend_delegate_data"]
-        _inside([-1 if place is None else place["index"]], len(inline), "a delegate")
-        assert place is not None
-        if place["location"] != _INLINE:
+        _inside([-1 if reference is None else reference["index"]], len(inline), "a delegate")
+        assert reference is not None
+        if reference["location"] != _INLINE:
             raise Malformed("a delegate's data is nowhere")
-        return memoryview(inline[place["index"]]["data"] or b"")
+        return memoryview(inline[reference["index"]]["data"] or b"")
 
 
 def _plan(file: _File, plan: Table) -> Iterator[Part]:
@@ -202,13 +202,13 @@ def _tensor(file: _File, tensor: Table, sizes: Sequence[int]) -> None:
     if count > MAX_VALUES or not 0 <= tensor["shape_dynamism"] <= 2:
         raise Malformed(f"a tensor has {count:,} values")
     wanted = count * DTYPES[tensor["scalar_type"]][1]
-    extra, place, number = tensor["extra_tensor_info"] or {}, tensor["allocation_info"], tensor["data_buffer_idx"]
+    extra, allocation, number = tensor["extra_tensor_info"] or {}, tensor["allocation_info"], tensor["data_buffer_idx"]
     if extra.get("location") or extra.get("device_type"):
         raise Refused("it keeps weights in other files, or on another device", "reads what it names")
-    if place is not None:
-        memory = place["memory_id"]
+    if allocation is not None:
+        memory = allocation["memory_id"]
         _inside([memory], len(sizes), "a tensor's memory")
-        if (place["memory_offset_high"] << 32) + place["memory_offset_low"] + wanted > sizes[memory]:
+        if (allocation["memory_offset_high"] << 32) + allocation["memory_offset_low"] + wanted > sizes[memory]:
             raise Malformed("a tensor is outside of the planned memory")
         if number and file.mutable(number, extra.get("mutable_data_segments_idx", 0)) < wanted:
             raise Malformed("a tensor's first value is outside of the file")

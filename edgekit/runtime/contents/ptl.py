@@ -177,8 +177,8 @@ def _function(classes: frozenset[str], name: str, code: Any, schema: Any = ()) -
     if type(registers) is not int or not 0 <= registers <= _MAX_REGISTERS:
         raise Malformed("its bytecode has registers that there are not")
     counts = (registers, len(parts["constants"]), len(parts["types"]), len(operators))
-    for place, instruction in enumerate(instructions):
-        _instruction(*instruction, place, len(instructions), counts)
+    for index, instruction in enumerate(instructions):
+        _instruction(*instruction, index, len(instructions), counts)
     found = Function(name, operators, instructions)
     _check_stack(found, len(arguments), len(returns))
     return found
@@ -206,7 +206,7 @@ def _operator(name: str, overload: str, count: int | None = None) -> tuple[str, 
     return str(name), count, _results().get(f"{plain}.{overload}" if overload else plain, 1)
 
 
-def _instruction(code: str, first: int, second: int, place: int, length: int, counts: Sequence[int]) -> None:
+def _instruction(code: str, first: int, second: int, index: int, length: int, counts: Sequence[int]) -> None:
     registers, constants, types, operators = counts
     if code not in _STACK:
         raise Refused(f"its bytecode holds the instruction {shown(code)}", "runs what edgekit does not know")
@@ -217,7 +217,7 @@ def _instruction(code: str, first: int, second: int, place: int, length: int, co
         or (code in ("OP", "OPN") and not 0 <= first < operators)
         or (code in ("GET_ATTR", "SET_ATTR") and not 0 <= first < _MAX_SLOTS)
         or (code in _TYPED and not 0 <= first <= first + (second - 1 if code == "ISINSTANCE" else 0) < max(types, 1))
-        or (code in _JUMPS and not 0 <= place + first < length)
+        or (code in _JUMPS and not 0 <= index + first < length)
         or (code in ("FORMAT", "LIST_UNPACK", "TUPLE_CONSTRUCT") and not 0 <= first <= _MAX_REGISTERS)
         or not 0 <= second <= _MAX_REGISTERS
     )
@@ -242,12 +242,12 @@ def _check_stack(function: Function, arguments: int, returns: int) -> None:
     depths: dict[int, int] = {}
     pending = [(0, arguments)]
     while pending:
-        place, depth = pending.pop()
-        while place not in depths:
-            if place >= len(function.instructions):
+        index, depth = pending.pop()
+        while index not in depths:
+            if index >= len(function.instructions):
                 raise Malformed("its bytecode does not end")
-            depths[place] = depth
-            code, first, second = function.instructions[place]
+            depths[index] = depth
+            code, first, second = function.instructions[index]
             if code == "RET":
                 if depth < returns:
                     raise Malformed("its bytecode returns more than there is")
@@ -259,14 +259,14 @@ def _check_stack(function: Function, arguments: int, returns: int) -> None:
                 raise Malformed(f"its bytecode has {code} where the stack is empty")
             depth += leaves - takes
             if code in _JUMPS:
-                pending.append((place + first, depth - 3 if code == "LOOP" else depth))
+                pending.append((index + first, depth - 3 if code == "LOOP" else depth))
                 if code == "JMP":
                     break
             if code == "RAISE_EXCEPTION":
                 break
-            place += 1
+            index += 1
         else:
-            if depths[place] != depth:
+            if depths[index] != depth:
                 raise Malformed("its bytecode reaches one place with stacks of unlike depth")
 
 

@@ -188,9 +188,9 @@ def _called(node: Message) -> list[str]:
     return [node.get("op", ""), *(each.get("name", "") for each in named)]
 
 
-def _node_name(place: str) -> str:
+def _node_name(name: str) -> str:
     """``scope/node`` of ``^scope/node`` or ``scope/node:0``."""
-    return place.lstrip("^").partition(":")[0]
+    return name.lstrip("^").partition(":")[0]
 
 
 def _check_reach(graph: Message, reach: _Reach) -> None:
@@ -210,17 +210,17 @@ def _outputs(graph: Message) -> Iterator[str]:
         signature = entry.get("value", {})
         for side in ("inputs", "outputs"):
             for each in signature.get(side, ()):
-                yield from _places(each.get("value", {}))
+                yield from _tensor_names(each.get("value", {}))
     for entry in graph.get("collection_def", ()):
         if entry.get("key") in _ON_LOADING:
             yield from entry.get("value", {}).get("node_list", {}).get("value", ())
 
 
-def _places(info: Message) -> Iterator[str]:
+def _tensor_names(info: Message) -> Iterator[str]:
     yield from (info["name"],) if "name" in info else ()
     yield from (value for value in info.get("coo_sparse", {}).values() if isinstance(value, str))
     for each in info.get("composite_tensor", {}).get("components", ()):
-        yield from _places(each)
+        yield from _tensor_names(each)
 
 
 def _functions_of(objects: Mapping[str, Any]) -> Iterator[str]:

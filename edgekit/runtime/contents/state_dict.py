@@ -68,13 +68,13 @@ def _allows(name: Name) -> bool:
 
 def _in_a_row(data: bytes) -> Any:
     """What a file of before 2020 holds: three pickles about itself, the weights, keys of storages, and those."""
-    magic, place = pickles.load_first(data, 0, _allows)
-    protocol, place = pickles.load_first(data, place, _allows)
+    magic, offset = pickles.load_first(data, 0, _allows)
+    protocol, offset = pickles.load_first(data, offset, _allows)
     if (magic, protocol) != (_MAGIC, _PROTOCOL):
         raise Malformed("it holds no weights that torch.save() wrote")
-    _, place = pickles.load_first(data, place, _allows)
-    value, place = pickles.load_first(data, place, _allows)
-    keys, place = pickles.load_first(data, place, _allows)
+    _, offset = pickles.load_first(data, offset, _allows)
+    value, offset = pickles.load_first(data, offset, _allows)
+    keys, offset = pickles.load_first(data, offset, _allows)
     parts = pickles.walk(value)
     widths = {}
     for part in parts:
@@ -83,12 +83,12 @@ def _in_a_row(data: bytes) -> Any:
             widths[key] = STORAGES[kind.name][1] if isinstance(kind, Name) and is_storage(kind) else 0
     sizes: dict[str, int] = {}
     for key in keys if isinstance(keys, list) else ():
-        if place + 8 > len(data):
+        if offset + 8 > len(data):
             raise Malformed("its weights are cut short")
-        (count,) = struct.unpack_from("<q", data, place)
+        (count,) = struct.unpack_from("<q", data, offset)
         size = count * widths.get(str(key), 0)
-        place += 8 + size
-        if count < 0 or place > len(data):
+        offset += 8 + size
+        if count < 0 or offset > len(data):
             raise Malformed("its weights are cut short")
         sizes[str(key)] = size
     tensors(parts, sizes.get)

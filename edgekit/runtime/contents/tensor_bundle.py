@@ -63,8 +63,8 @@ def _entries(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:
     if len(data) < _FOOTER_BYTES or struct.unpack_from("<Q", data, len(data) - 8)[0] != _MAGIC:
         raise Malformed("the index of its variables is damaged")
     footer = data[len(data) - _FOOTER_BYTES :]
-    _, place = _handle(footer, 0)  # of blocks about the blocks, which nobody writes
-    root, _ = _handle(footer, place)
+    _, position = _handle(footer, 0)  # of blocks about the blocks, which nobody writes
+    root, _ = _handle(footer, position)
     left = len(data)
     for _, value in _block(data, *root):
         handle, _ = _handle(value, 0)
@@ -80,19 +80,19 @@ def _block(data: memoryview, offset: int, size: int) -> Iterator[tuple[bytes, me
     block = data[offset : offset + size]
     (restarts,) = struct.unpack_from("<I", block, size - 4)
     end = size - 4 - 4 * restarts
-    place, key = 0, b""
-    while place < end:
-        shared, place = varint(block, place, end)
-        fresh, place = varint(block, place, end)
-        length, place = varint(block, place, end)
-        if shared > len(key) or place + fresh + length > end:
+    position, key = 0, b""
+    while position < end:
+        shared, position = varint(block, position, end)
+        fresh, position = varint(block, position, end)
+        length, position = varint(block, position, end)
+        if shared > len(key) or position + fresh + length > end:
             raise Malformed("the index of its variables is damaged")
-        key = key[:shared] + bytes(block[place : place + fresh])
-        yield key, block[place + fresh : place + fresh + length]
-        place += fresh + length
+        key = key[:shared] + bytes(block[position : position + fresh])
+        yield key, block[position + fresh : position + fresh + length]
+        position += fresh + length
 
 
-def _handle(data: memoryview, place: int) -> tuple[tuple[int, int], int]:
-    offset, place = varint(data, place, len(data))
-    size, place = varint(data, place, len(data))
-    return (offset, size), place
+def _handle(data: memoryview, position: int) -> tuple[tuple[int, int], int]:
+    offset, position = varint(data, position, len(data))
+    size, position = varint(data, position, len(data))
+    return (offset, size), position

@@ -32,7 +32,7 @@ _SUBGRAPHS = ("_subgraph_index", "_subgraph_indices")
 _CUSTOM = 32
 
 _RECURRENT = {1, 5, *range(9, 13), 16, 17}
-#: Places of the inputs that an operator may do without; all others are read, whether they are there or not.
+#: Indices of the inputs that an operator may do without; all others are read, whether they are there or not.
 _OPTIONAL = {
     **dict.fromkeys(("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "CONV_3D"), frozenset({2})),
     **dict.fromkeys(("TRANSPOSE_CONV", "CONV_3D_TRANSPOSE", "SVDF"), frozenset({3})),
@@ -111,7 +111,7 @@ def _name(code: Table) -> str:
 
 
 def _stored(data: bytes | memoryview, buffer: Table) -> memoryview:
-    # ai-edge-quantizer writes the contents of larger models behind the flatbuffer, and their place into it.
+    # ai-edge-quantizer writes the contents of larger models behind the flatbuffer, and their offset into it.
     offset, size = buffer["offset"], buffer["size"]
     if offset <= 1:
         return memoryview(buffer["data"] or b"")
@@ -193,9 +193,9 @@ def _check_strings(stored: memoryview) -> None:
     count = struct.unpack_from("<i", stored)[0] if len(stored) >= 4 else -1
     if not 0 <= count <= len(stored) // 4 - 2:
         raise Malformed("a constant of texts is damaged")
-    places = struct.unpack_from(f"<{count + 1}i", stored, 4)
+    offsets = struct.unpack_from(f"<{count + 1}i", stored, 4)
     begin = 4 * (count + 2)
-    if places[0] < begin or places[-1] > len(stored) or list(places) != sorted(places):
+    if offsets[0] < begin or offsets[-1] > len(stored) or list(offsets) != sorted(offsets):
         raise Malformed("a constant of texts is damaged")
 
 
@@ -245,7 +245,7 @@ def _node(found: TfliteModel, node: Table, tensors: int) -> Iterator[int]:
     if any(not -1 <= number < tensors for number in (*node["inputs"], *node["intermediates"])):
         raise Malformed("a tensor of an operator is outside of the model")
     name = found.names[node["opcode_index"]]
-    missing = {place for place, number in enumerate(node["inputs"]) if number < 0}
+    missing = {index for index, number in enumerate(node["inputs"]) if number < 0}
     if not missing <= _OPTIONAL.get(name, frozenset()):  # its kernel would read from nowhere
         raise Malformed(f"an input of {name} is missing")
     _inside(node["outputs"], tensors, "a tensor of an operator")

@@ -35,8 +35,8 @@ def _given(_: Shape, constant: np.ndarray, __: int) -> list[int]:
 
 
 def _one_hot(shape: Shape, constant: np.ndarray, axis: int) -> list[int]:
-    place = axis if axis >= 0 else len(shape) + 1 + axis
-    return [*shape[:place], int(constant.reshape(())), *shape[place:]]
+    axis = axis if axis >= 0 else len(shape) + 1 + axis
+    return [*shape[:axis], int(constant.reshape(())), *shape[axis:]]
 
 
 #: Operator -> which inputs are the tensor and the constant that gives the output's shape, and how.
@@ -77,8 +77,8 @@ def check_shape(name: str, node: Table, tensors: Sequence[Table], constant: Call
             raise Malformed(f"{name} has a window that there is not: {counted}")
     if name not in _SHAPED or len(outputs) != 1:
         return
-    place, shaping, compute = _SHAPED[name]
-    if len(node["inputs"]) <= max(place, shaping) or min(node["inputs"][place], node["inputs"][shaping]) < 0:
+    shaped, shaping, compute = _SHAPED[name]
+    if len(node["inputs"]) <= max(shaped, shaping) or min(node["inputs"][shaped], node["inputs"][shaping]) < 0:
         raise Malformed(f"{name} has too few inputs")
     given = tensors[node["inputs"][shaping]]
     stored = constant(given)
@@ -87,7 +87,7 @@ def check_shape(name: str, node: Table, tensors: Sequence[Table], constant: Call
     try:
         dtype = {2: np.int32, 4: np.int64}[given["type"]]
         numbers = np.frombuffer(stored, dtype).astype(object)
-        wanted = compute(list(tensors[node["inputs"][place]]["shape"]), numbers, options.get("axis", -1))
+        wanted = compute(list(tensors[node["inputs"][shaped]]["shape"]), numbers, options.get("axis", -1))
     except (KeyError, ValueError, IndexError) as error:
         raise Malformed(f"{name} has a constant that gives no shape") from error
     declared, open_ = list(outputs[0]["shape"]), list(outputs[0]["shape_signature"])

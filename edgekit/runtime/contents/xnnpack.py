@@ -64,7 +64,7 @@ def read(payload: memoryview, named: Mapping[str, memoryview]) -> Table:
         raise Malformed("XNNPACK's graph has other inputs and outputs than it says")
     if any(number not in values for number in (*graph["input_ids"], *graph["output_ids"])):
         raise Malformed("XNNPACK's graph has an input or output that there is not")
-    order = {number: place for place, number in enumerate(values)}
+    order = {number: index for index, number in enumerate(values)}
     nodes = [[order[number] for number in _node(node, values)] for node in graph["xnodes"]]
     check_memory(nodes, list(sizes.values()))
     return graph
@@ -138,18 +138,18 @@ def _values(graph: Table, named: Mapping[str, memoryview], count: int) -> dict[i
 
 def _tensor(value: Table, graph: Table, named: Mapping[str, memoryview], count: int) -> None:
     tensor, params = tensor_of(value), value["xvalue_union"].get("quant_params")
-    shape, place = list(tensor["dims"]), tensor["constant_buffer_idx"]
+    shape, index = list(tensor["dims"]), tensor["constant_buffer_idx"]
     if tensor["datatype"] not in DTYPES or tensor["num_dims"] != len(shape) or len(shape) > _MAX_AXES:
         raise Malformed("a tensor of XNNPACK's part has no type or shape that there is")
     if math.prod(shape) > MAX_VALUES:
         raise Malformed(f"a tensor of XNNPACK's part has {math.prod(shape):,} values")
     constants = graph["constant_data"]
     external = tensor["external_id"] != _NONE
-    if place >= max(len(constants), 1) or external != bool(tensor["flags"] & _EXTERNAL) or (external and place):
+    if index >= max(len(constants), 1) or external != bool(tensor["flags"] & _EXTERNAL) or (external and index):
         raise Malformed("a tensor of XNNPACK's part is nowhere")
-    if place and _stored(constants[place], named, count) < _bytes(tensor):
+    if index and _stored(constants[index], named, count) < _bytes(tensor):
         raise Malformed("a constant of XNNPACK's part is outside of the file")
-    if tensor["datatype"] == 10 and place:
+    if tensor["datatype"] == 10 and index:
         block = (params or {}).get("group_size", 0)
         if block < 1 or len(shape) != 2 or shape[1] % block:
             raise Malformed("the blocks of a constant of XNNPACK's part do not fit it")

@@ -100,8 +100,8 @@ class CoreSession(SteppedSession):
 
     def _write(self, inputs: Sequence[np.ndarray]) -> None:
         try:
-            for place, array in zip(self._inputs, inputs, strict=True):
-                place[...] = array
+            for buffer, array in zip(self._inputs, inputs, strict=True):
+                buffer[...] = array
         except ValueError as error:
             raise failure(ExecuTorch.name, "run the model", error) from error
 
@@ -116,13 +116,13 @@ class CoreSession(SteppedSession):
 
     def _run_one(self) -> Callable[[np.ndarray], np.ndarray]:
         """`run` for one array, with everything it needs at hand: each look-up costs more than a small layer."""
-        (place,), (output,) = self._inputs, self._outputs
-        execute, handle, check, copy, shape = *self._method.raw_run, output.copy, place.shape
+        (buffer,), (output,) = self._inputs, self._outputs
+        execute, handle, check, copy, shape = *self._method.raw_run, output.copy, buffer.shape
 
         def run_one(array: np.ndarray) -> np.ndarray:
             if array.shape != shape:  # numpy would repeat a smaller one
                 raise WrongShape
-            place[...] = array
+            buffer[...] = array
             if execute(handle):
                 try:
                     check()

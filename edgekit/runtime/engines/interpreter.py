@@ -47,8 +47,8 @@ class InterpreterSession(SteppedSession):
         self._subgraph = subgraph
         self._interpreter = interpreter  # owns the file's bytes, which the wrapper only points to
         self._wrapper = interpreter._interpreter
-        places = (*self._inputs, *self._outputs)
-        plain = len(places) == 2 and not any(place.narrowed for place in places) and signature.outputs[0].shape != ()
+        tensors = (*self._inputs, *self._outputs)
+        plain = len(tensors) == 2 and not any(each.narrowed for each in tensors) and signature.outputs[0].shape != ()
         self.run_one = self._run_one() if plain else None
         self.steps = Steps(self._write, self._invoke, self._read)
 
@@ -58,8 +58,8 @@ class InterpreterSession(SteppedSession):
     def _write(self, inputs: Sequence[np.ndarray]) -> None:
         set_tensor, subgraph = self._wrapper.SetTensor, self._subgraph
         try:
-            for place, array in zip(self._inputs, inputs, strict=True):
-                set_tensor(place.index, narrow(array, place.spec) if place.narrowed else array, subgraph)
+            for tensor, array in zip(self._inputs, inputs, strict=True):
+                set_tensor(tensor.index, narrow(array, tensor.spec) if tensor.narrowed else array, subgraph)
         except (ValueError, RuntimeError) as error:
             raise failure(self._engine, "run the model", error) from error
 
@@ -72,7 +72,7 @@ class InterpreterSession(SteppedSession):
     def _read(self) -> list[np.ndarray]:
         get_tensor, subgraph = self._wrapper.GetTensor, self._subgraph
         # A tensor without axes comes as a number.
-        return [np.asarray(get_tensor(place.index, subgraph), place.spec.dtype) for place in self._outputs]
+        return [np.asarray(get_tensor(tensor.index, subgraph), tensor.spec.dtype) for tensor in self._outputs]
 
     def _run_one(self) -> Callable[[np.ndarray], np.ndarray]:
         """`run` for one array, with everything it needs at hand: each look-up costs more than a small layer."""
@@ -95,8 +95,8 @@ class InterpreterSession(SteppedSession):
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where an input or output of the signature is in the file.
+class FileTensor:
+    """An input or output of the signature as the file has it.
 
     Attributes:
         narrowed: It is int32 there and int64 in the signature: litert-torch 0.10 writes every int64 as int32.
@@ -145,7 +145,7 @@ def signature_key(engine: str, keys: Sequence[str], method: str | None) -> str:
     return method
 
 
-def locate(engine: str, specs: Sequence[TensorSpec], tensors: Tensors) -> tuple[Place, ...]:
+def locate(engine: str, specs: Sequence[TensorSpec], tensors: Tensors) -> tuple[FileTensor, ...]:
     """The tensors in the order of *specs*: by name, else by litert-torch's numbering, else by position."""
     named = {name: facts for name, facts in tensors if name is not None}
     if all(spec.name in named for spec in specs):
@@ -156,12 +156,12 @@ def locate(engine: str, specs: Sequence[TensorSpec], tensors: Tensors) -> tuple[
         found = [facts for _, facts in tensors]
     if len(found) != len(specs):
         raise misfit(engine, f"it has {len(found)} tensors where the signature has {len(specs)}")
-    return tuple(_place(engine, spec, facts) for spec, facts in zip(specs, found, strict=True))
+    return tuple(_file_tensor(engine, spec, facts) for spec, facts in zip(specs, found, strict=True))
 
 
-def _place(engine: str, spec: TensorSpec, facts: Mapping[str, Any]) -> Place:
+def _file_tensor(engine: str, spec: TensorSpec, facts: Mapping[str, Any]) -> FileTensor:
     shape, dtype = tuple(int(size) for size in facts["shape"]), np.dtype(facts["dtype"]).name
     narrowed = (spec.dtype, dtype) == ("int64", "int32")
     if shape != spec.shape or not (dtype == spec.dtype or narrowed):
         raise misfit(engine, f"{spec.name!r} is {dtype}{list(shape)}, not {spec.dtype}{list(spec.shape)}")
-    return Place(int(facts["index"]), spec, narrowed)
+    return FileTensor(int(facts["index"]), spec, narrowed)

@@ -97,29 +97,29 @@ def locked(call: Calls, buffer: ctypes.c_void_p, mode: int, size: int) -> Iterat
 
 
 _HANDLE, _SIZE, _INT = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
-_PLACE = ctypes.c_void_p  # for a result
+_POINTER = ctypes.c_void_p  # to a result, or to an array
 
 #: Arguments of the functions called here; each returns a status.
 _FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "AddOpaqueOptions": (_HANDLE, _HANDLE),
-    "CompiledModelGetProfiler": (_HANDLE, _PLACE),
-    "CreateCompiledModel": (_HANDLE, _HANDLE, _HANDLE, _PLACE),
-    "CreateEnvironment": (_INT, _HANDLE, _PLACE),
-    "CreateManagedTensorBufferFromRequirements": (_HANDLE, _PLACE, _HANDLE, _PLACE),
-    "CreateModelFromBuffer": (_HANDLE, ctypes.c_char_p, _SIZE, _PLACE),
-    "CreateOpaqueOptions": (ctypes.c_char_p, _HANDLE, _HANDLE, _PLACE),
-    "CreateOptions": (_PLACE,),
-    "GetCompiledModelInputBufferRequirements": (_HANDLE, _SIZE, _SIZE, _PLACE),
-    "GetCompiledModelOutputBufferRequirements": (_HANDLE, _SIZE, _SIZE, _PLACE),
-    "GetModelSignature": (_HANDLE, _SIZE, _PLACE),
-    "GetNumProfilerEvents": (_HANDLE, _PLACE),
-    "GetProfilerEvents": (_HANDLE, _INT, _PLACE),
-    "GetRankedTensorType": (_HANDLE, _PLACE),
-    "GetSignatureInputTensorByIndex": (_HANDLE, _SIZE, _PLACE),
-    "GetSignatureOutputTensorByIndex": (_HANDLE, _SIZE, _PLACE),
-    "GetTensorBufferSize": (_HANDLE, _PLACE),
-    "LockTensorBuffer": (_HANDLE, _PLACE, _INT),
-    "RunCompiledModel": (_HANDLE, _SIZE, _SIZE, _PLACE, _SIZE, _PLACE),
+    "CompiledModelGetProfiler": (_HANDLE, _POINTER),
+    "CreateCompiledModel": (_HANDLE, _HANDLE, _HANDLE, _POINTER),
+    "CreateEnvironment": (_INT, _HANDLE, _POINTER),
+    "CreateManagedTensorBufferFromRequirements": (_HANDLE, _POINTER, _HANDLE, _POINTER),
+    "CreateModelFromBuffer": (_HANDLE, ctypes.c_char_p, _SIZE, _POINTER),
+    "CreateOpaqueOptions": (ctypes.c_char_p, _HANDLE, _HANDLE, _POINTER),
+    "CreateOptions": (_POINTER,),
+    "GetCompiledModelInputBufferRequirements": (_HANDLE, _SIZE, _SIZE, _POINTER),
+    "GetCompiledModelOutputBufferRequirements": (_HANDLE, _SIZE, _SIZE, _POINTER),
+    "GetModelSignature": (_HANDLE, _SIZE, _POINTER),
+    "GetNumProfilerEvents": (_HANDLE, _POINTER),
+    "GetProfilerEvents": (_HANDLE, _INT, _POINTER),
+    "GetRankedTensorType": (_HANDLE, _POINTER),
+    "GetSignatureInputTensorByIndex": (_HANDLE, _SIZE, _POINTER),
+    "GetSignatureOutputTensorByIndex": (_HANDLE, _SIZE, _POINTER),
+    "GetTensorBufferSize": (_HANDLE, _POINTER),
+    "LockTensorBuffer": (_HANDLE, _POINTER, _INT),
+    "RunCompiledModel": (_HANDLE, _SIZE, _SIZE, _POINTER, _SIZE, _POINTER),
     "SetOptionsHardwareAccelerators": (_HANDLE, _INT),
     "StartProfiler": (_HANDLE,),
     "StopProfiler": (_HANDLE,),

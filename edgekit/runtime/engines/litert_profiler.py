@@ -19,7 +19,7 @@ from edgekit.runtime.contents import tflite
 from edgekit.runtime.contents.flatbuffer import Table
 from edgekit.runtime.contents.refusal import Malformed
 from edgekit.runtime.engines.base import failure
-from edgekit.runtime.engines.interpreter import Place, Tensors, locate, narrow, signature_key
+from edgekit.runtime.engines.interpreter import FileTensor, Tensors, locate, narrow, signature_key
 from edgekit.runtime.engines.litert import LiteRT
 from edgekit.runtime.engines.litert_c import (
     READ,
@@ -101,8 +101,8 @@ class ProfiledModel:
         """Run the model once, as `edgekit.runtime.engines.base.Session.run` does; nothing is recorded."""
         self._invoke(inputs)
         return [
-            self._read(buffer, place).astype(place.spec.dtype)
-            for place, buffer in zip(self._outputs, self._output_buffers, strict=True)
+            self._read(buffer, tensor).astype(tensor.spec.dtype)
+            for tensor, buffer in zip(self._outputs, self._output_buffers, strict=True)
         ]
 
     def record(self, inputs: Sequence[np.ndarray], runs: int) -> list[list[Event]]:
@@ -150,8 +150,8 @@ class ProfiledModel:
             [self._buffer(compiled, index, found, kind, number) for number in range(len(named[f"{kind.lower()}s"]))]
             for kind in ("Input", "Output")
         ]
-        self._input_buffers = [buffers[0][place.index] for place in self._inputs]
-        self._output_buffers = [buffers[1][place.index] for place in self._outputs]
+        self._input_buffers = [buffers[0][tensor.index] for tensor in self._inputs]
+        self._output_buffers = [buffers[1][tensor.index] for tensor in self._outputs]
         arrays = [(ctypes.c_void_p * len(row))(*row) for row in buffers]
         self._run_arguments = (compiled, index, len(buffers[0]), arrays[0], len(buffers[1]), arrays[1])
 
@@ -171,17 +171,17 @@ class ProfiledModel:
         return self._own("TensorBuffer", call.made(make, self._environment, tensor_type, needs))
 
     def _invoke(self, inputs: Sequence[np.ndarray]) -> None:
-        for place, buffer, array in zip(self._inputs, self._input_buffers, inputs, strict=True):
-            given = narrow(array, place.spec) if place.narrowed else array
+        for tensor, buffer, array in zip(self._inputs, self._input_buffers, inputs, strict=True):
+            given = narrow(array, tensor.spec) if tensor.narrowed else array
             with locked(self._call, buffer, WRITE, given.nbytes) as memory:
                 np.ndarray(given.shape, given.dtype, memory)[...] = given
         self._call.RunCompiledModel(*self._run_arguments)
 
-    def _read(self, buffer: ctypes.c_void_p, place: Place) -> np.ndarray:
-        dtype = np.dtype(np.int32 if place.narrowed else place.spec.dtype)
-        size = int(np.prod(place.spec.shape, dtype=np.int64)) * dtype.itemsize
+    def _read(self, buffer: ctypes.c_void_p, tensor: FileTensor) -> np.ndarray:
+        dtype = np.dtype(np.int32 if tensor.narrowed else tensor.spec.dtype)
+        size = int(np.prod(tensor.spec.shape, dtype=np.int64)) * dtype.itemsize
         with locked(self._call, buffer, READ, size) as memory:
-            return np.ndarray(place.spec.shape, dtype, memory).copy()
+            return np.ndarray(tensor.spec.shape, dtype, memory).copy()
 
     def _events(self, count: int) -> list[Event]:
         if count == 0:

@@ -80,7 +80,7 @@ class NcnnSession(SteppedSession):
         if self._net.load_param_mem(contents.text(model.layers)) != 0:
             raise failure(self._engine, "load the model", RuntimeError("it does not take the layers"))
         self._net.load_model_mem(model.weight_data)
-        self._arrays = [np.zeros(model.inputs[f"in{place}"], np.float32) for place in range(len(signature.inputs))]
+        self._arrays = [np.zeros(model.inputs[f"in{index}"], np.float32) for index in range(len(signature.inputs))]
         self._shapes = [spec.shape for spec in signature.outputs]
         self._make = ncnn.Mat
         self._given: list[Any] = []
@@ -101,8 +101,8 @@ class NcnnSession(SteppedSession):
 
     def _invoke(self) -> None:
         run = self._net.create_extractor()
-        codes = [run.input(f"in{place}", given) for place, given in enumerate(self._given)]
-        found = [run.extract(f"out{place}") for place in range(len(self._shapes))]
+        codes = [run.input(f"in{index}", given) for index, given in enumerate(self._given)]
+        found = [run.extract(f"out{index}") for index in range(len(self._shapes))]
         if any((*codes, *(code for code, _ in found))):
             raise failure(self._engine, "run the model", RuntimeError("a layer cannot do with what it is given"))
         self._results = [result for _, result in found]
@@ -123,7 +123,7 @@ def fit(specs: tuple[TensorSpec, ...], stem: str, found: dict[str, tuple[int, ..
     Raises:
         EdgekitError: ``EK-RUN``: they are not those.
     """
-    names = [f"{stem}{place}" for place in range(len(specs))]
+    names = [f"{stem}{index}" for index in range(len(specs))]
     if lacking := [name for name in names if name not in found]:
         raise misfit(Ncnn.name, f"it has no {lacking[0]!r}")
     if stem == "in" and len(found) > len(specs):

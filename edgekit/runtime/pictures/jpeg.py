@@ -90,27 +90,27 @@ def _alone(data: bytes) -> tuple[bytes, int]:
 
 def _segments(data: bytes) -> Iterator[tuple[int, bytes, bytes]]:
     """Of each segment up to the first picture's end: its marker, its body, and the scan behind it, if it starts one."""
-    place = 2
+    position = 2
     for _ in range(MOST_PARTS):
-        found = _MARKER.search(data, place)
+        found = _MARKER.search(data, position)
         if found is None:
             raise PictureError(_ENDS_EARLY)
-        marker, place = found[1][0], found.end()
+        marker, position = found[1][0], found.end()
         if marker == _END:
             return
         if marker in _BARE:
             continue
-        end = place + int.from_bytes(data[place : place + 2], "big")
-        if marker == _START or end < place + 2:
+        end = position + int.from_bytes(data[position : position + 2], "big")
+        if marker == _START or end < position + 2:
             raise PictureError(_DAMAGED)
-        body, scan = data[place + 2 : end], b""
+        body, scan = data[position + 2 : end], b""
         if marker == _SCAN:
             stop = _SCAN_END.search(data, end)
             if stop is None:
                 raise PictureError(_ENDS_EARLY)
             scan = data[end : stop.start()]
         yield marker, body, scan
-        place = end + len(scan)
+        position = end + len(scan)
     raise PictureError("is a JPEG picture in too many parts")
 
 

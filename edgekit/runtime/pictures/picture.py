@@ -65,10 +65,10 @@ def orientation(data: bytes) -> int:
     the standard has it: Exif 2.32 (CIPA DC-008), 4.6.2 and 4.6.4, a TIFF directory in which tag 0x0112 is one SHORT."""
     try:
         order = _BYTE_ORDERS[data[:4]]
-        (place,) = struct.unpack_from(f"{order}I", data, 4)
-        (entries,) = struct.unpack_from(f"{order}H", data, place)
+        (offset,) = struct.unpack_from(f"{order}I", data, 4)
+        (entries,) = struct.unpack_from(f"{order}H", data, offset)
         for index in range(entries):
-            tag, kind, count, value = struct.unpack_from(f"{order}HHIH", data, place + 2 + 12 * index)
+            tag, kind, count, value = struct.unpack_from(f"{order}HHIH", data, offset + 2 + 12 * index)
             if tag == _ORIENTATION:
                 return value if (kind, count) == (_SHORT, 1) and UPRIGHT <= value <= 8 else UPRIGHT
     except (KeyError, struct.error):

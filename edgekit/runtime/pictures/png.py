@@ -81,18 +81,18 @@ def read(data: bytes) -> Picture:
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
     """Name and body of each chunk to the last."""
-    view, place = memoryview(data), len(SIGNATURE)
+    view, offset = memoryview(data), len(SIGNATURE)
     for _ in range(MOST_PARTS):
-        head = view[place : place + 8]
-        name, end = bytes(head[4:]), place + 8 + int.from_bytes(head[:4], "big")
+        head = view[offset : offset + 8]
+        name, end = bytes(head[4:]), offset + 8 + int.from_bytes(head[:4], "big")
         if end + 4 > len(data):
             raise PictureError("ends before its picture does")
-        if name in _KNOWN and zlib.crc32(view[place + 4 : end]) != int.from_bytes(view[end : end + 4], "big"):
+        if name in _KNOWN and zlib.crc32(view[offset + 4 : end]) != int.from_bytes(view[end : end + 4], "big"):
             raise PictureError(_DAMAGED)
-        yield name, view[place + 8 : end]
+        yield name, view[offset + 8 : end]
         if name == b"IEND":
             return
-        place = end + 4
+        offset = end + 4
     raise PictureError("is a PNG picture in too many parts")
 
 
@@ -110,8 +110,8 @@ def _check_whole(compressed: bytes, header: _Header) -> None:
     """Refuse what ends early: Pillow (to 13.0) shows black for rows that are missing at the end of a whole stream."""
     stream, left = zlib.decompressobj(), header.raw_bytes
     try:
-        for place in range(0, len(compressed), _STEP):
-            left -= len(stream.decompress(compressed[place : place + _STEP]))
+        for start in range(0, len(compressed), _STEP):
+            left -= len(stream.decompress(compressed[start : start + _STEP]))
             if left <= 0 or stream.eof:
                 break
     except zlib.error as error:

@@ -44,14 +44,14 @@ def _cached(path: Path) -> set[bool | None]:
     try:
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_RANDOM)  # read nothing ahead on our account
         size = os.fstat(descriptor).st_size
-        return {_is_cached(descriptor, place) for place in (0, size // 2, size - 1)}
+        return {_is_cached(descriptor, offset) for offset in (0, size // 2, size - 1)}
     finally:
         os.close(descriptor)
 
 
-def _is_cached(descriptor: int, place: int) -> bool | None:
+def _is_cached(descriptor: int, offset: int) -> bool | None:
     try:
-        return os.preadv(descriptor, [bytearray(1)], place, os.RWF_NOWAIT) == 1
+        return os.preadv(descriptor, [bytearray(1)], offset, os.RWF_NOWAIT) == 1
     except BlockingIOError:
         return False
     except OSError:

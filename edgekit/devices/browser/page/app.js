@@ -42,11 +42,11 @@ class App {
     const cells = plan(job, environment);
     const runnable = cells.filter((cell) => !cell.reason);
     const names = [...new Set(runnable.map((cell) => cell.variant.name.replace(/\.tflite$/, "")))].join(", ");
-    const places = [...new Set(runnable.map((cell) => cell.place))].join(" and ");
+    const processors = [...new Set(runnable.map((cell) => cell.processor))].join(" and ");
     const {repeats, seconds} = job.settings;
     const minutes = Math.max(1, Math.round((runnable.length * (repeats * START_S + seconds)) / 60));
     find("plan").textContent = runnable.length
-      ? `${names} on the ${places}: takes about ${minutes === 1 ? "a minute" : `${minutes} minutes`}.`
+      ? `${names} on the ${processors}: takes about ${minutes === 1 ? "a minute" : `${minutes} minutes`}.`
       : "Nothing of this bundle runs here.";
     const notes = cells.filter((cell) => cell.reason).map((cell) => `${cell.title}: ${cell.reason}`);
     if (notes.length) find("plan").append(make("br"), `Not run: ${notes.join("; ")}.`);

@@ -14,10 +14,10 @@ export function asType(data, dtype) {
 /** Several arrays of one type, one after the other. */
 export function joined(arrays) {
   const all = new arrays[0].constructor(arrays.reduce((sum, array) => sum + array.length, 0));
-  let place = 0;
+  let offset = 0;
   for (const array of arrays) {
-    all.set(array, place);
-    place += array.length;
+    all.set(array, offset);
+    offset += array.length;
   }
   return all;
 }

@@ -55,7 +55,7 @@ function weighted(data, from, step, factors) {
 }
 
 /**
- * For each new place: the first old place that counts, and the factors of that one and those after it.
+ * For each new position: the first old position that counts, and the factors of that one and those after it.
  * @param {number} from
  * @param {number} to
  */
@@ -63,8 +63,8 @@ function weights(from, to) {
   const scale = from / to;
   const stretch = Math.max(1, scale);
   const reach = 2 * stretch;
-  return Array.from({ length: to }, (_, place) => {
-    const centre = (place + 0.5) * scale;
+  return Array.from({ length: to }, (_, position) => {
+    const centre = (position + 0.5) * scale;
     const start = Math.max(0, Math.trunc(centre - reach + 0.5));
     const end = Math.min(from, Math.trunc(centre + reach + 0.5));
     const exact = Array.from({ length: end - start }, (_, index) =>

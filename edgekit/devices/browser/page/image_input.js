@@ -92,17 +92,17 @@ export class ImageInput {
     };
     clear();
     Object.assign(context, {lineWidth: 22, lineCap: "round", lineJoin: "round", strokeStyle: "#fff"});
-    const place = ({offsetX, offsetY}) => [(offsetX * pad.width) / pad.clientWidth, (offsetY * pad.height) / pad.clientHeight];
+    const position = ({offsetX, offsetY}) => [(offsetX * pad.width) / pad.clientWidth, (offsetY * pad.height) / pad.clientHeight];
     pad.onpointerdown = (event) => {
       pad.setPointerCapture(event.pointerId);
       context.beginPath();
-      context.moveTo(...place(event));
-      context.lineTo(...place(event));
+      context.moveTo(...position(event));
+      context.lineTo(...position(event));
       context.stroke();
     };
     pad.onpointermove = (event) => {
       if (!pad.hasPointerCapture(event.pointerId)) return;
-      context.lineTo(...place(event));
+      context.lineTo(...position(event));
       context.stroke();
     };
     pad.onpointerup = () => this.#see(context.getImageData(0, 0, pad.width, pad.height), {invert: false});

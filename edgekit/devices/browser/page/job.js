@@ -91,7 +91,7 @@ export function grouped(samples, count) {
   const groups = [];
   for (let start = 0; start < samples.length; start += count) {
     const group = Array.from({length: count}, (_, index) => samples[Math.min(start + index, samples.length - 1)]);
-    groups.push(count === 1 ? group[0] : group[0].map((_, place) => joined(group.map((sample) => sample[place]))));
+    groups.push(count === 1 ? group[0] : group[0].map((_, input) => joined(group.map((sample) => sample[input]))));
   }
   return groups;
 }

@@ -6,12 +6,12 @@ import {runBlock, START_S} from "./block.js";
 /** A cell that failed twice is not tried again; one that failed at the first try was not going to work. */
 const MOST_FAILURES = 2;
 
-const PLACES = {wasm: "CPU", webgpu: "GPU"};
+const PROCESSORS = {wasm: "CPU", webgpu: "GPU"};
 
 /**
  * Every variant on every accelerator that the job asks for.
  *
- * @returns {object[]} Cells: what is posted of each, beside `variant` (the job's), `title` and `place` for people and `outputs`, the
+ * @returns {object[]} Cells: what is posted of each, beside `variant` (the job's), `title` and `processor` for people and `outputs`, the
  *   check outputs as arrays.
  */
 export function plan(job, environment) {
@@ -22,7 +22,7 @@ export function plan(job, environment) {
     const {build, threads} = gpu && environment.build === "threaded" ? {build: "default", threads: 1} : environment;
     return {
       variant, accelerator, build: reason ? null : build, threads: reason ? null : threads, fully_accelerated: null,
-      status: "not run", reason, processes: [], outputs: null, place: PLACES[accelerator], title: `${variant.name} on the ${PLACES[accelerator]}`,
+      status: "not run", reason, processes: [], outputs: null, processor: PROCESSORS[accelerator], title: `${variant.name} on the ${PROCESSORS[accelerator]}`,
     };
   });
 }

@@ -72,9 +72,9 @@ function orientationOf(bytes) {
   try {
     const little = view.getUint32(0) === 0x49492a00;
     if (!little && view.getUint32(0) !== 0x4d4d002a) return 1;
-    const place = view.getUint32(4, little);
-    const entries = view.getUint16(place, little);
-    for (let entry = place + 2; entry < place + 2 + 12 * entries; entry += 12) {
+    const offset = view.getUint32(4, little);
+    const entries = view.getUint16(offset, little);
+    for (let entry = offset + 2; entry < offset + 2 + 12 * entries; entry += 12) {
       const [tag, kind] = [view.getUint16(entry, little), view.getUint16(entry + 2, little)];
       const [count, value] = [view.getUint32(entry + 4, little), view.getUint16(entry + 8, little)];
       if (tag === 0x0112) return kind === 3 && count === 1 && value >= 1 && value <= 8 ? value : 1;
@@ -95,17 +95,17 @@ function pngAlone(bytes) {
   const view = new DataView(bytes.buffer);
   /** @type {Record<string, Bytes[]>} */
   const chunks = {IHDR: [], PLTE: [], tRNS: [], IDAT: [], IEND: [], eXIf: []};
-  for (let place = PNG.length, name = ""; name !== "IEND"; ) {
-    const end = place + 12 + (place + 12 > bytes.length ? 0 : view.getUint32(place));
+  for (let offset = PNG.length, name = ""; name !== "IEND"; ) {
+    const end = offset + 12 + (offset + 12 > bytes.length ? 0 : view.getUint32(offset));
     if (end > bytes.length) throw new Error(ENDS_EARLY);
-    name = String.fromCharCode(...bytes.subarray(place + 4, place + 8));
-    if (place === PNG.length && (name !== "IHDR" || end !== place + 25)) throw new Error(DAMAGED);
+    name = String.fromCharCode(...bytes.subarray(offset + 4, offset + 8));
+    if (offset === PNG.length && (name !== "IHDR" || end !== offset + 25)) throw new Error(DAMAGED);
     if (name in chunks) {
-      const isWhole = checkSum(bytes.subarray(place + 4, end - 4)) === view.getUint32(end - 4);
+      const isWhole = checkSum(bytes.subarray(offset + 4, end - 4)) === view.getUint32(end - 4);
       if (!isWhole && name !== "eXIf") throw new Error(DAMAGED);
-      chunks[name].push(bytes.subarray(place, end));
+      chunks[name].push(bytes.subarray(offset, end));
     }
-    place = end;
+    offset = end;
   }
   const [width, height, bits, colour] = [view.getUint32(16), view.getUint32(20), bytes[24], bytes[25]];
   if (bytes[26] || bytes[27] || bytes[28] > 1) throw new Error(DAMAGED);
@@ -161,21 +161,21 @@ function jpegAlone(bytes) {
   const view = new DataView(bytes.buffer);
   const parts = [bytes.subarray(0, 2)];
   let [width, height, orientation, frames, scans] = [0, 0, 0, 0, 0];
-  for (let place = 2; ; ) {
-    place = afterMarker(bytes, place, (byte) => byte !== 0);
-    const marker = bytes[place - 1];
+  for (let position = 2; ; ) {
+    position = afterMarker(bytes, position, (byte) => byte !== 0);
+    const marker = bytes[position - 1];
     if (marker === 0xd9) break;
     if (marker === 0x01 || (marker >= 0xd0 && marker <= 0xd7)) continue;
-    if (place + 2 > bytes.length) throw new Error(ENDS_EARLY);
-    let end = place + view.getUint16(place);
-    if (marker === 0xd8 || end < place + 2) throw new Error(DAMAGED);
+    if (position + 2 > bytes.length) throw new Error(ENDS_EARLY);
+    let end = position + view.getUint16(position);
+    if (marker === 0xd8 || end < position + 2) throw new Error(DAMAGED);
     if (end > bytes.length) throw new Error(ENDS_EARLY);
-    const body = bytes.subarray(place + 2, end);
+    const body = bytes.subarray(position + 2, end);
     const isFrame = marker >= 0xc0 && marker <= 0xcf && ![0xc4, 0xc8, 0xcc].includes(marker);
     if (isFrame) {
       if (marker > 0xc2 || body[0] !== 8) throw new Error("it is a JPEG of a rare kind: save it as an ordinary one");
       if (body.length < 6) throw new Error(DAMAGED);
-      [width, height] = [view.getUint16(place + 5), view.getUint16(place + 3)];
+      [width, height] = [view.getUint16(position + 5), view.getUint16(position + 3)];
       checkSize(width, height);
       frames += 1;
     } else if (marker === 0xda) {
@@ -187,8 +187,8 @@ function jpegAlone(bytes) {
     }
     const isKept = isFrame || [0xc4, 0xda, 0xdb, 0xdd].includes(marker);
     const isColours = (marker === 0xe0 && startsAs(body, JFIF)) || (marker === 0xee && startsAs(body, ADOBE));
-    if (isKept || isColours) parts.push(Uint8Array.of(0xff), bytes.subarray(place - 1, end));
-    place = end;
+    if (isKept || isColours) parts.push(Uint8Array.of(0xff), bytes.subarray(position - 1, end));
+    position = end;
   }
   if (frames !== 1 || scans < 1 || scans > MOST_SCANS) throw new Error(DAMAGED);
   parts.push(Uint8Array.of(0xff, 0xd9));
@@ -196,14 +196,14 @@ function jpegAlone(bytes) {
 }
 
 /**
- * The place behind the next marker: 0xff, once or more, and a byte that is one.
+ * The position behind the next marker: 0xff, once or more, and a byte that is one.
  *
  * @param {Bytes} bytes
- * @param {number} place
+ * @param {number} position
  * @param {(byte: number) => boolean} isMarker
  */
-function afterMarker(bytes, place, isMarker) {
-  for (let found = bytes.indexOf(0xff, place); found >= 0; found = bytes.indexOf(0xff, found + 1)) {
+function afterMarker(bytes, position, isMarker) {
+  for (let found = bytes.indexOf(0xff, position); found >= 0; found = bytes.indexOf(0xff, found + 1)) {
     const byte = bytes[found + 1] ?? 0;
     if (byte !== 0xff && isMarker(byte)) return found + 2;
   }

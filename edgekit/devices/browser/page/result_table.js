@@ -13,7 +13,7 @@ export function summary(cell, reference, scales) {
   const most = Math.max(1, ...processes.map((process) => process.calls_per_sample));
   const said = {
     variant: cell.variant.name,
-    place: cell.threads > 1 ? `${cell.place}, ${cell.threads} threads` : cell.place,
+    processor: cell.threads > 1 ? `${cell.processor}, ${cell.threads} threads` : cell.processor,
     medianMs: elapsedMs.length ? median(elapsedMs) : null,
     p90Ms: most === 1 && elapsedMs.length >= LEAST_FOR_P90 ? quantile(elapsedMs, 0.9) : null,
     mostCallsPerSample: most,
@@ -29,9 +29,9 @@ export function summary(cell, reference, scales) {
 
 /** Why a cell's outputs are wrong; empty when they are not. The desk has the last word. */
 function faultOf(cell, reference, scales) {
-  const at = (samples, place) => samples.map((sample) => sample[place]);
-  const ratios = scales.map((scale, place) => (
-    scale === null ? [] : noiseRatios(at(reference, place), at(cell.outputs, place), scale)
+  const at = (samples, index) => samples.map((sample) => sample[index]);
+  const ratios = scales.map((scale, index) => (
+    scale === null ? [] : noiseRatios(at(reference, index), at(cell.outputs, index), scale)
   )).flat();
   if (ratios.length === 0) return "";
   const found = snrDb(ratios.reduce((sum, ratio) => sum + ratio, 0) / ratios.length);
@@ -55,7 +55,7 @@ export function resultTable(summaries) {
 function rows(said) {
   const correct = said.correct === null ? ["–", ""] : said.correct ? ["correct", "good"] : ["wrong", "bad"];
   const row = make("tr", {},
-    make("th", {scope: "row"}, said.variant.replace(/\.tflite$/, ""), make("small", {textContent: said.place})),
+    make("th", {scope: "row"}, said.variant.replace(/\.tflite$/, ""), make("small", {textContent: said.processor})),
     make("td", {className: "n", textContent: shown(said.medianMs)}),
     make("td", {className: "n", textContent: shown(said.p90Ms)}),
     make("td", {className: correct[1], textContent: correct[0]}));

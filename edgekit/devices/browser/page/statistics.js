@@ -3,10 +3,10 @@
 /** The quantile `share` (0 to 1) of numbers, between neighbours as numpy does it. */
 export function quantile(values, share) {
   const sorted = Float64Array.from(values).sort();
-  const place = share * (sorted.length - 1);
-  const below = Math.floor(place);
+  const position = share * (sorted.length - 1);
+  const below = Math.floor(position);
   const above = Math.min(below + 1, sorted.length - 1);
-  return sorted[below] + (place - below) * (sorted[above] - sorted[below]);
+  return sorted[below] + (position - below) * (sorted[above] - sorted[below]);
 }
 
 export const median = (values) => quantile(values, 0.5);
@@ -21,8 +21,8 @@ const ROUNDED = 1e-8;
  */
 export function noiseRatios(reference, measured, {stride, signal, rounding}) {
   const noise = new Float64Array(signal.length);
-  reference.forEach((sample, place) => sample.forEach((value, index) => {
-    noise[Math.floor(index / stride) % signal.length] += (measured[place][index] - value) ** 2;
+  reference.forEach((sample, number) => sample.forEach((value, index) => {
+    noise[Math.floor(index / stride) % signal.length] += (measured[number][index] - value) ** 2;
   }));
   const count = reference.length * reference[0].length / signal.length;
   return Array.from(noise, (sum, column) => {

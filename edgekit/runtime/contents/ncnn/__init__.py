@@ -111,7 +111,7 @@ def read(data: bytes | memoryview) -> NcnnModel:
     layers = parse(files[PARAM])
     shapes: dict[str, Shape] = {}
     weights: list[Held] = []
-    place, unread = 0, set[str]()
+    offset, unread = 0, set[str]()
     for layer in layers:
         if not unread.issuperset(layer.inputs) or len(set(layer.inputs)) < len(layer.inputs):
             raise Malformed(f"its layer {shown(layer.name)} reads what is not there, or is read by another")
@@ -125,10 +125,10 @@ def read(data: bytes | memoryview) -> NcnnModel:
             shapes[name] = shape
             unread.add(name)
         for weight in held:
-            found, place = _held(layer, weight, files[BIN], place)
+            found, offset = _held(layer, weight, files[BIN], offset)
             weights.append(found)
-    if place != len(files[BIN]):
-        raise Malformed(f"its weights have {len(files[BIN]):,} bytes, and its layers read {place:,}")
+    if offset != len(files[BIN]):
+        raise Malformed(f"its weights have {len(files[BIN]):,} bytes, and its layers read {offset:,}")
     _check_memory(layers, shapes)
     return NcnnModel(layers, shapes, tuple(weights), files[BIN])
 
@@ -245,19 +245,19 @@ def _checked(layer: Layer, inputs: Sequence[Shape]) -> tuple[list[Shape], list[W
     return outputs, weights
 
 
-def _held(layer: Layer, weight: Weight, data: bytes, place: int) -> tuple[Held, int]:
-    """What is at *place* in the weights, and where the next are."""
+def _held(layer: Layer, weight: Weight, data: bytes, offset: int) -> tuple[Held, int]:
+    """What is at *offset* in the weights, and where the next are."""
     dtype, itemsize = _TYPES[0]
     if weight.typed:
-        if place + 4 > len(data):
+        if offset + 4 > len(data):
             raise Malformed(f"the weights of its layer {shown(layer.name)} are not there")
-        (mark,) = struct.unpack_from("<I", data, place)
+        (mark,) = struct.unpack_from("<I", data, offset)
         if mark not in _TYPES:
             raise Malformed(f"the weights of its layer {shown(layer.name)} are of no type that is known")
         dtype, itemsize = _TYPES[mark]
-        place += 4
+        offset += 4
     size_bytes = math.prod(weight.shape) * itemsize
-    end = place + (size_bytes + 3) // 4 * 4
+    end = offset + (size_bytes + 3) // 4 * 4
     if end > len(data):
         raise Malformed(f"the weights of its layer {shown(layer.name)} are not there")
     return Held(layer.type, dtype, weight.shape, size_bytes), end

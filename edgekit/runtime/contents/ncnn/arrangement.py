@@ -76,12 +76,12 @@ def _concat(numbers: Numbers, inputs: Sequence[Shape], count: int) -> Result:
 
 @RULES.of("Slice")
 def _slice(numbers: Numbers, inputs: Sequence[Shape], count: int) -> Result:
-    shape, sizes, places = one(inputs), numbers.array(0), numbers.array(2)
+    shape, sizes, indices = one(inputs), numbers.array(0), numbers.array(2)
     axis = axis_of(numbers.whole(1, least=-4, most=3), len(shape))
     whole = shape[axis]
-    if places:
-        require(not sizes and len(places) in (count - 1, count), f"it has {count} outputs")
-        ends = [place + whole if place < 0 else place for place in places[: count - 1]] + [whole]
+    if indices:
+        require(not sizes and len(indices) in (count - 1, count), f"it has {count} outputs")
+        ends = [index + whole if index < 0 else index for index in indices[: count - 1]] + [whole]
         sizes = tuple(end - begin for begin, end in zip([0, *ends], ends, strict=False))
     require(len(sizes) == count, f"it has {count} outputs")
     left, found = whole, list[Shape]()
@@ -101,13 +101,13 @@ def _crop(numbers: Numbers, inputs: Sequence[Shape], count: int) -> Result:
     require(len(starts) == len(ends) == len(axes) >= 1 and len(axes) <= len(shape), "its bounds are not whole")
     made = list(shape)
     for start, end, axis in zip(starts, ends, axes, strict=True):
-        place = axis_of(axis, len(shape))
-        size = shape[place]
+        axis = axis_of(axis, len(shape))
+        size = shape[axis]
         start = 0 if start == NONE else start
         end = size if end == NONE else end
         begin, stop = start if start >= 0 else size + start, min(size, end if end > 0 else size + end)
         require(0 <= begin < stop, "it takes what is not there")
-        made[place] = stop - begin
+        made[axis] = stop - begin
     return [tuple(made)], []
 
 
@@ -175,10 +175,10 @@ def _squeeze(numbers: Numbers, inputs: Sequence[Shape], count: int) -> Result:
 def _expand_dims(numbers: Numbers, inputs: Sequence[Shape], count: int) -> Result:
     shape, axes = one(inputs), numbers.array(3)
     dims = len(shape) + len(axes)
-    places = {axis_of(axis, dims) for axis in axes}
-    require(len(places) == len(axes) >= 1 and dims <= 4, "it names no axis, or one twice")
+    new_axes = {axis_of(axis, dims) for axis in axes}
+    require(len(new_axes) == len(axes) >= 1 and dims <= 4, "it names no axis, or one twice")
     sizes = iter(shape)
-    return [tuple(1 if axis in places else next(sizes) for axis in range(dims))], []
+    return [tuple(1 if axis in new_axes else next(sizes) for axis in range(dims))], []
 
 
 @RULES.of("Padding")

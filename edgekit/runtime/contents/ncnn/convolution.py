@@ -177,9 +177,9 @@ def _interp(numbers: Numbers, inputs: Sequence[Shape], count: int) -> Result:
     scales = numbers.factor(1), numbers.factor(2)
     given = numbers.whole(3, most=MOST), numbers.whole(4, most=MOST)
     sizes = list(shape[-2:])
-    for place, (scale, size) in enumerate(zip(scales, given, strict=True)):
-        if len(shape) == 3 or place == 1:
-            sizes[place] = size or int(sizes[place] * scale)
+    for axis, (scale, size) in enumerate(zip(scales, given, strict=True)):
+        if len(shape) == 3 or axis == 1:
+            sizes[axis] = size or int(sizes[axis] * scale)
     require(all(given) or not any(given) or len(shape) == 2, "it gives one size of two")
     return [(*shape[:-2], *sizes)], []
 
