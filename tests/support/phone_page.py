@@ -77,7 +77,7 @@ class Phone:
         self.browser.get(address or self.server.url)
         self.wait("!document.getElementById('measure').disabled")
 
-    def wait(self, condition: str, most_s: float = 60.0) -> None:
+    def wait(self, condition: str, most_s: float = 180.0) -> None:
         """Until *condition*, in JavaScript, holds."""
         WebDriverWait(self.browser, most_s, 0.05).until(lambda driver: driver.execute_script(f"return {condition}"))
 

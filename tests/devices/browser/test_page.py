@@ -391,7 +391,7 @@ def test_a_result_that_the_desk_cannot_keep_is_sent_again_by_itself(
         phone.wait("document.getElementById('delivery').textContent.includes('did not arrive')")
         assert "send it again: no space is left" in phone.text("delivery") and not phone.results
         phone.trouble = None
-        phone.wait("document.getElementById('delivery').textContent.includes('has arrived')", most_s=20)
+        phone.wait("document.getElementById('delivery').textContent.includes('has arrived')")
         assert len(phone.results) == 1
 
 
