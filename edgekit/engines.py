@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edgekit import runtimes
+from edgekit import builtin_runtimes
 from edgekit.registry import Registry
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ ENGINES: Registry[Engine] = Registry(
         "torch-compile-cuda": f"{_ADAPTERS}.torch_device:COMPILED",
         "litert-web": f"{_ADAPTERS}.litert_web:ENGINE",
         "litert-webgpu": f"{_ADAPTERS}.litert_web:WEBGPU",
-        **runtimes.engines(),
+        **builtin_runtimes.engines(),
     },
     "EK-ENGINE",
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from edgekit import runtimes
+from edgekit import builtin_runtimes
 from edgekit.registry import registry
 
 
@@ -56,5 +56,5 @@ FORMATS = registry(
     _own("onnx", "an ONNX model", "onnxruntime", is_baseline=True),
     _own("pt2", "an exported PyTorch program", "torch", "torch", is_baseline=True),
     _own("keras", "a Keras model", "tensorflow", "tensorflow", is_baseline=True),
-    named=runtimes.formats(),
+    named=builtin_runtimes.formats(),
 )

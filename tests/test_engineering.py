@@ -156,6 +156,20 @@ def test_no_name_is_made_of_a_word_that_says_nothing() -> None:
     assert not found
 
 
+def test_no_two_modules_have_names_a_letter_apart() -> None:
+    """But for verbs of the command line, and for a folder and what lies in it."""
+    paths = [path for path in PACKAGE.rglob("*") if path.suffix == ".py" or (path / "__init__.py").exists()]
+    named = [path for path in paths if path.stem[0] != "_" and path.parent != PACKAGE / "cli"]
+    stems = {path.stem for path in named}
+    found = {
+        f"{path.relative_to(PACKAGE)} and {longer}"
+        for path in named
+        for longer in stems
+        if longer[:-1] == path.stem and not {longer} & set(path.relative_to(PACKAGE).parts)
+    }
+    assert not found
+
+
 def test_no_module_is_longer_than_four_hundred_lines() -> None:
     rooms = [PACKAGE / room for room in ("cli", "devices", "profiling", "runtime")]
     lengths = {path: path.read_text(encoding="utf-8").count("\n") for room in rooms for path in room.rglob("*.py")}

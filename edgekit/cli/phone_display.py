@@ -16,8 +16,8 @@ from edgekit.cli import console, findings, signals
 from edgekit.devices.browser.posted import PageProgress
 from edgekit.errors import DeviceError, EdgekitError, Interrupted
 from edgekit.profiling import outcome
+from edgekit.profiling.phone_results import PhoneResults
 from edgekit.profiling.phone_session import Event, Kept, Refused, Taken
-from edgekit.profiling.phones import PhoneResults
 from edgekit.runtime.profiler.profile import DeviceRecord
 from edgekit.runtime.profiler.records import Cell
 

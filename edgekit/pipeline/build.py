@@ -17,9 +17,9 @@ from edgekit.backends import BACKENDS
 from edgekit.bundle import SUFFIX, Bundle
 from edgekit.errors import ConversionError, EdgekitError, Interrupted, LimitError, UsageError
 from edgekit.manifest import Manifest, Variant
-from edgekit.pipeline.assemble import assemble
 from edgekit.pipeline.model.reference import Reference, make_reference
 from edgekit.pipeline.model.source_model import SourceModel, prepare_model
+from edgekit.pipeline.packaging import assemble
 from edgekit.pipeline.project.origin import Origin, find_origin
 from edgekit.pipeline.project.paths import check_destination, check_name, check_space
 from edgekit.pipeline.sources import contents

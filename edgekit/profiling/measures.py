@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from edgekit.profiling.statistics import succeeded
-from edgekit.runtime.profiler.gate import is_busy
+from edgekit.runtime.profiler.readiness import is_busy
 from edgekit.runtime.profiler.records import Cell, Process
 
 #: ``wall``: by the clock on the wall. On a machine that others use or that is hot: ``cpu``, processor time, or ``p10``,

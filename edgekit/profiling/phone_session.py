@@ -14,7 +14,7 @@ from edgekit.devices.adb.forwarding import forwarded
 from edgekit.devices.browser.job import make_job, phone_settings
 from edgekit.devices.browser.posted import PageProgress
 from edgekit.devices.browser.server import ANYWHERE, LOOPBACK, PhoneServer
-from edgekit.profiling.phones import PhoneResults
+from edgekit.profiling.phone_results import PhoneResults
 from edgekit.runtime.profiler.profile import DeviceRecord
 from edgekit.runtime.profiler.records import Cell
 from edgekit.runtime.profiler.settings import Mode

@@ -87,7 +87,7 @@ def run_checks(
     failed run.
 
     Args:
-        command: The command line that runs `edgekit.runtime.serve` for an engine.
+        command: The command line that runs `edgekit.runtime.remote_child` for an engine.
 
     Raises:
         BundleError: A file holds more than data, or is damaged.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def serve_here(engine: str) -> list[str]:
     """The command line of *engine*'s process on this machine."""
-    return environments.command(engine, "edgekit.runtime.serve")
+    return environments.command(engine, "edgekit.runtime.remote_child")
 
 
 class Server:
@@ -37,7 +37,7 @@ class Server:
 
     @classmethod
     def start(cls, engine: str, command: Sequence[str] | None = None) -> Server:
-        """Start *command*, which has to run `edgekit.runtime.serve`; by default on this machine."""
+        """Start *command*, which has to run `edgekit.runtime.remote_child`; by default on this machine."""
         with tempfile.NamedTemporaryFile(prefix="edgekit-engine-", suffix=".log", delete=False) as log:
             try:
                 child = Child(serve_here(engine) if command is None else command, log)

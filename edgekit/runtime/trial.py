@@ -21,9 +21,9 @@ from edgekit.runtime.confinement import end_with_parent
 from edgekit.runtime.engines import engine as find_engine
 from edgekit.runtime.engines import open_session
 from edgekit.runtime.engines.base import Session, failure
-from edgekit.runtime.measure import Latency, latency_ms, time_calls
 from edgekit.runtime.samples import Column, open_samples
 from edgekit.runtime.signals import leave_to_parent
+from edgekit.runtime.timing import Latency, latency_ms, time_calls
 from edgekit.schema import conform
 from edgekit.tensors import Signature, TensorSpec
 

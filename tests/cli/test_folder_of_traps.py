@@ -142,6 +142,6 @@ def test_the_systems_own_folders_count_even_when_one_is_in_them(monkeypatch: pyt
 def test_a_relative_module_path_is_not_handed_on(folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(["", ".", "lib", str(tmp_path)]))
     assert children.environment()["PYTHONPATH"] == str(tmp_path)
-    done = children.run(children.module("edgekit.runtime.serve"), capture_output=True)
+    done = children.run(children.module("edgekit.runtime.remote_child"), capture_output=True)
     assert done.returncode == 0, done.stderr
     assert not list((tmp_path / "marks").iterdir())

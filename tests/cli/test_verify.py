@@ -124,15 +124,16 @@ def test_an_engine_that_crashes_is_one_failed_row(
 ) -> None:
     """The child is made to die while it loads the int8 file, as native code does."""
     monkeypatch.setattr(executorch.ExecuTorch, "version", lambda self: None)
-    real = children.module("edgekit.runtime.serve")
+    real = children.module("edgekit.runtime.remote_child")
     with Bundle.open(small_bundle) as opened:
         # The first tflite variant runs in a second process, which the verification starts after the crash.
         entries = opened.manifest.variants
         opened.manifest = replace(opened.manifest, variants=(entries[1], entries[0], entries[2]))
         size = next(entry.size_bytes for entry in opened.manifest.variants if "int8" in entry.name)
         trap = (
-            "import os\nfrom edgekit.runtime import serve\nreal = serve.open_session\n"
-            f"serve.open_session = lambda n, d, *r: os.abort() if len(d) == {size} else real(n, d, *r)\nserve.main()\n"
+            "import os\nfrom edgekit.runtime import remote_child\nreal = remote_child.open_session\n"
+            f"remote_child.open_session = lambda n, d, *r: os.abort() if len(d) == {size} else real(n, d, *r)\n"
+            "remote_child.main()\n"
         )
         boot = real[3].replace("name = sys.argv[2]", f"exec({trap!r})\nsys.exit()\nname = sys.argv[2]")
         command = [*real[:3], boot, *real[4:]]

@@ -15,8 +15,8 @@ from edgekit.cli.main import run
 from edgekit.devices.payload import assembly, wheels
 from edgekit.engines import ENGINES
 from edgekit.pipeline.variants.plan import plan_variants
-from edgekit.runtime.contents.archives import pack, unpack
 from edgekit.runtime.contents.ncnn import BIN, PARAM
+from edgekit.runtime.contents.zips import pack, unpack
 from edgekit.source_kinds import SOURCE_KINDS
 from edgekit.target import load_target, target_names
 

@@ -23,7 +23,7 @@ from edgekit.profiling.report import render
 from edgekit.profiling.report.figures.cost import sizes
 from edgekit.profiling.report.figures.latency import latency_table
 from edgekit.profiling.report.figures.quality import trade
-from edgekit.profiling.report.machines import facts
+from edgekit.profiling.report.provenance import facts
 from edgekit.profiling.rows import Row, rows
 from edgekit.profiling.table import table
 from edgekit.runtime.profiler.profile import Profile

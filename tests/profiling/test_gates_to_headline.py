@@ -16,8 +16,8 @@ from edgekit.profiling.comparison import NOT_COMPARABLE
 from edgekit.profiling.rows import Row, rows
 from edgekit.profiling.statistics import least_samples
 from edgekit.profiling.table import table
-from edgekit.runtime.profiler.gate import marks_of, wait_until_ready
 from edgekit.runtime.profiler.profile import Profile
+from edgekit.runtime.profiler.readiness import marks_of, wait_until_ready
 from edgekit.runtime.profiler.records import BoardState, Cell, Process
 from edgekit.runtime.profiler.samples import Samples
 

@@ -194,7 +194,7 @@ def test_a_death_by_signal_is_named(server: Server, small_models: SmallModels, s
 
 
 def test_what_an_engine_prints_does_not_spoil_the_pipe() -> None:
-    code = "from edgekit.runtime import serve\nserve.main()\nprint('noise', flush=True)"
+    code = "from edgekit.runtime import remote_child\nremote_child.main()\nprint('noise', flush=True)"
     package = Path(environments.__file__).parents[2]
     result = subprocess.run([sys.executable, "-c", code], input=b"", capture_output=True, cwd=package, check=True)
     assert (result.stdout, result.stderr.strip()) == (b"", b"noise")

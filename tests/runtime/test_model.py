@@ -271,7 +271,7 @@ def test_the_device_side_imports_only_the_standard_library_and_numpy() -> None:
     code = """
 import sys, sysconfig
 before = set(sys.modules)
-import edgekit, edgekit.runtime.model, edgekit.runtime.trial, edgekit.runtime.verification, edgekit.runtime.serve
+import edgekit, edgekit.runtime.model, edgekit.runtime.trial, edgekit.runtime.verification, edgekit.runtime.remote_child
 from edgekit.runtime.engines import ENGINES, engine
 for name in ENGINES.names(): engine(name).version()
 allowed = {"edgekit", "numpy", *sys.stdlib_module_names}

@@ -16,7 +16,7 @@ from support.pictures import RGB, SIGNATURE, chunk, grey, header, jpeg, png, sav
 
 import edgekit
 from edgekit.errors import UsageError
-from edgekit.runtime.pictures.picture import MOST_PIXELS
+from edgekit.runtime.pictures.decoded import MOST_PIXELS
 from edgekit.runtime.preprocess import read_sample
 
 

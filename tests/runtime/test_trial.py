@@ -14,7 +14,7 @@ from small_models import IMAGE, PAIR, SmallModels
 from edgekit.errors import EdgekitError, UsageError
 from edgekit.runtime import children, frames, memory, trial
 from edgekit.runtime.children import Child
-from edgekit.runtime.measure import Latency, latency_ms, time_calls
+from edgekit.runtime.timing import Latency, latency_ms, time_calls
 from edgekit.runtime.trial import run_trial
 
 

@@ -27,7 +27,7 @@ import numpy as np
 import edgekit
 from edgekit.cli.main import main
 from edgekit.errors import EdgekitError
-from edgekit.runtime import children, serve
+from edgekit.runtime import children, remote_child
 from edgekit.runtime.engines import engine as find_engine
 
 _OWN = ("home", "tmp", "here")
@@ -193,7 +193,7 @@ class _ForkedEngine:
                     os.closerange(before + 1, min(after, 1 << 16))
                 os.environ.clear()
                 os.environ.update(env)
-                code = _code_of(serve.main)
+                code = _code_of(remote_child.main)
             finally:
                 os._exit(code)
         os.close(requests[0])
@@ -223,7 +223,7 @@ _start_anew = children.start
 
 
 def _start(command: Sequence[str], **options: Any) -> Any:
-    if serve.__name__ not in command:
+    if remote_child.__name__ not in command:
         return _start_anew(command, **options)
     return _ForkedEngine(options["stderr"], options["pass_fds"], options["env"])
 

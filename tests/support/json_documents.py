@@ -17,10 +17,10 @@ from edgekit.profiling.policy import Policy
 from edgekit.profiling.regression import Outcome
 from edgekit.profiling.rows import Row
 from edgekit.runtime import checkup
-from edgekit.runtime.measure import Latency
 from edgekit.runtime.profiler.profile import SCHEMA_VERSION as PROFILE_VERSION
 from edgekit.runtime.profiler.profile import DeviceRecord, Profile
 from edgekit.runtime.profiler.settings import Settings
+from edgekit.runtime.timing import Latency
 from edgekit.runtime.verification import Verification
 from edgekit.target import Target
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 
-from edgekit.runtime.contents.archives import pack, unpack
 from edgekit.runtime.contents.ncnn import BIN, LAYERS, PARAM
+from edgekit.runtime.contents.zips import pack, unpack
 
 _NUMBERS = (
     "0", "1", "2", "3", "4", "5", "7", "8", "15", "16", "17", "31", "32", "64", "100", "127", "255", "256", "1000",

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from edgekit.devices.adb import client, job, listing
-from edgekit.devices.transport.answer import Answer, failure
+from edgekit.devices.transport.completed import Answer, failure
 from edgekit.digests import file_sha256, sha256
 from edgekit.display import Log
 from edgekit.errors import DeviceError

@@ -17,15 +17,15 @@ from edgekit.devices.base import Checkup, Closing, RunRequest, RunResult, Verify
 from edgekit.devices.payload import assembly
 from edgekit.devices.runner import session as runner_session
 from edgekit.devices.runner.inference import WithRunner
-from edgekit.devices.transport.answer import Answer
+from edgekit.devices.transport.completed import Answer
 from edgekit.display import Log
 from edgekit.errors import UsageError
 from edgekit.manifest import Variant
 from edgekit.runtime.checkup import machine_lines
 from edgekit.runtime.machine import Cluster, Machine
 from edgekit.runtime.profiler.events import Listener, log_to
-from edgekit.runtime.profiler.gate import marks_of
 from edgekit.runtime.profiler.profile import DeviceRecord
+from edgekit.runtime.profiler.readiness import marks_of
 from edgekit.runtime.profiler.records import BoardState, Cell
 from edgekit.runtime.profiler.settings import Request
 from edgekit.runtime.verification import Verification

@@ -183,9 +183,9 @@ class EmulatedDevice(Closing):
             self._guest = guest.Guest(self._system, parts, self._target, root, self._shown_core)
 
     def _command(self, *options: str) -> list[str]:
-        """The command line that runs `edgekit.runtime.serve` on the board."""
+        """The command line that runs `edgekit.runtime.remote_child` on the board."""
         emulator = [self._qemu.program, "-cpu", self._emulated_core.name, *options]
-        return self._guest.command(emulator, "-m", "edgekit.runtime.serve")
+        return self._guest.command(emulator, "-m", "edgekit.runtime.remote_child")
 
     def _count(self, bundle: Bundle, variant: Variant, engine: str, vectors: CheckVectors) -> int:
         """Instructions of one inference, in a process that does nothing else: what ran before shifts the heap, and

@@ -103,7 +103,7 @@ def names() -> tuple[str, ...]:
 #: Prints the engines that work, as JSON, and leaves compiled modules for the runs that follow.
 _PROOF = """\
 import json, sys
-import edgekit.runtime.serve
+import edgekit.runtime.remote_child
 from edgekit.runtime import engines
 for name in sys.argv[1:]:
     engines.engine(name).import_library()

@@ -12,7 +12,7 @@ from edgekit import documents
 from edgekit.bundle import Bundle
 from edgekit.devices.base import RunRequest, RunResult, VerifyRequest
 from edgekit.devices.payload.runner_pack import engines, versions
-from edgekit.devices.transport.answer import Answer, failure
+from edgekit.devices.transport.completed import Answer, failure
 from edgekit.display import Log
 from edgekit.errors import DeviceError
 from edgekit.manifest import Variant

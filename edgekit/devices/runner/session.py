@@ -14,7 +14,7 @@ from edgekit.devices.runner.inference import RunnerRun, WithRunner
 from edgekit.errors import DeviceError, UsageError
 from edgekit.manifest import Variant
 from edgekit.runtime.machine import Machine
-from edgekit.runtime.profiler import gate
+from edgekit.runtime.profiler import readiness
 from edgekit.runtime.profiler.events import Listener, Measured, Note, Progress
 from edgekit.runtime.profiler.fairness import conditions, first_inputs
 from edgekit.runtime.profiler.profile import BundleRecord, DeviceRecord
@@ -176,7 +176,7 @@ class _Session:
             runnable.variant, runnable.inputs, settings.threads, calls, spans=spans, cpus=settings.cpus
         )
 
-    def _wait_until_ready(self, runnable: _Runnable, first: bool) -> gate.Readiness | None:
+    def _wait_until_ready(self, runnable: _Runnable, first: bool) -> readiness.Readiness | None:
         """Hold the gate before a process; None where nothing can be seen of the device.
 
         Args:
@@ -185,7 +185,7 @@ class _Session:
         host = runnable.runner.host
         if host.look() is None:
             return None
-        ready = gate.wait_until_ready(
+        ready = readiness.wait_until_ready(
             lambda: host.look() or BoardState(0.0),
             load_below=self._request.start_below_load_per_core,
             celsius_below=self._request.start_below_celsius if first else None,
@@ -194,10 +194,10 @@ class _Session:
         self._wait_s = max(0.0, self._wait_s - ready.waited_s)
         return ready
 
-    def _marks(self, ready: gate.Readiness | None, after: BoardState | None) -> tuple[str, ...]:
+    def _marks(self, ready: readiness.Readiness | None, after: BoardState | None) -> tuple[str, ...]:
         if ready is None or after is None:
             return (_UNWATCHED,)
-        marks = gate.marks_of(ready.state, (), after, load_below=self._request.start_below_load_per_core)
+        marks = readiness.marks_of(ready.state, (), after, load_below=self._request.start_below_load_per_core)
         return tuple(filter(None, (ready.mark, *marks)))
 
     def _add(self, key: int, process: Process) -> None:

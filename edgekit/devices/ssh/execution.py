@@ -18,7 +18,7 @@ from edgekit.devices.runner.inference import RUN_S, WithRunner
 from edgekit.devices.ssh.board import SCRIPT, RemoteBoard
 from edgekit.devices.ssh.deployment import CHUNK_BYTES, Plan
 from edgekit.devices.ssh.shell import Shell
-from edgekit.devices.transport.answer import Answer, failure, told
+from edgekit.devices.transport.completed import Answer, failure, told
 from edgekit.display import Log
 from edgekit.errors import DeviceError, EdgekitError
 from edgekit.fidelity import compare

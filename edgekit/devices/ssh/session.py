@@ -12,7 +12,7 @@ from edgekit.bundle import Bundle
 from edgekit.devices.ssh.deployment import Plan
 from edgekit.devices.ssh.execution import send
 from edgekit.devices.ssh.shell import Shell
-from edgekit.devices.transport.answer import Answer, failure, told
+from edgekit.devices.transport.completed import Answer, failure, told
 from edgekit.errors import DeviceError
 from edgekit.runtime.children import ANYWHERE
 from edgekit.runtime.profiler import plausibility

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import IO
 
 from edgekit.devices.transport import described, pipes
-from edgekit.devices.transport.answer import Answer, failure
+from edgekit.devices.transport.completed import Answer, failure
 from edgekit.display import Log
 from edgekit.errors import DeviceError
 from edgekit.runtime import children

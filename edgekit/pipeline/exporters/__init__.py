@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Literal
 
-from edgekit import runtimes
+from edgekit import builtin_runtimes
 from edgekit.errors import UsageError
 from edgekit.recipes import FP32, RECIPES, Recipe
 from edgekit.registry import registry
@@ -27,7 +27,7 @@ class Exporter:
             several recipes by itself, ``backend`` where it *lowers*, and ``batch`` where that is fixed. It takes a
             `edgekit.pipeline.sources.SourceSpec` as JSON, the file to write, and an ``.npz`` of inputs by name, samples
             first, which static recipes need (`UsageError`, ``EK-DATA``, where it is None); gives the export record (see
-            `edgekit.pipeline.exporters.record.record`); and raises `ConversionError` (``EK-UNSUPPORTED``) where the
+            `edgekit.pipeline.exporters.exported.record`); and raises `ConversionError` (``EK-UNSUPPORTED``) where the
             source has no form that it takes.
         quantize: ``module:function(*, base, recipe, calibration, output)``, which makes a file of another recipe of the
             float one; None where *convert* does.
@@ -140,7 +140,7 @@ EXPORTERS = registry(
         packages=TENSORFLOW,
         batches="any",
     ),
-    named=runtimes.exporters(),
+    named=builtin_runtimes.exporters(),
 )
 
 

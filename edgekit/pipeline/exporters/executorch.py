@@ -15,7 +15,7 @@ from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 from torchao.quantization.pt2e.quantizer import Quantizer
 
 from edgekit.pipeline.exporters import backends
-from edgekit.pipeline.exporters.record import record
+from edgekit.pipeline.exporters.exported import record
 from edgekit.pipeline.exporters.symptoms import explaining
 from edgekit.pipeline.exporters.tracing import calibration_tensors, example_inputs, observe
 from edgekit.pipeline.recipes.fold_pads import fold_pads

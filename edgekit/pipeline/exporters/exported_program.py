@@ -11,7 +11,7 @@ import torch
 from torch.export import ExportedProgram
 from torch.fx import GraphModule
 
-from edgekit.pipeline.exporters.record import record
+from edgekit.pipeline.exporters.exported import record
 from edgekit.pipeline.exporters.tracing import example_inputs
 from edgekit.pipeline.sources import SourceSpec, open_source
 from edgekit.pipeline.work.events import Step, emit

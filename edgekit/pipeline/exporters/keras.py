@@ -13,12 +13,12 @@ import keras
 import tensorflow as tf
 
 from edgekit.errors import ConversionError
-from edgekit.pipeline.exporters.record import record
+from edgekit.pipeline.exporters.exported import record
 from edgekit.pipeline.sources import SourceSpec, open_source
 from edgekit.pipeline.sources.keras import KerasSource
 from edgekit.pipeline.work.events import Step, emit
-from edgekit.runtime.contents import archives
 from edgekit.runtime.contents import keras as contents
+from edgekit.runtime.contents import zips
 from edgekit.runtime.engines.tensorflow import ENGINE
 
 
@@ -53,7 +53,7 @@ def _saved(model: keras.Model) -> bytes:
         with zipfile.ZipFile(path) as stored:
             entries = {name: stored.read(name) for name in stored.namelist()}
     config = _numbered(json.loads(entries["config.json"]), {})
-    return archives.pack({**entries, "config.json": json.dumps(config).encode()})
+    return zips.pack({**entries, "config.json": json.dumps(config).encode()})
 
 
 def _numbered(value: Any, numbers: dict[int, int]) -> Any:

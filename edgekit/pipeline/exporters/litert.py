@@ -19,9 +19,9 @@ from ai_edge_quantizer.quantizer import Quantizer
 from ai_edge_quantizer.utils import qsv_utils, tfl_interpreter_utils
 
 from edgekit.errors import ConversionError
+from edgekit.pipeline.exporters.exported import record
 from edgekit.pipeline.exporters.inputs import calibration_samples, parameter_names
 from edgekit.pipeline.exporters.output_types import kept_outputs
-from edgekit.pipeline.exporters.record import record
 from edgekit.pipeline.exporters.symptoms import explaining
 from edgekit.pipeline.recipes.biases import flat_biases
 from edgekit.pipeline.recipes.litert import rules

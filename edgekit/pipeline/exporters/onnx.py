@@ -10,8 +10,8 @@ import torch
 from onnx_ir import to_proto
 from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 
+from edgekit.pipeline.exporters.exported import record
 from edgekit.pipeline.exporters.exported_program import float_program
-from edgekit.pipeline.exporters.record import record
 from edgekit.runtime.engines import onnxruntime_cuda
 from edgekit.runtime.engines.onnxruntime import ENGINE, names_in_file
 

@@ -19,8 +19,8 @@ from tensorflow.lite.python.convert_phase import ConverterError
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from edgekit.errors import ConversionError
+from edgekit.pipeline.exporters.exported import record
 from edgekit.pipeline.exporters.inputs import parameter_names
-from edgekit.pipeline.exporters.record import record
 from edgekit.pipeline.sources import SourceSpec, open_source
 from edgekit.tensors import Signature
 

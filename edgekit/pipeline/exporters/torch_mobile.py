@@ -11,7 +11,7 @@ from torch.ao.quantization import get_default_qconfig_mapping
 from torch.ao.quantization.fx.custom_config import PrepareCustomConfig
 from torch.ao.quantization.quantize_fx import convert_fx, prepare_fx
 
-from edgekit.pipeline.exporters.record import record
+from edgekit.pipeline.exporters.exported import record
 from edgekit.pipeline.exporters.tracing import calibration_tensors, example_inputs, observe
 from edgekit.pipeline.sources import SourceSpec, open_source
 from edgekit.pipeline.work.events import Step, emit

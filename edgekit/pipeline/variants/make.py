@@ -17,7 +17,7 @@ from edgekit.errors import ConversionError
 from edgekit.manifest import Variant
 from edgekit.pipeline import sources
 from edgekit.pipeline.data import Arrays, load_arrays
-from edgekit.pipeline.exporters.record import ExportRecord
+from edgekit.pipeline.exporters.exported import ExportRecord
 from edgekit.pipeline.model.reference import Reference
 from edgekit.pipeline.model.source_model import SourceModel
 from edgekit.pipeline.project.origin import Origin

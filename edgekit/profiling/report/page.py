@@ -12,10 +12,10 @@ from typing import Any
 
 from edgekit import display
 from edgekit.profiling.advice import Advice, advise
-from edgekit.profiling.report import machines, words
+from edgekit.profiling.report import provenance, words
 from edgekit.profiling.report.figures import cost, latency, operators
+from edgekit.profiling.report.figures.elements import Figure, Table, label
 from edgekit.profiling.report.figures.failures import failures
-from edgekit.profiling.report.figures.figure import Figure, Table, label
 from edgekit.profiling.report.figures.quality import trade
 from edgekit.profiling.rows import Row, rows
 from edgekit.profiling.statistics import TOO_FEW
@@ -99,9 +99,9 @@ def _content(profile: Profile) -> dict[str, Any]:
         "operators": _operators(groups, number),
         "failures": failures(pairs),
         "machines": [
-            (device, machines.facts(device), machines.states(device, profile.cells)) for device in profile.devices
+            (device, provenance.facts(device), provenance.states(device, profile.cells)) for device in profile.devices
         ],
-        "conditions": machines.conditions(profile.cells),
+        "conditions": provenance.conditions(profile.cells),
         "settings": _settings(profile),
         "command": shlex.join(profile.command),
         "bundles": _bundles(profile),

@@ -17,7 +17,7 @@ import struct
 from collections.abc import Mapping
 from typing import Any
 
-from edgekit.runtime.contents import schemas
+from edgekit.runtime.contents import layouts
 from edgekit.runtime.contents.refusal import Malformed
 
 #: Scalars: their code in `struct` and their size.
@@ -41,13 +41,13 @@ class Schema:
 
     @classmethod
     def of(cls, format: str) -> Schema:
-        """That of *format* (see `edgekit.runtime.contents.schemas`)."""
-        return cls(schemas.read(format))
+        """That of *format* (see `edgekit.runtime.contents.layouts`)."""
+        return cls(layouts.read(format))
 
     def __init__(self, text: str):
         self.tables: dict[str, list[_Field]] = {}
         self.unions: dict[str, tuple[tuple[str, str], ...]] = {}
-        for line in schemas.lines(text):
+        for line in layouts.lines(text):
             name, sign, rest = line.split(None, 2)
             if sign == "=":
                 self.unions[name] = tuple((each.partition(":")[0], each.rpartition(":")[2]) for each in rest.split())

@@ -14,11 +14,11 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from edgekit.runtime.contents import archives, hdf5
+from edgekit.runtime.contents import hdf5, zips
 from edgekit.runtime.contents.allowed import KERAS, KERAS_FUNCTIONS, KERAS_VALUES
-from edgekit.runtime.contents.archives import Packed
 from edgekit.runtime.contents.hdf5 import Array
 from edgekit.runtime.contents.refusal import Malformed, Refused, parse_json, reading, shown
+from edgekit.runtime.contents.zips import Packed
 
 _METADATA, _CONFIG, _WEIGHTS = "metadata.json", "config.json", "model.weights.h5"
 ENTRIES = (_METADATA, _CONFIG, _WEIGHTS)
@@ -68,7 +68,7 @@ def read(data: bytes | memoryview, registered: Collection[str] = ()) -> KerasMod
         Refused: It holds a layer that is not on the list, or another file.
         Malformed: It is none, or damaged.
     """
-    files = archives.unpack(data, _reads)
+    files = zips.unpack(data, _reads)
     missing = set(ENTRIES) - files.keys()
     if missing:
         raise Malformed(f"it is no Keras model: it has no {sorted(missing)[0]}")

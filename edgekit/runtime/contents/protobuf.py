@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from edgekit.runtime.contents import schemas
+from edgekit.runtime.contents import layouts
 from edgekit.runtime.contents.refusal import Malformed
 
 #: One message: its fields by name, those alone that are there.
@@ -37,12 +37,12 @@ class Schema:
 
     @classmethod
     def of(cls, format: str) -> Schema:
-        """That of *format* (see `edgekit.runtime.contents.schemas`)."""
-        return cls(schemas.read(format))
+        """That of *format* (see `edgekit.runtime.contents.layouts`)."""
+        return cls(layouts.read(format))
 
     def __init__(self, text: str):
         self.messages: dict[str, _Fields] = {}
-        for line in schemas.lines(text):
+        for line in layouts.lines(text):
             name, _, fields = line.partition(":")
             parts = (field.split() for field in fields.split(",") if field.strip())
             self.messages[name] = {int(number): (key, kind) for number, key, kind in parts}

@@ -15,11 +15,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from edgekit.runtime.contents import archives
+from edgekit.runtime.contents import zips
 from edgekit.runtime.contents.allowed import ATEN, PT2_CONTROL, PT2_FIELDS, PT2_QUANTIZED, PT2_SIZES, PT2_TREES
-from edgekit.runtime.contents.archives import Packed
 from edgekit.runtime.contents.refusal import Malformed, Refused, parse_json, reading, shown
 from edgekit.runtime.contents.sizes import MAX_AXES, MAX_VALUES
+from edgekit.runtime.contents.zips import Packed
 
 _PROGRAM, _SAMPLES = "models/model.json", "data/sample_inputs/model.pt"
 _CONFIGS = {
@@ -80,7 +80,7 @@ class Pt2(Packed):
 @reading("it is no exported program")
 def read(data: bytes | memoryview) -> Pt2:
     """Read and check an archive that ``torch.export.save`` wrote. Raises as `edgekit.runtime.contents.check`."""
-    files = archives.within_folder(archives.unpack(data, _reads))
+    files = zips.within_folder(zips.unpack(data, _reads))
     missing = {_PROGRAM, *_CONFIGS.values()} - files.keys()
     if missing:
         raise Malformed(f"it is no exported program: it has no {sorted(missing)[0]}")

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from edgekit.runtime.contents import archives, pickles
+from edgekit.runtime.contents import pickles, zips
 from edgekit.runtime.contents.allowed import ATEN, PREPACKED, PTL_CLASSES, QUANTIZED, RESULTS, SCRIPT
-from edgekit.runtime.contents.archives import Packed
 from edgekit.runtime.contents.pickles import Name, Object
 from edgekit.runtime.contents.refusal import Malformed, Refused, reading, shown
 from edgekit.runtime.contents.torch_tensors import REBUILT, Tensor, is_storage, tensors
+from edgekit.runtime.contents.zips import Packed
 
 #: What the lite interpreter reads of an archive, and what is left out of the new one: source code, for debugging.
 _READ = re.compile(
@@ -92,7 +92,7 @@ class PtlModule(Packed):
 @reading("it is no lite interpreter archive")
 def read(data: bytes | memoryview) -> PtlModule:
     """Read and check a ``.ptl`` file. Raises as `edgekit.runtime.contents.check`."""
-    files = archives.within_folder(archives.unpack(data, _reads))
+    files = zips.within_folder(zips.unpack(data, _reads))
     version = files.get("version", files.get(".data/version", b""))
     missing = {"data.pkl", "constants.pkl", "bytecode.pkl"} - files.keys()
     if missing or files.get("byteorder", b"little") != b"little":

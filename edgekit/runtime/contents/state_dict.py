@@ -9,12 +9,12 @@ import struct
 from dataclasses import dataclass
 from typing import Any
 
-from edgekit.runtime.contents import archives, pickles
+from edgekit.runtime.contents import pickles, zips
 from edgekit.runtime.contents.allowed import STATE_DICT
-from edgekit.runtime.contents.archives import Packed
 from edgekit.runtime.contents.pickles import Name, Reference
 from edgekit.runtime.contents.refusal import Malformed, Refused, reading, shown
 from edgekit.runtime.contents.torch_tensors import REBUILT, STORAGES, is_storage, tensors
+from edgekit.runtime.contents.zips import Packed
 
 _FILES = frozenset({"data.pkl", "byteorder", "version", ".data/serialization_id", ".format_version"})
 _FILES |= {".storage_alignment"}
@@ -44,7 +44,7 @@ def read(data: bytes) -> StateDict:
     """Read and check a file of weights. Raises as `edgekit.runtime.contents.check`."""
     if data[:2] != b"PK":
         return StateDict({}, _in_a_row(data), data)
-    files = archives.within_folder(archives.unpack(data, _reads))
+    files = zips.within_folder(zips.unpack(data, _reads))
     if "data.pkl" not in files or files.get("byteorder", b"little") != b"little":
         raise Malformed("it holds no weights, or big-endian ones")
     value = pickles.load(files["data.pkl"], _allows)

@@ -19,8 +19,8 @@ import numpy as np
 from edgekit.errors import UsageError
 from edgekit.runtime.installed import required
 from edgekit.runtime.pictures import jpeg, png
+from edgekit.runtime.pictures.decoded import PictureError
 from edgekit.runtime.pictures.kinds import PICTURES, kind_of
-from edgekit.runtime.pictures.picture import PictureError
 
 __all__ = ["pillow", "read_image"]
 

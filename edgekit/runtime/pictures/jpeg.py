@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from edgekit.runtime.pictures import picture
-from edgekit.runtime.pictures.picture import MOST_PARTS, Picture, PictureError, check_size, decode
+from edgekit.runtime.pictures import decoded
+from edgekit.runtime.pictures.decoded import MOST_PARTS, Picture, PictureError, check_size, decode
 
 SIGNATURE = b"\xff\xd8\xff"
 _START, _END, _SCAN = 0xD8, 0xD9, 0xDA
@@ -78,14 +78,14 @@ def _alone(data: bytes) -> tuple[bytes, int]:
         elif marker == _SCAN:
             scans += 1
         elif marker == _EXIF and body.startswith(_EXIF_START) and orientation is None:
-            orientation = picture.orientation(body[len(_EXIF_START) :])
+            orientation = decoded.orientation(body[len(_EXIF_START) :])
             continue
         elif marker not in _TABLES and not (marker in _COLOURS and body.startswith(_COLOURS[marker])):
             continue
         kept += [bytes((0xFF, marker)), (len(body) + 2).to_bytes(2, "big"), body, scan]
     if frames != 1 or not 1 <= scans <= _MOST_SCANS:
         raise PictureError(f"is a JPEG file of {frames} frames and {scans} scans", _SAVE_PLAIN)
-    return b"".join((*kept, b"\xff\xd9")), orientation or picture.UPRIGHT
+    return b"".join((*kept, b"\xff\xd9")), orientation or decoded.UPRIGHT
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, bytes, bytes]]:

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from edgekit.runtime.pictures import picture
-from edgekit.runtime.pictures.picture import MOST_PARTS, Picture, PictureError, check_size, decode
+from edgekit.runtime.pictures import decoded
+from edgekit.runtime.pictures.decoded import MOST_PARTS, Picture, PictureError, check_size, decode
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _GREY, _RGB, _PALETTE, _GREY_ALPHA, _RGB_ALPHA = 0, 2, 3, 4, 6
@@ -58,7 +58,7 @@ def read(data: bytes) -> Picture:
 
     chunks = _chunks(data)
     header, raw_header = _header(*next(chunks))
-    palette, key, orientation, pixels = b"", b"", picture.UPRIGHT, []
+    palette, key, orientation, pixels = b"", b"", decoded.UPRIGHT, []
     for name, body in chunks:
         if name == b"IDAT":
             pixels.append(body)
@@ -67,7 +67,7 @@ def read(data: bytes) -> Picture:
         elif name == b"tRNS":
             key = bytes(body)
         elif name == b"eXIf":
-            orientation = picture.orientation(bytes(body).removeprefix(b"Exif\0\0"))
+            orientation = decoded.orientation(bytes(body).removeprefix(b"Exif\0\0"))
     alone = [SIGNATURE, _chunk(b"IHDR", raw_header)]
     if header.colour == _PALETTE:
         alone.append(_chunk(b"PLTE", _whole_palette(palette, 1 << header.bits)))

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from edgekit.runtime.profiler import gate
+from edgekit.runtime.profiler import readiness
 from edgekit.runtime.profiler.records import BoardState, Process
 from edgekit.runtime.profiler.samples import Samples, Spans
 from edgekit.runtime.profiler.site import Site, Task
@@ -171,7 +171,7 @@ class Run:
         """The process that did all it was asked to."""
         before = self._facts["before"]
         load_below = self._site.request.start_below_load_per_core
-        marks = gate.marks_of(before, self._looks, after, load_below=load_below)
+        marks = readiness.marks_of(before, self._looks, after, load_below=load_below)
         return Process(
             **self._facts,
             **self._steady.facts(),

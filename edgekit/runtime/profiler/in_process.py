@@ -20,15 +20,15 @@ from edgekit.runtime import frames
 from edgekit.runtime.engines import Session
 from edgekit.runtime.engines import engine as find_engine
 from edgekit.runtime.machine import read_machine
-from edgekit.runtime.measure import MIN_SAMPLES_FOR_P90
 from edgekit.runtime.profiler import phases
 from edgekit.runtime.profiler.board import Board
 from edgekit.runtime.profiler.fairness import conditions
-from edgekit.runtime.profiler.gate import marks_of
 from edgekit.runtime.profiler.profile import BundleRecord, DeviceRecord, Profile
+from edgekit.runtime.profiler.readiness import marks_of
 from edgekit.runtime.profiler.records import MEASURED, BoardState, Cell, Process
 from edgekit.runtime.profiler.samples import Samples, Spans
 from edgekit.runtime.profiler.settings import Settings
+from edgekit.runtime.timing import MIN_SAMPLES_FOR_P90
 from edgekit.runtime.turn import Turn
 from edgekit.tensors import Signature
 

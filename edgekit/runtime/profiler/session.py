@@ -22,8 +22,8 @@ from edgekit.runtime.profiler.block import run_block
 from edgekit.runtime.profiler.board import Board
 from edgekit.runtime.profiler.events import Listener, Measured, Progress, log_to
 from edgekit.runtime.profiler.fairness import conditions, first_inputs
-from edgekit.runtime.profiler.gate import is_busy
 from edgekit.runtime.profiler.profile import BundleRecord, DeviceRecord
+from edgekit.runtime.profiler.readiness import is_busy
 from edgekit.runtime.profiler.records import FAILED, MEASURED, NOT_RUN, Cell, Memory, Process
 from edgekit.runtime.profiler.samples import Trace
 from edgekit.runtime.profiler.settings import Mode, Request, Settings

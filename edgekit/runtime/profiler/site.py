@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from edgekit.display import Log
-from edgekit.runtime.profiler import gate
+from edgekit.runtime.profiler import readiness
 from edgekit.runtime.profiler.board import Board
 from edgekit.runtime.profiler.records import Process
 from edgekit.runtime.profiler.settings import Request
@@ -111,7 +111,7 @@ class Site:
             raise
         return worker
 
-    def wait_until_ready(self, *, first: bool) -> gate.Readiness:
+    def wait_until_ready(self, *, first: bool) -> readiness.Readiness:
         """Hold the gate before a process starts.
 
         Args:
@@ -119,7 +119,7 @@ class Site:
                 count, unless the block began above the limit already.
         """
         celsius_below = self.request.start_below_celsius if first or self.hot else None
-        ready = gate.wait_until_ready(
+        ready = readiness.wait_until_ready(
             self.board.look,
             load_below=self.request.start_below_load_per_core,
             celsius_below=celsius_below,

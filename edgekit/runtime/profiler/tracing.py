@@ -12,8 +12,8 @@ import numpy as np
 from edgekit.engines import ENGINES
 from edgekit.errors import EdgekitError
 from edgekit.registry import import_name
-from edgekit.runtime.measure import warm_up
 from edgekit.runtime.profiler.samples import Trace
+from edgekit.runtime.timing import warm_up
 from edgekit.tensors import Signature
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from support.waiting import wait_until
 
 from edgekit.devices.adb import client, connection, job, listing
 from edgekit.devices.adb.connection import Connection, _checked_move
-from edgekit.devices.transport.answer import Answer, failure
+from edgekit.devices.transport.completed import Answer, failure
 from edgekit.errors import DeviceError
 
 MakeDevice = Callable[..., SimulatedDevice]

@@ -21,7 +21,7 @@ from edgekit.bundle import Bundle
 from edgekit.devices.base import VerifyRequest
 from edgekit.devices.payload import runner_pack
 from edgekit.devices.runner.inference import WithRunner
-from edgekit.devices.transport.answer import Answer
+from edgekit.devices.transport.completed import Answer
 from edgekit.errors import DeviceError
 from edgekit.manifest import Variant
 from edgekit.runtime.engines import open_session

@@ -21,7 +21,7 @@ from edgekit.devices.ssh import session as python_session
 from edgekit.devices.ssh.board import RemoteBoard
 from edgekit.devices.ssh.execution import WithPython
 from edgekit.devices.ssh.shell import Shell
-from edgekit.devices.transport.answer import Answer
+from edgekit.devices.transport.completed import Answer
 from edgekit.errors import BundleError, DeviceError, EdgekitError, UsageError
 from edgekit.manifest import Variant
 from edgekit.runtime.machine import read_machine

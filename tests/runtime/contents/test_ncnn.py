@@ -17,7 +17,7 @@ from edgekit.errors import BundleError, EdgekitError
 from edgekit.runtime import contents, engines
 from edgekit.runtime.contents import Malformed, Refused
 from edgekit.runtime.contents import ncnn as reader
-from edgekit.runtime.contents.archives import pack, unpack
+from edgekit.runtime.contents.zips import pack, unpack
 from edgekit.runtime.remote import Server
 from edgekit.tensors import Signature, TensorSpec
 

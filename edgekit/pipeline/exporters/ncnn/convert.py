@@ -16,14 +16,14 @@ from typing import Any
 import torch
 
 from edgekit.errors import ConversionError
-from edgekit.pipeline.exporters.record import record
+from edgekit.pipeline.exporters.exported import record
 from edgekit.pipeline.exporters.tracing import example_inputs
 from edgekit.pipeline.sources import SourceSpec, open_source
 from edgekit.pipeline.work.events import Step, emit
 from edgekit.recipes import RECIPES
 from edgekit.runtime import children
 from edgekit.runtime.contents import Malformed, ncnn
-from edgekit.runtime.contents.ncnn.layer import Layer
+from edgekit.runtime.contents.ncnn.rules import Layer
 from edgekit.runtime.engines.ncnn import ENGINE
 from edgekit.tensors import Signature, TensorSpec
 
@@ -45,7 +45,7 @@ def export(*, source: Mapping[str, Any], recipe: str, calibration: str | None, o
         output: The file to write.
 
     Returns:
-        The export record (see `edgekit.pipeline.exporters.record.record`).
+        The export record (see `edgekit.pipeline.exporters.exported.record`).
 
     Raises:
         ConversionError: ``EK-UNSUPPORTED``: the source has no PyTorch form, other numbers than float32 go in or out, or

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edgekit.profiling.report import charts, words
-from edgekit.profiling.report.figures.figure import Figure, Table, bar_figure, label, table
+from edgekit.profiling.report.figures.elements import Figure, Table, bar_figure, label, table
 from edgekit.profiling.rows import Row
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from edgekit.profiling.measures import CPU, P10, WORDS
 from edgekit.profiling.report import charts, words
-from edgekit.profiling.report.figures.figure import Column, Figure, Table, by_latency, label, of_latency, table
+from edgekit.profiling.report.figures.elements import Column, Figure, Table, by_latency, label, of_latency, table
 from edgekit.profiling.report.marks import mark
 from edgekit.profiling.report.svg import draw
 from edgekit.profiling.rows import Row

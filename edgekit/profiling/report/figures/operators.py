@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from edgekit.profiling.operators.steps import OVERHEAD
 from edgekit.profiling.report import charts, words
-from edgekit.profiling.report.figures.figure import Figure, Table, bar_figure, label
+from edgekit.profiling.report.figures.elements import Figure, Table, bar_figure, label
 from edgekit.profiling.rows import Row
 from edgekit.runtime.profiler.records import Cell, Operators
 

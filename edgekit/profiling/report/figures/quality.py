@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from edgekit.profiling.advice import pareto
 from edgekit.profiling.report import charts, words
-from edgekit.profiling.report.figures.figure import Figure, by_latency, label, of_latency, table
+from edgekit.profiling.report.figures.elements import Figure, by_latency, label, of_latency, table
 from edgekit.profiling.report.marks import mark
 from edgekit.profiling.report.svg import draw
 from edgekit.profiling.rows import Row

@@ -15,11 +15,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from edgekit.formats import Format
-from edgekit.runtime.contents.archives import pack, unpack
 from edgekit.runtime.contents.ncnn import arrangement, convolution, elementwise, matrices
-from edgekit.runtime.contents.ncnn.layer import Layer, Numbers, Shape, Weight
+from edgekit.runtime.contents.ncnn.rules import Layer, Numbers, Shape, Weight
 from edgekit.runtime.contents.refusal import Malformed, Refused, reading, shown
 from edgekit.runtime.contents.sizes import MAX_VALUES, check_memory
+from edgekit.runtime.contents.zips import pack, unpack
 
 FORMAT = Format(
     "ncnn",

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from itertools import permutations
 
-from edgekit.runtime.contents.ncnn.layer import (
+from edgekit.runtime.contents.ncnn.rules import (
     MOST_OUTPUTS,
     MOST_WHOLE,
     NONE,

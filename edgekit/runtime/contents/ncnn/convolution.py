@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from edgekit.runtime.contents.ncnn.layer import (
+from edgekit.runtime.contents.ncnn.rules import (
     MOST,
     MOST_OUTPUTS,
     MOST_WHOLE,

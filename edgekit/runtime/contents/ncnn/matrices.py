@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edgekit.runtime.contents.ncnn.layer import (
+from edgekit.runtime.contents.ncnn.rules import (
     MOST_OUTPUTS,
     MOST_WHOLE,
     Numbers,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from edgekit.builtin_runtimes import RUNTIMES
 from edgekit.engines import ENGINES
 from edgekit.formats import FORMATS
 from edgekit.pipeline.exporters import EXPORTERS
 from edgekit.registry import Registry
-from edgekit.runtimes import RUNTIMES
 
 
 @pytest.mark.parametrize("name", RUNTIMES)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.fake_board import FakeBoard, FakeClock
 
-from edgekit.runtime.profiler.gate import Readiness, marks_of, wait_until_ready
+from edgekit.runtime.profiler.readiness import Readiness, marks_of, wait_until_ready
 from edgekit.runtime.profiler.records import BoardState
 
 MHZ = 1_000_000

@@ -20,7 +20,7 @@ from edgekit.bundle import Bundle
 from edgekit.cli.main import run
 from edgekit.errors import EdgekitError, UsageError
 from edgekit.profiling.files import read_profile
-from edgekit.profiling.phones import PhoneResults
+from edgekit.profiling.phone_results import PhoneResults
 from edgekit.runtime.profiler.profile import Profile
 
 Results = Callable[..., PhoneResults]

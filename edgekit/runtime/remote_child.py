@@ -1,6 +1,6 @@
 """The child half of `edgekit.runtime.remote`: opens and runs models at the host's word, over its own pipes.
 
-Run as ``python -m edgekit.runtime.serve``. What an engine prints on standard output goes to standard error.
+Run as ``python -m edgekit.runtime.remote_child``. What an engine prints on standard output goes to standard error.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from functools import reduce
 from operator import or_
 
 from edgekit.profiling.report import words
-from edgekit.profiling.report.figures.figure import Table
+from edgekit.profiling.report.figures.elements import Table
 from edgekit.runtime.machine import Machine
 from edgekit.runtime.profiler.profile import BrowserRecord, DeviceRecord
 from edgekit.runtime.profiler.records import BoardState, Cell, Conditions
