@@ -99,7 +99,7 @@ def test_every_variant_is_measured_in_fresh_processes_phase_by_phase(bundle: Bun
 def test_engines_that_misbehave_cost_their_own_row_and_their_time(bundle: Bundle) -> None:
     engines = ("litert", "segfaults", "hangs", "eats", "refuses", "segfaults_late")
     cells, events = measure(
-        bundle, variants=("fp32.tflite",), engines=engines, cell_timeout_s=4.0, memory_bytes=160 << 20
+        bundle, variants=("fp32.tflite",), engines=engines, cell_timeout_s=8.0, memory_bytes=160 << 20
     )
     assert list(cells) == list(engines)
     good = cells["litert"]
