@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -174,9 +174,6 @@ class Target:
     def is_machine(self, board: str | None, architecture: str) -> bool:
         """Whether a machine with this device tree model and userland architecture is of this class."""
         return architecture == self.cpu.architecture and (board or "").startswith(self.boards)
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def target_names() -> tuple[str, ...]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from edgekit.errors import UsageError
+from edgekit.schema import conform
 
 #: Element types that a tensor may have.
 DTYPES = frozenset(
@@ -42,10 +43,6 @@ class TensorSpec:
     def to_json(self) -> dict[str, Any]:
         return {"name": self.name, "shape": list(self.shape), "dtype": self.dtype}
 
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> TensorSpec:
-        return cls(str(value["name"]), tuple(int(size) for size in value["shape"]), str(value["dtype"]))
-
 
 @dataclass(frozen=True)
 class Signature:
@@ -68,11 +65,10 @@ class Signature:
         }
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Signature:
-        return cls(
-            tuple(TensorSpec.from_json(spec) for spec in value["inputs"]),
-            tuple(TensorSpec.from_json(spec) for spec in value["outputs"]),
-        )
+    def from_json(cls, value: object) -> Signature:
+        """What `to_json` described. Raises `ValueError`: *value* is something else."""
+        signature: Signature = conform(cls, value)
+        return signature
 
 
 def grouped(samples: Sequence[Sequence[np.ndarray]], count: int) -> Iterator[list[np.ndarray]]:

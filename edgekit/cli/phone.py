@@ -83,8 +83,6 @@ def command(
                 if not quiet and (session.server.addresses or usb):
                     console.picture(_picture(session.server))
                 console.say(*_invitation(session.server, lan=lan, usb=usb, quiet=quiet), err=True)
-                for name, reason in session.left_out:
-                    console.note(f"{name} will not run: {reason}", quiet)
                 for path in filter(Path.exists, session.results.kept_in):
                     console.note(f"{path} is there already: the first result replaces it")
                 display.wait(once=once)

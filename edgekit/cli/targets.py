@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
@@ -33,10 +34,10 @@ def command(name: str | None, as_json: bool, quiet: bool) -> None:
 
     if name is not None:
         target = load_target(name)
-        result(as_json, target.to_json(), _facts(target))
+        result(as_json, asdict(target), _facts(target))
         return
     targets = [load_target(known) for known in target_names()]
-    result(as_json, {"targets": [target.to_json() for target in targets]}, _overview(targets))
+    result(as_json, {"targets": [asdict(target) for target in targets]}, _overview(targets))
     note("edgekit targets NAME has the facts of one, and where they are from", quiet or as_json)
 
 

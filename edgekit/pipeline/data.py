@@ -38,7 +38,9 @@ def prepare(
     project: str,
     train: str | None,
     evaluation: str,
-    calibration: str | Mapping[str, Any] | None,
+    calibration: str | None,
+    draw_from: str | None = None,
+    draw: int | None = None,
     preprocessing: Mapping[str, Any] | None,
     classes: int,
     seed: int,
@@ -49,7 +51,8 @@ def prepare(
     Args:
         project: The project's folder; references are relative to it.
         train, evaluation: ``file.py:function`` giving (inputs, labels), or an ``.npz`` with ``x`` and ``y``.
-        calibration: The same giving inputs, or ``{"from": ..., "samples": n}``, or None.
+        calibration: The same giving inputs; None to draw samples: *draw* of them, from the set *draw_from*, or as many
+            as usual, from the training data where there are any.
         preprocessing: The manifest's ``preprocessing``, or None for data that is ready.
         classes: Number of class labels the project names; 0 when it names none.
         seed: For drawing calibration samples.
@@ -67,17 +70,17 @@ def prepare(
         if reference is not None:
             _store(root, out, name, reference, classes, process)
             sets[name] = open_samples(out / f"{name}.npz")
-    if isinstance(calibration, str):
+    origin = calibration or draw_from or ("train" if train is not None else "evaluation")
+    if calibration is not None:
         inputs = _fitting("calibration", _read(root, "calibration", calibration)[0], process)
         drawn = inputs if process is None else {key: process.apply_batch(array) for key, array in inputs.items()}
     else:
-        drawn = _draw(sets, calibration, seed)
+        drawn = _draw(sets, origin, draw or _CALIBRATION_SAMPLES, seed)
     _check_alike({**sets, "calibration": drawn})
     save_arrays(out / "calibration.npz", drawn)  # which exporters take as it is
     counts = {name: len(next(iter(inputs.values()))) for name, inputs in sets.items()}
     counts["calibration"] = len(next(iter(drawn.values())))
     specs = [TensorSpec(name, (1, *each.shape[1:]), each.dtype.name) for name, each in sets["evaluation"].items()]
-    origin = calibration if isinstance(calibration, str) else _draws_from(calibration, sets)
     return {"inputs": [spec.to_json() for spec in specs], "samples": counts, "calibration_from": origin}
 
 
@@ -220,18 +223,12 @@ def _check_alike(sets: Mapping[str, _Inputs]) -> None:
                 raise UsageError("EK-DATA", message, "give them one shape")
 
 
-def _draws_from(calibration: Mapping[str, Any] | None, sets: Mapping[str, _Inputs]) -> str:
-    return str(calibration["from"]) if calibration else "train" if "train" in sets else "evaluation"
-
-
-def _draw(sets: Mapping[str, Mapping[str, Column]], calibration: Mapping[str, Any] | None, seed: int) -> Arrays:
-    """Calibration samples from one of the data sets, chosen at random."""
-    name = _draws_from(calibration, sets)
+def _draw(sets: Mapping[str, Mapping[str, Column]], name: str, wanted: int, seed: int) -> Arrays:
+    """So many calibration samples of the data set called *name*, chosen at random."""
     if name not in sets:
         message = f"data.calibration draws from {name!r}, which the project lacks"
         raise UsageError("EK-DATA", message, f"add data.{name}")
     inputs = sets[name]
     available = len(next(iter(inputs.values())))
-    wanted = calibration["samples"] if calibration else _CALIBRATION_SAMPLES
     chosen = np.sort(np.random.default_rng(seed).permutation(available)[:wanted])
     return {key: array[chosen] for key, array in inputs.items()}

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from edgekit.formats import is_baseline
 from edgekit.profiling.comparison import FASTER, NO_DIFFERENCE, NOT_COMPARABLE, SLOWER, Verdict, race
 from edgekit.profiling.rows import Row
+from edgekit.profiling.words import listing, number
 from edgekit.runtime.profiler.profile import DeviceRecord, Profile
 from edgekit.runtime.profiler.records import MEASURED
 
@@ -127,7 +128,7 @@ def _advise(device: DeviceRecord, bundle: str, rows: Sequence[Row], races: Races
         return Advice(device.name, bundle, None, None, f"{device.name}: {why}", not_compared, left_out)
     good = [row for row in shipped if _keeps_quality(row, rows)]
     best = _choose(good or shipped, races)
-    words = [f"ship {best.name} for {bundle}: {_number(_median_ms(best))} ms", _quality_words(best)]
+    words = [f"ship {best.name} for {bundle}: {number(_median_ms(best))} ms", _quality_words(best)]
     kept = "the float model's quality" if best.accuracy is not None else "the quality of what the bundle recommends"
     words.append(_why_best(best, good, races, kept) if good else f"though none keeps {kept}")
     why = f"{device.name}: {', '.join(words)}"
@@ -195,14 +196,16 @@ def _why_best(best: Row, good: Sequence[Row], races: Races, kept: str) -> str:
     undecided = _undecided(best, good, races)
     if equal:
         smaller = " and the smaller file" if all(row.size_bytes > best.size_bytes for row in equal) else ""
-        words = f"no slower than {_list(equal)} within the noise{smaller}"
+        words = f"no slower than {listing([row.name for row in equal])} within the noise{smaller}"
     elif not undecided:
         words = f"the fastest of {len(good)} that keep {kept}"
     elif all(_median_ms(best) <= _median_ms(row) for row in good):
         words = f"the lowest median of {len(good)} that keep {kept}"
     else:
         words = f"one of {len(good)} that keep {kept}"
-    return words + (f"; whether it is faster than {_list(undecided)} is undecided" if undecided else "")
+    return words + (
+        f"; whether it is faster than {listing([row.name for row in undecided])} is undecided" if undecided else ""
+    )
 
 
 def _undecided(best: Row, rows: Sequence[Row], races: Races) -> list[Row]:
@@ -226,9 +229,9 @@ def _remarks(best: Row, good: Sequence[Row], fair: Sequence[Row], races: Races) 
         else:
             continue
         if is_baseline(row.format):
-            remarks.append(f"{row.name}, a baseline and not for shipping, {pace}: {_number(_median_ms(row))} ms")
+            remarks.append(f"{row.name}, a baseline and not for shipping, {pace}: {number(_median_ms(row))} ms")
         else:
-            remarks.append(f"{row.name} {pace} ({_number(_median_ms(row))} ms) but loses too much: {_loss(row)}")
+            remarks.append(f"{row.name} {pace} ({number(_median_ms(row))} ms) but loses too much: {_loss(row)}")
     return tuple(remarks)
 
 
@@ -249,13 +252,3 @@ def _loss(row: Row) -> str:
 
 def _median_ms(row: Row) -> float:
     return float("inf") if row.latency_ms is None else row.latency_ms.median
-
-
-def _number(value: float) -> str:
-    """Three digits that count."""
-    return f"{value:#.3g}" if value < 100 else f"{value:.0f}"
-
-
-def _list(rows: Sequence[Row]) -> str:
-    names = [row.name for row in rows]
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from edgekit.devices.payload.assembly import sent_formats
@@ -100,12 +99,3 @@ def words(settings: Settings) -> list[str]:
 def is_baseline(engine: str) -> bool:
     """Whether no device is sent what *engine* loads."""
     return not set(find_engine(engine).formats) & set(sent_formats())
-
-
-def check_cpus(cpus: Sequence[int]) -> None:
-    """Refuse cores that this machine does not have for this process."""
-    usable = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
-    lacking = sorted(set(cpus) - usable)
-    if lacking or not cpus:
-        known = ", ".join(map(str, sorted(usable)))
-        raise UsageError("EK-ARGUMENT", f"this machine has no core {lacking[0] if lacking else ''}", f"it has {known}")

@@ -68,7 +68,7 @@ def document(
         "command": list(profile.command),
         "settings": asdict(profile.settings),
         "devices": [asdict(record) for record in profile.devices],
-        "rows": [row.to_json() for row in rows],
+        "rows": [asdict(row) for row in rows],
         "summary": [asdict(each) for each in advice],
         "notes": list(profile.notes),
         "outputs": [str(path) for path in outputs],

@@ -76,7 +76,6 @@ class PhoneSession:
     Attributes:
         results: All that was sent.
         server: Has the addresses to open on a phone.
-        left_out: Names of variants that phones cannot run, and why.
     """
 
     def __init__(
@@ -98,7 +97,6 @@ class PhoneSession:
         seed = secrets.randbelow(1 << 31) if options.seed is None else options.seed
         settings = phone_settings(options.mode, seed=seed, threads=options.threads)
         job = make_job(bundle, settings, webgpu=options.webgpu, variants=options.variants)
-        self.left_out = tuple((entry["name"], entry["reason"]) for entry in job["variants"] if entry["reason"])
         words = [*(["--webgpu"] if options.webgpu else []), *(w for v in options.variants for w in ("--variant", v))]
         self.results = PhoneResults(
             bundle,

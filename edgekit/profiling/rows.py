@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from statistics import median
-from typing import Any
 
 import numpy as np
 
@@ -20,6 +18,7 @@ from edgekit.runtime.profiler.board import energy_mj
 from edgekit.runtime.profiler.profile import Profile
 from edgekit.runtime.profiler.records import MEASURED, Cell, Process, Status
 from edgekit.runtime.profiler.samples import Samples
+from edgekit.tensors import Signature
 
 
 @dataclass(frozen=True)
@@ -121,9 +120,6 @@ class Row:
         """``fp32.tflite on litert``."""
         return f"{self.variant} on {self.engine}"
 
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
 
 def rows(profile: Profile) -> tuple[Row, ...]:
     """A row for each cell of *profile*, in its order.
@@ -160,9 +156,9 @@ def _input(cell: Cell) -> str | None:
     return None if cell.conditions is None else cell.conditions.inputs_sha256
 
 
-def _group(profile: Profile, cell: Cell) -> tuple[str, str, str]:
+def _group(profile: Profile, cell: Cell) -> tuple[str, Signature, str]:
     bundle = profile.bundle(cell)
-    return cell.device, json.dumps(bundle.signature, sort_keys=True), bundle.variant(cell.variant).recipe
+    return cell.device, bundle.signature, bundle.variant(cell.variant).recipe
 
 
 def _row(profile: Profile, cell: Cell, reference: Cell | None) -> Row:

@@ -16,13 +16,13 @@ from edgekit.devices import open_device
 from edgekit.devices.base import Measures
 from edgekit.devices.kinds import LOCAL, kind_of
 from edgekit.errors import EdgekitError, Interrupted, UsageError
-from edgekit.profiling.options import WAIT_S, Names, ProfileOptions, check_cpus, words
+from edgekit.profiling.options import WAIT_S, Names, ProfileOptions, words
 from edgekit.runtime.engines import browser_engines, is_browser_engine
 from edgekit.runtime.machine import Machine
 from edgekit.runtime.profiler.events import Measured, Note, Progress
 from edgekit.runtime.profiler.profile import BundleRecord, DeviceRecord, Profile
 from edgekit.runtime.profiler.records import MEASURED, Cell
-from edgekit.runtime.profiler.session import settings_for
+from edgekit.runtime.profiler.session import check_cpus, settings_for
 from edgekit.runtime.profiler.settings import Mode, Request
 from edgekit.target import Limits, Target, load_target, target_names
 
@@ -112,7 +112,7 @@ class Session:
         self._names = Names(tuple(self._bundles.values()), options.engines, options.variants, options.baselines)
         for place in self._places:
             self._check_engines(place)
-        if LOCAL in on and options.cpus is not None:
+        if LOCAL in on:
             check_cpus(options.cpus)
         if LOCAL not in on and not options.baselines and len(self._bundles) > 1:
             for path, record in self._bundles.items():

@@ -10,6 +10,7 @@ from edgekit.profiling.comparison import NOT_COMPARABLE
 from edgekit.profiling.measures import WALL, WORDS
 from edgekit.profiling.rows import Row, without_numbers
 from edgekit.profiling.statistics import TOO_FEW
+from edgekit.profiling.words import number
 from edgekit.runtime.profiler.records import MEASURED
 
 #: Where there is no figure.
@@ -31,7 +32,11 @@ def table(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
     add("engine", lambda row: row.engine)
     add("on", lambda row: row.accelerator or NONE, when=any(row.accelerator not in (None, "cpu") for row in rows))
     add("batch", lambda row: str(row.batch), when=any(row.batch != 1 for row in rows))
-    add("threads", lambda row: _number(row.threads, 0), when=_differ(row.threads for row in rows if row.threads))
+    add(
+        "threads",
+        lambda row: NONE if row.threads is None else str(row.threads),
+        when=_differ(row.threads for row in rows if row.threads),
+    )
     add("median ms", lambda row: _latency(row, "median"))
     add("95 % interval", _interval)
     add("p90 ms", lambda row: _latency(row, "p90"))
@@ -110,14 +115,8 @@ def _against(row: Row) -> str:
     return f"{found.ratio:.2f} x {row.reference}{measure}: {found.verdict}"
 
 
-def _number(value: float | None, digits: int | None = None) -> str:
-    """With three digits that count, unless *digits* says how many decimals."""
-    if value is None:
-        return NONE
-    if digits is None:
-        size = abs(value)
-        digits = 0 if size >= 100 else 1 if size >= 10 else 2 if size >= 1 else 3 if size >= 0.1 else 4
-    return f"{value:.{digits}f}"
+def _number(value: float | None) -> str:
+    return NONE if value is None else number(value)
 
 
 def _differ(values: Iterable[object]) -> bool:

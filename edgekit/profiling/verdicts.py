@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from xml.etree import ElementTree
 
-from edgekit import display
+from edgekit.display import one_line
 from edgekit.profiling.markdown import cell as _cell
 from edgekit.profiling.regression import TITLES, Outcome, failures, undecided
 
@@ -53,13 +53,13 @@ def junit(outcomes: Sequence[Outcome]) -> str:
     tests = failed = skipped = 0
     for outcome in outcomes:
         for name, failure, skip in _cases(outcome):
-            case = ElementTree.SubElement(suite, "testcase", classname=_xml(outcome.name), name=name)
+            case = ElementTree.SubElement(suite, "testcase", classname=one_line(outcome.name), name=name)
             tests += 1
             if failure:
-                ElementTree.SubElement(case, "failure", message=_xml(failure))
+                ElementTree.SubElement(case, "failure", message=one_line(failure))
                 failed += 1
             elif skip:
-                ElementTree.SubElement(case, "skipped", message=_xml(skip))
+                ElementTree.SubElement(case, "skipped", message=one_line(skip))
                 skipped += 1
     suite.attrib.update(tests=str(tests), failures=str(failed), errors="0", skipped=str(skipped))
     ElementTree.indent(suite)
@@ -79,8 +79,3 @@ def _cases(outcome: Outcome) -> list[tuple[str, str, str]]:
 
 def _line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
-
-
-def _xml(text: str) -> str:
-    """What XML can hold, and may be shown."""
-    return display.one_line(text)

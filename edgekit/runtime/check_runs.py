@@ -24,11 +24,13 @@ class CheckVectors:
     Attributes:
         samples: For each sample one array per input, in the signature's order, with a batch axis of size 1.
         reference: The float reference's outputs by name, samples first.
+        class_scores: The output whose largest value is the class; None for none.
     """
 
     signature: Signature
     samples: tuple[list[np.ndarray], ...]
     reference: Mapping[str, np.ndarray]
+    class_scores: str | None
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,8 @@ def check_vectors(bundle: Bundle) -> CheckVectors:
         )
     columns = [inputs[spec.name] for spec in signature.inputs]
     samples = tuple([column[index : index + 1] for column in columns] for index in range(count))
-    return CheckVectors(signature, samples, {spec.name: reference[spec.name] for spec in signature.outputs})
+    named = {spec.name: reference[spec.name] for spec in signature.outputs}
+    return CheckVectors(signature, samples, named, bundle.manifest.class_scores)
 
 
 def run_checks(

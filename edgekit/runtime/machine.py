@@ -7,10 +7,9 @@ import os
 import platform
 import re
 import struct
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from edgekit import display
 from edgekit.target import Feature
@@ -88,9 +87,6 @@ class Machine:
     page_bytes: int
     free_memory_bytes: int | None = None
     clusters: tuple[Cluster, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def default_threads() -> int:

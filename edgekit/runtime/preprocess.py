@@ -140,16 +140,11 @@ class Preprocessing:
             batch[index] = self.arranged(sample)
         return batch
 
-    def apply_batch(self, samples: Sequence[np.ndarray] | np.ndarray, rank: int | None = None) -> np.ndarray:
+    def apply_batch(self, samples: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
         """`apply` for each of *samples* (first axis), stacked into one array."""
         if len(samples) == 0:
             raise UsageError("EK-INPUT", "there are no samples")
-        first = self.apply(samples[0], rank)
-        batch = np.empty((len(samples), *first.shape), np.float32)
-        batch[0] = first
-        for index in range(1, len(samples)):
-            batch[index] = self.apply(samples[index], rank)
-        return batch
+        return np.stack([self.apply(sample) for sample in samples])
 
     def _lacks_channels(self, values: np.ndarray, rank: int | None) -> bool:
         if rank is not None:

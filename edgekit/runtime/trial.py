@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from time import perf_counter_ns
-from typing import Any
 
 import numpy as np
 
@@ -36,7 +35,6 @@ class Trial:
         threads: In use.
         samples: That were run.
         latency_ms: None where it was not timed.
-        not_finite: Names of outputs that hold NaN or infinity.
     """
 
     engine: str
@@ -46,31 +44,16 @@ class Trial:
     load_ms: float
     latency_ms: Latency | None
     peak_rss_bytes: int | None
-    not_finite: tuple[str, ...]
 
 
-def run_trial(
-    *,
-    file: str,
-    format: str,
-    engine: str,
-    signature: Mapping[str, Any],
-    inputs: str,
-    outputs: str,
-    threads: int,
-    samples: int,
-    names: Mapping[str, str] | None = None,
-    rows: Sequence[int] | None = None,
-) -> Trial:
-    """Run samples of *inputs* once each, keep the outputs, then time the model on the first sample.
+@dataclass(frozen=True)
+class Job:
+    """What is tried.
 
-    An engine that needs an environment of its own is run there. Memory is that of the whole process: for a
-    figure worth keeping, run this one in a fresh process (``python -m edgekit.runtime.trial``).
-
-    Args:
+    Attributes:
         file: The model file.
         format, engine: See `edgekit.runtime.engines.open_session`.
-        signature: As JSON; its batch size is that of an inference.
+        signature: Its batch size is that of an inference.
         inputs: ``.npz`` of inputs by name, samples first; other arrays in it are ignored. It is read as it goes.
         outputs: ``.npz`` to write, outputs by name, samples first.
         threads: Threads to ask the engine for.
@@ -78,38 +61,44 @@ def run_trial(
         names: What inputs are called in the file, if not as in the signature (see
             `edgekit.runtime.samples.open_samples`).
         rows: Numbers of the samples to run, in this order; all of them with None.
+    """
+
+    file: str
+    format: str
+    engine: str
+    signature: Signature
+    inputs: str
+    outputs: str
+    threads: int
+    samples: int
+    names: Mapping[str, str] | None = None
+    rows: tuple[int, ...] | None = None
+
+
+def run_trial(job: Job) -> Trial:
+    """Run samples once each, keep the outputs, then time the model on the first sample.
+
+    An engine that needs an environment of its own is run there. Memory is that of the whole process: for a
+    figure worth keeping, run this one in a fresh process (``python -m edgekit.runtime.trial``).
 
     Raises:
         EdgekitError: ``EK-RUN``: the engine fails, or gives another output for the same input later on;
             ``EK-CRASHED``: the process of its environment died; ``EK-ENGINE``: not installed.
     """
-    job = {
-        "file": file,
-        "format": format,
-        "engine": engine,
-        "signature": dict(signature),
-        "inputs": inputs,
-        "outputs": outputs,
-        "threads": threads,
-        "samples": samples,
-        "names": None if names is None else dict(names),
-        "rows": None if rows is None else list(rows),
-    }
-    if environments.is_needed(engine):
+    if environments.is_needed(job.engine):
         return _run_elsewhere(job)
-    specs = Signature.from_json(signature)
-    given = _open_inputs(inputs, specs.inputs, names, rows)
-    data = Path(file).read_bytes()
+    specs, engine = job.signature, job.engine
+    given = _open_inputs(job.inputs, specs.inputs, job.names, job.rows)
+    data = Path(job.file).read_bytes()
     before = perf_counter_ns()
-    session = open_session(engine, data, format, specs, threads)
+    session = open_session(engine, data, job.format, specs, job.threads)
     load_ms = (perf_counter_ns() - before) / 1e6
     try:
         answers = _run_all(session, given, engine)
         columns = zip(specs.outputs, zip(*answers, strict=True), strict=True)
-        stacked = {spec.name: np.concatenate(column)[: given.samples] for spec, column in columns}
-        npz.save(outputs, stacked)
+        npz.save(job.outputs, {spec.name: np.concatenate(column)[: given.samples] for spec, column in columns})
         first = given[0]
-        timing = latency_ms(time_calls(lambda: session.run(first), samples)) if samples else None
+        timing = latency_ms(time_calls(lambda: session.run(first), job.samples)) if job.samples else None
     finally:
         session.close()
     return Trial(
@@ -120,7 +109,6 @@ def run_trial(
         load_ms=round(load_ms, 3),
         latency_ms=timing,
         peak_rss_bytes=memory.own_bytes().get("VmHWM"),
-        not_finite=tuple(name for name, array in stacked.items() if not np.isfinite(array).all()),
     )
 
 
@@ -176,13 +164,13 @@ def _run_all(session: Session, inputs: _Inputs, engine: str) -> list[list[np.nda
     return rows
 
 
-def _run_elsewhere(job: dict[str, Any]) -> Trial:
+def _run_elsewhere(job: Job) -> Trial:
     """Run *job* in its engine's environment, as a process of its own."""
-    engine: str = job["engine"]
+    engine = job.engine
     with tempfile.TemporaryFile(prefix="edgekit-trial-") as log:
         child = Child(environments.command(engine, "edgekit.runtime.trial"), log)
         try:
-            result, _ = child.ask({}, json.dumps(job).encode(), take=frames.receive)
+            result, _ = child.ask({}, json.dumps(asdict(job)).encode(), take=frames.receive)
         except Death as death:
             error = death.error(f"{engine}'s process")
             log.seek(0)
@@ -199,7 +187,7 @@ def main() -> None:
     leave_to_parent()
     end_with_parent()
     frames.serve(
-        lambda _, job: (asdict(run_trial(**json.loads(job))), b""),
+        lambda _, job: (asdict(run_trial(conform(Job, json.loads(job)))), b""),
         lambda error: failure("the engine", "run the file", error),
     )
 

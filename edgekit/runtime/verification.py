@@ -83,7 +83,7 @@ def verify(
     runnable = [(entry, name) for entry, name in pairs if not refused[entry.name, name]]
     runs = run_checks(bundle, vectors, runnable, threads=threads, log=log)
     return tuple(
-        judge(entry, name, vectors, runs[entry.name, name], bundle.manifest.class_scores)
+        judge(entry, name, vectors, runs[entry.name, name])
         if (entry.name, name) in runs
         else not_run(entry, name, refused[entry.name, name])
         for entry, name in pairs
@@ -94,9 +94,7 @@ def not_run(variant: Variant, engine: str, reason: str) -> Verification:
     return Verification(variant.name, engine, NOT_RUN, reason, _required_snr_db(variant))
 
 
-def judge(
-    variant: Variant, engine: str, vectors: CheckVectors, run: CheckRun, class_scores: str | None = None
-) -> Verification:
+def judge(variant: Variant, engine: str, vectors: CheckVectors, run: CheckRun) -> Verification:
     """What a run of *variant*, which was run when it was built, comes to against the float reference."""
     assert variant.required is not None
     row = Verification(variant.name, engine, FAILED, run.failure, _required_snr_db(variant), threads=run.threads)
@@ -104,7 +102,7 @@ def judge(
         return row
     if not all(np.isfinite(measured).all() for measured in run.outputs.values()):
         return replace(row, reason="outputs not finite")
-    found = compare(vectors.reference, run.outputs, class_scores)
+    found = compare(vectors.reference, run.outputs, vectors.class_scores)
     fault = found.fault(variant.required.snr_db, variant.required.column_snr_db)
     return replace(
         row,

@@ -5,6 +5,7 @@ Run with ``pytest -s -n 0 tests/benchmarks/test_operator_sums.py``; prints the f
 
 from __future__ import annotations
 
+import json
 import time
 
 import numpy as np
@@ -17,9 +18,8 @@ from edgekit.profiling.operators import decode, headline
 from edgekit.profiling.operators.steps import OVERHEAD
 from edgekit.runtime.engines import open_session
 from edgekit.runtime.engines.executorch import traced_session
-from edgekit.runtime.engines.litert_profiler import Event, ProfiledModel
 from edgekit.runtime.profiler.samples import Trace
-from edgekit.runtime.profiler.tracing import litert_trace
+from edgekit.runtime.profiler.tracing import trace
 
 _TURNS, _CALLS = 40, 5
 
@@ -61,15 +61,15 @@ class _Litert:
     """Records a few inferences at a time."""
 
     def __init__(self, data: bytes):
-        self._model = ProfiledModel(data, MOBILENET, 1)
-        self._runs: list[list[Event]] = []
+        self._data = data
+        self._records: list[dict[str, list[object]]] = []
 
     def take(self, inputs: list[np.ndarray]) -> None:
-        self._model.run(inputs)
-        self._runs += self._model.record(inputs, _CALLS)
+        self._records.append(json.loads(trace("litert", self._data, MOBILENET, 1, inputs, runs=_CALLS).recorded()))
 
     def trace(self) -> Trace:
-        return litert_trace(self._model.nodes, self._runs)
+        runs = [run for record in self._records for run in record["runs"]]
+        return Trace.pack("litert", json.dumps({**self._records[0], "runs": runs}).encode())
 
 
 class _ExecuTorch:

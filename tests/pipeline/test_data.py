@@ -26,7 +26,9 @@ def run(folder: Path, **changes: Any) -> dict[str, Any]:
         "project": str(folder),
         "train": "data.py:train",
         "evaluation": "data.py:evaluation",
-        "calibration": {"from": "train", "samples": 4},
+        "calibration": None,
+        "draw_from": "train",
+        "draw": 4,
         "preprocessing": None,
         "classes": 3,
         "seed": 0,
@@ -73,13 +75,13 @@ def test_photographs_stay_bytes_until_they_are_read(tmp_path: Path) -> None:
 
 def test_arrays_in_a_file_need_no_python(tmp_path: Path) -> None:
     np.savez(tmp_path / "set.npz", x=np.ones((3, 4), np.float32), y=np.array([0, 1, 2]))
-    record = run(tmp_path, train=None, evaluation="set.npz", calibration=None)
+    record = run(tmp_path, train=None, evaluation="set.npz", draw_from=None, draw=None)
     assert record["samples"] == {"evaluation": 3, "calibration": 3}
 
 
 def test_several_inputs_are_named(tmp_path: Path) -> None:
     body = "def evaluation():\n    return {'a': np.ones((3, 2)), 'b': np.ones((3, 5), np.int32)}\n"
-    record = run(project(tmp_path, body), train=None, calibration=None)
+    record = run(project(tmp_path, body), train=None, draw_from=None, draw=None)
     assert {spec["name"]: (spec["shape"], spec["dtype"]) for spec in record["inputs"]} == {
         "a": ([1, 2], "float32"),
         "b": ([1, 5], "int32"),
@@ -108,13 +110,13 @@ def test_several_inputs_are_named(tmp_path: Path) -> None:
 )
 def test_what_is_wrong_with_data_is_said_in_one_line(tmp_path: Path, body: str, says: str) -> None:
     with pytest.raises(UsageError, match=says) as caught:
-        run(project(tmp_path, f"def evaluation():\n    {body}\n"), train=None, calibration=None)
+        run(project(tmp_path, f"def evaluation():\n    {body}\n"), train=None, draw_from=None, draw=None)
     assert "\n" not in caught.value.message and caught.value.hint
 
 
 def test_an_input_may_be_called_labels_or_file(tmp_path: Path) -> None:
     body = "def evaluation():\n    return {'labels': np.ones((3, 2)), 'file': np.zeros((3, 5))}, np.array([2, 0, 1])\n"
-    record = run(project(tmp_path, body), train=None, calibration=None)
+    record = run(project(tmp_path, body), train=None, draw_from=None, draw=None)
     assert [spec["name"] for spec in record["inputs"]] == ["labels", "file"]
     inputs, labels = load_arrays(tmp_path / "out" / "evaluation.npz")
     assert {name: array.shape for name, array in inputs.items()} == {"labels": (3, 2), "file": (3, 5)}
@@ -126,7 +128,7 @@ def test_an_input_may_be_called_labels_or_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("dtype", [">f4", "f2", "f8", ">f8", "g"])
 def test_floats_of_any_width_and_byte_order_are_single(tmp_path: Path, dtype: str) -> None:
     body = f"def evaluation():\n    return np.arange(6).reshape(3, 2).astype('{dtype}'), np.arange(3)\n"
-    record = run(project(tmp_path, body), train=None, calibration=None)
+    record = run(project(tmp_path, body), train=None, draw_from=None, draw=None)
     assert record["inputs"][0]["dtype"] == "float32"
     inputs, _ = load_arrays(tmp_path / "out" / "evaluation.npz")
     np.testing.assert_array_equal(inputs["input"], np.arange(6).reshape(3, 2))

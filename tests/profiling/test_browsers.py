@@ -179,7 +179,7 @@ def test_what_was_exported_and_not_run_is_never_recommended(merged: Profile) -> 
     assert [row.variant for row in pareto(made)] == ["fp32.tflite"]
     headers, lines = table(made)
     assert "its outputs were never checked" in lines[1][headers.index("note")]
-    drawn = trade(made, "trade")
+    drawn = trade(made)
     assert drawn is not None and drawn.table is not None and len(drawn.table.rows) == 1
 
 
@@ -194,6 +194,6 @@ def test_a_bundle_of_which_nothing_was_run_is_shown_as_that() -> None:
     profile = replace(whole, bundles=(replace(board, variants=variants),), devices=profiles.devices()[2:], cells=cells)
     (advice,) = advise(profile, rows(profile))
     assert advice.variant is None and "exported, not run: nothing has shown" in advice.why
-    assert sizes(rows(profile), "sizes").table.rows[0][-1] == "exported, not run"
+    assert sizes(rows(profile)).table.rows[0][-1] == "exported, not run"
     for text in (markdown.render(profile), render_csv(rows(profile))):
         assert "exported, not run" in text

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 from support.profiles import (
@@ -146,7 +146,7 @@ def test_energy_is_the_meters_power_over_the_mean_duration() -> None:
 
 
 def test_json_has_the_names_of_all_documents(found: dict[tuple[str, str, str], Row]) -> None:
-    value = json.loads(json.dumps(found[PI, "fp32.pte", "executorch"].to_json()))
+    value = json.loads(json.dumps(asdict(found[PI, "fp32.pte", "executorch"])))
     names = {"size_bytes", "accuracy", "accuracy_drop", "snr_db", "agreement", "delegated_share", "latency_ms"}
     names |= {"load_ms", "peak_rss_bytes", "guest_instructions", "threads", "engine", "recipe", "format", "target"}
     assert names | {"device", "emulated"} <= value.keys()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import get_args
 
@@ -121,7 +122,7 @@ def test_this_machine() -> None:
     assert machine.cores >= 1
     assert machine.memory_bytes is None or machine.memory_bytes > 1 << 28
     assert machine.page_bytes in (4096, 16384, 65536)
-    assert machine.to_json()["python"] == machine.python
+    assert asdict(machine)["python"] == machine.python
     assert isinstance(machine, Machine)
 
 

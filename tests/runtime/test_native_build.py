@@ -202,7 +202,11 @@ def test_a_release_wheel_runs_a_model_without_torch_and_without_a_compiler(
 ) -> None:
     images, scores = native_models.images, native_models.scores
     bundle = pte_bundle(native_models["delegated"], CONV, images, scores, tmp_path / "bare.edgekit")
-    environment = BareEnvironment(build_wheel(release, tmp_path), tmp_path)
+    wheel = build_wheel(release, tmp_path)
+    with zipfile.ZipFile(wheel) as archive:  # what pip makes executable
+        modes = {info.filename: info.external_attr >> 16 for info in archive.infolist()}
+    assert modes[f"edgekit/runtime/native/lib/x86_64/{native.RUNNER}"] & 0o111 == 0o111
+    environment = BareEnvironment(wheel, tmp_path)
     program = """
 import sys, numpy, edgekit
 with edgekit.load(sys.argv[1]) as model:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +125,7 @@ def phone_at(
     """*browser* at the page of the bundle at *path*."""
     with Bundle.open(path) as bundle:
         job = make_job(bundle, settings, webgpu=webgpu, variants=variants)
-        job["settings"] |= _WARM_UP
+        job = replace(job, settings=replace(job.settings, **_WARM_UP))
 
         def receive(value: dict[str, Any]) -> None:
             if phone.trouble is not None:

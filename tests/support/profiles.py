@@ -25,6 +25,7 @@ from edgekit.runtime.profiler.records import (
 )
 from edgekit.runtime.profiler.samples import Samples, Spans
 from edgekit.runtime.profiler.settings import Settings
+from edgekit.tensors import Signature, TensorSpec
 
 PI = "ssh://pi@raspberrypi.local"
 EMULATED = "emulator:rpi3"
@@ -201,10 +202,9 @@ def bundles(*, labels: bool = True) -> tuple[BundleRecord, BundleRecord]:
     lossy = known or {"accuracy": 97.22, "accuracy_drop": 0.28}
     lossier = known or {"accuracy": 95.7, "accuracy_drop": 1.8}
     common = {
-        "signature": {
-            "inputs": [{"name": "image", "shape": [1, 28, 28, 1], "dtype": "float32"}],
-            "outputs": [{"name": "scores", "shape": [1, 10], "dtype": "float32"}],
-        },
+        "signature": Signature(
+            (TensorSpec("image", (1, 28, 28, 1), "float32"),), (TensorSpec("scores", (1, 10), "float32"),)
+        ),
         "source": {"framework": "torch", "parameter_count": 20490, "accuracy": 97.5 if labels else None},
     }
     board = BundleRecord(

@@ -74,12 +74,11 @@ class AdbDevice(Closing):
 
     def examine(self) -> Checkup:
         found, state = self.phone(), self.state()
-        machine = found.machine.to_json()
         formats = {format: assembly.why_not(format, found.machine) for format in assembly.sent_formats()}
         document = {
             "device": self.name,
             "experimental": True,
-            "machine": machine,
+            "machine": asdict(found.machine),
             "free_disk_bytes": found.free_disk_bytes,
             "state": asdict(state),
             "formats": assembly.outlook(formats),

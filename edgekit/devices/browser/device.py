@@ -106,7 +106,7 @@ class BrowserDevice(Closing):
             raise EdgekitError("EK-NO-VARIANT", f"{bundle.path}: none of the variants named is for browsers")
         webgpu = ENGINES["webgpu"] in request.engines
         job = make_job(bundle, request.settings, webgpu=webgpu, variants=names)
-        rows = len(job["variants"]) * len(job["settings"]["accelerators"])
+        rows = len(job.variants) * len(job.settings.accelerators)
         total_s = rows * (request.settings.repeats * _START_S + request.settings.seconds)
         with ExitStack() as stack:
             server = stack.enter_context(

@@ -20,14 +20,15 @@ from typing import Any
 
 from aiohttp.web import BaseRequest, RequestHandler, Response, Server, StreamResponse
 
+from edgekit import display, documents
 from edgekit.devices.browser.posted import PageProgress, read_progress
 from edgekit.devices.browser.site import Answer
 from edgekit.errors import EdgekitError, UsageError
 
 MOST_RESULT_BYTES = 32 << 20
 MOST_PROGRESS_BYTES = 4 << 10
-#: In a result: numbers and texts, lists and objects. A few bytes of each become up to a hundred in memory; a strict
-#: session of a dozen rows posts some hundred thousand numbers.
+#: In a result: values, and lists and objects among them, which take the most memory. A strict session of a dozen rows
+#: posts some hundred thousand numbers.
 _MOST_VALUES, _MOST_GROUPS = 750_000, 50_000
 #: Of one server. Phones that come again after a reload count again.
 _MOST_RESULTS = 200
@@ -253,34 +254,19 @@ async def _receive_body(request: BaseRequest, spool: Any, most_bytes: int) -> No
 
 
 def _read_json(spool: Any) -> dict[str, Any]:
-    value = _parsed(spool)
-    if isinstance(value, _Refused):
-        raise value
-    if not isinstance(value, dict):
-        del value
-        raise _Refused(400, "it is no JSON object")
-    return value
-
-
-def _parsed(spool: Any) -> Any:
-    """The JSON in *spool*, or a refusal; returned, since what is raised here would hold the text for longer."""
+    problem = "it is no JSON object"
     spool.seek(0)
     try:
-        text = spool.read().decode("utf-8")
-        if text.count(",") > _MOST_VALUES or text.count("[") + text.count("{") > _MOST_GROUPS:
-            return _Refused(400, "it holds too many values")
-        return json.loads(text, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        return _Refused(400, f"it is no JSON that can be read: {_brief(str(error))}")
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no number of JSON's")
-
-
-def _brief(text: str) -> str:
-    """One line that shows as it is: no control characters, which a terminal would obey."""
-    return "".join(each if each.isprintable() else " " for each in text[:_MOST_TEXT])
+        data = spool.read()
+        if data.count(b"[") + data.count(b"{") > _MOST_GROUPS:
+            raise ValueError("it holds too many lists")
+        value = documents.parse(data, _MOST_VALUES)
+    except ValueError as error:
+        value, problem = None, f"it is no JSON that can be read: {error}"
+    if isinstance(value, dict):
+        return value
+    del data, value  # the error outlives this call, as above
+    raise _Refused(400, problem)
 
 
 async def _send(request: BaseRequest, answer: Answer) -> StreamResponse:
@@ -307,7 +293,7 @@ async def _send(request: BaseRequest, answer: Answer) -> StreamResponse:
 
 def _refuse(refusal: _Refused) -> StreamResponse:
     headers = {**_HEADERS, "Cache-Control": _PASSING}
-    body = json.dumps({"message": _brief(refusal.message)}).encode()
+    body = json.dumps({"message": display.one_line(refusal.message, _MOST_TEXT)}).encode()
     if refusal.status == 503:
         headers["Retry-After"] = str(_RETRY_S)
     response = Response(status=refusal.status, body=body, content_type="application/json", headers=headers)

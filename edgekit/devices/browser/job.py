@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from edgekit.bundle import Bundle
 from edgekit.devices.browser import assets
 from edgekit.digests import sha256
 from edgekit.errors import EdgekitError, UsageError, did_you_mean
-from edgekit.fidelity import scale
+from edgekit.fidelity import Scale, scale
 from edgekit.manifest import Variant, manifest_bytes
 from edgekit.runtime.profiler.session import MODES, settings_for
 from edgekit.runtime.profiler.settings import Mode, Settings
@@ -37,8 +37,63 @@ def phone_settings(mode: Mode, *, seed: int, threads: int | None = None) -> Sett
     return replace(settings, seconds=_DEFAULT_SECONDS, samples=_DEFAULT_SAMPLES) if mode == "default" else settings
 
 
-def make_job(bundle: Bundle, settings: Settings, *, webgpu: bool, variants: Sequence[str] = ()) -> dict[str, Any]:
-    """The job for *bundle*, as JSON can hold it.
+@dataclass(frozen=True)
+class JobBundle:
+    name: str
+    sha256: str
+    target: str
+
+
+@dataclass(frozen=True)
+class CheckFile:
+    """Values of an input or output; *scale* is what the page holds noise against, None of what is judged here alone."""
+
+    name: str
+    file: str
+    scale: Scale | None = None
+
+
+@dataclass(frozen=True)
+class JobChecks:
+    samples: int
+    inputs: tuple[CheckFile, ...]
+    outputs: tuple[CheckFile, ...]
+    random: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobSettings(Settings):
+    """How to measure; see also `edgekit.runtime.profiler.session.ModeSettings`."""
+
+    accelerators: tuple[str, ...]
+    least_warm_up_s: float
+    most_warm_up_s: float
+    round_ms: int = _ROUND_MS
+
+
+@dataclass(frozen=True)
+class Job:
+    """What the page is served as ``job.json``."""
+
+    bundle: JobBundle
+    labels: tuple[str, ...]
+    runtime: Mapping[str, str]
+    signature: Signature
+    preprocessing: Mapping[str, Any] | None
+    checks: JobChecks
+    variants: tuple[Variant, ...]
+    settings: JobSettings
+    schema_version: int = SCHEMA_VERSION
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The bundle's files that it names."""
+        checks = (*self.checks.inputs, *self.checks.outputs)
+        return tuple(dict.fromkeys([*(entry.file for entry in self.variants), *(entry.file for entry in checks)]))
+
+
+def make_job(bundle: Bundle, settings: Settings, *, webgpu: bool, variants: Sequence[str] = ()) -> Job:
+    """The job for *bundle*.
 
     Args:
         webgpu: Whether to measure with WebGPU besides.
@@ -50,49 +105,33 @@ def make_job(bundle: Bundle, settings: Settings, *, webgpu: bool, variants: Sequ
         EdgekitError: ``EK-NO-VARIANT``: the bundle has nothing that a browser runs.
     """
     manifest = bundle.manifest
-    chosen = [_job_variant(entry, manifest.signature) for entry in _chosen(bundle, settings, variants)]
-    runnable = [entry for entry in chosen if not entry["reason"]]
-    if not runnable:
+    chosen = _chosen(bundle, settings, variants)
+    reason = _why_not(manifest.signature) if chosen else f"it has no .{FORMAT} variant"
+    if reason:
         hint = "edgekit build PROJECT --format tflite  makes what browsers run"
-        reason = chosen[0]["reason"] if chosen else f"it has no .{FORMAT} variant"
         raise EdgekitError("EK-NO-VARIANT", f"no browser runs {bundle.path}: {reason}", hint)
     mode = MODES[settings.mode]
-    checks = manifest.checks
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "bundle": {"name": manifest.name, "sha256": sha256(manifest_bytes(manifest)), "target": manifest.target},
-        "labels": list(manifest.labels),
-        "runtime": {"litert_js": assets.version()},
-        "signature": manifest.signature.to_json(),
-        "preprocessing": None if manifest.preprocessing is None else dict(manifest.preprocessing),
-        "checks": {
-            "samples": checks["samples"],
-            "inputs": _named_files(checks["inputs"]),
-            "outputs": [
-                {**named, "scale": _scale(bundle.array(named["file"]))} for named in _named_files(checks["outputs"])
-            ],
-            "random": bool(checks.get("random")),
-        },
-        "variants": chosen,
-        "settings": {
-            "mode": settings.mode,
-            "seed": settings.seed,
-            "repeats": settings.repeats,
-            "seconds": settings.seconds,
-            "samples": settings.samples,
-            "threads": settings.threads,
-            "accelerators": ["wasm", "webgpu"] if webgpu else ["wasm"],
-            "least_warm_up_s": mode.least_warm_up_s,
-            "most_warm_up_s": mode.most_warm_up_s,
-            "round_ms": _ROUND_MS,
-        },
-    }
-
-
-def files_of(job: Mapping[str, Any]) -> tuple[str, ...]:
-    """The bundle's files that *job* names."""
-    entries = (*job["variants"], *job["checks"]["inputs"], *job["checks"]["outputs"])
-    return tuple(dict.fromkeys(entry["file"] for entry in entries))
+    inputs, outputs = manifest.checks["inputs"].items(), manifest.checks["outputs"].items()
+    return Job(
+        bundle=JobBundle(manifest.name, sha256(manifest_bytes(manifest)), manifest.target),
+        labels=manifest.labels,
+        runtime={"litert_js": assets.version()},
+        signature=manifest.signature,
+        preprocessing=manifest.preprocessing,
+        checks=JobChecks(
+            samples=manifest.checks["samples"],
+            inputs=tuple(CheckFile(name, file) for name, file in inputs),
+            outputs=tuple(CheckFile(name, file, _scale(bundle.array(file))) for name, file in outputs),
+            random=bool(manifest.checks.get("random")),
+        ),
+        variants=tuple(chosen),
+        settings=JobSettings(
+            **vars(settings),
+            accelerators=("wasm", "webgpu") if webgpu else ("wasm",),
+            least_warm_up_s=mode.least_warm_up_s,
+            most_warm_up_s=mode.most_warm_up_s,
+        ),
+    )
 
 
 def _chosen(bundle: Bundle, settings: Settings, names: Sequence[str]) -> list[Variant]:
@@ -109,18 +148,6 @@ def _chosen(bundle: Bundle, settings: Settings, names: Sequence[str]) -> list[Va
     return [entry for entry in entries if entry.format == FORMAT and (entry.batch == 1 or settings.mode != "quick")]
 
 
-def _job_variant(entry: Variant, signature: Signature) -> dict[str, Any]:
-    return {
-        "name": entry.name,
-        "file": entry.file,
-        "size_bytes": entry.size_bytes,
-        "recipe": entry.recipe,
-        "batch": entry.batch,
-        "required": None if entry.required is None else asdict(entry.required),
-        "reason": _why_not(signature),
-    }
-
-
 def _why_not(signature: Signature) -> str:
     """Why no browser runs a file with *signature*, in one line; empty when they do."""
     for spec in (*signature.inputs, *signature.outputs):
@@ -130,10 +157,5 @@ def _why_not(signature: Signature) -> str:
     return ""
 
 
-def _scale(reference: np.ndarray) -> dict[str, Any] | None:
-    """What the page holds noise against; None of whole numbers, which are judged here alone."""
-    return asdict(scale(reference)) if reference.dtype.kind == "f" else None
-
-
-def _named_files(files: Mapping[str, str]) -> list[dict[str, str]]:
-    return [{"name": name, "file": file} for name, file in files.items()]
+def _scale(reference: np.ndarray) -> Scale | None:
+    return scale(reference) if reference.dtype.kind == "f" else None

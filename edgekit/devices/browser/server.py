@@ -13,13 +13,14 @@ import secrets
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
 from edgekit.bundle import Bundle
 from edgekit.devices.browser.acceptor import Acceptor
 from edgekit.devices.browser.address import lan_addresses
+from edgekit.devices.browser.job import Job
 from edgekit.devices.browser.posted import PageProgress
 from edgekit.devices.browser.site import answers
 from edgekit.errors import UsageError
@@ -38,7 +39,7 @@ class PhoneServer:
     def __init__(
         self,
         bundle: Bundle,
-        job: Mapping[str, Any],
+        job: Job,
         *,
         receive: Callable[[dict[str, Any]], None],
         listener: Callable[[PageProgress], None],

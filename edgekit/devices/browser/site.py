@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from edgekit.bundle import Bundle
 from edgekit.devices.browser import assets
-from edgekit.devices.browser.job import files_of
+from edgekit.devices.browser.job import Job
 from edgekit.documents import canonical_json
 from edgekit.runtime.contents import read_variant
 
@@ -46,7 +45,7 @@ class Answer:
         return gzip.decompress(self.data) if self.compressed else self.data
 
 
-def answers(bundle: Bundle, job: Mapping[str, Any]) -> Mapping[str, Answer]:
+def answers(bundle: Bundle, job: Job) -> Mapping[str, Answer]:
     """Everything that is served, by its path below the token.
 
     Raises:
@@ -61,8 +60,8 @@ def answers(bundle: Bundle, job: Mapping[str, Any]) -> Mapping[str, Answer]:
         if path.is_file() and path.suffix in _TYPES:
             found[f"page/{path.relative_to(_PAGE).as_posix()}"] = _text(path.read_bytes(), _TYPES[path.suffix])
     found[""] = found["page/index.html"]
-    found["job.json"] = _text(canonical_json(dict(job)), _TYPES[".json"])
-    served = files_of(job)
+    found["job.json"] = _text(canonical_json(asdict(job)), _TYPES[".json"])
+    served = job.files
     for variant in bundle.manifest.variants:
         if variant.file in served:
             read_variant(bundle, variant)

@@ -87,9 +87,12 @@ def parts_for(
         _check_system_numpy(system_numpy)
     else:
         wanted.append(_find("numpy", machine))
-    wanted += _engines(formats, machine, log)
-    own = own_part()  # before the downloads, which take time
-    return (own, *(package_part(wheel, log, download=download) for wheel in wanted))
+    engines = _engines(formats, machine, log)
+    own = [own_part()]  # before the downloads, which take time
+    traced = {engine.package for engine in ENGINES if engine.in_runner} - {core.PACKAGE}  # which has a tracer itself
+    if not traced.isdisjoint(wheel.package for wheel in engines):
+        own += filter(None, [core.runner_part(machine.architecture, log)])
+    return (*own, *(package_part(wheel, log, download=download) for wheel in (*wanted, *engines)))
 
 
 def why_not(format: str, machine: Machine, system_numpy: str | None = None) -> str | None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import edgekit
 from edgekit.devices.payload import wheels
 from edgekit.devices.payload.part import Entry, Part, make_part
 from edgekit.display import Log
@@ -63,7 +64,7 @@ def core(architecture: str, log: Log, *, download: bool = True) -> Core:
     wheel = wheels.find(f"executorch=={native.EXECUTORCH}", None, architecture, None)
     folder = native.prebuilt(architecture) or native.built(architecture, native.LIBRARY)
     if folder is None:
-        _require_compiler(architecture)  # said before the download
+        _require_compiler("ExecuTorch core", architecture)  # said before the download
     path = wheels.obtain(wheel, log, download=download)
     if folder is None:
         log(f"building the ExecuTorch core for {architecture}")
@@ -80,15 +81,15 @@ def runner(architecture: str, log: Log) -> Path:
     """
     folder = native.prebuilt(architecture) or native.built(architecture, native.RUNNER)
     if folder is None:
-        _require_compiler(architecture)
+        _require_compiler("runner", architecture)
         log(f"building the runner for {architecture}")
         folder = build.runner_once(architecture)
     return folder / native.RUNNER
 
 
-def _require_compiler(architecture: str) -> None:
+def _require_compiler(what: str, architecture: str) -> None:
     if compilers.find(architecture) is None:
-        reason = f"this edgekit brings no ExecuTorch core for {architecture}, and no compiler to build it is here"
+        reason = f"this edgekit brings no {what} for {architecture}, and no compiler to build it is here"
         raise EdgekitError("EK-MISSING-PACKAGE", reason, compilers.install_hint(architecture))
 
 
@@ -96,3 +97,28 @@ def core_part(architecture: str, log: Log, *, download: bool = True) -> Part:
     """The part with which a device's Python runs ``.pte`` files; arguments and errors as `core`."""
     made = core(architecture, log, download=download)
     return make_part(f"executorch-{native.EXECUTORCH}", made.key, made.entries, log=log, native_path="")
+
+
+def runner_part(architecture: str, log: Log) -> Part | None:
+    """The part with the runner alone, by which a device's Python has LiteRT trace its operators; None where there is
+    none for *architecture*, and no compiler for it here: the device does without.
+
+    Raises:
+        EdgekitError: ``EK-ENGINE``, ``EK-FOREIGN``: as `core`.
+    """
+    if architecture not in compilers.ARCHITECTURES:
+        return None
+    try:
+        program = runner(architecture, log)
+    except EdgekitError as error:
+        if error.code != "EK-MISSING-PACKAGE":
+            raise
+        log(f"operators of .tflite files cannot be traced there: {error.message}")
+        return None
+
+    def entries() -> Iterator[Entry]:
+        yield Entry(native.RUNNER, program.read_bytes(), executable=True)
+        yield Entry("LICENSE", (NOTICES / "apache-2.0.txt").read_bytes())
+
+    name = f"edgekit-runner-{edgekit.__version__}"
+    return make_part(name, native.key(architecture), entries, log=log, native_path="")

@@ -39,7 +39,7 @@ class Part:
         size_bytes: Of the archive.
         unpacked_bytes: Sum of the files in it.
         python_paths: Folders in it for ``PYTHONPATH``; an empty text is its root.
-        native_path: The folder in it for ``EDGEKIT_NATIVE``: edgekit's core and the ExecuTorch libraries.
+        native_path: The folder in it for ``EDGEKIT_NATIVE``: the core and ExecuTorch's libraries, or the runner.
         runner: The script in it that starts ``edgekit-runner`` on a device that has nothing else.
     """
 
@@ -123,12 +123,11 @@ def environment(parts: Iterable[Part], folder: Callable[[Part], str]) -> Mapping
     Args:
         folder: Gives the folder into which a part was unpacked.
     """
-    python, variables = [], {}
+    python, native = [], []
     for part in parts:
         python += [f"{folder(part)}/{path}".rstrip("/") for path in part.python_paths]
-        if part.native_path is not None:
-            variables["EDGEKIT_NATIVE"] = f"{folder(part)}/{part.native_path}".rstrip("/")
-    return {"PYTHONPATH": ":".join(python), **variables}
+        native += [] if part.native_path is None else [f"{folder(part)}/{part.native_path}".rstrip("/")]
+    return {"PYTHONPATH": ":".join(python), **({"EDGEKIT_NATIVE": ":".join(native)} if native else {})}
 
 
 def _header(name: str, kind: bytes, mode: int) -> tarfile.TarInfo:

@@ -130,10 +130,9 @@ def _sample(bundle: Bundle) -> bytes:
 
 
 def _python(python: str, variables: Mapping[str, str]) -> str:
-    """Python as the system has it, with the parts on its path; nothing is installed."""
-    path = variables["PYTHONPATH"]
-    others = "".join(f'export {name}="{value}"\n' for name, value in sorted(variables.items()) if name != "PYTHONPATH")
-    return f'{_HEAD}export PYTHONPATH="{path}${{PYTHONPATH:+:$PYTHONPATH}}"\n{others}exec {shlex.quote(python)} "$@"\n'
+    """Python as the system has it, with the parts on its paths, before what is on them; nothing is installed."""
+    exports = [f'export {name}="{value}${{{name}:+:${name}}}"\n' for name, value in sorted(variables.items())]
+    return f'{_HEAD}{"".join(exports)}exec {shlex.quote(python)} "$@"\n'
 
 
 _EDGEKIT = f'{_HEAD}exec "$release/bin/python" {" ".join(ANYWHERE)} -m edgekit.cli.main "$@"\n'

@@ -19,7 +19,9 @@ from edgekit.manifest import Variant
 from edgekit.runtime.check_runs import CheckRun, CheckVectors, check_vectors
 from edgekit.runtime.engines import is_browser_engine
 from edgekit.runtime.machine import MAX_DEFAULT_THREADS, Machine
+from edgekit.runtime.native import command
 from edgekit.runtime.profiler.records import BoardState, Memory
+from edgekit.runtime.profiler.samples import Trace
 from edgekit.runtime.selection import check_names, why_not
 from edgekit.runtime.verification import Verification, judge, not_run
 from edgekit.schema import conform
@@ -32,6 +34,8 @@ MEASURE_S = 1800
 #: What the runner prints beside figures of inferences, and one such figure.
 _DOCUMENT_BYTES, _FIGURE_BYTES = 1 << 20, 24
 _MOST_THREADS = 1024
+#: Some ten times what a large model's operators take, in as many inferences as are recorded.
+_MOST_TRACE_BYTES = 16 << 20
 
 
 class RunnerHost(Protocol):
@@ -139,10 +143,16 @@ class Document:
 
 @dataclass(frozen=True)
 class RunnerRun:
-    """What the runner's process came to: outputs of its last inference by name, and what it printed."""
+    """What the runner's process came to.
+
+    Attributes:
+        outputs: Of its last inference, by name.
+        trace: What it recorded of operators, where that was asked for.
+    """
 
     outputs: dict[str, np.ndarray]
     document: Document
+    trace: Trace | None = None
 
 
 class WithRunner:
@@ -190,6 +200,7 @@ class WithRunner:
         *,
         spans: int = 0,
         cpus: Sequence[int] | None = None,
+        trace: bool = False,
     ) -> RunnerRun:
         """Run *entry* so many times on *inputs*, in one process.
 
@@ -198,6 +209,7 @@ class WithRunner:
             threads: None for the device's own default.
             spans: So many inferences more, which are taken apart.
             cpus: Cores to bind the process to.
+            trace: Record the operators of *repeat* inferences more.
 
         Raises:
             DeviceError: ``EK-CONNECT``, ``EK-DEVICE``, ``EK-CRASHED``: the connection, or the process, failed.
@@ -205,16 +217,21 @@ class WithRunner:
         host, engine = self.host, self._engine(entry)
         signature = self.bundle.manifest.signature.batched(entry.batch)
         folder = host.workspace()
-        files = [f"{folder}/input_{index}.raw" for index in range(len(inputs))]
-        for file, array in zip(files, inputs, strict=True):
+        for file, array in zip(command.input_files(folder, signature), inputs, strict=True):
             host.put(file, array.tobytes())
         used = threads or min(MAX_DEFAULT_THREADS, host.machine.cores, len(set(cpus or range(host.machine.cores))))
-        options = ["--engine", engine, "--model", host.model(entry), "--threads", str(used), "--output-dir", folder]
-        options += ["--repeat", str(repeat), "--input", *files]
-        options += ["--input-names", *(spec.name for spec in signature.inputs)]
-        options += ["--output-names", *(spec.name for spec in signature.outputs)]
-        options += ["--spans", str(spans)] if spans else []
-        options += ["--cpus", ",".join(map(str, cpus))] if cpus is not None else []
+        kind = engines()[entry.format].trace if trace else None
+        options = command.options(
+            engine,
+            host.model(entry),
+            signature,
+            folder,
+            threads=used,
+            repeat=repeat,
+            spans=spans,
+            cpus=cpus,
+            trace=None if kind is None else f"{folder}/trace",
+        )
         most_bytes = _DOCUMENT_BYTES + _FIGURE_BYTES * (repeat + 3 * spans)
         answer = host.execute(options, RUN_S if repeat == 1 else MEASURE_S, most_bytes)
         document = self._document(answer, engine)
@@ -226,7 +243,8 @@ class WithRunner:
             spec.name: _array(host.fetch(f"{folder}/output_{index}.raw", spec.size_bytes), spec, said)
             for index, (spec, said) in enumerate(zip(signature.outputs, document.outputs, strict=True))
         }
-        return RunnerRun(outputs, document)
+        recorded = None if kind is None else Trace.pack(kind, host.fetch(f"{folder}/trace", _MOST_TRACE_BYTES))
+        return RunnerRun(outputs, document, recorded)
 
     def _check(self, entry: Variant, vectors: CheckVectors, threads: int | None) -> CheckRun:
         """*entry* over all check vectors."""

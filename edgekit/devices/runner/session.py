@@ -27,11 +27,12 @@ from edgekit.tensors import grouped
 _WARM_UP_SHARE = 0.2
 #: Inferences of the process that shows how many the others need, and the most that any gets.
 _TRIAL_CALLS, _MAX_CALLS = 20, 100_000
+#: Inferences whose operators are recorded, in a process of their own.
+_TRACED_CALLS = 20
 #: How long the inferences that are taken apart may take, and how many they are.
 _SPANS_S, _LEAST_SPANS, _MOST_SPANS = 0.25, 3, 256
 _UNWATCHED = "degraded: nothing watched the device's temperature and clock"
 _NO_ENERGY = "edgekit's runner reads no power meter"
-_NO_OPERATORS = "edgekit's runner traces no operators"
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def run_session(
     Each repeat is one process, and their order is drawn anew for each. Before it, the device has to be ready, as far as
     it can be looked at; it is looked at again afterwards. What a process does first is its first inference; the first
     fifth is its warm-up. A process more, which does little else than load the model, shows the pace and the memory.
-    Operators are not to be had this way.
+    Operators take another one, at the end.
 
     Raises:
         DeviceError: ``EK-CONNECT``: the connection broke.
@@ -100,7 +101,6 @@ class _Session:
                     engine_version=versions()[engine],
                     conditions=conditions(signature, inputs, variant.recipe, "cpu", settings.cpus),
                     energy=_NO_ENERGY,
-                    operators_reason=_NO_OPERATORS if settings.operators else "",
                 )
             self._cells.append(cell)
 
@@ -115,6 +115,10 @@ class _Session:
                 if self._cells[key].status != FAILED:
                     self._add(key, self._process(key, repeat, order))
                     self._listener(Measured(self._cells[key]))
+        for key in keys if settings.operators else ():
+            if self._cells[key].status == MEASURED:
+                self._cells[key] = self._traced(key)
+                self._listener(Measured(self._cells[key]))
 
     def _pairs(self, runner: WithRunner) -> Iterator[tuple[Variant, str]]:
         """What was asked for; a quick session leaves out batches, unless they are named."""
@@ -175,6 +179,19 @@ class _Session:
         return runnable.runner.measure(
             runnable.variant, runnable.inputs, settings.threads, calls, spans=spans, cpus=settings.cpus
         )
+
+    def _traced(self, key: int) -> Cell:
+        """The cell with what is recorded of its operators, or with the reason why nothing is."""
+        runnable, settings, cell = self._runnable[key], self._request.settings, self._cells[key]
+        try:
+            run = runnable.runner.measure(
+                runnable.variant, runnable.inputs, settings.threads, _TRACED_CALLS, cpus=settings.cpus, trace=True
+            )
+        except DeviceError as error:
+            if error.code == "EK-CONNECT":
+                raise
+            return replace(cell, operators_reason=error.message)
+        return replace(cell, trace=run.trace)
 
     def _wait_until_ready(self, runnable: _Runnable, first: bool) -> readiness.Readiness | None:
         """Hold the gate before a process; None where nothing can be seen of the device.

@@ -59,12 +59,12 @@ class SshDevice(Closing):
 
     def examine(self) -> Checkup:
         facts = self.facts()
-        machine, target = facts.machine.to_json(), matching_target(facts.machine)
+        target = matching_target(facts.machine)
         formats = {format: assembly.why_not(format, facts.machine, facts.numpy) for format in assembly.sent_formats()}
         apps = facts.inventory.apps
         document = {
             "device": self.name,
-            "machine": machine,
+            "machine": asdict(facts.machine),
             "matches_target": target,
             "free_disk_bytes": facts.free_disk_bytes,
             "python_path": facts.python_path,

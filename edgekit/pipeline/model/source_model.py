@@ -100,7 +100,7 @@ class _Maker:
         data = self._data()
         self._identify(data)
         training = None if origin.training is None else self._training(data)
-        source = _with_inputs(origin.source, DataAnswer.read(data.record).inputs)
+        source = replace(origin.source, inputs=DataAnswer.read(data.record).inputs)
         if training is not None:
             source = source.with_weights(training.path(Path(TrainingAnswer.read(training.record).weights).name))
         calibration = origin.data.calibration
@@ -119,12 +119,13 @@ class _Maker:
         origin, section = self._origin, self._origin.data
         assert section is not None and origin.project is not None
         calibration = section.calibration
+        drawn = None if isinstance(calibration, str) else calibration
         arguments = {
             "train": section.train,
             "evaluation": section.evaluation,
-            "calibration": calibration
-            if calibration is None or isinstance(calibration, str)
-            else calibration.model_dump(by_alias=True),
+            "calibration": calibration if drawn is None else None,
+            "draw_from": None if drawn is None else drawn.origin,
+            "draw": None if drawn is None else drawn.samples,
             "preprocessing": None if origin.preprocessing is None else origin.preprocessing.to_json(),
             "classes": len(origin.labels),
             "seed": 0 if origin.training is None else origin.training.seed,
@@ -151,7 +152,7 @@ class _Maker:
         if origin.source.factory is None:
             return
         seed = None if training is None else training.seed
-        source = _with_inputs(origin.source, DataAnswer.read(data.record).inputs)
+        source = replace(origin.source, inputs=DataAnswer.read(data.record).inputs)
         found = self._stages.ask(
             "load",
             origin.name,
@@ -193,7 +194,7 @@ class _Maker:
             function=origin.kind.trainer,
             family=self._origin.family,
             arguments=lambda directory: {
-                "source": _with_inputs(origin.source, DataAnswer.read(data.record).inputs).to_json(),
+                "source": replace(origin.source, inputs=DataAnswer.read(data.record).inputs).to_json(),
                 "training": section,
                 "train": data.path("train.npz"),
                 "evaluation": data.path("evaluation.npz"),
@@ -234,7 +235,7 @@ class _Maker:
         data = self._stages.here("samples", origin.name, key, samples)
         self._identify(data)
         return self._prepare(
-            _with_inputs(origin.source, DataAnswer.read(data.record).inputs),
+            replace(origin.source, inputs=DataAnswer.read(data.record).inputs),
             data,
             calibration_origin=None
             if origin.calibration is None
@@ -289,7 +290,7 @@ class _Maker:
         )
         found = ModelAnswer.read(entry.record)
         fitted = entry if found.fitted else data
-        samples, signature = Path(data.path("evaluation.npz")), Signature.from_json(found.signature)
+        samples, signature = Path(data.path("evaluation.npz")), found.signature
         made_from = {"model": model, "prepared": [entry.digest, entry.made_from]}
         return SourceModel(
             spec=replace(
@@ -327,7 +328,3 @@ def _named(arrays: dict[str, np.ndarray], own: Sequence[TensorSpec]) -> dict[str
     if arrays.keys() == {DEFAULT_INPUT} and len(own) == 1:
         return {own[0].name: arrays[DEFAULT_INPUT]}
     return arrays
-
-
-def _with_inputs(source: SourceSpec, inputs: Sequence[Mapping[str, Any]]) -> SourceSpec:
-    return replace(source, inputs=tuple(TensorSpec.from_json(spec) for spec in inputs))

@@ -14,6 +14,7 @@ import numpy as np
 
 from edgekit.registry import import_name
 from edgekit.runtime.samples import Stack
+from edgekit.schema import conform
 from edgekit.source_kinds import SOURCE_KINDS
 from edgekit.tensors import Signature, TensorSpec
 
@@ -66,7 +67,9 @@ class SourceSpec:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> SourceSpec:
-        return cls(**{**value, "inputs": tuple(TensorSpec.from_json(spec) for spec in value["inputs"])})
+        """What `to_json` described. Raises `ValueError`: *value* is something else."""
+        spec: SourceSpec = conform(cls, value)
+        return spec
 
 
 class Source(Protocol):

@@ -6,13 +6,14 @@ import json
 import os
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from edgekit.errors import UsageError
+from edgekit.pipeline.training.settings import Training
 from edgekit.writing import write_error
 
 _HEAD = ("training", "epoch", "best_metric", "history")
@@ -30,7 +31,7 @@ class KerasCheckpoint:
         history: One entry for each finished epoch.
     """
 
-    training: Mapping[str, Any]
+    training: Training
     epoch: int
     state: Sequence[np.ndarray]
     best: Sequence[np.ndarray]
@@ -39,7 +40,7 @@ class KerasCheckpoint:
 
 
 def write_checkpoint(path: Path, checkpoint: KerasCheckpoint) -> None:
-    head = json.dumps({key: getattr(checkpoint, key) for key in _HEAD})
+    head = json.dumps({key: getattr(checkpoint, key) for key in _HEAD}, default=asdict)
     arrays = {f"{kind}_{i}": array for kind in ("state", "best") for i, array in enumerate(getattr(checkpoint, kind))}
     part = path.with_name("part.npz")
     try:
@@ -51,7 +52,7 @@ def write_checkpoint(path: Path, checkpoint: KerasCheckpoint) -> None:
 
 
 def read_checkpoint(
-    path: Path, training: Mapping[str, Any], variables: Sequence[Any], weights: Sequence[Any]
+    path: Path, training: Training, variables: Sequence[Any], weights: Sequence[Any]
 ) -> KerasCheckpoint:
     """The checkpoint in *path*, after its state was assigned to *variables*; its best are values for *weights*.
 
@@ -64,7 +65,7 @@ def read_checkpoint(
             arrays = {name: stored[name] for name in stored.files}
         head = json.loads(str(arrays["head"]))
         found = KerasCheckpoint(
-            training=head["training"],
+            training=Training.from_json(head["training"]),
             epoch=head["epoch"],
             state=[arrays[f"state_{i}"] for i in range(len(variables))],
             best=[arrays[f"best_{i}"] for i in range(len(weights))],
@@ -73,9 +74,7 @@ def read_checkpoint(
         )
     except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise UsageError("EK-CHECKPOINT", f"the checkpoint {path} cannot be read", hint) from error
-    if found.training != training:
-        changed = sorted(key for key in training if found.training.get(key) != training[key])
-        raise UsageError("EK-CHECKPOINT", f"the checkpoint {path} has another {', '.join(changed)}", hint)
+    training.check_checkpoint(path, found.training)
     try:
         for variable, value in zip(variables, found.state, strict=True):
             variable.assign(value)

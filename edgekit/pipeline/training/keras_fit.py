@@ -19,6 +19,7 @@ from edgekit.pipeline.sources.keras import open_model
 from edgekit.pipeline.training.keras_checkpoint import KerasCheckpoint, read_checkpoint, write_checkpoint
 from edgekit.pipeline.training.samples import Samples, check_labels, diverged, epoch_of, holds_classes, load_samples
 from edgekit.pipeline.training.schedule import learning_rates
+from edgekit.pipeline.training.settings import Training
 from edgekit.pipeline.work.events import Epoch, Step, emit
 from edgekit.writing import write_error
 
@@ -44,12 +45,13 @@ def train(
         raise UsageError("EK-ARGUMENT", "there is no CUDA device here", "leave the device to edgekit, or choose cpu")
     mixed = gpu and device != "cpu"
     tf.config.experimental.enable_op_determinism()
-    keras.utils.set_random_seed(training["seed"] % 2**32)
+    settings = Training.from_json(training)
+    keras.utils.set_random_seed(settings.seed % 2**32)
     policy = keras.mixed_precision.dtype_policy()
     keras.mixed_precision.set_dtype_policy("mixed_float16" if mixed else "float32")
     try:
         with tf.device("/GPU:0" if mixed else "/CPU:0"):
-            run = _Run(SourceSpec.from_json(source), training, train, evaluation, Path(directory))
+            run = _Run(SourceSpec.from_json(source), settings, train, evaluation, Path(directory))
             reached, interrupted = run.fit()
             weights = run.save(reached)
     finally:
@@ -68,9 +70,7 @@ def train(
 
 
 class _Run:
-    def __init__(
-        self, spec: SourceSpec, training: Mapping[str, Any], train: str, evaluation: str | None, directory: Path
-    ):
+    def __init__(self, spec: SourceSpec, training: Training, train: str, evaluation: str | None, directory: Path):
         self._training = training
         self._checkpoint = directory / "checkpoint.npz"
         self._weights = directory / "weights.keras"
@@ -86,8 +86,8 @@ class _Run:
         self.counts_labels = holds_classes(self._samples, training)
         for samples in filter(None, (self._samples, self._evaluation)):
             self._check(samples)
-        self._batch = min(training["batch_size"], len(self._samples))
-        steps = len(self._samples) // self._batch * training["epochs"]
+        self._batch = min(training.batch_size, len(self._samples))
+        steps = len(self._samples) // self._batch * training.epochs
         self._loss = self._make_loss()
         if not self._model.compiled:
             self._model.compile(_optimizer(training, learning_rates(training, steps)), self._loss, jit_compile=False)
@@ -96,7 +96,7 @@ class _Run:
     def fit(self) -> tuple[KerasCheckpoint, bool]:
         """What was reached, and whether Ctrl-C ended it."""
         reached = self._resume()
-        epochs = self._training["epochs"]
+        epochs = self._training.epochs
         if reached.epoch < epochs:
             emit(Step("training"))  # and what was read, before there is a checkpoint made of it
         try:
@@ -160,9 +160,9 @@ class _Run:
         return -float(np.mean(keras.ops.convert_to_numpy(self._loss(self._targets(samples), scores))))
 
     def _make_loss(self) -> keras.losses.Loss:
-        if self._training["loss"] == "mse":
+        if self._training.loss == "mse":
             return keras.losses.MeanSquaredError()
-        if self._training["loss"] == "mae":
+        if self._training.loss == "mae":
             return keras.losses.MeanAbsoluteError()
         logits = not _ends_in_softmax(self._model)
         kind = (
@@ -240,10 +240,10 @@ class _Rates(keras.optimizers.schedules.LearningRateSchedule):
         return {"rates": self._rates.tolist()}
 
 
-def _optimizer(training: Mapping[str, Any], rates: np.ndarray) -> keras.optimizers.Optimizer:
-    if training["optimizer"] == "sgd":
-        return keras.optimizers.SGD(_Rates(rates), momentum=0.9, nesterov=True, weight_decay=training["weight_decay"])
-    return keras.optimizers.AdamW(_Rates(rates), weight_decay=training["weight_decay"], epsilon=1e-8)
+def _optimizer(training: Training, rates: np.ndarray) -> keras.optimizers.Optimizer:
+    if training.optimizer == "sgd":
+        return keras.optimizers.SGD(_Rates(rates), momentum=0.9, nesterov=True, weight_decay=training.weight_decay)
+    return keras.optimizers.AdamW(_Rates(rates), weight_decay=training.weight_decay, epsilon=1e-8)
 
 
 def _ends_in_softmax(model: keras.Model) -> bool:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from edgekit.errors import EdgekitError, UsageError
 from edgekit.pipeline.data import load_arrays
+from edgekit.pipeline.training.settings import Training
 
 
 @dataclass(frozen=True)
@@ -35,17 +35,17 @@ def load_samples(path: str) -> Samples:
     return Samples(inputs, labels)
 
 
-def epoch_of(samples: Samples, training: Mapping[str, Any], epoch: int, channels_last: bool) -> Samples:
+def epoch_of(samples: Samples, training: Training, epoch: int, channels_last: bool) -> Samples:
     """The samples in the order, and with the random changes, of one epoch.
 
     Both depend on the seed and the number of the epoch alone, so that training that was interrupted goes on as if
     it had not been. What is left over after the last full batch is left out; another epoch has it.
     """
-    draw = np.random.default_rng([abs(training["seed"]), epoch])
-    batch = min(training["batch_size"], len(samples))
+    draw = np.random.default_rng([abs(training.seed), epoch])
+    batch = min(training.batch_size, len(samples))
     order = draw.permutation(len(samples))[: len(samples) // batch * batch]
     inputs = {name: array[order] for name, array in samples.inputs.items()}
-    shift = training["augment"]["shift"]
+    shift = training.augment.shift
     if shift:
         inputs = {name: shifted(array, shift, draw, channels_last) for name, array in inputs.items()}
     return Samples(inputs, samples.labels[order])
@@ -75,9 +75,9 @@ def shifted(images: np.ndarray, pixels: int, draw: np.random.Generator, channels
     return np.take_along_axis(moved, columns[:, None, None, :], axis=3)
 
 
-def holds_classes(samples: Samples, training: Mapping[str, Any]) -> bool:
+def holds_classes(samples: Samples, training: Training) -> bool:
     """Whether the labels are class ids, and the metric is thus the percentage that is met."""
-    return bool(training["loss"] == "cross-entropy" and samples.labels.dtype.kind in "iub")
+    return bool(training.loss == "cross-entropy" and samples.labels.dtype.kind in "iub")
 
 
 def check_labels(samples: Samples, output: tuple[int, ...], classes: int | None) -> None:
@@ -98,10 +98,10 @@ def check_labels(samples: Samples, output: tuple[int, ...], classes: int | None)
         raise UsageError("EK-DATA", message, "labels are indices from 0; give the model one output per class")
 
 
-def diverged(what: str, value: float, epoch: int, training: Mapping[str, Any]) -> EdgekitError:
+def diverged(what: str, value: float, epoch: int, training: Training) -> EdgekitError:
     """The error for a loss that is not finite."""
     return EdgekitError(
         "EK-DIVERGED",
-        f"the {what} became {value} in epoch {epoch} of {training['epochs']}",
-        f"lower training.learning_rate (it is {training['learning_rate']}), and look for extreme values in the data",
+        f"the {what} became {value} in epoch {epoch} of {training.epochs}",
+        f"lower training.learning_rate (it is {training.learning_rate}), and look for extreme values in the data",
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from errno import ENOSPC
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import torch
 
 from edgekit.errors import UsageError
 from edgekit.pipeline.sources.torch import UNREADABLE
+from edgekit.pipeline.training.settings import Training
 from edgekit.writing import write_error
 
 
@@ -28,7 +29,7 @@ class Checkpoint:
         history: One entry for each finished epoch.
     """
 
-    training: Mapping[str, Any]
+    training: Training
     epoch: int
     module: Mapping[str, Any]
     optimizer: Mapping[str, Any]
@@ -39,23 +40,22 @@ class Checkpoint:
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    save_tensors(path, vars(checkpoint))
+    save_tensors(path, {**vars(checkpoint), "training": asdict(checkpoint.training)})
 
 
-def read_checkpoint(path: Path, training: Mapping[str, Any]) -> Checkpoint:
+def read_checkpoint(path: Path, training: Training) -> Checkpoint:
     """The checkpoint in *path*.
 
     Raises:
         UsageError: ``EK-CHECKPOINT``: it cannot be read, or was written with settings other than *training*.
     """
-    hint = "delete it, or start again with --fresh"
     try:
-        found = Checkpoint(**torch.load(path, map_location="cpu", weights_only=True))
+        stored = torch.load(path, map_location="cpu", weights_only=True)
+        found = Checkpoint(**{**stored, "training": Training.from_json(stored["training"])})
     except (*UNREADABLE, TypeError) as error:
+        hint = "delete it, or start again with --fresh"
         raise UsageError("EK-CHECKPOINT", f"the checkpoint {path} cannot be read", hint) from error
-    if found.training != training:
-        changed = sorted(key for key in training if found.training.get(key) != training[key])
-        raise UsageError("EK-CHECKPOINT", f"the checkpoint {path} has another {', '.join(changed)}", hint)
+    training.check_checkpoint(path, found.training)
     return found
 
 

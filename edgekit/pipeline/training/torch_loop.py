@@ -19,6 +19,7 @@ from edgekit.pipeline.sources.torch import build_module, open_module
 from edgekit.pipeline.sources.torch_identity import seed_all
 from edgekit.pipeline.training.samples import Samples, check_labels, diverged, epoch_of, holds_classes, load_samples
 from edgekit.pipeline.training.schedule import learning_rates
+from edgekit.pipeline.training.settings import Training
 from edgekit.pipeline.training.torch_checkpoint import Checkpoint, read_checkpoint, save_tensors, write_checkpoint
 from edgekit.pipeline.work.events import Epoch, Step, emit
 
@@ -60,9 +61,9 @@ def train(
         UsageError: ``EK-CODE``, ``EK-SOURCE``, ``EK-DATA`` or ``EK-CHECKPOINT``.
         EdgekitError: ``EK-DIVERGED``: the loss is not finite; the checkpoint of the epoch before is left.
     """
-    threads = torch.get_num_threads()
+    settings, threads = Training.from_json(training), torch.get_num_threads()
     try:
-        run = _Run(SourceSpec.from_json(source), training, train, evaluation, Path(directory), _torch_device(device))
+        run = _Run(SourceSpec.from_json(source), settings, train, evaluation, Path(directory), _torch_device(device))
         return run.fit()
     except torch.OutOfMemoryError as error:
         message = "the GPU ran out of memory while training"
@@ -75,7 +76,7 @@ class _Run:
     def __init__(
         self,
         spec: SourceSpec,
-        training: Mapping[str, Any],
+        training: Training,
         train: str,
         evaluation: str | None,
         directory: Path,
@@ -84,7 +85,7 @@ class _Run:
         self._training, self._directory, self._device = training, directory, device
         self._samples = load_samples(train)
         self._evaluation = None if evaluation is None else load_samples(evaluation)
-        seed_all(training["seed"])
+        seed_all(training.seed)
         self._module = build_module(spec).float()
         first = {name: array[:_PROBED] for name, array in self._samples.inputs.items()}
         opened = open_module(self._module.eval(), spec, first)
@@ -107,12 +108,12 @@ class _Run:
         self._optimizer = _optimizer(self._module, training)
         self._mixed = device.type == "cuda"
         self._scaler = torch.amp.GradScaler(device.type, enabled=self._mixed)
-        batch = min(training["batch_size"], len(self._samples))
+        batch = min(training.batch_size, len(self._samples))
         self._steps = len(self._samples) // batch
-        self._rates = learning_rates(training, self._steps * training["epochs"])
+        self._rates = learning_rates(training, self._steps * training.epochs)
 
     def fit(self) -> dict[str, Any]:
-        epochs, path = self._training["epochs"], self._directory / "checkpoint.pt"
+        epochs, path = self._training.epochs, self._directory / "checkpoint.pt"
         reached = self._resume(path)
         if reached.epoch < epochs:
             emit(Step("training"))  # and what was read, before there is a checkpoint made of it
@@ -127,7 +128,7 @@ class _Run:
                 # The later of two equals, as its learning rate was lower; the last where nothing is measured.
                 better = metric is None or reached.best_metric is None or metric >= reached.best_metric
                 reached = Checkpoint(
-                    training=dict(self._training),
+                    training=self._training,
                     epoch=epoch,
                     module=self._module.state_dict(),
                     optimizer=self._optimizer.state_dict(),
@@ -157,8 +158,8 @@ class _Run:
 
     def _resume(self, path: Path) -> Checkpoint:
         if not path.exists():
-            return Checkpoint(dict(self._training), 0, {}, {}, {}, self._weights(), None, ())
-        found = read_checkpoint(path, dict(self._training))
+            return Checkpoint(self._training, 0, {}, {}, {}, self._weights(), None, ())
+        found = read_checkpoint(path, self._training)
         try:
             self._module.load_state_dict(dict(found.module))
             self._optimizer.load_state_dict(dict(found.optimizer))
@@ -171,7 +172,7 @@ class _Run:
 
     def _epoch(self, epoch: int) -> float:
         """One pass over the training data; its mean loss."""
-        seed_all(self._training["seed"] + 1000003 * epoch)
+        seed_all(self._training.seed + 1000003 * epoch)
         self._module.train()
         samples = epoch_of(self._samples, self._training, epoch, channels_last=False)
         batch = len(samples) // self._steps
@@ -216,9 +217,9 @@ class _Run:
         if self._classes:
             return functional.cross_entropy(scores, self._tensor(labels).long())
         target = self._tensor(labels.astype(np.float32)).reshape(scores.shape)
-        if self._training["loss"] == "cross-entropy":
+        if self._training.loss == "cross-entropy":
             return functional.cross_entropy(scores, target)
-        return (functional.mse_loss if self._training["loss"] == "mse" else functional.l1_loss)(scores, target)
+        return (functional.mse_loss if self._training.loss == "mse" else functional.l1_loss)(scores, target)
 
     def _tensor(self, array: np.ndarray) -> torch.Tensor:
         tensor = torch.from_numpy(array).to(self._device, non_blocking=True)
@@ -238,19 +239,19 @@ class _Run:
         }
 
     def _threads(self) -> int:
-        batch = slice(0, self._training["batch_size"])
+        batch = slice(0, self._training.batch_size)
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
             self._run(self._samples, batch)
         wanted = int(counter.get_total_flops() / _FLOPS_PER_THREAD)
         return max(1, min(torch.get_num_threads(), wanted))
 
 
-def _optimizer(module: torch.nn.Module, training: Mapping[str, Any]) -> torch.optim.Optimizer:
+def _optimizer(module: torch.nn.Module, training: Training) -> torch.optim.Optimizer:
     parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
     if not parameters:
         raise UsageError("EK-CODE", "the model has no parameters to train", "remove [training] to use it as it is")
-    rate, decay = training["learning_rate"], training["weight_decay"]
-    if training["optimizer"] == "sgd":
+    rate, decay = training.learning_rate, training.weight_decay
+    if training.optimizer == "sgd":
         return torch.optim.SGD(parameters, rate, momentum=0.9, nesterov=True, weight_decay=decay, fused=True)
     return torch.optim.AdamW(parameters, rate, weight_decay=decay, fused=True)
 

@@ -15,7 +15,8 @@ from edgekit.pipeline.readers.facts import inspect_file
 from edgekit.pipeline.variants.gates import check_backend, check_weights, remarks
 from edgekit.pipeline.work.answers import ExaminationAnswer
 from edgekit.recipes import RECIPES
-from edgekit.runtime.trial import run_trial
+from edgekit.runtime.trial import Job, run_trial
+from edgekit.tensors import Signature
 
 #: Calls of the quick latency figure; enough for a median, too few for a claim.
 _LATENCY_SAMPLES = 100
@@ -63,16 +64,17 @@ def examine(
     if not runs_here:
         return asdict(ExaminationAnswer(facts, warnings, None))
     with explaining():
-        trial = run_trial(
+        job = Job(
             file=file,
             format=format,
             engine=FORMATS[format].engine,
-            signature=signature,
+            signature=Signature.from_json(signature),
             inputs=samples,
             outputs=outputs,
             threads=1,
             samples=_LATENCY_SAMPLES if timed else 0,
             names=names,
-            rows=rows,
+            rows=None if rows is None else tuple(rows),
         )
+        trial = run_trial(job)
     return asdict(ExaminationAnswer(facts, warnings, trial))

@@ -9,6 +9,7 @@ from typing import Any, Self
 from edgekit.pipeline.readers.facts import FileFacts
 from edgekit.runtime.trial import Trial
 from edgekit.schema import conform
+from edgekit.tensors import Signature, TensorSpec
 
 
 class Answer:
@@ -30,14 +31,23 @@ class DataAnswer(Answer):
     """What data sets there are.
 
     Attributes:
-        inputs: Tensor specs with batch size 1, as JSON.
+        inputs: With batch size 1.
         samples: How many there are in each set.
         calibration_from: Where calibration samples are from; empty for a file that was given.
     """
 
-    inputs: tuple[Mapping[str, Any], ...]
+    inputs: tuple[TensorSpec, ...]
     samples: Mapping[str, int]
     calibration_from: str = ""
+
+
+@dataclass(frozen=True)
+class EpochScore:
+    """How an epoch went; see `edgekit.pipeline.work.events.Epoch`."""
+
+    epoch: int
+    loss: float
+    metric: float | None
 
 
 @dataclass(frozen=True)
@@ -47,7 +57,6 @@ class TrainingAnswer(Answer):
     Attributes:
         weights: The file with the trained weights.
         best_metric, counts_labels: The best score, and what it is; see `edgekit.pipeline.work.events.Epoch`.
-        history: Epoch, loss and metric of each epoch.
         interrupted: Whether the user stopped it.
         device: What it ran on, as the framework calls it.
     """
@@ -56,7 +65,7 @@ class TrainingAnswer(Answer):
     epochs_done: int
     best_metric: float | None
     counts_labels: bool
-    history: tuple[Mapping[str, Any], ...]
+    history: tuple[EpochScore, ...]
     interrupted: bool
     device: str
     framework_version: str
@@ -68,7 +77,6 @@ class ModelAnswer(Answer):
     """What a source model is.
 
     Attributes:
-        signature: As JSON.
         made: Name of the file with the weights that a factory made; None without one.
         names: What the data call each input.
         fitted: Whether the calibration data were written anew, to fit the signature.
@@ -76,7 +84,7 @@ class ModelAnswer(Answer):
     """
 
     framework: str
-    signature: Mapping[str, Any]
+    signature: Signature
     parameter_count: int
     made: str | None
     names: Mapping[str, str]

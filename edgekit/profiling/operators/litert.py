@@ -1,16 +1,18 @@
-"""LiteRT's profiler events, as `edgekit.runtime.profiler.tracing` writes them down."""
+"""LiteRT's profiler events, as the runner writes them down (``runtime/native/litert_engine.cpp``)."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from edgekit import documents
 from edgekit.errors import EdgekitError
 from edgekit.profiling.operators.steps import Run, Step, tabulate
-from edgekit.runtime.engines.litert_profiler import DELEGATED, OPERATOR, RUNTIME, Event, Node
 from edgekit.runtime.profiler.records import Operators
 
+#: `Event.type`: of the runtime itself, of an operator outside any delegate, and of one inside.
+_RUNTIME, _OPERATOR, _DELEGATED = 1, 2, 8
 _WHOLE = "Invoke"
 #: In a record: a hundred inferences of a model with thousands of operators.
 _MOST_VALUES = 3_000_000
@@ -28,6 +30,31 @@ _KEPT_OPERATORS = ("Convolution (", "Fully Connected (", "Deconvolution (")
 _PACKAGE = re.compile(r"[^/]*\.")
 #: What edgekit's exporter wraps a model in.
 _WRAPPER = re.compile(r"edgekit\.Model/(?P<model>[^/]*)_model(?P<path>/.*)?")
+
+
+@dataclass(frozen=True)
+class Event:
+    """One entry of the profiler.
+
+    Attributes:
+        tag: What ran, in the words of whoever ran it: ``Convolution (NHWC, F32) IGEMM``.
+        type: Others than those above are not for the time of an inference.
+        elapsed_us: Whole microseconds.
+        index: Of the node in the file, or, inside a delegate, of the step there.
+    """
+
+    tag: str
+    type: int
+    elapsed_us: int
+    index: int
+
+
+@dataclass(frozen=True)
+class Node:
+    """One operator of the file: its number in TensorFlow Lite's list, and the name of its first output."""
+
+    code: int
+    output: str
 
 
 def decode(recorded: bytes) -> Operators:
@@ -49,12 +76,12 @@ def decode(recorded: bytes) -> Operators:
 
 
 def _run(events: Sequence[Event], nodes: Sequence[Node], kept: Mapping[tuple[int, int], Node]) -> Run:
-    whole = next((event for event in events if (event.tag, event.type) == (_WHOLE, RUNTIME)), None)
+    whole = next((event for event in events if (event.tag, event.type) == (_WHOLE, _RUNTIME)), None)
     if whole is None:
         raise ValueError("an inference without its whole time is in it")
     steps = []
     for event, place in _placed(events):
-        delegated = event.type == DELEGATED
+        delegated = event.type == _DELEGATED
         node = kept.get(place) if delegated else nodes[event.index]
         name = None if node is None else node.output
         steps.append(Step(place, event.tag, float(event.elapsed_us), delegated, name))
@@ -66,11 +93,11 @@ def _placed(events: Sequence[Event]) -> Iterator[tuple[Event, tuple[int, int]]]:
     any, and index. A delegate's operators come in one go, counted from 0."""
     part, last = -1, None
     for event in events:
-        if event.type == DELEGATED:
+        if event.type == _DELEGATED:
             part += last is None or event.index <= last
             last = event.index
             yield event, (part, event.index)
-        elif event.type == OPERATOR:
+        elif event.type == _OPERATOR:
             if event.tag in _CONTROL:
                 message = f"LiteRT's record does not tell what runs inside of {event.tag}"
                 raise EdgekitError("EK-UNSUPPORTED", message)

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from edgekit import display
+from edgekit.profiling import words
 from edgekit.profiling.advice import Advice, advise
-from edgekit.profiling.report import provenance, words
+from edgekit.profiling.report import provenance
 from edgekit.profiling.report.figures import cost, latency, operators
 from edgekit.profiling.report.figures.elements import Figure, Table, label
 from edgekit.profiling.report.figures.failures import failures
@@ -64,8 +65,7 @@ def html(profile: Profile) -> str:
         finalize=_tie,
     )
     with debug_mode(False):  # without checking each step of each chart against Vega-Lite's schema, which takes seconds
-        content = _content(profile)
-    return environment.get_template("report.html.jinja").render(content)
+        return environment.get_template("report.html.jinja").render(_content(profile))
 
 
 def _tie(value: object) -> object:
@@ -80,23 +80,23 @@ def _content(profile: Profile) -> dict[str, Any]:
     pairs = list(zip(found, profile.cells, strict=True))
     groups = {device.name: [pair for pair in pairs if pair[0].device == device.name] for device in profile.devices}
     there = [[row for row, _ in each] for each in groups.values()]
-    number = count(1)
     names = dict.fromkeys(bundle.name for bundle in profile.bundles)
     return {
+        "numbers": count(1),  # of figures
         "title": f"Profile of {words.listing(list(names))}",
         "mode": _MODES[profile.settings.mode],
         "profile": profile,
         "counts": _counts(found),
         "means": any(row.latency_ms is not None and row.latency_ms.calls_per_sample > 1 for row in found),
         "cards": sorted((_card(each, found) for each in advise(profile, found)), key=lambda card: not card.tiles),
-        "latency": [group for name, each in groups.items() if (group := _latency(profile, name, each, number))],
-        "trades": _each(_by(found, "device", "bundle"), trade, number),
-        "sizes": _each(_by(found, "bundle", "target"), cost.sizes, number),
-        "memory": _each(there, cost.memory, number),
-        "start": _each(there, cost.start, number),
-        "instructions": _each(there, cost.instructions, number),
+        "latency": [group for name, each in groups.items() if (group := _latency(profile, name, each))],
+        "trades": _each(_by(found, "device", "bundle"), trade),
+        "sizes": _each(_by(found, "bundle", "target"), cost.sizes),
+        "memory": _each(there, cost.memory),
+        "start": _each(there, cost.start),
+        "instructions": _each(there, cost.instructions),
         "energy": _energy(found),
-        "operators": _operators(groups, number),
+        "operators": _operators(groups),
         "failures": failures(pairs),
         "machines": [
             (device, provenance.facts(device), provenance.states(device, profile.cells)) for device in profile.devices
@@ -157,13 +157,13 @@ def _tiles(row: Row) -> tuple[tuple[str, str, str], ...]:
     )
 
 
-def _latency(profile: Profile, name: str, pairs: Pairs, number: count[int]) -> Group | None:
+def _latency(profile: Profile, name: str, pairs: Pairs) -> Group | None:
     device = next(device for device in profile.devices if device.name == name)
     there = [row for row, _ in pairs]
     drawn = (
-        latency.latency(there, f"figure-{next(number)}"),
-        latency.against(there, device, f"figure-{next(number)}"),
-        latency.spread(pairs, f"figure-{next(number)}"),
+        latency.latency(there),
+        latency.against(there, device),
+        latency.spread(pairs),
     )
     shown = tuple(figure for figure in drawn if figure is not None)
     if not any(row.latency_ms for row in there):
@@ -171,9 +171,9 @@ def _latency(profile: Profile, name: str, pairs: Pairs, number: count[int]) -> G
     return Group(name, shown, latency.latency_table(there), latency.parts(there))
 
 
-def _each(groups: Iterable[Sequence[Row]], draw: Callable[..., Figure | None], number: count[int]) -> list[Figure]:
+def _each(groups: Iterable[Sequence[Row]], draw: Callable[..., Figure | None]) -> list[Figure]:
     """What *draw* makes of each group of rows."""
-    drawn = (draw(rows, f"figure-{next(number)}") for rows in groups if rows)
+    drawn = (draw(rows) for rows in groups if rows)
     return [figure for figure in drawn if figure is not None]
 
 
@@ -185,12 +185,12 @@ def _by(found: Sequence[Row], *names: str) -> list[list[Row]]:
     return list(groups.values())
 
 
-def _operators(groups: dict[str, list[tuple[Row, Cell]]], number: count[int]) -> list[tuple[Group, list[str]]]:
+def _operators(groups: dict[str, list[tuple[Row, Cell]]]) -> list[tuple[Group, list[str]]]:
     """For each device its figures, and why other rows have none though operators were asked for."""
     found = []
     for name, pairs in groups.items():
         there = [row for row, _ in pairs]
-        drawn = (operators.operators(row, there, cell, f"figure-{next(number)}") for row, cell in pairs)
+        drawn = (operators.operators(row, there, cell) for row, cell in pairs)
         shown = tuple(figure for figure in drawn if figure is not None)
         missing = [f"{label(row, there)}: {row.operators_reason}" for row in there if row.operators_reason]
         if shown or missing:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import reduce
 from operator import or_
 
-from edgekit.profiling.report import words
+from edgekit.profiling import words
 from edgekit.profiling.report.figures.elements import Table
 from edgekit.runtime.machine import Machine
 from edgekit.runtime.profiler.profile import BrowserRecord, DeviceRecord

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 
@@ -129,6 +129,10 @@ class Package:
         return f">={self.least}" + (f",<{self.below}" if self.below else "")
 
 
+#: Forms in which operators are recorded (see `edgekit.profiling.operators`).
+TraceKind = Literal["etdump", "litert"]
+
+
 class Engine(Protocol):
     """An inference runtime. Adapters inherit from it, for what most have in common.
 
@@ -146,6 +150,7 @@ class Engine(Protocol):
         not_sent: Why it is not.
         packages: What it and its exporter take, where that is not in the list of `edgekit.runtime.packages`.
         in_runner: Whether the runner has it, which devices without Python are sent.
+        trace: What the runner records of its operators; None for nothing.
         mark: Colour and shape in charts, from 1 on; 0 for any.
     """
 
@@ -160,6 +165,7 @@ class Engine(Protocol):
     not_sent: str = "it runs on desktops only"
     packages: tuple[Package, ...] = ()
     in_runner: bool = False
+    trace: TraceKind | None = None
     mark: int = 0
 
     @property

@@ -26,6 +26,7 @@ class ExecuTorch(Engine):
     tracer = "edgekit.runtime.profiler.tracing:trace_executorch"
     package = "executorch"
     in_runner = True
+    trace = "etdump"
     mark = 2
 
     @property

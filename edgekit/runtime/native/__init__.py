@@ -28,8 +28,10 @@ INTERFACE = 2
 LIBRARY = "libedgekit_executorch.so"
 RUNNER = "edgekit-runner"
 
-#: LiteRT's library, by the name under which the runner loads it.
+#: LiteRT's library, by the name under which the runner loads it, and the version in which the runner knows it: it comes
+#: without headers and promises no stable interface.
 LITERT_LIBRARY = "libLiteRt.so"
+LITERT = "2.3"
 
 #: What the core links to, in the order in which they can be loaded one by one.
 EXECUTORCH_LIBRARIES = (
@@ -47,16 +49,25 @@ _HERE = Path(__file__).parent
 def library() -> Path | None:
     """The core's library, or None where it is not built.
 
-    Looked for in ``$EDGEKIT_NATIVE``, in this package, and among those that were built before.
+    Looked for in the folders of ``$EDGEKIT_NATIVE``, in this package, and among those that were built before.
 
     Raises:
         EdgekitError: ``EK-FOREIGN``: what was built is not what lies there now, or others could put it there.
     """
-    given = Path(os.environ.get("EDGEKIT_NATIVE", ""), LIBRARY)
-    if given != Path(LIBRARY) and given.exists():
-        return given
-    folder = prebuilt(platform.machine()) or built(platform.machine(), LIBRARY)
-    return None if folder is None else folder / LIBRARY
+    return _find(LIBRARY)
+
+
+def runner() -> Path | None:
+    """The same for the runner."""
+    return _find(RUNNER)
+
+
+def _find(name: str) -> Path | None:
+    for given in filter(None, os.environ.get("EDGEKIT_NATIVE", "").split(os.pathsep)):
+        if Path(given, name).exists():
+            return Path(given, name)
+    folder = prebuilt(platform.machine()) or built(platform.machine(), name)
+    return None if folder is None else folder / name
 
 
 def prebuilt(architecture: str) -> Path | None:

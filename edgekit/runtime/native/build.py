@@ -115,8 +115,13 @@ def library_once(architecture: str, executorch: Path) -> Path:
     return _once(architecture, native.LIBRARY, lambda into: build_library(architecture, executorch, into))
 
 
+def runner_here() -> Path:
+    """The runner for this machine, built unless it is there. Raises `EdgekitError` as `build_runner`."""
+    return native.runner() or runner_once(platform.machine()) / native.RUNNER
+
+
 def runner_once(architecture: str) -> Path:
-    """The same for the runner."""
+    """As `library_once`, for the runner."""
     return _once(architecture, native.RUNNER, lambda into: build_runner(architecture, into))
 
 
@@ -145,4 +150,4 @@ def _call(command: Sequence[str]) -> None:
     if result.returncode != 0:
         lines = [line for line in result.stderr.splitlines() if "error" in line] or result.stderr.splitlines()
         reason = lines[0].strip()[:300] if lines else f"exit code {result.returncode}"
-        raise EdgekitError("EK-ENGINE", f"the ExecuTorch core does not build: {reason}")
+        raise EdgekitError("EK-ENGINE", f"edgekit's native code does not build: {reason}")

@@ -90,6 +90,8 @@ class ExecuTorchSession : public Session {
     calls_.check(calls_.get_output(model_, index, data, outputs_[output].size_bytes, output_types_[output]));
   }
 
+  void begin_trace() override { take_trace(); }
+
   std::vector<char> take_trace() override {
     void* data = nullptr;
     size_t size = 0;

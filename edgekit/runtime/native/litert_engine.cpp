@@ -1,9 +1,10 @@
 // LiteRT: .tflite files, on libLiteRt.so of the ai-edge-litert package.
 //
 // The library comes without headers and promises no stable interface. What is declared here is that of 2.3
-// (https://github.com/google-ai-edge/LiteRT, litert/c), as in edgekit/runtime/engines/litert_profiler.py; the pack that
-// carries this program brings exactly that version.
+// (https://github.com/google-ai-edge/LiteRT, litert/c): the pack that carries this program to a device brings exactly
+// that version, and edgekit/runtime/engines/litert.py refuses others.
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <utility>
@@ -33,6 +34,22 @@ struct EnvironmentOption {  // LiteRtEnvOption with a whole number as its value
   int64_t value_type;
   int64_t value;
 };
+
+struct Event {  // ProfiledEventData
+  const char* tag;
+  int32_t type;
+  uint64_t start_us;  // by the monotonic clock
+  uint64_t elapsed_us;
+  size_t memory[6];
+  uint64_t index;
+  uint64_t subgraph;
+  int32_t source;
+};
+static_assert(sizeof(Event) == 104, "LiteRT's own size");
+
+// After so many events they are read before they go on: the profiler keeps 512 thousand, then overwrites the first.
+constexpr int kMostEvents = 20000;
+constexpr int kMostEventType = 256;
 
 constexpr int kCpu = 1;                   // kLiteRtHwAcceleratorCpu
 constexpr int kRead = 0, kWrite = 1;      // LiteRtTensorBufferLockMode
@@ -65,6 +82,18 @@ struct Calls {
   Status (*LockTensorBuffer)(Handle, void**, int);
   Status (*UnlockTensorBuffer)(Handle);
   Status (*RunCompiledModel)(Handle, size_t, size_t, Handle*, size_t, Handle*);
+  Status (*GetSignatureSubgraph)(Handle, Handle*);
+  Status (*GetNumSubgraphOps)(Handle, size_t*);
+  Status (*GetSubgraphOp)(Handle, size_t, Handle*);
+  Status (*GetOpCode)(Handle, int*);
+  Status (*GetNumOpOutputs)(Handle, size_t*);
+  Status (*GetOpOutput)(Handle, size_t, Handle*);
+  Status (*GetTensorName)(Handle, const char**);
+  Status (*CompiledModelGetProfiler)(Handle, Handle*);
+  Status (*StartProfiler)(Handle);
+  Status (*StopProfiler)(Handle);
+  Status (*GetNumProfilerEvents)(Handle, int*);
+  Status (*GetProfilerEvents)(Handle, int, Event*);
   void (*DestroyTensorBuffer)(Handle);
   void (*DestroyCompiledModel)(Handle);
   void (*DestroyOptions)(Handle);
@@ -97,6 +126,18 @@ struct Calls {
     FIND(LockTensorBuffer);
     FIND(UnlockTensorBuffer);
     FIND(RunCompiledModel);
+    FIND(GetSignatureSubgraph);
+    FIND(GetNumSubgraphOps);
+    FIND(GetSubgraphOp);
+    FIND(GetOpCode);
+    FIND(GetNumOpOutputs);
+    FIND(GetOpOutput);
+    FIND(GetTensorName);
+    FIND(CompiledModelGetProfiler);
+    FIND(StartProfiler);
+    FIND(StopProfiler);
+    FIND(GetNumProfilerEvents);
+    FIND(GetProfilerEvents);
     FIND(DestroyTensorBuffer);
     FIND(DestroyCompiledModel);
     FIND(DestroyOptions);
@@ -167,11 +208,10 @@ class Owned {
 class LiteRTSession : public Session {
  public:
   LiteRTSession(const Calls& calls, const Request& request) : calls_(calls), threads_(request.threads) {
-    if (request.trace) fail("there are no traces of .tflite files");
     const char* doing = "load the model";
     // Accelerators for processors only, and no messages but errors.
     const EnvironmentOption settings[] = {{kAutoRegister, kInt, kCpu}, {kMinLogSeverity, kInt, kErrors}};
-    Handle environment, model, options, threading, signature;
+    Handle environment, model, options, signature;
     check(calls_.CreateEnvironment(2, settings, &environment), "start");
     owned_.keep(environment, calls_.DestroyEnvironment);
     check(calls_.CreateModelFromFile(environment, request.model.c_str(), &model), doing);
@@ -179,12 +219,13 @@ class LiteRTSession : public Session {
     check(calls_.CreateOptions(&options), doing);
     owned_.keep(options, calls_.DestroyOptions);
     check(calls_.SetOptionsHardwareAccelerators(options, kCpu), doing);
-    std::string text = "num_threads = " + std::to_string(threads_) + "\n";
-    check(calls_.CreateOpaqueOptions("xnnpack", ::strdup(text.c_str()), std::free, &threading), doing);
-    check(calls_.AddOpaqueOptions(options, threading), doing);
+    set(options, "xnnpack", "num_threads = " + std::to_string(threads_) + "\n");
+    if (request.trace) set(options, "runtime_options_string", "enable_profiling = true\n");
     check(calls_.CreateCompiledModel(environment, model, options, &compiled_), doing);
     owned_.keep(compiled_, calls_.DestroyCompiledModel);
+    if (request.trace) check(calls_.CompiledModelGetProfiler(compiled_, &profiler_), doing);
     signature = find_signature(model, request.method);
+    if (request.trace) list_nodes(signature);
     describe(environment, signature, calls_.GetNumSignatureInputs, calls_.GetSignatureInputName,
              calls_.GetSignatureInputTensorByIndex, calls_.GetCompiledModelInputBufferRequirements, inputs_,
              input_buffers_);
@@ -208,6 +249,13 @@ class LiteRTSession : public Session {
     check(calls_.RunCompiledModel(compiled_, index_, input_buffers_.size(), input_buffers_.data(),
                                   output_buffers_.size(), output_buffers_.data()),
           "run the model");
+    if (!tracing_) return;
+    int count = 0;
+    check(calls_.GetNumProfilerEvents(profiler_, &count), kTracing);
+    ends_.push_back(count);
+    if (count < kMostEvents) return;
+    drain();
+    begin();
   }
 
   void read(size_t output, void* data) override {
@@ -217,9 +265,79 @@ class LiteRTSession : public Session {
     check(calls_.UnlockTensorBuffer(output_buffers_[output]), "give an output");
   }
 
-  std::vector<char> take_trace() override { return {}; }
+  void begin_trace() override {
+    runs_.clear();
+    begin();
+  }
+
+  std::vector<char> take_trace() override {
+    drain();
+    std::string text = "{\"nodes\":[" + nodes_ + "],\n\"runs\":[" + runs_ + "]}";
+    return {text.begin(), text.end()};
+  }
 
  private:
+  static constexpr const char* kTracing = "trace the model";
+
+  void set(Handle options, const char* name, const std::string& text) {
+    Handle made;
+    check(calls_.CreateOpaqueOptions(name, ::strdup(text.c_str()), std::free, &made), "load the model");
+    check(calls_.AddOpaqueOptions(options, made), "load the model");
+  }
+
+  // The file's operators in its order: the number of each in TensorFlow Lite's list, and the name of its first output.
+  void list_nodes(Handle signature) {
+    Handle graph, op, tensor;
+    size_t count = 0, outputs = 0;
+    check(calls_.GetSignatureSubgraph(signature, &graph), kTracing);
+    check(calls_.GetNumSubgraphOps(graph, &count), kTracing);
+    for (size_t i = 0; i < count; i++) {
+      int code = 0;
+      const char* name = "";
+      check(calls_.GetSubgraphOp(graph, i, &op), kTracing);
+      check(calls_.GetOpCode(op, &code), kTracing);
+      check(calls_.GetNumOpOutputs(op, &outputs), kTracing);
+      if (outputs > 0) {
+        check(calls_.GetOpOutput(op, 0, &tensor), kTracing);
+        check(calls_.GetTensorName(tensor, &name), kTracing);
+      }
+      nodes_ += (nodes_.empty() ? "[" : ",\n[") + std::to_string(code) + "," + quoted(name) + "]";
+    }
+  }
+
+  void begin() {
+    check(calls_.StartProfiler(profiler_), kTracing);
+    tracing_ = true;
+  }
+
+  // Writes down the events of each run since `begin`.
+  void drain() {
+    tracing_ = false;
+    check(calls_.StopProfiler(profiler_), kTracing);
+    if (ends_.empty()) return;
+    std::vector<Event> events(static_cast<size_t>(ends_.back()));
+    if (events.empty()) fail("LiteRT's profiler recorded nothing");
+    check(calls_.GetProfilerEvents(profiler_, ends_.back(), events.data()), kTracing);
+    auto now = std::chrono::steady_clock::now().time_since_epoch();
+    auto now_us = static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(now).count());
+    int at = 0;
+    for (int end : ends_) {
+      runs_ += runs_.empty() ? "[" : ",\n[";
+      for (const char* comma = ""; at < end; at++, comma = ",") {
+        const Event& event = events[static_cast<size_t>(at)];
+        // With another layout these numbers are anything, and following the address would end the process.
+        bool one_bit = event.type > 0 && event.type <= kMostEventType && (event.type & (event.type - 1)) == 0;
+        if (!one_bit || event.tag == nullptr || event.start_us > now_us) {
+          fail("LiteRT's profiler has another layout than that of 2.3");
+        }
+        runs_ += comma + ("[" + quoted(event.tag)) + "," + std::to_string(event.type) + "," +
+                 std::to_string(event.elapsed_us) + "," + std::to_string(event.index) + "]";
+      }
+      runs_ += "]";
+    }
+    ends_.clear();
+  }
+
   // That of the name; without one, the file's only one, or the one that TensorFlow or litert-torch names by itself.
   Handle find_signature(Handle model, const std::string& method) {
     size_t count = 0;
@@ -280,6 +398,11 @@ class LiteRTSession : public Session {
   bool named_ = false;
   std::vector<Tensor> inputs_, outputs_;
   std::vector<Handle> input_buffers_, output_buffers_;
+
+  Handle profiler_ = nullptr;
+  bool tracing_ = false;
+  std::vector<int> ends_;  // how many events there were after each run since `begin`
+  std::string nodes_, runs_;
 };
 
 class LiteRT : public Engine {

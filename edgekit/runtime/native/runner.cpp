@@ -21,7 +21,7 @@ namespace {
 constexpr const char* kUsage =
     "usage: edgekit-runner --model FILE [--engine litert|executorch] [--method NAME] [--threads N] [--cpus LIST]\n"
     "                      --input FILE.raw... --output-dir DIR [--input-names NAME...] [--output-names NAME...]\n"
-    "                      [--repeat N] [--spans N] [--trace FILE.etdp]\n"
+    "                      [--repeat N] [--spans N] [--trace FILE]\n"
     "\n"
     "Runs a method (by default: the file's own, or forward) on raw input files, one for each input, in C order. Writes\n"
     "output_0.raw and so on, and prints as JSON what it used and took; times in nanoseconds, memory in bytes.\n"
@@ -32,7 +32,9 @@ constexpr const char* kUsage =
     "  --output-names  the same for the outputs\n"
     "  --repeat        inferences; an elapsed_ns holds writing the inputs, the inference and reading the outputs\n"
     "  --spans         so many more, after those, whose three parts are timed one by one\n"
-    "  --trace         ExecuTorch's events\n";
+    "  --trace         as many more as --repeat, after those, whose events the engine keeps: ExecuTorch's ETDump file,\n"
+    "                  of LiteRT JSON: the file's operators (number, first output), and of each inference the events\n"
+    "                  (tag, type, microseconds, index)\n";
 
 using Bytes = std::vector<char>;
 
@@ -117,23 +119,6 @@ void write_file(const std::string& path, const Bytes& data) {
   stream.write(data.data(), static_cast<std::streamsize>(data.size()));
   stream.close();
   if (!stream) fail(path + ": cannot be written");
-}
-
-std::string quoted(const std::string& text) {
-  std::string result = "\"";
-  for (char letter : text) {
-    if (letter == '"' || letter == '\\') {
-      result += '\\';
-      result += letter;
-    } else if (static_cast<unsigned char>(letter) < 0x20) {
-      char escaped[8];
-      std::snprintf(escaped, sizeof escaped, "\\u%04x", static_cast<unsigned>(letter));
-      result += escaped;
-    } else {
-      result += letter;
-    }
-  }
-  return result + "\"";
 }
 
 template <typename Number>
@@ -305,8 +290,12 @@ std::string run(const Options& options) {
   auto elapsed = running.repeat(options.repeat);
   Memory memory = read_memory();
   auto spans = running.spans(options.spans);
+  if (!options.trace.empty()) {
+    session->begin_trace();
+    running.repeat(options.repeat);
+    write_file(options.trace, session->take_trace());
+  }
   running.save(options.output_dir);
-  if (!options.trace.empty()) write_file(options.trace, session->take_trace());
   return "{\"engine\": \"" + options.engine + "\", \"threads\": " + std::to_string(session->threads()) +
          ", \"cpus\": " + (options.cpus.empty() ? "null" : listed(options.cpus)) +
          ", \"import_ns\": " + std::to_string(nanoseconds(began, imported)) +
@@ -317,6 +306,23 @@ std::string run(const Options& options) {
 }
 
 }  // namespace
+
+std::string quoted(const std::string& text) {
+  std::string result = "\"";
+  for (char letter : text) {
+    if (letter == '"' || letter == '\\') {
+      result += '\\';
+      result += letter;
+    } else if (static_cast<unsigned char>(letter) < 0x20) {
+      char escaped[8];
+      std::snprintf(escaped, sizeof escaped, "\\u%04x", static_cast<unsigned>(letter));
+      result += escaped;
+    } else {
+      result += letter;
+    }
+  }
+  return result + "\"";
+}
 
 int main(int count, char** words) {
   try {

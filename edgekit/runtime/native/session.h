@@ -38,7 +38,8 @@ class Session {
   virtual void run() = 0;
   virtual void read(size_t output, void* data) = 0;
 
-  // The events of all runs, where the session was opened for a trace.
+  // Where the session was opened for a trace: forgets the events until now, and hands over those since then.
+  virtual void begin_trace() = 0;
   virtual std::vector<char> take_trace() = 0;
 };
 
@@ -51,5 +52,8 @@ class Engine {
 // These load the engine's library. A library is never unloaded: engines start threads and keep addresses.
 std::unique_ptr<Engine> load_executorch();
 std::unique_ptr<Engine> load_litert();
+
+// As JSON writes it.
+std::string quoted(const std::string& text);
 
 [[noreturn]] inline void fail(const std::string& message) { throw std::runtime_error(message); }

@@ -22,6 +22,7 @@ from edgekit.runtime.machine import Machine
 from edgekit.runtime.profiler.records import Cell
 from edgekit.runtime.profiler.settings import Settings
 from edgekit.schema import conform
+from edgekit.tensors import Signature
 
 SCHEMA_VERSION = 1
 
@@ -33,7 +34,7 @@ class BundleRecord:
     name: str
     sha256: str
     target: str
-    signature: Mapping[str, Any]
+    signature: Signature
     variants: tuple[Variant, ...]
     recommended: Mapping[str, str]
     source: Mapping[str, Any]
@@ -47,7 +48,7 @@ class BundleRecord:
             name=manifest.name,
             sha256=sha256(manifest_bytes(manifest)),
             target=manifest.target,
-            signature=manifest.signature.to_json(),
+            signature=manifest.signature,
             variants=manifest.variants,
             recommended=manifest.recommended,
             source=manifest.source,

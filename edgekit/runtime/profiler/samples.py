@@ -6,9 +6,10 @@ import base64
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
+
+from edgekit.runtime.engines.base import TraceKind
 
 #: Of one process, and of what an engine recorded: several times what the longest session leaves.
 _MOST_SAMPLES, _MOST_TRACE_BYTES = 8_000_000, 64 << 20
@@ -69,11 +70,11 @@ class Trace:
     """What an engine recorded of traced inferences, before it is decoded: ``etdump`` or ``litert`` (see
     `edgekit.profiling.operators`), deflated, in base64."""
 
-    kind: Literal["etdump", "litert"]
+    kind: TraceKind
     data: str
 
     @classmethod
-    def pack(cls, kind: Literal["etdump", "litert"], recorded: bytes) -> Trace:
+    def pack(cls, kind: TraceKind, recorded: bytes) -> Trace:
         return cls(kind, base64.b64encode(zlib.compress(recorded, 6)).decode("ascii"))
 
     def recorded(self) -> bytes:

@@ -223,7 +223,7 @@ class _Session:
                 engine=choice.engine,
                 file=file,
                 inputs=folder / f"inputs-{variant.batch}",
-                signature=signature.to_json(),
+                signature=signature,
                 # It is for one sample.
                 preprocessing=dict(manifest.preprocessing) if manifest.preprocessing and variant.batch == 1 else None,
                 needed_bytes=needed,
@@ -300,13 +300,16 @@ class _Session:
 def _check(settings: Settings) -> None:
     if settings.threads is not None and settings.threads < 1:
         raise UsageError("EK-ARGUMENT", f"threads must be at least 1, not {settings.threads}")
-    if settings.cpus is None:
-        return
+    check_cpus(settings.cpus)
+
+
+def check_cpus(cpus: Sequence[int] | None) -> None:
+    """Raise `UsageError` ``EK-ARGUMENT`` for cores that this machine does not have for this process."""
     usable = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
-    missing = sorted(set(settings.cpus) - usable)
-    if missing or not settings.cpus:
+    if cpus is not None and not set() < set(cpus) <= usable:
+        missing = next(iter(sorted(set(cpus) - usable)), "")
         known = ", ".join(map(str, sorted(usable))) or "none: this system binds no process to a core"
-        raise UsageError("EK-ARGUMENT", f"there is no core {missing[0] if missing else ''} here", f"it has: {known}")
+        raise UsageError("EK-ARGUMENT", f"this machine has no core {missing}", f"it has: {known}")
 
 
 def _choices(manifest: Manifest, machine: Machine, request: Request) -> list[Choice]:

@@ -15,6 +15,7 @@ from edgekit.runtime.profiler.board import Board
 from edgekit.runtime.profiler.records import Process
 from edgekit.runtime.profiler.settings import Request
 from edgekit.runtime.profiler.worker import MemoryLimit, Worker
+from edgekit.tensors import Signature
 
 #: Of a turn, when that suffices for the samples.
 TURN_S = 0.05
@@ -29,7 +30,6 @@ class Task:
     Attributes:
         key: Of the cell.
         file, inputs: The model file; the bytes of its inputs, one after the other.
-        signature: As JSON.
         preprocessing: As in the manifest.
         needed_bytes: An estimate of the memory that it takes.
         slow_to_import: Whether its engine takes seconds to import.
@@ -40,7 +40,7 @@ class Task:
     engine: str
     file: Path
     inputs: Path
-    signature: dict[str, Any]
+    signature: Signature
     preprocessing: dict[str, Any] | None
     needed_bytes: int
     slow_to_import: bool
@@ -102,7 +102,7 @@ class Site:
                 "start",
                 "starting",
                 engine=task.engine,
-                signature=task.signature,
+                signature=task.signature.to_json(),
                 inputs=str(task.inputs),
                 cpus=None if cpus is None else list(cpus),
             )

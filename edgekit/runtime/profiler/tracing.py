@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Sequence
-from dataclasses import astuple
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 
 from edgekit.engines import ENGINES
 from edgekit.errors import EdgekitError
 from edgekit.registry import import_name
+from edgekit.runtime import children
+from edgekit.runtime.engines.base import failure
+from edgekit.runtime.native import command
 from edgekit.runtime.profiler.samples import Trace
 from edgekit.runtime.timing import warm_up
 from edgekit.tensors import Signature
-
-if TYPE_CHECKING:
-    from edgekit.runtime.engines.litert_profiler import Event, Node
 
 #: A trace of ExecuTorch grows by some 20 KB with each run.
 MAX_RUNS = 100
@@ -75,20 +75,34 @@ def trace_executorch(
 def trace_litert(
     data: bytes, signature: Signature, threads: int, inputs: Sequence[np.ndarray], runs: int, method: str | None
 ) -> Trace:
-    from edgekit.runtime.engines.litert_profiler import ProfiledModel
+    """By the runner: LiteRT's library has a profiler, and its Python interface has none."""
+    from edgekit.runtime.engines.litert import LiteRT, library
+    from edgekit.runtime.native.build import runner_here
 
-    model = ProfiledModel(data, signature, threads, method)
+    libraries, runner = library().parent, runner_here()
+    with tempfile.TemporaryDirectory(prefix="edgekit-trace-") as folder:
+        model, events = Path(folder, "model"), Path(folder, "events")
+        model.write_bytes(data)
+        for file, array in zip(command.input_files(folder, signature), inputs, strict=True):
+            Path(file).write_bytes(array.tobytes())
+        options = command.options(
+            LiteRT.name, str(model), signature, folder, threads=threads, repeat=runs, method=method, trace=str(events)
+        )
+        variables = children.environment(LD_LIBRARY_PATH=str(libraries))
+        try:
+            done = children.run([str(runner), *options], capture_output=True, env=variables)
+        except OSError as error:
+            raise failure(LiteRT.name, f"start {runner}", error) from error
+        if done.returncode < 0:
+            raise children.Death(done.returncode).error(f"{LiteRT.name}'s process")
+        if done.returncode:
+            raise failure(LiteRT.name, "trace the model", RuntimeError(_reason(done.stdout, done.stderr)))
+        return Trace.pack("litert", events.read_bytes())
+
+
+def _reason(output: str, errors: str) -> str:
+    """Why the runner failed: in its own words, or in those of the system that did not start it."""
     try:
-        warm_up(lambda: model.run(inputs), _WARM_UP_S)
-        return litert_trace(model.nodes, model.record(inputs, runs))
-    finally:
-        model.close()
-
-
-def litert_trace(nodes: Sequence[Node], runs: Sequence[Sequence[Event]]) -> Trace:
-    """A JSON document of the file's nodes, and the profiler's events of each run."""
-    value = {
-        "nodes": [astuple(node) for node in nodes],
-        "runs": [[astuple(event) for event in events] for events in runs],
-    }
-    return Trace.pack("litert", json.dumps(value, separators=(",", ":")).encode())
+        return str(json.loads(output)["error"])
+    except (ValueError, KeyError, TypeError):
+        return next(iter(errors.strip().splitlines()[-1:]), "it gave no reason")

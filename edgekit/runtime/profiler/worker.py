@@ -15,6 +15,7 @@ from edgekit import display
 from edgekit.errors import EdgekitError
 from edgekit.runtime import environments, frames, memory
 from edgekit.runtime.children import Child, Death
+from edgekit.runtime.engines.base import TraceKind
 from edgekit.runtime.profiler.records import Memory
 from edgekit.schema import conform
 
@@ -36,7 +37,7 @@ _ANSWERS: dict[str, dict[str, Any]] = {
     "spans": {"spans": bool},
     "preprocess": {},
     "memory": {"memory": Memory | None},
-    "trace": {"kind": Literal["etdump", "litert"]},
+    "trace": {"kind": TraceKind},
 }
 #: The bytes that come with it are so many at a time: durations, or a text.
 _UNITS = {"warm_up": 8, "turn": 8, "spans": 24, "preprocess": 8, "trace": 1}

@@ -226,6 +226,7 @@ class TestRunning:
         device.set_battery(charging=False, level=42)
         bundle = only(small_bundle, ("fp32.tflite", "fp32.pte"), tmp_path / "both.edgekit")
         words = ("profile", str(bundle), "--on", f"adb:{device.serial}", "--quick", "--threads", "1", "--cpus", "0")
+        words += ("--per-op",)
         profile = tmp_path / "profile.json"
         shown = said(capfd, *words, "-o", str(profile))
         assert EXPERIMENTAL in shown
@@ -240,6 +241,7 @@ class TestRunning:
             "fp32.tflite": "measured",
             "fp32.pte": "measured",
         }
+        assert all(len(cell["operators"]["operators"]) > 3 for cell in value["cells"])
         for process in (process for cell in value["cells"] for process in cell["processes"]):
             assert process["cpus"] == [0] and process["threads"] == 1
             for state in (process["before"], process["after"]):

@@ -18,7 +18,7 @@ from support.shared import Shared
 
 from edgekit.bundle import Bundle
 from edgekit.devices.emulator import guest, qemu
-from edgekit.devices.payload import assembly, part
+from edgekit.devices.payload import assembly, core, part
 from edgekit.devices.payload.part import Entry, Part
 from edgekit.digests import sha256
 from edgekit.errors import DeviceError, EdgekitError
@@ -69,7 +69,7 @@ def sent() -> dict[str, Part]:
 
 
 def test_a_raspberry_pi_4_is_sent_little(sent: dict[str, Part]) -> None:
-    assert list(sent) == ["edgekit", "click", "numpy", "ai-edge-litert", "executorch"]
+    assert list(sent) == ["edgekit", "edgekit-runner", "click", "numpy", "ai-edge-litert", "executorch"]
     sizes = {name: made.size_bytes for name, made in sent.items()}
     assert sum(sizes.values()) < 45e6
     assert sizes["edgekit"] + sizes["click"] + sizes["executorch"] < 6e6
@@ -98,7 +98,9 @@ def test_a_bundle_takes_the_parts_of_its_formats(sent: dict[str, Part], small_bu
         parts = assembly.parts_for(PI, assembly.formats_of(bundle.manifest), log=quiet)
     assert [made.name for made in parts] == [made.name for made in sent.values()]
     alone = assembly.parts_for(PI, ["pte"], log=quiet)
-    assert [made.name for made in alone] == [made.name for name, made in sent.items() if name != "ai-edge-litert"]
+    assert [made.name for made in alone] == [
+        made.name for name, made in sent.items() if "litert" not in name and "runner" not in name
+    ]
 
 
 def test_files_that_only_apps_run_are_sent_no_engine(small_bundle: Path, tmp_path: Path) -> None:
@@ -124,6 +126,7 @@ def test_what_no_device_needs_stays_here(sent: dict[str, Part]) -> None:
 def test_licences_travel(sent: dict[str, Part]) -> None:
     for name, licence in {
         "edgekit": "LICENSE",
+        "edgekit-runner": "LICENSE",
         "click": "click-8.5.1.dist-info/licenses/LICENSE.txt",
         "numpy": "numpy-2.4.6.dist-info/licenses/numpy/fft/pocketfft/LICENSE.md",
         "ai-edge-litert": "ai_edge_litert-2.3.0.dist-info/licenses/LICENSE",
@@ -155,7 +158,7 @@ def test_variables_lead_to_the_parts(sent: dict[str, Part]) -> None:
     variables = part.environment(sent.values(), lambda made: f"/parts/{made.name}")
     assert variables == {
         "PYTHONPATH": "/parts/edgekit-0.1.0:/parts/click-8.5.1:/parts/numpy-2.4.6:/parts/ai-edge-litert-2.3.0",
-        "EDGEKIT_NATIVE": "/parts/executorch-1.5.1",
+        "EDGEKIT_NATIVE": "/parts/edgekit-runner-0.1.0:/parts/executorch-1.5.1",
     }
 
 
@@ -302,7 +305,9 @@ def test_no_core_and_no_compiler_is_said_before_a_download(monkeypatch: pytest.M
     monkeypatch.setattr(compilers, "find", lambda architecture: None)
     monkeypatch.setattr(native, "prebuilt", lambda architecture: None)
     lines: list[str] = []
-    with pytest.raises(EdgekitError, match="no ExecuTorch core for aarch64") as caught:
+    assert core.runner_part("aarch64", lines.append) is None, "Python there runs models all the same"
+    assert lines.pop().startswith("operators of .tflite files cannot be traced there: ")
+    with pytest.raises(EdgekitError, match="no runner for aarch64") as caught:
         assembly.parts_for(dataclasses.replace(PI, python=None), ["pte"], log=lines.append)
     assert caught.value.code == "EK-MISSING-PACKAGE"
     assert caught.value.hint == "pip install 'edgekit[native]', or apt install g++-aarch64-linux-gnu"

@@ -24,6 +24,7 @@ from edgekit.devices.runner.inference import WithRunner
 from edgekit.devices.transport.completed import Answer
 from edgekit.errors import DeviceError
 from edgekit.manifest import Variant
+from edgekit.profiling.operators import decode
 from edgekit.runtime.engines import open_session
 from edgekit.runtime.machine import read_machine
 from edgekit.runtime.profiler.records import BoardState
@@ -114,6 +115,16 @@ def test_every_variant_is_verified(small: WithRunner) -> None:
         ("litert", "passed", 1),
         ("executorch", "passed", 1),
     ]
+    assert all(row.agreement is not None and row.agreement >= 90 for row in rows)
+
+
+@pytest.mark.parametrize("name", ["fp32.tflite", "int8-dynamic.tflite", "fp32.pte"])
+def test_operators_are_recorded(small: WithRunner, small_models: SmallModels, name: str) -> None:
+    entry = small.bundle.manifest.variant(name)
+    run = small.measure(entry, [small_models.images[:1]], threads=1, repeat=6, trace=True)
+    assert run.trace is not None and len(run.document.elapsed_ns) == 6
+    found = decode(run.trace)
+    assert found.runs == 6 and [row.delegated for row in found.operators].count(True) >= 3
 
 
 def test_an_engine_loads_no_library_of_the_other(program: Path, small_models: SmallModels, tmp_path: Path) -> None:
@@ -168,7 +179,6 @@ def test_it_runs_on_the_cores_that_were_named(program: Path, small_models: Small
         (("--model", "nothing.tflite"), "cannot be read, or is no .tflite file"),
         (("--method", "decode"), "the file has no method 'decode', it has "),
         (("--input-names", "left", "right"), "the model has 1 inputs, 2 are named"),
-        (("--trace", "x.etdp"), "there are no traces of .tflite files"),
         ((), "the model takes 1 inputs, --input names 0"),
         (("--input", "/dev/null"), "/dev/null has 0 bytes, input 0 takes 576"),
     ],

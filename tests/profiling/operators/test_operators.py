@@ -169,7 +169,7 @@ def test_what_is_no_trace_is_refused(kind: str, traces: dict[str, Trace]) -> Non
 
 
 def test_a_model_that_loops_on_litert_is_refused() -> None:
-    events = [["Invoke", 1, 0, 9, 0], ["WHILE", 2, 0, 9, 0], ["ADD", 2, 0, 5, 0]]
+    events = [["Invoke", 1, 9, 0], ["WHILE", 2, 9, 0], ["ADD", 2, 5, 0]]
     recorded = json.dumps({"nodes": [[119, "out"]], "runs": [events]}).encode()
     with pytest.raises(EdgekitError, match="does not tell what runs inside of WHILE") as caught:
         decode(Trace.pack("litert", recorded))

@@ -18,7 +18,7 @@ export function plan(job, environment) {
   const pairs = job.variants.flatMap((variant) => job.settings.accelerators.map((accelerator) => [variant, accelerator]));
   return pairs.map(([variant, accelerator]) => {
     const gpu = accelerator === "webgpu";
-    const reason = variant.reason || (gpu ? environment.whyNoGpu : "");
+    const reason = gpu ? environment.whyNoGpu : "";
     const {build, threads} = gpu && environment.build === "threaded" ? {build: "default", threads: 1} : environment;
     return {
       variant, accelerator, build: reason ? null : build, threads: reason ? null : threads, fully_accelerated: null,

@@ -23,7 +23,7 @@ export class TryOut {
     this.#job = job;
     this.#environment = environment;
     this.#files = files;
-    const runnable = job.variants.filter((variant) => !variant.reason && variant.batch === 1);
+    const runnable = job.variants.filter((variant) => variant.batch === 1);
     if (!runnable.length) return;
     const choice = find("variant");
     choice.append(...runnable.map(({name}) => make("option", {value: name, textContent: name})));

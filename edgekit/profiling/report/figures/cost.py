@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edgekit.profiling.report import charts, words
+from edgekit.profiling import words
+from edgekit.profiling.report import charts
 from edgekit.profiling.report.figures.elements import Figure, Table, bar_figure, label, table
 from edgekit.profiling.rows import Row
 
 
-def sizes(rows: Sequence[Row], identifier: str) -> Figure:
+def sizes(rows: Sequence[Row]) -> Figure:
     """Files of one bundle."""
     files = sorted({row.variant: row for row in rows}.values(), key=lambda row: row.size_bytes)
     unit, scale = ("MB", 1e6) if files[-1].size_bytes >= 1e6 else ("KB", 1e3)
@@ -33,10 +34,10 @@ def sizes(rows: Sequence[Row], identifier: str) -> Figure:
         ),
         frozenset({1, 2, 3}),
     )
-    return bar_figure(identifier, f"Size: {name}", caption, bars, unit, numbers)
+    return bar_figure(f"Size: {name}", caption, bars, unit, numbers)
 
 
-def memory(rows: Sequence[Row], identifier: str) -> Figure | None:
+def memory(rows: Sequence[Row]) -> Figure | None:
     shown = sorted((row for row in rows if row.peak_rss_bytes), key=lambda row: row.peak_rss_bytes or 0)
     if not shown:
         return None
@@ -58,7 +59,6 @@ def memory(rows: Sequence[Row], identifier: str) -> Figure | None:
         ("Of files, at the end", lambda row: words.size(row.file_bytes), True),
     )
     return bar_figure(
-        identifier,
         heading,
         f"{heading}, most that was resident",
         bars,
@@ -69,7 +69,7 @@ def memory(rows: Sequence[Row], identifier: str) -> Figure | None:
     )
 
 
-def start(rows: Sequence[Row], identifier: str) -> Figure | None:
+def start(rows: Sequence[Row]) -> Figure | None:
     """Importing the engine, loading the file, and the first inference."""
     shown = [row for row in rows if row.import_ms is not None and row.load_ms is not None and row.first_ms is not None]
     if not shown:
@@ -95,7 +95,6 @@ def start(rows: Sequence[Row], identifier: str) -> Figure | None:
         ("First inference", lambda row: words.number(row.first_ms), True),
     )
     return bar_figure(
-        identifier,
         heading,
         heading,
         bars,
@@ -106,7 +105,7 @@ def start(rows: Sequence[Row], identifier: str) -> Figure | None:
     )
 
 
-def instructions(rows: Sequence[Row], identifier: str) -> Figure | None:
+def instructions(rows: Sequence[Row]) -> Figure | None:
     """What an emulated board can count."""
     shown = sorted((row for row in rows if row.guest_instructions), key=lambda row: row.guest_instructions or 0)
     if not shown:
@@ -122,7 +121,6 @@ def instructions(rows: Sequence[Row], identifier: str) -> Figure | None:
         ("Instructions", lambda row: words.count(row.guest_instructions), True),
     )
     return bar_figure(
-        identifier,
         f"Instructions on {rows[0].device}",
         caption,
         bars,

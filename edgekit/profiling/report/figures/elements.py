@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from edgekit.profiling.report import charts
 from edgekit.profiling.report.svg import draw
@@ -26,22 +27,26 @@ class Figure:
     """A chart with all that belongs to it.
 
     Attributes:
-        identifier: Unique in the report.
         heading: What the figure is.
-        svg: The drawing, as trusted markup.
+        chart: Of Altair.
+        title: The chart in words, for a screen reader.
         notes: How to read it, and what it does not show.
         legend: Colour (CSS) and meaning of each part of a bar.
         key: What the numbers in the drawing stand for; whether each is one of the best.
         table: The same figures; None where they follow the figure.
     """
 
-    identifier: str
     heading: str
-    svg: str
+    chart: Any
+    title: str
     table: Table | None
     notes: tuple[str, ...] = ()
     legend: tuple[tuple[str, str], ...] = ()
     key: tuple[tuple[str, bool], ...] = ()
+
+    def svg(self, identifier: str) -> str:
+        """The drawing, as trusted markup; *identifier* is the figure's, and no other's in the report."""
+        return draw(self.chart, identifier, self.title)
 
 
 Column = tuple[str, Callable[[Row], str], bool]
@@ -69,7 +74,6 @@ def table(caption: str, rows: Sequence[Row], *columns: Column) -> Table:
 
 
 def bar_figure(
-    identifier: str,
     heading: str,
     caption: str,
     bars: Sequence[charts.Bar],
@@ -80,8 +84,7 @@ def bar_figure(
 ) -> Figure:
     """*bars* along *axis*, which a screen reader is told after *caption*."""
     title = f"{caption}. " + " ".join(f"{bar.label}: {bar.value or bar.below}." for bar in bars)
-    chart = draw(charts.bars(bars, axis), identifier, title)
-    return Figure(identifier, heading, chart, numbers, tuple(notes), tuple(legend))
+    return Figure(heading, charts.bars(bars, axis), title, numbers, tuple(notes), tuple(legend))
 
 
 def by_latency(rows: Sequence[Row]) -> list[Row]:

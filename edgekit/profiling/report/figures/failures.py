@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from edgekit.profiling.report import words
+from edgekit.profiling import words
 from edgekit.profiling.report.figures.elements import label
 from edgekit.profiling.rows import Row
 from edgekit.runtime.profiler.records import FAILED, Cell

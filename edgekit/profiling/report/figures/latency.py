@@ -6,18 +6,18 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from edgekit.profiling import words
 from edgekit.profiling.measures import CPU, P10, WORDS
-from edgekit.profiling.report import charts, words
+from edgekit.profiling.report import charts
 from edgekit.profiling.report.figures.elements import Column, Figure, Table, by_latency, label, of_latency, table
 from edgekit.profiling.report.marks import mark
-from edgekit.profiling.report.svg import draw
 from edgekit.profiling.rows import Row
 from edgekit.profiling.statistics import succeeded
 from edgekit.runtime.profiler.profile import DeviceRecord
 from edgekit.runtime.profiler.records import Cell
 
 
-def latency(rows: Sequence[Row], identifier: str) -> Figure | None:
+def latency(rows: Sequence[Row]) -> Figure | None:
     """Medians of *rows* of one device, the lowest first; those out of the headline stand in the table only."""
     measured = by_latency(rows)
     shown = [row for row in measured if row.headline]
@@ -46,7 +46,7 @@ def latency(rows: Sequence[Row], identifier: str) -> Figure | None:
         f"Median latency on {rows[0].device}, {words.plural(len(lines), 'row')}. "
         f"Lowest: {lines[0].label}, {lines[0].value}; highest: {lines[-1].label}, {lines[-1].value}."
     )
-    return Figure(identifier, "Median", draw(chart, identifier, title), None, tuple(notes))
+    return Figure("Median", chart, title, None, tuple(notes))
 
 
 def latency_table(rows: Sequence[Row]) -> Table:
@@ -63,7 +63,7 @@ def latency_table(rows: Sequence[Row]) -> Table:
     )
 
 
-def spread(pairs: Sequence[tuple[Row, Cell]], identifier: str) -> Figure | None:
+def spread(pairs: Sequence[tuple[Row, Cell]]) -> Figure | None:
     """How much single inferences vary around their own median."""
     rows = [row for row, _ in pairs]
     shown = [(row, cell) for row, cell in pairs if row.headline and row.latency_ms]
@@ -84,9 +84,7 @@ def spread(pairs: Sequence[tuple[Row, Cell]], identifier: str) -> Figure | None:
         "Shape: all samples of all processes. Line: the median. "
         "Samples beyond the right edge are not drawn; they count in every figure.",
     )
-    return Figure(
-        identifier, "How steady it is", draw(chart, identifier, title), _steadiness([row for row, _ in shown]), notes
-    )
+    return Figure("How steady it is", chart, title, _steadiness([row for row, _ in shown]), notes)
 
 
 def _steadiness(rows: Sequence[Row]) -> Table:
@@ -106,7 +104,7 @@ def _steadiness(rows: Sequence[Row]) -> Table:
     )
 
 
-def against(rows: Sequence[Row], device: DeviceRecord, identifier: str) -> Figure | None:
+def against(rows: Sequence[Row], device: DeviceRecord) -> Figure | None:
     """Ratios to the reference, of the rows that can be compared with it."""
     compared = [row for row in by_latency(rows) if row.comparison and row.comparison.ratio]
     if not compared:
@@ -141,7 +139,7 @@ def against(rows: Sequence[Row], device: DeviceRecord, identifier: str) -> Figur
         ("Ratio", lambda row: words.number(row.comparison.ratio if row.comparison else None), True),
         ("95 % interval", lambda row: words.bounds(row.comparison.interval if row.comparison else None), True),
     )
-    return Figure(identifier, f"Against {references}", draw(chart, identifier, title), numbers, notes)
+    return Figure(f"Against {references}", chart, title, numbers, notes)
 
 
 def _measure(row: Row) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
+from edgekit.profiling import words
 from edgekit.profiling.operators.steps import OVERHEAD
-from edgekit.profiling.report import charts, words
+from edgekit.profiling.report import charts
 from edgekit.profiling.report.figures.elements import Figure, Table, bar_figure, label
 from edgekit.profiling.rows import Row
 from edgekit.runtime.profiler.records import Cell, Operators
@@ -15,7 +16,7 @@ from edgekit.runtime.profiler.records import Cell, Operators
 _KINDS_SHOWN = 10
 
 
-def operators(row: Row, rows: Sequence[Row], cell: Cell, identifier: str) -> Figure | None:
+def operators(row: Row, rows: Sequence[Row], cell: Cell) -> Figure | None:
     """Where the time of an inference goes, by kind of operator."""
     traced = cell.operators
     if traced is None or not traced.operators:
@@ -47,7 +48,6 @@ def operators(row: Row, rows: Sequence[Row], cell: Cell, identifier: str) -> Fig
         notes.append(f"The {len(bars)} kinds that take the most time, of {len(times)}.")
     numbers = _operators_table(f"Operators of {name} on {row.device}, in the order in which they run", traced)
     return bar_figure(
-        identifier,
         name,
         f"Time by kind of operator, {name} on {row.device}",
         bars,

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from edgekit.profiling import words
 from edgekit.profiling.advice import pareto
-from edgekit.profiling.report import charts, words
+from edgekit.profiling.report import charts
 from edgekit.profiling.report.figures.elements import Figure, by_latency, label, of_latency, table
 from edgekit.profiling.report.marks import mark
-from edgekit.profiling.report.svg import draw
 from edgekit.profiling.rows import Row
 
 
-def trade(rows: Sequence[Row], identifier: str) -> Figure | None:
+def trade(rows: Sequence[Row]) -> Figure | None:
     """Quality against latency, and the Pareto front, of one bundle's rows on one device."""
     shown = [row for row in by_latency(rows) if row.headline and row.snr_db is not None]
     labelled = [row for row in shown if row.accuracy is not None]
@@ -52,9 +52,9 @@ def trade(rows: Sequence[Row], identifier: str) -> Figure | None:
         ("On the front", lambda row: "yes" if any(row is other for other in best) else "", False),
     )
     return Figure(
-        identifier,
         f"{rows[0].bundle} on {rows[0].device}",
-        draw(chart, identifier, title),
+        chart,
+        title,
         numbers,
         ("Dashed line: the front. Nothing measured has both a lower median and more quality than what stands on it.",),
         key=tuple(

@@ -17,7 +17,7 @@ def number(value: float | None, digits: int = 3) -> str:
     """So many significant digits, never an exponent: ``0.0812``, ``1.23``, ``45.0``, ``1,234``."""
     if value is None:
         return NOT_KNOWN
-    decimals = digits - 1 if value == 0 else digits - 1 - int(f"{abs(value):e}".split("e")[1])
+    decimals = digits - 1 if value == 0 else digits - 1 - int(f"{value:.{digits - 1}e}".split("e")[1])
     return f"{value:,.{max(0, decimals)}f}"
 
 
