@@ -50,15 +50,15 @@ class Races:
 
     def __init__(self, profile: Profile, rows: Sequence[Row]):
         self._profile = profile
-        self._places = {id(row): place for place, row in enumerate(rows)}
+        self._indices = {id(row): index for index, row in enumerate(rows)}
         self._found: dict[tuple[int, int], Verdict] = {}
 
     def verdict(self, base: Row, new: Row) -> Verdict:
         """What is shown of *new* against *base*; ``not comparable`` where they were not measured side by side."""
-        one, other = self._places[id(base)], self._places[id(new)]
+        one, other = self._indices[id(base)], self._indices[id(new)]
         key = min(one, other), max(one, other)
         if key not in self._found:
-            before, after = (self._profile.cells[place] for place in key)
+            before, after = (self._profile.cells[index] for index in key)
             floor = self._profile.device(after).noise_floor_percent
             self._found[key] = race(before, after, noise_floor_percent=floor, seed=self._profile.settings.seed).verdict
         found = self._found[key]

@@ -83,8 +83,8 @@ def sentences(profile: Profile, rows: Sequence[Row], advice: Sequence[Advice]) -
         yield from (remark for remark in each.remarks if not any(reason in remark for reason in marked))
     for row in rows:
         if row.operators_headline or row.operators_reason:
-            place = f"{row.device}: {row.name}" if len(profile.devices) > 1 else row.name
-            yield f"{place}: {row.operators_headline or row.operators_reason}"
+            what = f"{row.device}: {row.name}" if len(profile.devices) > 1 else row.name
+            yield f"{what}: {row.operators_headline or row.operators_reason}"
     yield from marks(rows)
     there = {row.device for row in rows}
     for device in profile.devices:

@@ -123,8 +123,8 @@ def load_policy(path: str | Path) -> Policy:
         if table.startswith("rows") and key not in _HINTS:
             hint = did_you_mean(key, (*_PATTERNS, *METRICS))
         raise _wrong(path, text, misfit.where, told, hint) from misfit
-    places = {f"rows[{index}]": row.limits for index, row in enumerate(policy.rows)}
-    for where, limits in {"limits": vars(policy.limits), **places}.items():
+    by_row = {f"rows[{index}]": row.limits for index, row in enumerate(policy.rows)}
+    for where, limits in {"limits": vars(policy.limits), **by_row}.items():
         for name, limit in limits.items():
             if limit is not None and math.isnan(limit):
                 raise _wrong(path, text, f"{where}.{name}", f"{name!r} takes a number", _HINTS[name])

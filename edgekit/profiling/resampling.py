@@ -46,9 +46,9 @@ class Rounds:
         grid = np.unique(pooled)
         if grid.size > 2 * _GRID:
             grid = np.unique(np.quantile(pooled, np.linspace(0, 1, _GRID), method="higher"))
-        places = np.searchsorted(grid, pooled)
+        indices = np.searchsorted(grid, pooled)
         owners = np.repeat(np.arange(len(rounds)), [each.size for each in rounds])
-        flat = np.bincount(owners * grid.size + places, minlength=len(rounds) * grid.size)
+        flat = np.bincount(owners * grid.size + indices, minlength=len(rounds) * grid.size)
         return cls(grid, flat.reshape(len(rounds), grid.size).astype(np.float32), pooled.size)
 
     def quantiles(

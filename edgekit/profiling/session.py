@@ -107,11 +107,11 @@ class Session:
         self._only_baselines = bool(options.baselines) and LOCAL not in names
         if self._only_baselines:
             names.append(LOCAL)
-        self._places = [open_device(name, Measures) for name in names]  # refuses misspelled devices
+        self._devices = [open_device(name, Measures) for name in names]  # refuses misspelled devices
         self._bundles = _read(paths)
         self._names = Names(tuple(self._bundles.values()), options.engines, options.variants, options.baselines)
-        for place in self._places:
-            self._check_engines(place)
+        for device in self._devices:
+            self._check_engines(device)
         if LOCAL in on:
             check_cpus(options.cpus)
         if LOCAL not in on and not options.baselines and len(self._bundles) > 1:
@@ -135,21 +135,21 @@ class Session:
     @property
     def several(self) -> bool:
         """Whether there is more than one device."""
-        return len(self._places) > 1
+        return len(self._devices) > 1
 
     def run(self, listener: Listener | None = None) -> Profile:
         """Measure; see `profile`."""
-        groups = _by_machine(self._places)
+        groups = _by_machine(self._devices)
         began = {machine: threading.Event() for machine in groups}
         failures: list[BaseException] = []
 
         def work(machine: str) -> None:
             try:
-                for place in groups[machine]:
+                for device in groups[machine]:
                     if machine == LOCAL:  # what others are sent is packed here, which would disturb
                         for other in began.keys() - {LOCAL}:
                             began[other].wait()
-                    self._measure(place, began[machine], listener)
+                    self._measure(device, began[machine], listener)
             except BaseException as failure:
                 failures.append(failure)
             finally:
@@ -171,7 +171,9 @@ class Session:
                 raise
         for failure in failures:
             raise failure
-        if len(self._errors) == len(self._places) and not any(cell.status == MEASURED for cell in self._cells.values()):
+        if len(self._errors) == len(self._devices) and not any(
+            cell.status == MEASURED for cell in self._cells.values()
+        ):
             raise self._errors[0]
         return self.so_far()
 
@@ -179,7 +181,7 @@ class Session:
         """The profile of what has been measured until now."""
         with self._lock:
             cells, records = list(self._cells.values()), dict(self._records)
-        order = [place.name for place in self._places]
+        order = [device.name for device in self._devices]
         return Profile(
             created=self._created,
             producer=f"edgekit {edgekit.__version__}",
@@ -191,9 +193,9 @@ class Session:
             notes=notes,
         )
 
-    def _measure(self, place: Measures, began: threading.Event, listener: Listener | None) -> None:
+    def _measure(self, device: Measures, began: threading.Event, listener: Listener | None) -> None:
         """One device, whose failure is a line in its record."""
-        record = DeviceRecord(place.name, place.emulated, None, None, {})
+        record = DeviceRecord(device.name, device.emulated, None, None, {})
         self._note(record)
 
         def listen(event: Note | Progress | Measured) -> None:
@@ -202,33 +204,33 @@ class Session:
             if not isinstance(event, Note):
                 began.set()
             if isinstance(event, Measured):
-                event = Measured(replace(event.cell, device=place.name))
-                if _is_elsewhere(place, event.cell):
+                event = Measured(replace(event.cell, device=device.name))
+                if _is_elsewhere(device, event.cell):
                     return
                 self._keep(event.cell)
             if listener is not None:
-                listener(DeviceEvent(place.name, event))
+                listener(DeviceEvent(device.name, event))
 
         with ExitStack() as stack:
-            stack.enter_context(place)
+            stack.enter_context(device)
             try:
-                machine = place.machine()
+                machine = device.machine()
                 target, limits = _limits(machine, tuple(self._bundles.values()))
                 name = None if target is None else target.name
                 record = replace(record, machine=machine, target=name, noise_floor_percent=limits.noise_floor_percent)
                 self._note(record)
-                paths, request = self._request(place, limits)
+                paths, request = self._request(device, limits)
                 if paths:
-                    found, cells = place.profile(paths, request, listen)
+                    found, cells = device.profile(paths, request, listen)
                     record = replace(
                         found,
-                        name=place.name,
+                        name=device.name,
                         target=found.target or record.target,
                         noise_floor_percent=record.noise_floor_percent,
                     )
                     for cell in cells:
-                        if not _is_elsewhere(place, cell):
-                            self._keep(replace(cell, device=place.name))
+                        if not _is_elsewhere(device, cell):
+                            self._keep(replace(cell, device=device.name))
                 self._note(record)
             except Interrupted:
                 raise
@@ -236,14 +238,14 @@ class Session:
                 self._errors.append(error)
                 self._note(replace(record, failure=error.message))
                 if listener is not None:
-                    listener(DeviceEvent(place.name, Failed(error)))
+                    listener(DeviceEvent(device.name, Failed(error)))
 
-    def _request(self, place: Measures, limits: Limits) -> tuple[list[Path], Request]:
-        """What *place* is asked to measure, of which bundles."""
-        local = place.name == LOCAL
+    def _request(self, device: Measures, limits: Limits) -> tuple[list[Path], Request]:
+        """What *device* is asked to measure, of which bundles."""
+        local = device.name == LOCAL
         desktop = {path for path, record in self._bundles.items() if _is_for_desktops(record)}
         paths = [path for path in self._bundles if local or path not in desktop or len(self._bundles) == 1]
-        variants, engines = self._kept(place)
+        variants, engines = self._kept(device)
         return paths, Request(
             settings=self.settings,
             variants=variants,
@@ -253,9 +255,9 @@ class Session:
             wait_s=WAIT_S[self.settings.mode],
         )
 
-    def _kept(self, place: Measures) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Names of variants and of engines for *place*; empty for all that can be there."""
-        local, browser = place.name == LOCAL, _is_browser(place)
+    def _kept(self, device: Measures) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Names of variants and of engines for *device*; empty for all that can be there."""
+        local, browser = device.name == LOCAL, _is_browser(device)
         if browser and not self._names.engines:
             return self._names.variants, browser_engines()[:1]
         variants, engines = (
@@ -263,15 +265,15 @@ class Session:
         )
         return variants, tuple(name for name in engines if is_browser_engine(name) == browser)
 
-    def _check_engines(self, place: Measures) -> None:
+    def _check_engines(self, device: Measures) -> None:
         """Refuse a device for which none of the engines that were named is."""
         named = self._names.engines
-        if not named or self._kept(place)[1]:
+        if not named or self._kept(device)[1]:
             return
-        if _is_browser(place):
+        if _is_browser(device):
             raise UsageError("EK-ARGUMENT", f"no browser has {named[0]}", f"it has {' and '.join(browser_engines())}")
         hint = "--on browser measures there, and so does  edgekit phone BUNDLE"
-        raise UsageError("EK-ARGUMENT", f"{named[0]} runs in a browser, and {place.name} is none", hint)
+        raise UsageError("EK-ARGUMENT", f"{named[0]} runs in a browser, and {device.name} is none", hint)
 
     def _keep(self, cell: Cell) -> None:
         key = (cell.device, cell.bundle, cell.variant, cell.engine)
@@ -287,9 +289,9 @@ class Session:
         """What measures the same in the same order."""
         names = self._names
         line = ["edgekit", "profile", *map(str, self._bundles)]
-        places = [place.name for place in self._places if not (self._only_baselines and place.name == LOCAL)]
+        devices = [device.name for device in self._devices if not (self._only_baselines and device.name == LOCAL)]
         for option, values in (
-            ("--on", places),
+            ("--on", devices),
             ("--engine", names.engines),
             ("--variant", names.variants),
             ("--baseline", names.baselines),
@@ -336,23 +338,23 @@ def _limits(machine: Machine | None, bundles: Sequence[BundleRecord]) -> tuple[T
     return None, Limits()
 
 
-def _is_browser(place: Measures) -> bool:
-    return kind_of(place.name).browser
+def _is_browser(device: Measures) -> bool:
+    return kind_of(device.name).browser
 
 
-def _is_elsewhere(place: Measures, cell: Cell) -> bool:
-    """Whether bundles name an engine for browsers, and *place* is none: that is no row of it."""
-    return is_browser_engine(cell.engine) and not _is_browser(place)
+def _is_elsewhere(device: Measures, cell: Cell) -> bool:
+    """Whether bundles name an engine for browsers, and *device* is none: that is no row of it."""
+    return is_browser_engine(cell.engine) and not _is_browser(device)
 
 
-def _by_machine(places: Sequence[Measures]) -> dict[str, list[Measures]]:
+def _by_machine(devices: Sequence[Measures]) -> dict[str, list[Measures]]:
     """Devices that may not be worked on at the same time, together: emulated boards are this machine, and so are
     browsers, which may run here, and whose files are sent and outputs judged here. They come first, since somebody
     stands by."""
     groups: dict[str, list[Measures]] = {}
-    for place in sorted(places, key=lambda place: not _is_browser(place)):
-        here = kind_of(place.name).here
-        groups.setdefault(LOCAL if here else place.name.rpartition("@")[2], []).append(place)
+    for device in sorted(devices, key=lambda device: not _is_browser(device)):
+        here = kind_of(device.name).here
+        groups.setdefault(LOCAL if here else device.name.rpartition("@")[2], []).append(device)
     return groups
 
 

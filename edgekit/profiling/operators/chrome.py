@@ -34,9 +34,9 @@ def trace(profile: Profile) -> dict[str, Any]:
 def _events(cell: Cell, process: int, track: int) -> Iterator[dict[str, Any]]:
     operators = cell.operators
     assert operators is not None
-    place = {"ph": "X", "pid": process, "tid": track}
+    begin = {"ph": "X", "pid": process, "tid": track}
     yield {
-        **place,
+        **begin,
         "name": "inference",
         "cat": "inference",
         "ts": 0.0,
@@ -46,7 +46,7 @@ def _events(cell: Cell, process: int, track: int) -> Iterator[dict[str, Any]]:
     start_us = 0.0
     for row in operators.operators:
         category = "delegated" if row.delegated else "not delegated"
-        yield {**place, "name": row.name, "cat": category, "ts": start_us, "dur": row.time_us, "args": _arguments(row)}
+        yield {**begin, "name": row.name, "cat": category, "ts": start_us, "dur": row.time_us, "args": _arguments(row)}
         start_us += row.time_us
 
 

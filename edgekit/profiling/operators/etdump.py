@@ -54,10 +54,10 @@ def _read(recorded: bytes) -> Mapping[str, Any]:
     if folder is None:
         message = "ExecuTorch's traces are read by a tool of the executorch package, which is not installed"
         raise EdgekitError("EK-MISSING-PACKAGE", message, "pip install 'edgekit[build]'")
-    with tempfile.TemporaryDirectory() as place:
-        path = Path(place) / "trace.etdp"
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / "trace.etdp"
         path.write_bytes(recorded)
-        command = [str(folder / _FLATC), *_FLATC_OPTIONS, "-o", place, str(folder / _SCHEMA), "--", str(path)]
+        command = [str(folder / _FLATC), *_FLATC_OPTIONS, "-o", scratch, str(folder / _SCHEMA), "--", str(path)]
         done = children.run(children.limited(command, file_bytes=_MOST_TEXT_BYTES, cpu_s=_MOST_S), capture_output=True)
         if done.returncode:
             raise ValueError(" ".join((done.stderr or done.stdout).split())[:200])
@@ -84,29 +84,31 @@ def _steps(events: Sequence[Mapping[str, Any]]) -> Iterator[Step]:
         elif name.startswith(_KERNEL):
             kernel = name.removeprefix(_KERNEL)
         elif name.endswith("_CALL"):
-            place = event["chain_index"], event["instruction_id"]
+            address = event["chain_index"], event["instruction_id"]
             if name == _DELEGATE_CALL:
-                yield from _delegated(event, inside, place)
+                yield from _delegated(event, inside, address)
             else:
-                yield Step(place, kernel or name, _elapsed_us(event), delegated=False, node=_node(place))
+                yield Step(address, kernel or name, _elapsed_us(event), delegated=False, node=_node(address))
             kernel, inside = "", []
 
 
-def _delegated(call: Mapping[str, Any], inside: Sequence[Mapping[str, Any]], place: tuple[int, int]) -> Iterator[Step]:
-    node = _node(place)
+def _delegated(
+    call: Mapping[str, Any], inside: Sequence[Mapping[str, Any]], address: tuple[int, int]
+) -> Iterator[Step]:
+    node = _node(address)
     if not inside:
-        yield Step(place, "delegate call", _elapsed_us(call), delegated=True, node=node)
+        yield Step(address, "delegate call", _elapsed_us(call), delegated=True, node=node)
         return
     for event in inside:
         label = event.get("delegate_debug_id_str") or f"delegate operator #{event['delegate_debug_id_int']}"
-        yield Step((place, label), _NUMBERED.sub("", label), _elapsed_us(event), delegated=True, node=node)
+        yield Step((address, label), _NUMBERED.sub("", label), _elapsed_us(event), delegated=True, node=node)
     rest_us = _elapsed_us(call) - sum(map(_elapsed_us, inside))
-    yield Step((place, DELEGATE_OVERHEAD), DELEGATE_OVERHEAD, max(0.0, rest_us), delegated=True, node=node)
+    yield Step((address, DELEGATE_OVERHEAD), DELEGATE_OVERHEAD, max(0.0, rest_us), delegated=True, node=node)
 
 
 def _elapsed_us(event: Mapping[str, Any]) -> float:
     return (event["end_time"] - event["start_time"]) / 1000
 
 
-def _node(place: tuple[int, int]) -> str:
-    return f"{place[0]}_{place[1]}"
+def _node(address: tuple[int, int]) -> str:
+    return f"{address[0]}_{address[1]}"

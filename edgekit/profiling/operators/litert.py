@@ -80,16 +80,16 @@ def _run(events: Sequence[Event], nodes: Sequence[Node], kept: Mapping[tuple[int
     if whole is None:
         raise ValueError("an inference without its whole time is in it")
     steps = []
-    for event, place in _placed(events):
+    for event, key in _keyed(events):
         delegated = event.type == _DELEGATED
-        node = kept.get(place) if delegated else nodes[event.index]
+        node = kept.get(key) if delegated else nodes[event.index]
         name = None if node is None else node.output
-        steps.append(Step(place, event.tag, float(event.elapsed_us), delegated, name))
+        steps.append(Step(key, event.tag, float(event.elapsed_us), delegated, name))
     return Run(float(whole.elapsed_us), tuple(steps))
 
 
-def _placed(events: Sequence[Event]) -> Iterator[tuple[Event, tuple[int, int]]]:
-    """The operators among *events*, each with its place: number of the delegate's part of the graph, or -1 outside
+def _keyed(events: Sequence[Event]) -> Iterator[tuple[Event, tuple[int, int]]]:
+    """The operators among *events*, each with its key: number of the delegate's part of the graph, or -1 outside
     any, and index. A delegate's operators come in one go, counted from 0."""
     part, last = -1, None
     for event in events:
@@ -106,21 +106,21 @@ def _placed(events: Sequence[Event]) -> Iterator[tuple[Event, tuple[int, int]]]:
 
 
 def _kept(events: Sequence[Event], nodes: Sequence[Node]) -> Mapping[tuple[int, int], Node]:
-    """The nodes of those operators in the delegate that are sure to be one node each, by place.
+    """The nodes of those operators in the delegate that are sure to be one node each, by key.
 
     XNNPACK fuses nodes and adds conversions, but goes through them in the file's order. So convolutions and fully
     connected layers are known by their order when there are as many of them in the delegate as in the file, and it
     has taken the graph in one part.
     """
-    placed = list(_placed(events))
-    outside = {event.index for event, (part, _) in placed if part < 0}
-    operators = [(event, place) for event, place in placed if place[0] >= 0 and event.tag.startswith(_KEPT_OPERATORS)]
+    keyed = list(_keyed(events))
+    outside = {event.index for event, (part, _) in keyed if part < 0}
+    operators = [(event, key) for event, key in keyed if key[0] >= 0 and event.tag.startswith(_KEPT_OPERATORS)]
     there = [node for index, node in enumerate(nodes) if index not in outside and node.code in _KEPT_NODES]
-    parts = {place[0] for _, place in placed if place[0] >= 0}
+    parts = {key[0] for _, key in keyed if key[0] >= 0}
     same = len(operators) == len(there) and all(
         node.code == _DEPTHWISE for (event, _), node in zip(operators, there, strict=False) if "DWConv" in event.tag
     )
-    return {place: node for (_, place), node in zip(operators, there, strict=True)} if same and len(parts) == 1 else {}
+    return {key: node for (_, key), node in zip(operators, there, strict=True)} if same and len(parts) == 1 else {}
 
 
 def _source(output: str) -> str | None:

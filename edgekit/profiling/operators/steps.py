@@ -85,12 +85,12 @@ def tabulate(runs: Sequence[Run], sources: Mapping[str, str] | None = None) -> O
 
 def _times(runs: Sequence[Run], keys: Sequence[Hashable]) -> np.ndarray:
     """Microseconds that each of *keys* took in each of *runs* (runs x keys); 0 where it did not run."""
-    places = {key: place for place, key in enumerate(keys)}
+    columns = {key: column for column, key in enumerate(keys)}
     times = np.zeros((len(runs), len(keys)))
     for row, run in zip(times, runs, strict=True):
         for step in run.steps:
-            if step.key in places:
-                row[places[step.key]] += step.time_us
+            if step.key in columns:
+                row[columns[step.key]] += step.time_us
     return times
 
 

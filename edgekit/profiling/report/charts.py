@@ -203,9 +203,11 @@ def front(dots: Sequence[Dot], x_title: str, y_title: str) -> Any:
         .mark_text(align="left", fontSize=_SMALL_PX, color=_MUTED)
         .encode(x=alt.value(0), y=alt.value(-12), text="text:N"),
     ]
-    for dot, place, (dx, dy) in zip(dots, range(1, len(dots) + 1), _offsets(dots, scale, y_scale, height), strict=True):
+    for dot, number, (dx, dy) in zip(
+        dots, range(1, len(dots) + 1), _offsets(dots, scale, y_scale, height), strict=True
+    ):
         layers.append(
-            _layer([{"x": dot.x, "y": dot.y, "text": str(place)}])
+            _layer([{"x": dot.x, "y": dot.y, "text": str(number)}])
             .mark_text(dx=dx, dy=dy, fontSize=_TEXT_PX, fontWeight="bold" if dot.best else "normal", color=_INK)
             .encode(x=x, y=y, text="text:N")
         )
@@ -287,13 +289,13 @@ def _offsets(dots: Sequence[Dot], x_scale: Any, y_scale: Any, height: int) -> li
     taken = list(spots)
     found = []
     for x, y in spots:
-        places = [(dx, dy) for dy in (-14, 15, -28, 29, -42, 43) for dx in (0, 11, -11)]
+        offsets = [(dx, dy) for dy in (-14, 15, -28, 29, -42, 43) for dx in (0, 11, -11)]
         free = (
             (dx, dy)
-            for dx, dy in places
+            for dx, dy in offsets
             if all(abs(x + dx - a) > 13 or abs(y + dy - b) > 12 for a, b in taken) and 0 < y + dy < height
         )
-        dx, dy = next(free, places[0])
+        dx, dy = next(free, offsets[0])
         taken.append((x + dx, y + dy))
         found.append((dx, dy))
     return found

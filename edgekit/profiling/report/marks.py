@@ -23,5 +23,5 @@ class Mark:
 def mark(engine: str, accelerator: str | None = "cpu") -> Mark:
     """The mark of *engine*. One that has none of its own has that of another: rows bear their names."""
     known = ENGINES.get(engine)
-    place = ((known and known.mark) or sum(engine.encode())) % len(_SHAPES)
-    return Mark(f"var(--engine-{place or len(_SHAPES)})", _SHAPES[place - 1], accelerator not in (None, "cpu"))
+    number = ((known and known.mark) or sum(engine.encode())) % len(_SHAPES)
+    return Mark(f"var(--engine-{number or len(_SHAPES)})", _SHAPES[number - 1], accelerator not in (None, "cpu"))

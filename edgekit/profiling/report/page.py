@@ -134,8 +134,8 @@ def _card(advice: Advice, found: Sequence[Row]) -> Card:
 
 
 def _is(row: Row, advice: Advice) -> bool:
-    place = (row.device, row.bundle, row.variant, row.engine)
-    return row.headline and place == (advice.device, advice.bundle, advice.variant, advice.engine)
+    key = (row.device, row.bundle, row.variant, row.engine)
+    return row.headline and key == (advice.device, advice.bundle, advice.variant, advice.engine)
 
 
 def _tiles(row: Row) -> tuple[tuple[str, str, str], ...]:
