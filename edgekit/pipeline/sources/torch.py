@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import io
+import inspect
 import itertools
 import pickle
 import zipfile
@@ -224,7 +225,11 @@ def build_module(spec: SourceSpec) -> torch.nn.Module:
     path = Path(spec.path)
     if spec.factory is None:
         raise UsageError("EK-CODE", f"{path.name} names no function", "write it as model.py:build")
-    module = load_callable(path, spec.factory)()
+    factory = load_callable(path, spec.factory)
+    if isinstance(inspect.unwrap(factory), torch.nn.Module):
+        message = f"{path.name}:{spec.factory} is a model, not a function that makes one"
+        raise UsageError("EK-CODE", message, f"write one: def make(): return {spec.factory}")
+    module = factory()
     if any(kind.__module__.startswith("keras.") for kind in type(module).__mro__):  # on PyTorch, a Module as well
         message = f"{path.name}:{spec.factory}() returned a Keras model"
         hint = 'build what model.save("NAME.keras") writes, or a project whose edgekit.toml has framework = "keras"'
@@ -235,6 +240,12 @@ def build_module(spec: SourceSpec) -> torch.nn.Module:
     if spec.weights is not None:
         _load_weights(module, Path(spec.weights), spec.trust)
     for name, value in module.state_dict().items():
+        if isinstance(value, torch.nn.parameter.UninitializedTensorMixin):
+            hint = "call the module once in the function that makes it: module(torch.zeros(…))"
+            raise UsageError("EK-CODE", f"the model's {name} has no size yet: a lazy layer waits for an input", hint)
+        if isinstance(value, torch.Tensor) and value.is_meta:
+            hint = "make the model on the CPU, and load its trained weights"
+            raise UsageError("EK-CODE", f"the model's {name} is on the device 'meta', and has no values", hint)
         if isinstance(value, torch.Tensor) and value.is_floating_point() and not torch.isfinite(value).all():
             raise UsageError("EK-CHECKPOINT", f"the model's weights {name} hold NaN or infinity", "train it again")
     return module
