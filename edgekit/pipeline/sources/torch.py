@@ -42,6 +42,9 @@ from edgekit.tensors import DTYPES, Signature, TensorSpec
 #: What torch 2.13 raises for a file that is cut short, is no archive, or holds other things than tensors.
 UNREADABLE = (OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError, zipfile.BadZipFile)
 
+#: Where the classes lie that quantized layers and weights are of.
+_QUANTIZED = ("torch.ao.nn.quantized", "torch.ao.nn.intrinsic.quantized", "torchao.")
+
 
 class TorchSource:
     """A PyTorch model in evaluation mode and float32; see `edgekit.pipeline.sources.Source`.
@@ -237,6 +240,7 @@ def build_module(spec: SourceSpec) -> torch.nn.Module:
     if not isinstance(module, torch.nn.Module):
         message = f"{path.name}:{spec.factory}() returned {type(module).__name__}, not a torch.nn.Module"
         raise UsageError("EK-CODE", message, "return the module; with a Keras model, set the framework to keras")
+    _check_is_float(module)
     if spec.weights is not None:
         _load_weights(module, Path(spec.weights), spec.trust)
     for name, value in module.state_dict().items():
@@ -249,6 +253,17 @@ def build_module(spec: SourceSpec) -> torch.nn.Module:
         if isinstance(value, torch.Tensor) and value.is_floating_point() and not torch.isfinite(value).all():
             raise UsageError("EK-CHECKPOINT", f"the model's weights {name} hold NaN or infinity", "train it again")
     return module
+
+
+def _check_is_float(module: torch.nn.Module) -> None:
+    """Refuse what torch or torchao have quantized: no exporter takes their packed weights."""
+    parts = [(name, type(part)) for name, part in module.named_modules()]
+    parts += [(name, type(value)) for name, value in module.named_parameters()]
+    for name, kind in parts:
+        if kind.__module__.startswith(_QUANTIZED):
+            what = f"{name!r} is" if name else "it is"
+            message = f"the model is quantized already: {what} {kind.__module__}.{kind.__qualname__}"
+            raise UsageError("EK-SOURCE", message, "give the float model: edgekit quantizes it itself")
 
 
 def parameters_and_buffers(module: torch.nn.Module) -> Iterator[np.ndarray]:

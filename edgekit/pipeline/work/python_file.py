@@ -73,7 +73,8 @@ def file_of(module: str) -> str:
 
 def _load(path: Path) -> ModuleType:
     if not path.is_file():
-        raise UsageError("EK-MISSING-FILE", f"{path} does not exist", "check the path in edgekit.toml")
+        what = "is not a file" if path.exists() else "does not exist"
+        raise UsageError("EK-MISSING-FILE", f"{path} {what}", "name a Python file, as model.py:FUNCTION")
     try:
         contents = path.read_bytes()
     except OSError as error:
