@@ -386,6 +386,8 @@ def _spec(name: str, value: torch.Tensor, bare: bool) -> TensorSpec:
 def _fitting(error: Exception, inputs: Sequence[TensorSpec]) -> str:
     """What to do about *inputs* that a module does not take."""
     text = str(error)
+    if "more than 1 value per channel when training" in text:
+        return "leave batch norm in evaluation mode: training=self.training; files take one sample at a time"
     if any(word in text for word in ("dtype", "scalar type", "Byte", "Long", "Int", "Char", "Half", "Bool")):
         if "Double" in text and all(spec.dtype == "float32" for spec in inputs):
             return "models are built in float32, weights and all: leave .double() out of forward()"

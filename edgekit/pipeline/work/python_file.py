@@ -35,8 +35,8 @@ def load_callable(path: Path, name: str) -> Callable[..., Any]:
     Raises:
         UsageError: ``EK-MISSING-FILE``, or ``EK-CODE``: the file fails to run, or has no such function.
     """
-    path = path.resolve()
     module = _load(path)
+    path = path.resolve()
     function = getattr(module, name, None)
     if not callable(function):
         known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
@@ -75,6 +75,7 @@ def _load(path: Path) -> ModuleType:
     if not path.is_file():
         what = "is not a file" if path.exists() else "does not exist"
         raise UsageError("EK-MISSING-FILE", f"{path} {what}", "name a Python file, as model.py:FUNCTION")
+    path = path.resolve()
     try:
         contents = path.read_bytes()
     except OSError as error:

@@ -38,6 +38,8 @@ def half(): return nn.Linear(4, 2).half()
 def number(): return 7
 def lazy(): return nn.LazyLinear(2)
 def quantized(): return torch.ao.quantization.quantize_dynamic(nn.Sequential(nn.LSTM(4, 2), nn.Linear(2, 2)))
+class Normalises(nn.Module):
+    def forward(self, x): return nn.functional.batch_norm(x, None, None, training=True)
 def meta(): return nn.Linear(4, 2, device="meta")
 model = nn.Linear(4, 2)
 def keras_model():
@@ -138,10 +140,12 @@ def test_what_the_projects_python_does_wrong_is_said_in_one_line(path: Path) -> 
         ("lazy", "EK-CODE", "weight has no size yet: a lazy layer waits for an input"),
         ("meta", "EK-CODE", "weight is on the device 'meta', and has no values"),
         ("model", "EK-CODE", "models.py:model is a model, not a function that makes one"),
+        ("Normalises", "EK-SOURCE", "Expected more than 1 value per channel when training"),
         ("quantized", "EK-SOURCE", "the model is quantized already: '0' is torch.ao.nn.quantized.dynamic"),
     ):
         error = caught(SourceSpec("torch", str(path), factory, inputs=inputs))
         assert (error.code, message in error.message, bool(error.hint)) == (code, True, True)
+        assert "layout" not in str(error.hint)
     error = caught(SourceSpec("torch", str(path), "pair", inputs=(floats("input", 5),)))
     assert (error.code, "input: float32[1, 5]" in error.message) == ("EK-SOURCE", True)
     error = caught(SourceSpec("torch", str(path), "pair"))
