@@ -388,6 +388,8 @@ def _fitting(error: Exception, inputs: Sequence[TensorSpec]) -> str:
     text = str(error)
     if "more than 1 value per channel when training" in text:
         return "leave batch norm in evaluation mode: training=self.training; files take one sample at a time"
+    if "index out of range" in text:
+        return "give indices that the model has a row or place for: from 0, and below the size of its nn.Embedding"
     if any(word in text for word in ("dtype", "scalar type", "Byte", "Long", "Int", "Char", "Half", "Bool")):
         if "Double" in text and all(spec.dtype == "float32" for spec in inputs):
             return "models are built in float32, weights and all: leave .double() out of forward()"

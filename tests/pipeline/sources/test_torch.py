@@ -40,6 +40,8 @@ def lazy(): return nn.LazyLinear(2)
 def quantized(): return torch.ao.quantization.quantize_dynamic(nn.Sequential(nn.LSTM(4, 2), nn.Linear(2, 2)))
 class Normalises(nn.Module):
     def forward(self, x): return nn.functional.batch_norm(x, None, None, training=True)
+class Looks(nn.Module):
+    def forward(self, x): return nn.functional.embedding(x.long() + 40, torch.ones(10, 2))
 def meta(): return nn.Linear(4, 2, device="meta")
 model = nn.Linear(4, 2)
 def keras_model():
@@ -141,6 +143,7 @@ def test_what_the_projects_python_does_wrong_is_said_in_one_line(path: Path) -> 
         ("meta", "EK-CODE", "weight is on the device 'meta', and has no values"),
         ("model", "EK-CODE", "models.py:model is a model, not a function that makes one"),
         ("Normalises", "EK-SOURCE", "Expected more than 1 value per channel when training"),
+        ("Looks", "EK-SOURCE", "index out of range"),
         ("quantized", "EK-SOURCE", "the model is quantized already: '0' is torch.ao.nn.quantized.dynamic"),
     ):
         error = caught(SourceSpec("torch", str(path), factory, inputs=inputs))
