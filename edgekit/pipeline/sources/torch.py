@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import io
-import inspect
 import itertools
 import pickle
 import zipfile
