@@ -248,7 +248,7 @@ def _tables(name: str, reference: np.ndarray, measured: np.ndarray) -> Iterator[
         noise, signal = _noise(reference, measured, axis), _signal(reference, axis, expected)
         if axis in lines:  # of a picture: its border may say little
             signal = np.maximum(signal, signal.mean())
-        if place == 0:
+        if number == 0:
             signal = np.where(_gone(expected, found), expected.variance, signal)
         with np.errstate(divide="ignore", invalid="ignore"):
             ratios = np.where(noise == 0, 0.0, noise / signal)
