@@ -160,7 +160,7 @@ def test_scores_that_are_rarely_large_are_lost_too(peak: float) -> None:
     assert compare({"scores": scores}, {"scores": rounded}).fault(10) is None
     rounded[:, 1] = 0
     found = compare({"scores": scores}, {"scores": rounded})
-    assert found.lost is not None and found.lost.place == "scores[:, 1, :]"
+    assert found.lost is not None and found.lost.name == "scores[:, 1, :]"
 
 
 def test_small_values_that_are_no_probabilities_are_lost() -> None:
