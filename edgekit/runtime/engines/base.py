@@ -214,7 +214,7 @@ def failure(engine: str, what: str, error: BaseException) -> EdgekitError:
 def misfit(engine: str, what: str) -> EdgekitError:
     """The `EdgekitError` for a model file whose tensors are not those of the signature."""
     message = f"{engine}: the model file does not fit the bundle's signature: {what}"
-    return BundleError("EK-BUNDLE", message, "build the bundle again")
+    return BundleError("EK-RUN", message, "build the bundle again")
 
 
 def only_forward(engine: str, method: str | None) -> None:
