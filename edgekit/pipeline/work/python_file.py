@@ -101,21 +101,21 @@ def _load(path: Path) -> ModuleType:
 
 def _fault(path: Path, error: Exception | SystemExit) -> UsageError:
     """One line for an error in the project's code, at the innermost line of it that lies beside *path*."""
-    place, line = path.name, getattr(error, "lineno", None) if isinstance(error, SyntaxError) else None
+    where, line = path.name, getattr(error, "lineno", None) if isinstance(error, SyntaxError) else None
     for frame in traceback.extract_tb(error.__traceback__):
         if Path(frame.filename).is_relative_to(path.parent) and "site-packages" not in frame.filename:
-            place, line = str(Path(frame.filename).relative_to(path.parent)), frame.lineno
-    place += "" if line is None else f":{line}"
+            where, line = str(Path(frame.filename).relative_to(path.parent)), frame.lineno
+    where += "" if line is None else f":{line}"
     if isinstance(error, SystemExit):  # of a script that reads its command line, say
         return UsageError(
             "EK-CODE",
-            f"{place}: ends Python, with {error.code!r}",
+            f"{where}: ends Python, with {error.code!r}",
             "keep what a script does by itself out of what edgekit imports and calls: below if __name__ == "
             '"__main__":, or in a file of its own',
         )
     text = next(iter(str(error).strip().splitlines()), "")[:200]
     return UsageError(
         "EK-CODE",
-        f"{place}: {type(error).__name__}: {text}",
+        f"{where}: {type(error).__name__}: {text}",
         "correct the project's Python; --debug shows the whole traceback",
     )
