@@ -31,8 +31,11 @@ _ROUNDING, _ROUNDED_DB = 8 * 2.0**-23, 80.0
 #: Probabilities are told apart to two of the 256 steps that int8 has for them. Those of a class that no sample shows
 #: are smaller than that all the time; nothing is lost when they become 0.
 _PROBABILITY_STEP = 2 / 256
-#: Where no column ever says more than this, values between 0 and 1 are no probabilities.
+#: Where no column ever says more than this, values between 0 and 1 are no probabilities. A column that does says
+#: something, however rarely.
 _LEAST_PROBABILITY = 0.1
+#: What probabilities may add up to beside 1.
+_SUM = 1e-3
 #: What disagreement beyond chance is raised to, to stand for noise power over signal power: 10 dB is a kappa of 0.78.
 _KAPPA_POWER = 1.5
 #: Values that are looked at in one piece: the copies in double precision are bounded by it.
@@ -150,7 +153,7 @@ def scale(reference: np.ndarray) -> Scale:
     axis = _axes(reference)[0]
     columns = _statistics(reference, axis)
     stride = 1 if axis is None else math.prod(reference.shape[axis + 1 :])
-    return Scale(stride, tuple(_signal(reference, columns).tolist()), tuple(_rounding(columns).tolist()))
+    return Scale(stride, tuple(_signal(reference, axis, columns).tolist()), tuple(_rounding(columns).tolist()))
 
 
 def class_scores(reference: Mapping[str, np.ndarray]) -> str | None:
@@ -158,7 +161,7 @@ def class_scores(reference: Mapping[str, np.ndarray]) -> str | None:
     one number per class and not the same largest one for every sample."""
     candidates = [name for name, array in reference.items() if _chooses(array)]
     if len(candidates) > 1:
-        candidates = [name for name in candidates if np.allclose(reference[name].sum(1), 1, atol=1e-3)]
+        candidates = [name for name in candidates if _adds_up(reference[name], 1)]
     return candidates[0] if len(candidates) == 1 else None
 
 
@@ -242,9 +245,11 @@ def _tables(name: str, reference: np.ndarray, measured: np.ndarray) -> Iterator[
     )
     for number, axis in enumerate((*axes, *lines)):
         expected, found = _statistics(reference, axis), _statistics(measured, axis)
-        noise, signal = _noise(reference, measured, axis), _signal(reference, expected)
+        noise, signal = _noise(reference, measured, axis), _signal(reference, axis, expected)
         if axis in lines:  # of a picture: its border may say little
             signal = np.maximum(signal, signal.mean())
+        if number == 0:
+            signal = np.where(_gone(expected, found), expected.variance, signal)
         with np.errstate(divide="ignore", invalid="ignore"):
             ratios = np.where(noise == 0, 0.0, noise / signal)
         ratios = np.where(noise <= _rounding(expected), np.minimum(ratios, 10 ** (-_ROUNDED_DB / 10)), ratios)
@@ -275,7 +280,7 @@ class _Statistics:
         return np.maximum(np.abs(self.low), np.abs(self.high))
 
 
-def _signal(reference: np.ndarray, columns: _Statistics) -> np.ndarray:
+def _signal(reference: np.ndarray, axis: int | None, columns: _Statistics) -> np.ndarray:
     """The power that each column's noise is held against.
 
     That of what varies in it. A column that does not is held against its own size or that of all of them, whichever
@@ -286,9 +291,26 @@ def _signal(reference: np.ndarray, columns: _Statistics) -> np.ndarray:
     signal = np.where(np.sqrt(columns.variance) > _VARIES * columns.size, columns.variance, still)
     if reference.dtype.kind == "f":
         likely = (columns.low > 0) & (columns.high <= 1)
+        if not likely.all() and axis is not None and _adds_up(reference, axis):
+            likely = columns.low >= 0  # some are 0: what is below 1e-38 in float32, or was masked
         if columns.high[likely].max(initial=0.0) >= _LEAST_PROBABILITY:
             signal = np.where(likely, np.maximum(signal, _PROBABILITY_STEP**2), signal)
     return signal
+
+
+def _gone(expected: _Statistics, found: _Statistics) -> np.ndarray:
+    """Probabilities that say something, and in the file vary by less than can be told apart.
+
+    They are lost however rarely they do: the score of an object that is in one of a thousand boxes.
+    """
+    said = (expected.low >= 0) & (expected.high <= 1) & (expected.high - expected.low >= _LEAST_PROBABILITY)
+    return said & (found.high - found.low <= _PROBABILITY_STEP)
+
+
+def _adds_up(array: np.ndarray, axis: int) -> bool:
+    """Whether values along *axis* add up to 1, as probabilities of classes do."""
+    blocks = (block for (block,) in _blocks(array))
+    return all(np.allclose(block.sum(axis), 1, atol=_SUM) for block in blocks)
 
 
 def _rounding(columns: _Statistics) -> np.ndarray:

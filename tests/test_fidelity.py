@@ -136,6 +136,33 @@ def test_a_class_that_no_sample_shows_is_not_lost_with_its_probability() -> None
     assert compare({"output": probabilities}, {"output": measured}).lost is not None
 
 
+def test_a_class_whose_probability_is_too_small_for_float32_is_not_lost() -> None:
+    """A softmax of large scores is exactly 0 in places, in the float model already."""
+    logits = np.random.default_rng(0).normal(0, 60, (64, 30)).astype(np.float32) - 90 * (np.arange(30) > 20)
+    raised = np.exp(logits - logits.max(1, keepdims=True))
+    probabilities = (raised / raised.sum(1, keepdims=True)).astype(np.float32)
+    assert probabilities[:, 25].min() == 0 and 0 < probabilities[:, 25].max() < 1 / 512
+    measured = (np.round(probabilities * 256) / 256).astype(np.float32)
+    assert compare({"output": probabilities}, {"output": measured}).fault(10) is None
+    measured[:, 3] = 0
+    assert compare({"output": probabilities}, {"output": measured}).lost is not None
+
+
+@pytest.mark.parametrize("peak", [0.95, 0.3, 0.12])
+def test_scores_that_are_rarely_large_are_lost_too(peak: float) -> None:
+    """Those of a class that is at three of 8,400 places: as power, they are less than what int8 rounds away."""
+    random = np.random.default_rng(0)
+    scores = random.uniform(1e-5, 1e-3, (12, 2, 8400)).astype(np.float32)
+    for sample in scores:
+        sample[0, random.choice(8400, 3)] = 0.9
+        sample[1, random.choice(8400, 3)] = peak
+    rounded = (np.round(scores * 256) / 256).astype(np.float32)
+    assert compare({"scores": scores}, {"scores": rounded}).fault(10) is None
+    rounded[:, 1] = 0
+    found = compare({"scores": scores}, {"scores": rounded})
+    assert found.lost is not None and found.lost.name == "scores[:, 1, :]"
+
+
 def test_small_values_that_are_no_probabilities_are_lost() -> None:
     metres = np.random.default_rng(0).uniform(0, 0.003, (64, 1)).astype(np.float32)
     speed = np.random.default_rng(1).uniform(0, 30, (64, 1)).astype(np.float32)

@@ -10,6 +10,7 @@ import click
 
 from edgekit.cli import console, options
 from edgekit.errors import UsageError, did_you_mean
+from edgekit.writing import write_error
 
 
 @click.command(
@@ -38,8 +39,11 @@ def command(directory: Path, example: str, listing: bool, as_json: bool, quiet: 
     for taken in (target for target in targets if target.exists()):
         raise UsageError("EK-WRITE", f"{taken} is there already", "choose another folder; nothing was written")
     for target, source in targets.items():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, target)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target)
+        except OSError as error:
+            raise write_error(target, error) from error
     requires = tomllib.loads((directory / "edgekit.toml").read_text(encoding="utf-8"))["project"].get("requires", [])
     if as_json:
         console.document(

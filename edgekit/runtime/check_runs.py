@@ -62,7 +62,8 @@ def check_vectors(bundle: Bundle) -> CheckVectors:
         for spec in specs:
             array = arrays.get(spec.name)
             if array is None or array.shape != (count, *spec.shape[1:]) or array.dtype != np.dtype(spec.dtype):
-                raise BundleError("EK-BUNDLE", f"{bundle.path}: the check vectors of {spec.name!r} do not fit")
+                what = f"{bundle.path}: the check vectors of {spec.name!r} do not fit its signature"
+                raise BundleError("EK-BUNDLE", what, "build the bundle again")
     if count == 0 or all(near_constant(reference[spec.name]) for spec in signature.outputs):
         raise LimitError(
             "EK-VERIFY",

@@ -34,7 +34,8 @@ def preprocessing_of(bundle: Bundle) -> Preprocessing | None:
         if preprocessing is not None and len(bundle.manifest.signature.inputs) == 1:
             _check_resize(preprocessing, bundle.manifest.signature.inputs[0].shape[1:])
     except ValueError as error:
-        raise BundleError("EK-BUNDLE", f"{bundle.path}: the manifest does not fit the schema: {error}") from error
+        what = f"{bundle.path}: the manifest does not fit the schema: {error}"
+        raise BundleError("EK-BUNDLE", what, "build the bundle again") from error
     return preprocessing
 
 

@@ -52,6 +52,21 @@ def test_nothing_is_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert [path.name for path in tmp_path.iterdir()] == ["model.py"] and (tmp_path / "model.py").read_text() == "mine"
 
 
+@pytest.mark.parametrize("below", ["", "below"])
+@pytest.mark.parametrize("what", ["file", "loop"])
+def test_what_cannot_be_written_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], what: str, below: str
+) -> None:
+    place = tmp_path / "taken"
+    if what == "file":
+        place.write_text("a file")
+    else:
+        place.symlink_to(place)
+    assert run(["init", str(place / below)]) == 1
+    error = capsys.readouterr().err
+    assert "cannot write " in error and "[EK-WRITE]" in error and " hint: " in error
+
+
 def test_an_unknown_example_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["init", str(tmp_path), "--example", "digit"]) == 2
     assert "did you mean 'digits'?" in capsys.readouterr().err

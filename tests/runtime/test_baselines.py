@@ -95,7 +95,7 @@ def test_a_file_that_does_not_fit_the_signature_is_refused(files: dict[str, byte
     ):
         with pytest.raises(EdgekitError, match=word) as caught:
             engines.open_session(name, files[format], format, signature, 1)
-        assert caught.value.code == "EK-RUN"
+        assert (caught.value.code, caught.value.exit_code) == ("EK-RUN", 6)
 
 
 @each_engine

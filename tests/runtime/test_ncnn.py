@@ -82,7 +82,7 @@ def test_a_file_that_does_not_fit_its_signature_is_refused(change: object, messa
     assert callable(change)
     with pytest.raises(EdgekitError, match=message) as caught:
         engines.open_session("ncnn", file_of("two in"), "ncnn", change(SIGNATURE), 1)
-    assert caught.value.code == "EK-RUN"
+    assert (caught.value.code, caught.value.exit_code, bool(caught.value.hint)) == ("EK-RUN", 6, True)
 
 
 def test_a_closed_session_does_not_run() -> None:

@@ -130,9 +130,10 @@ def find_origin(path: str, calibration: str | None = None, trust: bool = False) 
     inputs: tuple[TensorSpec, ...] = ()
     samples: Path | None = None
     if calibration is not None:
-        samples = Path(calibration).resolve()
+        samples = Path(calibration)
         if not samples.is_file():
             raise UsageError("EK-MISSING-FILE", f"there is no {samples}", "--calibration takes a .npy or .npz file")
+        samples = samples.resolve()
         check_readable(samples)
         arrays = read_array_file(samples)
         check_inputs("calibration", arrays)

@@ -35,6 +35,8 @@ def check_destination(destination: Path) -> None:
     hint = "choose another folder with --out"
     try:
         path = Path(os.path.realpath(destination))
+        if loop := next((above for above in (path, *path.parents) if above.is_symlink()), None):
+            raise UsageError("EK-WRITE", f"{loop} is a link that leads back to itself", hint)
         if path.is_dir():
             raise UsageError("EK-WRITE", f"{destination} is a folder: the bundle would take its place", hint)
         if path.exists() and not path.is_file():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -126,7 +127,8 @@ def _parts(item: Any) -> tuple[str, list[Any]]:
     if isinstance(item, MethodType):
         return "method", [item.__func__, item.__self__]
     if isinstance(item, FunctionType):
-        return f"function {item.__qualname__}", [item.__code__, item.__defaults__, item.__kwdefaults__, *_held(item)]
+        held = [*_held(item), *_globals(item)]
+        return f"function {item.__qualname__}", [item.__code__, item.__defaults__, item.__kwdefaults__, *held]
     if isinstance(item, CodeType):
         return f"code {item.co_name}", [item.co_code, item.co_consts, item.co_names, item.co_varnames]
     if isinstance(item, (staticmethod, classmethod)):
@@ -138,6 +140,46 @@ def _parts(item: Any) -> tuple[str, list[Any]]:
     if isinstance(item, (ModuleType, BuiltinFunctionType)):
         return f"{kind.__name__} {item.__name__}", []
     return _name(kind), [*_code(kind), *_attributes(item)]
+
+
+def _globals(function: FunctionType) -> list[Any]:
+    """What a function takes from its module, and from others that it names: values, and functions of the user's.
+
+    Paths do not count: the same code elsewhere is the same model, and what lies there is read, and seen as that.
+    """
+    found: list[Any] = []
+    names = _names(function.__code__)
+    for name in names:
+        value = function.__globals__.get(name)
+        if isinstance(value, ModuleType) and not _is_foreign(value.__name__):
+            inner = {each: vars(value)[each] for each in names if each in vars(value)}
+        else:
+            inner = {name: value}
+        for key, each in inner.items():
+            if _is_data(each) or (isinstance(each, FunctionType) and not _is_foreign(each.__module__)):
+                found += [key, each]
+    return found
+
+
+def _names(code: CodeType) -> list[str]:
+    """All that *code*, and what is defined in it, has from outside."""
+    inner = [name for part in code.co_consts if isinstance(part, CodeType) for name in _names(part)]
+    return list(dict.fromkeys([*code.co_names, *inner]))
+
+
+def _is_data(value: object) -> bool:
+    """Whether *value* is a number, a text, an array, or made of such; not a path."""
+    if isinstance(value, PurePath) or (isinstance(value, str) and os.path.isabs(value)):
+        return False
+    if isinstance(value, (*_PLAIN, bytes, np.ndarray, np.generic, list, tuple, dict, set, frozenset, deque)):
+        return value is not None
+    return hasattr(value, "shape") and hasattr(value, "dtype") and not isinstance(value, type)
+
+
+def _is_foreign(module: str) -> bool:
+    """Whether a module is Python's, or of an installed package."""
+    top, file = module.partition(".")[0], getattr(sys.modules.get(module), "__file__", None) or ""
+    return top in sys.stdlib_module_names or "site-packages" in file
 
 
 def _name(kind: type) -> str:
@@ -154,8 +196,9 @@ def _code(kind: type) -> list[Any]:
         if (top in sys.stdlib_module_names and top != "__main__") or top in ("torch", "keras", "tensorflow", "numpy"):
             continue
         own = {name: value for name, value in vars(each).items() if not name.startswith("__") or callable(value)}
-        kept = (FunctionType, staticmethod, classmethod, property, bytes, *_PLAIN, list, tuple, dict)
-        found += [part for name, value in sorted(own.items()) if isinstance(value, kept) for part in (name, value)]
+        kept = (FunctionType, staticmethod, classmethod, property)
+        chosen = {name: value for name, value in own.items() if isinstance(value, kept) or _is_data(value)}
+        found += [part for pair in sorted(chosen.items(), key=lambda pair: pair[0]) for part in pair]
     return found
 
 

@@ -41,6 +41,9 @@ from edgekit.tensors import DTYPES, Signature, TensorSpec
 #: What torch 2.13 raises for a file that is cut short, is no archive, or holds other things than tensors.
 UNREADABLE = (OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError, zipfile.BadZipFile)
 
+#: Where the classes lie that quantized layers and weights are of.
+_QUANTIZED = ("torch.ao.nn.quantized", "torch.ao.nn.intrinsic.quantized", "torchao.")
+
 
 class TorchSource:
     """A PyTorch model in evaluation mode and float32; see `edgekit.pipeline.sources.Source`.
@@ -224,7 +227,11 @@ def build_module(spec: SourceSpec) -> torch.nn.Module:
     path = Path(spec.path)
     if spec.factory is None:
         raise UsageError("EK-CODE", f"{path.name} names no function", "write it as model.py:build")
-    module = load_callable(path, spec.factory)()
+    factory = load_callable(path, spec.factory)
+    if isinstance(inspect.unwrap(factory), torch.nn.Module):
+        message = f"{path.name}:{spec.factory} is a model, not a function that makes one"
+        raise UsageError("EK-CODE", message, f"write one: def make(): return {spec.factory}")
+    module = factory()
     if any(kind.__module__.startswith("keras.") for kind in type(module).__mro__):  # on PyTorch, a Module as well
         message = f"{path.name}:{spec.factory}() returned a Keras model"
         hint = 'build what model.save("NAME.keras") writes, or a project whose edgekit.toml has framework = "keras"'
@@ -232,12 +239,30 @@ def build_module(spec: SourceSpec) -> torch.nn.Module:
     if not isinstance(module, torch.nn.Module):
         message = f"{path.name}:{spec.factory}() returned {type(module).__name__}, not a torch.nn.Module"
         raise UsageError("EK-CODE", message, "return the module; with a Keras model, set the framework to keras")
+    _check_is_float(module)
     if spec.weights is not None:
         _load_weights(module, Path(spec.weights), spec.trust)
     for name, value in module.state_dict().items():
+        if isinstance(value, torch.nn.parameter.UninitializedTensorMixin):
+            hint = "call the module once in the function that makes it: module(torch.zeros(…))"
+            raise UsageError("EK-CODE", f"the model's {name} has no size yet: a lazy layer waits for an input", hint)
+        if isinstance(value, torch.Tensor) and value.is_meta:
+            hint = "make the model on the CPU, and load its trained weights"
+            raise UsageError("EK-CODE", f"the model's {name} is on the device 'meta', and has no values", hint)
         if isinstance(value, torch.Tensor) and value.is_floating_point() and not torch.isfinite(value).all():
             raise UsageError("EK-CHECKPOINT", f"the model's weights {name} hold NaN or infinity", "train it again")
     return module
+
+
+def _check_is_float(module: torch.nn.Module) -> None:
+    """Refuse what torch or torchao have quantized: no exporter takes their packed weights."""
+    parts = [(name, type(part)) for name, part in module.named_modules()]
+    parts += [(name, type(value)) for name, value in module.named_parameters()]
+    for name, kind in parts:
+        if kind.__module__.startswith(_QUANTIZED):
+            what = f"{name!r} is" if name else "it is"
+            message = f"the model is quantized already: {what} {kind.__module__}.{kind.__qualname__}"
+            raise UsageError("EK-SOURCE", message, "give the float model: edgekit quantizes it itself")
 
 
 def parameters_and_buffers(module: torch.nn.Module) -> Iterator[np.ndarray]:
@@ -360,6 +385,10 @@ def _spec(name: str, value: torch.Tensor, bare: bool) -> TensorSpec:
 def _fitting(error: Exception, inputs: Sequence[TensorSpec]) -> str:
     """What to do about *inputs* that a module does not take."""
     text = str(error)
+    if "more than 1 value per channel when training" in text:
+        return "leave batch norm in evaluation mode: training=self.training; files take one sample at a time"
+    if "index out of range" in text:
+        return "give indices that the model has a row or place for: from 0, and below the size of its nn.Embedding"
     if any(word in text for word in ("dtype", "scalar type", "Byte", "Long", "Int", "Char", "Half", "Bool")):
         if "Double" in text and all(spec.dtype == "float32" for spec in inputs):
             return "models are built in float32, weights and all: leave .double() out of forward()"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib.util
+import inspect
 import os
 import sys
 import traceback
@@ -34,8 +35,8 @@ def load_callable(path: Path, name: str) -> Callable[..., Any]:
     Raises:
         UsageError: ``EK-MISSING-FILE``, or ``EK-CODE``: the file fails to run, or has no such function.
     """
-    path = path.resolve()
     module = _load(path)
+    path = path.resolve()
     function = getattr(module, name, None)
     if not callable(function):
         known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
@@ -43,14 +44,26 @@ def load_callable(path: Path, name: str) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def guarded(*args: Any, **kwargs: Any) -> Any:
+        _check_takes(f"{path.name}:{name}", function, *args, **kwargs)
         try:
             return function(*args, **kwargs)
         except EdgekitError:
             raise
-        except Exception as error:  # somebody else's code may raise anything
+        except (Exception, SystemExit) as error:  # somebody else's code may raise anything
             raise _fault(path, error) from error
 
     return guarded
+
+
+def _check_takes(what: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+    try:
+        inspect.signature(function).bind(*args, **kwargs)
+    except TypeError as error:
+        given = f"{len(args) + len(kwargs)} arguments" if args or kwargs else "no arguments"
+        hint = "give the others a default, or name a function that calls it"
+        raise UsageError("EK-CODE", f"edgekit calls {what} with {given}: {error}", hint) from error
+    except ValueError:  # C code may not say what it takes
+        return
 
 
 def file_of(module: str) -> str:
@@ -60,7 +73,9 @@ def file_of(module: str) -> str:
 
 def _load(path: Path) -> ModuleType:
     if not path.is_file():
-        raise UsageError("EK-MISSING-FILE", f"{path} does not exist", "check the path in edgekit.toml")
+        what = "is not a file" if path.exists() else "does not exist"
+        raise UsageError("EK-MISSING-FILE", f"{path} {what}", "name a Python file, as model.py:FUNCTION")
+    path = path.resolve()
     try:
         contents = path.read_bytes()
     except OSError as error:
@@ -78,21 +93,29 @@ def _load(path: Path) -> ModuleType:
     sys.modules[key] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # somebody else's code may raise anything
+    except (Exception, SystemExit) as error:  # somebody else's code may raise anything
         del sys.modules[key]
         raise _fault(path, error) from error
     return module
 
 
-def _fault(path: Path, error: Exception) -> UsageError:
+def _fault(path: Path, error: Exception | SystemExit) -> UsageError:
     """One line for an error in the project's code, at the innermost line of it that lies beside *path*."""
-    file, line = path.name, getattr(error, "lineno", None) if isinstance(error, SyntaxError) else None
+    where, line = path.name, getattr(error, "lineno", None) if isinstance(error, SyntaxError) else None
     for frame in traceback.extract_tb(error.__traceback__):
         if Path(frame.filename).is_relative_to(path.parent) and "site-packages" not in frame.filename:
-            file, line = str(Path(frame.filename).relative_to(path.parent)), frame.lineno
+            where, line = str(Path(frame.filename).relative_to(path.parent)), frame.lineno
+    where += "" if line is None else f":{line}"
+    if isinstance(error, SystemExit):  # of a script that reads its command line, say
+        return UsageError(
+            "EK-CODE",
+            f"{where}: ends Python, with {error.code!r}",
+            "keep what a script does by itself out of what edgekit imports and calls: below if __name__ == "
+            '"__main__":, or in a file of its own',
+        )
     text = next(iter(str(error).strip().splitlines()), "")[:200]
     return UsageError(
         "EK-CODE",
-        f"{file}:{line}: {type(error).__name__}: {text}",
+        f"{where}: {type(error).__name__}: {text}",
         "correct the project's Python; --debug shows the whole traceback",
     )

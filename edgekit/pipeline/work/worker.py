@@ -82,7 +82,7 @@ def _perform(
     except MemoryError as error:
         traceback.print_exc()
         raise ConversionError("EK-CRASHED", "ran out of memory", "close other programs, or try --jobs 1") from error
-    except Exception as error:  # the one boundary where a converter may raise anything: it becomes one failed row
+    except (Exception, SystemExit) as error:  # the one boundary: what a converter raises becomes one failed row
         traceback.print_exc()
         text = next(iter(str(error).strip().splitlines()), "")
         raise ConversionError(code, f"{type(error).__name__}: {text}"[:300], hint) from error

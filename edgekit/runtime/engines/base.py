@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 
-from edgekit.errors import EdgekitError
+from edgekit.errors import BundleError, EdgekitError
 from edgekit.target import Feature
 from edgekit.tensors import Signature
 
@@ -219,7 +219,8 @@ def failure(engine: str, what: str, error: BaseException) -> EdgekitError:
 
 def misfit(engine: str, what: str) -> EdgekitError:
     """The `EdgekitError` for a model file whose tensors are not those of the signature."""
-    return EdgekitError("EK-RUN", f"{engine}: the model file does not fit the bundle's signature: {what}")
+    message = f"{engine}: the model file does not fit the bundle's signature: {what}"
+    return BundleError("EK-RUN", message, "build the bundle again")
 
 
 def only_forward(engine: str, method: str | None) -> None:

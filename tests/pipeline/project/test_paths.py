@@ -47,9 +47,15 @@ def below_a_pipe(place: Path) -> None:
     os.mkfifo(place / "out")
 
 
+def loop(place: Path) -> None:
+    (place / "out").symlink_to("out")
+
+
 @pytest.mark.parametrize(
     ("out", "make", "word"),
     [
+        ("out", loop, "out is a link that leads back to itself"),
+        ("out/below", loop, "out is a link that leads back to itself"),
         ("out", file, "'out' is a file"),
         ("out/below", file, "it is no folder"),
         ("out", folder, "net-rpi4.edgekit is a folder"),
@@ -71,6 +77,19 @@ def test_a_bundle_that_cannot_be_written_is_not_made(
 def test_a_pipe_is_no_model(place: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
     os.mkfifo(place / name.partition(":")[0])
     assert "is a pipe, socket or device [EK-MISSING-FILE]" in said(capsys, name)
+
+
+@pytest.mark.parametrize(
+    ("model", "samples"),
+    [("net.py:make", "loop.npy"), ("loop.py:make", "s.npy"), ("loop.keras", "s.npy"), ("loop/net.py:make", "s.npy")],
+)
+def test_a_link_that_leads_back_to_itself_is_no_file(
+    place: Path, capsys: pytest.CaptureFixture[str], model: str, samples: str
+) -> None:
+    for name in ("loop", "loop.npy", "loop.py", "loop.keras"):
+        (place / name).symlink_to(name)
+    line = said(capsys, model, "--calibration", samples)
+    assert line.startswith("there is no loop") and line.endswith("[EK-MISSING-FILE]")
 
 
 def test_a_pipe_in_a_project_is_no_code(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -92,6 +92,51 @@ def test_other_attributes_and_code_are_another_structure(tmp_path: Path, change:
     assert found(tmp_path / "again", NET.replace(*change)) == other
 
 
+GLOBALS = """\
+import torch
+from torch import nn
+
+import settings
+from settings import shift
+
+SCALE = 2.0
+
+
+class Net(nn.Module):
+    TABLE = torch.ones(3)
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.linear = nn.Linear(4, 3)
+
+    def forward(self, x):
+        return [shift(y * settings.FACTOR) for y in (self.linear(x) * SCALE + self.TABLE,)][0]
+
+
+def make():
+    return Net()
+"""
+
+
+@pytest.mark.parametrize("what", ["net.SCALE", "net.Net.TABLE", "settings.FACTOR", "settings.OFFSET"])
+def test_what_a_forward_takes_from_modules_is_part_of_the_model(tmp_path: Path, what: str) -> None:
+    """As when it was read by a library in C, from a file that nobody sees opened."""
+    settings = "import torch\nFACTOR, OFFSET = 2.0, torch.ones(3)\ndef shift(x):\n    return x + OFFSET\n"
+    digests = []
+    for number, value in enumerate((1.5, 1.5, 2.5)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        (folder / "settings.py").write_text(settings)
+        module, name = what.split(".", 1)
+        late = f"import sys, torch\nsys.modules.pop('settings', None)\nsys.path.insert(0, {str(folder)!r})\n"
+        set_it = f"    import sys\n    net = sys.modules[__name__]\n    {module}.{name} = torch.full((3,), {value})\n"
+        digests.append(found(folder, late + GLOBALS.replace("    return Net()", set_it + "    return Net()")))
+        sys.path.remove(str(folder))
+    assert digests[0].weights == digests[2].weights
+    assert [each.structure == digests[0].structure for each in digests] == [True, True, False]
+
+
 def test_a_seed_is_set_where_training_sets_one(tmp_path: Path) -> None:
     unseeded = NET.replace("    torch.manual_seed(0)\n", "")
     assert found(tmp_path / "a", unseeded, seed=3) == found(tmp_path / "a", unseeded, seed=3)

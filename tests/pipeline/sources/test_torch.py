@@ -36,6 +36,14 @@ def single(): return Single()
 def pair(): return nn.Sequential(nn.Linear(4, 2), nn.Dropout(0.9))
 def half(): return nn.Linear(4, 2).half()
 def number(): return 7
+def lazy(): return nn.LazyLinear(2)
+def quantized(): return torch.ao.quantization.quantize_dynamic(nn.Sequential(nn.LSTM(4, 2), nn.Linear(2, 2)))
+class Normalises(nn.Module):
+    def forward(self, x): return nn.functional.batch_norm(x, None, None, training=True)
+class Looks(nn.Module):
+    def forward(self, x): return nn.functional.embedding(x.long() + 40, torch.ones(10, 2))
+def meta(): return nn.Linear(4, 2, device="meta")
+model = nn.Linear(4, 2)
 def keras_model():
     class Model(nn.Module): __module__ = "keras.src.models"
     return Model()
@@ -130,6 +138,17 @@ def test_what_the_projects_python_does_wrong_is_said_in_one_line(path: Path) -> 
     assert (error.code, "returned int" in error.message) == ("EK-CODE", True)
     error = caught(SourceSpec("torch", str(path), "keras_model", inputs=inputs))
     assert (error.code, "returned a Keras model" in error.message) == ("EK-CODE", True)
+    for factory, code, message in (
+        ("lazy", "EK-CODE", "weight has no size yet: a lazy layer waits for an input"),
+        ("meta", "EK-CODE", "weight is on the device 'meta', and has no values"),
+        ("model", "EK-CODE", "models.py:model is a model, not a function that makes one"),
+        ("Normalises", "EK-SOURCE", "Expected more than 1 value per channel when training"),
+        ("Looks", "EK-SOURCE", "index out of range"),
+        ("quantized", "EK-SOURCE", "the model is quantized already: '0' is torch.ao.nn.quantized.dynamic"),
+    ):
+        error = caught(SourceSpec("torch", str(path), factory, inputs=inputs))
+        assert (error.code, message in error.message, bool(error.hint)) == (code, True, True)
+        assert "layout" not in str(error.hint)
     error = caught(SourceSpec("torch", str(path), "pair", inputs=(floats("input", 5),)))
     assert (error.code, "input: float32[1, 5]" in error.message) == ("EK-SOURCE", True)
     error = caught(SourceSpec("torch", str(path), "pair"))

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
+
+from edgekit.errors import UsageError
 from edgekit.pipeline.work.python_file import file_of, load_callable
 
 
@@ -28,3 +31,28 @@ def test_files_of_one_name_are_apart(tmp_path: Path) -> None:
         functions.append(load_callable(file, "place"))
     names = [function() for function in functions]
     assert len(set(names)) == 2 and {file_of(name) for name in names} == {"data"}
+
+
+ENDS = "keep what a script does by itself out of what edgekit imports and calls"
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "hint"),
+    [
+        ("import sys\ndef score(): sys.exit(0)", "metric.py:2: ends Python, with 0", ENDS),
+        ("import argparse\nargparse.ArgumentParser().parse_args(['x'])", "metric.py:2: ends Python, with 2", ENDS),
+        ("raise SystemExit('no data')", "metric.py:1: ends Python, with 'no data'", ENDS),
+        (
+            "def score(width): pass",
+            "edgekit calls metric.py:score with no arguments: missing a required argument: 'width'",
+            "give the others a default",
+        ),
+        ("import math\nscore = math.sqrt", "with no arguments: missing a required argument: 'x'", "default"),
+        ("score = iter", "metric.py: TypeError: iter expected at least 1 argument, got 0", "correct"),
+    ],
+)
+def test_what_is_no_function_to_call_is_said_with_a_cure(tmp_path: Path, code: str, message: str, hint: str) -> None:
+    (tmp_path / "metric.py").write_text(code + "\n")
+    with pytest.raises(UsageError) as caught:
+        load_callable(tmp_path / "metric.py", "score")()
+    assert message in caught.value.message and hint in (caught.value.hint or "")
