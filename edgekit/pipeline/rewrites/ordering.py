@@ -63,7 +63,9 @@ def rules(choose: _Choice) -> dict[Any, Callable[..., Any]]:
         if interpolation != "linear" or dim is None:
             return NotImplemented
         position = q * (int(value.shape[dim]) - 1)
-        lower, upper = (nth(value, round(each) + 1, dim, keepdim)[0] for each in (math.floor(position), math.ceil(position)))
+        lower, upper = (
+            nth(value, round(each) + 1, dim, keepdim)[0] for each in (math.floor(position), math.ceil(position))
+        )
         return lower + (upper - lower) * (position % 1)
 
     return {
