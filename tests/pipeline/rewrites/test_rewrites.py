@@ -222,7 +222,7 @@ KERNEL = torch.randn(4, 3, 3, 2, generator=torch.Generator().manual_seed(5))
     [
         lambda x: torch.sort(x, 1)[0], lambda x: torch.sort(x, descending=True, stable=True, dim=-2)[0],
         lambda x: x.gather(0, torch.argsort(x, 0)), lambda x: x.topk(2, 1, largest=False)[0], lambda x: x.topk(3)[0],
-        lambda x: x.median(1)[0], lambda x: x.median(), lambda x: x.kthvalue(2, 1, True)[0], lambda x: x.msort(),
+        lambda x: x.median(1)[0], lambda x: x.median()[None], lambda x: x.kthvalue(2, 1, True)[0], lambda x: x.msort(),
         lambda x: x.quantile(0.3, 1), lambda x: torch.sort((x * 2).int(), 1)[0],
         lambda x: F.bilinear(x, x.sin(), torch.linspace(-1, 1, 147).reshape(3, 7, 7), torch.ones(3)),
         lambda x: F.adaptive_max_pool2d(x, (2, 3), return_indices=True), lambda x: F.adaptive_max_pool1d(x, 1),
