@@ -25,6 +25,8 @@ INPUTS = {
     "wave": TensorSpec("wave", (1, 6, 96), "float32"),
     "dense": TensorSpec("x", (1, 32), "float32"),
     "detector": TensorSpec("image", (1, 3, 48, 48), "float32"),
+    "soft": TensorSpec("image", (1, 3, 12, 12), "float32"),
+    "causal": TensorSpec("x", (1, 6, 8), "float32"),
 }
 _ENGINES = {"tflite": "litert", "pte": "executorch", "ptl": "pytorch-mobile", "onnx": "onnxruntime", "pt2": "torch"}
 
@@ -68,6 +70,28 @@ def dense() -> nn.Module:
     """Linear layers only."""
     torch.manual_seed(0)
     return nn.Sequential(nn.Linear(32, 64), nn.ReLU(), nn.Linear(64, 10)).eval()
+
+
+def soft() -> nn.Module:
+    """Activations of which a part is outside of XNNPACK."""
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(3, 8, 3), nn.Softplus(), nn.Conv2d(8, 2, 1), nn.LogSigmoid()).eval()
+
+
+def causal() -> nn.Module:
+    """Attention to what is in front alone."""
+    torch.manual_seed(0)
+    return Causal().eval()
+
+
+class Causal(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        mask = torch.ones(6, 6, dtype=torch.bool).triu(1)
+        return self.attention(x, 3 * x, x, attn_mask=mask, need_weights=False)[0]
 
 
 def detector() -> nn.Module:

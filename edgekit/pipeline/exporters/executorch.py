@@ -8,8 +8,10 @@ from typing import Any
 
 import torch
 from executorch.exir import to_edge_transform_and_lower
+from executorch.exir.dialects._ops import ops as edge_operators
 from torch.fx import GraphModule
 from torch.fx.node import map_aggregate
+from torch.fx.passes.infra.pass_base import PassResult
 from torch.utils import _pytree as pytree
 from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 from torchao.quantization.pt2e.quantizer import Quantizer
@@ -27,6 +29,8 @@ from edgekit.pipeline.sources import SourceSpec, open_source
 from edgekit.pipeline.work.events import Step, emit
 from edgekit.recipes import RECIPES
 from edgekit.runtime.engines.executorch import ENGINE
+
+_DEQUANTIZE = edge_operators.edge.quantized_decomposed.dequantize_per_tensor.default
 
 
 def export(
@@ -65,7 +69,7 @@ def lower(
     emit(Step("lowering"))
     program = torch.export.export(graph_module, examples)
     with backends.find(backend).lowering(program, half) as partitioner:
-        manager = to_edge_transform_and_lower(program, partitioner=[partitioner])
+        manager = to_edge_transform_and_lower(program, transform_passes=[_each_its_own], partitioner=[partitioner])
     buffer: bytes = manager.to_executorch().buffer
     return buffer
 
@@ -78,6 +82,23 @@ def quantize(
     prepared = prepare_pt2e(graph_module, quantizer)
     observe(prepared, samples)
     return convert_pt2e(prepared)
+
+
+def _each_its_own(graph_module: GraphModule) -> PassResult:
+    """*graph_module* with a dequantize operator for each reader of one.
+
+    executorch 1.5.1 lays the values of one out anew for a reader that wants them so, and gives them to all others, too.
+    Symptom: behind a convolution in int8, softplus() and logsigmoid() fail at the first execution ("Attempted to resize
+    a static tensor") or are not lowered ("ChannelsLastTaggedReshapePass").
+    """
+    for node in list(graph_module.graph.nodes):
+        if node.target is not _DEQUANTIZE:
+            continue
+        for user in list(node.users)[1:]:
+            with graph_module.graph.inserting_after(node):
+                user.replace_input_with(node, graph_module.graph.node_copy(node))
+    graph_module.recompile()
+    return PassResult(graph_module, True)
 
 
 class HalfInside(torch.nn.Module):

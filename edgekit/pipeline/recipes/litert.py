@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from typing import Any
 
+import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_quantizer import algorithm_manager, qtyping
 from ai_edge_quantizer.recipe_manager import RecipeManager
@@ -30,13 +31,17 @@ _KINDS: dict[str, Kind] = {name: kind for kind, names in _NAMES.items() for name
 #: Operators that run other subgraphs. ai-edge-quantizer 0.10.0 calibrates a loop's body by what the last pass left, and
 #: asks for ranges of the loop's own tensors that it never took ("not found in tensor_name_to_qsv").
 _CONTROL = frozenset({"CALL", "CALL_ONCE", "IF", "WHILE"})
+#: What hands on the infinity of a mask. ai-edge-quantizer 0.10.0 gives one a scale of 10^36, and what it is added to
+#: that of all other values; LiteRT 2.3.0 ends its process when it reads the file (SIGABRT).
+_KEEPING = frozenset({"ADD", "SUB", "SELECT", "SELECT_V2", *_NAMES["layout"].split()})
+_ENDLESS = 1e9
 
 
 def rules(recipe: Recipe, model: bytes) -> RecipeManager:
     """The rules for *recipe*, which is not exact, and the float ``.tflite`` *model*.
 
     A later rule wins. In static int8 loops stay float, and so does the tail (`edgekit.pipeline.recipes.tail`); whole
-    numbers stay as they are, which ai-edge-quantizer 0.10.0 takes for floats to be quantized.
+    numbers stay as they are, which ai-edge-quantizer 0.10.0 takes for floats to be quantized, and what is masked.
     """
     manager, numbers = RecipeManager(), itertools.count()
 
@@ -80,10 +85,23 @@ def _float_scopes(model: bytes) -> Iterator[str]:
             names.append(name)
             operators.append(Operator(_KINDS.get(name), *sides))
         joining = set(tail(operators, _numbers(graph, "Outputs")))
+        endless: set[Hashable] = {number for number in range(graph.TensorsLength()) if _is_endless(read, graph, number)}
         for position, (name, described) in enumerate(zip(names, operators, strict=True)):
             whole = all(graph.Tensors(number).Type() != schema.TensorType.FLOAT32 for number in described.outputs)
-            if index > 0 or position in joining or name in _CONTROL or whole:
+            masked = not endless.isdisjoint(described.inputs)
+            if masked and name in _KEEPING:
+                endless.update(described.outputs)
+            if index > 0 or position in joining or name in _CONTROL or whole or masked:
                 yield "".join(f"{graph.Tensors(number).Name().decode()};" for number in described.outputs)
+
+
+def _is_endless(model: Any, graph: Any, number: int) -> bool:
+    """Whether a tensor is a constant with infinities in it, or what stands for them in a mask."""
+    tensor = graph.Tensors(number)
+    held = model.Buffers(tensor.Buffer()).DataAsNumpy()
+    if tensor.Type() != schema.TensorType.FLOAT32 or not isinstance(held, np.ndarray):
+        return False
+    return not bool((np.abs(held.view(np.float32)) < _ENDLESS).all())
 
 
 def _numbers(owner: Any, side: str) -> tuple[int, ...]:

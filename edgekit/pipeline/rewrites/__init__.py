@@ -16,7 +16,16 @@ from torch.fx.node import Target
 from torch.fx.traceback import preserve_node_meta
 from torch.utils import _pytree as pytree
 
-from edgekit.pipeline.rewrites import activations, arithmetic, padding, resizing, spectrum
+from edgekit.pipeline.rewrites import (
+    activations,
+    arithmetic,
+    ordering,
+    padding,
+    pooling,
+    resizing,
+    spectrum,
+    transposed,
+)
 from edgekit.pipeline.rewrites.complex_numbers import Complex, name_of, unsupported
 from edgekit.pipeline.rewrites.constants import fold_constants
 from edgekit.pipeline.rewrites.functional import functional
@@ -25,8 +34,15 @@ from edgekit.pipeline.rewrites.functional import functional
 Rules = Mapping[Any, Callable[..., Any]]
 
 #: Operators that some converter lacks, or computes wrong.
-COMMON: Rules = {**arithmetic.RULES, **padding.RULES, **spectrum.RULES, **activations.COMMON}
-LITERT: Rules = {**COMMON, **resizing.RULES}
+COMMON: Rules = {
+    **arithmetic.RULES,
+    **ordering.COMMON,
+    **padding.RULES,
+    **pooling.COMMON,
+    **spectrum.RULES,
+    **activations.COMMON,
+}
+LITERT: Rules = {**COMMON, **ordering.LITERT, **pooling.LITERT, **resizing.RULES, **transposed.RULES}
 XNNPACK: Rules = {**COMMON, **activations.XNNPACK}
 
 

@@ -4,7 +4,8 @@ Wrong or missing in litert-torch 0.10.0: ``alpha`` of sums ("unexpected keyword 
 rounded down ("failed to legalize operation 'mhlo.round_nearest_afz'"), quotients of whole numbers towards zero (by way
 of floats, which int8 then rounds), ``fmod`` of floats (0 instead of 0.2999999 for 3.0 and 0.3), ``abs``, powers and
 products of matrices of whole numbers ("failed to legalize"), shifts and bits ("Lowering not found"), ``one_hot`` (by
-way of ``aten._assert_async``: "Lowering not found"), the sign of whole numbers ("failed to legalize operation 'sign'").
+way of ``aten._assert_async``: "Lowering not found"), ``bilinear`` ("Lowering not found"), the sign of whole numbers
+("failed to legalize operation 'sign'").
 
 Wrong or missing in executorch 1.5.1: ``alpha`` and ``beta`` of ``addmm`` count as 1 inside XNNPACK; ``remainder`` of a
 negative whole number is negative; and what is no core ATen operator ("is not in Core ATen opset").
@@ -161,7 +162,13 @@ def _one_hot(index: torch.Tensor, classes: int = -1) -> Any:
     return (index.unsqueeze(-1) == torch.arange(classes)).to(torch.int64)
 
 
+def _bilinear(left: torch.Tensor, right: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> Any:
+    product = torch.einsum("...i,kij,...j->...k", left, weight, right)
+    return product if bias is None else product + bias
+
+
 RULES: dict[Any, Callable[..., Any]] = {
+    _ATEN.bilinear.default: _bilinear,
     _ATEN.one_hot.default: _one_hot,
     _ATEN.sign.default: _sign,
     _ATEN.add.Tensor: _add,

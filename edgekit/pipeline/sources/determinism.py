@@ -82,10 +82,9 @@ def check_repeatable(
     changed = state.differences(settled)
     backwards = [call(sample) for sample in reversed(samples)][::-1]
     if not (_same(first, in_a_row[: len(first)]) and _same(first, backwards)):
-        kept = changed or state.differences(initial)
-        if not kept and (operators := drawn()):  # seldom enough to have missed both runs
+        if operators := drawn():  # seldom enough to have missed both runs; what is written besides may be harmless
             raise _unlike_error(what, operators)
-        raise stateful_error(what, kept)
+        raise stateful_error(what, changed or state.differences(initial))
     state.restore(initial)
     return changed
 

@@ -164,7 +164,7 @@ class _Decoder:
         count = _U32(self._data, position)[0]
         code, width = _SCALARS.get(kind, ("I", 4))
         begin, end = position + 4, position + 4 + count * width
-        if end > self._end or begin % width:
+        if end > self._end or (count and begin % width):  # writers align what there is
             raise Malformed(f"{name} is outside of the file")
         self._spend(end - position, name)
         if kind in _SCALARS:

@@ -13,11 +13,15 @@ from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPar
 from executorch.exir import to_edge_transform_and_lower
 from support import case_models
 from support.torch_nets import Nets
+from torch.fx.passes.infra.pass_base import PassResult
 
 from edgekit.errors import UsageError
 from edgekit.fidelity import snr_db
-from edgekit.pipeline.exporters.executorch import HalfInside, export
+from edgekit.pipeline.exporters import executorch
+from edgekit.pipeline.exporters.executorch import HalfInside, export, lower, quantize
 from edgekit.pipeline.readers.facts import inspect_file
+from edgekit.pipeline.recipes.xnnpack import StaticQuantizer
+from edgekit.pipeline.rewrites import XNNPACK, rewrite
 from edgekit.pipeline.sources import SourceSpec, open_source
 from edgekit.pipeline.variants.gates import check_weights, remarks
 from edgekit.recipes import RECIPES
@@ -45,6 +49,24 @@ def test_an_export_runs_and_agrees_with_its_source(
     if net != "dense":
         outside = {"dim_order_ops::_to_dim_order_copy": 2} if name == "fp16" else {}  # the conversions at both ends
         assert facts.undelegated_ops == outside
+
+
+def test_int8_beside_what_is_not_delegated_runs(nets: Nets, tmp_path: Path) -> None:
+    path = tmp_path / "model.pte"
+    export(source=nets.spec("soft"), recipe="int8", calibration=nets.calibration("soft"), output=str(path))
+    assert nets.snr("soft", path) >= 20
+
+
+def test_stock_executorch_lays_out_for_all_what_one_reads(nets: Nets, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When this fails, a dequantizer for each reader can go."""
+    source = open_source(SourceSpec.from_json(nets.spec("soft")))
+    calibration = [(torch.from_numpy(array),) for array in source.example]
+    examples = calibration[0]
+    module = quantize(rewrite(source.torch_module(), examples, XNNPACK), StaticQuantizer(RECIPES["int8"]), calibration)
+    monkeypatch.setattr(executorch, "_each_its_own", lambda graph_module: PassResult(graph_module, False))
+    with pytest.raises(Exception, match=r"static tensor|ChannelsLastTaggedReshapePass"):
+        data = lower(module, examples)
+        open_session("executorch", data, "pte", source.signature, 1).run(list(source.example))
 
 
 def test_dynamic_int8_says_which_convolutions_stay_float(nets: Nets, tmp_path: Path) -> None:

@@ -55,6 +55,13 @@ def test_a_quantized_file_runs_and_agrees_with_its_source(
     assert facts.undelegated_ops == outside
 
 
+def test_what_is_masked_stays_float_in_int8(nets: Nets, tmp_path: Path) -> None:
+    base, path = tmp_path / "base.tflite", tmp_path / "model.tflite"
+    convert(source=nets.spec("causal"), output=str(base))
+    quantize(base=str(base), recipe="int8", calibration=nets.calibration("causal"), output=str(path))
+    assert nets.snr("causal", path) >= 20
+
+
 def test_stock_calibration_averages_extremes_away(
     nets: Nets, base: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:

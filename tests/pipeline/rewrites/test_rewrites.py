@@ -210,3 +210,44 @@ def test_places_are_those_of_single_precision() -> None:
     for factor in np.linspace(0.3, 2.9, 27):
         module = Applied(lambda x, factor=factor: F.interpolate(x, scale_factor=float(factor), mode="nearest"))
         compare(module, rewritten(module, x), (x,))
+
+
+LINES = torch.randn(2, 5, 7, generator=torch.Generator().manual_seed(3)).round(decimals=1)  # with some equal values
+KERNEL = torch.randn(4, 3, 3, 2, generator=torch.Generator().manual_seed(5))
+
+
+@each_table
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: torch.sort(x, 1)[0], lambda x: torch.sort(x, descending=True, stable=True, dim=-2)[0],
+        lambda x: x.gather(0, torch.argsort(x, 0)), lambda x: x.topk(2, 1, largest=False)[0], lambda x: x.topk(3)[0],
+        lambda x: x.median(1)[0], lambda x: x.median()[None], lambda x: x.kthvalue(2, 1, True)[0], lambda x: x.msort(),
+        lambda x: x.quantile(0.3, 1), lambda x: torch.sort((x * 2).int(), 1)[0],
+        lambda x: F.bilinear(x, x.sin(), torch.linspace(-1, 1, 147).reshape(3, 7, 7), torch.ones(3)),
+        lambda x: F.adaptive_max_pool2d(x, (2, 3), return_indices=True), lambda x: F.adaptive_max_pool1d(x, 1),
+        lambda x: F.max_pool2d(x, 3, 2, 1, return_indices=True), lambda x: F.max_pool1d(x, 3, return_indices=True),
+        lambda x: F.max_pool2d(x, 2, 1, 1, dilation=2, return_indices=True),
+    ],
+)  # fmt: skip
+def test_orders_and_maxima(function: object, rules: object) -> None:
+    module = Applied(function)
+    compare(module, rewritten(module, LINES, rules=rules), (LINES,))
+
+
+@pytest.mark.parametrize(
+    ("function", "shape"),
+    [
+        (lambda x: F.conv_transpose2d(x, KERNEL, torch.ones(6), 2, 1, 1, groups=2), (1, 4, 5, 6)),
+        (lambda x: F.conv_transpose2d(x, KERNEL, torch.ones(3), 2, (2, 1), (1, 0), dilation=(1, 2)), (1, 4, 5, 6)),
+        (lambda x: F.conv_transpose2d(x, KERNEL, torch.ones(3), 3, 0, (2, 1), dilation=2), (1, 4, 5, 6)),
+        (lambda x: F.conv_transpose1d(x, KERNEL[..., 0], torch.ones(3), 2, 1, 1), (1, 4, 9)),
+        (lambda x: F.fold(x, (9, 7), (3, 2), dilation=(2, 1), padding=(1, 2), stride=(2, 3)), (1, 12, 16)),
+        (lambda x: F.fold(x, (6, 6), 2, stride=2), (1, 12, 9)),
+    ],
+)
+def test_transposed_convolutions(function: object, shape: tuple[int, ...]) -> None:
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(6))
+    module = Applied(function)
+    graph_module = rewritten(module, x)
+    compare(module, graph_module, (x,))

@@ -182,3 +182,43 @@ def test_ai_edge_quantizer_loses_outputs_that_are_read_twice(model: type[case_ex
     except RuntimeError:
         runs = False
     assert lost or whole or not runs
+
+
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [
+        (lambda x: F.adaptive_max_pool2d(x, 1), "adaptive_max_pool2d"),  # pooling
+        (lambda x: x.median(1)[0], "median"),  # ordering
+        (lambda x: torch.argsort(x, 1), "comparator"),  # ordering
+        (lambda x: F.conv_transpose2d(x, torch.ones(3, 2, 3, 3), None, 2, 1, 1), "convolution"),  # transposed
+        (lambda x: F.bilinear(x, x, torch.ones(2, 9, 9)), "_trilinear"),  # arithmetic
+    ],
+)
+def test_litert_torch_lacks(function: object, said: str) -> None:
+    with pytest.raises((RuntimeError, ValueError), match=said):
+        tflite(Applied(function), MAP)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: x.topk(2, 1)[0],  # ordering
+        lambda x: F.fold(x.reshape(1, 27, 11)[..., :9], (9, 9), 3, stride=3),  # transposed
+    ],
+)
+def test_litert_does_not_open_what_litert_torch_makes_of(function: object) -> None:
+    with pytest.raises((RuntimeError, ValueError)):
+        tflite(Applied(function), MAP)
+
+
+@pytest.mark.parametrize("function", [lambda x: torch.sort(x)[0], lambda x: F.adaptive_max_pool2d(x, 1)])
+def test_executorch_lacks(function: object) -> None:
+    """``ordering``, ``pooling``"""
+    with pytest.raises(Exception, match=r"sort|adaptive_max_pool2d"):
+        run_pte(Applied(function), MAP)
+
+
+def test_litert_torch_makes_up_the_indices_of_maxima() -> None:
+    """``pooling``"""
+    module = Applied(lambda x: F.max_pool2d(x, 2, return_indices=True)[1].float())
+    assert not np.array_equal(tflite(module, MAP), module(MAP).numpy())

@@ -52,6 +52,14 @@ def test_what_was_written_is_read() -> None:
     assert (found["one_type"], found["one"]["value"], bytes(found["wide"])) == ("Other", 2, b"xyz")
 
 
+def test_an_empty_vector_lies_where_it_likes() -> None:
+    """litert-converter 0.1 does not align it by what it would hold."""
+    data = bytearray(written())
+    place = next(at for at in range(0, len(data), 4) if data[at : at + 12] == struct.pack("<IQ", 2, 5))
+    data[place : place + 4] = bytes(4)
+    assert list(decode(bytes(data), SCHEMA, "Root", b"TEST")["ids"]) == []
+
+
 def test_every_cut_and_every_changed_byte_is_read_or_refused() -> None:
     data = written()
     for size in range(len(data) - 8):

@@ -1,0 +1,86 @@
+"""Sorting, and what is chosen from sorted values.
+
+executorch 1.5.1 has ``topk`` and no ``sort``; litert-torch 0.10.0 makes a sort of both, of which LiteRT 2.3.0 has no
+kernel ("Didn't find op for builtin opcode 'STABLEHLO_SORT'"), and does not convert indices alone ("comparator block
+argument should be of type"); and neither has a median.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+_ATEN = torch.ops.aten
+_Sorted = tuple[torch.Tensor, torch.Tensor]
+#: Gives the so many largest values of each row in falling order, and their indices.
+_Choice = Callable[[torch.Tensor, int], _Sorted]
+#: Rows are sorted by comparing all of their values, where these are no more comparisons than this.
+_MOST_COMPARISONS = 1 << 20
+
+
+def _by_comparing(rows: torch.Tensor, count: int) -> _Sorted:
+    """A value's rank is how many others of its row are larger, or as large and in front of it."""
+    size = int(rows.shape[1])
+    if rows.numel() * size > _MOST_COMPARISONS:
+        return torch.topk(rows, count)
+    indices = torch.arange(size)
+    each, others = rows.unsqueeze(2), rows.unsqueeze(1)
+    before = (others > each) | ((others == each) & (indices < indices.unsqueeze(1)))
+    chosen = before.to(torch.int64).sum(2).unsqueeze(1) == torch.arange(count).unsqueeze(1)
+    return torch.where(chosen, others, torch.zeros_like(others)).sum(2, dtype=rows.dtype), (chosen * indices).sum(2)
+
+
+def rules(choose: _Choice) -> dict[Any, Callable[..., Any]]:
+    """The rules that sort by *choose*."""
+
+    def top(value: torch.Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> _Sorted:
+        if value.dim() == 0:
+            return value, torch.zeros((), dtype=torch.int64)
+        lines = value.movedim(dim, -1)
+        flat = lines.reshape(-1, lines.shape[-1])
+        found, indices = (
+            each.reshape(*lines.shape[:-1], k).movedim(-1, dim) for each in choose(flat if largest else -flat, k)
+        )
+        return found if largest else -found, indices
+
+    def sort(value: torch.Tensor, dim: int = -1, descending: bool = False, stable: bool | None = None) -> _Sorted:
+        return top(value, int(value.shape[dim]) if value.dim() else 1, dim, descending)
+
+    def nth(value: torch.Tensor, k: int, dim: int = -1, keepdim: bool = False) -> _Sorted:
+        """The *k*-th smallest value, from 1, and its index."""
+        found, indices = (each.select(dim, k - 1) for each in top(value, k, dim, largest=False))
+        return (found.unsqueeze(dim), indices.unsqueeze(dim)) if keepdim else (found, indices)
+
+    def median(value: torch.Tensor, dim: int, keepdim: bool = False) -> _Sorted:
+        return nth(value, (int(value.shape[dim]) + 1) // 2, dim, keepdim)
+
+    def quantile(
+        value: torch.Tensor, q: float, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear"
+    ) -> Any:
+        if interpolation != "linear" or dim is None:
+            return NotImplemented
+        position = q * (int(value.shape[dim]) - 1)
+        lower, upper = (
+            nth(value, round(each) + 1, dim, keepdim)[0] for each in (math.floor(position), math.ceil(position))
+        )
+        return lower + (upper - lower) * (position % 1)
+
+    return {
+        _ATEN.topk.default: top,
+        _ATEN.sort.default: sort,
+        _ATEN.sort.stable: lambda value, *, stable=None, dim=-1, descending=False: sort(value, dim, descending),
+        _ATEN.argsort.default: lambda *given, **named: sort(*given, **named)[1],
+        _ATEN.argsort.stable: lambda value, *, stable, dim=-1, descending=False: sort(value, dim, descending)[1],
+        _ATEN.msort.default: lambda value: sort(value, 0)[0],
+        _ATEN.kthvalue.default: nth,
+        _ATEN.median.dim: median,
+        _ATEN.median.default: lambda value: median(value.flatten(), 0)[0],
+        _ATEN.quantile.scalar: quantile,
+    }
+
+
+COMMON = rules(torch.topk)
+LITERT = rules(_by_comparing)
