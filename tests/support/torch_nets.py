@@ -27,6 +27,7 @@ INPUTS = {
     "detector": TensorSpec("image", (1, 3, 48, 48), "float32"),
     "soft": TensorSpec("image", (1, 3, 12, 12), "float32"),
     "causal": TensorSpec("x", (1, 6, 8), "float32"),
+    "pyramid": TensorSpec("image", (1, 3, 32, 32), "float32"),
 }
 _ENGINES = {"tflite": "litert", "pte": "executorch", "ptl": "pytorch-mobile", "onnx": "onnxruntime", "pt2": "torch"}
 
@@ -82,6 +83,26 @@ def causal() -> nn.Module:
     """Attention to what is in front alone."""
     torch.manual_seed(0)
     return Causal().eval()
+
+
+def pyramid() -> nn.Module:
+    """One head on three levels, whose values differ in size."""
+    torch.manual_seed(1)
+    return Pyramid().eval()
+
+
+class Pyramid(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.levels = nn.ModuleList(nn.Conv2d(channels, 16, 3, stride=2) for channels in (3, 16, 16))
+        self.head = nn.Sequential(nn.Conv2d(16, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, 6, 1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        found = []
+        for level in self.levels:
+            x = level(x).relu()
+            found.append(self.head(x).flatten(2))
+        return torch.cat(found, 2)
 
 
 class Causal(nn.Module):

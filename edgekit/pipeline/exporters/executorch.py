@@ -22,7 +22,7 @@ from edgekit.pipeline.exporters.symptoms import explaining
 from edgekit.pipeline.exporters.tracing import calibration_tensors, example_inputs, observe
 from edgekit.pipeline.recipes.fold_pads import fold_pads
 from edgekit.pipeline.recipes.pooling import rewrite_pools
-from edgekit.pipeline.recipes.xnnpack import StaticQuantizer, dynamic_quantizer
+from edgekit.pipeline.recipes.xnnpack import StaticQuantizer, dynamic_quantizer, each_its_own
 from edgekit.pipeline.rewrites import rewrite
 from edgekit.pipeline.rewrites.constants import values_in
 from edgekit.pipeline.sources import SourceSpec, open_source
@@ -44,7 +44,7 @@ def export(
     graph_module = rewrite(opened.torch_module(), examples, lowering.RULES)
     held = values_in(graph_module)
     if used.is_half and lowering.HALVES_GRAPH:
-        graph_module = torch.export.export(HalfInside(graph_module), examples).lowering(check_guards=False)
+        graph_module = torch.export.export(HalfInside(graph_module), examples).module(check_guards=False)
     fold_pads(graph_module)
     rewrite_pools(graph_module)
     if used.is_static:
@@ -92,11 +92,8 @@ def _each_its_own(graph_module: GraphModule) -> PassResult:
     a static tensor") or are not lowered ("ChannelsLastTaggedReshapePass").
     """
     for node in list(graph_module.graph.nodes):
-        if node.target is not _DEQUANTIZE:
-            continue
-        for user in list(node.users)[1:]:
-            with graph_module.graph.inserting_after(node):
-                user.replace_input_with(node, graph_module.graph.node_copy(node))
+        if node.target is _DEQUANTIZE:
+            each_its_own(graph_module, node)
     graph_module.recompile()
     return PassResult(graph_module, True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -63,14 +64,14 @@ class FloatQuantizer(XNNPACKQuantizer):
 
 
 class StaticQuantizer(FloatQuantizer):
-    """ExecuTorch's XNNPACK quantizer: int8 per channel, min/max ranges, and two workarounds.
+    """ExecuTorch's XNNPACK quantizer: int8 per channel, min/max ranges, and three workarounds.
 
     Ranges come from `MinMaxObserver`: as accurate as the stock ``HistogramObserver`` here, and calibration takes
     a fraction of the time.
 
     The tail of the graph stays float (see `edgekit.pipeline.recipes.tail`).
 
-    The workarounds, both for executorch 1.5.1:
+    The workarounds, all for executorch 1.5.1:
 
     - **ReLU6.** The stock patterns join a convolution with ReLU, but not with ReLU6 (hardtanh): a quantizer stays
       between the two, and int8 has to span everything that ReLU6 is about to cut off. Symptom: EfficientNet-Lite0
@@ -80,6 +81,10 @@ class StaticQuantizer(FloatQuantizer):
       Lite0's time. Here the quantizer between pad and convolution goes; ExecuTorch then makes the pad int8 by itself.
       A pad that is read by anything else gets the same quantizer on both sides: without it, a file with such a pad
       behind an int8 operator does not load ("Failed to create StaticConstantPad node").
+    - **Layers that are called more than once**, as a head on every level of a pyramid. The stock patterns leave an
+      operator alone whose weights another one has been annotated with, and XNNPACK's backend keeps a bias once, with
+      the scale of the first input. Symptom: the file does not load ("Failed to create convolution node"), or its values
+      are wrong. Here each call has weights and a bias of its own; the file holds equal weights once.
     """
 
     #: Patterns of quantization-aware training match nothing here, and building them takes 3 s.
@@ -90,15 +95,14 @@ class StaticQuantizer(FloatQuantizer):
         self.set_global(_configuration())
 
     def transform_for_annotation(self, model: GraphModule) -> GraphModule:
-        """Give each reader of a zero pad its own, so that every convolution's can merge into it."""
+        """Give each reader of a zero pad its own, so that every convolution's can merge into it; and of weights."""
         model = super().transform_for_annotation(model)
         for node in list(model.graph.nodes):
-            if zero_pad(node) is None:
-                continue
-            for user in list(node.users)[1:]:
-                with model.graph.inserting_after(node):
-                    copy = model.graph.node_copy(node)
-                user.replace_input_with(node, copy)
+            if zero_pad(node) is not None:
+                each_its_own(model, node)
+            elif node.op == "get_attr":
+                for copy in each_its_own(model, node):
+                    _own_constant(model, copy)
         model.recompile()
         return model
 
@@ -146,6 +150,23 @@ def _tail(model: GraphModule) -> Iterator[Node]:
     nodes = [node for node in model.graph.nodes if node.op == "call_function"]
     operators = [Operator(_KINDS.get(_name(node)), tuple(node.all_input_nodes), (node,)) for node in nodes]
     return (nodes[index] for index in tail(operators, model.graph.output_node().all_input_nodes))
+
+
+def each_its_own(model: GraphModule, node: Node) -> list[Node]:
+    """Give each reader of *node* but the first a copy of it. Returns the copies."""
+    copies = []
+    for user in list(node.users)[1:]:
+        with model.graph.inserting_after(node):
+            copies.append(model.graph.node_copy(node))
+        user.replace_input_with(node, copies[-1])
+    return copies
+
+
+def _own_constant(model: GraphModule, node: Node) -> None:
+    """Have *node* read a copy of its constant."""
+    value = operator.attrgetter(str(node.target))(model).detach().clone()
+    node.target = f"{node.name}_of_its_own"
+    model.register_buffer(node.target, value)
 
 
 def _whole_numbers(model: GraphModule) -> Iterator[Node]:

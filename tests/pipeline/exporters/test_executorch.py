@@ -20,7 +20,7 @@ from edgekit.fidelity import snr_db
 from edgekit.pipeline.exporters import executorch
 from edgekit.pipeline.exporters.executorch import HalfInside, export, lower, quantize
 from edgekit.pipeline.readers.facts import inspect_file
-from edgekit.pipeline.recipes.xnnpack import StaticQuantizer
+from edgekit.pipeline.recipes.xnnpack import FloatQuantizer, StaticQuantizer
 from edgekit.pipeline.rewrites import XNNPACK, rewrite
 from edgekit.pipeline.sources import SourceSpec, open_source
 from edgekit.pipeline.variants.gates import check_weights, remarks
@@ -55,6 +55,24 @@ def test_int8_beside_what_is_not_delegated_runs(nets: Nets, tmp_path: Path) -> N
     path = tmp_path / "model.pte"
     export(source=nets.spec("soft"), recipe="int8", calibration=nets.calibration("soft"), output=str(path))
     assert nets.snr("soft", path) >= 20
+
+
+def test_int8_of_a_head_on_many_levels_is_right_on_each(nets: Nets, tmp_path: Path) -> None:
+    path = tmp_path / "model.pte"
+    export(source=nets.spec("pyramid"), recipe="int8", calibration=nets.calibration("pyramid"), output=str(path))
+    assert nets.snr("pyramid", path) >= 25
+    assert inspect_file(path, "pte").undelegated_ops == {}
+
+
+def test_stock_executorch_quantizes_only_the_first_call_of_a_layer(
+    nets: Nets, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """When this fails, weights and a bias for each call can go."""
+    monkeypatch.setattr(StaticQuantizer, "transform_for_annotation", FloatQuantizer.transform_for_annotation)
+    path = tmp_path / "model.pte"
+    export(source=nets.spec("pyramid"), recipe="int8", calibration=nets.calibration("pyramid"), output=str(path))
+    with pytest.raises(Exception, match="Failed to create convolution node"):
+        nets.run("pyramid", path)
 
 
 def test_stock_executorch_lays_out_for_all_what_one_reads(nets: Nets, monkeypatch: pytest.MonkeyPatch) -> None:
