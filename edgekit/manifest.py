@@ -154,7 +154,7 @@ def parse_manifest(data: bytes) -> Manifest:
     if type(version) is not int or version != SCHEMA_VERSION:
         raise BundleError(
             "EK-BUNDLE",
-            f"the bundle has schema version {brief(version)}, this edgekit reads {SCHEMA_VERSION}",
+            f"the bundle has schema version {brief(repr(version))}, this edgekit reads {SCHEMA_VERSION}",
             "install the edgekit that built it, or build it again",
         )
     given = str(value.pop("sha256", None))

@@ -10,7 +10,7 @@ from edgekit.errors import UsageError
 from edgekit.foreign import foreign
 from edgekit.names import MOST_LABEL_CHARACTERS, is_label, tensor_name
 from edgekit.pipeline.data import check_inputs, read_array_file
-from edgekit.pipeline.project.paths import check_readable
+from edgekit.pipeline.project.paths import check_readable, check_size
 from edgekit.pipeline.project.sections import (
     FILE_NAME,
     DataSection,
@@ -127,6 +127,8 @@ def find_origin(path: str, calibration: str | None = None, trust: bool = False) 
         message = f"{file} is neither a project nor a model file"
         raise UsageError("EK-ARGUMENT", message, f"a project folder has edgekit.toml; models are {written()}")
     file = file.resolve()
+    if factory is None:
+        check_size(file)
     inputs: tuple[TensorSpec, ...] = ()
     samples: Path | None = None
     if calibration is not None:

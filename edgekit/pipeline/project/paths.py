@@ -8,6 +8,8 @@ from pathlib import Path
 
 from edgekit.errors import UsageError
 
+#: Of a model file. Devices have less memory than that.
+_MOST_MODEL_BYTES = 16 << 30
 #: Free disk that a build wants before it starts, for its cache and for the bundle.
 _NEEDED_BYTES = 500 << 20
 
@@ -28,6 +30,15 @@ def check_name(path: Path) -> None:
     except UnicodeEncodeError:
         shown = os.fsencode(path).decode("utf-8", "backslashreplace")
         raise UsageError("EK-ARGUMENT", f"{shown} is not UTF-8", "rename that file or folder") from None
+
+
+def check_size(path: Path) -> None:
+    """Raise `UsageError` where the model file or folder at *path* is larger than any that a device could run."""
+    files = path.rglob("*") if path.is_dir() else (path,)
+    size_bytes = sum(file.stat().st_size for file in files if file.is_file())
+    if size_bytes > _MOST_MODEL_BYTES:
+        message = f"{path} has {size_bytes >> 30:,} GiB, which no device that edgekit builds for could run"
+        raise UsageError("EK-SOURCE", message, "check that the file is whole, and the one that you mean")
 
 
 def check_destination(destination: Path) -> None:

@@ -137,3 +137,16 @@ def test_an_older_cache_is_closed(place: Path) -> None:
     (place / "cache").chmod(0o755)
     assert Cache.default().root == place / "cache"
     assert (place / "cache").stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("name", ["big.keras", "big.pt2", "big/variables/variables.data-00000-of-00001"])
+def test_a_model_that_no_device_could_run_is_not_read(
+    place: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    """A sparse file costs its sender nothing."""
+    (place / name).parent.mkdir(parents=True, exist_ok=True)
+    (place / "big/saved_model.pb").parent.mkdir(exist_ok=True)
+    (place / "big/saved_model.pb").touch()
+    with (place / name).open("wb") as stream:
+        stream.truncate(200 << 30)
+    assert "has 200 GiB, which no device" in said(capsys, name.partition("/")[0])
