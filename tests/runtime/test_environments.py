@@ -22,7 +22,7 @@ from edgekit.private import seal, tree_digest
 from edgekit.runtime import engines, environments
 from edgekit.runtime.machine import read_machine
 from edgekit.runtime.remote import Server
-from edgekit.runtime.trial import run_trial
+from edgekit.runtime.trial import Job, run_trial
 from edgekit.runtime.verification import verify
 
 
@@ -69,16 +69,17 @@ def test_tflite_runtime_runs_beside_numpy_2(home: Path, small_models: SmallModel
 def test_a_trial_runs_inside_the_environment(home: Path, small_models: SmallModels, tmp_path: Path) -> None:
     (tmp_path / "image.tflite").write_bytes(small_models.files["image.tflite"])
     np.savez(tmp_path / "inputs.npz", image=small_models.images)
-    result = run_trial(
+    job = Job(
         file=str(tmp_path / "image.tflite"),
         format="tflite",
         engine="tflite-runtime",
-        signature=IMAGE.to_json(),
+        signature=IMAGE,
         inputs=str(tmp_path / "inputs.npz"),
         outputs=str(tmp_path / "outputs.npz"),
         threads=1,
         samples=64,
     )
+    result = run_trial(job)
     assert result.engine_version == "2.14.0"
     assert result.peak_rss_bytes is not None and result.peak_rss_bytes < 150e6
     with np.load(tmp_path / "outputs.npz") as outputs:

@@ -135,7 +135,7 @@ def test_engines_of_browsers_are_for_browsers(small_bundle: Path) -> None:
     with pytest.raises(UsageError, match="no browser has litert"):
         Session([small_bundle], ["browser"], ProfileOptions(engines=("litert",)))
     session = Session([small_bundle], ["local", "browser"], ProfileOptions(engines=("litert", "litert-webgpu")))
-    assert [session._kept(place)[1] for place in session._places] == [("litert",), ("litert-webgpu",)]
+    assert [session._kept(device)[1] for device in session._devices] == [("litert",), ("litert-webgpu",)]
 
 
 @pytest.mark.slow

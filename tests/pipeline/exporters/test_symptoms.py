@@ -23,7 +23,7 @@ SAID = [
         "LiteRT has no operator for BitwiseAnd",
     ),
     ("error: failed to legalize operation 'tfl.bitwise_xor' that was explicitly marked", "cannot do this bitwise_xor"),
-    ("Didn't find op for builtin opcode 'STABLEHLO_CONVOLUTION' version '1'.", "cannot do this CONVOLUTION"),
+    ("Didn't find op for builtin opcode 'STABLEHLO_CONVOLUTION' version '1'.", "has no kernel for this CONVOLUTION"),
     ("SpecViolationError: These operators are taking Tensor inputs with mismatched dtypes:", "does not mix"),
     (
         "An error occurred when running the 'ChannelsLastTaggedReshapePass' pass after the following passes: []",
