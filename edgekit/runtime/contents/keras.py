@@ -128,7 +128,7 @@ def _class(value: Mapping[str, Any], registered: Collection[str]) -> Iterator[st
     if name == "__lambda__":
         raise Refused("it holds a function as code ('__lambda__')", "runs the code in the file", _CURE)
     if name not in KERAS.get(module, ()):
-        does = "opens files that it names" if module == "keras.layers" else "imports that class"
+        does = "can open files that it names" if module == "keras.layers" else "imports that class"
         of = "" if module == "None" else f" of {shown(module)}"
         raise Refused(f"it holds the class {shown(name)}{of}, which is not on the list", does, _CURE)
     if own not in (None, name):
