@@ -9,9 +9,7 @@ import pickle
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +17,6 @@ import torch
 from edgekit.errors import UsageError
 from edgekit.pipeline.sources import SourceSpec, contents
 from edgekit.pipeline.sources.determinism import check_repeatable
-from edgekit.pipeline.sources.matching import Parameters, match
 from edgekit.pipeline.sources.outputs import named_tensors
 from edgekit.pipeline.sources.rounding import next_floats
 from edgekit.pipeline.sources.samples import (
@@ -31,8 +28,9 @@ from edgekit.pipeline.sources.samples import (
     probes,
     stacked,
 )
+from edgekit.pipeline.sources.torch_inputs import fitting, in_order
 from edgekit.pipeline.sources.torch_state import TorchState, drawing_operators, tensors_of
-from edgekit.pipeline.sources.torchscript import exported_script, script_parameters
+from edgekit.pipeline.sources.torchscript import exported_script
 from edgekit.pipeline.sources.tracing import check_traceable, code_line
 from edgekit.pipeline.work.python_file import load_callable
 from edgekit.runtime.samples import Stack
@@ -86,7 +84,7 @@ class TorchSource:
         except Exception as error:  # somebody else's code may raise anything
             shown = ", ".join(f"{spec.name}: {spec.dtype}{list(spec.shape)}" for spec in inputs)
             message = f"{what} does not take {shown}: {first_line(error)}{code_line(error)}"
-            raise UsageError("EK-SOURCE", message, _fitting(error, inputs)) from error
+            raise UsageError("EK-SOURCE", message, fitting(error, inputs)) from error
         self._bare = tuple(value.ndim == 0 or len(value) != 1 for _, value in outputs)
         specs = (_spec(name, value, bare) for (name, value), bare in zip(outputs, self._bare, strict=True))
         self.signature = Signature(tuple(inputs), tuple(specs))
@@ -163,18 +161,6 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-class _ByKeyword(torch.nn.Module):
-    """A module whose inputs are not the first parameters of its forward()."""
-
-    def __init__(self, module: torch.nn.Module, names: Sequence[str]):
-        super().__init__()
-        self.wrapped = module
-        self.names = tuple(names)
-
-    def forward(self, *tensors: torch.Tensor) -> Any:
-        return self.wrapped(**dict(zip(self.names, tensors, strict=True)))
-
-
 class _Flat(torch.nn.Module):
     """A module whose outputs, a dict or something nested, become one tuple in signature order.
 
@@ -214,7 +200,7 @@ def open_source(spec: SourceSpec) -> TorchSource:
 def open_module(module: torch.nn.Module, spec: SourceSpec, sample: Mapping[str, np.ndarray] | None) -> TorchSource:
     """The source of a *module* that the factory of *spec* made; raises what `open_source` raises."""
     what = f"{Path(spec.path).name}:{spec.factory}"
-    ordered, inputs, data_names = _in_order(module, spec.inputs, what)
+    ordered, inputs, data_names = in_order(module, spec.inputs, what)
     return TorchSource(ordered, inputs, what, data_names=data_names, sample=sample)
 
 
@@ -317,47 +303,6 @@ def _make_once(module: torch.nn.Module, path: Path) -> None:
         tensors[name].data = value
 
 
-def _in_order(
-    module: torch.nn.Module, inputs: Sequence[TensorSpec], what: str
-) -> tuple[torch.nn.Module, tuple[TensorSpec, ...], tuple[str, ...]]:
-    """The module and inputs such that ``module(*inputs)`` gives each parameter of forward() its own input.
-
-    And the data's names for them. The signature has the names of the parameters, but for a single input, which keeps
-    the data's.
-    """
-    parameters, leading = _parameters(module)
-    targets = match([spec.name for spec in inputs], parameters, what)
-    pairs = sorted(zip(targets, inputs, strict=True), key=lambda pair: pair[0].position)
-    names = [target.name for target, _ in pairs]
-    by_position = names[: len(leading)] == leading[: len(names)] and not any(names[len(leading) :])
-    if not by_position:
-        module = _ByKeyword(module, [str(name) for name in names])
-    specs = tuple(
-        spec if len(pairs) == 1 or name is None else replace(spec, name=name)
-        for name, (_, spec) in zip(names, pairs, strict=True)
-    )
-    return module, specs, tuple(spec.name for _, spec in pairs)
-
-
-def _parameters(module: torch.nn.Module) -> tuple[Parameters, list[str]]:
-    """The parameters of forward(), and the names of those that can be given by position."""
-    if isinstance(module, torch.jit.ScriptModule):
-        return script_parameters(module)
-    kinds = inspect.Parameter
-    try:
-        known = list(inspect.signature(module.forward).parameters.values())
-    except (TypeError, ValueError):  # a forward() that is no Python function
-        return Parameters((), more_by_position=True), []
-    named = [each for each in known if each.kind not in (kinds.VAR_POSITIONAL, kinds.VAR_KEYWORD)]
-    parameters = Parameters(
-        tuple(each.name for each in named),
-        tuple(each.name for each in named if each.default is kinds.empty),
-        more_by_position=any(each.kind is kinds.VAR_POSITIONAL for each in known),
-        more_by_name=any(each.kind is kinds.VAR_KEYWORD for each in known),
-    )
-    return parameters, [each.name for each in named if each.kind is not kinds.KEYWORD_ONLY]
-
-
 def _tensors(arrays: Sequence[np.ndarray], specs: Sequence[TensorSpec]) -> tuple[torch.Tensor, ...]:
     """*arrays* as tensors with memory of their own: a module may write to what it is given."""
     return tuple(
@@ -380,20 +325,3 @@ def _spec(name: str, value: torch.Tensor, bare: bool) -> TensorSpec:
         shown = f"the model's output {name!r} has no values: its shape is {list(value.shape)}"
         raise UsageError("EK-SOURCE", shown, "return what has values")
     return TensorSpec(name, (1, *value.shape) if bare else tuple(value.shape), dtype)
-
-
-def _fitting(error: Exception, inputs: Sequence[TensorSpec]) -> str:
-    """What to do about *inputs* that a module does not take."""
-    text = str(error)
-    if "more than 1 value per channel when training" in text:
-        return "leave batch norm in evaluation mode: training=self.training; files take one sample at a time"
-    if "index out of range" in text:
-        return "give indices that the model has a row or place for: from 0, and below the size of its nn.Embedding"
-    if any(word in text for word in ("dtype", "scalar type", "Byte", "Long", "Int", "Char", "Half", "Bool")):
-        if "Double" in text and all(spec.dtype == "float32" for spec in inputs):
-            return "models are built in float32, weights and all: leave .double() out of forward()"
-        return (
-            "give samples of the type that forward() computes with: array.astype('float32'), 'int64' for indices; or "
-            "convert them in forward()"
-        )
-    return "make the data's shapes and preprocessing.layout fit the model's forward()"
