@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,8 @@ def facts(folder: Path) -> dict[str, Any]:
         data = dict(zip(given.split(), (ROWS, 2 * ROWS), strict=True))
         inputs = tuple(TensorSpec(key, (1, 6), "float32") for key in data)
         made[f"inputs {name}"] = _tried(replace(spec, inputs=inputs), data)
+    for name, path in _spoiled(folder):
+        made[name] = _tried(SourceSpec("keras", str(path)), {"x": ROWS})
     return made
 
 
@@ -114,6 +117,26 @@ def _three() -> Any:
 
     z, a = (keras.Input((6,), name=name) for name in "za")
     return keras.Model([z, a], z - 3 * a)
+
+
+def _spoiled(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Files whose parts do not fit each other: every layer of Keras's has errors of its own for that."""
+    import keras
+
+    x = keras.Input((6,), name="x")
+    whole = folder / "whole.keras"
+    keras.Model(x, keras.layers.BatchNormalization(name="norm")(x)).save(whole)
+    for name, old, new in (
+        ("an axis that is not there", b'"axis": -1', b'"axis": 9'),
+        ("an output of no layer", b'"output_layers": ["norm"', b'"output_layers": ["none"'),
+    ):
+        path = folder / f"{name}.keras"
+        with zipfile.ZipFile(whole) as read, zipfile.ZipFile(path, "w") as written:
+            for part in read.namelist():
+                data = read.read(part)
+                assert part != "config.json" or old in data, data
+                written.writestr(part, data.replace(old, new) if part == "config.json" else data)
+        yield name, path
 
 
 def _saved() -> dict[str, Maker]:

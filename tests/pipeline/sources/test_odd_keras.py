@@ -21,6 +21,8 @@ REFUSED = {
     "samples split": "has the shape [2, 3] for one sample, where [1, 3] is due",
     "one number, saved": "'y' of the SavedModel has shape (): only the batch",
     "no axis of samples, saved": "'y' of the SavedModel has shape (3,): only the batch",
+    "an axis that is not there": "an axis that is not there.keras cannot be loaded: ",
+    "an output of no layer": "an output of no layer.keras cannot be loaded: ",
     "inputs swapped": "the data's inputs are a, b; three.keras takes z, a",
     "inputs in part": "the data's inputs are z, b; three.keras takes z, a",
 }
