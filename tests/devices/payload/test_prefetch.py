@@ -43,7 +43,7 @@ def test_there_is_a_ready_for_each_python_and_for_none() -> None:
     assert [ready.python for ready in found] == ["3.11", None]
     with_python, without = (ready.parts for ready in found)
     packages = [part.name.rpartition("-")[0] for part in with_python]
-    assert packages == ["edgekit", *guest.SYSTEMS["aarch64"].wheels]
+    assert packages == ["edgekit", "edgekit-runner", *guest.SYSTEMS["aarch64"].wheels]
     assert [part.runner for part in without] == ["run.sh"]
 
 
