@@ -84,9 +84,7 @@ def test_a_join_in_float(format: str, tmp_path: Path, monkeypatch: pytest.Monkey
     for joined, session in sessions.items():
         measured = np.concatenate([session.run([image[None]])[0].copy() for image in images[:8]])
         found = compare(reference, dict(zip(reference, [measured], strict=True)))
-        print(
-            f"\n{format}, joined in {joined}: {len(files[joined])} bytes, {found.worst.name} {found.worst.snr_db} dB"
-        )
+        print(f"\n{format}, joined in {joined}: {len(files[joined])} bytes, {found.worst.name} {found.worst.snr_db} dB")
     times: dict[str, list[float]] = {joined: [] for joined in sessions}
     for number in range(_ROUNDS):
         for joined in sorted(sessions, reverse=bool(number % 2)):
