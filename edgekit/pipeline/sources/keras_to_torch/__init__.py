@@ -12,7 +12,9 @@ import keras
 import torch
 from torch import fx, nn
 
-from edgekit.pipeline.sources.keras_to_torch import layers as _layers  # noqa: F401  each fills the table of handlers
+from edgekit.pipeline.sources.keras_to_torch import attention as _attention  # noqa: F401  each fills the table of handlers
+from edgekit.pipeline.sources.keras_to_torch import layers as _layers  # noqa: F401
+from edgekit.pipeline.sources.keras_to_torch import recurrent as _recurrent  # noqa: F401
 from edgekit.pipeline.sources.keras_to_torch import windows as _windows  # noqa: F401
 from edgekit.pipeline.sources.keras_to_torch.builder import Builder
 

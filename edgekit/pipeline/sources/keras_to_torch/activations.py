@@ -9,7 +9,7 @@ from typing import Any
 import keras
 from torch import nn
 
-from edgekit.pipeline.sources.keras_to_torch.builder import Builder, Value
+from edgekit.pipeline.sources.keras_to_torch.builder import Builder, NoEquivalent, Value
 
 _MODULES: dict[Callable[..., Any], Callable[[], nn.Module]] = {
     keras.activations.relu: nn.ReLU,
@@ -47,5 +47,5 @@ def activate(build: Builder, layer: Any, part: str, function: Any, x: Value) -> 
     if function in _ALONG_CHANNELS:
         return build.module(layer, part, _ALONG_CHANNELS[function], build.channels_last(x))
     if function not in _MODULES:
-        raise build.unsupported(layer, f"activation {getattr(function, '__name__', function)!r}")
+        raise NoEquivalent(f"activation {getattr(function, '__name__', function)!r}")
     return build.module(layer, part, _MODULES[function], x)

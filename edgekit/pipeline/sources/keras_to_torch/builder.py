@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import operator
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 from torch import fx, nn
 
 from edgekit.errors import ConversionError
+from edgekit.pipeline.sources.keras_to_torch.as_it_is import AsItIs, looks_at_masks, makes_masks
 
 #: Class of a Keras operation -> function(builder, operation, *inputs) -> output, all of them values.
 HANDLERS: dict[type, Callable[..., Any]] = {}
@@ -28,6 +30,10 @@ def handles(*classes: type) -> Callable[[Callable[..., Any]], Callable[..., Any]
     return register
 
 
+class NoEquivalent(Exception):
+    """PyTorch has no layer for this layer, or for a setting of it, which is the message; empty for the layer itself."""
+
+
 @dataclass(frozen=True)
 class Value:
     """A tensor of the graph being built.
@@ -37,12 +43,14 @@ class Value:
         sample: What it is for one sample of zeros; only shape and dtype are of use.
         rank: Its rank in Keras.
         channels_first: Whether it lies as ``[N, C, H, W]``, and not as Keras has it.
+        mask: Which of its steps count, where Keras has a mask for it.
     """
 
     node: fx.Node
     sample: torch.Tensor
     rank: int
     channels_first: bool = False
+    mask: Value | None = None
 
     @property
     def extent(self) -> tuple[int, ...]:
@@ -59,15 +67,6 @@ class Builder:
         self._names: dict[tuple[Any, ...], str] = {}
         self._relaid: dict[fx.Node, Value] = {}
 
-    def unsupported(self, layer: Any, detail: str = "") -> ConversionError:
-        """The error for a layer, or a setting of it, that has no equivalent."""
-        described = f"{type(layer).__name__} {layer.name!r}" + (f" with {detail}" if detail else "")
-        return ConversionError(
-            "EK-UNSUPPORTED",
-            f"the Keras layer {described} cannot be turned into PyTorch",
-            "build .tflite only (--format tflite), or write the model in PyTorch",
-        )
-
     def run(self, graph: keras.Function, inputs: Any) -> Any:
         """Add all of *graph*; values in, values out, in the graph's own structure.
 
@@ -81,15 +80,43 @@ class Builder:
         nested = operation._functional if isinstance(operation, keras.Sequential) else operation
         if isinstance(nested, keras.Function):
             return self.run(nested, args[0])
-        handler = HANDLERS.get(type(operation))
-        if handler is None:
-            raise self.unsupported(operation)
-        if kwargs.get("mask") is not None:
-            raise self.unsupported(operation, "a mask")
-        if getattr(operation, "data_format", None) == "channels_first":
-            raise self.unsupported(operation, "channels first")
-        settings = {key: value for key, value in kwargs.items() if key not in ("training", "mask")}
-        return handler(self, operation, *args, **settings)
+        settings = {key: value for key, value in kwargs.items() if key != "training" and value is not None}
+        values = [each for each in keras.tree.flatten((args, settings)) if isinstance(each, Value)]
+        mask = next((value.mask for value in values if value.mask is not None), None)
+        try:
+            handler = HANDLERS.get(type(operation))
+            if handler is None or _is_off_the_path(operation, settings, mask):
+                raise NoEquivalent
+            result = handler(self, operation, *args, **settings)
+            if mask is not None and getattr(operation, "supports_masking", False):
+                result = keras.tree.map_structure(lambda value: replace(value, mask=mask), result)
+            return result
+        except NoEquivalent as lacking:
+            return self._as_it_is(operation, args, settings, str(lacking))
+
+    def _as_it_is(self, operation: Any, args: Any, settings: Mapping[str, Any], lacking: str) -> Any:
+        """What *operation* gives where it runs in Keras' own code, in Keras' layout."""
+        given = keras.tree.map_structure(
+            lambda each: self.channels_last(each) if isinstance(each, Value) else each, (args, dict(settings))
+        )
+        values = [each for each in keras.tree.flatten(given) if isinstance(each, Value)]
+        masks = [value.mask for value in values if value.mask is not None]
+        module = AsItIs(operation, given, Value, [value.mask is not None for value in values])
+        try:
+            samples = module(*(value.sample for value in (*values, *masks)))
+        except Exception as error:  # layers raise what they like
+            detail = f"{type(error).__name__}: {str(error).splitlines()[0][:200]}"
+            raise _unsupported(operation, lacking or detail) from error
+        node = self.graph.call_module(
+            self._added(operation, "", module), tuple(value.node for value in (*values, *masks))
+        )
+        results = self._parts(node, samples)
+        outputs, found = results[: len(module.masked)], iter(results[len(module.masked) :])
+        outputs = [
+            replace(output, mask=next(found)) if is_masked else output
+            for output, is_masked in zip(outputs, module.masked, strict=True)
+        ]
+        return keras.tree.pack_sequence_as(module.structure, outputs)
 
     def input(self, tensor: Any) -> Value:
         """The placeholder for a Keras input."""
@@ -99,15 +126,37 @@ class Builder:
 
     def module(self, layer: Any, part: str, make: Callable[[], nn.Module], x: Value) -> Value:
         """*x* through a module made for *part* of *layer*. A layer called again on the same shape shares it."""
-        key = (id(layer), part, tuple(x.sample.shape))
+        node, sample = self._through(layer, part, make, [x])
+        return Value(node, sample, x.rank, x.channels_first)
+
+    def modules(self, layer: Any, part: str, make: Callable[[], nn.Module], inputs: Sequence[Value]) -> list[Value]:
+        """The same for several values, in Keras' layout, and a module that gives a tuple."""
+        return self._parts(*self._through(layer, part, make, [self.channels_last(x) for x in inputs]))
+
+    def _parts(self, node: fx.Node, samples: Sequence[torch.Tensor]) -> list[Value]:
+        """The tensors in the tuple that *node* gives, in Keras' layout."""
+        return [
+            Value(self.graph.call_function(operator.getitem, (node, index)), sample, sample.ndim)
+            for index, sample in enumerate(samples)
+        ]
+
+    def _through(
+        self, layer: Any, part: str, make: Callable[[], nn.Module], inputs: Sequence[Value]
+    ) -> tuple[fx.Node, Any]:
+        key = (id(layer), part, *(tuple(x.sample.shape) for x in inputs))
         if key not in self._names:
-            name = "_".join(filter(None, (_identifier(layer.name), part)))
-            while hasattr(self.root, name):
-                name += "_"
-            self.root.add_module(name, make().eval())
-            self._names[key] = name
+            self._names[key] = self._added(layer, part, make().eval())
         module = self.root.get_submodule(self._names[key])
-        return Value(self.graph.call_module(self._names[key], (x.node,)), module(x.sample), x.rank, x.channels_first)
+        node = self.graph.call_module(self._names[key], tuple(x.node for x in inputs))
+        return node, module(*(x.sample for x in inputs))
+
+    def _added(self, layer: Any, part: str, module: nn.Module) -> str:
+        """The name under which *module* now is a part of the model."""
+        name = "_".join(filter(None, (_identifier(layer.name), part)))
+        while hasattr(self.root, name):
+            name += "_"
+        self.root.add_module(name, module)
+        return name
 
     def function(self, function: Callable[..., Any], *args: Any, like: Value) -> Value:
         """*function* of torch applied to values and constants; the result lies as *like* does."""
@@ -118,15 +167,15 @@ class Builder:
     def reshape(self, x: Value, shape: Sequence[int]) -> Value:
         """*x*, as Keras has it, with each sample in another shape."""
         x = self.channels_last(x)
-        sample = x.sample.reshape(1, *shape)
+        sample = x.sample.reshape(x.sample.shape[0], *shape)
         return Value(self.graph.call_method("reshape", (x.node, (-1, *sample.shape[1:]))), sample, sample.ndim)
 
-    def channels_first(self, x: Value, layer: Any) -> Value:
-        """*x* as ``[N, C, H, W]``, for *layer*."""
+    def channels_first(self, x: Value) -> Value:
+        """*x* as ``[N, C, H, W]``."""
         if x.channels_first:
             return x
         if x.rank not in (3, 4):
-            raise self.unsupported(layer, f"an input of rank {x.rank}")
+            raise NoEquivalent(f"an input of rank {x.rank}")
         if x.node not in self._relaid:
             *extent, channels = x.sample.shape[1:]
             height, width = extent if x.rank == 4 else (1, extent[0])
@@ -149,10 +198,10 @@ class Builder:
             self._relay(x, moves)
         return self._relaid[x.node]
 
-    def alike(self, values: Sequence[Value], layer: Any) -> list[Value]:
+    def alike(self, values: Sequence[Value]) -> list[Value]:
         """*values* in one layout: channels first where one of them is so and all have one rank."""
         if any(x.channels_first for x in values) and len({x.rank for x in values}) == 1:
-            return [self.channels_first(x, layer) for x in values]
+            return [self.channels_first(x) for x in values]
         return [self.channels_last(x) for x in values]
 
     def _relay(self, x: Value, moves: list[tuple[str, tuple[Any, ...]]]) -> None:
@@ -161,6 +210,25 @@ class Builder:
             node, sample = self.graph.call_method(method, (node, *args)), getattr(sample, method)(*args)
         self._relaid[x.node] = Value(node, sample, x.rank, not x.channels_first)
         self._relaid[node] = x
+
+
+def _is_off_the_path(operation: Any, settings: Mapping[str, Any], mask: Value | None) -> bool:
+    """Whether the handler for *operation* does not know of how it is used here."""
+    if getattr(operation, "data_format", None) == "channels_first" or makes_masks(operation):
+        return True
+    if any(name == "mask" or name.endswith("_mask") for name, value in settings.items() if isinstance(value, Value)):
+        return True
+    return mask is not None and looks_at_masks(operation)
+
+
+def _unsupported(layer: Any, detail: str) -> ConversionError:
+    """The error for a layer that neither has an equivalent nor runs as it is."""
+    described = f"{type(layer).__name__} {layer.name!r}" + (f" with {detail}" if detail else "")
+    return ConversionError(
+        "EK-UNSUPPORTED",
+        f"the Keras layer {described} cannot be turned into PyTorch",
+        "build .tflite only (--format tflite), or write the model in PyTorch",
+    )
 
 
 def _each(args: Any, attribute: str) -> Any:

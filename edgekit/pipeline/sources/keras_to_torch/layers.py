@@ -14,7 +14,7 @@ from keras.src.ops import numpy as keras_numpy
 from torch import nn
 
 from edgekit.pipeline.sources.keras_to_torch.activations import activate
-from edgekit.pipeline.sources.keras_to_torch.builder import Builder, Value, handles
+from edgekit.pipeline.sources.keras_to_torch.builder import Builder, NoEquivalent, Value, handles
 from edgekit.pipeline.sources.keras_to_torch.modules import Affine
 from edgekit.pipeline.sources.keras_to_torch.windows import filled, numbers
 
@@ -33,8 +33,6 @@ def _dense(build: Builder, layer: Any, x: Value) -> Value:
 
 @handles(keras.layers.Embedding)
 def _embedding(build: Builder, layer: Any, x: Value) -> Value:
-    if layer.mask_zero:
-        raise build.unsupported(layer, "mask_zero")
     table = numbers(layer.embeddings)
     looked_up = build.module(layer, "", lambda: nn.Embedding(len(table), table.shape[1], _weight=table), x)
     return Value(looked_up.node, looked_up.sample, x.rank + 1)
@@ -46,14 +44,14 @@ def _embedding(build: Builder, layer: Any, x: Value) -> Value:
 def _on_last_axis(build: Builder, layer: Any, x: Value) -> None:
     axis = layer.axis if isinstance(layer.axis, (list, tuple)) else [layer.axis]
     if [index % x.rank for index in axis] != [x.rank - 1]:
-        raise build.unsupported(layer, f"axis {layer.axis}")
+        raise NoEquivalent(f"axis {layer.axis}")
 
 
 @handles(keras.layers.BatchNormalization)
 def _batch_normalization(build: Builder, layer: Any, x: Value) -> Value:
     _on_last_axis(build, layer, x)
     if x.rank > 2:
-        x = build.channels_first(x, layer)
+        x = build.channels_first(x)
     mean = numbers(layer.moving_mean)
 
     def make() -> nn.Module:
@@ -68,7 +66,7 @@ def _batch_normalization(build: Builder, layer: Any, x: Value) -> Value:
 def _layer_normalization(build: Builder, layer: Any, x: Value) -> Value:
     _on_last_axis(build, layer, x)
     if getattr(layer, "rms_scaling", False):
-        raise build.unsupported(layer, "rms_scaling")
+        raise NoEquivalent("rms_scaling")
     x = build.channels_last(x)
 
     def make() -> nn.Module:
@@ -81,7 +79,7 @@ def _layer_normalization(build: Builder, layer: Any, x: Value) -> Value:
 @handles(keras.layers.Normalization)
 def _normalization(build: Builder, layer: Any, x: Value) -> Value:
     if layer.invert:
-        raise build.unsupported(layer, "invert")
+        raise NoEquivalent("invert")
     x = build.channels_last(x)
     mean = numbers(layer.mean)
     spread = numbers(layer.variance).sqrt().clamp(min=keras.config.epsilon())
@@ -110,7 +108,7 @@ def _activation(build: Builder, layer: Any, x: Value) -> Value:
 @handles(keras.layers.ReLU)
 def _relu(build: Builder, layer: Any, x: Value) -> Value:
     if layer.threshold or (layer.negative_slope and layer.max_value is not None):
-        raise build.unsupported(layer, "threshold, or negative_slope and max_value")
+        raise NoEquivalent("threshold, or negative_slope and max_value")
     if layer.negative_slope:
         return build.module(layer, "", lambda: nn.LeakyReLU(float(layer.negative_slope)), x)
     if layer.max_value is None:
@@ -133,9 +131,9 @@ def _elu(build: Builder, layer: Any, x: Value) -> Value:
 def _prelu(build: Builder, layer: Any, x: Value) -> Value:
     slopes = numbers(layer.alpha)
     if slopes.numel() != slopes.shape[-1]:
-        raise build.unsupported(layer, "slopes that differ within a channel; set shared_axes")
+        raise NoEquivalent("slopes that differ within a channel; set shared_axes")
     if x.rank > 2:
-        x = build.channels_first(x, layer)
+        x = build.channels_first(x)
     return build.module(layer, "", lambda: filled(nn.PReLU(slopes.numel()), weight=slopes.flatten()), x)
 
 
@@ -160,8 +158,8 @@ _MERGES: dict[type, Callable[..., Any]] = {
 @handles(*_MERGES)
 def _merge(build: Builder, layer: Any, inputs: list[Value]) -> Value:
     if len({x.rank for x in inputs}) > 1:
-        raise build.unsupported(layer, "inputs of different rank")
-    values = build.alike(inputs, layer)
+        raise NoEquivalent("inputs of different rank")
+    values = build.alike(inputs)
     function = _MERGES[type(layer)]
     merged = reduce(lambda left, right: build.function(function, left, right, like=left), values)
     if isinstance(layer, keras.layers.Average):
@@ -171,7 +169,7 @@ def _merge(build: Builder, layer: Any, inputs: list[Value]) -> Value:
 
 @handles(keras.layers.Concatenate)
 def _concatenate(build: Builder, layer: Any, inputs: list[Value]) -> Value:
-    values = build.alike(inputs, layer)
+    values = build.alike(inputs)
     first = values[0]
     axis = layer.axis % first.rank
     if first.channels_first:
@@ -245,9 +243,9 @@ def _arithmetic(build: Builder, operation: Any, left: Any, right: Any) -> Value:
     values = [side for side in (left, right) if isinstance(side, Value)]
     others = [side for side in (left, right) if not isinstance(side, (Value, int, float))]
     if others:
-        raise build.unsupported(operation, f"a constant of type {type(others[0]).__name__}")
+        raise NoEquivalent(f"a constant of type {type(others[0]).__name__}")
     if len(values) == 2:
-        left, right = values = build.alike(values, operation)
+        left, right = values = build.alike(values)
     widest = max(values, key=lambda x: x.rank)
     return build.function(_ARITHMETIC[type(operation)], left, right, like=widest)
 

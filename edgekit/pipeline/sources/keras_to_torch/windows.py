@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from edgekit.pipeline.sources.keras_to_torch.activations import activate
-from edgekit.pipeline.sources.keras_to_torch.builder import Builder, Value, handles
+from edgekit.pipeline.sources.keras_to_torch.builder import Builder, NoEquivalent, Value, handles
 from edgekit.pipeline.sources.keras_to_torch.modules import (
     AveragePool,
     GlobalAverage,
@@ -76,7 +76,7 @@ def _convolve(build: Builder, layer: Any, part: str, x: Value, kernel: torch.Ten
 
 @handles(keras.layers.Conv1D, keras.layers.Conv2D)
 def _convolution(build: Builder, layer: Any, x: Value) -> Value:
-    x = build.channels_first(x, layer)
+    x = build.channels_first(x)
     kernel = _kernel(layer.kernel, x).permute(3, 2, 0, 1)
     x = _convolve(build, layer, "", x, kernel, layer.groups, layer.bias)
     return activate(build, layer, "activation", layer.activation, x)
@@ -84,7 +84,7 @@ def _convolution(build: Builder, layer: Any, x: Value) -> Value:
 
 @handles(keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
 def _depthwise_convolution(build: Builder, layer: Any, x: Value) -> Value:
-    x = build.channels_first(x, layer)
+    x = build.channels_first(x)
     kernel = _by_channel(_kernel(layer.kernel, x))
     x = _convolve(build, layer, "", x, kernel, x.sample.shape[1], layer.bias)
     return activate(build, layer, "activation", layer.activation, x)
@@ -92,7 +92,7 @@ def _depthwise_convolution(build: Builder, layer: Any, x: Value) -> Value:
 
 @handles(keras.layers.SeparableConv1D, keras.layers.SeparableConv2D)
 def _separable_convolution(build: Builder, layer: Any, x: Value) -> Value:
-    x = build.channels_first(x, layer)
+    x = build.channels_first(x)
     kernel = _by_channel(_kernel(layer.depthwise_kernel, x))
     x = _convolve(build, layer, "depthwise", x, kernel, x.sample.shape[1], None)
     point = _kernel(layer.pointwise_kernel, x).permute(3, 2, 0, 1)
@@ -108,10 +108,10 @@ def _separable_convolution(build: Builder, layer: Any, x: Value) -> Value:
 
 @handles(keras.layers.Conv1DTranspose, keras.layers.Conv2DTranspose)
 def _transposed_convolution(build: Builder, layer: Any, x: Value) -> Value:
-    x = build.channels_first(x, layer)
+    x = build.channels_first(x)
     strides, dilation = _pair(layer.strides, x), _pair(layer.dilation_rate, x)
     if dilation != (1, 1) or layer.output_padding is not None:
-        raise build.unsupported(layer, "dilation or output_padding")
+        raise NoEquivalent("dilation or output_padding")
     kernel = _kernel(layer.kernel, x).permute(3, 2, 0, 1)
     size: Pair = (kernel.shape[2], kernel.shape[3])
     # Between windows narrower than the stride, and after the last one, there is the bias alone.
@@ -141,7 +141,7 @@ def _pool_pads(layer: Any, x: Value, size: Pair, strides: Pair) -> list[Pair]:
 
 @handles(keras.layers.MaxPooling1D, keras.layers.MaxPooling2D)
 def _max_pooling(build: Builder, layer: Any, x: Value) -> Value:
-    x = build.channels_first(x, layer)
+    x = build.channels_first(x)
     size, strides = _pair(layer.pool_size, x), _pair(layer.strides, x)
     pads = _pool_pads(layer, x, size, strides)
     uneven = [axis for axis in (0, 1) if pads[axis][0] != pads[axis][1]]
@@ -156,7 +156,7 @@ def _max_pooling(build: Builder, layer: Any, x: Value) -> Value:
 
 @handles(keras.layers.AveragePooling1D, keras.layers.AveragePooling2D)
 def _average_pooling(build: Builder, layer: Any, x: Value) -> Value:
-    x = build.channels_first(x, layer)
+    x = build.channels_first(x)
     size, strides, extent = _pair(layer.pool_size, x), _pair(layer.strides, x), x.extent
     pads = _pool_pads(layer, x, size, strides)
     if pads == [(0, 0), (0, 0)]:
@@ -171,7 +171,7 @@ def _average_pooling(build: Builder, layer: Any, x: Value) -> Value:
     keras.layers.GlobalMaxPooling2D,
 )
 def _global_pooling(build: Builder, layer: Any, x: Value) -> Value:
-    x = build.channels_first(x, layer)
+    x = build.channels_first(x)
     extent, channels = x.extent, x.sample.shape[1]
     average = isinstance(layer, (keras.layers.GlobalAveragePooling1D, keras.layers.GlobalAveragePooling2D))
     x = build.module(layer, "", GlobalAverage if average else lambda: nn.MaxPool2d(extent), x)
@@ -180,7 +180,7 @@ def _global_pooling(build: Builder, layer: Any, x: Value) -> Value:
 
 @handles(keras.layers.ZeroPadding1D, keras.layers.ZeroPadding2D)
 def _zero_padding(build: Builder, layer: Any, x: Value) -> Value:
-    x = build.channels_first(x, layer)
+    x = build.channels_first(x)
     given = [layer.padding] if x.rank == 3 else layer.padding
     pads = list(_pair([tuple(pair) for pair in given], x, (0, 0)))
     return build.module(layer, "", lambda: nn.ZeroPad2d(torch_pad(pads)), x)
@@ -188,7 +188,7 @@ def _zero_padding(build: Builder, layer: Any, x: Value) -> Value:
 
 @handles(keras.layers.Cropping1D, keras.layers.Cropping2D)
 def _cropping(build: Builder, layer: Any, x: Value) -> Value:
-    x = build.channels_first(x, layer)
+    x = build.channels_first(x)
     given = [layer.cropping] if x.rank == 3 else layer.cropping
     for axis, (before, after) in enumerate(_pair([tuple(pair) for pair in given], x, (0, 0)), start=2):
         if before or after:
@@ -198,9 +198,9 @@ def _cropping(build: Builder, layer: Any, x: Value) -> Value:
 
 @handles(keras.layers.UpSampling1D, keras.layers.UpSampling2D)
 def _upsampling(build: Builder, layer: Any, x: Value) -> Value:
-    x = build.channels_first(x, layer)
+    x = build.channels_first(x)
     method = getattr(layer, "interpolation", "nearest")
     if method not in ("nearest", "bilinear"):
-        raise build.unsupported(layer, f"interpolation {method!r}")
+        raise NoEquivalent(f"interpolation {method!r}")
     factors = tuple(float(factor) for factor in _pair(layer.size, x))
     return build.module(layer, "", lambda: nn.Upsample(scale_factor=factors, mode=method), x)
