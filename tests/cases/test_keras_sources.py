@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 
 #: What each case is built in; what cannot be rebuilt in PyTorch has no .pte.
 FORMATS = {
-    "mask": ("tflite",),
+    "mask": ("tflite", "pte"),
     "vision": ("tflite", "pte"),
     "order": ("tflite", "pte"),
     "levels": ("tflite", "pte"),

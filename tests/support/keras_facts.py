@@ -20,6 +20,10 @@ MODELS = (
     "perceptron",
     "words",
     "nested",
+    "recurrent",
+    "attentive",
+    "masked",
+    "unusual",
     "mobilenet_v2",
 )
 

@@ -119,6 +119,8 @@ def refuse_sources(folder: Path) -> dict[str, Any]:
 
 def open_python_file(folder: Path) -> dict[str, Any]:
     """A Python file with a factory, an own layer, and a model that says its inputs only by the project's word."""
+    import keras
+
     from edgekit.tensors import TensorSpec
 
     (folder / "own.py").write_text(
@@ -127,6 +129,17 @@ def open_python_file(folder: Path) -> dict[str, Any]:
         "class Double(keras.layers.Layer):\n"
         "    def call(self, x):\n"
         "        return 2 * x\n"
+        "@keras.saving.register_keras_serializable('own')\n"
+        "class Native(keras.layers.Layer):\n"
+        "    def call(self, x):\n"
+        "        if keras.backend.backend() != 'tensorflow':\n"
+        "            raise NotImplementedError('it is written for TensorFlow')\n"
+        "        return 2 * x\n"
+        "    def compute_output_shape(self, shape):\n"
+        "        return shape\n"
+        "@keras.saving.register_keras_serializable('own')\n"
+        "class Unshaped(Native):\n"
+        "    compute_output_shape = keras.layers.Layer.compute_output_shape\n"
         "def build():\n"
         "    keras.utils.set_random_seed(3)\n"
         "    return keras.Sequential([keras.layers.Dense(4, activation='relu'), Double(), keras.layers.Dense(2)])\n"
@@ -144,6 +157,9 @@ def open_python_file(folder: Path) -> dict[str, Any]:
         source = opened("keras", folder / "own.py", factory="build", weights=str(folder / weights), inputs=inputs)
         (name,) = expected
         answers[weights] = snr_db(expected[name], next(iter(source.predict({"row": rows}).values())))
+    rows = keras.Input((6,), name="row")
+    for name in ("Native", "Unshaped"):
+        keras.Model(rows, keras.saving.get_registered_object(f"own>{name}")()(rows)).save(folder / f"{name}.keras")
     return {
         "signature": first.signature.to_json(),
         "snr_db": answers,
@@ -229,10 +245,29 @@ def torch_facts(directory: str, names: list[str]) -> dict[str, Any]:
         "stock_order": stock_order,
         "dict": [spec.name for spec in levels.signature.outputs],
         "models": models,
-        "own_layer": refusal(opened("keras", own, factory="build", weights=f"{directory}/own.keras").torch_module),
+        "own_layer": snr_of_own_layer(own),
+        "native_layers": {
+            name: refusal(
+                lambda name=name: opened(
+                    "keras", own, factory="build", weights=f"{directory}/{name}.keras"
+                ).torch_module()
+            )
+            for name in ("Native", "Unshaped")
+        },
         "tensorflow_imported": any(key.partition(".")[0] == "tensorflow" for key in sys.modules),
         "outside_xnnpack": {name: outside_xnnpack(directory, name) for name in ("mobile", "series")},
     }
+
+
+def snr_of_own_layer(file: Path) -> float:
+    """How near a layer of the user's own comes in PyTorch to itself in Keras."""
+    import torch
+
+    source = opened("keras", file, factory="build", weights=str(file.with_name("own.keras")))
+    rows = np.random.default_rng(0).standard_normal((5, 6)).astype("float32")
+    (expected,) = source.predict({source.signature.inputs[0].name: rows}).values()
+    with torch.no_grad():
+        return snr_db(expected, source.torch_module()(torch.from_numpy(rows)).numpy())
 
 
 def outside_xnnpack(directory: str, name: str) -> dict[str, int]:

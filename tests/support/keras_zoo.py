@@ -156,11 +156,73 @@ def nested() -> keras.Model:
         keras.mixed_precision.set_dtype_policy(before)
 
 
+def recurrent() -> keras.Model:
+    """Every recurrent layer, both ways, from states of another one, and layers that run at every step."""
+    series = keras.Input((9, 5), name="series")
+    x = layers.LSTM(8, return_sequences=True)(series)
+    x = layers.Bidirectional(layers.LSTM(6, return_sequences=True))(x)
+    y = layers.Bidirectional(layers.GRU(4, return_sequences=True), merge_mode="ave")(x)
+    z = layers.SimpleRNN(8, go_backwards=True, return_sequences=True)(x)
+    x = layers.TimeDistributed(layers.Dense(6, activation="relu"))(layers.Concatenate()([y, z]))
+    before = layers.GRU(6, reset_after=False, recurrent_activation="hard_sigmoid")(x)
+    last, *state = layers.LSTM(6, return_state=True, use_bias=False)(x)
+    x = layers.LSTM(6, return_sequences=True)(layers.RepeatVector(4)(last), initial_state=state)
+    return keras.Model(series, [layers.TimeDistributed(layers.Dense(3))(x), layers.Dense(2)(before)], name="recurrent")
+
+
+def attentive() -> keras.Model:
+    """Attention of several heads: to itself, causal, and to another sequence."""
+    series, other = keras.Input((9, 8), name="series"), keras.Input((6, 5), name="other")
+    x = layers.LayerNormalization()(series + layers.MultiHeadAttention(2, 4)(series, series))
+    x = x + layers.MultiHeadAttention(2, 3, value_dim=5)(x, x, use_causal_mask=True)
+    x = layers.MultiHeadAttention(4, 2, output_shape=10, use_bias=False)(x, other)
+    x = layers.EinsumDense("abc,cd->abd", output_shape=(None, 6), bias_axes="d", activation="relu")(x)
+    return keras.Model([series, other], layers.Dense(3)(layers.GlobalAveragePooling1D()(x)), name="attentive")
+
+
+def masked() -> keras.Model:
+    """Steps that do not count, for every kind of layer that asks."""
+    tokens = keras.Input((10,), dtype="int32", name="tokens")
+    x = layers.Embedding(30, 8, mask_zero=True)(tokens)
+    x = layers.Dropout(0.1)(layers.LSTM(8, return_sequences=True)(x))
+    x = layers.Add()([x, layers.MultiHeadAttention(2, 4)(x, x)])
+    x = layers.Bidirectional(layers.GRU(5, return_sequences=True))(x)
+    x = layers.Concatenate()([layers.GlobalAveragePooling1D()(x), layers.LSTM(4)(x)])
+    return keras.Model(tokens, layers.Dense(3)(x), name="masked")
+
+
+def unusual() -> keras.Model:
+    """Layers and operations that PyTorch has no counterpart of, beside some that it has."""
+    clip = keras.Input((4, 10, 12, 3), name="clip")
+    x = layers.ConvLSTM2D(6, 3, padding="same")(clip)
+    x = layers.GroupNormalization(3)(layers.Conv2D(6, 3, activation="relu")(x))
+    y = layers.Reshape((-1, 6))(x)
+    y = layers.Attention()([y, layers.RMSNormalization()(y)])
+    y = keras.ops.softmax(keras.ops.matmul(y, keras.ops.transpose(y, (0, 2, 1)))[:, :4], axis=-1)
+    return keras.Model(clip, layers.Dense(3)(layers.UnitNormalization()(layers.Flatten()(y))), name="unusual")
+
+
 def mobilenet_v2() -> keras.Model:
     return keras.applications.MobileNetV2((64, 64, 3), alpha=0.35, weights=None, classes=10, classifier_activation=None)
 
 
-MODELS = (mobile, windows, detector, sequence, series, segmentation, squeeze, perceptron, words, nested, mobilenet_v2)
+MODELS = (
+    mobile,
+    windows,
+    detector,
+    sequence,
+    series,
+    segmentation,
+    squeeze,
+    perceptron,
+    words,
+    nested,
+    recurrent,
+    attentive,
+    masked,
+    unusual,
+    mobilenet_v2,
+)
 
 
 def samples(model: keras.Model, count: int, seed: int = 1) -> list[np.ndarray]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from edgekit.errors import UsageError
+from edgekit.errors import ConversionError, UsageError
 from edgekit.names import distinct, tensor_name
 from edgekit.pipeline.sources import SourceSpec, contents
 from edgekit.pipeline.sources.determinism import check_repeatable, write_error
@@ -42,6 +42,10 @@ if TYPE_CHECKING:
 
 #: What Keras 3.15 says of names that nobody registered.
 _UNKNOWN = re.compile(r"Could not locate (class|function) '([^']+)'")
+
+#: The same of a layer of the user's own that another backend computed (its message has colours).
+_FAILS = re.compile(r"calling (\w+)\.call\(\)\..*Error encountered:\s+([^\n\x1b]+)", re.DOTALL)
+_FOR_ALL_BACKENDS = "write it with keras.ops, which all backends have, or build .tflite only (--format tflite)"
 
 _HALVES = ("float16", "bfloat16")
 
@@ -69,8 +73,20 @@ def _order_nested_dicts() -> None:
     torchtree_impl._dict_to_ordered_dict = ordered
 
 
+def _leave_tensorflow_alone() -> None:
+    """Have Keras look for no TensorFlow where PyTorch computes.
+
+    Keras 3.15 imports it to ask whether what it serializes is a shape of its. Symptom: a bidirectional layer brings
+    TensorFlow into a process with PyTorch.
+    """
+    from keras.src.utils import module_utils
+
+    module_utils.tensorflow._available = False
+
+
 if keras.backend.backend() == "torch":
     _order_nested_dicts()
+    _leave_tensorflow_alone()
 
 
 class KerasSource:
@@ -151,6 +167,7 @@ def open_source(spec: SourceSpec) -> KerasSource:
     Raises:
         UsageError: ``EK-CODE`` (the project's Python failed), ``EK-SOURCE`` (no readable model, or one whose
             input shape is open) or ``EK-CHECKPOINT`` (the weights cannot be read, do not fit or are not finite).
+        ConversionError: ``EK-UNSUPPORTED``: a layer of the user's own does not run on this backend.
     """
     model = open_model(spec)
     if spec.made is not None:
@@ -231,6 +248,9 @@ def _read(path: Path, code: str, trust: bool) -> keras.Model:
         with _file(path, checked, "model.keras") as file:
             return keras.saving.load_model(file, compile=False, safe_mode=checked is not None)
     except Exception as error:  # each layer raises what it likes
+        if found := _FAILS.search(str(error)):
+            message = f"the layer {found[1]} of {path.name} does not run on {keras.backend.backend()}: {found[2]}"
+            raise ConversionError("EK-UNSUPPORTED", message, _FOR_ALL_BACKENDS) from error
         raise UsageError(
             code,
             f"{path.name} cannot be loaded: {_reason(error)}",

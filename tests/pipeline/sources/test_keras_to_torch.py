@@ -37,8 +37,18 @@ def test_xnnpack_takes_all_of_it(name: str) -> None:
     assert outside == {"executorch_call_delegate": 1}
 
 
-def test_a_layer_without_equivalent_is_named() -> None:
-    error = torch_facts()["own_layer"]
-    assert (error["kind"], error["code"]) == ("ConversionError", "EK-UNSUPPORTED")
-    assert "Double" in error["message"]
+def test_a_layer_of_the_users_own_runs_as_it_is() -> None:
+    assert torch_facts()["own_layer"] > 120
+
+
+@pytest.mark.parametrize("name", ["Native", "Unshaped"])
+def test_a_layer_that_needs_tensorflow_is_named(name: str) -> None:
+    error = torch_facts()["native_layers"][name]
+    assert name in error["message"] and "written for TensorFlow" in error["message"]
     assert "--format tflite" in error["hint"]
+
+
+@pytest.mark.parametrize("name", ["recurrent", "attentive"])
+def test_recurrent_layers_and_attention_are_those_of_pytorch(name: str) -> None:
+    modules = set(torch_facts()["models"][name]["modules"])
+    assert {"recurrent": "Recurrent", "attentive": "MultiHeadAttention"}[name] in modules
