@@ -1,0 +1,88 @@
+"""Modules that follow each other, made one: batch norm in convolutions, sums in ``nn.Linear``."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import torch
+from torch.fx import GraphModule, Node
+from torch.nn.utils.fusion import fuse_conv_bn_weights, fuse_linear_bn_weights
+
+_CONVOLUTIONS = (torch.nn.Conv1d, torch.nn.Conv2d, torch.nn.Conv3d)
+_TRANSPOSED = (torch.nn.ConvTranspose1d, torch.nn.ConvTranspose2d, torch.nn.ConvTranspose3d)
+_BATCH_NORMS = (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d, torch.nn.BatchNorm3d)
+
+
+def fuse(module: GraphModule) -> GraphModule:
+    """The same module with fewer parts; *module* is changed."""
+    for node in list(module.graph.nodes):
+        if node.op == "call_module" and isinstance(_part(module, node), _BATCH_NORMS):
+            _fold_batch_norm(module, node)
+        elif node.op == "call_function" and node.target in (operator.add, torch.add):
+            _add_bias(module, node)
+    module.graph.eliminate_dead_code()
+    module.delete_all_unused_submodules()
+    used = {node.target for node in module.graph.nodes if node.op == "get_attr"}
+    for name in [*module._parameters, *module._buffers]:
+        if name not in used:
+            delattr(module, name)
+    module.recompile()
+    return module
+
+
+def _part(module: GraphModule, node: Node) -> torch.nn.Module:
+    return module.get_submodule(str(node.target))
+
+
+def _only(module: GraphModule, node: Any, kinds: tuple[type, ...]) -> Any:
+    """The part that *node* calls, if nothing else calls it, nothing but one node reads it, and it is of *kinds*."""
+    if not isinstance(node, Node) or node.op != "call_module" or len(node.users) != 1:
+        return None
+    calls = [each for each in module.graph.nodes if each.op == "call_module" and each.target == node.target]
+    part = _part(module, node)
+    return part if len(calls) == 1 and isinstance(part, kinds) else None
+
+
+def _fold_batch_norm(module: GraphModule, node: Node) -> None:
+    norm: Any = _part(module, node)
+    before: Any = node.args[0]
+    part = _only(module, before, (*_CONVOLUTIONS, *_TRANSPOSED, torch.nn.Linear))
+    if part is None:
+        return
+    if isinstance(part, torch.nn.Linear):
+        if before.meta["rank"] != 2:
+            return
+        part.weight, part.bias = fuse_linear_bn_weights(
+            part.weight, part.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
+        )
+    else:
+        if isinstance(part, _TRANSPOSED) and part.groups > 1:
+            return
+        part.weight, part.bias = fuse_conv_bn_weights(
+            part.weight,
+            part.bias,
+            norm.running_mean,
+            norm.running_var,
+            norm.eps,
+            norm.weight,
+            norm.bias,
+            transpose=isinstance(part, _TRANSPOSED),
+        )
+    part.requires_grad_(False)
+    node.replace_all_uses_with(before)
+    module.graph.erase_node(node)
+
+
+def _add_bias(module: GraphModule, node: Node) -> None:
+    for before, other in (node.args[:2], node.args[1::-1]):
+        part = _only(module, before, (torch.nn.Linear,))
+        if part is None or part.bias is not None or not isinstance(other, Node) or other.op != "get_attr":
+            continue
+        bias = getattr(module, str(other.target))
+        if bias.numel() != part.out_features or bias.shape[-1] != part.out_features or not bias.is_floating_point():
+            continue
+        part.bias = torch.nn.Parameter(bias.detach().reshape(-1).clone(), requires_grad=False)
+        node.replace_all_uses_with(before)
+        module.graph.erase_node(node)
+        return
