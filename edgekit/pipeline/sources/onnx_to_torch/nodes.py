@@ -88,7 +88,7 @@ class Node:
                 f"make {what!r} a constant of the graph, or export the model with fixed shapes",
                 names,
             )
-        return value  # type: ignore[no-any-return]
+        return value
 
     def ints(self, value: Value, what: str) -> list[int]:
         """The whole numbers in *value*, a constant, flattened."""

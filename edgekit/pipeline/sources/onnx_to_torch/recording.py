@@ -38,11 +38,11 @@ class Traced(Proxy):
 
     @property
     def shape(self) -> torch.Size:
-        return self.example.shape  # type: ignore[no-any-return]
+        return self.example.shape
 
     @property
     def dtype(self) -> torch.dtype:
-        return self.example.dtype  # type: ignore[no-any-return]
+        return self.example.dtype
 
     @property
     def ndim(self) -> int:

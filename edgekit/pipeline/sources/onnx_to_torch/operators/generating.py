@@ -72,7 +72,7 @@ def window(node: Node, size: Value) -> Value:
         "HannWindow": (0.5, -0.5),
     }[node.op]
     turns = torch.arange(count, dtype=torch.float64) * 2 * math.pi / (count if node.get("periodic", 1) else count - 1)
-    return sum(weight * torch.cos(at * turns) for at, weight in enumerate(weights)).to(dtype)  # type: ignore[union-attr]
+    return sum(weight * torch.cos(at * turns) for at, weight in enumerate(weights)).to(dtype)
 
 
 @operator("MelWeightMatrix")

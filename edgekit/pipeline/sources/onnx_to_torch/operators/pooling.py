@@ -36,7 +36,7 @@ def max_pool(node: Node, x: Value) -> Value:
 def _of_whole(node: Node, x: Value, source: Value, places: Value, before: tuple[int, ...]) -> Value:
     """*places*, which count within one channel of *source*, as counted in all of *x*."""
     sizes, spatial = source.shape[2:], x.shape[2:]
-    rest, coordinates = places, []
+    rest, coordinates = places, list[Value]()
     for size in reversed(sizes):
         coordinates.insert(0, torch.remainder(rest, size))
         rest = torch.div(rest, size, rounding_mode="floor")

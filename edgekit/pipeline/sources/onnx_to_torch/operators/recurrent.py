@@ -149,10 +149,8 @@ def _native(layer: _Layer) -> tuple[Value, ...]:
     else:
         every, last = node.call(module, x, state)
     every = torch.flip(every, [0]) if backwards else every
-    if both:
-        every = every.reshape(*every.shape[:2], 2, hidden).permute(0, 2, 1, 3)
-    else:
-        every = every.unsqueeze(1)
+    parted = every.reshape(*every.shape[:2], layer.directions, hidden)
+    every = parted.permute(0, 2, 1, 3) if both else every.unsqueeze(1)
     return (every, *last) if node.op == "LSTM" else (every, last)
 
 

@@ -109,10 +109,7 @@ def depth_to_space(node: Node, x: Value) -> Value:
 def space_to_depth(node: Node, x: Value) -> Value:
     size, (count, channels, height, width) = node.get("blocksize"), x.shape
     parted = x.reshape(count, channels, height // size, size, width // size, size)
-    if node.get("mode", "DCR") == "CRD":
-        order = (0, 1, 3, 5, 2, 4)
-    else:
-        order = (0, 3, 5, 1, 2, 4)
+    order = (0, 1, 3, 5, 2, 4) if node.get("mode", "DCR") == "CRD" else (0, 3, 5, 1, 2, 4)
     return parted.permute(order).reshape(count, channels * size**2, height // size, width // size)
 
 
