@@ -86,7 +86,10 @@ class OnnxSource:
 
     def _outputs(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         """What the file itself gives."""
-        given = {each.name: array[0] if each.bare else array for each, array in zip(self._inputs, arrays, strict=True)}
+        given = {
+            each.name: np.asarray(array[0]) if each.bare else array
+            for each, array in zip(self._inputs, arrays, strict=True)
+        }
         try:
             found: list[np.ndarray] = self._session.run(self._names, given)
         except Exception as error:  # the only base that ONNX Runtime's exceptions have in common

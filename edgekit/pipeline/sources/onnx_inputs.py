@@ -152,7 +152,9 @@ def _example(own: Sequence[_Axis] | None) -> str:
     if own is None:
         return "1,3,224,224"
     usual = (224, 224, 224) if len(own) >= 4 else (100, 100)
+    samples = next((at for at, each in enumerate(own) if not isinstance(each, int)), 0)
+    samples = samples if samples < 2 else 0  # a state often has its layers first
     return ",".join(
-        str(each) if isinstance(each, int) else "1" if at == 0 else str(usual[min(at - 1, len(usual) - 1)])
+        str(each) if isinstance(each, int) else "1" if at == samples else str(usual[max(0, min(at, len(usual)) - 1)])
         for at, each in enumerate(own)
     )

@@ -1,4 +1,4 @@
-"""Modules that follow each other, made one: batch norm in convolutions, sums in ``nn.Linear``."""
+"""Modules that follow each other, made one: batch norm and biases in convolutions and ``nn.Linear``."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def fuse(module: GraphModule) -> GraphModule:
     for node in list(module.graph.nodes):
         if node.op == "call_module" and isinstance(_part(module, node), _BATCH_NORMS):
             _fold_batch_norm(module, node)
-        elif node.op == "call_function" and node.target in (operator.add, torch.add):
-            _add_bias(module, node)
+        elif node.op == "call_function" and node.target in (operator.add, operator.mul):
+            _fold_constant(module, node)
     module.graph.eliminate_dead_code()
     module.delete_all_unused_submodules()
     used = {node.target for node in module.graph.nodes if node.op == "get_attr"}
@@ -74,15 +74,30 @@ def _fold_batch_norm(module: GraphModule, node: Node) -> None:
     module.graph.erase_node(node)
 
 
-def _add_bias(module: GraphModule, node: Node) -> None:
+def _fold_constant(module: GraphModule, node: Node) -> None:
+    """What is added to each channel, or multiplies it, becomes a part of the convolution or ``nn.Linear`` before."""
     for before, other in (node.args[:2], node.args[1::-1]):
-        part = _only(module, before, (torch.nn.Linear,))
-        if part is None or part.bias is not None or not isinstance(other, Node) or other.op != "get_attr":
+        part = _only(module, before, (*_CONVOLUTIONS, torch.nn.Linear))
+        if part is None or not isinstance(other, Node) or other.op != "get_attr":
             continue
-        bias = getattr(module, str(other.target))
-        if bias.numel() != part.out_features or bias.shape[-1] != part.out_features or not bias.is_floating_point():
+        numbers = getattr(module, str(other.target))
+        channel = -1 if isinstance(part, torch.nn.Linear) else 1 - before.meta["rank"]
+        channels = part.weight.shape[0]
+        per_channel = numbers.ndim >= -channel and numbers.shape[channel] == numbers.numel() == channels
+        if not per_channel or numbers.ndim > before.meta["rank"] or numbers.dtype != part.weight.dtype:
             continue
-        part.bias = torch.nn.Parameter(bias.detach().reshape(-1).clone(), requires_grad=False)
+        _scale(part, numbers.detach().reshape(-1), node.target is operator.mul)
         node.replace_all_uses_with(before)
         module.graph.erase_node(node)
         return
+
+
+def _scale(part: Any, numbers: torch.Tensor, multiplies: bool) -> None:
+    bias = None if part.bias is None else part.bias.detach()
+    if multiplies:
+        weight = part.weight.detach() * numbers.reshape(-1, *[1] * (part.weight.ndim - 1))
+        part.weight = torch.nn.Parameter(weight, requires_grad=False)
+        bias = None if bias is None else bias * numbers
+    else:
+        bias = numbers.clone() if bias is None else bias + numbers
+    part.bias = None if bias is None else torch.nn.Parameter(bias, requires_grad=False)

@@ -8,6 +8,7 @@ besides, by which shapes and dtypes are known.
 
 from __future__ import annotations
 
+import builtins
 import keyword
 import re
 from collections.abc import Callable, Iterator
@@ -19,8 +20,15 @@ from torch.fx.node import Argument, Target, map_aggregate
 from torch.fx.proxy import GraphAppendingTracer
 
 _UNSAFE = re.compile(r"\W+")
+#: A name of a node is a path: the last parts of it, and no more characters than that, are kept.
+_PARTS, _CHARACTERS = 2, 60
 #: Names that a module has anyway, and that no part of it may take.
-_TAKEN = frozenset(dir(torch.nn.Module())) | frozenset(dir(torch)) | {"self", "graph", "code", "inf", "nan", "device"}
+_TAKEN = (
+    frozenset(dir(torch.nn.Module()))
+    | frozenset(dir(torch))
+    | frozenset(dir(builtins))
+    | {"self", "graph", "code", "inf", "nan", "device"}
+)
 
 
 class Traced(Proxy):
@@ -63,7 +71,7 @@ class Traced(Proxy):
     def __len__(self) -> int:
         return len(self.example)
 
-    def __iter__(self) -> Iterator[Traced]:  # type: ignore[override]
+    def __iter__(self) -> Iterator[Traced]:
         return (self[index] for index in range(len(self.example)))
 
 
@@ -206,7 +214,8 @@ def is_traced(*values: Any) -> bool:
 
 def safe_name(wanted: str, default: str) -> str:
     """*wanted* as the name of a variable in Python, which no module has yet."""
-    name = _UNSAFE.sub("_", wanted).strip("_").lower() or default
+    kept = "/".join([part for part in wanted.split("/") if part][-_PARTS:])
+    name = _UNSAFE.sub("_", kept).strip("_").lower()[-_CHARACTERS:].strip("_") or default
     if name[0].isdigit():
         name = f"{default}_{name}"
     return f"{name}_" if keyword.iskeyword(name) or name in _TAKEN else name

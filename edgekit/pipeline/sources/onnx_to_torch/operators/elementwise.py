@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+import operator as python
 from collections.abc import Callable
 from typing import Any
 
 import torch
 
 from edgekit.pipeline.sources.onnx_to_torch.nodes import Node, Value, operator, simple
+from edgekit.pipeline.sources.onnx_to_torch.recording import is_traced
 
 #: Unsigned types that torch 2.13 keeps, and does not compute with.
 _STORED = (torch.uint16, torch.uint32, torch.uint64)
@@ -28,19 +30,23 @@ def computable(function: Callable[..., Any]) -> Callable[..., Any]:
     return compute
 
 
+def as_dtype(x: Value, dtype: torch.dtype) -> Value:
+    return x if x.dtype == dtype else x.to(dtype)
+
+
 simple(
     {
         name: computable(function)
         for name, function in {
-            "Abs": torch.abs, "Acos": torch.acos, "Acosh": torch.acosh, "Add": torch.add, "And": torch.logical_and,
+            "Abs": torch.abs, "Acos": torch.acos, "Acosh": torch.acosh, "And": torch.logical_and,
             "Asin": torch.asin, "Asinh": torch.asinh, "Atan": torch.atan, "Atanh": torch.atanh,
             "BitwiseAnd": torch.bitwise_and, "BitwiseNot": torch.bitwise_not, "BitwiseOr": torch.bitwise_or,
             "BitwiseXor": torch.bitwise_xor, "Ceil": torch.ceil, "Cos": torch.cos, "Cosh": torch.cosh,
             "Det": torch.linalg.det, "Equal": torch.eq, "Erf": torch.erf, "Exp": torch.exp, "Floor": torch.floor,
             "Greater": torch.gt, "GreaterOrEqual": torch.ge, "IsNaN": torch.isnan, "Less": torch.lt,
-            "LessOrEqual": torch.le, "Log": torch.log, "Mul": torch.mul, "Neg": torch.neg, "Not": torch.logical_not,
+            "LessOrEqual": torch.le, "Log": torch.log, "Neg": torch.neg, "Not": torch.logical_not,
             "Or": torch.logical_or, "Reciprocal": torch.reciprocal, "Round": torch.round, "Sign": torch.sign,
-            "Sin": torch.sin, "Sinh": torch.sinh, "Sqrt": torch.sqrt, "Sub": torch.sub, "Tan": torch.tan,
+            "Sin": torch.sin, "Sinh": torch.sinh, "Sqrt": torch.sqrt, "Tan": torch.tan,
             "Tanh": torch.tanh, "Xor": torch.logical_xor,
         }.items()
     }
@@ -48,11 +54,26 @@ simple(
 simple({"Inverse": torch.linalg.inv}, "com.microsoft")
 
 
-@operator("Div")
-def divide(node: Node, a: Value, b: Value) -> Value:
+_ARITHMETIC: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
+    "Add": (python.add, torch.add),
+    "Sub": (python.sub, torch.sub),
+    "Mul": (python.mul, torch.mul),
+    "Div": (python.truediv, functools.partial(torch.div, rounding_mode="trunc")),
+}
+
+
+@operator(*_ARITHMETIC)
+def arithmetic(node: Node, a: Value, b: Value) -> Value:
+    of_floats, of_others = _ARITHMETIC[node.op]
     if a.is_floating_point() or a.is_complex():
-        return torch.div(a, b)
-    return computable(torch.div)(a, b, rounding_mode="trunc")
+        return of_floats(_plain(a, b), _plain(b, a))
+    return computable(of_others)(a, b)
+
+
+def _plain(value: Value, other: Value) -> Value:
+    """*value*, if it is one constant number, as a number of Python's, which reads better."""
+    lone = isinstance(value, torch.Tensor) and value.numel() == 1 and value.ndim <= other.ndim
+    return value.item() if lone and is_traced(other) else value
 
 
 @operator("Mod")

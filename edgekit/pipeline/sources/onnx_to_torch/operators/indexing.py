@@ -7,13 +7,13 @@ import math
 import torch
 
 from edgekit.pipeline.sources.onnx_to_torch.nodes import Node, Value, operator
-from edgekit.pipeline.sources.onnx_to_torch.operators.elementwise import computable
+from edgekit.pipeline.sources.onnx_to_torch.operators.elementwise import as_dtype, computable
 from edgekit.pipeline.sources.onnx_to_torch.recording import is_traced
 
 
 def from_the_start(indices: Value, size: int) -> Value:
     """*indices* into an axis of *size*, which may count from its end, counted from its start, in int64."""
-    wide = indices.to(torch.int64)
+    wide = as_dtype(indices, torch.int64)
     return torch.where(wide < 0, wide + size, wide)
 
 

@@ -8,6 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from edgekit.pipeline.sources.onnx_to_torch.nodes import Node, Value, operator
+from edgekit.pipeline.sources.onnx_to_torch.operators.elementwise import as_dtype
 
 _BATCH: dict[int, Any] = {
     2: torch.nn.BatchNorm1d, 3: torch.nn.BatchNorm1d, 4: torch.nn.BatchNorm2d, 5: torch.nn.BatchNorm3d
@@ -59,7 +60,7 @@ def rms_norm(node: Node, x: Value, scale: Value) -> Value:
         node.refuse("gives its inverse deviation as well")
     wide = x.to(torch.float32) if x.dtype in (torch.float16, torch.bfloat16) else x
     size = torch.mean(wide * wide, list(range(axis, x.ndim)), keepdim=True)
-    return (wide * torch.rsqrt(size + epsilon)).to(x.dtype) * scale
+    return as_dtype(wide * torch.rsqrt(size + epsilon), x.dtype) * scale
 
 
 @operator("GroupNormalization")

@@ -9,6 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from edgekit.pipeline.sources.onnx_to_torch.nodes import Node, Value, operator
+from edgekit.pipeline.sources.onnx_to_torch.operators.elementwise import as_dtype
 from edgekit.pipeline.sources.onnx_to_torch.operators.windows import Windows, padded, windows
 
 _MAX: dict[int, Any] = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
@@ -28,9 +29,9 @@ def max_pool(node: Node, x: Value) -> Value:
     source = x if fits else padded(x, found, -math.inf)
     arguments = (source, found.kernel, found.strides, pads, found.dilations)
     if not node.wants(1):
-        return _MAX[found.rank](*arguments).to(dtype)
+        return as_dtype(_MAX[found.rank](*arguments), dtype)
     values, places = _MAX[found.rank](*arguments, return_indices=True)
-    return values.to(dtype), _of_whole(node, x, source, places, (0,) * found.rank if fits else found.before)
+    return as_dtype(values, dtype), _of_whole(node, x, source, places, (0,) * found.rank if fits else found.before)
 
 
 def _of_whole(node: Node, x: Value, source: Value, places: Value, before: tuple[int, ...]) -> Value:

@@ -10,6 +10,7 @@ import torch
 from edgekit.pipeline.sources.onnx_to_torch.nodes import Node, Value, operator
 from edgekit.pipeline.sources.onnx_to_torch.operators.casting import to_eight_bits
 from edgekit.pipeline.sources.onnx_to_torch.operators.convolution import convolved
+from edgekit.pipeline.sources.onnx_to_torch.operators.elementwise import as_dtype
 from edgekit.pipeline.sources.onnx_to_torch.operators.windows import windows
 from edgekit.pipeline.sources.onnx_to_torch.tensors import dtype_of
 
@@ -32,7 +33,7 @@ def _spread(node: Node, x: Value, scale: Value) -> Value:
 def quantize(node: Node, x: Value, scale: Value, zero: Value = None) -> Value:
     wanted = node.get("output_dtype", 0)
     dtype = dtype_of(wanted, f"what {node} gives") if wanted else (torch.uint8 if zero is None else zero.dtype)
-    steps = x.to(torch.float32) / _spread(node, x, scale).to(torch.float32)
+    steps = as_dtype(x, torch.float32) / as_dtype(_spread(node, x, scale), torch.float32)
     if dtype.is_floating_point:
         return to_eight_bits(node, steps if zero is None else steps + _spread(node, x, zero).to(torch.float32), dtype)
     offset = 0.0 if zero is None else _spread(node, x, zero).to(torch.float32)
@@ -48,7 +49,7 @@ def dequantize(node: Node, x: Value, scale: Value, zero: Value = None) -> Value:
     steps = x.to(torch.float32)
     if zero is not None:
         steps = steps - _spread(node, x, zero).to(torch.float32)
-    return (steps * _spread(node, x, scale).to(torch.float32)).to(dtype)
+    return as_dtype(steps * as_dtype(_spread(node, x, scale), torch.float32), dtype)
 
 
 @operator("DynamicQuantizeLinear")

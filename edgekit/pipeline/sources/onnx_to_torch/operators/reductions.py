@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from edgekit.pipeline.sources.onnx_to_torch.nodes import Node, Value, operator
-from edgekit.pipeline.sources.onnx_to_torch.operators.elementwise import computable
+from edgekit.pipeline.sources.onnx_to_torch.operators.elementwise import as_dtype, computable
 
 #: Since which opset a reduction takes its axes as an input.
 _AXES_AS_INPUT = {"ReduceSum": 13}
@@ -34,7 +34,7 @@ def _reduction(
         found = _axes(node, x, axes)
         if found is None:
             return x if prepare is None else prepare(x)
-        return compute(x, found, bool(node.get("keepdims", 1))).to(x.dtype)
+        return as_dtype(compute(x, found, bool(node.get("keepdims", 1))), x.dtype)
 
     return reduce
 
