@@ -78,9 +78,15 @@ def _fold_constant(module: GraphModule, node: Node) -> None:
     """What is added to each channel, or multiplies it, becomes a part of the convolution or ``nn.Linear`` before."""
     for before, other in (node.args[:2], node.args[1::-1]):
         part = _only(module, before, (*_CONVOLUTIONS, torch.nn.Linear))
-        if part is None or not isinstance(other, Node) or other.op != "get_attr":
+        if part is None:
             continue
-        numbers = getattr(module, str(other.target))
+        if isinstance(other, float):
+            numbers = torch.full([part.weight.shape[0]], other)
+            numbers = numbers.reshape(-1, *[1] * (0 if isinstance(part, torch.nn.Linear) else before.meta["rank"] - 2))
+        elif isinstance(other, Node) and other.op == "get_attr":
+            numbers = getattr(module, str(other.target))
+        else:
+            continue
         channel = -1 if isinstance(part, torch.nn.Linear) else 1 - before.meta["rank"]
         channels = part.weight.shape[0]
         per_channel = numbers.ndim >= -channel and numbers.shape[channel] == numbers.numel() == channels

@@ -114,7 +114,8 @@ class Walker:
         """What a function of the model, or the definition of one of ONNX's operators, gives."""
         given = {each.name: each for each in function.attribute_proto} | dict(attributes)
         scope = dict.fromkeys(function.input) | dict(zip(function.input, values, strict=False))
-        return self._nodes(function.node, function.output, scope, _opsets(function.opset_import), given)
+        opsets = {**self._opsets, **_opsets(function.opset_import)}
+        return self._nodes(function.node, function.output, scope, opsets, given)
 
     def _expanded(
         self, proto: onnx.NodeProto, node: Node, values: Sequence[Value], attributes: Mapping[str, onnx.AttributeProto]

@@ -19,6 +19,8 @@ from torch.fx import Graph, GraphModule, Node, Proxy
 from torch.fx.node import Argument, Target, map_aggregate
 from torch.fx.proxy import GraphAppendingTracer
 
+from edgekit.pipeline.sources.onnx_to_torch.tensors import marked, narrow_of
+
 _UNSAFE = re.compile(r"\W+")
 #: A name of a node is a path: the last parts of it, and no more characters than that, are kept.
 _PARTS, _CHARACTERS = 2, 60
@@ -92,7 +94,8 @@ class Recorder(GraphAppendingTracer):
         """A new input of the module."""
         node = self.graph.placeholder(safe_name(name, "input"))
         node.meta["onnx_input"] = name
-        return Traced(node, self, example)
+        traced, narrow = Traced(node, self, example), narrow_of(example)
+        return traced if narrow is None else marked(traced, narrow)
 
     def call(self, module: torch.nn.Module, *args: Any) -> Any:
         """What *module*, which becomes a part of the new one, gives for *args*."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import ml_dtypes
 import numpy as np
 import onnx
@@ -43,23 +46,71 @@ _VIEWED = {
 }
 
 
+@dataclass(frozen=True)
+class Narrow:
+    """A type of whole numbers of less than eight bits, which torch computes with in the next one that has eight."""
+
+    bits: int
+    dtype: torch.dtype
+
+    @property
+    def low(self) -> int:
+        return 0 if self.dtype == torch.uint8 else -(2 ** (self.bits - 1))
+
+    @property
+    def high(self) -> int:
+        return self.low + 2**self.bits - 1
+
+
+NARROW = {
+    TensorProto.INT4: Narrow(4, torch.int8),
+    TensorProto.UINT4: Narrow(4, torch.uint8),
+    TensorProto.INT2: Narrow(2, torch.int8),
+    TensorProto.UINT2: Narrow(2, torch.uint8),
+}
+#: Name of the attribute of a tensor of such numbers that says so.
+_MARK = "onnx_narrow"
+
+
+def marked(value: Any, narrow: Narrow) -> Any:
+    """*value*, remembered to be of *narrow* numbers."""
+    setattr(value, _MARK, narrow)
+    return value
+
+
+def narrow_of(value: Any) -> Narrow | None:
+    """What *value* was `marked` as."""
+    return vars(value).get(_MARK)
+
+
+def type_of(value: Any) -> Narrow | torch.dtype:
+    """The element type of *value*."""
+    return narrow_of(value) or value.dtype
+
+
+def type_named(element_type: int, what: str) -> Narrow | torch.dtype:
+    """The type that ONNX has a number for. Raises as `dtype_of`."""
+    return NARROW.get(element_type) or dtype_of(element_type, what)
+
+
 def dtype_of(element_type: int, what: str) -> torch.dtype:
     """Torch's dtype for *element_type*. Raises `ConversionError` (``EK-UNSUPPORTED``) where it has none."""
     if element_type not in DTYPES:
-        name = (
-            TensorProto.DataType.Name(element_type) if element_type in TensorProto.DataType.values() else element_type
-        )
-        message = f"{what} is of the type {str(name).lower()}, which PyTorch does not compute with"
-        raise ConversionError(
-            "EK-UNSUPPORTED", message, "export the model with float32 and whole numbers of 8 bits or more"
-        )
+        known = element_type in TensorProto.DataType.values()
+        name = TensorProto.DataType.Name(element_type).lower() if known else str(element_type)
+        message = f"{what} is of the type {name}, which PyTorch does not compute with"
+        raise ConversionError("EK-UNSUPPORTED", message, "export the model with float32 and whole numbers")
     return DTYPES[element_type]
 
 
 def tensor_of(stored: onnx.TensorProto) -> torch.Tensor:
     """The values of *stored*. Raises `ConversionError` (``EK-UNSUPPORTED``) for types that torch lacks."""
-    dtype_of(stored.data_type, f"the tensor {stored.name!r}")
-    return torch_array(numpy_helper.to_array(stored))
+    found = type_named(stored.data_type, f"the tensor {stored.name!r}")
+    array = numpy_helper.to_array(stored)
+    if isinstance(found, Narrow):
+        whole = array.astype(np.uint8 if found.dtype == torch.uint8 else np.int8)
+        return marked(torch.from_numpy(whole), found)  # type: ignore[no-any-return]
+    return torch_array(array)
 
 
 def torch_array(array: np.ndarray) -> torch.Tensor:

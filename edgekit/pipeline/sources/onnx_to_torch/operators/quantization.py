@@ -12,7 +12,7 @@ from edgekit.pipeline.sources.onnx_to_torch.operators.casting import to_eight_bi
 from edgekit.pipeline.sources.onnx_to_torch.operators.convolution import convolved
 from edgekit.pipeline.sources.onnx_to_torch.operators.elementwise import as_dtype
 from edgekit.pipeline.sources.onnx_to_torch.operators.windows import windows
-from edgekit.pipeline.sources.onnx_to_torch.tensors import dtype_of
+from edgekit.pipeline.sources.onnx_to_torch.tensors import Narrow, dtype_of, marked, type_named, type_of
 
 #: Whole numbers up to this are exact in float32.
 _EXACT = 2**24
@@ -32,13 +32,15 @@ def _spread(node: Node, x: Value, scale: Value) -> Value:
 @operator("QuantizeLinear", domain="com.microsoft")
 def quantize(node: Node, x: Value, scale: Value, zero: Value = None) -> Value:
     wanted = node.get("output_dtype", 0)
-    dtype = dtype_of(wanted, f"what {node} gives") if wanted else (torch.uint8 if zero is None else zero.dtype)
+    found = type_named(wanted, f"what {node} gives") if wanted else torch.uint8 if zero is None else type_of(zero)
     steps = as_dtype(x, torch.float32) / as_dtype(_spread(node, x, scale), torch.float32)
-    if dtype.is_floating_point:
-        return to_eight_bits(node, steps if zero is None else steps + _spread(node, x, zero).to(torch.float32), dtype)
+    if isinstance(found, torch.dtype) and found.is_floating_point:
+        return to_eight_bits(node, steps if zero is None else steps + _spread(node, x, zero).to(torch.float32), found)
     offset = 0.0 if zero is None else _spread(node, x, zero).to(torch.float32)
-    bounds = torch.iinfo(dtype)
-    return torch.clamp(torch.round(steps) + offset, bounds.min, bounds.max).to(dtype)
+    if isinstance(found, Narrow):
+        return marked(torch.clamp(torch.round(steps) + offset, found.low, found.high).to(found.dtype), found)
+    bounds = torch.iinfo(found)
+    return torch.clamp(torch.round(steps) + offset, bounds.min, bounds.max).to(found)
 
 
 @operator("DequantizeLinear")
