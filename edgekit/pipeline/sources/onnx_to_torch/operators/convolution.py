@@ -112,6 +112,11 @@ def _transposed_pads(
     for at, size in enumerate(x.shape[2:]):
         wanted = size * strides[at] if shape is None else shape[-rank:][at]
         total = strides[at] * (size - 1) + more[at] + reach[at] - wanted
+        if total < 0 and shape is None:
+            node.refuse(
+                f"has auto_pad {mode} and strides beyond its kernel: runtimes differ in what that is",
+                "export the model with pads as numbers",
+            )
         before[at] = total // 2 if mode == "SAME_UPPER" else total - total // 2
         if total < 0:
             before[at] = 0

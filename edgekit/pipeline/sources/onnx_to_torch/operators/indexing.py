@@ -106,7 +106,12 @@ def slice_(
 
 
 def _sliced(x: Value, axis: int, start: int, end: int, step: int) -> Value:
-    places = range(x.shape[axis])[slice(start, _end(end, step, x.shape[axis]), step)]
+    size = x.shape[axis]
+    if step < 0:  # ONNX counts down from the first, and to before it, where Python's slices find nothing
+        begin, stop = (0 if start < -size else start), (None if end < -size else end)
+        places = range(size)[slice(begin, stop, step)]
+    else:
+        places = range(size)[slice(start, end, step)]
     if len(places) == x.shape[axis] and step == 1:
         return x
     if not places or step == 1:
@@ -117,11 +122,6 @@ def _sliced(x: Value, axis: int, start: int, end: int, step: int) -> Value:
         return x[tuple(whole)]
     whole[axis] = slice(places[-1], places.start + 1, -step)
     return torch.flip(x[tuple(whole)], [axis])
-
-
-def _end(end: int, step: int, size: int) -> int | None:
-    """Python's end of a slice; from the end on, ONNX counts down to before the first with a number far below 0."""
-    return None if step < 0 and end < -size else end
 
 
 @operator("Compress")

@@ -44,8 +44,8 @@ def padded_by_itself(x: Value, mode: str, before: list[int], after: list[int]) -
     first = next(axis for axis in range(x.ndim) if before[axis] or after[axis])
     enough = less is None or all(max(before[axis], after[axis]) <= sizes[axis] - less for axis in range(first, x.ndim))
     spatial = x.ndim - first
-    if x.is_floating_point() and enough and 2 <= x.ndim <= 5 and spatial <= 3 and x.ndim - spatial <= 2:
-        wanted = max(spatial, x.ndim - 2)
+    wanted = max(spatial, x.ndim - 2)
+    if x.is_floating_point() and enough and wanted <= 3 and x.ndim - wanted in (1, 2):
         return F.pad(x, around(before[-wanted:], after[-wanted:]), mode=name)
     for axis in range(first, x.ndim):
         if before[axis] or after[axis]:

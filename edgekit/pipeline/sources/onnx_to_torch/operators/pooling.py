@@ -20,7 +20,7 @@ _TO_ONE: dict[int, Any] = {1: F.adaptive_avg_pool1d, 2: F.adaptive_avg_pool2d, 3
 
 @operator("MaxPool")
 def max_pool(node: Node, x: Value) -> Value:
-    found = windows(node, x, node.get("kernel_shape"))
+    found = windows(node, x, node.get("kernel_shape"), pool=True)
     dtype = x.dtype
     if not x.is_floating_point():  # of at most eight bits, which float32 holds
         x = x.to(torch.float32)
@@ -52,7 +52,7 @@ def _of_whole(node: Node, x: Value, source: Value, places: Value, before: tuple[
 
 @operator("AveragePool")
 def average_pool(node: Node, x: Value) -> Value:
-    found = windows(node, x, node.get("kernel_shape"))
+    found = windows(node, x, node.get("kernel_shape"), pool=True)
     counted = bool(node.get("count_include_pad", 0))
     plain = all(each == 1 for each in found.dilations)
     fits = all(2 * pad <= size for pad, size in zip(found.before, found.kernel, strict=True))
@@ -82,7 +82,7 @@ def _summed(x: Value, found: Windows) -> Value:
 
 @operator("LpPool")
 def norm_pool(node: Node, x: Value) -> Value:
-    found, order = windows(node, x, node.get("kernel_shape")), node.get("p", 2)
+    found, order = windows(node, x, node.get("kernel_shape"), pool=True), node.get("p", 2)
     return torch.pow(_summed(padded(torch.pow(torch.abs(x), order), found), found), 1 / order)
 
 

@@ -268,17 +268,17 @@ _STEPS: dict[str, Callable[..., Callable[..., tuple[Value, ...]]]] = {
     "LSTM": _lstm_step,
 }
 
-#: Activations by name, with how many of alpha and beta each takes, and their defaults.
-_ACTIVATIONS: dict[str, tuple[Callable[..., Value], tuple[float, ...]]] = {
+#: Activations by name, with the defaults of what each takes of alpha and beta; None for none that runtimes agree on.
+_ACTIVATIONS: dict[str, tuple[Callable[..., Value], tuple[float | None, ...]]] = {
     "Relu": (torch.relu, ()),
     "Tanh": (torch.tanh, ()),
     "Sigmoid": (torch.sigmoid, ()),
     "Softsign": (F.softsign, ()),
     "Softplus": (F.softplus, ()),
-    "Affine": (lambda x, alpha, beta: alpha * x + beta, (1.0, 0.0)),
+    "Affine": (lambda x, alpha, beta: alpha * x + beta, (None, None)),
     "LeakyRelu": (lambda x, alpha: F.leaky_relu(x, alpha), (0.01,)),
     "ThresholdedRelu": (lambda x, alpha: F.threshold(x, alpha, 0.0), (1.0,)),
-    "ScaledTanh": (lambda x, alpha, beta: alpha * torch.tanh(beta * x), (1.0, 1.0)),
+    "ScaledTanh": (lambda x, alpha, beta: alpha * torch.tanh(beta * x), (None, None)),
     "HardSigmoid": (lambda x, alpha, beta: torch.clamp(alpha * x + beta, 0.0, 1.0), (0.2, 0.5)),
     "Elu": (lambda x, alpha: F.elu(x, alpha), (1.0,)),
 }
@@ -291,4 +291,6 @@ def _functions(node: Node, names: Sequence[str]) -> Iterator[_Function]:
             node.refuse(f"has the activation {name}")
         function, defaults = _ACTIVATIONS[name]
         given = [next(source, default) for source, default in zip((alphas, betas), defaults, strict=False)]
+        if None in given:
+            node.refuse(f"has the activation {name} without its activation_alpha and activation_beta")
         yield lambda x, function=function, given=given: function(x, *given)  # type: ignore[misc]

@@ -56,10 +56,12 @@ def _axes(node: Node, x: Value, roi: Value, scales: Value, sizes: Value) -> list
                 f"aligns corners with scales of {factors} that give no whole size: runtimes differ in what that is",
                 "export the model with sizes, or with scales that fit",
             )
-        wanted = [
-            math.floor(x.shape[axis] * factor * (part[at + len(along)] - part[at]))
-            for at, (axis, factor) in enumerate(zip(along, factors, strict=True))
-        ]
+        if any(part[at] or part[at + len(along)] != 1 for at in range(len(along))):
+            node.refuse(
+                "takes a part of the image by scales, of which runtimes make different sizes",
+                "export the model with sizes",
+            )
+        wanted = [math.floor(x.shape[axis] * factor) for axis, factor in zip(along, factors, strict=True)]
     else:
         wanted = node.ints(sizes, "sizes")
         factors = [size / x.shape[axis] for axis, size in zip(along, wanted, strict=True)]
@@ -78,6 +80,8 @@ def _axes(node: Node, x: Value, roi: Value, scales: Value, sizes: Value) -> list
 def _resized(node: Node, x: Value, axes: Sequence[_Axis], mode: str, rounding: str) -> Value:
     if not axes:
         return x
+    if mode == "tf_crop_and_resize" and node.get("mode") == "cubic" and node.get("exclude_outside", 0):
+        node.refuse("takes a part of the image by cubic sums that leave out what is outside")
     dtype = x.dtype
     source = x if x.is_floating_point() else x.to(torch.float32)
     exact = functools.partial(_by_weights, node, axes=axes, mode=mode, rounding=rounding)
@@ -153,24 +157,24 @@ def _by_weights(node: Node, x: Value, axes: Sequence[_Axis], mode: str, rounding
 
 def _places(each: _Axis, mode: str) -> np.ndarray:
     """Where in the given axis each place of the wanted one lies."""
-    to = np.arange(each.wanted, dtype=np.float64)
-    scale = np.float64(np.float32(each.scale))
-    length = each.size * scale
+    # In float32, as ONNX Runtime computes them: what lies between two pixels is rounded to the same one.
+    to, scale = np.arange(each.wanted, dtype=np.float32), np.float32(each.scale)
+    length, half = np.float32(each.size) * scale, np.float32(0.5)
     if mode == "asymmetric":
         return to / scale
     if mode == "align_corners":
-        return to * (each.size - 1) / (each.wanted - 1) if each.wanted > 1 else np.zeros_like(to)
+        return to * np.float32(each.size - 1) / np.float32(each.wanted - 1) if each.wanted > 1 else np.zeros_like(to)
     if mode == "tf_crop_and_resize":
         if each.wanted == 1:
-            return np.array([0.5 * (each.start + each.stop) * (each.size - 1)])
-        step = (each.stop - each.start) * (each.size - 1) / (each.wanted - 1)
-        return each.start * (each.size - 1) + to * step
+            return np.array([0.5 * (each.start + each.stop) * (each.size - 1)], np.float32)
+        step = np.float32((each.stop - each.start) * (each.size - 1) / (each.wanted - 1))
+        return np.float32(each.start * (each.size - 1)) + to * step
     if mode == "pytorch_half_pixel" and each.wanted == 1:
         return np.zeros_like(to)
     if mode == "half_pixel_symmetric":
-        centre = each.size / 2 * (1 - each.wanted / length)
-        return centre + (to + 0.5) / scale - 0.5
-    return (to + 0.5) / scale - 0.5
+        centre = np.float32(each.size / 2) * (1 - np.float32(each.wanted) / length)
+        return centre + (to + half) / scale - half
+    return (to + half) / scale - half
 
 
 def _nearest(places: np.ndarray, rounding: str, scale: float) -> np.ndarray:

@@ -36,7 +36,7 @@ class Windows:
     @property
     def even(self) -> bool:
         """Whether pads are the same on both sides, and windows stay within them."""
-        return self.before == self.after and not any(self.beyond)
+        return self.before == self.after and not any(self.beyond) and min(self.before) >= 0
 
     @property
     def around(self) -> list[int]:
@@ -49,8 +49,11 @@ def around(before: Sequence[int], after: Sequence[int]) -> list[int]:
     return [side for pair in zip(reversed(before), reversed(after), strict=True) for side in pair]
 
 
-def windows(node: Node, x: Value, kernel: Sequence[int]) -> Windows:
-    """The windows of *node* over *x*: [batch, channels, …]."""
+def windows(node: Node, x: Value, kernel: Sequence[int], pool: bool = False) -> Windows:
+    """The windows of *node* over *x*: [batch, channels, …].
+
+    Of a *pool* with ``SAME_UPPER`` or ``SAME_LOWER``, what runtimes make different things of is refused.
+    """
     rank = len(kernel)
     if rank > 3 or not rank:
         node.refuse(f"has {rank} spatial axes: PyTorch has convolutions and pools for one to three")
@@ -66,7 +69,13 @@ def windows(node: Node, x: Value, kernel: Sequence[int]) -> Windows:
         if mode == "VALID":
             before[at] = after[at] = 0
         elif mode.startswith("SAME"):
-            total = max(0, (-(-size // strides[at]) - 1) * strides[at] + reach - size)
+            total = (-(-size // strides[at]) - 1) * strides[at] + reach - size
+            if pool and (dilations[at] != 1 or total < -1):
+                node.refuse(
+                    f"has auto_pad {mode} with strides or dilations beyond its kernel: runtimes differ in what that is",
+                    "export the model with pads as numbers",
+                )
+            total = max(0, total)
             before[at], after[at] = total // 2, total - total // 2
             if mode == "SAME_LOWER":
                 before[at], after[at] = after[at], before[at]
