@@ -6,6 +6,7 @@ import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -82,6 +83,12 @@ def _resized(node: Node, x: Value, axes: Sequence[_Axis], mode: str, rounding: s
         return x
     if mode == "tf_crop_and_resize" and node.get("mode") == "cubic" and node.get("exclude_outside", 0):
         node.refuse("takes a part of the image by cubic sums that leave out what is outside")
+    if mode == "tf_crop_and_resize" and any(each.scale == 1.0 for each in axes):
+        node.refuse("takes a part of the image and keeps its size, of which runtimes make different things")
+    if node.get("antialias", 0) and mode not in ("half_pixel", "pytorch_half_pixel"):
+        node.refuse(f"smooths what it shrinks by the coordinates {mode}: runtimes differ in what that is")
+    if all(each.wanted == each.size for each in axes) and mode != "tf_crop_and_resize":
+        node.refuse("has scales that leave all sizes as they are: runtimes differ in what that is")
     dtype = x.dtype
     source = x if x.is_floating_point() else x.to(torch.float32)
     exact = functools.partial(_by_weights, node, axes=axes, mode=mode, rounding=rounding)
@@ -140,8 +147,7 @@ def _by_weights(node: Node, x: Value, axes: Sequence[_Axis], mode: str, rounding
     for each in axes:
         places = _places(each, mode)
         if node.get("mode", "nearest") == "nearest":
-            rows = np.clip(_nearest(places, rounding, each.scale), 0, each.size - 1)
-            x = torch.index_select(x, each.axis, torch.from_numpy(rows.astype(np.int64)))
+            x = torch.index_select(x, each.axis, _rows(node, each, mode, rounding))
         else:
             table = torch.from_numpy(_weights(node, each, places)).to(x.dtype)
             x = torch.matmul(x.transpose(each.axis, -1), table.T).transpose(each.axis, -1)
@@ -155,26 +161,43 @@ def _by_weights(node: Node, x: Value, axes: Sequence[_Axis], mode: str, rounding
     return x
 
 
-def _places(each: _Axis, mode: str) -> np.ndarray:
-    """Where in the given axis each place of the wanted one lies."""
-    # In float32, as ONNX Runtime computes them: what lies between two pixels is rounded to the same one.
-    to, scale = np.arange(each.wanted, dtype=np.float32), np.float32(each.scale)
-    length, half = np.float32(each.size) * scale, np.float32(0.5)
+def _places(each: _Axis, mode: str, number: Any = np.float32) -> np.ndarray:
+    """Where in the given axis each place of the wanted one lies; in float32, as ONNX Runtime computes it."""
+    to, scale, half = np.arange(each.wanted, dtype=number), number(each.scale), number(0.5)
+    last = number(each.size - 1)
     if mode == "asymmetric":
         return to / scale
     if mode == "align_corners":
-        return to * np.float32(each.size - 1) / np.float32(each.wanted - 1) if each.wanted > 1 else np.zeros_like(to)
+        return to * last / number(each.wanted - 1) if each.wanted > 1 else np.zeros_like(to)
     if mode == "tf_crop_and_resize":
         if each.wanted == 1:
-            return np.array([0.5 * (each.start + each.stop) * (each.size - 1)], np.float32)
-        step = np.float32((each.stop - each.start) * (each.size - 1) / (each.wanted - 1))
-        return np.float32(each.start * (each.size - 1)) + to * step
+            return np.array([half * number(each.start + each.stop) * last])
+        return number(each.start) * last + to * (number(each.stop - each.start) * last / number(each.wanted - 1))
     if mode == "pytorch_half_pixel" and each.wanted == 1:
         return np.zeros_like(to)
     if mode == "half_pixel_symmetric":
-        centre = np.float32(each.size / 2) * (1 - np.float32(each.wanted) / length)
+        centre = number(each.size) * half * (1 - number(each.wanted) / (number(each.size) * scale))
         return centre + (to + half) / scale - half
     return (to + half) / scale - half
+
+
+def _rows(node: Node, each: _Axis, mode: str, rounding: str) -> torch.Tensor:
+    """Of each place of the wanted axis, the place in the given one that is nearest."""
+    rows, exact = (
+        np.clip(_nearest(_places(each, mode, number), rounding, each.scale), 0, each.size - 1)
+        for number in (np.float32, np.float64)
+    )
+    moved = (
+        np.clip(_nearest(_places(each, mode) + by, rounding, each.scale), 0, each.size - 1) for by in (-1e-4, 1e-4)
+    )
+    tied = mode == "half_pixel_symmetric" and any((rows != other).any() for other in moved)
+    if tied or (rows != exact).any():
+        node.refuse(
+            f"takes the nearest of {each.size} pixels for {each.wanted}, where some lie in the middle: runtimes differ "
+            "in which they take",
+            "export the model with sizes that divide each other, or mode linear",
+        )
+    return torch.from_numpy(rows.astype(np.int64))
 
 
 def _nearest(places: np.ndarray, rounding: str, scale: float) -> np.ndarray:
