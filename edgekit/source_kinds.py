@@ -31,12 +31,15 @@ class SourceKind:
         marker: The file that a folder of it holds; empty for one that is no folder.
         contents: ``module:function`` that reads the bytes of its file, or its folder, as data (see
             `edgekit.pipeline.sources.contents`); empty where there is none.
+        beside: ``module:function`` giving, for the path of its file, the files that it has parts in; empty for a file
+            that stands alone. Where there is one, *contents* takes the path.
         weights: The same for a file with its weights.
         identity: ``module:function(spec, seed)`` for a factory's model; empty where it has no factories.
         made_weights: Name of the file that keeps what a factory drew.
         trainer: ``module:function`` that trains it; empty where it is not trained.
         again: How to get a file of it that can be read; empty where there is nothing special to say.
         elsewhere: What to do for a format that it does not give.
+        open_axes: Whether its files may leave sizes open, which are then given with the build.
     """
 
     name: str
@@ -50,12 +53,14 @@ class SourceKind:
     suffix: str = ""
     marker: str = ""
     contents: str = ""
+    beside: str = ""
     weights: str = ""
     identity: str = ""
     made_weights: str = ""
     trainer: str = ""
     again: str = ""
     elsewhere: str = ""
+    open_axes: bool = False
 
     def check_installed(self) -> None:
         """Raise `UsageError` when a package that building from it needs is missing."""
@@ -98,6 +103,22 @@ SOURCE_KINDS = registry(
         contents=f"{_CONTENTS}.pt2:read",
         again="write it with torch.export.save() of this version of torch",
         elsewhere=_FROM_TORCH,
+    ),
+    SourceKind(
+        name="onnx",
+        title="an ONNX model",
+        opener=f"{_SOURCES}.onnx:open_source",
+        family="torch",
+        hubs=("torch",),
+        packages=(*TORCH, "onnx", "onnxruntime"),
+        modules=(*_TORCH_MODULES, "onnx", "onnxruntime"),
+        install="pip install 'edgekit[build,onnx]'",
+        suffix=".onnx",
+        contents=f"{_CONTENTS}.onnx:read_file",
+        beside=f"{_CONTENTS}.onnx:beside",
+        again="export it again; onnx.checker.check_model(FILE) says what is wrong with it",
+        elsewhere=_FROM_TORCH,
+        open_axes=True,
     ),
     SourceKind(
         name="keras",

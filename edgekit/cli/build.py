@@ -28,6 +28,7 @@ Examples:
   edgekit build examples/digits --target rpi4 --target rpi5
   edgekit build examples/digits --target rpi4 --recipe int8 --format tflite
   edgekit build model.keras --target rpi4 --calibration samples.npy
+  edgekit build model.onnx --target rpi4 --shape x=1,3,224,224
   edgekit build net.py:make --target rpi4 --calibration samples.npy --max-drop 0.5
 
 \b
@@ -67,6 +68,14 @@ Exit codes: 0 done, 2 wrong usage, 3 a limit was not met, 5 no variant could be 
     "--calibration",
     metavar="FILE",
     help=".npy or .npz with real samples (one array per input, by its name), for a bare model file.",
+)
+@click.option(
+    "--shape",
+    "shapes",
+    multiple=True,
+    metavar="NAME=SIZES",
+    callback=options.shapes,
+    help="Sizes of an input whose axes a bare model file leaves open, the samples' first: x=1,3,224,224. Repeatable.",
 )
 @click.option(
     "-o", "--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for the bundle.  [PROJECT/build]"

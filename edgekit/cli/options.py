@@ -52,6 +52,20 @@ def threads(more: str = "") -> Decorator:
     return click.option("--threads", type=click.IntRange(min=1), help=words)
 
 
+def shapes(context: click.Context, option: click.Parameter, given: tuple[str, ...]) -> dict[str, tuple[int, ...]]:
+    """A callback: ``NAME=1,3,224,224``, any number of them, by name."""
+    found = {}
+    for each in given:
+        name, _, sizes = each.rpartition("=")
+        try:
+            found[name] = tuple(int(size) for size in sizes.split(","))
+        except ValueError:
+            name = ""
+        if not name:
+            raise click.BadParameter(f"{each!r} is no NAME=SIZES: write x=1,3,224,224", context, option)
+    return found
+
+
 def files(help: str) -> Decorator:
     """``-o FILE``, any number of them."""
     return click.option("-o", "outputs", metavar="FILE", multiple=True, type=click.Path(path_type=Path), help=help)

@@ -7,7 +7,7 @@ import math
 import os
 import platform
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -105,11 +105,13 @@ def build(
     jobs: int | None = None,
     fresh: bool = False,
     trust: bool = False,
+    shapes: Mapping[str, Sequence[int]] | None = None,
 ) -> Bundle:
     """Build the bundle of *project* for *target* and open it.
 
     Args:
-        project: A project folder, or a model file: ``.pt2``, ``.keras``, a SavedModel folder, ``model.py:factory``.
+        project: A project folder, or a model file: ``.pt2``, ``.onnx``, ``.keras``, a SavedModel folder,
+            ``model.py:factory``.
         target: A name that ``edgekit targets`` lists, or the path of a target file.
         recipes, formats: What to build instead of the target's own choice.
         max_drop: How much worse than the float model a variant may be, in percentage points of accuracy or the metric's
@@ -119,6 +121,7 @@ def build(
         jobs: Worker processes at work side by side; by default one per core.
         fresh: Ignore the cache.
         trust: Take a model file that holds more than data, with a warning that says what it would do.
+        shapes: By input, sizes for axes that a bare model file leaves open, samples first: ``{"x": (1, 3, 224, 224)}``.
 
     Raises:
         EdgekitError: With a code, a hint and the exit code that the command line would give.
@@ -134,6 +137,7 @@ def build(
         jobs=jobs,
         fresh=fresh,
         trust=trust,
+        shapes=shapes,
         listener=_warn,
     )
     result.raise_for_failure()
@@ -157,12 +161,13 @@ def run_build(
     jobs: int | None = None,
     fresh: bool = False,
     trust: bool = False,
+    shapes: Mapping[str, Sequence[int]] | None = None,
     listener: Listener = lambda event: None,
 ) -> Result:
     """`build`, giving every row instead of only the bundle, and telling *listener* what happens meanwhile."""
     began = monotonic()
     device = load_target(target)
-    origin = find_origin(project, calibration, trust)
+    origin = find_origin(project, calibration, trust, shapes)
     wanted = origin.project.build if origin.project is not None else None
     plans, skipped = plan_variants(
         device,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from edgekit.errors import UsageError
 from edgekit.foreign import foreign
@@ -23,6 +25,7 @@ from edgekit.pipeline.project.sections import (
 from edgekit.pipeline.sources import SourceSpec
 from edgekit.pipeline.work.digests import tree_digest
 from edgekit.pipeline.work.python_file import split_reference
+from edgekit.registry import import_name
 from edgekit.runtime.preprocess import Preprocessing
 from edgekit.source_kinds import FACTORY, SOURCE_KINDS, SourceKind, kind_of, written
 from edgekit.tensors import TensorSpec
@@ -72,11 +75,13 @@ class Origin:
         return (*self.kind.packages, *own)
 
     @property
-    def model_key(self) -> dict[str, str | None]:
+    def model_key(self) -> dict[str, Any]:
         """What tells this model, before training, from any other; files by name, as their contents are in `digest`."""
         weights = None if self.source.weights is None else os.path.relpath(self.source.weights, self.directory)
         file = os.path.relpath(self.source.path, self.directory)
-        return {"files": self.digest, "file": file, "factory": self.source.factory, "weights": weights}
+        shapes = {name: list(shape) for name, shape in self.source.shapes.items()}
+        made = {"factory": self.source.factory, "weights": weights}
+        return {"files": self.digest, "file": file, **made, **({"shapes": shapes} if shapes else {})}
 
     @property
     def data(self) -> DataSection | None:
@@ -96,13 +101,17 @@ class Origin:
         return MetricSection() if self.project is None else self.project.metric
 
 
-def find_origin(path: str, calibration: str | None = None, trust: bool = False) -> Origin:
+def find_origin(
+    path: str, calibration: str | None = None, trust: bool = False, shapes: Mapping[str, Sequence[int]] | None = None
+) -> Origin:
     """The origin at *path*: a project folder, an ``edgekit.toml``, or a model file.
 
     Args:
-        path: A folder with ``edgekit.toml``, or ``.pt2``, ``.keras``, a SavedModel folder, ``file.py:factory``.
+        path: A folder with ``edgekit.toml``, or ``.pt2``, ``.onnx``, ``.keras``, a SavedModel folder,
+            ``file.py:factory``.
         calibration: ``.npy`` or ``.npz`` of real, ready samples for a bare model file.
         trust: Whether the model file may hold more than data (see `edgekit.pipeline.sources.contents`).
+        shapes: Sizes of inputs whose axes a bare model file leaves open.
 
     Raises:
         UsageError: Nothing there that can be built, or it is wrong.
@@ -118,6 +127,9 @@ def find_origin(path: str, calibration: str | None = None, trust: bool = False) 
         if calibration is not None:
             message = "--calibration is for bare model files"
             raise UsageError("EK-ARGUMENT", message, "name data.calibration in edgekit.toml")
+        if shapes:
+            message = "--shape is for bare model files"
+            raise UsageError("EK-ARGUMENT", message, "write model.shape in edgekit.toml")
         return _of_project(load_project(file), trust)
     kind = kind_of(file) if factory is None else FACTORY
     if kind is None:
@@ -127,8 +139,11 @@ def find_origin(path: str, calibration: str | None = None, trust: bool = False) 
         message = f"{file} is neither a project nor a model file"
         raise UsageError("EK-ARGUMENT", message, f"a project folder has edgekit.toml; models are {written()}")
     file = file.resolve()
+    files = [file]
     if factory is None:
         check_size(file)
+        files += _beside(SOURCE_KINDS[kind], file)
+    checked = _shapes(SOURCE_KINDS[kind], shapes, "--shape", "EK-ARGUMENT")
     inputs: tuple[TensorSpec, ...] = ()
     samples: Path | None = None
     if calibration is not None:
@@ -144,8 +159,8 @@ def find_origin(path: str, calibration: str | None = None, trust: bool = False) 
     return Origin(
         name=tensor_name(file.stem, "model"),
         path=file,
-        source=SourceSpec(kind, str(file), factory, inputs=inputs, trust=trust),
-        digest=tree_digest([file] if factory is None else _modules(file.parent)),
+        source=SourceSpec(kind, str(file), factory, inputs=inputs, trust=trust, shapes=checked),
+        digest=tree_digest(files if factory is None else _modules(file.parent)),
         calibration=samples,
     )
 
@@ -170,12 +185,48 @@ def _of_project(project: Project, trust: bool) -> Origin:
     return Origin(
         name=project.name,
         path=directory,
-        source=SourceSpec(kind, str(directory / file), factory, weights, trust=trust),
-        digest=tree_digest([*_own_files(directory), *(directory / name for name in named)]),
+        source=SourceSpec(
+            kind,
+            str(directory / file),
+            factory,
+            weights,
+            trust=trust,
+            shapes=_shapes(SOURCE_KINDS[kind], model.shape, f"{project.file}: model.shape", "EK-PROJECT"),
+        ),
+        digest=tree_digest(
+            [
+                *_own_files(directory),
+                *(directory / name for name in named),
+                *(_beside(SOURCE_KINDS[kind], directory / file) if factory is None else ()),
+            ]
+        ),
         project=project,
         labels=_labels(project),
         limits=project.limits,
     )
+
+
+def _beside(kind: SourceKind, file: Path) -> Sequence[Path]:
+    """The other files that a model file has parts in."""
+    found: Sequence[Path] = import_name(kind.beside)(file) if kind.beside else ()
+    return found
+
+
+def _shapes(
+    kind: SourceKind, shapes: Mapping[str, Sequence[int]] | None, where: str, code: str
+) -> dict[str, tuple[int, ...]]:
+    """*shapes* of inputs, checked as far as they can be without the model."""
+    if not shapes:
+        return {}
+    if not kind.open_axes:
+        takers = ", ".join(each.suffix for each in SOURCE_KINDS if each.open_axes)
+        message = f"{where} is for {takers} files, whose axes may be open; {kind.title} has its own shapes"
+        raise UsageError(code, message, "leave it out")
+    for name, shape in shapes.items():
+        if any(isinstance(size, bool) or not isinstance(size, int) or size < 1 for size in shape):
+            message = f"{where} gives {name!r} the shape {list(shape)}"
+            raise UsageError(code, message, "sizes are whole numbers from 1, the samples' first: 1,3,224,224")
+    return {name: tuple(shape) for name, shape in shapes.items()}
 
 
 def _modules(directory: Path) -> list[Path]:

@@ -39,12 +39,16 @@ class ProjectSection(_Section):
 
 
 class ModelSection(_Section):
-    """``[model]``: the factory (``file.py:function``) or the model file, and trained weights if there are any."""
+    """``[model]``: the factory (``file.py:function``) or the model file, and trained weights if there are any.
+
+    ``shape`` gives sizes to inputs whose axes a model file leaves open: ``{ x = [1, 3, 224, 224] }``.
+    """
 
     framework: str | None = None
     factory: str | None = None
     file: str | None = None
     weights: str | None = None
+    shape: Mapping[str, tuple[Positive, ...]] = {}
 
     @model_validator(mode="after")
     def _one_origin(self) -> ModelSection:

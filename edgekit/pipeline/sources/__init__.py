@@ -7,7 +7,7 @@ worker, where the framework may be imported.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -40,6 +40,7 @@ class SourceSpec:
         sample: ``.npz`` with a sample of the user's own, by the names of *inputs*; None without data.
         made: File of the weights that *factory* made when it was first called, which it may not make again: read where
             it is there, else written. None for none.
+        shapes: By the file's names of its inputs, sizes for axes that it leaves open.
     """
 
     kind: str
@@ -50,6 +51,7 @@ class SourceSpec:
     trust: bool = False
     sample: str | None = None
     made: str | None = None
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     def with_weights(self, weights: str) -> SourceSpec:
         """The same with weights that training made here, of the project's own code."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from edgekit.errors import UsageError
 from edgekit.pipeline.sources import SourceSpec
 from edgekit.registry import import_name
-from edgekit.runtime.contents import hdf5, keras, pt2, saved_model, state_dict
+from edgekit.runtime.contents import hdf5, keras, onnx, pt2, saved_model, state_dict
 from edgekit.runtime.contents.refusal import Malformed, Refused
 from edgekit.source_kinds import SOURCE_KINDS, kind_of
 
@@ -34,15 +34,17 @@ def check(spec: SourceSpec) -> str | None:
     """
     kind, path, said = SOURCE_KINDS[spec.kind], Path(spec.path), None
     if spec.factory is None and kind.contents:
-        said = _attempt(path, lambda: _read(kind.contents, path), "EK-SOURCE", spec.trust)
+        whole = path.is_dir() or bool(kind.beside)
+        said = _attempt(path, lambda: _read(kind.contents, path, whole), "EK-SOURCE", spec.trust)
     if spec.weights is not None and kind.weights and Path(spec.weights).is_file():
         weights = Path(spec.weights)
-        said = _attempt(weights, lambda: _read(kind.weights, weights), "EK-CHECKPOINT", spec.trust) or said
+        said = _attempt(weights, lambda: _read(kind.weights, weights, False), "EK-CHECKPOINT", spec.trust) or said
     return said
 
 
-def _read(reader: str, path: Path) -> None:
-    import_name(reader)(path if path.is_dir() else path.read_bytes())
+def _read(reader: str, path: Path, whole: bool) -> None:
+    """*whole*: the reader takes the path of a folder, or of a file with others beside it; else a file's bytes."""
+    import_name(reader)(path if whole else path.read_bytes())
 
 
 def program(path: Path, trust: bool) -> bytes | None:
@@ -52,6 +54,11 @@ def program(path: Path, trust: bool) -> bytes | None:
         UsageError: ``EK-CONTENTS``: it holds what is not on the list; ``EK-SOURCE``: it is damaged.
     """
     return readable(path, lambda: pt2.read(path.read_bytes()).data, "EK-SOURCE", trust)
+
+
+def onnx_model(path: Path, trust: bool) -> None:
+    """Check an ``.onnx`` file and what lies beside it. Raises `UsageError` as `program`."""
+    _attempt(path, lambda: onnx.read_file(path), "EK-SOURCE", trust)
 
 
 def weights(path: Path, trust: bool) -> bytes | None:
