@@ -10,7 +10,7 @@ from edgekit.errors import UsageError
 def closed(
     what: str, declared: Mapping[str, Sequence[int | None] | None], shapes: Mapping[str, tuple[int, ...]]
 ) -> dict[str, tuple[int, ...]]:
-    """The shape of each input for one sample.
+    """The shape of each input for one sample, as the file has it: where it does not begin with 1, samples have no axis.
 
     Args:
         what: How a message calls the model.
@@ -18,8 +18,8 @@ def closed(
         shapes: What ``--shape`` says.
 
     Raises:
-        UsageError: ``EK-SOURCE``: an axis stays open; the first is not that of samples; ``EK-ARGUMENT``: *shapes* name
-            another input, or another size than the file has.
+        UsageError: ``EK-SOURCE``: an axis stays open; ``EK-ARGUMENT``: *shapes* name another input, or another size
+            than the file has.
     """
     if strange := shapes.keys() - declared.keys():
         message = f"{what} has no input {min(strange)!r}"
@@ -35,10 +35,8 @@ def _closed(what: str, name: str, sizes: Sequence[int | None] | None, said: tupl
             message = f"--shape says {name!r} is {list(said)}, in {what} it is {shown}"
             raise UsageError("EK-ARGUMENT", message, "it gives sizes to open axes alone")
         return said
-    if sizes is not None and sizes and sizes[0] in (None, 1) and None not in sizes[1:]:
-        return (1, *(size for size in sizes[1:] if size is not None))
-    if sizes is not None and (not sizes or sizes[0] not in (None, 1)):
-        message = f"{name!r} of {what} has shape {shown}: its first axis is not that of one sample at a time"
-        raise UsageError("EK-SOURCE", message, "export it with a first axis that is open or 1")
-    message = f"{name!r} of {what} has shape {shown}: only the batch, which comes first, may be open"
-    raise UsageError("EK-SOURCE", message, f"say the others: --shape {name}=1,…")
+    if sizes is None or None in sizes[1:]:
+        example = "…" if sizes is None else ",".join(str(size or "…") for size in sizes[1:])
+        message = f"{name!r} of {what} has shape {shown}: only the batch, which comes first, may be open"
+        raise UsageError("EK-SOURCE", message, f"say the others: --shape {name}=1,{example}")
+    return tuple(1 if size is None else size for size in sizes)

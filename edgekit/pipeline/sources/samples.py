@@ -13,6 +13,8 @@ from edgekit.pipeline.sources.determinism import PROBES
 from edgekit.runtime.samples import Stack
 from edgekit.tensors import Signature, TensorSpec
 
+#: Of made-up bytes: three of it to either side of the middle are nearly all that there is.
+_BYTE_SPREAD = 40
 #: An array per input, with an axis of 1 for samples.
 Sample = list[np.ndarray]
 
@@ -31,7 +33,7 @@ def example_of(
 
 
 def made_up(inputs: Sequence[TensorSpec], count: int) -> dict[str, np.ndarray]:
-    """*count* samples by name for a model that came without data: normal floats, bytes of any value, small numbers."""
+    """*count* samples by name for a model that came without data: floats, bytes around their middle, 0 and 1."""
     generator = np.random.default_rng(0)  # one for all: two inputs of one shape are not the same
     arrays = {}
     for spec in inputs:
@@ -44,8 +46,9 @@ def _drawn(generator: np.random.Generator, dtype: np.dtype[Any], shape: tuple[in
     if dtype.kind == "f":
         return generator.standard_normal(shape).astype(dtype)
     if dtype.kind in "iu" and dtype.itemsize == 1:  # pixels, or what is quantized
-        facts = np.iinfo(dtype)
-        return generator.integers(facts.min, facts.max + 1, shape).astype(dtype)
+        least, most = np.iinfo(dtype).min, np.iinfo(dtype).max
+        drawn = generator.normal((least + most) / 2, _BYTE_SPREAD, shape)
+        return drawn.round().clip(least, most).astype(dtype)
     return generator.integers(0, 2, shape).astype(dtype)
 
 

@@ -64,20 +64,25 @@ class FunctionSource:
     def __init__(self, function: Function, what: str, spec: SourceSpec):
         """*what* is how messages call the model."""
         self._function, self._what = function, what
-        own = _inputs(function.inputs, what, spec.shapes)
+        own, self._bare_inputs = _inputs(function.inputs, what, spec.shapes)
         specs, self.data_names = match_file(own, [entry.name for entry in spec.inputs], what)
         self.example = example_of(specs, self.data_names, spec.read_sample())
-        self.signature = Signature(specs, ())
+        self.signature, self._bare_outputs = Signature(specs, ()), tuple(False for _ in function.outputs)
         self._trace()
         found = [tensor.shape for tensor in self._traced.outputs]
         if not all(shape.is_fully_defined() for shape in found):
             found = [tf.TensorShape(tensor.shape) for tensor in self._called(self.example)]
         named = zip(_named(function.outputs, "output"), found, self._traced.outputs, strict=True)
+        given = [(name, tuple(shape.as_list()), _dtype(name, tensor.dtype, what)) for (_, name), shape, tensor in named]
+        bare = tuple(not shape or shape[0] != 1 for _, shape, _ in given)
         outputs = (
-            _output(name, _declared(function.outputs[key], shape), tensor.dtype, what)
-            for (key, name), shape, tensor in named
+            TensorSpec(name, (1, *shape) if alone else shape, dtype)
+            for (name, shape, dtype), alone in zip(given, bare, strict=True)
         )
         self.signature = Signature(specs, tuple(outputs))
+        if any(bare):
+            self._bare_outputs = bare
+            self._trace()
         self.parameter_count = function.constants + sum(
             int(np.prod(variable.shape))
             for variable in function.variables
@@ -97,8 +102,14 @@ class FunctionSource:
         return False  # no file of several samples is made of it
 
     def call(self, tensors: Sequence[Any]) -> list[Any]:
-        """Outputs for TensorFlow tensors (batch first), both in signature order."""
-        return list(self._function.call(tensors))
+        """Outputs for TensorFlow tensors (batch first), both in signature order.
+
+        What has no axis for samples in the function gets one, of 1, in front.
+        """
+        pairs = zip(tensors, self._bare_inputs, strict=True)
+        outputs = self._function.call([tf.squeeze(each, 0) if bare else each for each, bare in pairs])
+        pairs = zip(outputs, self._bare_outputs, strict=True)
+        return [tf.expand_dims(each, 0) if bare else each for each, bare in pairs]
 
     def concrete(self) -> Any:
         """A concrete function of one sample, whose tensors are in signature order."""
@@ -153,24 +164,19 @@ def _named(tensors: Mapping[str, Any], default: str) -> list[tuple[str, str]]:
     return list(zip(tensors, distinct(tensor_name(key, default) for key in tensors), strict=True))
 
 
-def _declared(tensor: Any, found: Any) -> Any:
-    """*found* where nothing else was said, so that what has no axis for samples is known by what was written."""
-    return tensor.shape if tensor.shape.rank == 0 else found
-
-
-def _inputs(tensors: Mapping[str, Any], what: str, shapes: Mapping[str, tuple[int, ...]]) -> list[TensorSpec]:
+def _inputs(
+    tensors: Mapping[str, Any], what: str, shapes: Mapping[str, tuple[int, ...]]
+) -> tuple[list[TensorSpec], tuple[bool, ...]]:
+    """The inputs for one sample, and which of them have no axis for it in the function."""
     named = {name: tensors[key] for key, name in _named(tensors, "input")}
     declared = {name: None if each.shape.rank is None else each.shape.as_list() for name, each in named.items()}
     found = closed(what, declared, shapes)
-    return [TensorSpec(name, found[name], _dtype(name, each.dtype, what)) for name, each in named.items()]
-
-
-def _output(name: str, shape: Any, dtype: Any, what: str) -> TensorSpec:
-    sizes = shape.as_list()
-    if not sizes or sizes[0] != 1:
-        message = f"{name!r} of {what} has shape {shape}: its first axis is not that of one sample at a time"
-        raise UsageError("EK-SOURCE", message, "give outputs that begin with the same axis as the inputs")
-    return TensorSpec(name, tuple(sizes), _dtype(name, dtype, what))
+    bare = tuple(not found[name] or found[name][0] != 1 for name in named)
+    specs = [
+        TensorSpec(name, (1, *found[name]) if alone else found[name], _dtype(name, each.dtype, what))
+        for (name, each), alone in zip(named.items(), bare, strict=True)
+    ]
+    return specs, bare
 
 
 def _dtype(name: str, dtype: Any, what: str) -> str:

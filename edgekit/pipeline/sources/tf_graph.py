@@ -18,12 +18,15 @@ from edgekit.pipeline.sources.rounding import next_floats
 from edgekit.pipeline.sources.samples import first_line
 from edgekit.pipeline.sources.tf_function import Function, FunctionSource
 from edgekit.runtime.contents import tf_graph
+from edgekit.runtime.contents.refusal import Refused
 
 #: How ``--signature`` names tensors of a graph: ``images, flags -> scores``.
 _NAMED = re.compile(r"\s*(?P<inputs>[^>]+?)\s*->\s*(?P<outputs>[^>]+?)\s*")
 _HINT = "name its tensors: --signature 'INPUT, INPUT -> OUTPUT'"
 #: Nodes that end in themselves: what trains, saves, checks and prints.
-_NO_RESULT = re.compile(r"NoOp|Assert|Save|Restore|Merge.*Checkpoints|Assign|Apply|.*Summary|Print.*|.*Initialize")
+_NO_RESULT = re.compile(
+    r"NoOp|Shape|ZerosLike|OnesLike|ReadVariableOp|Assert|Save|Restore|Merge.*Checkpoints|Assign|Apply|.*Summary|Print.*|.*Initialize"
+)
 _PLACEHOLDERS = ("Placeholder", "PlaceholderV2")
 _MOST_NAMED = 6
 _FAULTS = (DecodeError, ValueError, KeyError, TypeError, tf.errors.OpError)
@@ -63,7 +66,17 @@ def open_checkpoint(spec: SourceSpec) -> FunctionSource:
         meta.ParseFromString(data)
     except _FAULTS as error:
         raise _damaged(path, error) from error
-    inputs, outputs = _tensors(meta.graph_def, path.name, spec.signature)
+    read = tf_graph.read_meta(data)
+
+    def computes(inputs: Sequence[str], node: str) -> bool:
+        """Training is in the graph, too."""
+        try:
+            read.check(inputs, [node])
+        except Refused:
+            return False
+        return True
+
+    inputs, outputs = _tensors(meta.graph_def, path.name, spec.signature, computes)
     graph = _cut(meta.graph_def, inputs, outputs, path, spec, lambda: tf_graph.read_meta(data))
     return _source(_frozen(graph, prefix, path), inputs, outputs, spec)
 
@@ -96,12 +109,7 @@ def _cut(
     given = list(map(_node, inputs))
     contents.checked(path, lambda: read().check(given, map(_node, outputs)), spec.trust)
     nodes = {node.name: node for node in definition.node}
-    kept, pending = set(given), list(map(_node, outputs))
-    while pending:
-        name = pending.pop()
-        if name not in kept:
-            kept.add(name)
-            pending += map(_node, nodes[name].input)
+    kept = _reached(nodes, outputs, set(given))
     cut = tf.compat.v1.GraphDef(versions=definition.versions, library=definition.library)
     for node in definition.node:
         if node.name not in kept:
@@ -153,8 +161,13 @@ def _append_constant(graph: Any, name: str, value: np.ndarray) -> None:
     constant.attr["dtype"].type = constant.attr["value"].tensor.dtype
 
 
-def _tensors(definition: Any, what: str, named: str | None) -> tuple[list[str], list[str]]:
-    """What goes in and comes out, as ``--signature`` says, or else all placeholders and whatever nothing else reads.
+def _tensors(
+    definition: Any, what: str, named: str | None, computes: Callable[[Sequence[str], str], bool] = lambda *_: True
+) -> tuple[list[str], list[str]]:
+    """What goes in and comes out, as ``--signature`` says, or else whatever nothing else reads, and what that needs.
+
+    Args:
+        computes: Whether a node only computes, from others that are given: it is no output where it does not.
 
     Raises:
         UsageError: As `open_frozen`.
@@ -170,14 +183,25 @@ def _tensors(definition: Any, what: str, named: str | None) -> tuple[list[str], 
                 near = ", ".join(_ends(definition)[:_MOST_NAMED])
                 raise UsageError("EK-ARGUMENT", f"{what} has no tensor {name!r}", f"its last ones are {near}")
         return sides[0], sides[1]
-    inputs = [node.name for node in definition.node if node.op in _PLACEHOLDERS]
-    ends = _ends(definition)
-    if not inputs or not ends or len(ends) > _MOST_NAMED:
-        which = "inputs" if not inputs else "outputs"
-        listed = f": {', '.join(ends[:_MOST_NAMED])}, …" if inputs and ends else ""
-        count = len(ends) if inputs else 0
-        raise UsageError("EK-SOURCE", f"{what} has {count or 'no'} tensors that could be its {which}{listed}", _HINT)
+    fed = [node.name for node in definition.node if node.op in _PLACEHOLDERS]
+    ends = [name for name in _ends(definition) if computes(fed, name)]
+    needed = _reached(nodes, ends, set())
+    inputs = [name for name in fed if name in needed]
+    if not inputs or len(ends) > _MOST_NAMED:
+        listed = f"{', '.join(ends[:_MOST_NAMED])}, …" if inputs else "none"
+        raise UsageError("EK-SOURCE", f"it is not clear what {what} gives: {listed}", _HINT)
     return inputs, ends
+
+
+def _reached(nodes: Mapping[str, Any], outputs: Iterable[str], given: set[str]) -> set[str]:
+    """The names of the nodes that *outputs* are computed with, up to those that are *given*."""
+    found, pending = set(given), list(map(_node, outputs))
+    while pending:
+        name = pending.pop()
+        if name not in found:
+            found.add(name)
+            pending += map(_node, nodes[name].input)
+    return found
 
 
 def _ends(definition: Any) -> list[str]:

@@ -61,12 +61,13 @@ class TfliteSource:
         name = Path(spec.path).name
         inputs, outputs = _tensors(data, name)
         found = closed(name, {label: _sizes(details) for label, details in inputs}, spec.shapes)
-        own = [TensorSpec(label, found[label], _dtype(label, details, name)) for label, details in inputs]
+        own = [_spec(label, found[label], details, name) for label, details in inputs]
         if any(tuple(details["shape"]) != found[label] for label, details in inputs):
             data = _shaped(data, {details["name"]: found[label] for label, details in inputs}, name)
             _, outputs = _tensors(data, name)
         specs, self.data_names = match_file(own, [entry.name for entry in spec.inputs], name)
-        self.signature = Signature(specs, tuple(_output(label, details, name) for label, details in outputs))
+        shapes = (_spec(label, tuple(map(int, details["shape"])), details, name) for label, details in outputs)
+        self.signature = Signature(specs, tuple(shapes))
         self.example = example_of(specs, self.data_names, spec.read_sample())
         self.data, self.recipe, self._what = data, RECIPES[recipe_in(data)], name
         self.parameter_count = _weights(data)
@@ -173,8 +174,8 @@ def _sizes(details: Mapping[str, Any]) -> list[int | None]:
     return [None if size < 0 else int(size) for size in sizes]
 
 
-def _output(label: str, details: Mapping[str, Any], name: str) -> TensorSpec:
-    shape = tuple(map(int, details["shape"]))
+def _spec(label: str, shape: tuple[int, ...], details: Mapping[str, Any], name: str) -> TensorSpec:
+    """An input or output for one sample; the file stays as it is, so that it has to have an axis for it."""
     if not shape or shape[0] != 1:
         message = f"{label!r} of {name} has shape {list(shape)}: its first axis is not that of one sample at a time"
         raise UsageError("EK-SOURCE", message, _RUN_IT)

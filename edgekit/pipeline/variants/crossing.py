@@ -23,11 +23,13 @@ class Taken:
     Attributes:
         digest: SHA-256 of everything that it was made from.
         producers: Versions of the distributions that had a hand in it.
+        warnings: What the user should know.
     """
 
     spec: SourceSpec
     digest: str
     producers: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
 
 def cross(stages: Stages, model: SourceModel, bridges: tuple[Bridge, ...]) -> Taken:
@@ -56,9 +58,11 @@ def _crossed(stages: Stages, taken: Taken, model: SourceModel, bridge: Bridge) -
         family=bridge.family,
         arguments=lambda directory: {"source": taken.spec.to_json(), "output": str(directory / name)},
     )
+    made = ExportRecord.read(entry.record)
     found = {"digest": entry.digest, "made from": entry.made_from}
     return Taken(
         SourceSpec(kind.name, entry.path(name), inputs=model.signature.inputs, sample=model.spec.sample),
         hashlib.sha256(canonical_json(found)).hexdigest(),
-        {**taken.producers, **ExportRecord.read(entry.record).producers},
+        {**taken.producers, **made.producers},
+        (*taken.warnings, *made.warnings),
     )

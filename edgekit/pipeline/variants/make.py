@@ -262,7 +262,8 @@ def _convert(stages: Stages, model: SourceModel, plan: Plan) -> tuple[Path, Expo
         },
     )
     made = ExportRecord.read(entry.record)
-    return Path(entry.path("model")), replace(made, producers={**taken.producers, **made.producers})
+    producers, warnings = {**taken.producers, **made.producers}, (*taken.warnings, *made.warnings)
+    return Path(entry.path("model")), replace(made, producers=producers, warnings=warnings)
 
 
 def _applied(model: SourceModel, used: Recipe) -> dict[str, Any]:
