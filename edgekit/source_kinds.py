@@ -15,6 +15,34 @@ TENSORFLOW = ("tensorflow-cpu", "tensorflow", "keras", "numpy")
 
 
 @dataclass(frozen=True)
+class Bridge:
+    """A way for a source to more exporters: a worker writes it as a file of another kind, which they take.
+
+    Attributes:
+        kind: Name of that kind.
+        write: ``module:function(*, source, output)``, a task. It takes a `edgekit.pipeline.sources.SourceSpec` as JSON
+            and the file to write, whose inputs and outputs have the names, order, shapes and types of the source's;
+            gives the record of an export; and raises `ConversionError` (``EK-UNSUPPORTED``), naming what has no
+            equivalent there.
+        family: Of the worker that it runs in.
+        packages: Distributions whose versions decide what it writes.
+        modules: What has to be importable besides what the source needs.
+        install: How to get that.
+    """
+
+    kind: str
+    write: str
+    family: str
+    packages: tuple[str, ...]
+    modules: tuple[str, ...] = ()
+    install: str = ""
+
+    def check_installed(self, what: str) -> None:
+        """Raise `UsageError` when a package that it needs is missing; *what* is what people want by it."""
+        _check(self.modules, f"{what} needs {{}}, which is not installed", self.install)
+
+
+@dataclass(frozen=True)
 class SourceKind:
     """One of them.
 
@@ -23,7 +51,7 @@ class SourceKind:
         opener: ``module:function(spec: SourceSpec) -> Source``, whose module may import the framework.
         family: Of the worker that opens it (see `edgekit.pipeline.work.pool.FAMILIES`).
         hubs: What an opened one offers exporters, the best first: ``torch`` (``torch_module()``), ``tensorflow``
-            (``call()``), ``keras`` (``model``).
+            (``call()``), ``keras`` (``model``), ``tflite`` (``data``).
         packages: Distributions whose versions decide what it computes.
         modules: What has to be importable to build from it.
         install: How to get that.
@@ -40,6 +68,11 @@ class SourceKind:
         again: How to get a file of it that can be read; empty where there is nothing special to say.
         elsewhere: What to do for a format that it does not give.
         open_axes: Whether its files may leave sizes open, which are then given with the build.
+        bridge: How it gets to exporters that take none of its hubs; None where it does not.
+        has_signatures: Whether ``--signature`` chooses what is built of it.
+        signatures: ``module:function(path)`` that reads their names in its file or folder; empty where its framework
+            alone can tell.
+        recipe: ``module:function(path)`` that reads which recipe its file is in already; empty where that is float32.
     """
 
     name: str
@@ -61,17 +94,38 @@ class SourceKind:
     again: str = ""
     elsewhere: str = ""
     open_axes: bool = False
+    bridge: Bridge | None = None
+    has_signatures: bool = False
+    signatures: str = ""
+    recipe: str = ""
 
     def check_installed(self) -> None:
         """Raise `UsageError` when a package that building from it needs is missing."""
-        if missing := [module for module in self.modules if find_spec(module) is None]:
-            raise UsageError("EK-MISSING-PACKAGE", f"{missing[0]} is not installed", self.install)
+        _check(self.modules, "{} is not installed", self.install)
+
+
+def _check(modules: tuple[str, ...], message: str, install: str) -> None:
+    if missing := [module for module in modules if find_spec(module) is None]:
+        raise UsageError("EK-MISSING-PACKAGE", message.format(missing[0]), install)
 
 
 _SOURCES, _CONTENTS = "edgekit.pipeline.sources", "edgekit.runtime.contents"
 _TORCH_MODULES = ("torch", "executorch", "torchao", "litert_torch", "ai_edge_litert", "ai_edge_quantizer")
 _FROM_TORCH = "use --format pt2 or onnx as a baseline"
 _WITH_KERAS = "pip install 'edgekit[build,keras]'"
+
+
+def _to_onnx(source: str) -> Bridge:
+    """From what TensorFlow reads, by tf2onnx, to ONNX and so to PyTorch."""
+    return Bridge(
+        kind="onnx",
+        write=f"edgekit.pipeline.bridges.{source}:write",
+        family="tensorflow",
+        packages=(*TENSORFLOW, "tf2onnx", "onnx"),
+        modules=("tensorflow", "tf2onnx", "onnx"),
+        install="pip install 'edgekit[build,tensorflow]'",
+    )
+
 
 SOURCE_KINDS = registry(
     "source kind",
@@ -148,6 +202,76 @@ SOURCE_KINDS = registry(
         marker="saved_model.pb",
         contents=f"{_CONTENTS}.saved_model:check_folder",
         elsewhere="save the Keras model as .keras, or use PyTorch",
+        open_axes=True,
+        has_signatures=True,
+        bridge=_to_onnx("tensorflow"),
+        signatures=f"{_CONTENTS}.saved_model:signatures",
+    ),
+    SourceKind(
+        name="tensorflow",
+        title="a TensorFlow module",
+        opener=f"{_SOURCES}.tf_module:open_source",
+        family="tensorflow",
+        hubs=("tensorflow",),
+        packages=TENSORFLOW,
+        modules=("tensorflow", "ai_edge_litert"),
+        install=_WITH_KERAS,
+        identity=f"{_SOURCES}.tf_module:identity",
+        made_weights="made.npz",
+        open_axes=True,
+        has_signatures=True,
+        bridge=_to_onnx("tensorflow"),
+    ),
+    SourceKind(
+        name="tf-graph",
+        title="a frozen TensorFlow graph",
+        opener=f"{_SOURCES}.tf_graph:open_frozen",
+        family="tensorflow",
+        hubs=("tensorflow",),
+        packages=TENSORFLOW,
+        modules=("tensorflow", "ai_edge_litert"),
+        install=_WITH_KERAS,
+        suffix=".pb",
+        contents=f"{_CONTENTS}.tf_graph:read",
+        again="write it with tf.io.write_graph(GRAPH_DEF, FOLDER, 'model.pb', as_text=False)",
+        open_axes=True,
+        has_signatures=True,
+        bridge=_to_onnx("tensorflow"),
+    ),
+    SourceKind(
+        name="tf-checkpoint",
+        title="a TensorFlow 1 checkpoint",
+        opener=f"{_SOURCES}.tf_graph:open_checkpoint",
+        family="tensorflow",
+        hubs=("tensorflow",),
+        packages=TENSORFLOW,
+        modules=("tensorflow", "ai_edge_litert"),
+        install=_WITH_KERAS,
+        suffix=".meta",
+        contents=f"{_CONTENTS}.tf_graph:read_checkpoint",
+        beside=f"{_CONTENTS}.tf_graph:variables",
+        again="write it with tf.compat.v1.train.Saver().save(session, 'model.ckpt')",
+        open_axes=True,
+        has_signatures=True,
+        bridge=_to_onnx("tensorflow"),
+    ),
+    SourceKind(
+        name="tflite",
+        title="a LiteRT model",
+        opener=f"{_SOURCES}.tflite:open_source",
+        family="plain",
+        hubs=("tflite",),
+        packages=("ai-edge-litert", "numpy"),
+        modules=("ai_edge_litert", "ai_edge_quantizer"),
+        install="pip install 'edgekit[build]'",
+        suffix=".tflite",
+        contents=f"{_CONTENTS}.tflite:read",
+        again="copy it again, or write it again with its converter",
+        open_axes=True,
+        has_signatures=True,
+        bridge=_to_onnx("tflite"),
+        signatures=f"{_CONTENTS}.tflite:signatures",
+        recipe=f"{_SOURCES}.tflite_recipe:recipe_of",
     ),
 )
 #: The kind of a factory that nobody says more of.

@@ -29,6 +29,7 @@ Examples:
   edgekit build examples/digits --target rpi4 --recipe int8 --format tflite
   edgekit build model.keras --target rpi4 --calibration samples.npy
   edgekit build model.onnx --target rpi4 --shape x=1,3,224,224
+  edgekit build saved_model/ --target rpi4 --signature encode
   edgekit build net.py:make --target rpi4 --calibration samples.npy --max-drop 0.5
 
 \b
@@ -86,6 +87,12 @@ Exit codes: 0 done, 2 wrong usage, 3 a limit was not met, 5 no variant could be 
     "--trust",
     is_flag=True,
     help="Take a model file that holds more than data (code, say), after saying what it would do.",
+)
+@click.option(
+    "--signature",
+    metavar="NAME",
+    help="Which signature of a SavedModel, a TensorFlow module or a .tflite to build, where it has several; of a graph "
+    "without any, its tensors: 'INPUT, INPUT -> OUTPUT'.",
 )
 @click.option("--strict", is_flag=True, help="Fail when any variant fails, not only when all do.")
 @options.output

@@ -25,6 +25,7 @@ _NAMES = {
     "train": "training",
     "describe": "model",
     "reference": "float reference",
+    "bridge": "conversion to",
     "export": "export",
     "check": "check",
 }

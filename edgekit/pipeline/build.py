@@ -8,7 +8,7 @@ import os
 import platform
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
 from typing import TypeVar
@@ -22,7 +22,7 @@ from edgekit.pipeline.model.source_model import SourceModel, prepare_model
 from edgekit.pipeline.packaging import assemble
 from edgekit.pipeline.project.origin import Origin, find_origin
 from edgekit.pipeline.project.paths import check_destination, check_name, check_space
-from edgekit.pipeline.sources import contents
+from edgekit.pipeline.sources import contents, signatures
 from edgekit.pipeline.variants.make import Made, make_variant
 from edgekit.pipeline.variants.plan import Plan, Skipped, plan_variants
 from edgekit.pipeline.work.cache import Cache
@@ -106,6 +106,7 @@ def build(
     fresh: bool = False,
     trust: bool = False,
     shapes: Mapping[str, Sequence[int]] | None = None,
+    signature: str | None = None,
 ) -> Bundle:
     """Build the bundle of *project* for *target* and open it.
 
@@ -122,6 +123,7 @@ def build(
         fresh: Ignore the cache.
         trust: Take a model file that holds more than data, with a warning that says what it would do.
         shapes: By input, sizes for axes that a bare model file leaves open, samples first: ``{"x": (1, 3, 224, 224)}``.
+        signature: Which signature of the model to build, where it has several.
 
     Raises:
         EdgekitError: With a code, a hint and the exit code that the command line would give.
@@ -138,6 +140,7 @@ def build(
         fresh=fresh,
         trust=trust,
         shapes=shapes,
+        signature=signature,
         listener=_warn,
     )
     result.raise_for_failure()
@@ -162,12 +165,14 @@ def run_build(
     fresh: bool = False,
     trust: bool = False,
     shapes: Mapping[str, Sequence[int]] | None = None,
+    signature: str | None = None,
     listener: Listener = lambda event: None,
 ) -> Result:
     """`build`, giving every row instead of only the bundle, and telling *listener* what happens meanwhile."""
     began = monotonic()
     device = load_target(target)
-    origin = find_origin(project, calibration, trust, shapes)
+    origin = find_origin(project, calibration, trust, shapes, signature)
+    said = contents.check(origin.source)
     wanted = origin.project.build if origin.project is not None else None
     plans, skipped = plan_variants(
         device,
@@ -175,6 +180,7 @@ def run_build(
         recipes or (wanted.recipes if wanted else ()),
         formats or (wanted.formats if wanted else ()),
         calibrated=origin.project is not None or origin.calibration is not None,
+        held=contents.recipe(origin.source),
     )
     if jobs is not None and jobs < 1:
         raise UsageError("EK-ARGUMENT", f"--jobs is {jobs}", "it takes a number from 1")
@@ -182,9 +188,9 @@ def run_build(
         raise UsageError("EK-ARGUMENT", f"--max-drop is {max_drop}", "it takes a number from 0")
     _check_host()
     _check_installed(origin, plans)
-    said = contents.check(origin.source)
     if said is not None:
         listener(StageEvent("source", origin.name, Warned(said)))
+    origin = replace(origin, source=signatures.chosen(origin.source))
     folder = out or origin.directory / "build"
     destination = folder / f"{origin.name}-{device.name}{SUFFIX}"
     check_destination(destination)
@@ -284,6 +290,8 @@ def _check_installed(origin: Origin, plans: Sequence[Plan]) -> None:
     origin.kind.check_installed()
     for plan in plans:
         plan.exporter.check_installed()
+        for bridge in plan.bridges:
+            bridge.check_installed(f".{plan.format.name} of {origin.kind.title}")
         BACKENDS[plan.backend].check_installed()
 
 

@@ -81,7 +81,9 @@ class Origin:
         file = os.path.relpath(self.source.path, self.directory)
         shapes = {name: list(shape) for name, shape in self.source.shapes.items()}
         made = {"factory": self.source.factory, "weights": weights}
-        return {"files": self.digest, "file": file, **made, **({"shapes": shapes} if shapes else {})}
+        signature = self.source.signature
+        chosen = {**({"shapes": shapes} if shapes else {}), **({"signature": signature} if signature else {})}
+        return {"files": self.digest, "file": file, **made, **chosen}
 
     @property
     def data(self) -> DataSection | None:
@@ -102,7 +104,11 @@ class Origin:
 
 
 def find_origin(
-    path: str, calibration: str | None = None, trust: bool = False, shapes: Mapping[str, Sequence[int]] | None = None
+    path: str,
+    calibration: str | None = None,
+    trust: bool = False,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    signature: str | None = None,
 ) -> Origin:
     """The origin at *path*: a project folder, an ``edgekit.toml``, or a model file.
 
@@ -112,6 +118,7 @@ def find_origin(
         calibration: ``.npy`` or ``.npz`` of real, ready samples for a bare model file.
         trust: Whether the model file may hold more than data (see `edgekit.pipeline.sources.contents`).
         shapes: Sizes of inputs whose axes a bare model file leaves open.
+        signature: Which of a bare model's signatures.
 
     Raises:
         UsageError: Nothing there that can be built, or it is wrong.
@@ -130,6 +137,9 @@ def find_origin(
         if shapes:
             message = "--shape is for bare model files"
             raise UsageError("EK-ARGUMENT", message, "write model.shape in edgekit.toml")
+        if signature is not None:
+            message = "--signature is for bare models"
+            raise UsageError("EK-ARGUMENT", message, "write model.signature in edgekit.toml")
         return _of_project(load_project(file), trust)
     kind = kind_of(file) if factory is None else FACTORY
     if kind is None:
@@ -159,7 +169,7 @@ def find_origin(
     return Origin(
         name=tensor_name(file.stem, "model"),
         path=file,
-        source=SourceSpec(kind, str(file), factory, inputs=inputs, trust=trust, shapes=checked),
+        source=SourceSpec(kind, str(file), factory, inputs=inputs, trust=trust, shapes=checked, signature=signature),
         digest=tree_digest(files if factory is None else _modules(file.parent)),
         calibration=samples,
     )
@@ -192,6 +202,7 @@ def _of_project(project: Project, trust: bool) -> Origin:
             weights,
             trust=trust,
             shapes=_shapes(SOURCE_KINDS[kind], model.shape, f"{project.file}: model.shape", "EK-PROJECT"),
+            signature=model.signature,
         ),
         digest=tree_digest(
             [

@@ -42,6 +42,7 @@ class ModelSection(_Section):
     """``[model]``: the factory (``file.py:function``) or the model file, and trained weights if there are any.
 
     ``shape`` gives sizes to inputs whose axes a model file leaves open: ``{ x = [1, 3, 224, 224] }``.
+    ``signature`` chooses one of several in a SavedModel, a TensorFlow module or a ``.tflite`` file.
     """
 
     framework: str | None = None
@@ -49,6 +50,7 @@ class ModelSection(_Section):
     file: str | None = None
     weights: str | None = None
     shape: Mapping[str, tuple[Positive, ...]] = {}
+    signature: str | None = None
 
     @model_validator(mode="after")
     def _one_origin(self) -> ModelSection:

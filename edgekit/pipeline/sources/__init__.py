@@ -41,6 +41,7 @@ class SourceSpec:
         made: File of the weights that *factory* made when it was first called, which it may not make again: read where
             it is there, else written. None for none.
         shapes: By the file's names of its inputs, sizes for axes that it leaves open.
+        signature: Which of several signatures of the file; None for its only, or usual one.
     """
 
     kind: str
@@ -52,6 +53,7 @@ class SourceSpec:
     sample: str | None = None
     made: str | None = None
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    signature: str | None = None
 
     def with_weights(self, weights: str) -> SourceSpec:
         """The same with weights that training made here, of the project's own code."""

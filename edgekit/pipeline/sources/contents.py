@@ -11,8 +11,9 @@ from pathlib import Path
 
 from edgekit.errors import UsageError
 from edgekit.pipeline.sources import SourceSpec
+from edgekit.recipes import FP32, RECIPES, Recipe
 from edgekit.registry import import_name
-from edgekit.runtime.contents import hdf5, keras, onnx, pt2, saved_model, state_dict
+from edgekit.runtime.contents import hdf5, keras, onnx, pt2, saved_model, state_dict, tflite
 from edgekit.runtime.contents.refusal import Malformed, Refused
 from edgekit.source_kinds import SOURCE_KINDS, kind_of
 
@@ -40,6 +41,12 @@ def check(spec: SourceSpec) -> str | None:
         weights = Path(spec.weights)
         said = _attempt(weights, lambda: _read(kind.weights, weights, False), "EK-CHECKPOINT", spec.trust) or said
     return said
+
+
+def recipe(spec: SourceSpec) -> Recipe:
+    """The recipe that the file of *spec* is in already: float32 for whatever does not say another."""
+    reader = SOURCE_KINDS[spec.kind].recipe
+    return FP32 if not reader or spec.factory is not None else RECIPES[import_name(reader)(Path(spec.path))]
 
 
 def _read(reader: str, path: Path, whole: bool) -> None:
@@ -74,6 +81,18 @@ def keras_model(path: Path, code: str, trust: bool, registered: Collection[str])
 def keras_weights(path: Path, trust: bool) -> bytes | None:
     """The same of a ``.weights.h5`` file."""
     return readable(path, lambda: hdf5.write(hdf5.read(path.read_bytes())), "EK-CHECKPOINT", trust)
+
+
+def lite_model(path: Path, trust: bool) -> bytes:
+    """The bytes of a ``.tflite``, checked; raises as `program`."""
+    data = path.read_bytes()
+    _attempt(path, lambda: tflite.read(data), "EK-SOURCE", trust)
+    return data
+
+
+def checked(path: Path, check: Callable[[], object], trust: bool) -> None:
+    """*check* the model at *path*, or a part of it, by a reader of its own; raises as `program`."""
+    _attempt(path, check, "EK-SOURCE", trust)
 
 
 def folder(path: Path, trust: bool) -> None:

@@ -11,6 +11,8 @@ from edgekit.recipes import Recipe
 
 #: Share of a file's weights that has the recipe's type without a word about the rest.
 _OWN_TYPE = 0.9
+#: What weights of a type may be stored as: files of others have whole numbers of other kinds.
+_STORED = {"int8": frozenset({"int8", "uint8", "int4", "uint4", "int2"})}
 #: Values in the file against those that the exported graph computes with. Batch norm's two per channel fold into one
 #: bias, which in a network of nothing but depthwise convolutions makes a tenth.
 _FEWEST, _MOST = 0.85, 1.25
@@ -36,7 +38,7 @@ def check_backend(facts: FileFacts, backend: Backend) -> tuple[str, str] | None:
 
 def check_weights(facts: FileFacts, recipe: Recipe) -> tuple[str, str] | None:
     """Why the file is refused, and what to do: it has weights, and the *recipe* changed none of them."""
-    if not facts.weights or recipe.weights in facts.weight_bytes:
+    if not facts.weights or not _stored(recipe).isdisjoint(facts.weight_bytes):
         return None
     held = _named(facts, recipe)
     if recipe.is_exact:
@@ -55,7 +57,7 @@ def remarks(facts: FileFacts, recipe: Recipe, values: int | None, size_bytes: in
         run: Whether the file's outputs are compared with the model's, which proves that nothing is missing.
     """
     stored = sum(each.values for each in facts.weights)
-    own = sum(each.values for each in facts.weights if each.dtype == recipe.weights)
+    own = sum(each.values for each in facts.weights if each.dtype in _stored(recipe))
     if own < _OWN_TYPE * stored:
         yield f"{100 * (1 - own / stored):.1f} % of the weights are not {recipe.weights}: {_named(facts, recipe)}"
     biases = sum(each.values for each in facts.constants if len(each.shape) < 2)
@@ -70,11 +72,15 @@ def remarks(facts: FileFacts, recipe: Recipe, values: int | None, size_bytes: in
         yield f"has {size_bytes:,} bytes, of which its weights and operators explain {explained:,}"
 
 
+def _stored(recipe: Recipe) -> frozenset[str]:
+    return _STORED.get(recipe.weights, frozenset({recipe.weights}))
+
+
 def _named(facts: FileFacts, recipe: Recipe) -> str:
     """The weights that are not of the recipe's type, by the operators that read them: largest first."""
     others: Counter[tuple[str, str]] = Counter()
     for each in facts.weights:
-        if each.dtype != recipe.weights:
+        if each.dtype not in _stored(recipe):
             others[each.reader, each.dtype] += each.values
     return ", ".join(
         f"{values:,} {dtype} in {reader}" if reader else f"{values:,} {dtype}"

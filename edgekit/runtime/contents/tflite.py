@@ -10,6 +10,7 @@ import math
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from edgekit.runtime.contents.allowed import TFLITE_CUSTOM, TFLITE_NUMBERED
 from edgekit.runtime.contents.flatbuffer import Schema, Table, decode
@@ -93,6 +94,11 @@ def read(data: bytes | memoryview) -> TfliteModel:
             if set(numbers) - set(graph[side]):
                 raise Malformed(f"its signature has {side} that the subgraph does not have")
     return found
+
+
+def signatures(path: Path) -> tuple[str, ...]:
+    """Names of the signatures of the file at *path*. Raises as `read`."""
+    return tuple(entry["signature_key"] for entry in read(path.read_bytes()).model["signature_defs"])
 
 
 def _name(code: Table) -> str:
