@@ -42,7 +42,7 @@ def export(
     examples = example_inputs(opened)
     emit(Step("exporting"))
     graph_module = rewrite(opened.torch_module(), examples, lowering.RULES)
-    held = values_in(graph_module)
+    held, rewritten = values_in(graph_module), graph_module.meta["rewritten"]
     if used.is_half and lowering.HALVES_GRAPH:
         graph_module = torch.export.export(HalfInside(graph_module), examples).module(check_guards=False)
     fold_pads(graph_module)
@@ -54,7 +54,8 @@ def export(
         graph_module = quantize(graph_module, dynamic_quantizer(used), [examples])
     with explaining(graph_module):
         Path(output).write_bytes(lower(graph_module, examples, backend, half=used.is_half))
-    return record(("torch", "executorch", *lowering.PRODUCERS), {ENGINE.name: "1.5"}, values=held)
+    made_by = ("torch", "executorch", *lowering.PRODUCERS)
+    return record(made_by, {ENGINE.name: "1.5"}, values=held, rewritten=rewritten)
 
 
 def lower(

@@ -73,7 +73,8 @@ def convert(*, source: Mapping[str, Any], output: str) -> dict[str, Any]:
     with explaining(module):
         litert_torch.convert(Model(), sample_kwargs=named).export(output)
     held = values_in(module)
-    return record(("torch", "litert-torch", "litert-converter"), _MINIMUM_RUNTIME, values=held)
+    made_by, rewritten = ("torch", "litert-torch", "litert-converter"), module.meta["rewritten"]
+    return record(made_by, _MINIMUM_RUNTIME, values=held, rewritten=rewritten)
 
 
 def quantize(*, base: str, recipe: str, calibration: str | None, output: str) -> dict[str, Any]:
