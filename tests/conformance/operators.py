@@ -13,11 +13,12 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from support.operator_matrix import RESULTS, Result, read_results, table, tried
+from support.operator_matrix import RECIPES_TRIED, RESULTS, Result, read_results, table, tried
 
 _NAMES = ("tflite fp32", "tflite int8", "pte fp32", "pte int8")
 
@@ -25,6 +26,7 @@ _NAMES = ("tflite fp32", "tflite int8", "pte fp32", "pte int8")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("pattern", nargs="?", default="", help="of lines or families to try")
+    parser.add_argument("--float", action="store_true", help="leave int8 out")
     parser.add_argument("--again", action="store_true", help="try what was tried before, too")
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--part", default="0/1", help="the first of two equal parts is 0/2")
@@ -35,10 +37,10 @@ def main() -> None:
     wanted = [line for line, one in table().items() if re.search(given.pattern, f"{one.family}: {line}")]
     left = [line for line in wanted[part::parts] if line not in known]
     if given.child:
-        _try_all(sys.stdin.read().splitlines(), given.results)
+        _try_all(sys.stdin.read().splitlines(), given.results, RECIPES_TRIED[: 1 if given.float else None])
         return
     while left:  # a converter may take its process with it
-        command = [sys.executable, __file__, "--child", "--results", str(given.results)]
+        command = [sys.executable, __file__, "--child", "--results", str(given.results), *(["--float"] if given.float else [])]
         child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         child.stdin.write("\n".join(left))
         child.stdin.close()
@@ -51,13 +53,18 @@ def main() -> None:
             _keep(left.pop(0), crashed, given.results)
 
 
-def _try_all(lines: list[str], results: Path) -> None:
+def _try_all(lines: list[str], results: Path, recipes: tuple[str, ...]) -> None:
     import torch
+    from torch._export import utils
+    from torch.export import decomp_utils, exported_program
 
     torch.set_num_threads(1)
+    # torch 2.13 lists all operators at every decomposition, as there may be new ones: a quarter of the time.
+    for module in (exported_program, decomp_utils):
+        module._collect_all_valid_cia_ops = cache(utils._collect_all_valid_cia_ops)
     for line in lines:
         with tempfile.TemporaryDirectory() as folder:
-            found = tried(table()[line], Path(folder))
+            found = tried(table()[line], Path(folder), recipes)
         torch._dynamo.reset()
         _keep(line, found, results)
         print("tried", line, *(f"{name}={each.outcome}" for name, each in found.items()), flush=True)

@@ -11,7 +11,7 @@ import json
 import tomllib
 import warnings
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -197,17 +197,17 @@ class Result:
     seconds: float = 0.0
 
 
-def tried(one: Configuration, folder: Path) -> dict[str, Result]:
+def tried(one: Configuration, folder: Path, recipes: Sequence[str] = RECIPES_TRIED) -> dict[str, Result]:
     """The results of *one* by format and recipe, as ``tflite fp32``."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return dict(_tried(one, folder))
+        return dict(_tried(one, folder, recipes))
 
 
-def _tried(one: Configuration, folder: Path) -> Iterator[tuple[str, Result]]:
+def _tried(one: Configuration, folder: Path, recipes: Sequence[str]) -> Iterator[tuple[str, Result]]:
     from edgekit.pipeline.sources import tasks
 
-    names = [f"{format} {recipe}" for format in FORMATS for recipe in RECIPES_TRIED]
+    names = [f"{format} {recipe}" for format in FORMATS for recipe in recipes]
     (folder / "model.py").write_text(one.source)
     samples = one.samples()
     save_arrays(folder / "samples.npz", samples)
@@ -230,7 +230,7 @@ def _tried(one: Configuration, folder: Path) -> Iterator[tuple[str, Result]]:
     reference = Reference(expected, None, None, None, class_scores(expected), evaluated["rounding_db"])
     for format in FORMATS:
         base: tuple[Path, Result] | None = None
-        for recipe in RECIPES_TRIED:
+        for recipe in recipes:
             begun = perf_counter()
             path = folder / f"{recipe}.{format}"
             try:
@@ -240,7 +240,7 @@ def _tried(one: Configuration, folder: Path) -> Iterator[tuple[str, Result]]:
             base = base or (path, result)
             yield f"{format} {recipe}", Result(**{**asdict(result), "seconds": round(perf_counter() - begun, 2)})
             if base[1].outcome not in ("right", "rewritten"):
-                yield f"{format} int8", base[1]
+                yield from ((f"{format} {each}", base[1]) for each in recipes[1:])
                 break
 
 

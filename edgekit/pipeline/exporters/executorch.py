@@ -52,8 +52,12 @@ def export(
         graph_module = quantize(graph_module, StaticQuantizer(used), samples)
     elif used.is_dynamic:
         graph_module = quantize(graph_module, dynamic_quantizer(used), [examples])
-    with explaining(graph_module):
-        Path(output).write_bytes(lower(graph_module, examples, backend, half=used.is_half))
+
+    def lowered(part: GraphModule) -> bytes:
+        return lower(part, examples, backend, half=used.is_half)
+
+    with explaining(graph_module, lowered, "ExecuTorch"):
+        Path(output).write_bytes(lowered(graph_module))
     made_by = ("torch", "executorch", *lowering.PRODUCERS)
     return record(made_by, {ENGINE.name: "1.5"}, values=held, rewritten=rewritten)
 
