@@ -19,12 +19,17 @@ from torch.utils import _pytree as pytree
 from edgekit.pipeline.rewrites import (
     activations,
     arithmetic,
+    branches,
+    cumulative,
     ordering,
     padding,
     pooling,
     resizing,
+    scattering,
     spectrum,
+    sums,
     transposed,
+    volumes,
 )
 from edgekit.pipeline.rewrites.complex_numbers import Complex, name_of, unsupported
 from edgekit.pipeline.rewrites.constants import fold_constants
@@ -36,13 +41,25 @@ Rules = Mapping[Any, Callable[..., Any]]
 #: Operators that some converter lacks, or computes wrong.
 COMMON: Rules = {
     **arithmetic.RULES,
+    **cumulative.RULES,
     **ordering.COMMON,
     **padding.RULES,
+    **resizing.COMMON,
     **pooling.COMMON,
     **spectrum.RULES,
     **activations.COMMON,
+    **volumes.rules(),
 }
-LITERT: Rules = {**COMMON, **ordering.LITERT, **pooling.LITERT, **resizing.RULES, **transposed.RULES}
+LITERT: Rules = {
+    **COMMON,
+    **ordering.LITERT,
+    **pooling.LITERT,
+    **resizing.RULES,
+    **scattering.LITERT,
+    **sums.LITERT,
+    **transposed.RULES,
+    **volumes.rules(transposed.transposed_plane),
+}
 XNNPACK: Rules = {**COMMON, **activations.XNNPACK}
 
 
@@ -98,6 +115,10 @@ class _Speller(Interpreter):
 
     def call_function(self, target: Target, args: Any, kwargs: Any) -> Any:
         rule = self._rules.get(target)
+        if target is branches.COND:
+            condition, *ways, operands = args
+            spelled = (_Speller(way, self._rules, self._rewritten).run for way in ways)
+            rule, args = branches.choose, (condition, *spelled, operands)
         if any(isinstance(value, (Complex, complex)) for value in pytree.tree_leaves((args, kwargs))):
             self._rewritten.add(f"aten.{name_of(target)}")
             return Complex.call(target, args, kwargs, rule)
