@@ -26,6 +26,7 @@ _NAMES = {
     "describe": "model",
     "reference": "float reference",
     "export": "export",
+    "forecast": "forecast",
     "check": "check",
 }
 

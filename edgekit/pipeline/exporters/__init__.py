@@ -35,6 +35,8 @@ class Exporter:
         lowers: Whether files for two backends differ.
         packages: Distributions whose versions decide what *convert* writes; *quantizing*: the same of *quantize*.
         batches: Samples that a file takes per inference: one, a fixed number, or as many as it is given.
+        forecast: ``module:function(*, source, backend)``, which says what will become of the source's operators (see
+            `edgekit.pipeline.work.answers.Forecast`); None where nothing can.
         modules: What has to be importable besides what the source needs.
         install: How to get that.
     """
@@ -50,6 +52,7 @@ class Exporter:
     quantizing: tuple[str, ...] = ()
     lowers: bool = False
     batches: Literal["one", "fixed", "any"] = "one"
+    forecast: str | None = None
     modules: tuple[str, ...] = ()
     install: str = ""
 
@@ -80,6 +83,7 @@ def _litert(name: str, convert: str, family: str, packages: tuple[str, ...]) -> 
         convert=f"{_EXPORTERS}.{convert}:convert",
         family=family,
         packages=packages,
+        forecast=f"{_EXPORTERS}.forecast:litert" if family == "torch" else None,
         quantize=f"{_EXPORTERS}.litert:quantize",
         quantizing=("ai-edge-quantizer", "ai-edge-litert"),
     )
@@ -98,6 +102,7 @@ EXPORTERS = registry(
         family="torch",
         packages=(*TORCH, "executorch", "torchao", "keras"),
         lowers=True,
+        forecast=f"{_EXPORTERS}.forecast:executorch",
     ),
     Exporter(
         name="torch-mobile",

@@ -43,15 +43,14 @@ def convert(*, source: Mapping[str, Any], output: str) -> dict[str, Any]:
     import torch
     from torch.utils import _pytree as pytree
 
-    from edgekit.pipeline.exporters.tracing import example_inputs
-    from edgekit.pipeline.rewrites import LITERT, rewrite
+    from edgekit.pipeline.exporters.tracing import example_inputs, traced
+    from edgekit.pipeline.rewrites import LITERT
     from edgekit.pipeline.rewrites.constants import values_in
 
     opened = open_source(SourceSpec.from_json(source))
     signature = opened.signature
     examples = example_inputs(opened)
-    emit(Step("exporting"))
-    module = rewrite(opened.torch_module(), examples, LITERT)
+    module = traced(opened, examples, LITERT)
 
     class Model(torch.nn.Module):
         """Takes and returns tensors by name: litert-torch reads the names of the file's signature from there.

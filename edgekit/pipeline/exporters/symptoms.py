@@ -47,8 +47,8 @@ def explained(error: BaseException, graph_module: Any = None) -> ConversionError
     for symptom in SYMPTOMS:
         found = re.search(symptom.pattern, text, re.DOTALL)
         if found is not None:
-            named = found.groupdict().get("operator")
-            node = _named(graph_module, named) if graph_module is not None and named is not None else None
+            called = found.groupdict().get("operator")
+            node = named(graph_module, called) if graph_module is not None and called is not None else None
             message = symptom.message.format(**found.groupdict())
             return ConversionError("EK-UNSUPPORTED", message + (where(node) if node else ""), symptom.hint)
     return None
@@ -100,7 +100,7 @@ def _said(error: Exception) -> str:
     return next(iter(telling or lines), type(error).__name__)[:_MOST_SAID]
 
 
-def _named(graph_module: Any, name: str) -> Any:
+def named(graph_module: Any, name: str) -> Any:
     """The first node whose operator a converter calls *name*: ``CumMax`` and ``cummax`` are one."""
     wanted = _bare(name)
     nodes = [node for node in graph_module.graph.nodes if node.op == "call_function"]
