@@ -27,6 +27,7 @@ _NAMES = {
     "reference": "float reference",
     "bridge": "conversion to",
     "export": "export",
+    "forecast": "forecast",
     "check": "check",
 }
 

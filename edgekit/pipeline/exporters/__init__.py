@@ -36,6 +36,8 @@ class Exporter:
         packages: Distributions whose versions decide what *convert* writes; *quantizing*: the same of *quantize*.
         batches: Samples that a file takes per inference: one, a fixed number, or as many as it is given.
         keeps: Whether a source that is a file of this format, in a recipe already, comes out of it as it is.
+        forecast: ``module:function(*, source, backend)``, which says what will become of the source's operators (see
+            `edgekit.pipeline.work.answers.Forecast`); None where nothing can.
         modules: What has to be importable besides what the source needs.
         install: How to get that.
     """
@@ -52,6 +54,7 @@ class Exporter:
     lowers: bool = False
     batches: Literal["one", "fixed", "any"] = "one"
     keeps: bool = False
+    forecast: str | None = None
     modules: tuple[str, ...] = ()
     install: str = ""
 
@@ -82,6 +85,7 @@ def _litert(name: str, convert: str, family: str, packages: tuple[str, ...]) -> 
         convert=f"{_EXPORTERS}.{convert}:convert",
         family=family,
         packages=packages,
+        forecast=f"{_EXPORTERS}.forecast:litert" if family == "torch" else None,
         quantize=f"{_EXPORTERS}.litert:quantize",
         quantizing=("ai-edge-quantizer", "ai-edge-litert"),
     )
@@ -110,6 +114,7 @@ EXPORTERS = registry(
         family="torch",
         packages=(*TORCH, "executorch", "torchao", "keras"),
         lowers=True,
+        forecast=f"{_EXPORTERS}.forecast:executorch",
     ),
     Exporter(
         name="torch-mobile",

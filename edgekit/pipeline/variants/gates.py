@@ -17,6 +17,8 @@ _STORED = {"int8": frozenset({"int8", "uint8", "int4", "uint4", "int2"})}
 #: bias, which in a network of nothing but depthwise convolutions makes a tenth.
 _FEWEST, _MOST = 0.85, 1.25
 _MOST_EXTRA_VALUES = 4096
+#: Percent of a file's work that may be multiplied and added outside of its backend without a word.
+_MOST_HEAVY = 20.0
 #: Bytes around the constants. Measured: digits (9,034 parameters, 9 to 16 operators) 8 to 16 kB as .pte, 17 to 26 kB
 #: as .tflite, 72 kB as .ptl; EfficientNet-Lite0 (4.65 M, 65) in int8 248 kB as .pte, 628 kB as .tflite. In int8 each
 #: channel has a scale and, in .tflite, a zero point of 8 bytes: once for its weights and once for its bias.
@@ -60,6 +62,11 @@ def remarks(facts: FileFacts, recipe: Recipe, values: int | None, size_bytes: in
     own = sum(each.values for each in facts.weights if each.dtype in _stored(recipe))
     if own < _OWN_TYPE * stored:
         yield f"{100 * (1 - own / stored):.1f} % of the weights are not {recipe.weights}: {_named(facts, recipe)}"
+    if sum(facts.heavy_ops.values()) > _MOST_HEAVY:
+        named = ", ".join(
+            f"{facts.undelegated_ops[name]} x {name} ({share:.0f} %)" for name, share in facts.heavy_ops.items()
+        )
+        yield f"multiplies and adds outside of its backend, where that takes 10 to 200 times as long: {named}"
     biases = sum(each.values for each in facts.constants if len(each.shape) < 2)
     if values is not None and not run and stored + biases < _FEWEST * values:
         yield f"holds {stored + biases:,} values, the model computes with {values:,}: compare its outputs on the device"
