@@ -10,6 +10,7 @@ from threading import Thread
 from edgekit.bundle import Bundle
 from edgekit.devices.base import CountsInstructions, Runs, VerifyRequest
 from edgekit.devices.kinds import LOCAL, open_device
+from edgekit.engines import ENGINES
 from edgekit.errors import DeviceError, EdgekitError, LimitError
 from edgekit.runtime.selection import check_names
 from edgekit.runtime.verification import FAILED, NOT_RUN, Verification
@@ -89,12 +90,13 @@ def failure(found: Sequence[DeviceVerification]) -> EdgekitError | None:
     for each in found:
         if each.error is not None:
             return each.error
-    if all(row.required_snr_db is None for row in rows):
+    if all(row.required_snr_db is None and not row.is_given for row in rows):
         hint = "edgekit integrate makes the start of one"
         return EdgekitError("EK-NO-VARIANT", f"nothing ran: {rows[0].variant}: {rows[0].reason}", hint)
     if all(row.status == NOT_RUN for row in rows):
-        reason = "no variant ran: no engine for them is installed"
-        return EdgekitError("EK-ENGINE", reason, "pip install ai-edge-litert")
+        reason = f"no variant ran: {rows[0].variant} on {rows[0].engine}: {rows[0].reason}"
+        known = ENGINES.get(rows[0].engine)
+        return EdgekitError("EK-ENGINE", reason, known.install_hint if known else "pip install ai-edge-litert")
     return None
 
 

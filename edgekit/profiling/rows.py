@@ -215,7 +215,7 @@ def _row(profile: Profile, cell: Cell, reference: Cell | None) -> Row:
         snr_db=variant.snr_db,
         agreement=variant.agreement,
         delegated_share=variant.delegated_share,
-        checked=variant.checked,
+        checked=variant.runs,
         recommended=bundle.recommended.get("variant") == cell.variant,
         guest_instructions=cell.guest_instructions,
         energy_mj=None if latency is None else energy_mj(looks, 1e6 * latency.mean),
