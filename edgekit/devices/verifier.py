@@ -12,6 +12,7 @@ from edgekit.devices.base import CountsInstructions, Runs, VerifyRequest
 from edgekit.devices.kinds import LOCAL, open_device
 from edgekit.engines import ENGINES
 from edgekit.errors import DeviceError, EdgekitError, LimitError
+from edgekit.runtime import given
 from edgekit.runtime.selection import check_names
 from edgekit.runtime.verification import FAILED, NOT_RUN, Verification
 
@@ -57,7 +58,7 @@ def verify(
         BundleError: The bundle is damaged.
         EdgekitError: What is wrong on any device, but for `DeviceError`, which is that device's result.
     """
-    path = Path(bundle)
+    path = given.bundle_at(bundle)
     with Bundle.open(path) as opened:
         check_names(opened.manifest, variant)
     request = VerifyRequest(variant, threads)
@@ -85,7 +86,9 @@ def failure(found: Sequence[DeviceVerification]) -> EdgekitError | None:
         return LimitError(
             "EK-VERIFY",
             f"{len(failed)} of {len(rows)} failed, first {first.variant} on {first.engine}: {first.reason}",
-            "load another variant, or build again with this engine's version",
+            "the engines, or their versions, compute it differently: run it on the one that it was made for"
+            if first.is_given
+            else "load another variant, or build again with this engine's version",
         )
     for each in found:
         if each.error is not None:

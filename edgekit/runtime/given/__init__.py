@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import platform
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
@@ -30,6 +30,7 @@ from edgekit.runtime.contents import checked
 from edgekit.runtime.contents.refusal import Malformed
 from edgekit.runtime.given import checks
 from edgekit.runtime.given.interface import Chosen, Interface, Method, choose
+from edgekit.shapes import written
 from edgekit.tensors import Signature
 
 #: What stands where other bundles name their target.
@@ -91,7 +92,23 @@ def bundle_at(path: str | Path, options: Options | None = None, *, reference: bo
         made, files = _packed(path, data, format, options, reference)
         destination.parent.mkdir(exist_ok=True)
         write_bundle(made, files, destination)
+    _MADE[destination] = path, options
     return destination
+
+
+def named(path: Path) -> Path:
+    """What the user wrote for the bundle at *path*."""
+    return _MADE[path][0] if path in _MADE else path
+
+
+def words(paths: Iterable[Path]) -> list[str]:
+    """What the user wrote for the bundles at *paths*, on a command line."""
+    said, options = [], dict[str, None]()
+    for path in paths:
+        said.append(str(named(path)))
+        shapes = _MADE[path][1].shapes if path in _MADE else {}
+        options |= dict.fromkeys(written(name, shape).partition(" ")[2] for name, shape in shapes.items())
+    return [*said, *(word for shape in options for word in ("--shape", shape))]
 
 
 def describe(data: bytes, format: Format, name: str) -> Interface:
@@ -118,7 +135,10 @@ def _folder() -> Path:
     return Path(folder.name)
 
 
+#: The folder, which goes when this process ends.
 _KEPT: list[tempfile.TemporaryDirectory[str]] = []
+#: What was made, of which file, with which options.
+_MADE: dict[Path, tuple[Path, Options]] = {}
 
 
 def _packed(

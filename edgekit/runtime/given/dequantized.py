@@ -43,21 +43,20 @@ class Floats:
         self._file, self._inputs, self._outputs = manifest.signature, given.inputs, given.outputs
         self.signature = Signature(_floats(self._file.inputs, given.inputs), _floats(self._file.outputs, given.outputs))
 
-    def inward(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Arrays for the file, from those of `signature`."""
-        pairs = zip(self._file.inputs, inputs, strict=True)
-        return [
-            quantized(array, self._inputs[spec.name], spec.dtype) if spec.name in self._inputs else array
-            for spec, array in pairs
-        ]
+    def inward(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Arrays for the file, from those of `signature`, by name."""
+        dtypes = {spec.name: spec.dtype for spec in self._file.inputs}
+        return {
+            name: quantized(array, self._inputs[name], dtypes[name]) if name in self._inputs else array
+            for name, array in inputs.items()
+        }
 
-    def outward(self, outputs: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Arrays for `signature`, from the file's."""
-        pairs = zip(self._file.outputs, outputs, strict=True)
-        return [
-            dequantized(array, self._outputs[spec.name]) if spec.name in self._outputs else array
-            for spec, array in pairs
-        ]
+    def outward(self, outputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Arrays for `signature`, from the file's, by name."""
+        return {
+            name: dequantized(array, self._outputs[name]) if name in self._outputs else array
+            for name, array in outputs.items()
+        }
 
 
 class FloatSession:
@@ -71,7 +70,11 @@ class FloatSession:
         self._session, self._floats = session, floats
 
     def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
-        return self._floats.outward(self._session.run(self._floats.inward(inputs)))
+        names = (spec.name for spec in self._floats.signature.inputs)
+        given = self._floats.inward(dict(zip(names, inputs, strict=True)))
+        outputs = self._session.run(list(given.values()))
+        named = (spec.name for spec in self._floats.signature.outputs)
+        return list(self._floats.outward(dict(zip(named, outputs, strict=True))).values())
 
     def close(self) -> None:
         self._session.close()

@@ -149,7 +149,7 @@ def _left_open(tensor: FileTensor, shape: Sequence[Axis]) -> UsageError:
     letters = iter(_LETTERS)
     wanted = [axis if isinstance(axis, int) else next(letters) for axis in shape]
     message = f"input {tensor.name!r} is {tensor}, and the file does not say how large ? is"
-    return UsageError("EK-ARGUMENT", message, f"say it: {written(tensor.name, wanted)}, with numbers for letters")
+    return UsageError("EK-ARGUMENT", message, f"say it: {written(tensor.name, wanted)}, with numbers for letters; in Python shapes={{...}}")
 
 
 def _named(method: Method) -> Method:
