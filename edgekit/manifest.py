@@ -245,7 +245,7 @@ def _check_given(variant: Variant, manifest: Manifest) -> None:
     for found, specs in sides:
         if not found.keys() <= {spec.name for spec in specs if "int" in spec.dtype}:
             raise ValueError(f"variants.{variant.name}: what is quantized is none of its whole numbers")
-        if not all(0 < each.scale for each in found.values()):
+        if not all(each.scale > 0 for each in found.values()):
             raise ValueError(f"variants.{variant.name}: a scale that is none")
 
 

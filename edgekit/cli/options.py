@@ -54,7 +54,9 @@ def _takes(name: str, argument: Decorator, reference: bool, sample: str | None) 
             given = values[name]
             several = isinstance(given, tuple)
             inputs = values[sample] if sample else own_sample
-            taken = [_taken(path, shapes, inputs, reference, sample is None) for path in (given if several else (given,))]
+            taken = [
+                _taken(path, shapes, inputs, reference, sample is None) for path in (given if several else (given,))
+            ]
             command(**{**values, name: tuple(taken) if several else taken[0]})
 
         with_options = taking if sample else _SAMPLE(taking)

@@ -237,8 +237,8 @@ def load(
         isolated: Run the engine in a process of its own, for bundles whose maker is not known: a file that makes native
             code crash, or take all memory, then ends that process and not this one. A call takes about 0.1 ms more.
             Afterwards every call raises ``EK-CRASHED``, and the model can be loaded again.
-        shapes: Of a model file as it is: shapes of inputs whose axes it leaves open, by name. An open first axis is else
-            a batch of one.
+        shapes: Of a model file as it is: shapes of inputs whose axes it leaves open, by name. An open first axis is
+            a batch of one without.
         dequantize: Take and give floats where the file has quantized whole numbers.
         explain: Load nothing; return every variant on each of its engines, best first, with the reason why
             it can or cannot run here.

@@ -36,8 +36,8 @@ class Verification:
             output there; 0 means the same bits. None when only one of them ran (on the host itself, nothing else
             is run).
         matches_host: Whether that is no more than it may be; None where no bound is known (see `edgekit.recipes`).
-        is_given: Whether the file was given, and not built: there is no float reference then, and outputs are held against
-            those of an engine of the machine where it was taken in.
+        is_given: Whether the file was given, and not built: there is no float reference then, and outputs are held
+            against those of an engine of the machine where it was taken in.
         guest_instructions: Instructions of one inference on an emulated board; None when they were not counted.
     """
 

@@ -71,9 +71,7 @@ def prove(device: str, release: Execution, bundle: Bundle) -> None:
         raise DeviceError("EK-DEVICE", reason, "edgekit verify BUNDLE --on local: is the bundle right here?")
 
 
-def _fault(
-    variant: Variant, expected: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray]
-) -> str | None:
+def _fault(variant: Variant, expected: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray]) -> str | None:
     """What is wrong with the outputs for one sample, or None."""
     if variant.given is not None:
         found = agreement.difference(expected, outputs) if expected else 0.0

@@ -24,12 +24,12 @@ from edgekit.digests import sha256
 from edgekit.engines import ENGINES
 from edgekit.errors import BundleError, EdgekitError, UsageError
 from edgekit.formats import FORMATS, Format
-from edgekit.manifest import GIVEN_VERSION, Given, Manifest, Variant
+from edgekit.manifest import GIVEN_VERSION, Given, Manifest, Quantization, Variant
 from edgekit.names import tensor_name
 from edgekit.runtime.contents import checked
 from edgekit.runtime.contents.refusal import Malformed
 from edgekit.runtime.given import checks
-from edgekit.runtime.given.interface import Chosen, Interface, Method, choose
+from edgekit.runtime.given.interface import FileTensor, Interface, choose
 from edgekit.shapes import written
 from edgekit.tensors import Signature
 
@@ -172,8 +172,10 @@ def _packed(
         agreement=None,
         delegated_share=None,
         undelegated_ops={},
-        backend=format.backend,
-        given=Given(*_quantized(found.main), found.is_stateful, _described(run.engine)),
+        backend=found.backend,
+        given=Given(
+            _quantized(found.main.inputs), _quantized(found.main.outputs), found.is_stateful, _described(run.engine)
+        ),
     )
     manifest = Manifest(
         name=tensor_name(path.name, "model"),
@@ -196,7 +198,9 @@ def _packed(
 def engines_of(format: Format) -> tuple[str, ...]:
     """Names of the engines that run files of *format* on a CPU, the format's own first."""
     able = [each.name for each in ENGINES if format.name in each.formats and not each.in_browser]
-    return tuple(sorted((name for name in able if ENGINES[name].accelerator == "cpu"), key=lambda n: n != format.engine))
+    return tuple(
+        sorted((name for name in able if ENGINES[name].accelerator == "cpu"), key=lambda n: n != format.engine)
+    )
 
 
 def _methods(found: Interface) -> dict[str, Signature]:
@@ -212,10 +216,8 @@ def _methods(found: Interface) -> dict[str, Signature]:
     return signatures
 
 
-def _quantized(method: Method) -> tuple[dict[str, object], dict[str, object]]:
-    sides = (method.inputs, method.outputs)
-    inputs, outputs = ({each.name: each.quantization for each in side if each.quantization} for side in sides)
-    return inputs, outputs  # type: ignore[return-value]
+def _quantized(tensors: Iterable[FileTensor]) -> dict[str, Quantization]:
+    return {each.name: each.quantization for each in tensors if each.quantization is not None}
 
 
 def _described(engine: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -62,7 +62,7 @@ class Floats:
 class FloatSession:
     """A `Session` of a file's own types, for floats."""
 
-    run_one = None
+    run_one: Callable[[np.ndarray], np.ndarray] | None = None
     steps: Steps | None = None
 
     def __init__(self, session: Session, floats: Floats):

@@ -53,12 +53,14 @@ class Interface:
         methods: The others, by name.
         recipe: The one whose precision the file has, as far as its weights and intermediate values tell.
         is_stateful: Whether it keeps values from one run to the next.
+        backend: Name of what its operators are lowered to (see `edgekit.backends`).
     """
 
     main: Method
     methods: Mapping[str, Method]
     recipe: str
     is_stateful: bool
+    backend: str
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,12 @@ class Chosen:
 
 
 def interface(
-    main: Method, methods: Mapping[str, Method] | None = None, *, recipe: str, is_stateful: bool = False
+    main: Method,
+    methods: Mapping[str, Method] | None = None,
+    *,
+    recipe: str,
+    is_stateful: bool = False,
+    backend: str = "cpu",
 ) -> Interface:
     """The interface of a file with these methods; its tensors get names that a bundle takes, each once on its side.
 
@@ -90,7 +97,7 @@ def interface(
     further = methods or {}
     names = distinct(tensor_name(name, "method") for name in further)
     named = dict(zip(names, map(_named, further.values()), strict=True))
-    return Interface(_named(main), named, recipe, is_stateful)
+    return Interface(_named(main), named, recipe, is_stateful, backend)
 
 
 def choose(method: Method, shapes: Mapping[str, tuple[int, ...]]) -> Chosen:
@@ -112,7 +119,7 @@ def choose(method: Method, shapes: Mapping[str, tuple[int, ...]]) -> Chosen:
     sizes = {axis: 1 for axis in batches if isinstance(axis, str)} | sizes
     inputs = []
     for tensor in method.inputs:
-        shape = shapes.get(tensor.name) or _sized(tensor, sizes)
+        shape: tuple[Axis, ...] = shapes.get(tensor.name) or _sized(tensor, sizes)
         if not all(isinstance(axis, int) for axis in shape):
             raise _left_open(tensor, shape)
         inputs.append(_spec(tensor, shape))
@@ -149,7 +156,11 @@ def _left_open(tensor: FileTensor, shape: Sequence[Axis]) -> UsageError:
     letters = iter(_LETTERS)
     wanted = [axis if isinstance(axis, int) else next(letters) for axis in shape]
     message = f"input {tensor.name!r} is {tensor}, and the file does not say how large ? is"
-    return UsageError("EK-ARGUMENT", message, f"say it: {written(tensor.name, wanted)}, with numbers for letters; in Python shapes={{...}}")
+    return UsageError(
+        "EK-ARGUMENT",
+        message,
+        f"say it: {written(tensor.name, wanted)}, with numbers for letters; in Python shapes={{...}}",
+    )
 
 
 def _named(method: Method) -> Method:

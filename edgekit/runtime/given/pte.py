@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from edgekit.backends import BACKENDS
 from edgekit.runtime.contents.flatbuffer import Table
 from edgekit.runtime.contents.pte import DTYPES, PteProgram, main_name, read
 from edgekit.runtime.contents.xnnpack import DTYPES as XNNPACK_DTYPES
@@ -24,7 +25,11 @@ def describe(data: bytes | memoryview) -> Interface:
     further = {name: method for name, method in plans.items() if name != main}
     constants = [*_stored(found), *_delegated(found)]
     return interface(
-        plans[main], further, recipe=recipe_of(constants, _is_static(found)), is_stateful=_stateful(found)
+        plans[main],
+        further,
+        recipe=recipe_of(constants, _is_static(found)),
+        is_stateful=_stateful(found),
+        backend=_backend(found),
     )
 
 
@@ -74,6 +79,12 @@ def _delegated(found: PteProgram) -> Iterator[Stored]:
 
 def _is_static(found: PteProgram) -> bool:
     return any(tensor["datatype"] in _STATIC for tensor, stored in _xnnpack(found) if stored is None)
+
+
+def _backend(found: PteProgram) -> str:
+    """What its first part is for; XNNPACK, which every runtime has, where there is none."""
+    names = {backend.delegate: backend.name for backend in BACKENDS if backend.delegate}
+    return next((names[part.backend] for part in found.parts if part.backend in names), "xnnpack")
 
 
 def _stateful(found: PteProgram) -> bool:

@@ -27,7 +27,13 @@ def describe(data: bytes | memoryview) -> Interface:
     else:
         graph, methods = graphs[0], {}
         first = Method(*(tuple(_tensor(graph, index) for index in graph[side]) for side in ("inputs", "outputs")))
-    return interface(first, methods, recipe=recipe_of(_stored(found), _activations(found)), is_stateful=_stateful(found))
+    return interface(
+        first,
+        methods,
+        recipe=recipe_of(_stored(found), _activations(found)),
+        is_stateful=_stateful(found),
+        backend="xnnpack",
+    )
 
 
 def _method(graphs: Sequence[Table], signature: Table) -> Method:
