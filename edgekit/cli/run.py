@@ -62,7 +62,7 @@ def command(
     from edgekit.devices import open_device
     from edgekit.devices.base import RunRequest, Runs
     from edgekit.errors import EdgekitError, UsageError
-    from edgekit.runtime.given.dequantized import Floats
+    from edgekit.runtime.floats import Floats
     from edgekit.runtime.prepare import check_input, preprocessing_of, ready_inputs
     from edgekit.runtime.selection import check_names
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
-from edgekit.bundle import Bundle
+from edgekit.bundle import SUFFIX, Bundle
 from edgekit.errors import UsageError, did_you_mean
 from edgekit.manifest import Manifest
 from edgekit.runtime import prepare
 from edgekit.runtime.engines import Session, open_session
 from edgekit.runtime.engines.base import WrongShape
-from edgekit.runtime.given.dequantized import Floats, FloatSession
+from edgekit.runtime.floats import Floats, FloatSession
 from edgekit.runtime.machine import default_threads, read_machine
 from edgekit.runtime.preprocess import Preprocessing
 from edgekit.runtime.selection import Choice, choices, choose
@@ -292,6 +292,9 @@ def load(
 
 def _given(path: str | Path, shapes: Mapping[str, tuple[int, ...]] | None) -> Path:
     """The bundle at *path*, or what is made of the model file there."""
+    path = Path(path)
+    if not shapes and (path.suffix == SUFFIX or path.is_dir()):
+        return path
     from edgekit.runtime import given  # which programs with a bundle need not wait for
 
     return given.bundle_at(path, given.Options(shapes or {}), reference=False)

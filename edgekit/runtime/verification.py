@@ -165,7 +165,7 @@ def compared(row: Verification, variant: Variant, run: CheckRun, host: CheckRun 
         return row
     differences = [agreement.relative(host.outputs[name], measured) for name, measured in run.outputs.items()]
     worst = max(differences)
-    if variant.given is not None:
+    if row.is_given:
         return replace(row, host_rel_diff=worst, matches_host=worst <= agreement.tolerance(variant.recipe))
     recipe = RECIPES.get(variant.recipe)
     tolerance = None if recipe is None else recipe.host_tolerance

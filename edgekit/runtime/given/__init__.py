@@ -1,8 +1,8 @@
 """A model file as it is: a bundle of one variant, made where a verb or a program names the file in place of a bundle.
 
 What stands in other bundles' manifests is read from the file itself (`Format.interface`). Check inputs are random, or
-the user's; there is no float model, so that nothing is said of quality. What an engine of this machine gives for them is
-kept, where it is asked for, so that other engines and devices have something to be held against.
+the user's; there is no float model, so that nothing is said of quality. What an engine of this machine gives for them
+is kept, where it is asked for, so that other engines and devices have something to be held against.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import edgekit
 from edgekit.bundle import SUFFIX, write_bundle
 from edgekit.digests import sha256
 from edgekit.engines import ENGINES
-from edgekit.errors import BundleError, EdgekitError, UsageError
+from edgekit.errors import BundleError, UsageError
 from edgekit.formats import FORMATS, Format
 from edgekit.manifest import GIVEN_VERSION, Given, Manifest, Quantization, Variant
 from edgekit.names import tensor_name

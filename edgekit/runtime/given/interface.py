@@ -119,10 +119,10 @@ def choose(method: Method, shapes: Mapping[str, tuple[int, ...]]) -> Chosen:
     sizes = {axis: 1 for axis in batches if isinstance(axis, str)} | sizes
     inputs = []
     for tensor in method.inputs:
-        shape: tuple[Axis, ...] = shapes.get(tensor.name) or _sized(tensor, sizes)
-        if not all(isinstance(axis, int) for axis in shape):
-            raise _left_open(tensor, shape)
-        inputs.append(_spec(tensor, shape))
+        wanted: tuple[Axis, ...] = shapes.get(tensor.name) or _sized(tensor, sizes)
+        if not all(isinstance(axis, int) for axis in wanted):
+            raise _left_open(tensor, wanted)
+        inputs.append(_spec(tensor, wanted))
     found = [(tensor, [sizes.get(a) if isinstance(a, str) else a for a in tensor.shape]) for tensor in method.outputs]
     names = tuple(tensor.name for tensor in method.outputs)
     is_known = not any(None in shape for _, shape in found)
@@ -132,7 +132,7 @@ def choose(method: Method, shapes: Mapping[str, tuple[int, ...]]) -> Chosen:
 
 def _sized(tensor: FileTensor, sizes: Mapping[str, int]) -> tuple[Axis, ...]:
     named = [sizes.get(axis, axis) if isinstance(axis, str) else axis for axis in tensor.shape]
-    return tuple(1 if axis is None and place == 0 else axis for place, axis in enumerate(named))
+    return tuple(1 if axis is None and index == 0 else axis for index, axis in enumerate(named))
 
 
 def _spec(tensor: FileTensor, shape: Sequence[Axis]) -> TensorSpec:

@@ -10,6 +10,8 @@ from edgekit.runtime.contents.tflite import TYPES, TfliteModel, main_key, read
 from edgekit.runtime.given.interface import FileTensor, Interface, Method, interface
 from edgekit.runtime.given.precision import Stored, recipe_of
 
+#: Of a value that an operator computes in whole numbers; sums, which are no such values, have more.
+_MOST_BITS = 16
 #: Variables of either kind: tensors that stay, and operators on resources.
 _VARIABLES = ("VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE")
 
@@ -78,7 +80,7 @@ def _activations(found: TfliteModel) -> bool:
         for graph in found.model["subgraphs"]
         for node in graph["operators"]
         for tensor in (graph["tensors"][index] for index in node["outputs"])
-        if TYPES[tensor["type"]][0] in ("int8", "uint8", "int16")
+        if TYPES[tensor["type"]][1] <= _MOST_BITS
     )
 
 
