@@ -60,7 +60,7 @@ FORMATS = registry(
     _own("tflite", "a LiteRT model", "litert", interface=_given("tflite"), has_own_order=True),
     _own("pte", "an ExecuTorch program", "executorch", interface=_given("pte")),
     _own("ptl", "a PyTorch Mobile model", "pytorch-mobile", "torch"),
-    _own("onnx", "an ONNX model", "onnxruntime", interface=_given("onnx"), is_baseline=True),
+    _own("onnx", "an ONNX model", "onnxruntime", interface=_given("onnx")),
     _own("pt2", "an exported PyTorch program", "torch", "torch", is_baseline=True),
     _own("keras", "a Keras model", "tensorflow", "tensorflow", is_baseline=True),
     named=builtin_runtimes.formats(),

@@ -1,4 +1,8 @@
-"""ONNX Runtime: ``.onnx`` files on the ``onnxruntime`` package, on the CPU."""
+"""ONNX Runtime: ``.onnx`` files on the ``onnxruntime`` package, on the CPU.
+
+The package asks for three more (flatbuffers, packaging, protobuf), which only its tools import: devices are sent it
+alone.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ import numpy as np
 from edgekit.errors import EdgekitError
 from edgekit.names import distinct
 from edgekit.runtime.children import UNTOLD
-from edgekit.runtime.engines.base import Engine, Session, Steps, check_shapes, failure, misfit, only_forward
+from edgekit.runtime.engines.base import Engine, Platform, Session, Steps, check_shapes, failure, misfit, only_forward
 from edgekit.runtime.installed import package_version
 from edgekit.tensors import Signature, TensorSpec
 
@@ -24,6 +28,9 @@ _FATAL = 4
 class OnnxRuntime(Engine):
     name = "onnxruntime"
     formats = ("onnx",)
+    #: Symbol versions in the wheels of onnxruntime 1.32.0.
+    platforms = (Platform("x86_64", "2.28"), Platform("aarch64", "2.28"))
+    package = "onnxruntime"
     install_hint = 'pip install "edgekit[baselines]"'
     mark = 5
 
