@@ -63,9 +63,7 @@ def test_names_are_kept_as_far_as_a_bundle_takes_them(small_models: SmallModels,
     names = ["a\\b\n.npy", "a\\b\n.npy", "", ""]
     data = given_files.without_signatures(small_models.files["pair.tflite"], names=names)
     with edgekit.load(written(tmp_path, "pair.tflite", data)) as model:
-        assert [spec.name for spec in model.signature.inputs] == ["a_b .npy_1", "a_b .npy_1_1"] or len(
-            {spec.name for spec in model.signature.inputs}
-        ) == 2
+        assert [spec.name for spec in model.signature.inputs] == ["a_b _npy", "a_b _npy_1"]
         assert [spec.name for spec in model.signature.outputs] == ["output_0", "output_1"]
         shapes = {spec.shape: spec.name for spec in model.signature.inputs}
         left, right = small_models.pair_inputs
@@ -127,11 +125,9 @@ def test_outputs_whose_size_the_file_does_not_say_are_measured(tmp_path: Path) -
     with edgekit.load(path) as model:
         assert [(spec.name, spec.shape) for spec in model.signature.outputs] == [("y", (1, 6))]
     places = [helper.make_node("NonZero", ["x"], ["y"])]
-    counted = helper.make_tensor_value_info("y", TensorProto.INT64, [2, None])
     data = given_files.onnx_file(
         [*places, helper.make_node("Cast", ["y"], ["z"], to=1)], {"x": [1, 4]}, {"z": [2, "k"]}
     )
-    assert counted.name == "y"
     with (
         edgekit.load(written(tmp_path, "places.onnx", data)) as model,
         pytest.raises(EdgekitError, match="came out as") as caught,
@@ -179,7 +175,7 @@ def typed() -> TypedModels:
 def test_tensors_of_every_type_and_numbers(typed: TypedModels, tmp_path: Path, format: str) -> None:
     path = written(tmp_path, f"typed.{format}", typed.typed[format])
     with edgekit.load(path) as model:
-        expected = {(spec.shape, spec.dtype) for spec in typed.facts.signature.inputs}
+        expected = {(spec.shape, spec.dtype) for spec in typed.typed_facts.signature.inputs}
         narrowed = {(shape, "int32" if (format, dtype) == ("tflite", "int64") else dtype) for shape, dtype in expected}
         assert {(spec.shape, spec.dtype) for spec in model.signature.inputs} == narrowed
     (row,) = ran(path)
@@ -189,14 +185,17 @@ def test_tensors_of_every_type_and_numbers(typed: TypedModels, tmp_path: Path, f
 @pytest.mark.parametrize("format", ["tflite", "pte"])
 def test_further_signatures_and_methods_are_there_by_name(typed: TypedModels, tmp_path: Path, format: str) -> None:
     path = written(tmp_path, f"coder.{format}", typed.coder[format])
+    with edgekit.load(path) as model:  # the first, which is its main one
+        main = {tuple(spec.shape for spec in model.signature.inputs)}
     for name, facts in typed.coder_facts.items():
-        method = None if name == "encode" else name  # the first is the main one
-        with edgekit.load(path, method=method) as model:
+        with edgekit.load(path, method=name) as model:
+            main.discard(tuple(spec.shape for spec in model.signature.inputs))
             named = zip((spec.name for spec in model.signature.inputs), facts.inputs, strict=True)
             found = model(dict(named))
             arrays = [found] if isinstance(found, np.ndarray) else list(found.values())
             for array, expected in zip(arrays, facts.outputs, strict=True):
                 np.testing.assert_allclose(array, expected, atol=1e-5)
+    assert not main
     assert refusal(path, method="nothing").code == "EK-ARGUMENT"
 
 
@@ -250,7 +249,7 @@ def test_a_sample_is_what_is_checked_with(tmp_path: Path) -> None:
         inputs, outputs = bundle.check_vectors()
         np.testing.assert_array_equal(outputs["y"], 2 * inputs["x"])
         assert inputs["x"].shape == (3, 2)
-    np.savez(tmp_path / "wrong.npz", z=np.ones((3, 2), np.float32))
+    np.savez(tmp_path / "wrong.npz", z=np.ones((3, 2), np.float32), w=np.ones(1))
     with pytest.raises(UsageError):
         given.bundle_at(path, given.Options(sample=tmp_path / "wrong.npz"))
 

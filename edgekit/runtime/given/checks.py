@@ -11,7 +11,7 @@ import numpy as np
 from edgekit.engines import ENGINES
 from edgekit.errors import EdgekitError, UsageError
 from edgekit.formats import FORMATS
-from edgekit.runtime.given.interface import Chosen, Interface, Method
+from edgekit.runtime.given.interface import Chosen, FileTensor, Interface, Method
 from edgekit.runtime.prepare import ready_inputs
 from edgekit.runtime.preprocess import read_arrays
 from edgekit.runtime.remote import Server
@@ -82,8 +82,8 @@ def samples(specs: Sequence[TensorSpec], found: Interface, path: Path | None) ->
     each = sum(spec.size_bytes for spec in specs)
     count = 1 if found.is_stateful else max(1, min(_SAMPLES, _MOST_BYTES // max(1, each)))
     generator = np.random.default_rng(0)
-    quantized = {tensor.name for tensor in found.main.inputs if tensor.quantization is not None}
-    return tuple([_random(generator, spec, spec.name in quantized) for spec in specs] for _ in range(count))
+    pairs = list(zip(specs, found.main.inputs, strict=True))
+    return tuple([_random(generator, spec, tensor) for spec, tensor in pairs] for _ in range(count))
 
 
 def stacked(specs: Sequence[TensorSpec], samples: Samples) -> dict[str, np.ndarray]:
@@ -132,12 +132,14 @@ def _engine(format: str) -> str | None:
     return next((each.name for each in able if each.version() is not None), None)
 
 
-def _random(generator: np.random.Generator, spec: TensorSpec, quantized: bool) -> np.ndarray:
+def _random(generator: np.random.Generator, spec: TensorSpec, tensor: FileTensor) -> np.ndarray:
     """Numbers like those of normalized data; every byte; 0 and 1 where a larger whole number may be no index."""
     dtype = np.dtype(spec.dtype)
+    if tensor.only is not None:
+        return np.full(spec.shape, tensor.only, dtype)
     if dtype.kind == "f":
         return np.asarray(generator.standard_normal(spec.shape), dtype)
-    if dtype.kind in "iu" and (quantized or dtype.itemsize == 1):
+    if dtype.kind in "iu" and (tensor.quantization is not None or dtype.itemsize == 1):
         bounds = np.iinfo(dtype)
         return np.asarray(generator.integers(bounds.min, bounds.max, spec.shape, dtype, endpoint=True))
     return np.asarray(generator.integers(0, 2, spec.shape), dtype)

@@ -25,12 +25,14 @@ class FileTensor:
         name: As the file has it, or the number that stands in for a name.
         dtype: numpy's name, or words for what numpy does not hold.
         quantization: What its whole numbers stand for; None where they are what they are.
+        only: The value that it has to have; None where it may have others.
     """
 
     name: str
     shape: tuple[Axis, ...]
     dtype: str
     quantization: Quantization | None = None
+    only: float | None = None
 
     def __str__(self) -> str:
         return f"{self.dtype}[{', '.join(str(axis) if isinstance(axis, int) else '?' for axis in self.shape)}]"
@@ -50,7 +52,7 @@ class Interface:
 
     Attributes:
         main: The method that is meant where none is named.
-        methods: The others, by name.
+        methods: Where there are several, all of them by name.
         recipe: The one whose precision the file has, as far as its weights and intermediate values tell.
         is_stateful: Whether it keeps values from one run to the next.
         backend: Name of what its operators are lowered to (see `edgekit.backends`).

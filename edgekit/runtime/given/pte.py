@@ -13,6 +13,8 @@ from edgekit.runtime.contents.xnnpack import tensor_of
 from edgekit.runtime.given.interface import FileTensor, Interface, Method, interface
 from edgekit.runtime.given.precision import Stored, recipe_of
 
+#: Numbers that were fixed at export: numpy's name, and where the value stands. ExecuTorch refuses any other.
+_NUMBERS = {"Int": ("int64", "int_val"), "Double": ("float64", "double_val"), "Bool": ("bool", "bool_val")}
 #: Types of XNNPACK's that are quantized with a scale that is known beforehand: signed and unsigned bytes.
 _STATIC = (3, 4)
 
@@ -22,7 +24,7 @@ def describe(data: bytes | memoryview) -> Interface:
     found = read(data)
     plans = {plan["name"]: _method(plan) for plan in found.program["execution_plan"]}
     main = main_name(plans)
-    further = {name: method for name, method in plans.items() if name != main}
+    further = plans if len(plans) > 1 else {}
     constants = [*_stored(found), *_delegated(found)]
     return interface(
         plans[main],
@@ -41,7 +43,8 @@ def _tensors(plan: Table, side: str) -> Iterator[FileTensor]:
     for number, index in enumerate(plan[side]):
         value, name = plan["values"][index], f"{side.removesuffix('s')}_{number}"
         if value["val_type"] != "Tensor":
-            yield FileTensor(name, (), f"of the kind {value['val_type']}")
+            dtype, key = _NUMBERS.get(value["val_type"], (f"of the kind {value['val_type']}", ""))
+            yield FileTensor(name, (), dtype, only=value["val"].get(key))
             continue
         tensor = value["val"]
         yield FileTensor(name, tuple(tensor["sizes"]), DTYPES[tensor["scalar_type"]][0])

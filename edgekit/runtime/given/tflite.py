@@ -24,7 +24,7 @@ def describe(data: bytes | memoryview) -> Interface:
     keys = tuple(signatures)
     if keys:
         main = main_key(keys)
-        methods = {key: method for key, method in signatures.items() if key != main}
+        methods = signatures if len(signatures) > 1 else {}
         first = signatures[main]
     else:
         graph, methods = graphs[0], {}
