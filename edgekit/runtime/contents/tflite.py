@@ -31,6 +31,8 @@ _STRING = 5
 #: Fields of operators' options that name other subgraphs.
 _SUBGRAPHS = ("_subgraph_index", "_subgraph_indices")
 _CUSTOM = 32
+#: What a file's signature is called when nobody named it: by TensorFlow and litert-torch, and by PyTorch.
+_UNNAMED = ("serving_default", "forward")
 
 _RECURRENT = {1, 5, *range(9, 13), 16, 17}
 #: Indices of the inputs that an operator may do without; all others are read, whether they are there or not.
@@ -67,6 +69,11 @@ class TfliteModel:
     def stored(self, tensor: Table) -> memoryview:
         """The bytes of a constant; empty for a tensor that is computed."""
         return _stored(self.data, self.model["buffers"][tensor["buffer"]])
+
+
+def main_key(keys: Sequence[str]) -> str:
+    """Which of a file's signatures is meant where none is named: the only one, the one that nobody named, the first."""
+    return keys[0] if len(keys) == 1 else next((key for key in _UNNAMED if key in keys), keys[0])
 
 
 @reading("it is no model")
