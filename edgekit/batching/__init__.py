@@ -1,0 +1,2 @@
+from edgekit.batching.plan import Node, Plan
+from edgekit.batching.evaluation import Batched
