@@ -24,7 +24,9 @@ class Batched(torch.nn.Module):
         #: In the order in which they are given; those of plain functions have no place here.
         self.cells = torch.nn.ModuleList(cell for cell in cells.values() if isinstance(cell, torch.nn.Module))
         modules = iter(range(len(self.cells)))
-        self._cells = {name: next(modules) if isinstance(cell, torch.nn.Module) else cell for name, cell in cells.items()}
+        self._cells = {
+            name: next(modules) if isinstance(cell, torch.nn.Module) else cell for name, cell in cells.items()
+        }
 
     def forward(self, plan: Plan, values: Mapping[str, torch.Tensor] | None = None) -> Any:
         """The states of the plan's roots or of all its nodes, in order; gradients flow back through all of them.
@@ -47,7 +49,9 @@ class Batched(torch.nn.Module):
             if group.values is not None:
                 own = given[group.operation]
                 whole = group.size == len(own) and bool((group.values[1:] > group.values[:-1]).all())
-                arguments.insert(0, own if whole else own.index_select(0, torch.from_numpy(group.values).to(own.device)))
+                arguments.insert(
+                    0, own if whole else own.index_select(0, torch.from_numpy(group.values).to(own.device))
+                )
             parts.append(_parted(self._cell(group.operation)(*arguments), group))
         return _gathered(plan.outputs, parts, "the outputs")
 

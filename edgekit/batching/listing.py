@@ -14,6 +14,7 @@ from edgekit.errors import UsageError
 #: Operation, children and value of a node.
 Reader = Callable[[Any], tuple[str, Sequence[Any], Any]]
 
+
 @dataclass(frozen=True)
 class Listing:
     """The nodes of structures, level after level from the roots, each one once. Columns have an entry for each node.
