@@ -2,7 +2,8 @@
 
 `Plan` groups the nodes of trees and graphs by depth and operation, `Batched` computes a plan with one call for each
 group, `Sequences` takes sequences of different length through one module, and `Batcher` collects the requests of
-several threads. `Batched` and `Sequences` are PyTorch modules, and import it when they are first used; both can be trained.
+several threads. `Batched` and `Sequences` are PyTorch modules, which can be trained; PyTorch is imported when they are
+first used.
 """
 
 from importlib import import_module

@@ -14,9 +14,9 @@ from edgekit.errors import UsageError, did_you_mean
 class Batched(torch.nn.Module):
     """Cells for the operations of structures, applied to all structures of a plan together.
 
-    Each operation has a cell: a module, or a plain function. It takes the values of its nodes, where they have any, then
-    the states of each child in turn, and gives the states of the nodes. All of these have one row for each node; a state
-    is a tensor, or a tuple of tensors. A row of the result must depend on no other row.
+    Each operation has a cell: a module, or a plain function. It takes the values of its nodes, where they have any,
+    then the states of each child in turn, and gives the states of the nodes. All of these have one row for each node;
+    a state is a tensor, or a tuple of tensors. A row of the result must depend on no other row.
     """
 
     def __init__(self, cells: Mapping[str, Callable[..., Any]]):

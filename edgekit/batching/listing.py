@@ -134,7 +134,8 @@ def _listed(roots: Sequence[Any], read: Reader | None, numbered: _AllNew | _Numb
 def _read(nodes: Sequence[Any], read: Reader | None) -> tuple[Sequence[str], Sequence[Sequence[Any]], Sequence[Any]]:
     """Operations, children and values of *nodes*."""
     if read is not None:
-        return tuple(zip(*map(read, nodes), strict=True))
+        operations, children, values = zip(*map(read, nodes), strict=True)
+        return operations, children, values
     try:
         return [node.operation for node in nodes], [node.children for node in nodes], [node.value for node in nodes]
     except AttributeError as error:

@@ -1,7 +1,7 @@
 """A plan: which nodes of many trees or graphs are computed together, and where their inputs come from.
 
-TensorFlow Fold's dynamic batching (M. Looks et al., "Deep Learning with Dynamic Computation Graphs", ICLR 2017): nodes at
-the same depth that do the same are one call. A plan is made of structure alone, so that it serves as often as the
+TensorFlow Fold's dynamic batching (M. Looks et al., "Deep Learning with Dynamic Computation Graphs", ICLR 2017): nodes
+at the same depth that do the same are one call. A plan is made of structure alone, so that it serves as often as the
 structures are evaluated.
 """
 
@@ -100,8 +100,8 @@ class Plan:
                 stand. A node that several structures share is listed with the first alone.
 
         Raises:
-            UsageError: ``EK-INPUT``: there is no structure, one contains itself, or the values of an operation differ in
-                shape.
+            UsageError: ``EK-INPUT``: there is no structure, one contains itself, or the values of an operation differ
+                in shape.
         """
         if outputs not in ("roots", "nodes"):
             raise UsageError("EK-ARGUMENT", f"outputs is {outputs!r}", 'it is "roots" or "nodes"')
@@ -125,7 +125,7 @@ def _planned(listed: Listing, wanted: np.ndarray, counts: tuple[int, ...]) -> Pl
     # Groups in the order of depth, then of operation and number of children.
     most = int(listed.arity.max()) + 1
     kind = (listed.depth * len(listed.names) + listed.operation) * most + listed.arity
-    found, of_node = np.unique(kind, return_inverse=True)
+    _, of_node = np.unique(kind, return_inverse=True)
     sizes = np.bincount(of_node).tolist()
     demands: list[list[np.ndarray]] = [[] for _ in sizes]
 

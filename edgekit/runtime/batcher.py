@@ -27,10 +27,10 @@ class Batcher(Generic[Request, Result]):
     While a batch runs, the next one gathers.
 
     Args:
-        call: Takes a list of requests and gives as many results, in the same order. Where it raises for several, each of
-            them is called for alone, so that an error reaches whoever caused it.
+        call: Takes a list of requests and gives as many results, in the same order. Where it raises for several, each
+            of them is called for alone, so that an error reaches whoever caused it.
         max_batch: The most requests in a call.
-        max_wait_ms: How long a request waits for others. With 0, those run together that came while a batch was running.
+        max_wait_ms: How long a request waits for others. With 0, those run together that came while a batch ran.
 
     Raises:
         UsageError: ``EK-ARGUMENT``: *max_batch* or *max_wait_ms* is out of range.

@@ -15,7 +15,7 @@ from edgekit.errors import UsageError
 @pytest.fixture(scope="module")
 def sequences() -> list[torch.Tensor]:
     torch.manual_seed(0)
-    return [torch.randn(length, 6) for length in [*torch.randint(1, 60, (50,)).tolist(), 1, 60, 60]]
+    return [torch.randn(length, 6) for length in [*torch.randint(1, 30, (25,)).tolist(), 1, 30, 30]]
 
 
 RECURRENT: dict[str, tuple[type[nn.RNNBase], dict[str, Any]]] = {
