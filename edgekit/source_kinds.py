@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Literal
 
 from edgekit.errors import UsageError
 from edgekit.registry import registry
@@ -34,6 +35,9 @@ class SourceKind:
         weights: The same for a file with its weights.
         identity: ``module:function(spec, seed)`` for a factory's model; empty where it has no factories.
         made_weights: Name of the file that keeps what a factory drew.
+        shapes: What ``--shape`` is for: ``all`` where the model does not say what goes in (data or ``--shape`` do),
+            ``open`` where it fixes what the model leaves open; empty where the model says it all.
+        weight_files: What its factories take their weights from (``--weights``), for messages; empty for nothing.
         trainer: ``module:function`` that trains it; empty where it is not trained.
         again: How to get a file of it that can be read; empty where there is nothing special to say.
         elsewhere: What to do for a format that it does not give.
@@ -53,6 +57,8 @@ class SourceKind:
     weights: str = ""
     identity: str = ""
     made_weights: str = ""
+    shapes: Literal["", "all", "open"] = ""
+    weight_files: str = ""
     trainer: str = ""
     again: str = ""
     elsewhere: str = ""
@@ -82,6 +88,8 @@ SOURCE_KINDS = registry(
         weights=f"{_CONTENTS}.state_dict:read",
         identity=f"{_SOURCES}.torch_identity:identity",
         made_weights="made.pt",
+        shapes="all",
+        weight_files="a state_dict in .safetensors, .pt or .pth",
         trainer="edgekit.pipeline.training.torch_loop:train",
         elsewhere=_FROM_TORCH,
     ),
@@ -113,6 +121,7 @@ SOURCE_KINDS = registry(
         again="save it again, with model.save('….keras')",
         identity=f"{_SOURCES}.keras_identity:identity",
         made_weights="made.weights.h5",
+        weight_files="a .weights.h5 or .keras file",
         trainer="edgekit.pipeline.training.keras_fit:train",
     ),
     SourceKind(
@@ -131,6 +140,11 @@ SOURCE_KINDS = registry(
 )
 #: The kind of a factory that nobody says more of.
 FACTORY = "torch"
+
+
+def frameworks() -> list[str]:
+    """The kinds that have factories, as ``framework`` in edgekit.toml and ``--framework`` name them."""
+    return [kind.name for kind in SOURCE_KINDS if kind.identity]
 
 
 def kind_of(path: Path) -> str | None:

@@ -11,7 +11,7 @@ import click
 from edgekit.cli import console, options
 from edgekit.formats import FORMATS
 from edgekit.recipes import RECIPES
-from edgekit.source_kinds import written
+from edgekit.source_kinds import FACTORY, frameworks, written
 
 if TYPE_CHECKING:
     from edgekit.manifest import Variant
@@ -29,6 +29,7 @@ Examples:
   edgekit build examples/digits --target rpi4 --recipe int8 --format tflite
   edgekit build model.keras --target rpi4 --calibration samples.npy
   edgekit build net.py:make --target rpi4 --calibration samples.npy --max-drop 0.5
+  edgekit build net.py:make --weights net.safetensors --shape 1,3,224,224 --target rpi4
 
 \b
 Exit codes: 0 done, 2 wrong usage, 3 a limit was not met, 5 no variant could be made, 130 stopped by Ctrl-C."""
@@ -67,6 +68,23 @@ Exit codes: 0 done, 2 wrong usage, 3 a limit was not met, 5 no variant could be 
     "--calibration",
     metavar="FILE",
     help=".npy or .npz with real samples (one array per input, by its name), for a bare model file.",
+)
+@click.option(
+    "--weights",
+    metavar="FILE",
+    help="Trained weights for what model.py:FUNCTION makes: a state_dict in .safetensors, .pt or .pth.",
+)
+@click.option(
+    "--shape",
+    "shapes",
+    metavar="[NAME=]1,3,224,224",
+    multiple=True,
+    help="What goes into a bare model that does not say so itself, for one sample. Repeatable.",
+)
+@click.option(
+    "--framework",
+    metavar="NAME",
+    help=f"Of model.py:FUNCTION: {', '.join(frameworks())}.  [{FACTORY}]",
 )
 @click.option(
     "-o", "--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for the bundle.  [PROJECT/build]"

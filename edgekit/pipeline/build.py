@@ -20,7 +20,7 @@ from edgekit.manifest import Manifest, Variant
 from edgekit.pipeline.model.reference import Reference, make_reference
 from edgekit.pipeline.model.source_model import SourceModel, prepare_model
 from edgekit.pipeline.packaging import assemble
-from edgekit.pipeline.project.origin import Origin, find_origin
+from edgekit.pipeline.project.origin import Given, Origin, find_origin
 from edgekit.pipeline.project.paths import check_destination, check_name, check_space
 from edgekit.pipeline.sources import contents
 from edgekit.pipeline.variants.make import Made, make_variant
@@ -102,6 +102,9 @@ def build(
     max_drop: float | None = None,
     out: str | Path | None = None,
     calibration: str | Path | None = None,
+    weights: str | Path | None = None,
+    shapes: Sequence[str] = (),
+    framework: str | None = None,
     jobs: int | None = None,
     fresh: bool = False,
     trust: bool = False,
@@ -116,6 +119,10 @@ def build(
             unit; overrides the project's limit.
         out: Folder for the bundle; ``build/`` in the project when it is not given.
         calibration: Array file with real samples, for a bare model file.
+        weights: Trained weights for what ``model.py:factory`` makes: a ``state_dict`` in ``.safetensors``, ``.pt`` or
+            ``.pth``.
+        shapes: Of the inputs of a bare model that does not say them, as ``"1,3,224,224"`` or ``"x=1,3,224,224"``.
+        framework: Of ``model.py:factory``, where it is not ``torch``.
         jobs: Worker processes at work side by side; by default one per core.
         fresh: Ignore the cache.
         trust: Take a model file that holds more than data, with a warning that says what it would do.
@@ -131,6 +138,9 @@ def build(
         max_drop=max_drop,
         out=None if out is None else Path(out),
         calibration=None if calibration is None else str(calibration),
+        weights=None if weights is None else str(weights),
+        shapes=shapes,
+        framework=framework,
         jobs=jobs,
         fresh=fresh,
         trust=trust,
@@ -154,6 +164,9 @@ def run_build(
     max_drop: float | None = None,
     out: Path | None = None,
     calibration: str | None = None,
+    weights: str | None = None,
+    shapes: Sequence[str] = (),
+    framework: str | None = None,
     jobs: int | None = None,
     fresh: bool = False,
     trust: bool = False,
@@ -162,7 +175,7 @@ def run_build(
     """`build`, giving every row instead of only the bundle, and telling *listener* what happens meanwhile."""
     began = monotonic()
     device = load_target(target)
-    origin = find_origin(project, calibration, trust)
+    origin = find_origin(project, Given(calibration, weights, tuple(shapes), framework), trust)
     wanted = origin.project.build if origin.project is not None else None
     plans, skipped = plan_variants(
         device,

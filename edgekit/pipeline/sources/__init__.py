@@ -38,6 +38,7 @@ class SourceSpec:
             model file says itself what goes in.
         trust: Whether model files and weights may hold more than data (see `edgekit.pipeline.sources.contents`).
         sample: ``.npz`` with a sample of the user's own, by the names of *inputs*; None without data.
+        shapes: What ``--shape`` says of the inputs: for a kind that is told all of them, they are among *inputs*, too.
         made: File of the weights that *factory* made when it was first called, which it may not make again: read where
             it is there, else written. None for none.
     """
@@ -50,6 +51,7 @@ class SourceSpec:
     trust: bool = False
     sample: str | None = None
     made: str | None = None
+    shapes: tuple[TensorSpec, ...] = ()
 
     def with_weights(self, weights: str) -> SourceSpec:
         """The same with weights that training made here, of the project's own code."""
@@ -63,7 +65,8 @@ class SourceSpec:
             return {name: stored[name][:1].copy() for name in stored.files}
 
     def to_json(self) -> dict[str, Any]:
-        return {**vars(self), "inputs": [spec.to_json() for spec in self.inputs]}
+        tensors = {key: [spec.to_json() for spec in getattr(self, key)] for key in ("inputs", "shapes")}
+        return {**vars(self), **tensors}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> SourceSpec:

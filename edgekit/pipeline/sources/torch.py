@@ -43,6 +43,9 @@ UNREADABLE = (OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.Unpi
 _QUANTIZED = ("torch.ao.nn.quantized", "torch.ao.nn.intrinsic.quantized", "torchao.")
 
 
+_TELL = "give --calibration FILE.npy with real samples, ready for the model, or else --shape 1,3,224,224"
+
+
 class TorchSource:
     """A PyTorch model in evaluation mode and float32; see `edgekit.pipeline.sources.Source`.
 
@@ -190,7 +193,7 @@ def open_source(spec: SourceSpec) -> TorchSource:
     """
     if not spec.inputs:
         message = f"{Path(spec.path).name}:{spec.factory} does not say what goes into it"
-        raise UsageError("EK-SOURCE", message, "give --calibration FILE.npy: one batch of samples, ready for the model")
+        raise UsageError("EK-SOURCE", message, _TELL)
     module = build_module(spec)
     if spec.made is not None:
         _make_once(module, Path(spec.made))
