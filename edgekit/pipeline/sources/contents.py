@@ -12,7 +12,8 @@ from pathlib import Path
 from edgekit.errors import UsageError
 from edgekit.pipeline.sources import SourceSpec
 from edgekit.registry import import_name
-from edgekit.runtime.contents import hdf5, keras, pt2, saved_model, state_dict
+from edgekit.runtime.contents import hdf5, keras, pt2, saved_model
+from edgekit.runtime.contents import weights as torch_weights
 from edgekit.runtime.contents.refusal import Malformed, Refused
 from edgekit.source_kinds import SOURCE_KINDS, kind_of
 
@@ -55,8 +56,8 @@ def program(path: Path, trust: bool) -> bytes | None:
 
 
 def weights(path: Path, trust: bool) -> bytes | None:
-    """The same of a file that ``torch.save`` wrote; ``EK-CHECKPOINT`` where it is damaged."""
-    return readable(path, lambda: state_dict.read(path.read_bytes()).data, "EK-CHECKPOINT", trust)
+    """The same of a file that ``torch.save`` or safetensors wrote; ``EK-CHECKPOINT`` where it is damaged."""
+    return readable(path, lambda: torch_weights.read(path.read_bytes()).data, "EK-CHECKPOINT", trust)
 
 
 def keras_model(path: Path, code: str, trust: bool, registered: Collection[str]) -> bytes | None:
