@@ -29,6 +29,8 @@ class SourceKind:
         modules: What has to be importable to build from it.
         install: How to get that.
         suffix: Of its files; empty where it has none.
+        also: Other suffixes that its files have.
+        entry: What the name of a file within its archive holds: other files have the same suffixes.
         marker: The file that a folder of it holds; empty for one that is no folder.
         contents: ``module:function`` that reads the bytes of its file, or its folder, as data (see
             `edgekit.pipeline.sources.contents`); empty where there is none.
@@ -52,6 +54,8 @@ class SourceKind:
     modules: tuple[str, ...]
     install: str
     suffix: str = ""
+    also: tuple[str, ...] = ()
+    entry: str = ""
     marker: str = ""
     contents: str = ""
     weights: str = ""
@@ -62,6 +66,13 @@ class SourceKind:
     trainer: str = ""
     again: str = ""
     elsewhere: str = ""
+
+    def knows(self, path: Path) -> bool:
+        """Whether the file or folder at *path*, which is there, is one of it, by its name and, if need be, contents."""
+        if path.is_dir():
+            return bool(self.marker) and (path / self.marker).exists()
+        suffixes = (self.suffix, *self.also) if self.suffix else ()
+        return path.suffix.lower() in suffixes and (not self.entry or _has_entry(path, self.entry))
 
     def check_installed(self) -> None:
         """Raise `UsageError` when a package that building from it needs is missing."""
@@ -108,6 +119,23 @@ SOURCE_KINDS = registry(
         elsewhere=_FROM_TORCH,
     ),
     SourceKind(
+        name="torchscript",
+        title="a TorchScript program",
+        opener=f"{_SOURCES}.torchscript_file:open_source",
+        family="torch",
+        hubs=("torch",),
+        packages=TORCH,
+        modules=_TORCH_MODULES,
+        install="pip install 'edgekit[build]'",
+        suffix=".pt",
+        also=(".pth", ".jit", ".ts", ".torchscript"),
+        entry="/code/",
+        contents=f"{_CONTENTS}.torchscript:read",
+        shapes="all",
+        again="write it with torch.jit.save() of this version of torch",
+        elsewhere=_FROM_TORCH,
+    ),
+    SourceKind(
         name="keras",
         title="a Keras model",
         opener=f"{_SOURCES}.keras:open_source",
@@ -149,10 +177,18 @@ def frameworks() -> list[str]:
 
 def kind_of(path: Path) -> str | None:
     """The name of the kind that the file or folder at *path* is of; None for one that is no source."""
-    for kind in SOURCE_KINDS:
-        if (kind.marker and (path / kind.marker).exists()) if path.is_dir() else path.suffix == kind.suffix != "":
-            return kind.name
-    return None
+    return next((kind.name for kind in SOURCE_KINDS if kind.knows(path)), None)
+
+
+def _has_entry(path: Path, name: str) -> bool:
+    """Whether the file is an archive with something of that *name* in it."""
+    import zipfile  # which a device never needs
+
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name in each for each in archive.namelist())
+    except (OSError, ValueError, zipfile.BadZipFile):
+        return False
 
 
 def written() -> str:

@@ -102,4 +102,4 @@ def test_torchscript_is_told_from_weights(tmp_path: Path) -> None:
         torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), tmp_path / "script.pt")
     weights, script = foreign(tmp_path / "weights.pt"), foreign(tmp_path / "script.pt")
     assert weights is not None and "weights" in weights.what
-    assert script is not None and "TorchScript" in script.what and "torch.jit.load('script.pt')" in script.hint
+    assert script is not None and "TorchScript" in script.what and "edgekit build" in script.hint

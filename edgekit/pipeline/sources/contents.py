@@ -12,7 +12,7 @@ from pathlib import Path
 from edgekit.errors import UsageError
 from edgekit.pipeline.sources import SourceSpec
 from edgekit.registry import import_name
-from edgekit.runtime.contents import hdf5, keras, pt2, saved_model
+from edgekit.runtime.contents import hdf5, keras, pt2, saved_model, torchscript
 from edgekit.runtime.contents import weights as torch_weights
 from edgekit.runtime.contents.refusal import Malformed, Refused
 from edgekit.source_kinds import SOURCE_KINDS, kind_of
@@ -53,6 +53,11 @@ def program(path: Path, trust: bool) -> bytes | None:
         UsageError: ``EK-CONTENTS``: it holds what is not on the list; ``EK-SOURCE``: it is damaged.
     """
     return readable(path, lambda: pt2.read(path.read_bytes()).data, "EK-SOURCE", trust)
+
+
+def script(path: Path, trust: bool) -> bytes | None:
+    """The same of a TorchScript file."""
+    return readable(path, lambda: torchscript.read(path.read_bytes()).data, "EK-SOURCE", trust)
 
 
 def weights(path: Path, trust: bool) -> bytes | None:

@@ -38,7 +38,8 @@ from edgekit.tensors import DTYPES, Signature, TensorSpec
 _QUANTIZED = ("torch.ao.nn.quantized", "torch.ao.nn.intrinsic.quantized", "torchao.")
 
 
-_TELL = "give --calibration FILE.npy with real samples, ready for the model, or else --shape 1,3,224,224"
+#: What to do where nobody said what goes in.
+TELL = "give --calibration FILE.npy with real samples, ready for the model, or else --shape 1,3,224,224"
 
 
 class TorchSource:
@@ -188,16 +189,18 @@ def open_source(spec: SourceSpec) -> TorchSource:
     """
     if not spec.inputs:
         message = f"{Path(spec.path).name}:{spec.factory} does not say what goes into it"
-        raise UsageError("EK-SOURCE", message, _TELL)
+        raise UsageError("EK-SOURCE", message, TELL)
     module = build_module(spec)
     if spec.made is not None:
         _make_once(module, Path(spec.made))
     return open_module(module.float().eval(), spec, spec.read_sample())
 
 
-def open_module(module: torch.nn.Module, spec: SourceSpec, sample: Mapping[str, np.ndarray] | None) -> TorchSource:
-    """The source of a *module* that the factory of *spec* made; raises what `open_source` raises."""
-    what = f"{Path(spec.path).name}:{spec.factory}"
+def open_module(
+    module: torch.nn.Module, spec: SourceSpec, sample: Mapping[str, np.ndarray] | None, what: str = ""
+) -> TorchSource:
+    """The source of a *module* that *spec* describes, called *what* in messages; raises what `open_source` raises."""
+    what = what or f"{Path(spec.path).name}:{spec.factory}"
     ordered, inputs, data_names = in_order(module, spec.inputs, what)
     return TorchSource(ordered, inputs, what, data_names=data_names, sample=sample)
 
