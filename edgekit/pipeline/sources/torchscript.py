@@ -86,10 +86,10 @@ def exported_script(module: torch.jit.ScriptModule, inputs: tuple[torch.Tensor, 
 
 
 def _name_weights(graph: torch.fx.GraphModule) -> None:
-    """Give the tensors that *graph* holds names of their own.
+    """Make parameters of the floats that *graph* holds.
 
-    torchao 0.18 adds constants to what it quantizes, and takes the names that ``make_fx`` gave: "attribute
-    '_tensor_constant0' already exists".
+    torchao 0.18 folds batch norm into weights that are parameters, and fails with those that ``make_fx`` leaves plain:
+    "attribute '_tensor_constant0' already exists".
     """
     held: dict[str, str] = {}
     for node in graph.graph.nodes:
@@ -99,7 +99,10 @@ def _name_weights(graph: torch.fx.GraphModule) -> None:
             held[node.target] = f"weight_{len(held)}"
             value = getattr(graph, node.target).detach()
             delattr(graph, node.target)
-            graph.register_buffer(held[node.target], value)
+            if value.is_floating_point():
+                graph.register_parameter(held[node.target], torch.nn.Parameter(value, requires_grad=False))
+            else:
+                graph.register_buffer(held[node.target], value)
         node.target = held[node.target]
     graph.recompile()
 
