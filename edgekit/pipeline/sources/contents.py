@@ -13,7 +13,9 @@ from edgekit.errors import UsageError
 from edgekit.pipeline.sources import SourceSpec
 from edgekit.registry import import_name
 from edgekit.runtime.contents import hdf5, keras, pt2, saved_model, torchscript
+from edgekit.runtime.contents import keras_h5 as keras_h5_contents
 from edgekit.runtime.contents import weights as torch_weights
+from edgekit.runtime.contents.keras_h5 import KerasH5
 from edgekit.runtime.contents.refusal import Malformed, Refused
 from edgekit.source_kinds import SOURCE_KINDS, kind_of
 
@@ -73,6 +75,14 @@ def keras_model(path: Path, code: str, trust: bool, registered: Collection[str])
 def keras_weights(path: Path, trust: bool) -> bytes | None:
     """The same of a ``.weights.h5`` file."""
     return readable(path, lambda: hdf5.write(hdf5.read(path.read_bytes())), "EK-CHECKPOINT", trust)
+
+
+def keras_h5(path: Path, code: str, trust: bool, registered: Collection[str], whole: bool) -> KerasH5 | None:
+    """What is in a Keras file in HDF5 of before ``.keras``; None and errors as `readable`."""
+    found: list[KerasH5] = []
+    read = keras_h5_contents.read
+    said = _attempt(path, lambda: found.append(read(path.read_bytes(), registered, whole=whole)), code, trust)
+    return found[0] if said is None else None
 
 
 def folder(path: Path, trust: bool) -> None:
