@@ -13,6 +13,7 @@ from edgekit.registry import registry
 #: Distributions whose versions decide what a source model of either framework computes.
 TORCH = ("torch", "numpy")
 TENSORFLOW = ("tensorflow-cpu", "tensorflow", "keras", "numpy")
+JAX = ("jax", "jaxlib", "flax", "numpy")
 
 
 @dataclass(frozen=True)
@@ -152,6 +153,19 @@ SOURCE_KINDS = registry(
         made_weights="made.weights.h5",
         weight_files="a .weights.h5, .h5 or .keras file",
         trainer="edgekit.pipeline.training.keras_fit:train",
+    ),
+    SourceKind(
+        name="jax",
+        title="a JAX model",
+        opener=f"{_SOURCES}.jax:open_source",
+        family="jax",
+        hubs=("jax", "torch"),
+        packages=JAX,
+        modules=("jax", "litert_converter", *_TORCH_MODULES),
+        install="pip install 'edgekit[build,jax]'",
+        identity=f"{_SOURCES}.jax_identity:identity",
+        shapes="all",
+        elsewhere=_FROM_TORCH,
     ),
     SourceKind(
         name="saved-model",

@@ -11,7 +11,7 @@ from edgekit import builtin_runtimes
 from edgekit.errors import UsageError
 from edgekit.recipes import FP32, RECIPES, Recipe
 from edgekit.registry import registry
-from edgekit.source_kinds import TENSORFLOW, TORCH, SourceKind
+from edgekit.source_kinds import JAX, TENSORFLOW, TORCH, SourceKind
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,7 @@ EXPORTERS = registry(
     "exporter",
     _litert("torch", "litert", "torch", (*TORCH, "litert-torch", "litert-converter")),
     _litert("tensorflow", "tensorflow", "tensorflow", TENSORFLOW),
+    _litert("jax", "jax", "jax", (*JAX, "litert-converter")),
     Exporter(
         name="executorch",
         format="pte",
