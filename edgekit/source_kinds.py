@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Literal
 
 from edgekit.errors import UsageError
 from edgekit.registry import registry
@@ -12,6 +13,7 @@ from edgekit.registry import registry
 #: Distributions whose versions decide what a source model of either framework computes.
 TORCH = ("torch", "numpy")
 TENSORFLOW = ("tensorflow-cpu", "tensorflow", "keras", "numpy")
+JAX = ("jax", "jaxlib", "flax", "numpy")
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,8 @@ class SourceKind:
         modules: What has to be importable to build from it.
         install: How to get that.
         suffix: Of its files; empty where it has none.
+        also: Other suffixes that its files have.
+        entry: What the name of a file within its archive holds: other files have the same suffixes.
         marker: The file that a folder of it holds; empty for one that is no folder.
         contents: ``module:function`` that reads the bytes of its file, or its folder, as data (see
             `edgekit.pipeline.sources.contents`); empty where there is none.
@@ -64,10 +68,12 @@ class SourceKind:
         weights: The same for a file with its weights.
         identity: ``module:function(spec, seed)`` for a factory's model; empty where it has no factories.
         made_weights: Name of the file that keeps what a factory drew.
+        shapes: What ``--shape`` is for: ``all`` where the model does not say what goes in (data or ``--shape`` do),
+            ``open`` where it fixes what the model leaves open; empty where the model says it all.
+        weight_files: What its factories take their weights from (``--weights``), for messages; empty for nothing.
         trainer: ``module:function`` that trains it; empty where it is not trained.
         again: How to get a file of it that can be read; empty where there is nothing special to say.
         elsewhere: What to do for a format that it does not give.
-        open_axes: Whether its files may leave sizes open, which are then given with the build.
         bridge: How it gets to exporters that take none of its hubs; None where it does not.
         has_signatures: Whether ``--signature`` chooses what is built of it.
         signatures: ``module:function(path)`` that reads their names in its file or folder; empty where its framework
@@ -84,20 +90,30 @@ class SourceKind:
     modules: tuple[str, ...]
     install: str
     suffix: str = ""
+    also: tuple[str, ...] = ()
+    entry: str = ""
     marker: str = ""
     contents: str = ""
     beside: str = ""
     weights: str = ""
     identity: str = ""
     made_weights: str = ""
+    shapes: Literal["", "all", "open"] = ""
+    weight_files: str = ""
     trainer: str = ""
     again: str = ""
     elsewhere: str = ""
-    open_axes: bool = False
     bridge: Bridge | None = None
     has_signatures: bool = False
     signatures: str = ""
     recipe: str = ""
+
+    def knows(self, path: Path) -> bool:
+        """Whether the file or folder at *path*, which is there, is one of it, by its name and, if need be, contents."""
+        if path.is_dir():
+            return bool(self.marker) and (path / self.marker).exists()
+        suffixes = (self.suffix, *self.also) if self.suffix else ()
+        return path.suffix.lower() in suffixes and (not self.entry or _has_entry(path, self.entry))
 
     def check_installed(self) -> None:
         """Raise `UsageError` when a package that building from it needs is missing."""
@@ -138,9 +154,11 @@ SOURCE_KINDS = registry(
         packages=TORCH,
         modules=_TORCH_MODULES,
         install="pip install 'edgekit[build]'",
-        weights=f"{_CONTENTS}.state_dict:read",
+        weights=f"{_CONTENTS}.weights:read",
         identity=f"{_SOURCES}.torch_identity:identity",
         made_weights="made.pt",
+        shapes="all",
+        weight_files="a state_dict in .safetensors, .pt or .pth",
         trainer="edgekit.pipeline.training.torch_loop:train",
         elsewhere=_FROM_TORCH,
     ),
@@ -172,7 +190,24 @@ SOURCE_KINDS = registry(
         beside=f"{_CONTENTS}.onnx:beside",
         again="export it again; onnx.checker.check_model(FILE) says what is wrong with it",
         elsewhere=_FROM_TORCH,
-        open_axes=True,
+        shapes="open",
+    ),
+    SourceKind(
+        name="torchscript",
+        title="a TorchScript program",
+        opener=f"{_SOURCES}.torchscript_file:open_source",
+        family="torch",
+        hubs=("torch",),
+        packages=TORCH,
+        modules=_TORCH_MODULES,
+        install="pip install 'edgekit[build]'",
+        suffix=".pt",
+        also=(".pth", ".jit", ".ts", ".torchscript"),
+        entry="/code/",
+        contents=f"{_CONTENTS}.torchscript:read",
+        shapes="all",
+        again="write it with torch.jit.save() of this version of torch",
+        elsewhere=_FROM_TORCH,
     ),
     SourceKind(
         name="keras",
@@ -184,11 +219,26 @@ SOURCE_KINDS = registry(
         modules=("tensorflow", "keras", "ai_edge_litert"),
         install=_WITH_KERAS,
         suffix=".keras",
-        contents=f"{_CONTENTS}.keras:read",
-        again="save it again, with model.save('….keras')",
+        also=(".h5", ".hdf5"),
+        contents=f"{_CONTENTS}.keras_h5:read_model",
+        again="save the whole model again, with model.save('….keras'); weights alone go to model.py:FUNCTION --weights",
         identity=f"{_SOURCES}.keras_identity:identity",
         made_weights="made.weights.h5",
+        weight_files="a .weights.h5, .h5 or .keras file",
         trainer="edgekit.pipeline.training.keras_fit:train",
+    ),
+    SourceKind(
+        name="jax",
+        title="a JAX model",
+        opener=f"{_SOURCES}.jax:open_source",
+        family="jax",
+        hubs=("jax", "torch"),
+        packages=JAX,
+        modules=("jax", "litert_converter", *_TORCH_MODULES),
+        install="pip install 'edgekit[build,jax]'",
+        identity=f"{_SOURCES}.jax_identity:identity",
+        shapes="all",
+        elsewhere=_FROM_TORCH,
     ),
     SourceKind(
         name="saved-model",
@@ -202,7 +252,7 @@ SOURCE_KINDS = registry(
         marker="saved_model.pb",
         contents=f"{_CONTENTS}.saved_model:check_folder",
         elsewhere="save the Keras model as .keras, or use PyTorch",
-        open_axes=True,
+        shapes="open",
         has_signatures=True,
         bridge=_to_onnx("tensorflow"),
         signatures=f"{_CONTENTS}.saved_model:signatures",
@@ -218,7 +268,7 @@ SOURCE_KINDS = registry(
         install=_WITH_KERAS,
         identity=f"{_SOURCES}.tf_module:identity",
         made_weights="made.npz",
-        open_axes=True,
+        shapes="open",
         has_signatures=True,
         bridge=_to_onnx("tensorflow"),
     ),
@@ -234,7 +284,7 @@ SOURCE_KINDS = registry(
         suffix=".pb",
         contents=f"{_CONTENTS}.tf_graph:read",
         again="write it with tf.io.write_graph(GRAPH_DEF, FOLDER, 'model.pb', as_text=False)",
-        open_axes=True,
+        shapes="open",
         has_signatures=True,
         bridge=_to_onnx("tensorflow"),
     ),
@@ -251,7 +301,7 @@ SOURCE_KINDS = registry(
         contents=f"{_CONTENTS}.tf_graph:read_checkpoint",
         beside=f"{_CONTENTS}.tf_graph:variables",
         again="write it with tf.compat.v1.train.Saver().save(session, 'model.ckpt')",
-        open_axes=True,
+        shapes="open",
         has_signatures=True,
         bridge=_to_onnx("tensorflow"),
     ),
@@ -267,7 +317,7 @@ SOURCE_KINDS = registry(
         suffix=".tflite",
         contents=f"{_CONTENTS}.tflite:read",
         again="copy it again, or write it again with its converter",
-        open_axes=True,
+        shapes="open",
         has_signatures=True,
         bridge=_to_onnx("tflite"),
         signatures=f"{_CONTENTS}.tflite:signatures",
@@ -278,12 +328,25 @@ SOURCE_KINDS = registry(
 FACTORY = "torch"
 
 
+def frameworks() -> list[str]:
+    """The kinds that have factories, as ``framework`` in edgekit.toml and ``--framework`` name them."""
+    return [kind.name for kind in SOURCE_KINDS if kind.identity]
+
+
 def kind_of(path: Path) -> str | None:
     """The name of the kind that the file or folder at *path* is of; None for one that is no source."""
-    for kind in SOURCE_KINDS:
-        if (kind.marker and (path / kind.marker).exists()) if path.is_dir() else path.suffix == kind.suffix != "":
-            return kind.name
-    return None
+    return next((kind.name for kind in SOURCE_KINDS if kind.knows(path)), None)
+
+
+def _has_entry(path: Path, name: str) -> bool:
+    """Whether the file is an archive with something of that *name* in it."""
+    import zipfile  # which a device never needs
+
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name in each for each in archive.namelist())
+    except (OSError, ValueError, zipfile.BadZipFile):
+        return False
 
 
 def written() -> str:

@@ -81,7 +81,7 @@ def _taken(path: Path, shapes: tuple[str, ...], sample: Path | None, reference: 
 _SHAPE = click.option(
     "--shape",
     "shapes",
-    metavar="INPUT=SIZES",
+    metavar="[INPUT=]SIZES",
     multiple=True,
     help="Of a model file as it is: shape of an input whose axes it leaves open, as x=1,3,224,224. Repeatable.",
 )
@@ -124,20 +124,6 @@ def threads(more: str = "") -> Decorator:
     """``--threads``, with *more* to say of it."""
     words = f"Threads to use; by default one per core, at most 4{more}."
     return click.option("--threads", type=click.IntRange(min=1), help=words)
-
-
-def shapes(context: click.Context, option: click.Parameter, given: tuple[str, ...]) -> dict[str, tuple[int, ...]]:
-    """A callback: ``NAME=1,3,224,224``, any number of them, by name."""
-    found = {}
-    for each in given:
-        name, _, sizes = each.rpartition("=")
-        try:
-            found[name] = tuple(int(size) for size in sizes.split(","))
-        except ValueError:
-            name = ""
-        if not name:
-            raise click.BadParameter(f"{each!r} is no NAME=SIZES: write x=1,3,224,224", context, option)
-    return found
 
 
 def files(help: str) -> Decorator:

@@ -11,7 +11,7 @@ from time import monotonic
 from edgekit.errors import EdgekitError, UsageError
 from edgekit.pipeline.exporters import EXPORTERS, Exporter
 from edgekit.pipeline.model.source_model import SourceModel, prepare_model
-from edgekit.pipeline.project.origin import Origin, find_origin
+from edgekit.pipeline.project.origin import Given, Origin, find_origin
 from edgekit.pipeline.sources import contents
 from edgekit.pipeline.work.answers import Forecast
 from edgekit.pipeline.work.cache import Cache
@@ -57,7 +57,7 @@ def look_ahead(
         UsageError: It cannot be read, or no file can do what it does.
     """
     began = monotonic()
-    origin = _untrained(find_origin(model, calibration, trust))
+    origin = _untrained(find_origin(model, Given(calibration), trust))
     origin.kind.check_installed()
     exporters = [
         exporter for exporter in EXPORTERS if exporter.hub in origin.kind.hubs and not _is_baseline(exporter)

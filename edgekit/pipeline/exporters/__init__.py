@@ -11,7 +11,7 @@ from edgekit import builtin_runtimes
 from edgekit.errors import UsageError
 from edgekit.recipes import FP32, RECIPES, Recipe
 from edgekit.registry import registry
-from edgekit.source_kinds import SOURCE_KINDS, TENSORFLOW, TORCH, Bridge, SourceKind
+from edgekit.source_kinds import JAX, SOURCE_KINDS, TENSORFLOW, TORCH, Bridge, SourceKind
 
 
 @dataclass(frozen=True)
@@ -95,6 +95,7 @@ EXPORTERS = registry(
     "exporter",
     _litert("torch", "litert", "torch", (*TORCH, "litert-torch", "litert-converter")),
     _litert("tensorflow", "tensorflow", "tensorflow", TENSORFLOW),
+    _litert("jax", "jax", "jax", (*JAX, "litert-converter")),
     Exporter(
         name="litert-file",
         format="tflite",

@@ -67,7 +67,8 @@ class SourceSpec:
             return {name: stored[name][:1].copy() for name in stored.files}
 
     def to_json(self) -> dict[str, Any]:
-        return {**vars(self), "inputs": [spec.to_json() for spec in self.inputs]}
+        tensors = {key: [spec.to_json() for spec in getattr(self, key)] for key in ("inputs", "shapes")}
+        return {**vars(self), **tensors}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> SourceSpec:

@@ -13,7 +13,10 @@ from edgekit.errors import UsageError
 from edgekit.pipeline.sources import SourceSpec
 from edgekit.recipes import FP32, RECIPES, Recipe
 from edgekit.registry import import_name
-from edgekit.runtime.contents import hdf5, keras, onnx, pt2, saved_model, state_dict, tflite
+from edgekit.runtime.contents import hdf5, keras, onnx, pt2, saved_model, tflite, torchscript
+from edgekit.runtime.contents import keras_h5 as keras_h5_contents
+from edgekit.runtime.contents import weights as torch_weights
+from edgekit.runtime.contents.keras_h5 import KerasH5
 from edgekit.runtime.contents.refusal import Malformed, Refused
 from edgekit.source_kinds import SOURCE_KINDS, kind_of
 
@@ -68,9 +71,14 @@ def onnx_model(path: Path, trust: bool) -> None:
     _attempt(path, lambda: onnx.read_file(path), "EK-SOURCE", trust)
 
 
+def script(path: Path, trust: bool) -> bytes | None:
+    """The same of a TorchScript file."""
+    return readable(path, lambda: torchscript.read(path.read_bytes()).data, "EK-SOURCE", trust)
+
+
 def weights(path: Path, trust: bool) -> bytes | None:
-    """The same of a file that ``torch.save`` wrote; ``EK-CHECKPOINT`` where it is damaged."""
-    return readable(path, lambda: state_dict.read(path.read_bytes()).data, "EK-CHECKPOINT", trust)
+    """The same of a file that ``torch.save`` or safetensors wrote; ``EK-CHECKPOINT`` where it is damaged."""
+    return readable(path, lambda: torch_weights.read(path.read_bytes()).data, "EK-CHECKPOINT", trust)
 
 
 def keras_model(path: Path, code: str, trust: bool, registered: Collection[str]) -> bytes | None:
@@ -93,6 +101,14 @@ def lite_model(path: Path, trust: bool) -> bytes:
 def checked(path: Path, check: Callable[[], object], trust: bool) -> None:
     """*check* the model at *path*, or a part of it, by a reader of its own; raises as `program`."""
     _attempt(path, check, "EK-SOURCE", trust)
+
+
+def keras_h5(path: Path, code: str, trust: bool, registered: Collection[str], whole: bool) -> KerasH5 | None:
+    """What is in a Keras file in HDF5 of before ``.keras``; None and errors as `readable`."""
+    found: list[KerasH5] = []
+    read = keras_h5_contents.read
+    said = _attempt(path, lambda: found.append(read(path.read_bytes(), registered, whole=whole)), code, trust)
+    return found[0] if said is None else None
 
 
 def folder(path: Path, trust: bool) -> None:

@@ -10,6 +10,7 @@ from onnx import TensorProto
 
 from edgekit.errors import UsageError, did_you_mean
 from edgekit.names import distinct, tensor_name
+from edgekit.shapes import by_input
 from edgekit.tensors import TensorSpec
 
 _DTYPES = {
@@ -38,7 +39,7 @@ class Input:
 
 
 def inputs_of(
-    model: onnx.ModelProto, shapes: Mapping[str, Sequence[int]], data: Sequence[TensorSpec], what: str
+    model: onnx.ModelProto, shapes: Mapping[str, tuple[int, ...]], data: Sequence[TensorSpec], what: str
 ) -> tuple[Input, ...]:
     """The inputs of *model*, with all sizes known.
 
@@ -52,6 +53,7 @@ def inputs_of(
     constants = {each.name for each in model.graph.initializer}
     given = [each for each in model.graph.input if each.name not in constants]
     axes = {each.name: _axes(each, what) for each in given}
+    shapes = by_input(shapes, list(axes))
     for name in shapes:
         if name not in axes:
             raise UsageError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from edgekit.errors import UsageError
+from edgekit.shapes import by_input
 
 
 def closed(
@@ -21,8 +22,10 @@ def closed(
         UsageError: ``EK-SOURCE``: an axis stays open; ``EK-ARGUMENT``: *shapes* name another input, or another size
             than the file has.
     """
+    shapes = by_input(shapes, list(declared))
     if strange := shapes.keys() - declared.keys():
-        message = f"{what} has no input {min(strange)!r}"
+        which = f"has no input {min(strange)!r}" if min(strange) else "has several inputs, and --shape names none"
+        message = f"{what} {which}"
         raise UsageError("EK-ARGUMENT", message, f"its inputs are {', '.join(declared)}")
     return {name: _closed(what, name, sizes, shapes.get(name)) for name, sizes in declared.items()}
 

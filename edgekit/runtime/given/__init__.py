@@ -30,7 +30,7 @@ from edgekit.runtime.contents import checked
 from edgekit.runtime.contents.refusal import Malformed
 from edgekit.runtime.given import checks
 from edgekit.runtime.given.interface import FileTensor, Interface, choose
-from edgekit.shapes import written
+from edgekit.shapes import by_input, written
 from edgekit.tensors import Signature
 
 #: What stands where other bundles name their target.
@@ -146,7 +146,8 @@ def _packed(
 ) -> tuple[Manifest, dict[str, bytes]]:
     """The manifest of the bundle, and its files."""
     found = describe(data, format, path.name)
-    chosen = choose(found.main, checks.sizes(options.sample, found.main) | dict(options.shapes))
+    asked = by_input(options.shapes, [each.name for each in found.main.inputs])
+    chosen = choose(found.main, checks.sizes(options.sample, found.main) | dict(asked))
     samples = checks.samples(chosen.inputs, found, options.sample)
     run = checks.run(data, format.name, chosen, samples, reference=reference)
     signature = Signature(chosen.inputs, run.outputs)
