@@ -19,7 +19,6 @@ _SOURCE = "edgekit build {path} --target NAME makes a bundle of it"
 _FROM_SOURCE = (
     "edgekit build makes such files itself and checks each against the model it is from: give it that model, as "
 )
-_SCRIPT = ".torchscript"
 
 
 @dataclass(frozen=True)
@@ -37,12 +36,11 @@ class Foreign:
 
 @dataclass(frozen=True)
 class _Kind:
-    """Files of some suffixes. *or_script*: they may be TorchScript programs as well."""
+    """Files of some suffixes."""
 
     suffixes: tuple[str, ...]
     what: str
     hint: str
-    or_script: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,7 +74,7 @@ def _own(path: Path) -> Foreign | None:
     """The same for what edgekit builds from, and what it makes."""
     own, suffix = kind_of(path), path.suffix.lower()
     for kind in SOURCE_KINDS:
-        if kind.name == own or kind.suffix == suffix != "":
+        if kind.name == own or (kind.suffix == suffix != "" and not kind.entry):
             return Foreign(f"{kind.title} folder" if kind.marker else kind.title, _SOURCE)
     for format in FORMATS:
         if suffix == f".{format.name}":
@@ -87,8 +85,6 @@ def _own(path: Path) -> Foreign | None:
 def _other(path: Path) -> Foreign | None:
     """The same for everybody else's."""
     kind = _table().kind(path.suffix.lower())
-    if kind is not None and kind.or_script and _is_script(path):
-        kind = _table().kind(_SCRIPT)
     return None if kind is None else Foreign(kind.what, kind.hint)
 
 
@@ -96,14 +92,3 @@ def _other(path: Path) -> Foreign | None:
 def _table() -> _Table:
     table: _Table = conform(_Table, documents.read_toml(Path(__file__).with_suffix(".toml"))[1])
     return table
-
-
-def _is_script(path: Path) -> bool:
-    """Whether torch.jit.save wrote the file: such a zip holds code."""
-    import zipfile  # which a device never needs
-
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return any("/code/" in name for name in archive.namelist())
-    except (OSError, zipfile.BadZipFile):
-        return False

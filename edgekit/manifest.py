@@ -15,6 +15,9 @@ from edgekit.schema import conform
 from edgekit.tensors import Signature
 
 SCHEMA_VERSION = 1
+#: Of a bundle with a file that was given: what reads only the first would take it for one that nothing can run.
+GIVEN_VERSION = 2
+_VERSIONS = (SCHEMA_VERSION, GIVEN_VERSION)
 MANIFEST = "manifest.json"
 
 #: How a manifest's own SHA-256 stands in it: of the file with zeros in this place. No text holds a bare line end.
@@ -28,6 +31,31 @@ class Required:
 
     snr_db: float
     column_snr_db: float
+
+
+@dataclass(frozen=True)
+class Quantization:
+    """What a whole number in a tensor stands for: ``scale * (number - zero_point)``."""
+
+    scale: float
+    zero_point: int
+
+
+@dataclass(frozen=True)
+class Given:
+    """What is known of a model file that edgekit did not build: it is run as it is, and there is no float model.
+
+    Attributes:
+        inputs, outputs: What whole numbers stand for, by the names of those tensors that are quantized.
+        is_stateful: Whether the file keeps values from one run to the next; they are new each time it is loaded.
+        reference: The engine that gave the outputs of the check vectors, with version and machine; empty where there
+            are none.
+    """
+
+    inputs: Mapping[str, Quantization]
+    outputs: Mapping[str, Quantization]
+    is_stateful: bool
+    reference: str = ""
 
 
 @dataclass(frozen=True)
@@ -47,7 +75,8 @@ class Variant:
     no engine of a desktop has is *exported, not run*: its structure was checked, and what is measured by running it is
     None.
     ``delegated_share`` is the percentage of the work (multiply-adds, values computed) inside the accelerated backend;
-    None in a format that knows no such backend.
+    None in a format that knows no such backend. ``given`` is there when the file was given, and not built: nothing that
+    compares with a float source model is.
     """
 
     name: str
@@ -76,6 +105,12 @@ class Variant:
     warnings: tuple[str, ...] = ()
     batch: int = 1
     backend: str = "xnnpack"
+    given: Given | None = None
+
+    @property
+    def runs(self) -> bool:
+        """Whether an engine of edgekit's runs it, where that is there: it ran when it was built, or was given."""
+        return self.checked or self.given is not None
 
     @property
     def checked(self) -> bool:
@@ -129,11 +164,25 @@ class Manifest:
         known = ", ".join(variant.name for variant in self.variants)
         raise BundleError("EK-NO-VARIANT", f"the bundle has no variant {name!r}", f"it has: {known}")
 
+    @property
+    def is_given(self) -> bool:
+        """Whether its files were given, and not built."""
+        return any(variant.given is not None for variant in self.variants)
+
     def to_json(self) -> dict[str, Any]:
         value = asdict(self)
         value["signature"] = self.signature.to_json()
         value["methods"] = {name: signature.to_json() for name, signature in self.methods.items()}
+        value["variants"] = list(map(variant_json, self.variants))
         return value
+
+
+def variant_json(variant: Variant) -> dict[str, Any]:
+    """*variant* as JSON has it: what edgekit built is written as before files could be given."""
+    value = asdict(variant)
+    if variant.given is None:
+        del value["given"]
+    return value
 
 
 def manifest_bytes(manifest: Manifest) -> bytes:
@@ -151,10 +200,10 @@ def parse_manifest(data: bytes) -> Manifest:
     """The manifest in *data*; raises on anything that does not fit the schema, or not its own SHA-256."""
     value = documents.parse(data)
     version = value["schema_version"]
-    if type(version) is not int or version != SCHEMA_VERSION:
+    if type(version) is not int or version not in _VERSIONS:
         raise BundleError(
             "EK-BUNDLE",
-            f"the bundle has schema version {brief(repr(version))}, this edgekit reads {SCHEMA_VERSION}",
+            f"the bundle has schema version {brief(repr(version))}, this edgekit reads {GIVEN_VERSION}",
             "install the edgekit that built it, or build it again",
         )
     given = str(value.pop("sha256", None))
@@ -178,12 +227,26 @@ def parse_manifest(data: bytes) -> Manifest:
         measured = (variant.snr_db, variant.max_abs_diff, variant.worst_column_snr_db, variant.required)
         if len({value is None for value in measured}) > 1:
             raise ValueError(f"variants.{variant.name}: some of what a run gives is missing")
+        if variant.given is not None:
+            _check_given(variant, manifest)
     if len({variant.name for variant in manifest.variants}) != len(manifest.variants) or not manifest.variants:
         raise ValueError("variants")
     if manifest.class_scores not in (None, *(spec.name for spec in manifest.signature.outputs)):
         raise ValueError("class_scores")
     manifest.variant(manifest.recommended["variant"])
     return manifest
+
+
+def _check_given(variant: Variant, manifest: Manifest) -> None:
+    assert variant.given is not None
+    if manifest.schema_version != GIVEN_VERSION or variant.checked or variant.batch != 1:
+        raise ValueError(f"variants.{variant.name}: it was built, or it was given")
+    sides = ((variant.given.inputs, manifest.signature.inputs), (variant.given.outputs, manifest.signature.outputs))
+    for found, specs in sides:
+        if not found.keys() <= {spec.name for spec in specs if "int" in spec.dtype}:
+            raise ValueError(f"variants.{variant.name}: what is quantized is none of its whole numbers")
+        if not all(each.scale > 0 for each in found.values()):
+            raise ValueError(f"variants.{variant.name}: a scale that is none")
 
 
 def brief(value: object) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -69,6 +69,16 @@ class Signature:
         """What `to_json` described. Raises `ValueError`: *value* is something else."""
         signature: Signature = conform(cls, value)
         return signature
+
+
+def rows_of(spec: TensorSpec) -> int:
+    """How many rows one sample takes where samples are stacked: one, but for a file whose first axis is no batch."""
+    return spec.shape[0] if spec.shape else 1
+
+
+def first_sample(specs: Sequence[TensorSpec], stacked: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The first sample of *stacked* arrays, by name."""
+    return {spec.name: stacked[spec.name][: rows_of(spec)] for spec in specs}
 
 
 def grouped(samples: Sequence[Sequence[np.ndarray]], count: int) -> Iterator[list[np.ndarray]]:

@@ -288,10 +288,10 @@ def test_sizes_that_lie_are_refused_before_anything_is_read(path: Path, monkeypa
 
 def test_a_newer_schema_says_what_to_do(path: Path) -> None:
     def newer(entries: dict[str, bytes]) -> None:
-        entries[MANIFEST] = canonical_json({**json.loads(entries[MANIFEST]), "schema_version": 2, "new": 1})  # no seal
+        entries[MANIFEST] = canonical_json({**json.loads(entries[MANIFEST]), "schema_version": 3, "new": 1})  # no seal
 
     rezip(path, newer)
-    assert "install the edgekit" in str(refused(path, "schema version 2").hint)
+    assert "install the edgekit" in str(refused(path, "schema version 3").hint)
 
 
 def test_a_manifest_that_was_edited_is_refused(path: Path, directory: Path) -> None:

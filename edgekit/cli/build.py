@@ -11,7 +11,7 @@ import click
 from edgekit.cli import console, options
 from edgekit.formats import FORMATS
 from edgekit.recipes import RECIPES
-from edgekit.source_kinds import written
+from edgekit.source_kinds import FACTORY, frameworks, written
 
 if TYPE_CHECKING:
     from edgekit.manifest import Variant
@@ -28,7 +28,10 @@ Examples:
   edgekit build examples/digits --target rpi4 --target rpi5
   edgekit build examples/digits --target rpi4 --recipe int8 --format tflite
   edgekit build model.keras --target rpi4 --calibration samples.npy
+  edgekit build model.onnx --target rpi4 --shape x=1,3,224,224
+  edgekit build saved_model/ --target rpi4 --signature encode
   edgekit build net.py:make --target rpi4 --calibration samples.npy --max-drop 0.5
+  edgekit build net.py:make --weights net.safetensors --shape 1,3,224,224 --target rpi4
 
 \b
 Exit codes: 0 done, 2 wrong usage, 3 a limit was not met, 5 no variant could be made, 130 stopped by Ctrl-C."""
@@ -69,6 +72,24 @@ Exit codes: 0 done, 2 wrong usage, 3 a limit was not met, 5 no variant could be 
     help=".npy or .npz with real samples (one array per input, by its name), for a bare model file.",
 )
 @click.option(
+    "--weights",
+    metavar="FILE",
+    help="Trained weights for what model.py:FUNCTION makes: a state_dict in .safetensors, .pt or .pth, or Keras' own.",
+)
+@click.option(
+    "--shape",
+    "shapes",
+    metavar="[NAME=]SIZES",
+    multiple=True,
+    help="What goes into a bare model that does not say so itself, or leaves sizes open, for one sample: 1,3,224,224, "
+    "or x=1,3,224,224 for each of several inputs; ids=1,16:int64 for whole numbers.",
+)
+@click.option(
+    "--framework",
+    metavar="NAME",
+    help=f"Of model.py:FUNCTION: {', '.join(frameworks())}.  [{FACTORY}]",
+)
+@click.option(
     "-o", "--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for the bundle.  [PROJECT/build]"
 )
 @click.option("-j", "--jobs", type=click.IntRange(min=1), help="Worker processes side by side.  [one per core]")
@@ -77,6 +98,12 @@ Exit codes: 0 done, 2 wrong usage, 3 a limit was not met, 5 no variant could be 
     "--trust",
     is_flag=True,
     help="Take a model file that holds more than data (code, say), after saying what it would do.",
+)
+@click.option(
+    "--signature",
+    metavar="NAME",
+    help="Which signature of a SavedModel, a TensorFlow module or a .tflite to build, where it has several; of a graph "
+    "without any, its tensors: 'INPUT, INPUT -> OUTPUT'.",
 )
 @click.option("--strict", is_flag=True, help="Fail when any variant fails, not only when all do.")
 @options.output

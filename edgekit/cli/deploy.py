@@ -26,7 +26,7 @@ ssh has to work without a password (ssh-copy-id). EDGEKIT_SSH_CONFIG names anoth
 
 
 @click.command("deploy", epilog=_EPILOG)
-@options.BUNDLE
+@options.bundle()
 @options.on("Deploys", required=True)
 @options.output
 def command(bundle: Path, device: str, as_json: bool, quiet: bool) -> None:

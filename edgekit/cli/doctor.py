@@ -23,6 +23,7 @@ _WANTED_DISK_BYTES = 2_000_000_000
 Examples:
   edgekit doctor                          packages, engines and facts of this machine
   edgekit doctor rpi4                     what building for a Raspberry Pi 4 takes, and whether it is here
+  edgekit doctor model.py:build --calibration x.npy   what a build would refuse of a model, and what is delegated
   edgekit doctor digits.edgekit           which variants of a bundle run here, and why the others do not
   edgekit doctor emulator:rpi4            what emulating a Raspberry Pi 4 takes, and whether it is here
   edgekit doctor ssh://pi@raspberrypi     what that device is, what runs there, and what is deployed
@@ -40,13 +41,26 @@ Examples:
     help="Make what an engine (tflite-runtime), emulated boards (emulator), deploying (deploy:TARGET) or phones' "
     "browsers (phone) need.",
 )
+@click.option(
+    "--calibration", metavar="FILE", help="For a model: .npy or .npz with real samples, as edgekit build takes it."
+)
+@click.option("--trust", is_flag=True, help="For a model: take a file that holds more than data.")
 @click.option("--codes", is_flag=True, help="Print every error code and what it means.")
 @options.output
-def command(target: str | None, setup: str | None, codes: bool, as_json: bool, quiet: bool) -> None:
+def command(
+    target: str | None,
+    setup: str | None,
+    calibration: str | None,
+    trust: bool,
+    codes: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
     """Say what this machine can build and run, and what is missing.
 
     TARGET is what you want to build for: a name that `edgekit targets` lists, or a target file of your own; or a
-    device, as edgekit run names it; or a bundle, to see which of its variants run here.
+    device, as edgekit run names it; or a bundle, to see which of its variants run here; or a model or project, as
+    edgekit build takes it, to see before the build what each format will refuse and what its backend will take.
     """
 
     if codes:
@@ -68,6 +82,11 @@ def command(target: str | None, setup: str | None, codes: bool, as_json: bool, q
             return
         if target.endswith(".edgekit") or Path(target, "manifest.json").is_file():
             _bundle(target, as_json)
+            return
+        from edgekit.cli import outlook
+
+        if outlook.is_model(target):
+            outlook.show(target, calibration, trust, as_json, quiet)
             return
     from edgekit.runtime.checkup import examine
 

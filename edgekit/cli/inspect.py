@@ -27,7 +27,7 @@ Examples:
 
 
 @click.command("inspect", epilog=_EPILOG)
-@click.argument("bundles", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="BUNDLE [BUNDLE]")
+@options.bundles("BUNDLE [BUNDLE]", reference=False)
 @click.option("--diff", is_flag=True, help="Name what differs between two bundles.")
 @options.output
 def command(bundles: tuple[Path, ...], diff: bool, as_json: bool, quiet: bool) -> None:
@@ -54,13 +54,16 @@ def _compare(first: Path, second: Path, *, as_json: bool) -> None:
 
     with Bundle.open(first) as one, Bundle.open(second) as other:
         lines = differences(one, other)
-    value = {"bundles": [str(first), str(second)], "differences": lines}
+    value = {"bundles": [str(options.named(path)) for path in (first, second)], "differences": lines}
     console.result(as_json, value, lines or ["the bundles have the same contents"])
 
 
 def _lines(manifest: Manifest) -> Iterator[str]:
     from edgekit.cli.build import partly
 
+    if manifest.is_given:
+        yield from _given_lines(manifest)
+        return
     yield f"{manifest.name} for {manifest.target}, made by {manifest.producer}"
     yield f"recommended: {manifest.recommended['variant']}: {manifest.recommended.get('reason', '')}".rstrip(": ")
     yield ""
@@ -91,6 +94,34 @@ def _lines(manifest: Manifest) -> Iterator[str]:
     for variant in manifest.variants:
         producers.update(variant.producers)
     yield f"producers: {_facts(dict(sorted(producers.items())))}"
+
+
+def _given_lines(manifest: Manifest) -> Iterator[str]:
+    """What is known of a model file as it is."""
+    from edgekit.display import size
+    from edgekit.formats import FORMATS
+
+    (variant,) = manifest.variants
+    assert variant.given is not None
+    title = FORMATS[variant.format].title if variant.format in FORMATS else f"a .{variant.format} file"
+    yield f"{manifest.name}: {title} as it is, {size(variant.size_bytes)}"
+    yield f"precision: {variant.recipe}, by its weights"
+    yield f"engines: {', '.join(variant.engines)}"
+    sides = (
+        ("input", manifest.signature.inputs, variant.given.inputs),
+        ("output", manifest.signature.outputs, variant.given.outputs),
+    )
+    for what, specs, quantized in sides:
+        for spec in specs:
+            found = quantized.get(spec.name)
+            more = f": {found.scale:.9g} * (q - {found.zero_point}), which --dequantize makes floats" if found else ""
+            yield f"{what}: {_spec(spec)}{more}"
+    for name, signature in manifest.methods.items():
+        for what, specs in (("input", signature.inputs), ("output", signature.outputs)):
+            yield from (f"method {name}: {what}: {_spec(spec)}" for spec in specs)
+    if variant.given.is_stateful:
+        yield "state: it keeps values from one run to the next; they are new each time it is loaded"
+    yield "no float model goes with it: engines are compared with each other, and nothing is said of quality"
 
 
 def _row(variant: Variant, metric: Metric) -> list[str]:

@@ -17,7 +17,7 @@ Examples:
 
 
 @click.command("integrate", epilog=_EPILOG)
-@options.BUNDLE
+@options.bundle()
 @click.option(
     "--for", "platform", metavar="PLATFORM", required=True, help="android, ios, react-native, flutter or web."
 )
@@ -34,7 +34,7 @@ def command(bundle: Path, platform: str, variant: str | None, out: Path | None, 
     from edgekit.integration import integrate
 
     with Bundle.open(bundle) as opened:
-        starter = integrate(opened, platform, out or Path(f"{bundle.stem}-{platform}"), variant)
+        starter = integrate(opened, platform, out or Path(f"{options.named(bundle).stem}-{platform}"), variant)
     console.note(f"{starter.variant} with {starter.library}, {len(starter.files)} files", quiet or as_json)
-    value = {**vars(starter), "bundle": str(bundle), "folder": str(starter.folder)}
+    value = {**vars(starter), "bundle": str(options.named(bundle)), "folder": str(starter.folder)}
     console.result(as_json, value, [str(starter.folder / "README.md")])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +14,84 @@ if TYPE_CHECKING:
 
 Decorator = Callable[[Callable[..., None]], Callable[..., None]]
 
-BUNDLE = click.argument("bundle", metavar="BUNDLE", type=click.Path(path_type=Path))
 VARIANTS = click.option(
     "--variant", "variants", metavar="NAME", multiple=True, help="Keep to this variant. Repeatable."
 )
 SEED = click.option("--seed", type=click.IntRange(min=0), help="Of the order of measurements; by default a random one.")
+
+
+def bundle(*, reference: bool = True, sample: str | None = None) -> Decorator:
+    """``BUNDLE``, which may be a model file as it is, with the options for one.
+
+    Args:
+        reference: Whether the verb compares outputs (see `edgekit.runtime.given.bundle_at`).
+        sample: The verb's own parameter that names a file of inputs, in place of ``--sample``.
+    """
+    argument = click.argument("bundle", metavar="BUNDLE", type=click.Path(path_type=Path))
+    return _takes("bundle", argument, reference, sample)
+
+
+def bundles(metavar: str, *, reference: bool = True) -> Decorator:
+    """Any number of them."""
+    return _takes("bundles", _several(metavar), reference, None)
+
+
+def named(bundle: Path) -> Path:
+    """What the user wrote for *bundle*."""
+    from edgekit.runtime import given
+
+    return given.named(bundle)
+
+
+def _several(metavar: str) -> Decorator:
+    return click.argument("bundles", metavar=metavar, nargs=-1, required=True, type=click.Path(path_type=Path))
+
+
+def _takes(name: str, argument: Decorator, reference: bool, sample: str | None) -> Decorator:
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @wraps(command)
+        def taking(*, shapes: tuple[str, ...], own_sample: Path | None = None, **values: Any) -> None:
+            given = values[name]
+            several = isinstance(given, tuple)
+            inputs = values[sample] if sample else own_sample
+            taken = [
+                _taken(path, shapes, inputs, reference, sample is None) for path in (given if several else (given,))
+            ]
+            command(**{**values, name: tuple(taken) if several else taken[0]})
+
+        with_options = taking if sample else _SAMPLE(taking)
+        return argument(_SHAPE(with_options))
+
+    return decorate
+
+
+def _taken(path: Path, shapes: tuple[str, ...], sample: Path | None, reference: bool, is_for_it: bool) -> Path:
+    """Where the bundle is that *path* names, or the one that is made of the model file there."""
+    if path.suffix == ".edgekit" and not shapes and not (sample and is_for_it):
+        return path  # nothing else has to be imported
+    from edgekit.runtime import given
+    from edgekit.shapes import parse_shapes
+
+    is_arrays = sample is not None and sample.suffix.lower() in (".npy", ".npz")
+    is_model = given.format_of(path) is not None
+    used = sample if is_for_it or (is_arrays and is_model) else None
+    return given.bundle_at(path, given.Options(parse_shapes(shapes), used), reference=reference)
+
+
+_SHAPE = click.option(
+    "--shape",
+    "shapes",
+    metavar="[INPUT=]SIZES",
+    multiple=True,
+    help="Of a model file as it is: shape of an input whose axes it leaves open, as x=1,3,224,224. Repeatable.",
+)
+_SAMPLE = click.option(
+    "--sample",
+    "own_sample",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Of a model file as it is: an .npz with inputs to check with, in place of random ones.",
+)
 
 
 class _On(click.Option):

@@ -24,7 +24,7 @@ Examples:
 
 
 @click.command("phone", epilog=_EPILOG)
-@options.BUNDLE
+@options.bundle()
 @click.option("--lan", is_flag=True, help="Serve this machine's networks, not only this machine.")
 @click.option("--https", is_flag=True, help="With --lan: a certificate made now, for threads and WebGPU.")
 @click.option("--usb", is_flag=True, help="Have adb lead an Android phone on a cable here.")

@@ -26,7 +26,7 @@ Examples:
 
 
 @click.command("profile", epilog=_EPILOG)
-@click.argument("bundles", metavar="BUNDLE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@options.bundles("BUNDLE...")
 @options.on(
     "Measures", "Emulated boards have instructions, and no times. Repeatable.", multiple=True, default=("local",)
 )

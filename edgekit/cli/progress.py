@@ -25,7 +25,9 @@ _NAMES = {
     "train": "training",
     "describe": "model",
     "reference": "float reference",
+    "bridge": "conversion to",
     "export": "export",
+    "forecast": "forecast",
     "check": "check",
 }
 

@@ -23,23 +23,28 @@ Examples:
 
 
 @click.command("run", epilog=_EPILOG)
-@options.BUNDLE
+@options.bundle(reference=False, sample="source")
 @click.option(
-    "--input", "source", type=click.Path(path_type=Path), required=True, help="A .npy, .npz, .png, .jpg or .wav file."
+    "--input",
+    "source",
+    type=click.Path(path_type=Path),
+    help="A .npy, .npz, .png, .jpg or .wav file; by default the first of the bundle's check inputs.",
 )
 @options.on("Runs", default="local")
 @click.option("--variant", metavar="NAME", help="The variant; by default the best that runs here.")
 @click.option("--engine", metavar="NAME", help="The engine; by default the variant's first that is installed.")
+@click.option("--dequantize", is_flag=True, help="Take and give floats where the file has quantized whole numbers.")
 @options.threads()
 @click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, help="How many values to show.")
 @click.option("--output", type=click.Path(path_type=Path), help="Write the outputs by name to this .npz file.")
 @options.output
 def command(
     bundle: Path,
-    source: Path,
+    source: Path | None,
     device: str,
     variant: str | None,
     engine: str | None,
+    dequantize: bool,
     threads: int | None,
     top: int,
     output: Path | None,
@@ -57,7 +62,8 @@ def command(
     from edgekit.devices import open_device
     from edgekit.devices.base import RunRequest, Runs
     from edgekit.errors import EdgekitError, UsageError
-    from edgekit.runtime.prepare import preprocessing_of, ready_inputs
+    from edgekit.runtime.floats import Floats
+    from edgekit.runtime.prepare import check_input, preprocessing_of, ready_inputs
     from edgekit.runtime.selection import check_names
 
     if output is not None and output.suffix != ".npz":
@@ -66,10 +72,18 @@ def command(
         with Bundle.open(bundle) as opened:
             labels = opened.manifest.labels
             check_names(opened.manifest, variant, engine)  # refuses misspelled names before anything is sent
-            inputs = ready_inputs(source, opened.manifest.signature, preprocessing_of(opened))
+            floats = Floats(opened.manifest, opened.manifest.recommended["variant"]) if dequantize else None
+            if source is None:
+                inputs = check_input(opened)
+                random = "random" if opened.manifest.checks.get("random") else "a check input"
+                console.note(f"no --input was given: the input is {random}", quiet or as_json)
+            else:
+                signature = floats.signature if floats else opened.manifest.signature
+                inputs = ready_inputs(source, signature, preprocessing_of(opened))
+                inputs = floats.inward(inputs) if floats else inputs
         request = RunRequest(inputs, variant, engine, threads)
         result = opened_device.run(bundle, request, lambda line: console.note(line, quiet or as_json))
-    outputs = dict(result.outputs)
+    outputs = dict(floats.outward(result.outputs) if floats else result.outputs)
     console.note(f"{result.variant} on {result.engine}, {result.threads} threads", quiet or as_json)
     if output is not None:
         try:
@@ -80,8 +94,8 @@ def command(
     if as_json:
         console.document(
             {
-                "bundle": str(bundle),
-                "input": str(source),
+                "bundle": str(options.named(bundle)),
+                "input": None if source is None else str(source),
                 "device": opened_device.name,
                 "emulated": opened_device.emulated,
                 "variant": result.variant,

@@ -13,6 +13,7 @@ from edgekit.cli import console, options
 
 if TYPE_CHECKING:
     from edgekit.devices.verifier import DeviceVerification
+    from edgekit.manifest import Manifest
     from edgekit.runtime.verification import Verification
 
 _EPILOG = """\b
@@ -26,7 +27,7 @@ Examples:
 
 
 @click.command("verify", epilog=_EPILOG)
-@options.BUNDLE
+@options.bundle()
 @options.on("Runs", "Repeatable.", multiple=True, default=("local",))
 @click.option("--variant", metavar="NAME", help="Only this variant.")
 @options.threads("; on emulated boards 1")
@@ -64,7 +65,7 @@ def command(
     if as_json:
         console.document(
             {
-                "bundle": str(bundle),
+                "bundle": str(options.named(bundle)),
                 "rows": [
                     {"device": each.device, "emulated": each.emulated, **asdict(row)}
                     for each in found
@@ -78,14 +79,23 @@ def command(
     elif any(each.rows for each in found):
         console.say(*_table(found))
         with Bundle.open(bundle) as opened:
-            if opened.manifest.checks.get("random"):
-                console.note("the check inputs are random: they prove the export, not the model's accuracy", quiet)
+            console.note(_caution(opened.manifest), quiet or not _caution(opened.manifest))
     failure = verifier.failure(found)
     for error in filter(None, (each.error for each in found)):
         if error is not failure:
             console.note(f"{error.message} [{error.code}]")
     if failure is not None:
         raise failure
+
+
+def _caution(manifest: Manifest) -> str:
+    """What the check vectors do not prove; empty where they prove what they should."""
+    random = bool(manifest.checks.get("random"))
+    if manifest.is_given:
+        against = {variant.given.reference for variant in manifest.variants if variant.given} - {""}
+        held = f"outputs are held against {', '.join(sorted(against))}" if against else "there is nothing to compare"
+        return f"no float model goes with the file, so there is no SNR: {held}{' on random inputs' if random else ''}"
+    return "the check inputs are random: they prove the export, not the model's accuracy" if random else ""
 
 
 def _table(found: Sequence[DeviceVerification]) -> list[str]:
@@ -97,10 +107,12 @@ def _table(found: Sequence[DeviceVerification]) -> list[str]:
         columns["device"] = [device for device, _ in pairs]
     columns["variant"] = [row.variant for row in rows]
     columns["engine"] = [row.engine for row in rows]
-    columns["SNR dB"] = ["-" if row.snr_db is None else console.number(row.snr_db, 1) for row in rows]
-    columns["at least"] = [console.number(row.required_snr_db, 1) for row in rows]
-    columns["agreement %"] = ["-" if row.agreement is None else f"{row.agreement:.1f}" for row in rows]
-    if any(each.emulated and each.rows for each in found):
+    given = any(row.is_given for row in rows)
+    if not given:
+        columns["SNR dB"] = ["-" if row.snr_db is None else console.number(row.snr_db, 1) for row in rows]
+        columns["at least"] = [console.number(row.required_snr_db, 1) for row in rows]
+        columns["agreement %"] = ["-" if row.agreement is None else f"{row.agreement:.1f}" for row in rows]
+    if given or any(each.emulated and each.rows for each in found):
         columns["off host"] = [_difference(row) for row in rows]
     if any(row.guest_instructions is not None for row in rows):
         columns["instructions"] = [

@@ -10,7 +10,9 @@ from threading import Thread
 from edgekit.bundle import Bundle
 from edgekit.devices.base import CountsInstructions, Runs, VerifyRequest
 from edgekit.devices.kinds import LOCAL, open_device
+from edgekit.engines import ENGINES
 from edgekit.errors import DeviceError, EdgekitError, LimitError
+from edgekit.runtime import given
 from edgekit.runtime.selection import check_names
 from edgekit.runtime.verification import FAILED, NOT_RUN, Verification
 
@@ -56,7 +58,7 @@ def verify(
         BundleError: The bundle is damaged.
         EdgekitError: What is wrong on any device, but for `DeviceError`, which is that device's result.
     """
-    path = Path(bundle)
+    path = given.bundle_at(bundle)
     with Bundle.open(path) as opened:
         check_names(opened.manifest, variant)
     request = VerifyRequest(variant, threads)
@@ -84,17 +86,20 @@ def failure(found: Sequence[DeviceVerification]) -> EdgekitError | None:
         return LimitError(
             "EK-VERIFY",
             f"{len(failed)} of {len(rows)} failed, first {first.variant} on {first.engine}: {first.reason}",
-            "load another variant, or build again with this engine's version",
+            "the engines, or their versions, compute it differently: run it on the one that it was made for"
+            if first.is_given
+            else "load another variant, or build again with this engine's version",
         )
     for each in found:
         if each.error is not None:
             return each.error
-    if all(row.required_snr_db is None for row in rows):
+    if all(row.required_snr_db is None and not row.is_given for row in rows):
         hint = "edgekit integrate makes the start of one"
         return EdgekitError("EK-NO-VARIANT", f"nothing ran: {rows[0].variant}: {rows[0].reason}", hint)
     if all(row.status == NOT_RUN for row in rows):
-        reason = "no variant ran: no engine for them is installed"
-        return EdgekitError("EK-ENGINE", reason, "pip install ai-edge-litert")
+        reason = f"no variant ran: {rows[0].variant} on {rows[0].engine}: {rows[0].reason}"
+        known = ENGINES.get(rows[0].engine)
+        return EdgekitError("EK-ENGINE", reason, known.install_hint if known else "pip install ai-edge-litert")
     return None
 
 

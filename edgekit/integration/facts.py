@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgekit.bundle import Bundle
+from edgekit.engines import ENGINES
+from edgekit.errors import UsageError
 from edgekit.formats import FORMATS
 from edgekit.integration.file_order import in_file_order
 from edgekit.manifest import Variant
@@ -14,7 +16,7 @@ from edgekit.recipes import RECIPES
 from edgekit.runtime.check_runs import check_vectors
 from edgekit.runtime.prepare import preprocessing_of
 from edgekit.runtime.preprocess import Preprocessing
-from edgekit.tensors import Signature
+from edgekit.tensors import Signature, rows_of
 
 #: Outputs may differ from the float model's by so many times what they did when the variant was checked.
 _MARGIN = 1.25
@@ -79,12 +81,16 @@ def facts_of(bundle: Bundle, variant: Variant) -> Facts:
         in_file_order(bundle.read(variant.file), signature) if FORMATS[variant.format].has_own_order else signature
     )
     vectors = check_vectors(bundle)
+    if not vectors.reference:
+        message = f"nothing here could run {manifest.name}, so that there is nothing for an app to check itself with"
+        raise UsageError("EK-ENGINE", message, ENGINES[FORMATS[variant.format].engine].install_hint)
     labels = manifest.labels
     scores = next((spec for spec in signature.outputs if labels and np.prod(spec.shape) == len(labels)), None)
-    sample = _most_telling(vectors.reference[(scores or signature.outputs[0]).name])
+    telling = scores or signature.outputs[0]
+    sample = _most_telling(vectors.reference[telling.name], rows_of(telling))
     columns = dict(zip((spec.name for spec in signature.inputs), vectors.samples[sample], strict=True))
     arrays = [columns[spec.name] for spec in ordered.inputs]
-    arrays += [vectors.reference[spec.name][sample] for spec in ordered.outputs]
+    arrays += [_sample(vectors.reference[spec.name], sample, rows_of(spec)) for spec in ordered.outputs]
     largest = max(float(np.abs(array).max()) for array in vectors.reference.values())
     preprocessing = preprocessing_of(bundle)
     return Facts(
@@ -126,9 +132,13 @@ def _image(signature: Signature, preprocessing: Preprocessing | None) -> Image |
     return Image(height, width, channels, resize is not None, 1.0 if resize is None else resize.crop)
 
 
-def _most_telling(reference: np.ndarray) -> int:
-    """The sample whose outputs are the farthest from the mean: nothing constant passes for it."""
-    rows = reference.reshape(len(reference), -1).astype(np.float64)
+def _sample(stacked: np.ndarray, index: int, rows: int) -> np.ndarray:
+    return stacked[index * rows : (index + 1) * rows]
+
+
+def _most_telling(reference: np.ndarray, count: int) -> int:
+    """The sample, of *count* rows, whose outputs are the farthest from the mean: nothing constant passes for it."""
+    rows = reference.reshape(len(reference) // count, -1).astype(np.float64)
     return int(np.abs(rows - rows.mean(0)).max(1).argmax())
 
 

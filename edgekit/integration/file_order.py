@@ -42,4 +42,6 @@ def in_file_order(data: bytes, signature: Signature) -> Signature:
 
 
 def _facts(tensor: Mapping[str, Any], position: int) -> Mapping[str, Any]:
-    return {"index": position, "shape": tensor["shape"], "dtype": tflite.TYPES[tensor["type"]][0]}
+    open_shape = list(tensor["shape_signature"]) or list(tensor["shape"])
+    dtype = tflite.TYPES[tensor["type"]][0]
+    return {"index": position, "shape": tensor["shape"], "shape_signature": open_shape, "dtype": dtype}

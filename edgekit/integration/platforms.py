@@ -105,7 +105,7 @@ def choose(bundle: Bundle, platform: Platform, name: str | None) -> tuple[Varian
         if reason:
             raise UsageError("EK-NO-VARIANT", f"{variant.name} {reason}", _what_fits(manifest, platform))
     # What was checked comes before what was only exported.
-    others = sorted(manifest.variants, key=lambda variant: not variant.checked)
+    others = sorted(manifest.variants, key=lambda variant: not variant.runs)
     for variant in (manifest.variant(name or manifest.recommended["variant"]), *others):
         engine = platform.engine(variant)
         if engine is not None and not _why_not(variant, platform):

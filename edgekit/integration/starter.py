@@ -135,7 +135,7 @@ def _shown(value: Any) -> str:
 def _about(engine: AppEngine, facts: Facts) -> str:
     variant = facts.variant
     about = f"`{variant.name}` of the bundle {markdown.code(facts.name)}, run by {engine.library}."
-    if variant.checked:
+    if variant.runs:
         return about
     never = f"**This file has never run:** where it was built nothing has its backend, {variant.backend}."
     return f"{about}\n{never} The self-test below is its first check."
@@ -166,7 +166,9 @@ def _raw_shape(facts: Facts, spec: TensorSpec) -> tuple[int, ...]:
 
 def _check_note(platform: Platform, facts: Facts) -> str:
     kind, file = "A random input" if facts.random else "One input", platform.check or "check.bin"
+    given = facts.variant.given
+    whose = "the float model's outputs" if given is None else f"what {given.reference} gives"
     return (
-        f"{kind} and the float model's outputs for it are the check, `{file}`: 32-bit floats in the order of the\n"
+        f"{kind} and {whose} for it are the check, `{file}`: 32-bit floats in the order of the\n"
         f"file. Outputs may be up to {facts.tolerance:.3g} off; the largest is {facts.largest:.3g}."
     )

@@ -7,8 +7,8 @@ import math
 import os
 import platform
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
 from typing import TypeVar
@@ -20,15 +20,16 @@ from edgekit.manifest import Manifest, Variant
 from edgekit.pipeline.model.reference import Reference, make_reference
 from edgekit.pipeline.model.source_model import SourceModel, prepare_model
 from edgekit.pipeline.packaging import assemble
-from edgekit.pipeline.project.origin import Origin, find_origin
+from edgekit.pipeline.project.origin import Given, Origin, find_origin
 from edgekit.pipeline.project.paths import check_destination, check_name, check_space
-from edgekit.pipeline.sources import contents
+from edgekit.pipeline.sources import contents, signatures
 from edgekit.pipeline.variants.make import Made, make_variant
 from edgekit.pipeline.variants.plan import Plan, Skipped, plan_variants
 from edgekit.pipeline.work.cache import Cache
 from edgekit.pipeline.work.events import Listener, StageEvent, Warned
 from edgekit.pipeline.work.pool import Pool
 from edgekit.pipeline.work.stages import Stages
+from edgekit.shapes import as_texts
 from edgekit.target import Target, load_target
 
 T = TypeVar("T")
@@ -102,23 +103,33 @@ def build(
     max_drop: float | None = None,
     out: str | Path | None = None,
     calibration: str | Path | None = None,
+    weights: str | Path | None = None,
+    shapes: Mapping[str, Sequence[int]] | Sequence[str] = (),
+    framework: str | None = None,
     jobs: int | None = None,
     fresh: bool = False,
     trust: bool = False,
+    signature: str | None = None,
 ) -> Bundle:
     """Build the bundle of *project* for *target* and open it.
 
     Args:
-        project: A project folder, or a model file: ``.pt2``, ``.keras``, a SavedModel folder, ``model.py:factory``.
+        project: A project folder, or a model file of a kind in `edgekit.source_kinds`, or ``model.py:factory``.
         target: A name that ``edgekit targets`` lists, or the path of a target file.
         recipes, formats: What to build instead of the target's own choice.
         max_drop: How much worse than the float model a variant may be, in percentage points of accuracy or the metric's
             unit; overrides the project's limit.
         out: Folder for the bundle; ``build/`` in the project when it is not given.
         calibration: Array file with real samples, for a bare model file.
+        weights: Trained weights for what ``model.py:factory`` makes: a ``state_dict`` in ``.safetensors``, ``.pt`` or
+            ``.pth``.
+        shapes: What goes into a bare model that does not say so itself, or leaves sizes open, for one sample: by input,
+            ``{"x": (1, 3, 224, 224)}``, or as `edgekit.shapes` has it, ``["ids=1,16:int64"]``.
+        framework: Of ``model.py:factory``, where it is not ``torch``.
         jobs: Worker processes at work side by side; by default one per core.
         fresh: Ignore the cache.
         trust: Take a model file that holds more than data, with a warning that says what it would do.
+        signature: Which signature of the model to build, where it has several.
 
     Raises:
         EdgekitError: With a code, a hint and the exit code that the command line would give.
@@ -131,9 +142,13 @@ def build(
         max_drop=max_drop,
         out=None if out is None else Path(out),
         calibration=None if calibration is None else str(calibration),
+        weights=None if weights is None else str(weights),
+        shapes=as_texts(shapes),
+        framework=framework,
         jobs=jobs,
         fresh=fresh,
         trust=trust,
+        signature=signature,
         listener=_warn,
     )
     result.raise_for_failure()
@@ -154,15 +169,20 @@ def run_build(
     max_drop: float | None = None,
     out: Path | None = None,
     calibration: str | None = None,
+    weights: str | None = None,
+    shapes: Sequence[str] = (),
+    framework: str | None = None,
     jobs: int | None = None,
     fresh: bool = False,
     trust: bool = False,
+    signature: str | None = None,
     listener: Listener = lambda event: None,
 ) -> Result:
     """`build`, giving every row instead of only the bundle, and telling *listener* what happens meanwhile."""
     began = monotonic()
     device = load_target(target)
-    origin = find_origin(project, calibration, trust)
+    origin = find_origin(project, Given(calibration, weights, tuple(shapes), framework, signature), trust)
+    said = contents.check(origin.source)
     wanted = origin.project.build if origin.project is not None else None
     plans, skipped = plan_variants(
         device,
@@ -170,6 +190,7 @@ def run_build(
         recipes or (wanted.recipes if wanted else ()),
         formats or (wanted.formats if wanted else ()),
         calibrated=origin.project is not None or origin.calibration is not None,
+        held=contents.recipe(origin.source),
     )
     if jobs is not None and jobs < 1:
         raise UsageError("EK-ARGUMENT", f"--jobs is {jobs}", "it takes a number from 1")
@@ -177,9 +198,9 @@ def run_build(
         raise UsageError("EK-ARGUMENT", f"--max-drop is {max_drop}", "it takes a number from 0")
     _check_host()
     _check_installed(origin, plans)
-    said = contents.check(origin.source)
     if said is not None:
         listener(StageEvent("source", origin.name, Warned(said)))
+    origin = replace(origin, source=signatures.chosen(origin.source))
     folder = out or origin.directory / "build"
     destination = folder / f"{origin.name}-{device.name}{SUFFIX}"
     check_destination(destination)
@@ -279,6 +300,8 @@ def _check_installed(origin: Origin, plans: Sequence[Plan]) -> None:
     origin.kind.check_installed()
     for plan in plans:
         plan.exporter.check_installed()
+        for bridge in plan.bridges:
+            bridge.check_installed(f".{plan.format.name} of {origin.kind.title}")
         BACKENDS[plan.backend].check_installed()
 
 

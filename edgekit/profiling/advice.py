@@ -128,12 +128,23 @@ def _advise(device: DeviceRecord, bundle: str, rows: Sequence[Row], races: Races
         return Advice(device.name, bundle, None, None, f"{device.name}: {why}", not_compared, left_out)
     good = [row for row in shipped if _keeps_quality(row, rows)]
     best = _choose(good or shipped, races)
-    words = [f"ship {best.name} for {bundle}: {number(_median_ms(best))} ms", _quality_words(best)]
-    kept = "the float model's quality" if best.accuracy is not None else "the quality of what the bundle recommends"
-    words.append(_why_best(best, good, races, kept) if good else f"though none keeps {kept}")
+    words = _why_given(best, bundle, good, races) if best.is_given else _why_built(best, bundle, good, races)
     why = f"{device.name}: {', '.join(words)}"
     remarks = _remarks(best, good, fair, races)
     return Advice(device.name, bundle, best.variant, best.engine, why, not_compared, left_out, remarks)
+
+
+def _why_built(best: Row, bundle: str, good: Sequence[Row], races: Races) -> list[str]:
+    kept = "the float model's quality" if best.accuracy is not None else "the quality of what the bundle recommends"
+    words = [f"ship {best.name} for {bundle}: {number(_median_ms(best))} ms", _quality_words(best)]
+    return [*words, _why_best(best, good, races, kept) if good else f"though none keeps {kept}"]
+
+
+def _why_given(best: Row, bundle: str, good: Sequence[Row], races: Races) -> list[str]:
+    """The same of a file that was given: there is nothing that its quality is held against."""
+    words = [f"{best.name} takes {number(_median_ms(best))} ms for {bundle}"]
+    words += [_why_best(best, good, races, "the file as it is")] if len(good) > 1 else []
+    return [*words, "quality unknown (no float model goes with it)"]
 
 
 def _alike(rows: Sequence[Row]) -> list[Row]:

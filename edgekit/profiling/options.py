@@ -63,9 +63,6 @@ class Names:
                 wanted = " or ".join(f".{format}" for format in formats)
                 hint = f"edgekit build PROJECT --target desktop-x86_64 --format {formats[0]}  makes one"
                 raise UsageError("EK-ARGUMENT", f"no bundle has a {wanted} file for {name}", hint)
-        for name in self.baselines:
-            if not is_baseline(name):
-                raise UsageError("EK-ARGUMENT", f"{name} is no baseline: devices have it too", f"--engine {name}")
 
     def for_device(self, local: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Names of variants and of engines for a device; empty for all."""

@@ -18,7 +18,6 @@ from edgekit.runtime.profiler.board import energy_mj
 from edgekit.runtime.profiler.profile import Profile
 from edgekit.runtime.profiler.records import MEASURED, Cell, Process, Status
 from edgekit.runtime.profiler.samples import Samples
-from edgekit.tensors import Signature
 
 
 @dataclass(frozen=True)
@@ -50,6 +49,7 @@ class Row:
             percent, and percentage points, unless the metric has another unit. None where nothing at the build could
             run the file.
         checked: Whether something at the build could: the others are exported, not run.
+        is_given: Whether the file was given, and not built: its quality is not known.
         recommended: Whether the bundle recommends the variant for its target.
         guest_instructions: Of one inference on an emulated board.
         energy_mj: Of one inference, from the board's own meter; *energy_reason* says why there is none.
@@ -100,6 +100,7 @@ class Row:
     agreement: float | None
     delegated_share: float | None
     checked: bool
+    is_given: bool
     recommended: bool
     guest_instructions: int | None
     energy_mj: float | None
@@ -156,9 +157,12 @@ def _input(cell: Cell) -> str | None:
     return None if cell.conditions is None else cell.conditions.inputs_sha256
 
 
-def _group(profile: Profile, cell: Cell) -> tuple[str, Signature, str]:
-    bundle = profile.bundle(cell)
-    return cell.device, bundle.signature, bundle.variant(cell.variant).recipe
+def _group(profile: Profile, cell: Cell) -> tuple[str, object, str]:
+    bundle, variant = profile.bundle(cell), profile.bundle(cell).variant(cell.variant)
+    signature: object = bundle.signature
+    if variant.given is not None:  # converters name tensors as they like
+        signature = tuple(tuple((spec.shape, spec.dtype) for spec in side) for side in vars(bundle.signature).values())
+    return cell.device, signature, variant.recipe
 
 
 def _row(profile: Profile, cell: Cell, reference: Cell | None) -> Row:
@@ -215,7 +219,8 @@ def _row(profile: Profile, cell: Cell, reference: Cell | None) -> Row:
         snr_db=variant.snr_db,
         agreement=variant.agreement,
         delegated_share=variant.delegated_share,
-        checked=variant.checked,
+        checked=variant.runs,
+        is_given=variant.given is not None,
         recommended=bundle.recommended.get("variant") == cell.variant,
         guest_instructions=cell.guest_instructions,
         energy_mj=None if latency is None else energy_mj(looks, 1e6 * latency.mean),

@@ -17,6 +17,7 @@ from edgekit.devices.base import Measures
 from edgekit.devices.kinds import LOCAL, kind_of
 from edgekit.errors import EdgekitError, Interrupted, UsageError
 from edgekit.profiling.options import WAIT_S, Names, ProfileOptions, words
+from edgekit.runtime import given
 from edgekit.runtime.engines import browser_engines, is_browser_engine
 from edgekit.runtime.machine import Machine
 from edgekit.runtime.profiler.events import Measured, Note, Progress
@@ -92,7 +93,7 @@ def profile(
         cpus=None if cpus is None else tuple(cpus),
         seed=seed,
     )
-    session = Session([Path(path) for path in paths], [on] if isinstance(on, str) else on, options)
+    session = Session([given.bundle_at(path) for path in paths], [on] if isinstance(on, str) else on, options)
     return session.run(listener)
 
 
@@ -288,7 +289,7 @@ class Session:
     def _command(self) -> tuple[str, ...]:
         """What measures the same in the same order."""
         names = self._names
-        line = ["edgekit", "profile", *map(str, self._bundles)]
+        line = ["edgekit", "profile", *given.words(self._bundles)]
         devices = [device.name for device in self._devices if not (self._only_baselines and device.name == LOCAL)]
         for option, values in (
             ("--on", devices),

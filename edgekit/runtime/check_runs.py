@@ -14,7 +14,7 @@ from edgekit.fidelity import near_constant
 from edgekit.manifest import Variant
 from edgekit.runtime.contents import read_variant
 from edgekit.runtime.remote import Server, serve_here
-from edgekit.tensors import Signature, grouped
+from edgekit.tensors import Signature, grouped, rows_of
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,8 @@ class CheckVectors:
 
     Attributes:
         samples: For each sample one array per input, in the signature's order, with a batch axis of size 1.
-        reference: The float reference's outputs by name, samples first.
+        reference: The float reference's outputs by name, samples first. Of a file that was given, what an engine gave
+            where that was; or nothing.
         class_scores: The output whose largest value is the class; None for none.
     """
 
@@ -31,6 +32,14 @@ class CheckVectors:
     samples: tuple[list[np.ndarray], ...]
     reference: Mapping[str, np.ndarray]
     class_scores: str | None
+
+    def joined(self, rows: Sequence[Sequence[np.ndarray]], batch: int = 1) -> dict[str, np.ndarray]:
+        """Outputs by name, samples first, of what inferences of *batch* samples each gave, in the signature's order."""
+        columns = zip(self.signature.outputs, zip(*rows, strict=True), strict=True)
+        return {
+            spec.name: np.concatenate([np.atleast_1d(array) for array in column])[: len(self.samples) * rows_of(spec)]
+            for spec, column in columns
+        }
 
 
 @dataclass(frozen=True)
@@ -57,22 +66,24 @@ def check_vectors(bundle: Bundle) -> CheckVectors:
     """
     signature = bundle.manifest.signature
     inputs, reference = bundle.check_vectors()
-    count = len(next(iter(inputs.values()), ()))
-    for specs, arrays in ((signature.inputs, inputs), (signature.outputs, reference)):
+    count = len(inputs.get(signature.inputs[0].name, ())) // rows_of(signature.inputs[0])
+    given = bundle.manifest.is_given
+    sides = [(signature.inputs, inputs), *([(signature.outputs, reference)] if reference or not given else [])]
+    for specs, arrays in sides:
         for spec in specs:
-            array = arrays.get(spec.name)
-            if array is None or array.shape != (count, *spec.shape[1:]) or array.dtype != np.dtype(spec.dtype):
+            array, rows = arrays.get(spec.name), count * rows_of(spec)
+            if array is None or array.shape != (rows, *spec.shape[1:]) or array.dtype != np.dtype(spec.dtype):
                 what = f"{bundle.path}: the check vectors of {spec.name!r} do not fit its signature"
                 raise BundleError("EK-BUNDLE", what, "build the bundle again")
-    if count == 0 or all(near_constant(reference[spec.name]) for spec in signature.outputs):
+    if count == 0 or (not given and all(near_constant(reference[spec.name]) for spec in signature.outputs)):
         raise LimitError(
             "EK-VERIFY",
             "the bundle's reference outputs hardly depend on the input, so that they prove nothing",
             "build it again from a trained model",
         )
-    columns = [inputs[spec.name] for spec in signature.inputs]
-    samples = tuple([column[index : index + 1] for column in columns] for index in range(count))
-    named = {spec.name: reference[spec.name] for spec in signature.outputs}
+    columns = [(inputs[spec.name], rows_of(spec)) for spec in signature.inputs]
+    samples = tuple([array[index * n : (index + 1) * n] for array, n in columns] for index in range(count))
+    named = {spec.name: reference[spec.name] for spec in signature.outputs if spec.name in reference}
     return CheckVectors(signature, samples, named, bundle.manifest.class_scores)
 
 
@@ -122,6 +133,4 @@ def _run(server: Server, variant: Variant, bundle: Bundle, vectors: CheckVectors
     session = server.open(bundle.read(variant.file), variant.format, signature, threads)
     rows = [session.run(group) for group in grouped(vectors.samples, variant.batch)]
     session.close()
-    columns = zip(signature.outputs, zip(*rows, strict=True), strict=True)
-    outputs = {spec.name: np.concatenate(column)[: len(vectors.samples)] for spec, column in columns}
-    return CheckRun(outputs, "", session.threads)
+    return CheckRun(vectors.joined(rows, variant.batch), "", session.threads)

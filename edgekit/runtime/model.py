@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
-from edgekit.bundle import Bundle
+from edgekit.bundle import SUFFIX, Bundle
 from edgekit.errors import UsageError, did_you_mean
 from edgekit.manifest import Manifest
 from edgekit.runtime import prepare
 from edgekit.runtime.engines import Session, open_session
 from edgekit.runtime.engines.base import WrongShape
+from edgekit.runtime.floats import Floats, FloatSession
 from edgekit.runtime.machine import default_threads, read_machine
 from edgekit.runtime.preprocess import Preprocessing
 from edgekit.runtime.selection import Choice, choices, choose
@@ -196,6 +197,8 @@ def load(
     method: str | None = None,
     threads: int | None = None,
     isolated: bool = False,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    dequantize: bool = False,
     explain: Literal[False] = False,
 ) -> Model: ...
 @overload
@@ -207,6 +210,8 @@ def load(
     method: str | None = None,
     threads: int | None = None,
     isolated: bool = False,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    dequantize: bool = False,
     explain: Literal[True],
 ) -> tuple[Choice, ...]: ...
 def load(
@@ -217,28 +222,39 @@ def load(
     method: str | None = None,
     threads: int | None = None,
     isolated: bool = False,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    dequantize: bool = False,
     explain: bool = False,
 ) -> Model | tuple[Choice, ...]:
     """Load the best variant of a bundle that this machine can run.
 
     Args:
-        bundle: Path of a bundle, or an open one, which stays open.
+        bundle: Path of a bundle, or an open one, which stays open; or of a model file as it is (``.tflite``, ``.pte``,
+            ``.onnx``, ``.ncnn``), which is a bundle of one variant.
         variant, engine: Names, to choose oneself.
         method: Name of one of the bundle's further methods; by default its main one.
         threads: Threads to use; by default as many as this process may use cores, at most 4.
         isolated: Run the engine in a process of its own, for bundles whose maker is not known: a file that makes native
             code crash, or take all memory, then ends that process and not this one. A call takes about 0.1 ms more.
             Afterwards every call raises ``EK-CRASHED``, and the model can be loaded again.
+        shapes: Of a model file as it is: shapes of inputs whose axes it leaves open, by name. An open first axis is
+            a batch of one without.
+        dequantize: Take and give floats where the file has quantized whole numbers.
         explain: Load nothing; return every variant on each of its engines, best first, with the reason why
             it can or cannot run here.
 
     Raises:
         BundleError: The bundle is damaged or missing.
-        UsageError: There is no such variant, engine or method.
+        UsageError: There is no such variant, engine or method; an axis stays open.
         EdgekitError: ``EK-NO-VARIANT``: nothing in it can run here; ``EK-RUN``: the engine refuses the file;
             ``EK-CRASHED``: *isolated*, and its process died.
     """
-    with nullcontext(bundle) if isinstance(bundle, Bundle) else Bundle.open(bundle) as opened:
+    if not isinstance(bundle, Bundle):
+        bundle = Bundle.open(_given(bundle, shapes))
+        closing: AbstractContextManager[Bundle] = bundle
+    else:
+        closing = nullcontext(bundle)
+    with closing as opened:
         manifest = opened.manifest
         signature = _signature(manifest, method)
         candidates = choices(manifest, read_machine(), variant, engine)
@@ -251,6 +267,7 @@ def load(
             raise UsageError("EK-ARGUMENT", message, "edgekit profile measures it; choose another variant to run")
         data = opened.read(entry.file)
         preprocessing = prepare.preprocessing_of(opened)
+        floats = _floats(manifest, chosen.variant, method) if dequantize else None
     threads = default_threads() if threads is None else threads
     if isolated:
         from edgekit.runtime.remote import Server  # which programs that trust their model need not wait for
@@ -258,6 +275,8 @@ def load(
         session: Session = Server.start(chosen.engine).open(data, entry.format, signature, threads, method, owned=True)
     else:
         session = open_session(chosen.engine, data, entry.format, signature, threads, method)
+    if floats is not None:
+        session, signature = FloatSession(session, floats), floats.signature
     return Model(
         session,
         signature,
@@ -269,6 +288,22 @@ def load(
         preprocessing=preprocessing if method is None else None,
         source=opened.path,
     )
+
+
+def _given(path: str | Path, shapes: Mapping[str, tuple[int, ...]] | None) -> Path:
+    """The bundle at *path*, or what is made of the model file there."""
+    path = Path(path)
+    if not shapes and (path.suffix == SUFFIX or path.is_dir()):
+        return path
+    from edgekit.runtime import given  # which programs with a bundle need not wait for
+
+    return given.bundle_at(path, given.Options(shapes or {}), reference=False)
+
+
+def _floats(manifest: Manifest, variant: str, method: str | None) -> Floats:
+    if method is not None:
+        raise UsageError("EK-ARGUMENT", "floats are made for a file's main method only", "leave out method")
+    return Floats(manifest, variant)
 
 
 def _signature(manifest: Manifest, method: str | None) -> Signature:

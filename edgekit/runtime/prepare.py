@@ -13,7 +13,7 @@ from edgekit.bundle import Bundle
 from edgekit.errors import BundleError, UsageError
 from edgekit.numbers import fit, plain
 from edgekit.runtime.preprocess import Preprocessing, read_arrays, read_sample
-from edgekit.tensors import Signature, TensorSpec
+from edgekit.tensors import Signature, TensorSpec, first_sample
 
 #: A file with a raw sample may hold so much, unless the model's own input is larger: a photograph of 20 megapixels.
 _SAMPLE_BYTES = 64 << 20
@@ -59,6 +59,11 @@ def prepare(sample: Any, signature: Signature, preprocessing: Preprocessing | No
         sample = {specs[0].name: sample}
     samples = by_name(sample, signature)
     return {spec.name: _prepared(samples[spec.name], spec, preprocessing) for spec in specs}
+
+
+def check_input(bundle: Bundle) -> dict[str, np.ndarray]:
+    """The first of a bundle's check inputs, by name."""
+    return first_sample(bundle.manifest.signature.inputs, bundle.check_vectors()[0])
 
 
 def ready_inputs(source: Path, signature: Signature, preprocessing: Preprocessing | None) -> dict[str, np.ndarray]:

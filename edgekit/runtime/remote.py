@@ -13,6 +13,7 @@ import numpy as np
 from edgekit.errors import EdgekitError
 from edgekit.runtime import environments, frames
 from edgekit.runtime.children import Child, Death
+from edgekit.schema import conform
 from edgekit.tensors import Signature, TensorSpec
 
 if TYPE_CHECKING:
@@ -83,6 +84,23 @@ class Server:
         session = RemoteSession(self, signature, used, owned)
         self._current = session
         return session
+
+    def measure_outputs(
+        self, data: bytes, format: str, inputs: tuple[TensorSpec, ...], sample: Sequence[np.ndarray]
+    ) -> tuple[TensorSpec, ...]:
+        """What a model file gives for *sample*, where the file does not say: names, shapes and dtypes.
+
+        Raises:
+            EdgekitError: As `open` and `RemoteSession.run`.
+        """
+        session = self.open(data, format, Signature(inputs, ()), 1)
+        answer, _ = self.call({"do": "measure outputs"}, frames.pack(sample))
+        session.close()
+        try:
+            found: tuple[TensorSpec, ...] = conform(tuple[TensorSpec, ...], answer["outputs"])
+        except (KeyError, ValueError) as error:
+            raise self._fail(Death(None).error(f"{self._engine}'s process", log=self._log)) from error
+        return found
 
     def call(
         self, header: dict[str, Any], body: bytes = b"", outputs: Sequence[TensorSpec] = ()

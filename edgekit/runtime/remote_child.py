@@ -15,7 +15,7 @@ from edgekit.runtime.confinement import confine, confine_addresses
 from edgekit.runtime.engines import Session, open_session
 from edgekit.runtime.engines import engine as find_engine
 from edgekit.runtime.engines.base import failure
-from edgekit.tensors import Signature
+from edgekit.tensors import Signature, TensorSpec
 
 
 def main() -> None:
@@ -40,6 +40,14 @@ class _Server:
         if header["do"] == "run":
             assert self._session is not None and self._signature is not None
             return {}, frames.pack(self._session.run(frames.unpack(body, self._signature.inputs)))
+        if header["do"] == "measure outputs":
+            assert self._session is not None and self._signature is not None
+            outputs = self._session.run(frames.unpack(body, self._signature.inputs))
+            names = (f"output_{number}" for number in range(len(outputs)))
+            specs = (
+                TensorSpec(name, array.shape, array.dtype.name) for name, array in zip(names, outputs, strict=True)
+            )
+            return {"outputs": [spec.to_json() for spec in specs]}, b""
         if header["do"] == "run marked":
             assert self._session is not None and self._signature is not None
             self._run_marked(frames.unpack(body, self._signature.inputs), header["times"])

@@ -124,7 +124,7 @@ def _obstacle(
     if variant.format not in engine.formats:
         return f"it does not load .{variant.format} files"
     backend = BACKENDS.get(variant.backend)
-    if not variant.checked or (backend is not None and not backend.on_host):
+    if not variant.runs or (backend is not None and not backend.on_host):
         title, apps = (backend.title, backend.apps) if backend else (variant.backend, "an app")
         return f"it needs ExecuTorch's {title} backend, which only {apps} has: exported, not run"
     misfit = _platform_misfit(engine, machine)

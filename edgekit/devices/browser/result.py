@@ -27,8 +27,8 @@ from edgekit.runtime.profiler.profile import BrowserRecord, DeviceRecord
 from edgekit.runtime.profiler.records import FAILED, MEASURED, NOT_RUN, BoardState, Cell, Process
 from edgekit.runtime.profiler.samples import Samples
 from edgekit.runtime.profiler.settings import Settings
-from edgekit.runtime.verification import Verification, compared, judge
-from edgekit.tensors import Signature, grouped
+from edgekit.runtime.verification import PASSED, Verification, compared, judge
+from edgekit.tensors import Signature, first_sample, grouped
 
 #: Accelerator as a page calls it -> the engine of its rows.
 ENGINES = {"wasm": "litert-web", "webgpu": "litert-webgpu"}
@@ -130,11 +130,11 @@ class _Judgement:
         run = CheckRun(self._outputs(cell, self.vectors), "", cell.threads)
         assert run.outputs is not None
         row = judge(entry, ENGINES[cell.accelerator], self.vectors, run)
-        if row.reason:
+        if row.status != PASSED:
             return f"wrong outputs: {row.reason}", (), None
         host = _host_runs(self._path, self.sha256).get(entry.name)
         remark = "" if host is None else _difference(compared(row, entry, run, host), run, host, self.manifest)
-        first = [array[:1] for array in run.outputs.values()]
+        first = list(first_sample(self.vectors.signature.outputs, run.outputs).values())
         return "", (remark,) if remark else (), first
 
     def _outputs(self, cell: PostedCell, vectors: CheckVectors) -> Mapping[str, np.ndarray]:
@@ -142,8 +142,7 @@ class _Judgement:
         where, specs = f"{cell.variant} on {cell.accelerator}", vectors.signature.outputs
         if len(cell.check_outputs) != len(vectors.samples):
             raise refusal(f"{where}: {len(cell.check_outputs)} check samples, the bundle has {len(vectors.samples)}")
-        columns = zip(*(decoded(texts, specs, where) for texts in cell.check_outputs), strict=True)
-        return {spec.name: np.concatenate(column) for spec, column in zip(specs, columns, strict=True)}
+        return vectors.joined([decoded(texts, specs, where) for texts in cell.check_outputs])
 
 
 @lru_cache(maxsize=4)

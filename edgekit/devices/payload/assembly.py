@@ -54,7 +54,7 @@ def formats_of(manifest: Manifest) -> tuple[str, ...]:
     Raises:
         DeviceError: ``EK-DEVICE``: there are none.
     """
-    formats = tuple(dict.fromkeys(variant.format for variant in manifest.variants if variant.checked))
+    formats = tuple(dict.fromkeys(variant.format for variant in manifest.variants if variant.runs))
     if not formats:
         hint = "edgekit integrate BUNDLE --for PLATFORM  starts one"
         raise DeviceError("EK-DEVICE", "the bundle's files are for apps only: exported, not run", hint)

@@ -19,6 +19,7 @@ from edgekit.documents import canonical_json
 from edgekit.manifest import MANIFEST, manifest_bytes
 from edgekit.runtime.children import ANYWHERE
 from edgekit.runtime.contents import read_variant
+from edgekit.tensors import first_sample
 
 #: Beside the bundle: one of its check inputs, to try it with.
 SAMPLE = "sample.npz"
@@ -125,7 +126,7 @@ def _bundle_file(bundle: Bundle, files: dict[str, bytes]) -> bytes:
 def _sample(bundle: Bundle) -> bytes:
     inputs, _ = bundle.check_vectors()
     buffer = io.BytesIO()
-    npz.save(buffer, {name: array[:1] for name, array in inputs.items()})
+    npz.save(buffer, first_sample(bundle.manifest.signature.inputs, inputs))
     return buffer.getvalue()
 
 

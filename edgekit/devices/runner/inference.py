@@ -255,8 +255,7 @@ class WithRunner:
             if error.code == "EK-CONNECT":
                 raise
             return CheckRun(None, f"{error.code}: {error.message}")
-        columns = {name: np.concatenate([run.outputs[name] for run in runs]) for name in runs[0].outputs}
-        outputs = {name: column[: len(vectors.samples)] for name, column in columns.items()}
+        outputs = vectors.joined([list(run.outputs.values()) for run in runs], entry.batch)
         return CheckRun(outputs, threads=runs[0].document.threads)
 
     def _document(self, answer: Answer, engine: str) -> Document:

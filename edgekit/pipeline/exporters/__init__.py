@@ -11,7 +11,7 @@ from edgekit import builtin_runtimes
 from edgekit.errors import UsageError
 from edgekit.recipes import FP32, RECIPES, Recipe
 from edgekit.registry import registry
-from edgekit.source_kinds import TENSORFLOW, TORCH, SourceKind
+from edgekit.source_kinds import JAX, SOURCE_KINDS, TENSORFLOW, TORCH, Bridge, SourceKind
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,9 @@ class Exporter:
         lowers: Whether files for two backends differ.
         packages: Distributions whose versions decide what *convert* writes; *quantizing*: the same of *quantize*.
         batches: Samples that a file takes per inference: one, a fixed number, or as many as it is given.
+        keeps: Whether a source that is a file of this format, in a recipe already, comes out of it as it is.
+        forecast: ``module:function(*, source, backend)``, which says what will become of the source's operators (see
+            `edgekit.pipeline.work.answers.Forecast`); None where nothing can.
         modules: What has to be importable besides what the source needs.
         install: How to get that.
     """
@@ -50,6 +53,8 @@ class Exporter:
     quantizing: tuple[str, ...] = ()
     lowers: bool = False
     batches: Literal["one", "fixed", "any"] = "one"
+    keeps: bool = False
+    forecast: str | None = None
     modules: tuple[str, ...] = ()
     install: str = ""
 
@@ -80,6 +85,7 @@ def _litert(name: str, convert: str, family: str, packages: tuple[str, ...]) -> 
         convert=f"{_EXPORTERS}.{convert}:convert",
         family=family,
         packages=packages,
+        forecast=f"{_EXPORTERS}.forecast:litert" if family == "torch" else None,
         quantize=f"{_EXPORTERS}.litert:quantize",
         quantizing=("ai-edge-quantizer", "ai-edge-litert"),
     )
@@ -89,6 +95,17 @@ EXPORTERS = registry(
     "exporter",
     _litert("torch", "litert", "torch", (*TORCH, "litert-torch", "litert-converter")),
     _litert("tensorflow", "tensorflow", "tensorflow", TENSORFLOW),
+    _litert("jax", "jax", "jax", (*JAX, "litert-converter")),
+    Exporter(
+        name="litert-file",
+        format="tflite",
+        hub="tflite",
+        recipes=dict.fromkeys(("xnnpack", "gpu", "cpu"), _ALL),
+        convert=f"{_EXPORTERS}.tflite:export",
+        family="plain",
+        packages=("ai-edge-litert", "ai-edge-quantizer", "numpy"),
+        keeps=True,
+    ),
     Exporter(
         name="executorch",
         format="pte",
@@ -98,6 +115,7 @@ EXPORTERS = registry(
         family="torch",
         packages=(*TORCH, "executorch", "torchao", "keras"),
         lowers=True,
+        forecast=f"{_EXPORTERS}.forecast:executorch",
     ),
     Exporter(
         name="torch-mobile",
@@ -112,10 +130,12 @@ EXPORTERS = registry(
         name="onnx",
         format="onnx",
         hub="torch",
-        recipes={"cpu": _FLOAT},
+        recipes={"cpu": (FP32.name, "int8")},
         convert=f"{_EXPORTERS}.onnx:export",
         family="torch",
         packages=(*TORCH, "onnx", "onnxscript", "keras"),
+        quantize=f"{_EXPORTERS}.onnx_quantizer:quantize",
+        quantizing=("onnxruntime", "onnx"),
         batches="fixed",
         modules=("onnx", "onnxruntime", "onnxscript"),
         install="pip install 'edgekit[baselines]'",
@@ -144,7 +164,30 @@ EXPORTERS = registry(
 )
 
 
-def find_exporter(kind: SourceKind, format: str) -> Exporter | None:
-    """The one that makes files of *format* from sources of *kind*, by the hub that it has first; None for none."""
-    found = [exporter for exporter in EXPORTERS if exporter.format == format and exporter.hub in kind.hubs]
-    return min(found, key=lambda exporter: kind.hubs.index(exporter.hub), default=None)
+@dataclass(frozen=True)
+class Route:
+    """From a source to files of one format.
+
+    Attributes:
+        bridges: What it crosses before the exporter takes it; mostly none.
+    """
+
+    exporter: Exporter
+    bridges: tuple[Bridge, ...] = ()
+
+
+def find_route(kind: SourceKind, format: str) -> Route | None:
+    """The one from sources of *kind* to files of *format*; None for none.
+
+    What takes the source itself goes before what takes it as another kind, and the hub that it has first before others.
+    """
+    bridges: tuple[Bridge, ...] = ()
+    while True:
+        found = [exporter for exporter in EXPORTERS if exporter.format == format and exporter.hub in kind.hubs]
+        if found:
+            hubs = kind.hubs
+            return Route(min(found, key=lambda exporter: hubs.index(exporter.hub)), bridges)
+        if kind.bridge is None:
+            return None
+        bridges += (kind.bridge,)
+        kind = SOURCE_KINDS[kind.bridge.kind]

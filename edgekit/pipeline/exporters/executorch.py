@@ -19,11 +19,11 @@ from torchao.quantization.pt2e.quantizer import Quantizer
 from edgekit.pipeline.exporters import backends
 from edgekit.pipeline.exporters.exported import record
 from edgekit.pipeline.exporters.symptoms import explaining
-from edgekit.pipeline.exporters.tracing import calibration_tensors, example_inputs, observe
+from edgekit.pipeline.exporters.tracing import calibration_tensors, example_inputs, observe, traced
 from edgekit.pipeline.recipes.fold_pads import fold_pads
 from edgekit.pipeline.recipes.pooling import rewrite_pools
-from edgekit.pipeline.recipes.xnnpack import StaticQuantizer, dynamic_quantizer, each_its_own
-from edgekit.pipeline.rewrites import rewrite
+from edgekit.pipeline.recipes.xnnpack import StaticQuantizer, dynamic_quantizer
+from edgekit.pipeline.recipes.xnnpack import each_its_own as split_readers
 from edgekit.pipeline.rewrites.constants import values_in
 from edgekit.pipeline.sources import SourceSpec, open_source
 from edgekit.pipeline.work.events import Step, emit
@@ -40,9 +40,8 @@ def export(
     used, lowering = RECIPES[recipe], backends.find(backend)
     opened = open_source(SourceSpec.from_json(source))
     examples = example_inputs(opened)
-    emit(Step("exporting"))
-    graph_module = rewrite(opened.torch_module(), examples, lowering.RULES)
-    held = values_in(graph_module)
+    graph_module = traced(opened, examples, lowering.RULES)
+    held, rewritten = values_in(graph_module), graph_module.meta["rewritten"]
     if used.is_half and lowering.HALVES_GRAPH:
         graph_module = torch.export.export(HalfInside(graph_module), examples).module(check_guards=False)
     fold_pads(graph_module)
@@ -52,9 +51,14 @@ def export(
         graph_module = quantize(graph_module, StaticQuantizer(used), samples)
     elif used.is_dynamic:
         graph_module = quantize(graph_module, dynamic_quantizer(used), [examples])
-    with explaining(graph_module):
-        Path(output).write_bytes(lower(graph_module, examples, backend, half=used.is_half))
-    return record(("torch", "executorch", *lowering.PRODUCERS), {ENGINE.name: "1.5"}, values=held)
+
+    def lowered(part: GraphModule) -> bytes:
+        return lower(part, examples, backend, half=used.is_half)
+
+    with explaining(graph_module, lowered, "ExecuTorch"):
+        Path(output).write_bytes(lowered(graph_module))
+    made_by = ("torch", "executorch", *lowering.PRODUCERS)
+    return record(made_by, {ENGINE.name: "1.5"}, values=held, rewritten=rewritten)
 
 
 def lower(
@@ -69,7 +73,7 @@ def lower(
     emit(Step("lowering"))
     program = torch.export.export(graph_module, examples)
     with backends.find(backend).lowering(program, half) as partitioner:
-        manager = to_edge_transform_and_lower(program, transform_passes=[_each_its_own], partitioner=[partitioner])
+        manager = to_edge_transform_and_lower(program, transform_passes=[each_its_own], partitioner=[partitioner])
     buffer: bytes = manager.to_executorch().buffer
     return buffer
 
@@ -84,7 +88,7 @@ def quantize(
     return convert_pt2e(prepared)
 
 
-def _each_its_own(graph_module: GraphModule) -> PassResult:
+def each_its_own(graph_module: GraphModule) -> PassResult:
     """*graph_module* with a dequantize operator for each reader of one.
 
     executorch 1.5.1 lays the values of one out anew for a reader that wants them so, and gives them to all others, too.
@@ -93,7 +97,7 @@ def _each_its_own(graph_module: GraphModule) -> PassResult:
     """
     for node in list(graph_module.graph.nodes):
         if node.target is _DEQUANTIZE:
-            each_its_own(graph_module, node)
+            split_readers(graph_module, node)
     graph_module.recompile()
     return PassResult(graph_module, True)
 

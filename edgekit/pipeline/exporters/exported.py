@@ -19,18 +19,24 @@ class ExportRecord(Answer):
         minimum_runtime: Oldest version of each runtime that reads the file.
         warnings: What the user should know.
         values: How many distinct values the exported graph computes with; None where nobody counted.
+        rewritten: Operators that are spelled otherwise in it, as ``aten.stft``.
     """
 
     producers: Mapping[str, str]
     minimum_runtime: Mapping[str, str]
     warnings: tuple[str, ...] = ()
     values: int | None = None
+    rewritten: tuple[str, ...] = ()
 
 
 def record(
-    packages: Iterable[str], minimum_runtime: Mapping[str, str], warnings: Iterable[str] = (), values: int | None = None
+    packages: Iterable[str],
+    minimum_runtime: Mapping[str, str],
+    warnings: Iterable[str] = (),
+    values: int | None = None,
+    rewritten: Iterable[str] = (),
 ) -> dict[str, Any]:
     """The `ExportRecord`, as JSON, of a file that the distributions *packages* made."""
     producers = {package: version(package) for package in packages}
     made = asdict(ExportRecord(producers, dict(minimum_runtime), values=values))
-    return {**made, "warnings": list(warnings)}
+    return {**made, "warnings": list(warnings), "rewritten": list(rewritten)}

@@ -23,6 +23,7 @@ from edgekit.pipeline.exporters.exported import record
 from edgekit.pipeline.exporters.inputs import calibration_samples, parameter_names
 from edgekit.pipeline.exporters.output_types import kept_outputs
 from edgekit.pipeline.exporters.symptoms import explaining
+from edgekit.pipeline.readers.facts import inspect_file
 from edgekit.pipeline.recipes.biases import flat_biases
 from edgekit.pipeline.recipes.litert import rules
 from edgekit.pipeline.sources import SourceSpec, open_source
@@ -42,38 +43,47 @@ def convert(*, source: Mapping[str, Any], output: str) -> dict[str, Any]:
     import torch
     from torch.utils import _pytree as pytree
 
-    from edgekit.pipeline.exporters.tracing import example_inputs
-    from edgekit.pipeline.rewrites import LITERT, rewrite
+    from edgekit.pipeline.exporters.tracing import example_inputs, traced
+    from edgekit.pipeline.rewrites import LITERT
     from edgekit.pipeline.rewrites.constants import values_in
 
     opened = open_source(SourceSpec.from_json(source))
     signature = opened.signature
     examples = example_inputs(opened)
-    emit(Step("exporting"))
-    module = rewrite(opened.torch_module(), examples, LITERT)
+    module = traced(opened, examples, LITERT)
 
     class Model(torch.nn.Module):
-        """Takes and returns tensors by name: litert-torch reads the names of the file's signature from there."""
+        """Takes and returns tensors by name: litert-torch reads the names of the file's signature from there.
+
+        Outputs that are not the model's, of a part of it, are numbered.
+        """
 
         # litert-torch writes the qualified name of the class into the name of every tensor.
         __module__, __qualname__ = "edgekit", "Model"
 
-        def __init__(self) -> None:
+        def __init__(self, model: torch.nn.Module) -> None:
             super().__init__()
-            self.model = module
+            self.model = model
             self.training = False  # the source is in evaluation mode; exported modules refuse eval()
 
         def forward(self, **tensors: torch.Tensor) -> dict[str, torch.Tensor]:
             results = self.model(*(tensors[name] for name in names))
             results = [results] if isinstance(results, torch.Tensor) else pytree.tree_leaves(results)
-            return {spec.name: result for spec, result in zip(signature.outputs, results, strict=True)}
+            whole = len(results) == len(signature.outputs)
+            keys = [spec.name for spec in signature.outputs] if whole else map(str, range(len(results)))
+            return dict(zip(keys, results, strict=True))
+
+    def converted(part: torch.nn.Module) -> None:
+        litert_torch.convert(Model(part), sample_kwargs=named).export(output)
+        inspect_file(Path(output), "tflite")
 
     names = parameter_names(signature.inputs)
     named = dict(zip(names, examples, strict=True))
-    with explaining(module):
-        litert_torch.convert(Model(), sample_kwargs=named).export(output)
+    with explaining(module, converted, "LiteRT"):
+        converted(module)
     held = values_in(module)
-    return record(("torch", "litert-torch", "litert-converter"), _MINIMUM_RUNTIME, values=held)
+    made_by, rewritten = ("torch", "litert-torch", "litert-converter"), module.meta["rewritten"]
+    return record(made_by, _MINIMUM_RUNTIME, values=held, rewritten=rewritten)
 
 
 def quantize(*, base: str, recipe: str, calibration: str | None, output: str) -> dict[str, Any]:

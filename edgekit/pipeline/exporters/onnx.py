@@ -1,4 +1,4 @@
-"""PyTorch -> ``.onnx`` for ONNX Runtime on a desktop."""
+"""PyTorch -> ``.onnx`` for ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from edgekit.runtime.engines.onnxruntime import ENGINE, names_in_file
 #: Operator set 20 in IR version 10, which ONNX Runtime reads from 1.18 on
 #: (https://onnxruntime.ai/docs/reference/compatibility.html).
 _OPSET = 20
-_MINIMUM_RUNTIME = dict.fromkeys((ENGINE.name, onnxruntime_cuda.ENGINE.name), "1.18")
+MINIMUM_RUNTIME = dict.fromkeys((ENGINE.name, onnxruntime_cuda.ENGINE.name), "1.18")
 
 
 def export(*, source: Mapping[str, Any], output: str, batch: int = 1) -> dict[str, Any]:
@@ -39,4 +39,4 @@ def export(*, source: Mapping[str, Any], output: str, batch: int = 1) -> dict[st
     assert converted is not None  # it is, with dynamo=True
     model = ClearMetadataAndDocStringPass()(converted.model).model
     Path(output).write_bytes(to_proto(model).SerializeToString(deterministic=True))
-    return record(("torch", "onnx", "onnxscript"), _MINIMUM_RUNTIME)
+    return record(("torch", "onnx", "onnxscript"), MINIMUM_RUNTIME)

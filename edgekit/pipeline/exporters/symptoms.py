@@ -9,13 +9,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import ConversionError, EdgekitError
+from edgekit.pipeline.exporters.place import operator, shapes, where
 from edgekit.schema import conform
 
-_PACKAGE = str(Path(__file__).parents[2])
+if TYPE_CHECKING:
+    from edgekit.pipeline.exporters.culprit import Attempt
+
 _ELSEWHERE = "write it with other operators, leave it to the program that calls the model, or build the other format"
+_MOST_SAID = 160
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,7 @@ SYMPTOMS: tuple[Symptom, ...] = conform(
 
 
 def explained(error: BaseException, graph_module: Any = None) -> ConversionError | None:
-    """What is known of *error*; with the line of the user's code, where *graph_module* says which its operators are of.
+    """What is known of *error*; with layer and line, where *graph_module* says which its operators are of.
 
     A refusal of edgekit's own is only looked at if an engine or a reader of files made it.
     """
@@ -43,35 +47,67 @@ def explained(error: BaseException, graph_module: Any = None) -> ConversionError
     for symptom in SYMPTOMS:
         found = re.search(symptom.pattern, text, re.DOTALL)
         if found is not None:
+            called = found.groupdict().get("operator")
+            node = named(graph_module, called) if graph_module is not None and called is not None else None
             message = symptom.message.format(**found.groupdict())
-            where = _line(graph_module, found.groupdict().get("operator"))
-            return ConversionError("EK-UNSUPPORTED", message + where, symptom.hint)
+            return ConversionError("EK-UNSUPPORTED", message + (where(node) if node else ""), symptom.hint)
     return None
 
 
 @contextmanager
-def explaining(graph_module: Any = None) -> Iterator[None]:
-    """Say known symptoms in words that help."""
+def explaining(graph_module: Any = None, attempt: Attempt | None = None, converter: str = "") -> Iterator[None]:
+    """Say what a converter or an engine raises in words that help: which operator, of which layer and line, and why.
+
+    Args:
+        graph_module: What is converted.
+        attempt: Converts a part of it: looks for the operator where the *converter*, by its name, does not name one.
+
+    Raises:
+        ConversionError: ``EK-UNSUPPORTED``. What is not known is raised as it is without *attempt*.
+    """
     try:
         yield
     except Exception as error:
-        if (known := explained(error, graph_module)) is None:
+        known = explained(error, graph_module)
+        if attempt is not None and not isinstance(error, (MemoryError, OSError)):
+            known = _placed(known, error, graph_module, attempt, converter)
+        if known is None:
             raise
         raise known from error
 
 
-def _line(graph_module: Any, operator: str | None) -> str:
-    """The innermost line outside of installed packages that *operator* is from, as ` (net.py:12: return a + b)`."""
-    if graph_module is None or operator is None:
-        return ""
-    wanted = operator.lower().replace("_", "")
-    for node in graph_module.graph.nodes:
-        name = str(getattr(node.target, "__name__", node.target)).partition(".")[0].lower().replace("_", "")
-        if node.op != "call_function" or not (name == wanted or name.startswith(wanted)):
-            continue
-        frames = re.findall(r'File "([^"]+)", line (\d+), in \w+\n\s*(.+)', node.meta.get("stack_trace") or "")
-        own = [each for each in frames if "site-packages" not in each[0] and not each[0].startswith(_PACKAGE)]
-        if own:
-            path, number, code = own[-1]
-            return f" ({path.rpartition('/')[2]}:{number}: {code.strip()[:80]})"
-    return ""
+def _placed(
+    known: ConversionError | None, error: Exception, graph_module: Any, attempt: Attempt, converter: str
+) -> ConversionError | None:
+    """*known*, or what there is to say of an *error* that is not, with the place in the model that it is about."""
+    if isinstance(error, EdgekitError) and known is None or known is not None and known.message.endswith(")"):
+        return known
+    from edgekit.pipeline.exporters.culprit import culprit  # it takes torch, which other families do not have
+
+    node = culprit(graph_module, attempt)
+    if known is not None:
+        return ConversionError(known.code, known.message + (where(node) if node else ""), known.hint)
+    message = f"{converter} takes every operator of this model, but not all of it: "
+    if node is not None:
+        message = f"{converter} cannot take {operator(node)}{shapes(node)}{where(node)}: "
+    return ConversionError("EK-UNSUPPORTED", message + _said(error), _ELSEWHERE)
+
+
+def _said(error: Exception) -> str:
+    """The line in which a library says most."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    telling = [line for line in lines if re.search(r"error:|unsupported|not |fail", line, re.IGNORECASE)]
+    return next(iter(telling or lines), type(error).__name__)[:_MOST_SAID]
+
+
+def named(graph_module: Any, name: str) -> Any:
+    """The first node whose operator a converter calls *name*: ``CumMax`` and ``cummax`` are one."""
+    wanted = _bare(name)
+    nodes = [node for node in graph_module.graph.nodes if node.op == "call_function"]
+    called = [(_bare(operator(node).partition(".")[2]), node) for node in nodes]
+    exact = (node for found, node in called if found in (wanted, f"special{wanted}", f"linalg{wanted}"))
+    return next(exact, next((node for found, node in called if found.startswith(wanted)), None))
+
+
+def _bare(name: str) -> str:
+    return name.lower().replace("_", "")

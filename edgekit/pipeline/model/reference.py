@@ -14,8 +14,10 @@ from edgekit.pipeline.data import Arrays, load_arrays, load_labels
 from edgekit.pipeline.metric import Scorer, find_scorer
 from edgekit.pipeline.model.source_model import READING, SourceModel
 from edgekit.pipeline.project.origin import Origin
+from edgekit.pipeline.sources import contents
 from edgekit.pipeline.work.stages import Stages
 from edgekit.pipeline.work.versions import versions
+from edgekit.recipes import FP32, Recipe
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class Reference:
         class_scores: The output whose largest value is the model's answer; None where there are no classes to choose.
         rounding_db: How near to its own outputs the model stays, in the worst column, when the last bits of its weights
             are others.
+        held: The recipe that the source model itself is in.
     """
 
     outputs: Arrays
@@ -38,6 +41,7 @@ class Reference:
     accuracy: float | None
     class_scores: str | None
     rounding_db: float
+    held: Recipe = FP32
 
     def score(self, outputs: Mapping[str, np.ndarray], rows: np.ndarray) -> float | None:
         """The metric of *outputs* for the samples with these numbers; None without labels."""
@@ -52,6 +56,11 @@ class Reference:
             return None
         own, found = self.outputs[self.class_scores][rows], outputs[self.class_scores]
         return np.asarray(own.argmax(1) == found.argmax(1))
+
+    @property
+    def is_quantized(self) -> bool:
+        """Whether the source model computes in whole numbers."""
+        return not (self.held.is_exact or self.held.is_half)
 
     @property
     def metric(self) -> Metric:
@@ -97,6 +106,7 @@ def make_reference(stages: Stages, origin: Origin, model: SourceModel) -> Refere
         accuracy=None if scorer is None or accuracy is None else scorer.metric.rounded(accuracy),
         class_scores=_class_scores(origin, outputs, scorer),
         rounding_db=entry.record["rounding_db"],
+        held=contents.recipe(origin.source),
     )
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from edgekit.errors import UsageError
+from edgekit.errors import UsageError, did_you_mean
 from edgekit.foreign import foreign
 from edgekit.names import MOST_LABEL_CHARACTERS, is_label, tensor_name
-from edgekit.pipeline.data import check_inputs, read_array_file
+from edgekit.pipeline.data import DEFAULT_INPUT, check_inputs, read_array_file
 from edgekit.pipeline.project.paths import check_readable, check_size
 from edgekit.pipeline.project.sections import (
     FILE_NAME,
@@ -23,8 +25,10 @@ from edgekit.pipeline.project.sections import (
 from edgekit.pipeline.sources import SourceSpec
 from edgekit.pipeline.work.digests import tree_digest
 from edgekit.pipeline.work.python_file import split_reference
+from edgekit.registry import import_name
 from edgekit.runtime.preprocess import Preprocessing
-from edgekit.source_kinds import FACTORY, SOURCE_KINDS, SourceKind, kind_of, written
+from edgekit.shapes import as_texts, parse_inputs, parse_shapes
+from edgekit.source_kinds import FACTORY, SOURCE_KINDS, SourceKind, frameworks, kind_of, written
 from edgekit.tensors import TensorSpec
 
 
@@ -72,11 +76,20 @@ class Origin:
         return (*self.kind.packages, *own)
 
     @property
-    def model_key(self) -> dict[str, str | None]:
+    def model_key(self) -> dict[str, Any]:
         """What tells this model, before training, from any other; files by name, as their contents are in `digest`."""
         weights = None if self.source.weights is None else os.path.relpath(self.source.weights, self.directory)
         file = os.path.relpath(self.source.path, self.directory)
-        return {"files": self.digest, "file": file, "factory": self.source.factory, "weights": weights}
+        shapes = {name: list(shape) for name, shape in self.source.shapes.items()}
+        made = {"kind": self.source.kind, "factory": self.source.factory, "weights": weights}
+        told = [f"{spec.name} {spec.dtype} {spec.shape}" for spec in self.source.inputs]
+        signature = self.source.signature
+        chosen = {
+            **({"shapes": shapes} if shapes else {}),
+            **({"signature": signature} if signature else {}),
+            **({"inputs": told} if told else {}),
+        }
+        return {"files": self.digest, "file": file, **made, **chosen}
 
     @property
     def data(self) -> DataSection | None:
@@ -96,12 +109,44 @@ class Origin:
         return MetricSection() if self.project is None else self.project.metric
 
 
-def find_origin(path: str, calibration: str | None = None, trust: bool = False) -> Origin:
+@dataclass(frozen=True)
+class Given:
+    """What is said of a bare model beside its file; a project says it in edgekit.toml.
+
+    Attributes:
+        calibration: ``.npy`` or ``.npz`` of real, ready samples.
+        weights: Trained weights for what a factory makes.
+        shapes: Of inputs (see `edgekit.shapes`).
+        framework: Of a factory, where it is not PyTorch's.
+        signature: Which of several signatures.
+    """
+
+    calibration: str | None = None
+    weights: str | None = None
+    shapes: tuple[str, ...] = ()
+    framework: str | None = None
+    signature: str | None = None
+
+    def check_bare(self) -> None:
+        """Raise `UsageError` where anything is given: for a project."""
+        for option, value, instead in (
+            ("--calibration", self.calibration, "name data.calibration in edgekit.toml"),
+            ("--weights", self.weights, "name model.weights in edgekit.toml"),
+            ("--shape", self.shapes, "write model.shape in edgekit.toml"),
+            ("--framework", self.framework, "name model.framework in edgekit.toml"),
+            ("--signature", self.signature, "write model.signature in edgekit.toml"),
+        ):
+            if value:
+                raise UsageError("EK-ARGUMENT", f"{option} is for bare model files", instead)
+
+
+def find_origin(path: str, given: Given = Given(), trust: bool = False) -> Origin:
     """The origin at *path*: a project folder, an ``edgekit.toml``, or a model file.
 
     Args:
-        path: A folder with ``edgekit.toml``, or ``.pt2``, ``.keras``, a SavedModel folder, ``file.py:factory``.
-        calibration: ``.npy`` or ``.npz`` of real, ready samples for a bare model file.
+        path: A folder with ``edgekit.toml``, or a file that ``edgekit.source_kinds`` knows, or
+            ``file.py:factory``.
+        given: What is said of a bare model file besides.
         trust: Whether the model file may hold more than data (see `edgekit.pipeline.sources.contents`).
 
     Raises:
@@ -115,11 +160,9 @@ def find_origin(path: str, calibration: str | None = None, trust: bool = False) 
         raise UsageError("EK-MISSING-FILE", message, hint)
     check_readable(file.resolve())
     if file.name == FILE_NAME or (file.is_dir() and (file / FILE_NAME).exists()):
-        if calibration is not None:
-            message = "--calibration is for bare model files"
-            raise UsageError("EK-ARGUMENT", message, "name data.calibration in edgekit.toml")
+        given.check_bare()
         return _of_project(load_project(file), trust)
-    kind = kind_of(file) if factory is None else FACTORY
+    kind = kind_of(file) if factory is None else _framework(given.framework)
     if kind is None:
         known = foreign(file)
         if known is not None:
@@ -127,27 +170,86 @@ def find_origin(path: str, calibration: str | None = None, trust: bool = False) 
         message = f"{file} is neither a project nor a model file"
         raise UsageError("EK-ARGUMENT", message, f"a project folder has edgekit.toml; models are {written()}")
     file = file.resolve()
+    files = [file]
     if factory is None:
         check_size(file)
-    inputs: tuple[TensorSpec, ...] = ()
+        files += _beside(SOURCE_KINDS[kind], file)
+        if given.framework is not None:
+            message = f"--framework is for functions that make a model; {file.name} is {SOURCE_KINDS[kind].title}"
+            raise UsageError("EK-ARGUMENT", message, "leave it out")
+    else:
+        files = _modules(file.parent)
+    weights = None if given.weights is None else _weights(SOURCE_KINDS[kind], factory, given.weights, path)
+    files += [] if weights is None else [Path(weights)]
+    shapes, inputs = _shapes(SOURCE_KINDS[kind], given.shapes, "--shape", "EK-ARGUMENT")
     samples: Path | None = None
-    if calibration is not None:
-        samples = Path(calibration)
+    if given.calibration is not None:
+        samples = Path(given.calibration)
         if not samples.is_file():
             raise UsageError("EK-MISSING-FILE", f"there is no {samples}", "--calibration takes a .npy or .npz file")
         samples = samples.resolve()
         check_readable(samples)
         arrays = read_array_file(samples)
         check_inputs("calibration", arrays)
-        if factory is not None:  # a model file says itself what goes in
-            inputs = tuple(TensorSpec(key, (1, *array.shape[1:]), array.dtype.name) for key, array in arrays.items())
+        if SOURCE_KINDS[kind].shapes == "all":  # others say themselves what goes in
+            told, inputs = (
+                inputs,
+                tuple(TensorSpec(key, (1, *array.shape[1:]), array.dtype.name) for key, array in arrays.items()),
+            )
+            _check_alike(told, inputs, samples)
     return Origin(
         name=tensor_name(file.stem, "model"),
         path=file,
-        source=SourceSpec(kind, str(file), factory, inputs=inputs, trust=trust),
-        digest=tree_digest([file] if factory is None else _modules(file.parent)),
+        source=SourceSpec(
+            kind, str(file), factory, weights, inputs, trust=trust, shapes=shapes, signature=given.signature
+        ),
+        digest=tree_digest(files),
         calibration=samples,
     )
+
+
+def _framework(name: str | None) -> str:
+    """The kind of a bare factory. Raises `UsageError`: there is none of that name."""
+    if name is not None and name not in frameworks():
+        raise UsageError("EK-ARGUMENT", f"unknown framework {name!r}", did_you_mean(name, frameworks()))
+    return name or FACTORY
+
+
+def _shapes(
+    kind: SourceKind, texts: Sequence[str], where: str, code: str
+) -> tuple[dict[str, tuple[int, ...]], tuple[TensorSpec, ...]]:
+    """What *texts* (see `edgekit.shapes`) say: sizes of axes that a file leaves open, or all that goes into a model."""
+    if texts and not kind.shapes:
+        message = f"{where} is for models that leave open what goes in; {kind.title} says it itself"
+        raise UsageError(code, message, "leave it out")
+    if kind.shapes == "open":
+        return parse_shapes(texts, where, code), ()
+    return {}, parse_inputs(texts, DEFAULT_INPUT, where, code)
+
+
+def _weights(kind: SourceKind, factory: str | None, given: str, path: str) -> str:
+    """The file of weights, found. Raises `UsageError`: it is not there, or there is nothing to load it into."""
+    if factory is None or not kind.weight_files:
+        what = f"{path} holds its weights itself" if factory is None else f"{kind.title} takes no file of weights"
+        hint = "--weights is for model.py:FUNCTION" if factory is None else "load them in the function"
+        raise UsageError("EK-ARGUMENT", f"{what}, --weights has no place there", hint)
+    file = Path(given)
+    if not file.is_file():
+        raise UsageError("EK-MISSING-FILE", f"there is no file {file}", f"--weights takes {kind.weight_files}")
+    check_readable(file.resolve())
+    check_size(file)
+    return str(file.resolve())
+
+
+def _check_alike(shapes: Sequence[TensorSpec], inputs: Sequence[TensorSpec], samples: Path) -> None:
+    """Raise `UsageError` where ``--shape`` says another thing than the samples have."""
+    by_name = {spec.name: spec for spec in inputs}
+    for spec in shapes:
+        own = by_name.get(spec.name, inputs[0] if len(inputs) == len(shapes) == 1 else None)
+        if own is None or own.shape != spec.shape:
+            has = "has no such array" if own is None else f"has samples of {list(own.shape)}"
+            message = f"--shape says {spec.name!r} is {list(spec.shape)}, {samples.name} {has}"
+            raise UsageError("EK-ARGUMENT", message, "leave --shape out: the samples say what goes in")
 
 
 def _of_project(project: Project, trust: bool) -> Origin:
@@ -165,17 +267,41 @@ def _of_project(project: Project, trust: bool) -> Origin:
             hint = f"models are {written()}" if known is None else known.hint
             raise UsageError("EK-PROJECT", f"{project.file}: model.file {file!r} is {what}", hint)
         kind = found
+    shapes, told = _shapes(SOURCE_KINDS[kind], as_texts(model.shape), f"{project.file}: model.shape", "EK-PROJECT")
+    if told:
+        message = f"{project.file}: model.shape is for model files that leave sizes open"
+        raise UsageError("EK-PROJECT", message, "leave it out: the data say what goes in")
     weights = None if model.weights is None else str(directory / model.weights)
     named = [file, *(name for name in (model.weights, *project.data.files) if name is not None)]
     return Origin(
         name=project.name,
         path=directory,
-        source=SourceSpec(kind, str(directory / file), factory, weights, trust=trust),
-        digest=tree_digest([*_own_files(directory), *(directory / name for name in named)]),
+        source=SourceSpec(
+            kind,
+            str(directory / file),
+            factory,
+            weights,
+            trust=trust,
+            shapes=shapes,
+            signature=model.signature,
+        ),
+        digest=tree_digest(
+            [
+                *_own_files(directory),
+                *(directory / name for name in named),
+                *(_beside(SOURCE_KINDS[kind], directory / file) if factory is None else ()),
+            ]
+        ),
         project=project,
         labels=_labels(project),
         limits=project.limits,
     )
+
+
+def _beside(kind: SourceKind, file: Path) -> Sequence[Path]:
+    """The other files that a model file has parts in."""
+    found: Sequence[Path] = import_name(kind.beside)(file) if kind.beside else ()
+    return found
 
 
 def _modules(directory: Path) -> list[Path]:

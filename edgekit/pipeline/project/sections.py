@@ -20,7 +20,7 @@ from edgekit.pipeline.work.versions import versions
 from edgekit.recipes import RECIPES
 from edgekit.registry import Registry
 from edgekit.runtime.preprocess import Preprocessing, Resize
-from edgekit.source_kinds import SOURCE_KINDS
+from edgekit.source_kinds import frameworks
 
 FILE_NAME = "edgekit.toml"
 
@@ -39,19 +39,26 @@ class ProjectSection(_Section):
 
 
 class ModelSection(_Section):
-    """``[model]``: the factory (``file.py:function``) or the model file, and trained weights if there are any."""
+    """``[model]``: the factory (``file.py:function``) or the model file, and trained weights if there are any.
+
+    ``shape`` gives sizes to inputs whose axes a model file leaves open: ``{ x = [1, 3, 224, 224] }``.
+    ``signature`` chooses one of several in a SavedModel, a TensorFlow module or a ``.tflite`` file.
+    """
 
     framework: str | None = None
     factory: str | None = None
     file: str | None = None
     weights: str | None = None
+    shape: Mapping[str, tuple[Positive, ...]] = {}
+    signature: str | None = None
 
     @model_validator(mode="after")
     def _one_origin(self) -> ModelSection:
         if (self.factory is None) == (self.file is None):
             raise ValueError('give either factory = "model.py:build" or file = "model.keras"')
         if self.factory is not None and self.framework is None:
-            raise ValueError('framework = "torch" or "keras" is missing')
+            known = " or ".join(f'"{name}"' for name in frameworks())
+            raise ValueError(f"framework = {known} is missing")
         return self
 
 
@@ -222,10 +229,9 @@ def load_project(path: Path) -> Project:
 def _check_names(project: Project, file: Path, text: str) -> None:
     """Those of things that are registered."""
     framework = project.model.framework
-    frameworks = [kind.name for kind in SOURCE_KINDS if kind.identity]
-    if framework is not None and framework not in frameworks:
+    if framework is not None and framework not in frameworks():
         what = f"unknown framework {framework!r}"
-        raise _wrong(file, text, ("model", "framework"), what, did_you_mean(framework, frameworks))
+        raise _wrong(file, text, ("model", "framework"), what, did_you_mean(framework, frameworks()))
     named: tuple[tuple[str, Registry[Any], Sequence[str]], ...] = (
         ("recipes", RECIPES, project.build.recipes),
         ("formats", FORMATS, project.build.formats),

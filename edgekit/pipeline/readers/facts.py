@@ -16,6 +16,9 @@ from edgekit.formats import FORMATS
 #: Types of indices, counts and masks.
 _WHOLE_NUMBERS = ("int16", "int32", "int64", "bool")
 
+#: Kinds of operator that multiply and add. Recurrent ones are fast outside of a backend, too.
+_HEAVY = ("convolution", "linear")
+
 
 @dataclass(frozen=True)
 class Constant:
@@ -84,6 +87,7 @@ class FileFacts:
             ``linear``, ``recurrent``.
         delegated_share: Percent of the work that is done inside the accelerated backend; None in a format without one.
         undelegated_ops: How often each operator occurs outside of it.
+        heavy_ops: The convolutions and products of matrices among them, and the percentage of all work that each does.
         arena_bytes: The most that values between operators take at one time; None where the format does not say.
         backends: Ids of the backends that parts of the file are delegated to, as they stand in it; None in a format
             that names none.
@@ -96,6 +100,7 @@ class FileFacts:
     undelegated_ops: Mapping[str, int] = field(default_factory=dict)
     arena_bytes: int | None = None
     backends: tuple[str, ...] | None = None
+    heavy_ops: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def weights(self) -> tuple[Constant, ...]:
@@ -125,6 +130,10 @@ class FileFacts:
         outside = Counter(call.name for call in found if not call.delegated)
         work = sum(call.work for call in found)
         inside = sum(call.work for call in found if call.delegated)
+        heavy: Counter[str] = Counter()
+        for call in found:
+            if kinds.get(call.name) in _HEAVY and not call.delegated:
+                heavy[call.name] += call.work
         return cls(
             constants=tuple(constants),
             operators=dict(sorted(operators.items())),
@@ -133,13 +142,14 @@ class FileFacts:
             undelegated_ops=dict(sorted(outside.items())),
             arena_bytes=arena_bytes,
             backends=backends,
+            heavy_ops={name: round(100.0 * done / work, 1) for name, done in heavy.most_common()},
         )
 
     @classmethod
     def undelegated(cls, constants: Iterable[Constant], names: Iterable[str], kinds: Mapping[str, str]) -> FileFacts:
         """The same for a format that knows no delegate, so that none is missed."""
         found = cls.of(constants, map(Call, names), kinds)
-        return replace(found, delegated_share=None, undelegated_ops={})
+        return replace(found, delegated_share=None, undelegated_ops={}, heavy_ops={})
 
 
 def peak_bytes(nodes: Sequence[Collection[int]], sizes: Mapping[int, int]) -> int:

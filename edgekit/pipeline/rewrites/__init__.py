@@ -19,12 +19,17 @@ from torch.utils import _pytree as pytree
 from edgekit.pipeline.rewrites import (
     activations,
     arithmetic,
+    branches,
+    cumulative,
     ordering,
     padding,
     pooling,
     resizing,
+    scattering,
     spectrum,
+    sums,
     transposed,
+    volumes,
 )
 from edgekit.pipeline.rewrites.complex_numbers import Complex, name_of, unsupported
 from edgekit.pipeline.rewrites.constants import fold_constants
@@ -36,13 +41,25 @@ Rules = Mapping[Any, Callable[..., Any]]
 #: Operators that some converter lacks, or computes wrong.
 COMMON: Rules = {
     **arithmetic.RULES,
+    **cumulative.RULES,
     **ordering.COMMON,
     **padding.RULES,
+    **resizing.COMMON,
     **pooling.COMMON,
     **spectrum.RULES,
     **activations.COMMON,
+    **volumes.rules(),
 }
-LITERT: Rules = {**COMMON, **ordering.LITERT, **pooling.LITERT, **resizing.RULES, **transposed.RULES}
+LITERT: Rules = {
+    **COMMON,
+    **ordering.LITERT,
+    **pooling.LITERT,
+    **resizing.RULES,
+    **scattering.LITERT,
+    **sums.LITERT,
+    **transposed.RULES,
+    **volumes.rules(transposed.transposed_plane),
+}
 XNNPACK: Rules = {**COMMON, **activations.XNNPACK}
 
 
@@ -50,7 +67,8 @@ def rewrite(module: torch.nn.Module, examples: tuple[torch.Tensor, ...], rules: 
     """*module* as a graph of ATen operators without those that *rules* spell otherwise.
 
     What no input reaches is computed now, nothing works in place, and every node still knows the line of the model's
-    code that it is from (``meta["stack_trace"]``).
+    code that it is from (``meta["stack_trace"]``). ``meta["rewritten"]`` of the result names the operators that are
+    spelled otherwise.
 
     Args:
         examples: One sample.
@@ -61,27 +79,35 @@ def rewrite(module: torch.nn.Module, examples: tuple[torch.Tensor, ...], rules: 
     with preserve_node_meta(), torch.no_grad():
         graph_module = functional(torch.export.export(module, examples))
         fold_constants(graph_module)
-        graph_module = torch.export.export(_Spelled(graph_module, rules), examples).module(check_guards=False)
+        spelled = _Spelled(graph_module, rules)
+        graph_module = torch.export.export(spelled, examples).module(check_guards=False)
         fold_constants(graph_module)
+    graph_module.meta["rewritten"] = tuple(sorted(spelled.rewritten))
     return graph_module
 
 
 class _Spelled(torch.nn.Module):
-    """Computes what *graph_module* does, by *rules* where there are some."""
+    """Computes what *graph_module* does, by *rules* where there are some.
+
+    Attributes:
+        rewritten: Names of the operators that a rule took.
+    """
 
     def __init__(self, graph_module: GraphModule, rules: Rules):
         super().__init__()
         self.graph_module = graph_module
+        self.rewritten: set[str] = set()
         self._rules = rules
 
     def forward(self, *inputs: torch.Tensor) -> Any:
-        return _Speller(self.graph_module, self._rules).run(*inputs)
+        return _Speller(self.graph_module, self._rules, self.rewritten).run(*inputs)
 
 
 class _Speller(Interpreter):
-    def __init__(self, graph_module: GraphModule, rules: Rules):
+    def __init__(self, graph_module: GraphModule, rules: Rules, rewritten: set[str]):
         super().__init__(graph_module)
         self._rules = rules
+        self._rewritten = rewritten
 
     def get_attr(self, target: Target, args: Any, kwargs: Any) -> Any:
         found = super().get_attr(target, args, kwargs)
@@ -89,11 +115,18 @@ class _Speller(Interpreter):
 
     def call_function(self, target: Target, args: Any, kwargs: Any) -> Any:
         rule = self._rules.get(target)
+        if target is branches.COND:
+            condition, *ways, operands = args
+            spelled = (_Speller(way, self._rules, self._rewritten).run for way in ways)
+            rule, args = branches.choose, (condition, *spelled, operands)
         if any(isinstance(value, (Complex, complex)) for value in pytree.tree_leaves((args, kwargs))):
+            self._rewritten.add(f"aten.{name_of(target)}")
             return Complex.call(target, args, kwargs, rule)
         result = NotImplemented if rule is None else rule(*args, **kwargs)
         if result is NotImplemented:
             result = super().call_function(target, args, kwargs)
+        else:
+            self._rewritten.add(f"aten.{name_of(target)}")
         if isinstance(result, torch.Tensor) and result.is_complex():
             if (name := name_of(target)) not in ("to", "_to_copy"):
                 raise unsupported(name)

@@ -20,7 +20,7 @@ def functional(program: ExportedProgram) -> GraphModule:
     Writes to a buffer that no output needs are left out.
     """
     nodes = list(program.graph.nodes)
-    if any(_writes(node) and not _alone(node) for node in nodes):
+    if any((_writes(node) and not _alone(node)) or _is_transform(node) for node in nodes):
         program = program.run_decompositions({})
     graph_module = program.module(check_guards=False)
     for node in list(graph_module.graph.nodes):
@@ -36,6 +36,11 @@ def functional(program: ExportedProgram) -> GraphModule:
     graph_module.graph.lint()
     graph_module.recompile()
     return graph_module
+
+
+def _is_transform(node: Node) -> bool:
+    """Whether *node* belongs to ``torch.vmap`` or ``torch.func.grad``, of which nothing is left behind their trace."""
+    return "functorch" in str(getattr(node.target, "__module__", "")) or "_batch_dim" in str(node.target)
 
 
 def _writes(node: Node) -> bool:

@@ -2,7 +2,7 @@
 
 executorch 1.5.1 has ``topk`` and no ``sort``; litert-torch 0.10.0 makes a sort of both, of which LiteRT 2.3.0 has no
 kernel ("Didn't find op for builtin opcode 'STABLEHLO_SORT'"), and does not convert indices alone ("comparator block
-argument should be of type"); and neither has a median.
+argument should be of type"); and neither has a median, or searches sorted values ("Lowering not found: aten.searchsorted").
 """
 
 from __future__ import annotations
@@ -82,5 +82,34 @@ def rules(choose: _Choice) -> dict[Any, Callable[..., Any]]:
     }
 
 
-COMMON = rules(torch.topk)
-LITERT = rules(_by_comparing)
+def _bucket(
+    value: Any, bounds: torch.Tensor, *, out_int32: bool = False, right: bool = False
+) -> torch.Tensor:
+    """How many of *bounds*, along their last axis, lie below."""
+    each, edges = torch.as_tensor(value).unsqueeze(-1), bounds.unsqueeze(-2) if bounds.dim() > 1 else bounds
+    below = edges <= each if right else edges < each
+    return below.to(torch.int32 if out_int32 else torch.int64).sum(-1, dtype=torch.int32 if out_int32 else torch.int64)
+
+
+def _search(
+    bounds: torch.Tensor,
+    value: Any,
+    *,
+    out_int32: bool = False,
+    right: bool = False,
+    side: str | None = None,
+    sorter: torch.Tensor | None = None,
+) -> Any:
+    if sorter is not None:
+        bounds = bounds.gather(-1, sorter)
+    return _bucket(value, bounds, out_int32=out_int32, right=right or side == "right")
+
+
+_SEARCHES: dict[Any, Callable[..., Any]] = {
+    _ATEN.bucketize.Tensor: _bucket,
+    _ATEN.bucketize.Scalar: _bucket,
+    _ATEN.searchsorted.Tensor: _search,
+    _ATEN.searchsorted.Scalar: _search,
+}
+COMMON = {**rules(torch.topk), **_SEARCHES}
+LITERT = {**rules(_by_comparing), **_SEARCHES}

@@ -60,8 +60,8 @@ def _extended(value: torch.Tensor, axis: int, before: int, after: int, mode: str
     return torch.cat([*first, value, *last], axis)
 
 
-def _convolution(convolve: Callable[..., torch.Tensor], axes: int) -> Callable[..., Any]:
-    """``padding="same"``: an uneven amount has its odd one behind."""
+def same(convolve: Callable[..., torch.Tensor], axes: int) -> Callable[..., Any]:
+    """The rule for *convolve*, over so many *axes*, with ``padding="same"``: an uneven amount has its odd one behind."""
 
     def rule(
         value: torch.Tensor,
@@ -92,7 +92,6 @@ RULES: dict[Any, Callable[..., Any]] = {
         for name, mode in (("reflection", "reflect"), ("replication", "replicate"))
         for axes in (1, 2, 3)
     },
-    _ATEN.conv1d.padding: _convolution(F.conv1d, 1),
-    _ATEN.conv2d.padding: _convolution(F.conv2d, 2),
-    _ATEN.conv3d.padding: _convolution(F.conv3d, 3),
+    _ATEN.conv1d.padding: same(F.conv1d, 1),
+    _ATEN.conv2d.padding: same(F.conv2d, 2),
 }

@@ -1,7 +1,9 @@
-"""Resizing to the nearest value, as a choice of rows and columns by torch's own numbers.
+"""Resizing to the nearest value, as a choice of rows and columns by torch's own numbers; and smoothed, as products with
+torch's own weights, one axis after the other.
 
 litert-torch 0.10.0 resizes by factors of its own. Symptom: ``interpolate(x, size=(16, 25))`` of 11 by 9 values takes
-other neighbours, 0 dB. By a whole factor both are the same.
+other neighbours, 0 dB. By a whole factor both are the same. Neither converter has smoothed resizing ("Lowering not
+found: aten._upsample_bilinear2d_aa", "is not in Core ATen opset").
 """
 
 from __future__ import annotations
@@ -49,6 +51,40 @@ def _repeated(before: int, after: int) -> list[int] | None:
     return [index for index in range(before) for _ in range(after // before)] if after % before == 0 else None
 
 
+def _smoothed(name: str) -> Callable[..., Any]:
+    """The rule for the operator *name*, which is linear in each axis: it says itself what it makes of unit vectors."""
+
+    def rule(
+        value: torch.Tensor,
+        size: Sequence[int] | None,
+        align_corners: bool,
+        factors: Any = None,
+        *more: float | None,
+    ) -> torch.Tensor:
+        scales = list(factors) if isinstance(factors, (list, tuple)) else [factors, *more]
+        scales = (scales + [None] * 2)[:2]
+        before = [int(count) for count in value.shape[2:]]
+        after = size or [int(count * scale) for count, scale in zip(before, scales, strict=True)]
+        high, wide = (
+            _weights(name, *each, align_corners) for each in zip(before, after, scales, strict=True)
+        )
+        return high @ (value @ wide.T)
+
+    return rule
+
+
+def _weights(name: str, before: int, after: int, scale: float | None, align_corners: bool) -> torch.Tensor:
+    """[*after*, *before*]: what each of *before* values counts in each of *after*."""
+    units = torch.eye(before).reshape(1, 1, before, before)
+    found: torch.Tensor = getattr(_ATEN, name).default(units, [before, after], align_corners, None, scale)
+    return found.reshape(before, after).T
+
+
+COMMON: dict[Any, Callable[..., Any]] = {
+    getattr(getattr(_ATEN, name), overload): _smoothed(name)
+    for name in ("_upsample_bilinear2d_aa", "_upsample_bicubic2d_aa")
+    for overload in ("default", "vec")
+}
 RULES: dict[Any, Callable[..., Any]] = {
     getattr(getattr(_ATEN, name), overload): _nearest(axes, exact=exact)
     for axes in (1, 2, 3)

@@ -57,6 +57,14 @@ def _spread(weight: torch.Tensor, axis: int, step: int) -> torch.Tensor:
     return apart.narrow(axis, 0, int(weight.shape[axis] - 1) * step + 1)
 
 
+def transposed_plane(*given: Any) -> torch.Tensor:
+    """A transposed convolution over two axes, as the converter takes it."""
+    found = _RULE(*given)
+    found = F.conv_transpose2d(*given) if found is NotImplemented else found
+    assert isinstance(found, torch.Tensor)
+    return found
+
+
 def _fold(
     value: torch.Tensor,
     size: Sequence[int],
@@ -75,8 +83,7 @@ def _fold(
     windows = value.reshape(-1, channels * window, *counts)
     weight = torch.eye(window).reshape(window, 1, *kernel).repeat(channels, 1, 1, 1)
     arguments = (windows, weight, None, list(stride), list(padding), rest, channels, list(dilation))
-    folded = _RULE(*arguments)
-    folded = F.conv_transpose2d(*arguments) if folded is NotImplemented else folded
+    folded = transposed_plane(*arguments)
     return folded.reshape(*value.shape[:-2], channels, *size)
 
 

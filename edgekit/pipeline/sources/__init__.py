@@ -7,7 +7,7 @@ worker, where the framework may be imported.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -40,6 +40,8 @@ class SourceSpec:
         sample: ``.npz`` with a sample of the user's own, by the names of *inputs*; None without data.
         made: File of the weights that *factory* made when it was first called, which it may not make again: read where
             it is there, else written. None for none.
+        shapes: By the file's names of its inputs, sizes for axes that it leaves open.
+        signature: Which of several signatures of the file; None for its only, or usual one.
     """
 
     kind: str
@@ -50,6 +52,8 @@ class SourceSpec:
     trust: bool = False
     sample: str | None = None
     made: str | None = None
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    signature: str | None = None
 
     def with_weights(self, weights: str) -> SourceSpec:
         """The same with weights that training made here, of the project's own code."""
@@ -63,7 +67,8 @@ class SourceSpec:
             return {name: stored[name][:1].copy() for name in stored.files}
 
     def to_json(self) -> dict[str, Any]:
-        return {**vars(self), "inputs": [spec.to_json() for spec in self.inputs]}
+        tensors = {key: [spec.to_json() for spec in getattr(self, key)] for key in ("inputs", "shapes")}
+        return {**vars(self), **tensors}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> SourceSpec:

@@ -11,8 +11,12 @@ from pathlib import Path
 
 from edgekit.errors import UsageError
 from edgekit.pipeline.sources import SourceSpec
+from edgekit.recipes import FP32, RECIPES, Recipe
 from edgekit.registry import import_name
-from edgekit.runtime.contents import hdf5, keras, pt2, saved_model, state_dict
+from edgekit.runtime.contents import hdf5, keras, onnx, pt2, saved_model, tflite, torchscript
+from edgekit.runtime.contents import keras_h5 as keras_h5_contents
+from edgekit.runtime.contents import weights as torch_weights
+from edgekit.runtime.contents.keras_h5 import KerasH5
 from edgekit.runtime.contents.refusal import Malformed, Refused
 from edgekit.source_kinds import SOURCE_KINDS, kind_of
 
@@ -34,15 +38,23 @@ def check(spec: SourceSpec) -> str | None:
     """
     kind, path, said = SOURCE_KINDS[spec.kind], Path(spec.path), None
     if spec.factory is None and kind.contents:
-        said = _attempt(path, lambda: _read(kind.contents, path), "EK-SOURCE", spec.trust)
+        whole = path.is_dir() or bool(kind.beside)
+        said = _attempt(path, lambda: _read(kind.contents, path, whole), "EK-SOURCE", spec.trust)
     if spec.weights is not None and kind.weights and Path(spec.weights).is_file():
         weights = Path(spec.weights)
-        said = _attempt(weights, lambda: _read(kind.weights, weights), "EK-CHECKPOINT", spec.trust) or said
+        said = _attempt(weights, lambda: _read(kind.weights, weights, False), "EK-CHECKPOINT", spec.trust) or said
     return said
 
 
-def _read(reader: str, path: Path) -> None:
-    import_name(reader)(path if path.is_dir() else path.read_bytes())
+def recipe(spec: SourceSpec) -> Recipe:
+    """The recipe that the file of *spec* is in already: float32 for whatever does not say another."""
+    reader = SOURCE_KINDS[spec.kind].recipe
+    return FP32 if not reader or spec.factory is not None else RECIPES[import_name(reader)(Path(spec.path))]
+
+
+def _read(reader: str, path: Path, whole: bool) -> None:
+    """*whole*: the reader takes the path of a folder, or of a file with others beside it; else a file's bytes."""
+    import_name(reader)(path if whole else path.read_bytes())
 
 
 def program(path: Path, trust: bool) -> bytes | None:
@@ -54,9 +66,19 @@ def program(path: Path, trust: bool) -> bytes | None:
     return readable(path, lambda: pt2.read(path.read_bytes()).data, "EK-SOURCE", trust)
 
 
+def onnx_model(path: Path, trust: bool) -> None:
+    """Check an ``.onnx`` file and what lies beside it. Raises `UsageError` as `program`."""
+    _attempt(path, lambda: onnx.read_file(path), "EK-SOURCE", trust)
+
+
+def script(path: Path, trust: bool) -> bytes | None:
+    """The same of a TorchScript file."""
+    return readable(path, lambda: torchscript.read(path.read_bytes()).data, "EK-SOURCE", trust)
+
+
 def weights(path: Path, trust: bool) -> bytes | None:
-    """The same of a file that ``torch.save`` wrote; ``EK-CHECKPOINT`` where it is damaged."""
-    return readable(path, lambda: state_dict.read(path.read_bytes()).data, "EK-CHECKPOINT", trust)
+    """The same of a file that ``torch.save`` or safetensors wrote; ``EK-CHECKPOINT`` where it is damaged."""
+    return readable(path, lambda: torch_weights.read(path.read_bytes()).data, "EK-CHECKPOINT", trust)
 
 
 def keras_model(path: Path, code: str, trust: bool, registered: Collection[str]) -> bytes | None:
@@ -67,6 +89,26 @@ def keras_model(path: Path, code: str, trust: bool, registered: Collection[str])
 def keras_weights(path: Path, trust: bool) -> bytes | None:
     """The same of a ``.weights.h5`` file."""
     return readable(path, lambda: hdf5.write(hdf5.read(path.read_bytes())), "EK-CHECKPOINT", trust)
+
+
+def lite_model(path: Path, trust: bool) -> bytes:
+    """The bytes of a ``.tflite``, checked; raises as `program`."""
+    data = path.read_bytes()
+    _attempt(path, lambda: tflite.read(data), "EK-SOURCE", trust)
+    return data
+
+
+def checked(path: Path, check: Callable[[], object], trust: bool) -> None:
+    """*check* the model at *path*, or a part of it, by a reader of its own; raises as `program`."""
+    _attempt(path, check, "EK-SOURCE", trust)
+
+
+def keras_h5(path: Path, code: str, trust: bool, registered: Collection[str], whole: bool) -> KerasH5 | None:
+    """What is in a Keras file in HDF5 of before ``.keras``; None and errors as `readable`."""
+    found: list[KerasH5] = []
+    read = keras_h5_contents.read
+    said = _attempt(path, lambda: found.append(read(path.read_bytes(), registered, whole=whole)), code, trust)
+    return found[0] if said is None else None
 
 
 def folder(path: Path, trust: bool) -> None:

@@ -1,4 +1,4 @@
-"""Keras models as source models: a ``.keras`` file, or a Python file and the function in it that makes the model.
+"""Keras models as source models: a ``.keras`` or ``.h5`` file, or a Python file and the function that makes the model.
 
 Works on whichever backend ``KERAS_BACKEND`` names: TensorFlow to predict and to write ``.tflite``, PyTorch to be
 rebuilt as an ``nn.Module`` (see `keras_to_torch`). Keras chooses its backend once per process, when imported.
@@ -6,21 +6,18 @@ rebuilt as an ``nn.Module`` (see `keras_to_torch`). Keras chooses its backend on
 
 from __future__ import annotations
 
-import contextlib
-import re
-import tempfile
-import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 
-from edgekit.errors import ConversionError, UsageError
+from edgekit.errors import UsageError
 from edgekit.names import distinct, tensor_name
-from edgekit.pipeline.sources import SourceSpec, contents
+from edgekit.pipeline.sources import SourceSpec
 from edgekit.pipeline.sources.determinism import check_repeatable, write_error
+from edgekit.pipeline.sources.keras_files import load_weights, read_model
 from edgekit.pipeline.sources.matching import match_file
 from edgekit.pipeline.sources.samples import (
     apart,
@@ -39,13 +36,6 @@ from edgekit.tensors import Signature, TensorSpec
 
 if TYPE_CHECKING:
     import torch
-
-#: What Keras 3.15 says of names that nobody registered.
-_UNKNOWN = re.compile(r"Could not locate (class|function) '([^']+)'")
-
-#: The same of a layer of the user's own that another backend computed (its message has colours).
-_FAILS = re.compile(r"calling (\w+)\.call\(\)\..*Error encountered:\s+([^\n\x1b]+)", re.DOTALL)
-_FOR_ALL_BACKENDS = "write it with keras.ops, which all backends have, or build .tflite only (--format tflite)"
 
 _HALVES = ("float16", "bfloat16")
 
@@ -211,14 +201,14 @@ def open_model(spec: SourceSpec) -> keras.Model:
         # The file holds the whole model, so the project's Python, which may import TensorFlow into a process that
         # already holds PyTorch, runs only where it has to: to register layers of its own.
         try:
-            return _with_inputs(_read(Path(weights), "EK-CHECKPOINT", spec.trust), spec)
+            return _with_inputs(read_model(Path(weights), "EK-CHECKPOINT", spec.trust), spec)
         except UsageError:
             if spec.factory is None:
                 raise
             load_callable(path, spec.factory)
-            return _with_inputs(_read(Path(weights), "EK-CHECKPOINT", spec.trust), spec)
+            return _with_inputs(read_model(Path(weights), "EK-CHECKPOINT", spec.trust), spec)
     if spec.factory is None:
-        model = _read(path, "EK-SOURCE", spec.trust)
+        model = read_model(path, "EK-SOURCE", spec.trust)
     else:
         model = load_callable(path, spec.factory)()
         if not isinstance(model, keras.Model):
@@ -226,49 +216,8 @@ def open_model(spec: SourceSpec) -> keras.Model:
             raise UsageError("EK-CODE", message, "return the model; with a PyTorch model, set the framework to torch")
     wrapped = _with_inputs(model, spec)
     if weights is not None:
-        checked = contents.keras_weights(Path(weights), spec.trust)
-        try:
-            with _file(Path(weights), checked, "model.weights.h5") as file:
-                model.load_weights(file)
-        except Exception as error:  # each layer raises what it likes
-            message = f"weights {Path(weights).name} do not fit the model: {first_line(error)}"
-            hint = "save them from this very model, with model.save_weights() or model.save()"
-            raise UsageError("EK-CHECKPOINT", message, hint) from error
+        load_weights(model, Path(weights), spec.trust)
     return wrapped
-
-
-def _read(path: Path, code: str, trust: bool) -> keras.Model:
-    if not path.is_file():
-        raise UsageError(code, f"{path} is not a file", "name a file that model.save('….keras') wrote")
-    if not zipfile.is_zipfile(path):
-        message = f"{path.name} is cut short, or no .keras file at all"
-        raise UsageError(code, message, "save it again, with model.save('….keras')")
-    checked = contents.keras_model(path, code, trust, keras.saving.get_custom_objects())
-    try:
-        with _file(path, checked, "model.keras") as file:
-            return keras.saving.load_model(file, compile=False, safe_mode=checked is not None)
-    except Exception as error:  # each layer raises what it likes
-        if found := _FAILS.search(str(error)):
-            message = f"the layer {found[1]} of {path.name} does not run on {keras.backend.backend()}: {found[2]}"
-            raise ConversionError("EK-UNSUPPORTED", message, _FOR_ALL_BACKENDS) from error
-        raise UsageError(
-            code,
-            f"{path.name} cannot be loaded: {_reason(error)}",
-            "save it with model.save('….keras') of Keras 3; register own layers and functions, and what a Lambda did, "
-            "in the project's Python file",
-        ) from error
-
-
-@contextlib.contextmanager
-def _file(path: Path, checked: bytes | None, name: str) -> Iterator[Path]:
-    """A file of that *name* of what was checked; the one at *path* where that is trusted as it is."""
-    if checked is None:
-        yield path
-        return
-    with tempfile.TemporaryDirectory(prefix="edgekit-keras-") as folder:
-        file = Path(folder, name)
-        file.write_bytes(checked)
-        yield file
 
 
 def _with_inputs(model: keras.Model, spec: SourceSpec) -> keras.Model:
@@ -329,11 +278,3 @@ def _parameter_count(model: keras.Model) -> int:
         for variable in (layer.moving_mean, layer.moving_variance)
     }
     return sum(int(np.prod(variable.shape)) for variable in model.weights if id(variable) not in statistics)
-
-
-def _reason(error: BaseException) -> str:
-    """What is the matter with a file: Keras 3 says it last, behind every layer around it with all that is in it."""
-    innermost = str(error).rpartition("Exception encountered: ")[2]
-    if found := _UNKNOWN.search(innermost):
-        return f"it has the {found[1]} {found[2]!r}, which is not Keras's own"
-    return first_line(ValueError(innermost) if innermost else error)

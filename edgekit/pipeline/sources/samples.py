@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +13,8 @@ from edgekit.pipeline.sources.determinism import PROBES
 from edgekit.runtime.samples import Stack
 from edgekit.tensors import Signature, TensorSpec
 
+#: Of made-up bytes: three of it to either side of the middle are nearly all that there is.
+_BYTE_SPREAD = 40
 #: An array per input, with an axis of 1 for samples.
 Sample = list[np.ndarray]
 
@@ -30,15 +33,23 @@ def example_of(
 
 
 def made_up(inputs: Sequence[TensorSpec], count: int) -> dict[str, np.ndarray]:
-    """*count* samples by name for a model that came without data: normal floats, small whole numbers."""
+    """*count* samples by name for a model that came without data: floats, bytes around their middle, 0 and 1."""
     generator = np.random.default_rng(0)  # one for all: two inputs of one shape are not the same
     arrays = {}
     for spec in inputs:
         shape = (count, *spec.shape[1:])
-        floats = np.dtype(spec.dtype).kind == "f"
-        drawn = generator.standard_normal(shape) if floats else generator.integers(0, 2, shape)
-        arrays[spec.name] = drawn.astype(spec.dtype)
+        arrays[spec.name] = _drawn(generator, np.dtype(spec.dtype), shape)
     return arrays
+
+
+def _drawn(generator: np.random.Generator, dtype: np.dtype[Any], shape: tuple[int, ...]) -> np.ndarray:
+    if dtype.kind == "f":
+        return generator.standard_normal(shape).astype(dtype)
+    if dtype.kind in "iu" and dtype.itemsize == 1:  # pixels, or what is quantized
+        least, most = np.iinfo(dtype).min, np.iinfo(dtype).max
+        drawn = generator.normal((least + most) / 2, _BYTE_SPREAD, shape)
+        return drawn.round().clip(least, most).astype(dtype)
+    return generator.integers(0, 2, shape).astype(dtype)
 
 
 def check_fit(inputs: Sequence[TensorSpec], data_names: Sequence[str], data: Mapping[str, Stack]) -> None:

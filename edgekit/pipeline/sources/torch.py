@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import inspect
-import io
 import itertools
-import pickle
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +12,7 @@ import numpy as np
 import torch
 
 from edgekit.errors import UsageError
-from edgekit.pipeline.sources import SourceSpec, contents
+from edgekit.pipeline.sources import SourceSpec
 from edgekit.pipeline.sources.determinism import check_repeatable
 from edgekit.pipeline.sources.outputs import named_tensors
 from edgekit.pipeline.sources.rounding import next_floats
@@ -30,17 +27,19 @@ from edgekit.pipeline.sources.samples import (
 )
 from edgekit.pipeline.sources.torch_inputs import fitting, in_order
 from edgekit.pipeline.sources.torch_state import TorchState, drawing_operators, tensors_of
+from edgekit.pipeline.sources.torch_weights import load_weights
 from edgekit.pipeline.sources.torchscript import exported_script
 from edgekit.pipeline.sources.tracing import check_traceable, code_line
 from edgekit.pipeline.work.python_file import load_callable
 from edgekit.runtime.samples import Stack
 from edgekit.tensors import DTYPES, Signature, TensorSpec
 
-#: What torch 2.13 raises for a file that is cut short, is no archive, or holds other things than tensors.
-UNREADABLE = (OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError, zipfile.BadZipFile)
-
 #: Where the classes lie that quantized layers and weights are of.
 _QUANTIZED = ("torch.ao.nn.quantized", "torch.ao.nn.intrinsic.quantized", "torchao.")
+
+
+#: What to do where nobody said what goes in.
+TELL = "give --calibration FILE.npy with real samples, ready for the model, or else --shape 1,3,224,224"
 
 
 class TorchSource:
@@ -190,16 +189,18 @@ def open_source(spec: SourceSpec) -> TorchSource:
     """
     if not spec.inputs:
         message = f"{Path(spec.path).name}:{spec.factory} does not say what goes into it"
-        raise UsageError("EK-SOURCE", message, "give --calibration FILE.npy: one batch of samples, ready for the model")
+        raise UsageError("EK-SOURCE", message, TELL)
     module = build_module(spec)
     if spec.made is not None:
         _make_once(module, Path(spec.made))
     return open_module(module.float().eval(), spec, spec.read_sample())
 
 
-def open_module(module: torch.nn.Module, spec: SourceSpec, sample: Mapping[str, np.ndarray] | None) -> TorchSource:
-    """The source of a *module* that the factory of *spec* made; raises what `open_source` raises."""
-    what = f"{Path(spec.path).name}:{spec.factory}"
+def open_module(
+    module: torch.nn.Module, spec: SourceSpec, sample: Mapping[str, np.ndarray] | None, what: str = ""
+) -> TorchSource:
+    """The source of a *module* that *spec* describes, called *what* in messages; raises what `open_source` raises."""
+    what = what or f"{Path(spec.path).name}:{spec.factory}"
     ordered, inputs, data_names = in_order(module, spec.inputs, what)
     return TorchSource(ordered, inputs, what, data_names=data_names, sample=sample)
 
@@ -226,12 +227,13 @@ def build_module(spec: SourceSpec) -> torch.nn.Module:
         message = f"{path.name}:{spec.factory}() returned {type(module).__name__}, not a torch.nn.Module"
         raise UsageError("EK-CODE", message, "return the module; with a Keras model, set the framework to keras")
     _check_is_float(module)
-    if spec.weights is not None:
-        _load_weights(module, Path(spec.weights), spec.trust)
     for name, value in module.state_dict().items():
         if isinstance(value, torch.nn.parameter.UninitializedTensorMixin):
             hint = "call the module once in the function that makes it: module(torch.zeros(…))"
             raise UsageError("EK-CODE", f"the model's {name} has no size yet: a lazy layer waits for an input", hint)
+    if spec.weights is not None:
+        load_weights(module, Path(spec.weights), spec.trust)
+    for name, value in module.state_dict().items():
         if isinstance(value, torch.Tensor) and value.is_meta:
             hint = "make the model on the CPU, and load its trained weights"
             raise UsageError("EK-CODE", f"the model's {name} is on the device 'meta', and has no values", hint)
@@ -257,35 +259,6 @@ def parameters_and_buffers(module: torch.nn.Module) -> Iterator[np.ndarray]:
         plain = value.detach().cpu()
         plain = plain.int_repr() if plain.is_quantized else plain.to_dense()
         yield (plain.float() if plain.is_floating_point() else plain).numpy(force=True)
-
-
-def _load_weights(module: torch.nn.Module, path: Path, trust: bool) -> None:
-    if not path.is_file():
-        raise UsageError("EK-CHECKPOINT", f"{path} is not a file", "check model.weights in edgekit.toml")
-    hint = "save them from this very model: torch.save(model.state_dict(), FILE)"
-    checked = contents.weights(path, trust)
-    try:
-        if checked is None:
-            state = torch.load(path, map_location="cpu", weights_only=False)
-        else:
-            state = torch.load(io.BytesIO(checked), map_location="cpu", weights_only=True)
-    except UNREADABLE as error:
-        raise UsageError("EK-CHECKPOINT", f"weights {path.name} cannot be read: {first_line(error)}", hint) from error
-    if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise UsageError("EK-CHECKPOINT", f"weights {path.name} are not a state_dict", hint)
-    wanted = {key: tuple(value.shape) for key, value in module.state_dict().items() if isinstance(value, torch.Tensor)}
-    given = {key: tuple(value.shape) for key, value in state.items()}
-    wrong = [f"{key} is missing" for key in wanted if key not in given]
-    wrong += [f"{key} is unknown" for key in given if key not in wanted]
-    wrong += [
-        f"{key} is {list(given[key])}, the model's is {list(shape)}"
-        for key, shape in wanted.items()
-        if given.get(key, shape) != shape
-    ]
-    if wrong:
-        more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
-        raise UsageError("EK-CHECKPOINT", f"weights {path.name} do not fit the model: {wrong[0]}{more}", hint)
-    module.load_state_dict(state)
 
 
 def _make_once(module: torch.nn.Module, path: Path) -> None:

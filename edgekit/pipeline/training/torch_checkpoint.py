@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from edgekit.errors import UsageError
-from edgekit.pipeline.sources.torch import UNREADABLE
+from edgekit.pipeline.sources.torch_weights import UNREADABLE
 from edgekit.pipeline.training.settings import Training
 from edgekit.writing import write_error
 

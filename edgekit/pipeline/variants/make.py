@@ -21,6 +21,7 @@ from edgekit.pipeline.exporters.exported import ExportRecord
 from edgekit.pipeline.model.reference import Reference
 from edgekit.pipeline.model.source_model import SourceModel
 from edgekit.pipeline.project.origin import Origin
+from edgekit.pipeline.variants.crossing import cross
 from edgekit.pipeline.variants.plan import Plan
 from edgekit.pipeline.variants.quality import Quality, judge
 from edgekit.pipeline.variants.sampling import FIRST_LOOK, is_enough, looks, margin, order
@@ -232,11 +233,12 @@ def _convert(stages: Stages, model: SourceModel, plan: Plan) -> tuple[Path, Expo
     chosen: dict[str, Any] = {"backend": plan.backend} if exporter.lowers else {}
     chosen |= {"batch": plan.batch} if exporter.batches == "fixed" else {}
     packages = (*exporter.packages, *BACKENDS[plan.backend].packages)
+    taken = cross(stages, model, plan.bridges)
     entry = stages.run(
         "export",
         plan.name,
         key={
-            "model": model.digest,
+            "model": taken.digest,
             "exporter": exporter.name,
             **_key(applied, plan.recipe),
             **chosen,
@@ -253,18 +255,21 @@ def _convert(stages: Stages, model: SourceModel, plan: Plan) -> tuple[Path, Expo
         function=exporter.convert,
         family=exporter.family,
         arguments=lambda directory: {
-            "source": model.spec.to_json(),
+            "source": taken.spec.to_json(),
             **applied,
             **chosen,
             "output": str(directory / "model"),
         },
     )
-    return Path(entry.path("model")), ExportRecord.read(entry.record)
+    made = ExportRecord.read(entry.record)
+    producers, warnings = {**taken.producers, **made.producers}, (*taken.warnings, *made.warnings)
+    return Path(entry.path("model")), replace(made, producers=producers, warnings=warnings)
 
 
 def _applied(model: SourceModel, used: Recipe) -> dict[str, Any]:
     """How an exporter is told of a recipe."""
-    return {"recipe": used.name, "calibration": str(model.calibration) if used.is_static else None}
+    calibration = model.calibration if used.is_static else None
+    return {"recipe": used.name, "calibration": None if calibration is None else str(calibration)}
 
 
 def _key(applied: Mapping[str, Any], used: Recipe) -> dict[str, Any]:

@@ -93,6 +93,38 @@ class ModelAnswer(Answer):
 
 
 @dataclass(frozen=True)
+class Outside:
+    """Operators of one kind that will run outside of the accelerated backend.
+
+    Attributes:
+        layers: Paths of the layers that they are of, where those are known; a few of them.
+        line: Of the model's code that the first of them is from, as ``net.py:12: return a + b``; empty where not known.
+    """
+
+    operator: str
+    count: int
+    layers: tuple[str, ...]
+    line: str
+
+
+@dataclass(frozen=True)
+class Forecast(Answer):
+    """What will become of a model's operators in a file of one format.
+
+    Attributes:
+        inside: How many operators its backend will take.
+        outside: The others.
+        rewritten: Operators that are spelled otherwise, as ``aten.stft``.
+        steps: Of recurrent layers, which the file has one by one.
+    """
+
+    inside: int
+    outside: tuple[Outside, ...]
+    rewritten: tuple[str, ...]
+    steps: int
+
+
+@dataclass(frozen=True)
 class ExaminationAnswer(Answer):
     """What an exported file is.
 

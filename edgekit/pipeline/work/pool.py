@@ -25,6 +25,7 @@ from edgekit.runtime.children import Child, Death
 FAMILIES: dict[str, dict[str, str]] = {
     "plain": {},
     "torch": {"KERAS_BACKEND": "torch", "PYTHONHASHSEED": "0"},
+    "jax": {"JAX_PLATFORMS": "cpu", "TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONHASHSEED": "0"},
     "tensorflow": {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "2", "TF_ENABLE_ONEDNN_OPTS": "0"},
 }
 

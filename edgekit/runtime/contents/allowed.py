@@ -41,6 +41,7 @@ XNNPACK = _names("xnnpack")
 ATEN = _names("aten")
 RESULTS: str = _TABLE["results"]
 SCRIPT = _names("script")
+TORCHSCRIPT = _names("torchscript")
 QUANTIZED = _names("quantized")
 PREPACKED = _names("prepacked")
 PTL_CLASSES = _names("ptl_classes")

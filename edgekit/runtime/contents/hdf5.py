@@ -1,18 +1,19 @@
 """HDF5 files of plain arrays in groups, as Keras writes weights: what is in them, and a new one of that.
 
 Only the oldest form is known, which h5py writes by default: superblock 0, groups as symbol tables, arrays in one piece.
-Links, filters, references and types of their own have no place here, and attributes (Keras notes a layer's name in
-them) are left out. Format: https://support.hdfgroup.org/documentation/hdf5/latest/_f_m_t1.html
+Links, filters, references and types of their own have no place here. Attributes (Keras notes names of layers in them)
+are left out, but for texts that are asked for. Format: https://support.hdfgroup.org/documentation/hdf5/latest/_f_m_t1.html
 """
 
 from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Union
 
+from edgekit.runtime.contents import hdf5_texts
 from edgekit.runtime.contents.refusal import Malformed, Refused, reading, shown
 from edgekit.runtime.contents.sizes import MAX_AXES, MAX_VALUES
 
@@ -41,6 +42,13 @@ class Array:
 
 
 Group = Mapping[str, Union["Group", Array]]
+#: Attributes by the path of their object, then by name: each one text or several.
+Texts = Mapping[str, Mapping[str, tuple[str, ...]]]
+
+
+def is_hdf5(head: bytes | memoryview) -> bool:
+    """Whether a file begins so."""
+    return bytes(head[:8]) == _SIGNATURE
 
 
 def read(data: bytes | memoryview) -> Group:
@@ -54,6 +62,13 @@ def read(data: bytes | memoryview) -> Group:
         return _Reader(memoryview(data)).root()
 
 
+def read_with_texts(data: bytes | memoryview, wanted: Callable[[str], bool]) -> tuple[Group, Texts]:
+    """`read`, and the attributes that hold texts, of names that are *wanted*, by the path of what they are of."""
+    with reading("the file is damaged"):
+        reader = _Reader(memoryview(data), wanted)
+        return reader.root(), reader.texts
+
+
 def arrays(group: Group, path: str = "") -> Iterator[tuple[str, Array]]:
     """Every array by its path."""
     for name, each in group.items():
@@ -65,9 +80,11 @@ def arrays(group: Group, path: str = "") -> Iterator[tuple[str, Array]]:
 
 
 class _Reader:
-    def __init__(self, data: memoryview):
+    def __init__(self, data: memoryview, wanted: Callable[[str], bool] = lambda name: False):
         self._data = data
+        self._wanted = wanted
         self._seen: set[int] = set()
+        self.texts: dict[str, dict[str, tuple[str, ...]]] = {}
 
     def root(self) -> Group:
         data = self._data
@@ -78,17 +95,21 @@ class _Reader:
         _, _, _, base, _, end, driver = struct.unpack_from("<HHIQQQQ", data, 16)
         if base or end > len(data) or driver != _NOWHERE:
             raise Malformed("the weights are cut short, or in several files")
-        found = self._object(struct.unpack_from("<Q", data, 64)[0], 0)
+        found = self._object(struct.unpack_from("<Q", data, 64)[0], 0, "")
         if isinstance(found, Array):
             raise Malformed("the weights are no groups")
         return found
 
-    def _object(self, address: int, depth: int) -> Group | Array:
+    def _object(self, address: int, depth: int, path: str) -> Group | Array:
         if address in self._seen or depth > _MAX_DEPTH or len(self._seen) > _MAX_OBJECTS:
             raise Refused("the weights hold a link", "leads back to where it is, or to another place")
         self._seen.add(address)
         messages: dict[int, memoryview] = {}
         for kind, body in self._messages(address):
+            if kind == _ATTRIBUTE:
+                attribute = hdf5_texts.attribute(self._data, body, self._wanted)
+                if attribute is not None:
+                    self.texts.setdefault(path, {})[attribute[0]] = attribute[1]
             if kind in _IGNORED:
                 continue
             if kind in (_LINK, _LINK_INFO, _EXTERNAL, _FILTERS, _SHARED, _DRIVER):
@@ -99,7 +120,7 @@ class _Reader:
                 raise Malformed(f"the weights hold a message ({kind}) that Keras does not write")
             messages[kind] = body
         if _TABLE in messages:
-            return self._group(messages[_TABLE], depth)
+            return self._group(messages[_TABLE], depth, path)
         if not {_SPACE, _TYPE, _LAYOUT} <= messages.keys():
             raise Malformed("the weights hold what is neither an array nor a group")
         return self._array(messages)
@@ -130,7 +151,7 @@ class _Reader:
                 else:
                     yield kind, body
 
-    def _group(self, table: memoryview, depth: int) -> Group:
+    def _group(self, table: memoryview, depth: int, path: str) -> Group:
         tree, heap = struct.unpack_from("<QQ", table)
         self._inside(heap, 32)
         if bytes(self._data[heap : heap + 5]) != b"HEAP\0":
@@ -145,7 +166,7 @@ class _Reader:
             name = _name(names, offset)
             if name in found:
                 raise Malformed(f"the weights have two of one name, {shown(name)}")
-            found[name] = self._object(address, depth + 1)
+            found[name] = self._object(address, depth + 1, f"{path}/{name}")
         return found
 
     def _entries(self, address: int, depth: int) -> Iterator[tuple[int, int, int]]:

@@ -73,11 +73,10 @@ def read(data: bytes | memoryview, registered: Collection[str] = ()) -> KerasMod
     if missing:
         raise Malformed(f"it is no Keras model: it has no {sorted(missing)[0]}")
     config, metadata = (parse_json(files[name], "configuration") for name in (_CONFIG, _METADATA))
-    layers = tuple(_checked(config, registered))
     version = str(metadata.get("keras_version", ""))[:40]
     group = hdf5.read(files[_WEIGHTS])
     weights = tuple(array for _, array in hdf5.arrays(group))
-    _check_sizes(config, {size for array in weights for size in array.shape})
+    layers = checked_layers(config, registered, {size for array in weights for size in array.shape})
     kept = {
         _METADATA: json.dumps({"keras_version": version}).encode(),
         _CONFIG: json.dumps(config).encode(),
@@ -92,6 +91,17 @@ def _reads(name: str) -> bool:
             f"it holds {shown(name)}, which no model of plain layers needs", "opens it, or what it stands for"
         )
     return True
+
+
+def checked_layers(config: Any, registered: Collection[str], stored: Collection[int]) -> tuple[str, ...]:
+    """Classes of the layers in *config*, all of it checked as by `read`.
+
+    Args:
+        stored: Sizes of the axes of stored weights.
+    """
+    layers = tuple(_checked(config, registered))
+    _check_sizes(config, stored)
+    return layers
 
 
 def _checked(value: Any, registered: Collection[str]) -> Iterator[str]:
@@ -127,13 +137,18 @@ def _class(value: Mapping[str, Any], registered: Collection[str]) -> Iterator[st
         raise Refused(f"it holds a {name} layer", _RUNS_CODE[name], _CURE)
     if name == "__lambda__":
         raise Refused("it holds a function as code ('__lambda__')", "runs the code in the file", _CURE)
-    if name not in KERAS.get(module, ()):
+    if "module" not in value and any(name == each.rpartition(">")[2] for each in registered):
+        yield name
+        return
+    # HDF5 files of before Keras 3 do not say the module: Keras looks in its own alone.
+    known = KERAS.get(module, ()) if "module" in value else {each for names in KERAS.values() for each in names}
+    if name not in known:
         does = "can open files that it names" if module == "keras.layers" else "imports that class"
         of = "" if module == "None" else f" of {shown(module)}"
         raise Refused(f"it holds the class {shown(name)}{of}, which is not on the list", does, _CURE)
     if own not in (None, name):
         raise Refused(f"it holds {shown(own)}, a custom object", "makes what a program registered by that name", _CURE)
-    if module == "keras.layers" or module.startswith("keras.src.ops."):
+    if module == "keras.layers" or module.startswith("keras.src.ops.") or "module" not in value:
         yield name
 
 

@@ -1,4 +1,4 @@
-"""``.onnx``: graphs with operators by allow-list, and all their tensors in the file itself.
+"""``.onnx``: graphs with operators by allow-list, and all their tensors in the file itself, or in files beside it.
 
 ONNX Runtime reads files that a model names, takes libraries' operators by any domain, and reads a file that begins
 like one of its own format as that, whatever else it is.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from edgekit.runtime.contents.allowed import ONNX
@@ -62,9 +63,32 @@ class OnnxModel:
         return tuple(node["op_type"] for node in self.nodes)
 
 
+def read_file(path: Path) -> OnnxModel:
+    """Read and check the ``.onnx`` file at *path*, whose tensors may lie in files of the same folder.
+
+    Raises:
+        Malformed, OSError: As `read`, or it cannot be read.
+    """
+    return read(path.read_bytes(), path.parent)
+
+
+def beside(path: Path) -> tuple[Path, ...]:
+    """The files that the ``.onnx`` file at *path* has tensors in; none for a file that is not taken."""
+    try:
+        found = read_file(path)
+    except (Malformed, OSError):
+        return ()
+    tensors = (each for graph in found.graphs for each in _tensors(graph) if _is_outside(each))
+    return tuple(dict.fromkeys(path.parent / _place(each)[0] for each in tensors))
+
+
 @reading("it is no model")
-def read(data: bytes | memoryview) -> OnnxModel:
-    """Read and check an ``.onnx`` file. Raises as `edgekit.runtime.contents.check`."""
+def read(data: bytes | memoryview, folder: Path | None = None) -> OnnxModel:
+    """Read and check an ``.onnx`` file. Raises as `edgekit.runtime.contents.check`.
+
+    Args:
+        folder: Where files may lie that hold tensors of it; None for nowhere.
+    """
     if bytes(data[4:8]) == _OWN_FORMAT:
         raise Refused("it is of ONNX Runtime's own format", "is run unread")
     model = decode(data, SCHEMA, "ModelProto")
@@ -79,15 +103,15 @@ def read(data: bytes | memoryview) -> OnnxModel:
         if domain in ("", "ai.onnx") or not name:
             raise Refused(f"it defines {shown(name)} anew", "stands for an operator of ONNX")
     graphs = [graph for each in (model["graph"], *functions.values()) for graph in _within(each, 0)]
-    calls = {key: [_check_node(node, functions) for node in _nodes(functions[key])] for key in functions}
+    calls = {key: [_check_node(node, functions, folder) for node in _nodes(functions[key])] for key in functions}
     for node in _nodes(model["graph"]):
-        _check_node(node, functions)
+        _check_node(node, functions, folder)
     _check_calls(calls)
     for graph in graphs:
         if graph.get("sparse_initializer"):
             raise Refused("it holds sparse weights", "are unpacked to any size")
         for tensor in graph.get("initializer", ()):
-            _check_tensor(tensor)
+            _check_tensor(tensor, folder)
     return OnnxModel(model, tuple(graphs), data)
 
 
@@ -112,12 +136,14 @@ def _identity(named: Message) -> tuple[str, str, str]:
     return str(named.get("domain", "")), str(name), str(named.get("overload", ""))
 
 
-def _check_node(node: Message, functions: dict[tuple[str, str, str], Message]) -> tuple[str, str, str] | None:
+def _check_node(
+    node: Message, functions: dict[tuple[str, str, str], Message], folder: Path | None
+) -> tuple[str, str, str] | None:
     """Check one operator; which function of the file it calls, if it calls one."""
     key = domain, name, _ = _identity(node)
     node.setdefault("op_type", "")
     for attribute in node.get("attribute", ()):
-        _check_attribute(attribute)
+        _check_attribute(attribute, folder)
     if key in functions:
         return key
     if name not in ONNX.get("" if domain == "ai.onnx" else domain, ()):
@@ -126,23 +152,62 @@ def _check_node(node: Message, functions: dict[tuple[str, str, str], Message]) -
     return None
 
 
-def _check_attribute(attribute: Message) -> None:
+def _tensors(graph: Message) -> Iterator[Message]:
+    """The tensors of *graph* itself: its weights, and those that operators hold."""
+    yield from graph.get("initializer", ())
+    for node in graph.get("node", ()):
+        for attribute in node.get("attribute", ()):
+            yield from _held(attribute)
+
+
+def _held(attribute: Message) -> Iterator[Message]:
+    return (each for each in (attribute.get("t"), *attribute.get("tensors", ())) if each is not None)
+
+
+def _check_attribute(attribute: Message, folder: Path | None) -> None:
     if attribute.get("sparse_tensor") is not None or attribute.get("sparse_tensors"):
         raise Refused("it holds sparse weights", "are unpacked to any size")
-    for tensor in (attribute.get("t"), *attribute.get("tensors", ())):
-        if tensor is not None:
-            _check_tensor(tensor)
+    for tensor in _held(attribute):
+        _check_tensor(tensor, folder)
 
 
-def _check_tensor(tensor: Message) -> None:
-    name = shown(tensor.get("name", ""))
-    if tensor.get("data_location") or tensor.get("external_data"):
+def _is_outside(tensor: Message) -> bool:
+    return bool(tensor.get("data_location") or tensor.get("external_data"))
+
+
+def _place(tensor: Message) -> tuple[str, int, int | None]:
+    """The file that *tensor* lies in, where in it, and how many bytes it says it has."""
+    said = {each.get("key", ""): each.get("value", "") for each in tensor.get("external_data", ())}
+    length = int(said["length"]) if "length" in said else None
+    return str(said.get("location", "")), int(said.get("offset") or 0), length
+
+
+def _check_outside(tensor: Message, name: str, size_bytes: int, folder: Path | None) -> None:
+    """Whether a tensor lies in a file of *folder* that holds it."""
+    if folder is None:
         raise Refused(f"its tensor {name} is in another file", "reads the file that it names")
+    location, offset, length = _place(tensor)
+    path = folder / location
+    if not location or not path.resolve().is_relative_to(folder.resolve()):
+        message = f"its tensor {name} is in {shown(location)}, which is not in the model's own folder"
+        raise Refused(message, "reads the file that it names", "put all files of the model in one folder")
+    if not path.is_file():
+        raise Malformed(f"its tensor {name} is in the file {shown(location)}, which is not beside it")
+    if offset < 0 or (length is not None and length != size_bytes) or offset + size_bytes > path.stat().st_size:
+        raise Malformed(f"its tensor {name} is not whole in the file {shown(location)}")
+
+
+def _check_tensor(tensor: Message, folder: Path | None) -> None:
+    name = shown(tensor.get("name", ""))
     shape, kind = tensor.get("dims", []), tensor.get("data_type", 0)
     if kind not in DTYPES or len(shape) > MAX_AXES or min(shape, default=0) < 0 or math.prod(shape) > MAX_VALUES:
         raise Malformed(f"its tensor {name} has no type or shape that there is")
     dtype, bits, field = DTYPES[kind]
     count, used = math.prod(shape), [each for each in _DATA if each in tensor]
+    if _is_outside(tensor):
+        if used or not bits:
+            raise Malformed(f"its tensor {name} is there in parts")
+        return _check_outside(tensor, name, (count * bits + 7) // 8, folder)
     if len(used) > 1 or tensor.get("segment") is not None:
         raise Malformed(f"its tensor {name} is there in parts")
     if used == ["raw_data"]:

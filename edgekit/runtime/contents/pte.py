@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -33,6 +33,7 @@ _KINDS = {
     "Z": ("String",),
 }  # fmt: skip
 _INLINE, _SEGMENT = 0, 1
+MAIN = "forward"
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,19 @@ def read(data: bytes | memoryview) -> PteProgram:
     for plan in program["execution_plan"]:
         parts += _plan(file, plan)
     return PteProgram(program, data, tuple(parts))
+
+
+def main_method(data: bytes | memoryview) -> str:
+    """The method of a checked file that is meant where none is named."""
+    if MAIN.encode() in data[: _layout(data)[0]]:  # nearly always; decoding it all takes as long as loading it
+        return MAIN
+    program = decode(memoryview(data)[: _layout(data)[0]], SCHEMA, "Program", b"ET12")
+    return main_name([plan["name"] for plan in program["execution_plan"]])
+
+
+def main_name(names: Collection[str]) -> str:
+    """Which of a file's methods is meant where none is named: ``forward``, else the first."""
+    return MAIN if MAIN in names else next(iter(names))
 
 
 def _layout(data: bytes | memoryview) -> tuple[int, int]:

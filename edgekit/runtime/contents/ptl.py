@@ -100,12 +100,12 @@ def read(data: bytes | memoryview) -> PtlModule:
     if not version.strip().isdigit() or len(version) > 4:
         raise Malformed("it is of no version that there is")
     modules, constants, bytecode = (
-        pickles.load(files[f"{part}.pkl"], _allows) for part in ("data", "constants", "bytecode")
+        pickles.load(files[f"{part}.pkl"], allows) for part in ("data", "constants", "bytecode")
     )
-    weights, constant = _tensors(modules, "data/", files), _tensors(constants, "constants/", files)
+    weights, constant = tensors_in(modules, "data/", files), tensors_in(constants, "constants/", files)
     if not isinstance(modules, Object) or not isinstance(constants, tuple):
         raise Malformed("it holds no module")
-    _tensors(bytecode, "constants/", files)
+    tensors_in(bytecode, "constants/", files)
     classes = frozenset(str(part.kind) for part in pickles.walk(modules) if isinstance(part, Object))
     functions = tuple(_functions(bytecode, classes))
     if not any(function.name.endswith(".forward") for function in functions):
@@ -123,7 +123,8 @@ def _reads(name: str) -> bool:
     return True
 
 
-def _allows(name: Name) -> bool:
+def allows(name: Name) -> bool:
+    """Whether a pickle of a module may name this: its own classes, tensors, and what puts typed lists together."""
     whole = str(name)
     foreign = _FOREIGN.fullmatch(whole)
     if foreign:
@@ -140,7 +141,8 @@ def _allows(name: Name) -> bool:
     )
 
 
-def _tensors(value: Any, folder: str, files: Mapping[str, bytes]) -> list[Tensor]:
+def tensors_in(value: Any, folder: str, files: Mapping[str, bytes]) -> list[Tensor]:
+    """The tensors of an unpickled *value*, whose storages lie in *folder* of the archive; all of them checked."""
     parts = pickles.walk(value)
     for part in parts:
         if isinstance(part, Object) and part.kind.module == "torch.jit._pickle":

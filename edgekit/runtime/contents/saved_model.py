@@ -27,9 +27,11 @@ FILE = "saved_model.pb"
 _OTHER_FORMS = ("saved_model.cpb", "saved_model.pbtxt")
 _VARIABLES = "variables/variables"
 _MAX_BYTES = 2 << 30  # protobuf's own limit
-_MAX_MESSAGES = 1 << 21
+MOST_MESSAGES = 1 << 21
 #: Where graphs of TensorFlow 1 and 2 name what is run on loading.
 _ON_LOADING = ("legacy_init_op", "main_op", "saved_model_main_op")
+#: What TensorFlow 2 writes to be called on loading.
+_INIT = "__saved_model_init_op"
 #: Where ``PrintV2`` prints to, other than into files.
 _STREAMS = (b"stderr", b"stdout", b"log(info)", b"log(warning)", b"log(error)")
 
@@ -71,10 +73,15 @@ def check_folder(folder: Path) -> SavedModel:
     return found
 
 
+def signatures(folder: Path) -> tuple[str, ...]:
+    """Names of the signatures of the SavedModel in *folder*, but TensorFlow's own. Raises as `read`."""
+    return tuple(name for name in read((folder / FILE).read_bytes()).signatures if name != _INIT)
+
+
 @reading("it is no SavedModel")
 def read(data: bytes | memoryview) -> SavedModel:
     """Read and check a ``saved_model.pb``. Raises as `edgekit.runtime.contents.check`."""
-    model = decode(data, SCHEMA, "SavedModel", _MAX_MESSAGES)
+    model = decode(data, SCHEMA, "SavedModel", MOST_MESSAGES)
     if not model.get("meta_graphs"):
         raise Malformed("it holds no graph")
     for graph in model["meta_graphs"]:
@@ -91,27 +98,37 @@ def _all_nodes(graph: Message) -> Iterator[Message]:
         yield from function.get("node_def", ())
 
 
-def _check_graph(graph: Message) -> None:
-    definition = graph.get("graph_def", {})
-    functions = {
+def functions_in(definition: Message) -> dict[str, Message]:
+    """The functions of a ``GraphDef`` by name."""
+    return {
         function.get("signature", {}).get("name", ""): function
         for function in definition.get("library", {}).get("function", ())
     }
+
+
+def _check_graph(graph: Message) -> None:
+    definition = graph.get("graph_def", {})
+    functions = functions_in(definition)
     for saved in graph.get("object_graph_def", {}).get("nodes", ()):
         if "asset" in saved or "resource" in saved:
             raise Refused("it holds lookup tables or assets", "reads files, and runs functions when it is loaded")
     if graph.get("asset_file_def"):
         raise Refused("it holds assets", "reads files")
-    size = 0
     for node in _all_nodes(graph):
-        _check_node(node, functions)
-        size += sum(_tensor_bytes(tensor) for tensor in _tensors(node))
-    if size > MAX_MEMORY_BYTES:
-        raise Malformed(f"its constants would take {size >> 20:,} MB")
+        check_node(node, functions)
+    check_size(graph)
     _check_reach(graph, _Reach(definition.get("node", ()), functions))
 
 
-def _check_node(node: Message, functions: Mapping[str, Message]) -> None:
+def check_size(graph: Message) -> None:
+    """Raise `Malformed` where the constants of a ``MetaGraphDef`` fit into no memory."""
+    size = sum(_tensor_bytes(tensor) for node in _all_nodes(graph) for tensor in _tensors(node))
+    if size > MAX_MEMORY_BYTES:
+        raise Malformed(f"its constants would take {size >> 20:,} MB")
+
+
+def check_node(node: Message, functions: Mapping[str, Message]) -> None:
+    """Raise `Refused` unless a node calls an operator of the list, or one of *functions*."""
     name = node.get("op", "")
     if name in functions or name in SAVED_MODEL_READS or name in SAVED_MODEL_WRITES:
         return
@@ -156,7 +173,7 @@ class _Reach:
     def operators(self, nodes: Iterable[str], functions: Iterable[str] = ()) -> set[str]:
         """Names of all operators that run for *nodes* of the graph and for *functions*."""
         found: set[str] = set()
-        pending = [self._nodes[name] for name in map(_node_name, nodes) if name in self._nodes]
+        pending = [self._nodes[name] for name in map(node_name, nodes) if name in self._nodes]
         calls = list(functions)
         seen_nodes = {id(node) for node in pending}
         seen_calls: set[str] = set()
@@ -172,7 +189,7 @@ class _Reach:
             node = pending.pop()
             found.add(node.get("op", ""))
             calls += _called(node)
-            for name in map(_node_name, node.get("input", ())):
+            for name in map(node_name, node.get("input", ())):
                 source = self._nodes.get(name)
                 if source is not None and id(source) not in seen_nodes:
                     seen_nodes.add(id(source))
@@ -188,7 +205,7 @@ def _called(node: Message) -> list[str]:
     return [node.get("op", ""), *(each.get("name", "") for each in named)]
 
 
-def _node_name(name: str) -> str:
+def node_name(name: str) -> str:
     """``scope/node`` of ``^scope/node`` or ``scope/node:0``."""
     return name.lstrip("^").partition(":")[0]
 

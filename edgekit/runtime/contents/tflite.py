@@ -10,6 +10,7 @@ import math
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from edgekit.runtime.contents.allowed import TFLITE_CUSTOM, TFLITE_NUMBERED
 from edgekit.runtime.contents.flatbuffer import Schema, Table, decode
@@ -30,6 +31,8 @@ _STRING = 5
 #: Fields of operators' options that name other subgraphs.
 _SUBGRAPHS = ("_subgraph_index", "_subgraph_indices")
 _CUSTOM = 32
+#: What a file's signature is called when nobody named it: by TensorFlow and litert-torch, and by PyTorch.
+_UNNAMED = ("serving_default", "forward")
 
 _RECURRENT = {1, 5, *range(9, 13), 16, 17}
 #: Indices of the inputs that an operator may do without; all others are read, whether they are there or not.
@@ -68,6 +71,11 @@ class TfliteModel:
         return _stored(self.data, self.model["buffers"][tensor["buffer"]])
 
 
+def main_key(keys: Sequence[str]) -> str:
+    """Which of a file's signatures is meant where none is named: the only one, the one that nobody named, the first."""
+    return keys[0] if len(keys) == 1 else next((key for key in _UNNAMED if key in keys), keys[0])
+
+
 @reading("it is no model")
 def read(data: bytes | memoryview) -> TfliteModel:
     """Read and check a ``.tflite`` file. Raises as `edgekit.runtime.contents.check`."""
@@ -93,6 +101,11 @@ def read(data: bytes | memoryview) -> TfliteModel:
             if set(numbers) - set(graph[side]):
                 raise Malformed(f"its signature has {side} that the subgraph does not have")
     return found
+
+
+def signatures(path: Path) -> tuple[str, ...]:
+    """Names of the signatures of the file at *path*. Raises as `read`."""
+    return tuple(entry["signature_key"] for entry in read(path.read_bytes()).model["signature_defs"])
 
 
 def _name(code: Table) -> str:

@@ -22,6 +22,8 @@ _DAMAGED = (
 )  # fmt: skip
 #: Honest archives hold a file for each tensor.
 _MAX_FILES = 1 << 16
+#: Of compressed texts, unpacked: code of the largest TorchScript programs has a few megabytes.
+_MAX_DEFLATED = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -40,12 +42,17 @@ class Packed:
         return pack(self.files)
 
 
-def unpack(data: bytes | memoryview, reads: Callable[[str], bool] = lambda name: True) -> dict[str, bytes]:
+def unpack(
+    data: bytes | memoryview,
+    reads: Callable[[str], bool] = lambda name: True,
+    may_deflate: Callable[[str], bool] = lambda name: False,
+) -> dict[str, bytes]:
     """The files of the archive in *data* by name, in their order.
 
     Args:
         data: The archive.
         reads: Whether to read the file of this name. What is left out may be compressed; it may raise, too.
+        may_deflate: Whether this one may be compressed: texts, up to a bound for all of them.
 
     Raises:
         Malformed: It is none, has compressed files, or two of one name.
@@ -57,11 +64,13 @@ def unpack(data: bytes | memoryview, reads: Callable[[str], bool] = lambda name:
             if len(infos) > _MAX_FILES or len(names) < len(infos):
                 raise Malformed("it has two files of one name")
             infos = [info for info in infos if reads(info.filename)]
-            for info in infos:
-                if info.compress_type != zipfile.ZIP_STORED:
+            packed = [info for info in infos if info.compress_type != zipfile.ZIP_STORED]
+            for info in packed:
+                if info.compress_type != zipfile.ZIP_DEFLATED or not may_deflate(info.filename):
                     raise Malformed(f"its {shown(info.filename)} is compressed")
             # Stored as they are, files together are no larger than the archive: few bytes cannot stand for many.
-            if sum(info.file_size for info in infos) > len(data):
+            packed_bytes = sum(info.file_size for info in packed)
+            if packed_bytes > _MAX_DEFLATED or sum(info.file_size for info in infos) - packed_bytes > len(data):
                 raise Malformed("its files are larger than it is")
             return {info.filename: archive.read(info) for info in infos}
     except Malformed:

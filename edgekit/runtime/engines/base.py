@@ -11,7 +11,7 @@ import numpy as np
 
 from edgekit.errors import BundleError, EdgekitError
 from edgekit.target import Feature
-from edgekit.tensors import Signature
+from edgekit.tensors import Signature, TensorSpec
 
 
 class WrongShape(Exception):
@@ -194,7 +194,8 @@ class Engine(Protocol):
 
         Args:
             data: The file's contents.
-            signature: The names, shapes and dtypes to map the file's tensors to.
+            signature: The names, shapes and dtypes to map the file's tensors to. Axes that the file leaves open get
+                these sizes. Without outputs, those of the file are given, in its order and in whatever shape they have.
             threads: Threads to use, at least 1.
             method: Name of the method (``.pte``) or signature (``.tflite``) inside the file; None for the
                 file's only one, or the one that bears the framework's own name for it (``forward``).
@@ -221,6 +222,15 @@ def misfit(engine: str, what: str) -> EdgekitError:
     """The `EdgekitError` for a model file whose tensors are not those of the signature."""
     message = f"{engine}: the model file does not fit the bundle's signature: {what}"
     return BundleError("EK-RUN", message, "build the bundle again")
+
+
+def check_shapes(engine: str, specs: Sequence[TensorSpec], outputs: Sequence[np.ndarray]) -> None:
+    """Refuse outputs of other shapes than the signature's: what a file gives may depend on what it is given."""
+    for spec, array in zip(specs, outputs, strict=True):
+        if array.shape != spec.shape:
+            message = f"{engine}: output {spec.name!r} came out as {list(array.shape)}, not {list(spec.shape)}"
+            hint = "its shape depends on the values of the input: edgekit runs models whose shapes do not"
+            raise EdgekitError("EK-RUN", message, hint)
 
 
 def only_forward(engine: str, method: str | None) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from edgekit.errors import EdgekitError
 from edgekit.runtime import native
+from edgekit.runtime.contents.pte import main_method
 from edgekit.runtime.engines.base import Engine, Platform, Session, SteppedSession, Steps, WrongShape, failure, misfit
 from edgekit.runtime.installed import package_version
 from edgekit.tensors import Signature
@@ -44,7 +45,7 @@ class ExecuTorch(Engine):
             import executorch.runtime  # noqa: F401
 
     def open(self, data: bytes, signature: Signature, threads: int, method: str | None = None) -> Session:
-        method = method or "forward"
+        method = method or main_method(data)
         try:
             core = _core()
         except EdgekitError as error:

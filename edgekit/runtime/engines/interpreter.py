@@ -10,13 +10,19 @@ from typing import Any
 import numpy as np
 
 from edgekit.errors import UsageError
-from edgekit.runtime.engines.base import SteppedSession, Steps, WrongShape, failure, misfit, missing_method
+from edgekit.runtime.contents.tflite import main_key
+from edgekit.runtime.engines.base import (
+    SteppedSession,
+    Steps,
+    WrongShape,
+    check_shapes,
+    failure,
+    misfit,
+    missing_method,
+)
 from edgekit.tensors import Signature, TensorSpec
 
 _NUMBERED = re.compile(r"(?:args|output)_(\d+)")
-
-#: What a file's signature is called when nobody named it: by TensorFlow and litert-torch, and by PyTorch.
-_UNNAMED = ("serving_default", "forward")
 
 
 class InterpreterSession(SteppedSession):
@@ -36,19 +42,28 @@ class InterpreterSession(SteppedSession):
         self._engine = engine
         try:
             interpreter = interpreter_type(model_content=data, num_threads=threads)
+            inputs, _, subgraph = _tensors(engine, interpreter, method)
+            self._inputs = locate(engine, signature.inputs, inputs)
+            for tensor in self._inputs:
+                if tensor.is_open:
+                    interpreter._interpreter.ResizeInputTensor(
+                        tensor.index, np.array(tensor.spec.shape, np.int32), False, subgraph
+                    )
             interpreter.allocate_tensors()
-            inputs, outputs, subgraph = _tensors(engine, interpreter, method)
             if subgraph:
                 interpreter._interpreter.AllocateTensors(subgraph)
+            outputs = _tensors(engine, interpreter, method)[1]
+            is_resized = any(tensor.is_open for tensor in self._inputs)
+            self._outputs = locate(engine, signature.outputs or _whatever(outputs), outputs, is_open=is_resized)
         except (ValueError, RuntimeError) as error:
             raise failure(engine, "load the model", error) from error
-        self._inputs = locate(engine, signature.inputs, inputs)
-        self._outputs = locate(engine, signature.outputs, outputs)
+        self._is_open = bool(signature.outputs) and any(tensor.is_open for tensor in self._outputs)
         self._subgraph = subgraph
         self._interpreter = interpreter  # owns the file's bytes, which the wrapper only points to
         self._wrapper = interpreter._interpreter
         tensors = (*self._inputs, *self._outputs)
-        plain = len(tensors) == 2 and not any(each.narrowed for each in tensors) and signature.outputs[0].shape != ()
+        plain = len(tensors) == 2 and not any(each.narrowed or each.is_open for each in self._outputs)
+        plain = plain and not self._inputs[0].narrowed and self._outputs[0].spec.shape != ()
         self.run_one = self._run_one() if plain else None
         self.steps = Steps(self._write, self._invoke, self._read)
 
@@ -72,7 +87,10 @@ class InterpreterSession(SteppedSession):
     def _read(self) -> list[np.ndarray]:
         get_tensor, subgraph = self._wrapper.GetTensor, self._subgraph
         # A tensor without axes comes as a number.
-        return [np.asarray(get_tensor(tensor.index, subgraph), tensor.spec.dtype) for tensor in self._outputs]
+        outputs = [np.asarray(get_tensor(tensor.index, subgraph), tensor.spec.dtype) for tensor in self._outputs]
+        if self._is_open:
+            check_shapes(self._engine, [tensor.spec for tensor in self._outputs], outputs)
+        return outputs
 
     def _run_one(self) -> Callable[[np.ndarray], np.ndarray]:
         """`run` for one array, with everything it needs at hand: each look-up costs more than a small layer."""
@@ -100,11 +118,14 @@ class FileTensor:
 
     Attributes:
         narrowed: It is int32 there and int64 in the signature: litert-torch 0.10 writes every int64 as int32.
+        is_open: Of an input: the file leaves open how large an axis is, and has another size there. Of an output: its
+            shape is known when it has been computed.
     """
 
     index: int
     spec: TensorSpec
     narrowed: bool
+    is_open: bool = False
 
 
 def narrow(array: np.ndarray, spec: TensorSpec) -> np.ndarray:
@@ -137,16 +158,22 @@ def _tensors(engine: str, interpreter: Any, method: str | None) -> tuple[Tensors
 
 
 def signature_key(engine: str, keys: Sequence[str], method: str | None) -> str:
-    """Which of a file's signatures is *method*; with None, its only or unnamed one."""
+    """Which of a file's signatures is *method*; with None, its only or unnamed one, or the first."""
     if method is None:
-        method = keys[0] if len(keys) == 1 else next((key for key in _UNNAMED if key in keys), None)
-    if method is None or method not in keys:
+        return main_key(keys)
+    if method not in keys:
         raise missing_method(engine, method, keys)
     return method
 
 
-def locate(engine: str, specs: Sequence[TensorSpec], tensors: Tensors) -> tuple[FileTensor, ...]:
-    """The tensors in the order of *specs*: by name, else by litert-torch's numbering, else by position."""
+def locate(
+    engine: str, specs: Sequence[TensorSpec], tensors: Tensors, *, is_open: bool = False
+) -> tuple[FileTensor, ...]:
+    """The tensors in the order of *specs*: by name, else by litert-torch's numbering, else by position.
+
+    Args:
+        is_open: They may have other shapes, which are not known yet.
+    """
     named = {name: facts for name, facts in tensors if name is not None}
     if all(spec.name in named for spec in specs):
         found = [named[spec.name] for spec in specs]
@@ -156,12 +183,29 @@ def locate(engine: str, specs: Sequence[TensorSpec], tensors: Tensors) -> tuple[
         found = [facts for _, facts in tensors]
     if len(found) != len(specs):
         raise misfit(engine, f"it has {len(found)} tensors where the signature has {len(specs)}")
-    return tuple(_file_tensor(engine, spec, facts) for spec, facts in zip(specs, found, strict=True))
+    return tuple(_file_tensor(engine, spec, facts, is_open) for spec, facts in zip(specs, found, strict=True))
 
 
-def _file_tensor(engine: str, spec: TensorSpec, facts: Mapping[str, Any]) -> FileTensor:
+def _file_tensor(engine: str, spec: TensorSpec, facts: Mapping[str, Any], is_open: bool) -> FileTensor:
     shape, dtype = tuple(int(size) for size in facts["shape"]), np.dtype(facts["dtype"]).name
     narrowed = (spec.dtype, dtype) == ("int64", "int32")
-    if shape != spec.shape or not (dtype == spec.dtype or narrowed):
+    open_shape = tuple(int(size) for size in facts["shape_signature"])
+    fits = shape == spec.shape or is_open or _may_be(open_shape, spec.shape)
+    if not fits or not (dtype == spec.dtype or narrowed):
         raise misfit(engine, f"{spec.name!r} is {dtype}{list(shape)}, not {spec.dtype}{list(spec.shape)}")
-    return FileTensor(int(facts["index"]), spec, narrowed)
+    return FileTensor(int(facts["index"]), spec, narrowed, shape != spec.shape)
+
+
+def _may_be(open_shape: tuple[int, ...], shape: tuple[int, ...]) -> bool:
+    """Whether a tensor with this signature, -1 for what is open, may have *shape*."""
+    return len(open_shape) == len(shape) and all(
+        wanted in (-1, size) for wanted, size in zip(open_shape, shape, strict=True)
+    )
+
+
+def _whatever(tensors: Tensors) -> list[TensorSpec]:
+    """The tensors as the file has them."""
+    return [
+        TensorSpec(name or f"{number}", tuple(map(int, facts["shape"])), np.dtype(facts["dtype"]).name)
+        for number, (name, facts) in enumerate(tensors)
+    ]

@@ -1,4 +1,8 @@
-"""ONNX Runtime: ``.onnx`` files on the ``onnxruntime`` package, on the CPU."""
+"""ONNX Runtime: ``.onnx`` files on the ``onnxruntime`` package, on the CPU.
+
+The package asks for three more (flatbuffers, packaging, protobuf), which only its tools import: devices are sent it
+alone.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ import numpy as np
 from edgekit.errors import EdgekitError
 from edgekit.names import distinct
 from edgekit.runtime.children import UNTOLD
-from edgekit.runtime.engines.base import Engine, Session, Steps, failure, misfit, only_forward
+from edgekit.runtime.engines.base import Engine, Platform, Session, Steps, check_shapes, failure, misfit, only_forward
 from edgekit.runtime.installed import package_version
 from edgekit.tensors import Signature, TensorSpec
 
@@ -24,6 +28,9 @@ _FATAL = 4
 class OnnxRuntime(Engine):
     name = "onnxruntime"
     formats = ("onnx",)
+    #: Symbol versions in the wheels of onnxruntime 1.32.0.
+    platforms = (Platform("x86_64", "2.28"), Platform("aarch64", "2.28"))
+    package = "onnxruntime"
     install_hint = 'pip install "edgekit[baselines]"'
     mark = 5
 
@@ -56,9 +63,17 @@ class OnnxSession:
             session = onnxruntime.InferenceSession(data, options(threads), providers=["CPUExecutionProvider"])
         except Exception as error:  # the only base that its exceptions have in common
             raise failure(OnnxRuntime.name, "load the model", error) from error
+        inputs, outputs = session.get_inputs(), session.get_outputs()
         self._inputs, self._outputs = names_in_file(signature)
-        fit(OnnxRuntime.name, "inputs", signature.inputs, self._inputs, session.get_inputs())
-        fit(OnnxRuntime.name, "outputs", signature.outputs, self._outputs, session.get_outputs())
+        named = {tensor.name for tensor in (*inputs, *outputs)}
+        if not signature.outputs or not named.issuperset((*self._inputs, *self._outputs)):
+            # Of a file that was given: its names are no names for a bundle, or one is there on both sides.
+            self._inputs, self._outputs = (tuple(each.name for each in side) for side in (inputs, outputs))
+        fit(OnnxRuntime.name, "inputs", signature.inputs, self._inputs, inputs)
+        if signature.outputs:
+            fit(OnnxRuntime.name, "outputs", signature.outputs, self._outputs, outputs)
+        is_open = not all(isinstance(axis, int) for tensor in outputs for axis in tensor.shape)
+        self._checked = signature.outputs if is_open else ()
         self._session = session
 
     def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -68,6 +83,8 @@ class OnnxSession:
             outputs: list[np.ndarray] = self._session.run(self._outputs, dict(zip(self._inputs, inputs, strict=True)))
         except Exception as error:  # see above
             raise failure(OnnxRuntime.name, "run the model", error) from error
+        if self._checked:
+            check_shapes(OnnxRuntime.name, self._checked, outputs)
         return outputs
 
     def close(self) -> None:
@@ -100,8 +117,11 @@ def names_in_file(signature: Signature) -> tuple[tuple[str, ...], tuple[str, ...
 
 
 def fit(engine: str, side: str, specs: tuple[TensorSpec, ...], names: tuple[str, ...], found: Sequence[Any]) -> None:
-    """Compare the file's tensors called *names* with the signature's; raises `EdgekitError`."""
-    if len(found) != len(specs):
+    """Compare the file's tensors called *names* with the signature's; raises `EdgekitError`.
+
+    Axes that the file leaves open, which have names there or none, may have any size.
+    """
+    if len(found) != len(specs) or len(names) != len(specs):
         raise misfit(engine, f"it has {len(found)} {side} where the signature has {len(specs)}")
     by_name = {tensor.name: tensor for tensor in found}
     for spec, name in zip(specs, names, strict=True):
@@ -110,7 +130,10 @@ def fit(engine: str, side: str, specs: tuple[TensorSpec, ...], names: tuple[str,
             raise misfit(engine, f"it has no {name!r} among its {side}")
         kind = tensor.type.removeprefix("tensor(").removesuffix(")")
         dtype, shape = _DTYPES.get(kind, kind), tuple(tensor.shape)
-        if (shape, dtype) != (spec.shape, spec.dtype):
+        fits = len(shape) == len(spec.shape) and all(
+            size == axis or not isinstance(axis, int) for size, axis in zip(spec.shape, shape, strict=True)
+        )
+        if not fits or dtype != spec.dtype:
             raise misfit(engine, f"{spec.name!r} is {dtype}{list(shape)}, not {spec.dtype}{list(spec.shape)}")
 
 

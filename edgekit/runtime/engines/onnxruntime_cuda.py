@@ -24,6 +24,7 @@ _PROVIDERS: dict[str, tuple[str, dict[str, str]]] = {
 class OnnxRuntimeCuda(OnnxRuntime):
     name = "onnxruntime-cuda"
     accelerator = "cuda"
+    package = ""
     install_hint = "it takes an NVIDIA GPU with its driver: pip install onnxruntime-gpu in place of onnxruntime"
 
     def why_missing(self) -> str:

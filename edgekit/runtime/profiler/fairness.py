@@ -11,7 +11,7 @@ from edgekit.digests import sha256
 from edgekit.errors import BundleError
 from edgekit.runtime import frames
 from edgekit.runtime.profiler.records import Conditions
-from edgekit.tensors import Signature, TensorSpec
+from edgekit.tensors import Signature, TensorSpec, rows_of
 
 
 def first_inputs(bundle: Bundle) -> list[np.ndarray]:
@@ -23,7 +23,7 @@ def first_inputs(bundle: Bundle) -> list[np.ndarray]:
     signature = bundle.manifest.signature
     files: dict[str, str] = dict(bundle.manifest.checks["inputs"])
     try:
-        data = frames.pack([bundle.array(files[spec.name])[:1] for spec in signature.inputs])
+        data = frames.pack([bundle.array(files[spec.name])[: rows_of(spec)] for spec in signature.inputs])
         return frames.unpack(data, signature.inputs)
     except (KeyError, ValueError) as error:
         raise BundleError("EK-BUNDLE", f"{bundle.path}: the check inputs do not fit the signature") from error

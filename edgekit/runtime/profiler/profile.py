@@ -15,7 +15,7 @@ from edgekit import display
 from edgekit.bundle import Bundle
 from edgekit.digests import sha256
 from edgekit.errors import UsageError
-from edgekit.manifest import Variant, manifest_bytes
+from edgekit.manifest import Variant, manifest_bytes, variant_json
 from edgekit.metric import ACCURACY, Metric
 from edgekit.runtime.installed import required
 from edgekit.runtime.machine import Machine
@@ -188,7 +188,10 @@ class Profile:
         return pandas.DataFrame({**whole, "round": np.concatenate(rounds), "elapsed_ms": np.concatenate(elapsed_ms)})
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        value = asdict(self)
+        for record, bundle in zip(value["bundles"], self.bundles, strict=True):
+            record["variants"] = list(map(variant_json, bundle.variants))
+        return value
 
     @classmethod
     def from_json(cls, value: object) -> Profile:

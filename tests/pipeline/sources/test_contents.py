@@ -28,7 +28,7 @@ def make():
 
 
 def spec_of(path: Path, trust: bool = False) -> SourceSpec:
-    return find_origin(str(path), None, trust).source
+    return find_origin(str(path), trust=trust).source
 
 
 def written(path: Path, data: bytes) -> Path:

@@ -88,3 +88,21 @@ def test_the_share_of_the_delegate_is_of_work() -> None:
     facts = FileFacts.of([], calls, {})
     assert facts.delegated_share is not None and facts.delegated_share > 99.99
     assert facts.undelegated_ops == {"_to_dim_order_copy": 18}
+
+
+def test_convolutions_outside_of_the_backend_are_named_however_right_they_are() -> None:
+    kinds = {"aten::convolution": "convolution", "aten::mm": "linear"}
+    calls = [Call("aten::convolution", 900), Call("aten::convolution", 600), Call("aten::mm", 500), Call("add", 10)]
+    slow = FileFacts.of([], calls, kinds)
+    assert slow.heavy_ops == {"aten::convolution": 74.6, "aten::mm": 24.9}
+    (said,) = remarks(slow, RECIPES["fp32"], None, 20_000, run=True)
+    assert said == (
+        "multiplies and adds outside of its backend, where that takes 10 to 200 times as long: "
+        "2 x aten::convolution (75 %), 1 x aten::mm (25 %)"
+    )
+    fast = FileFacts.of([], [replace(call, delegated=True) for call in calls], kinds)
+    few = FileFacts.of([], [*[replace(call, delegated=True) for call in calls], Call("aten::mm", 100)], kinds)
+    assert [*remarks(fast, RECIPES["fp32"], None, 20_000, run=True)] == []
+    assert [*remarks(few, RECIPES["fp32"], None, 20_000, run=True)] == []
+    without = FileFacts.undelegated([], ["aten::convolution"], kinds)  # a format that knows no delegate
+    assert [*remarks(without, RECIPES["fp32"], None, 20_000, run=True)] == []

@@ -28,7 +28,7 @@ def sizes(rows: Sequence[Row]) -> Figure:
                 words.percent(row.delegated_share, 0)
                 if row.delegated_share is not None
                 else "the format has no delegate",
-                "yes" if row.checked else "exported, not run",
+                "given, not built" if row.is_given else "yes" if row.checked else "exported, not run",
             )
             for row in files
         ),

@@ -27,6 +27,7 @@ FORMAT = Format(
     facts="edgekit.pipeline.readers.ncnn",
     title="an ncnn model",
     contents="edgekit.runtime.contents.ncnn",
+    interface="edgekit.runtime.given.ncnn",
 )
 
 #: What is taken: layers that pnnx writes for models of all kinds, of which the shapes can be told beforehand.

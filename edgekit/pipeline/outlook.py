@@ -1,0 +1,113 @@
+"""What a build would make of a model, before it is built: what each format refuses, and what its backend takes."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from time import monotonic
+
+from edgekit.errors import EdgekitError, UsageError
+from edgekit.pipeline.exporters import EXPORTERS, Exporter
+from edgekit.pipeline.model.source_model import SourceModel, prepare_model
+from edgekit.pipeline.project.origin import Given, Origin, find_origin
+from edgekit.pipeline.sources import contents
+from edgekit.pipeline.work.answers import Forecast
+from edgekit.pipeline.work.cache import Cache
+from edgekit.pipeline.work.events import Listener, StageEvent, Warned
+from edgekit.pipeline.work.pool import Pool
+from edgekit.pipeline.work.stages import Stages
+
+
+@dataclass(frozen=True)
+class FormatOutlook:
+    """What will become of a model in one format: a forecast, or the error that a build would end with."""
+
+    format: str
+    backend: str
+    forecast: Forecast | None = None
+    error: EdgekitError | None = None
+
+
+@dataclass(frozen=True)
+class ModelOutlook:
+    """The same of a model in all formats that there is a forecast for.
+
+    Attributes:
+        unknown: Formats that can be built of it, but not foretold.
+    """
+
+    name: str
+    parameter_count: int
+    formats: tuple[FormatOutlook, ...]
+    unknown: tuple[str, ...]
+    seconds: float
+
+
+def look_ahead(
+    model: str, *, calibration: str | None = None, trust: bool = False, listener: Listener = lambda event: None
+) -> ModelOutlook:
+    """The outlook of *model*, a project or a model file; nothing is trained, and no bundle is written.
+
+    Args:
+        calibration, trust: As `edgekit.pipeline.build.build` takes them.
+
+    Raises:
+        UsageError: It cannot be read, or no file can do what it does.
+    """
+    began = monotonic()
+    origin = _untrained(find_origin(model, Given(calibration), trust))
+    origin.kind.check_installed()
+    exporters = [
+        exporter for exporter in EXPORTERS if exporter.hub in origin.kind.hubs and not _is_baseline(exporter)
+    ]
+    foretold = [exporter for exporter in exporters if exporter.forecast is not None]
+    if not foretold:
+        message = f"nothing can be foretold of {origin.kind.title}"
+        raise UsageError("EK-UNSUPPORTED", message, "build it: edgekit build MODEL --target NAME says what is delegated")
+    if (said := contents.check(origin.source)) is not None:
+        listener(StageEvent("source", origin.name, Warned(said)))
+    cache = Cache.default(False)
+    with Pool(os.cpu_count() or 1) as pool:
+        stages = Stages(cache, pool, listener, origin.name, origin.directory)
+        source = prepare_model(stages, origin)
+        formats = _formats(stages, source, foretold)
+    unknown = {exporter.format for exporter in exporters} - {exporter.format for exporter in foretold}
+    return ModelOutlook(
+        origin.name, source.parameter_count, formats, tuple(sorted(unknown)), round(monotonic() - began, 1)
+    )
+
+
+def _untrained(origin: Origin) -> Origin:
+    """*origin* as its factory makes it: weights decide nothing here."""
+    if origin.project is None or origin.project.training is None:
+        return origin
+    return replace(origin, project=origin.project.model_copy(update={"training": None}))
+
+
+def _is_baseline(exporter: Exporter) -> bool:
+    from edgekit.formats import FORMATS
+
+    return FORMATS[exporter.format].is_baseline
+
+
+def _formats(stages: Stages, source: SourceModel, exporters: Sequence[Exporter]) -> tuple[FormatOutlook, ...]:
+    def outlook(exporter: Exporter) -> FormatOutlook:
+        backend = next(iter(exporter.recipes))
+        assert exporter.forecast is not None
+        try:
+            answer = stages.ask(
+                "forecast",
+                f".{exporter.format}",
+                function=exporter.forecast,
+                family=exporter.family,
+                arguments={"source": source.spec.to_json(), "backend": backend},
+                failure="EK-EXPORT",
+            )
+        except EdgekitError as error:
+            return FormatOutlook(exporter.format, backend, error=error)
+        return FormatOutlook(exporter.format, backend, Forecast.read(answer))
+
+    with concurrent.futures.ThreadPoolExecutor(len(exporters)) as threads:
+        return tuple(threads.map(outlook, exporters))

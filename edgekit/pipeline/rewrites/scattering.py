@@ -1,0 +1,206 @@
+"""Writing to places that are only known at run time, as comparisons with every place there is.
+
+litert-torch 0.10.0 makes ``stablehlo.scatter`` of all of it, of which LiteRT 2.3.0 takes few ("Only update, Add,
+Multiply, Maximum and Minimum operations are currently supported for stablehlo.scatter").
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+
+from edgekit.errors import ConversionError
+
+_ATEN = torch.ops.aten
+#: Comparisons of indices with places.
+_MOST_COMPARISONS = 1 << 24
+
+
+def _hits(index: torch.Tensor, size: int) -> torch.Tensor:
+    """Whether each of *index*, along its last axis, is each of *size* places: one axis more, the last one."""
+    if index.numel() * size > _MOST_COMPARISONS:
+        message = f"writing to {index.numel():,} of {size:,} places takes {index.numel() * size:,} comparisons in LiteRT"
+        hint = "write to fewer places, or to slices of a tensor; or build the other format"
+        raise ConversionError("EK-UNSUPPORTED", message, hint)
+    index = torch.where(index < 0, index + size, index)
+    return index.unsqueeze(-1) == torch.arange(size)
+
+
+def _over(hits: torch.Tensor, source: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """*target* with *source* where something hits: the last of several.
+
+    Args:
+        hits: [..., k, n].
+        source: [..., k].
+        target: [..., n].
+    """
+    count = int(hits.shape[-2])
+    numbers = torch.arange(1, count + 1).unsqueeze(-1)
+    last = torch.where(hits, numbers, torch.zeros_like(numbers)).amax(-2)
+    chosen = torch.gather(source, -1, (last - 1).clamp(min=0))
+    return torch.where(last > 0, chosen, target)
+
+
+def _sum(hits: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
+    return torch.where(hits, source.unsqueeze(-1), torch.zeros_like(source.unsqueeze(-1))).sum(-2, dtype=source.dtype)
+
+
+def _product(hits: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
+    return torch.where(hits, source.unsqueeze(-1), torch.ones_like(source.unsqueeze(-1))).prod(-2)
+
+
+def _extreme(hits: torch.Tensor, source: torch.Tensor, *, largest: bool) -> torch.Tensor:
+    bounds = torch.iinfo(source.dtype) if not source.is_floating_point() else torch.finfo(source.dtype)
+    worst = torch.full_like(source.unsqueeze(-1), bounds.min if largest else bounds.max)
+    found = torch.where(hits, source.unsqueeze(-1), worst)
+    return found.amax(-2) if largest else found.amin(-2)
+
+
+def _lines(
+    target: torch.Tensor, dim: int, index: torch.Tensor, source: Any
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """*target*, *index* and *source* with *dim* as their last axis; of the places that no index can reach, none hit."""
+    if not isinstance(source, torch.Tensor):
+        source = torch.full_like(index, source, dtype=target.dtype)
+    if target.dim() == 0:
+        target, index, source = target.reshape(1), index.reshape(1), source.reshape(1)
+    lead = [size for axis, size in enumerate(index.shape) if axis != dim % target.dim()]
+    cut = [slice(0, int(size)) for size in index.shape]
+    return (
+        target.movedim(dim, -1),
+        index.movedim(dim, -1),
+        source[tuple(cut)].movedim(dim, -1) if lead or source.shape != index.shape else source,
+    )
+
+
+def _scatter(combine: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]) -> Callable[..., Any]:
+    """The rule that gives the lines of the target by *combine*, from those before, hits and sources."""
+
+    def rule(target: torch.Tensor, dim: int, index: torch.Tensor, source: Any) -> torch.Tensor:
+        lines, places, given = _lines(target, dim, index, source)
+        reached = lines[tuple(slice(0, int(size)) for size in places.shape[:-1])]
+        found = combine(reached, _hits(places, int(lines.shape[-1])), given)
+        for axis in range(places.dim() - 1):  # what no index reaches stays
+            rest = int(lines.shape[axis]) - int(found.shape[axis])
+            if rest:
+                before = [slice(0, int(size)) for size in found.shape]
+                before[axis] = slice(int(found.shape[axis]), None)
+                found = torch.cat([found, lines[tuple(before)]], axis)
+        return found.movedim(-1, dim).reshape(target.shape)
+
+    return rule
+
+
+def _reduce(
+    target: torch.Tensor,
+    dim: int,
+    index: torch.Tensor,
+    source: torch.Tensor,
+    reduce: str,
+    *,
+    include_self: bool = True,
+) -> torch.Tensor:
+    def combine(lines: torch.Tensor, hits: torch.Tensor, given: torch.Tensor) -> torch.Tensor:
+        hit = hits.any(-2)
+        if reduce == "sum" or reduce == "mean":
+            found = _sum(hits, given) + (lines if include_self else torch.where(hit, torch.zeros_like(lines), lines))
+            if reduce == "sum":
+                return found
+            counts = hits.to(lines.dtype).sum(-2) + (1.0 if include_self else 0.0)
+            return torch.where(hit, found / counts.clamp(min=1.0), lines)
+        if reduce == "prod":
+            made, both = _product(hits, given), torch.mul
+        else:
+            made = _extreme(hits, given, largest=reduce == "amax")
+            both = torch.maximum if reduce == "amax" else torch.minimum
+        return torch.where(hit, both(made, lines) if include_self else made, lines)
+
+    found: torch.Tensor = _scatter(combine)(target, dim, index, source)
+    return found
+
+
+def _index_rows(
+    target: torch.Tensor, dim: int, index: torch.Tensor, source: torch.Tensor, *, add: bool, alpha: float = 1
+) -> torch.Tensor:
+    """Whole slices of *source* written over, or added to, those of *target* along *dim*."""
+    rows = target.movedim(dim, 0)
+    hits = _hits(index.reshape(-1), int(rows.shape[0]))
+    given = source.movedim(dim, 0).flatten(1) if rows.dim() > 1 else source.reshape(-1, 1)
+    flat = rows.reshape(int(rows.shape[0]), -1)
+    found = _rows(flat, hits, given * alpha if alpha != 1 else given, add=add)
+    return found.reshape(rows.shape).movedim(0, dim)
+
+
+def _rows(flat: torch.Tensor, hits: torch.Tensor, given: torch.Tensor, *, add: bool) -> torch.Tensor:
+    """*flat* [n, r] with the rows *given* [k, r] where *hits* [k, n]."""
+    if add:
+        if flat.is_floating_point():
+            return flat + hits.to(flat.dtype).T @ given
+        return flat + torch.where(hits.unsqueeze(-1), given.unsqueeze(1), torch.zeros_like(given.unsqueeze(1))).sum(0)
+    numbers = torch.arange(1, int(hits.shape[0]) + 1).unsqueeze(-1)
+    last = torch.where(hits, numbers, torch.zeros_like(numbers)).amax(0)
+    return torch.where((last > 0).unsqueeze(-1), given.index_select(0, (last - 1).clamp(min=0)), flat)
+
+
+def _index_put(
+    target: torch.Tensor, indices: Sequence[torch.Tensor | None], values: torch.Tensor, accumulate: bool = False
+) -> Any:
+    """By a mask of one value, or by numbers of places along some axes."""
+    if any(each is not None and each.dtype == torch.bool for each in indices):
+        mask = indices[0]
+        if len(indices) > 1 or mask is None or values.numel() != 1:
+            return NotImplemented
+        mask = mask.reshape(*mask.shape, *[1] * (target.dim() - mask.dim()))
+        value = values.reshape([1] * target.dim()).to(target.dtype)
+        return torch.where(mask, target + value if accumulate else value, target)
+    axes = [axis for axis, each in enumerate(indices) if each is not None]
+    chosen = torch.broadcast_tensors(*(each for each in indices if each is not None))
+    moved = target.movedim(axes, list(range(len(axes))))
+    sizes = [int(size) for size in moved.shape[: len(axes)]]
+    place = torch.zeros_like(chosen[0])
+    for size, each in zip(sizes, chosen, strict=True):
+        place = place * size + torch.where(each < 0, each + size, each)
+    rest = [int(size) for size in moved.shape[len(axes) :]]
+    together = axes == list(range(axes[0], axes[0] + len(axes)))
+    shape = [*chosen[0].shape]
+    if together and axes[0]:  # the indices' axes stand where those of the target stood
+        lead = rest[: axes[0]]
+        whole = values.expand(*lead, *shape, *rest[axes[0] :])
+        whole = whole.movedim(list(range(axes[0], axes[0] + len(shape))), list(range(len(shape))))
+    else:
+        whole = values.expand(*shape, *rest)
+    count = math.prod(sizes)
+    given = whole.reshape(place.numel(), -1)
+    found = _rows(moved.reshape(count, -1), _hits(place.reshape(-1), count), given, add=accumulate)
+    return found.reshape(moved.shape).movedim(list(range(len(axes))), axes)
+
+
+def _over_lines(lines: torch.Tensor, hits: torch.Tensor, given: torch.Tensor) -> torch.Tensor:
+    return _over(hits, given, lines)
+
+
+def _added_to_lines(lines: torch.Tensor, hits: torch.Tensor, given: torch.Tensor) -> torch.Tensor:
+    return lines + _sum(hits, given)
+
+
+LITERT: dict[Any, Callable[..., Any]] = {
+    _ATEN.scatter.src: _scatter(_over_lines),
+    _ATEN.scatter.value: _scatter(_over_lines),
+    _ATEN.scatter_add.default: _scatter(_added_to_lines),
+    _ATEN.scatter_reduce.two: _reduce,
+    _ATEN.index_add.default: lambda target, dim, index, source, *, alpha=1: _index_rows(
+        target, dim, index, source, add=True, alpha=alpha
+    ),
+    _ATEN.index_copy.default: lambda target, dim, index, source: _index_rows(target, dim, index, source, add=False),
+    _ATEN.index_fill.int_Scalar: lambda target, dim, index, value: _filled(target, dim, index, value),
+    _ATEN.index_put.default: _index_put,
+}
+
+
+def _filled(target: torch.Tensor, dim: int, index: torch.Tensor, value: float) -> torch.Tensor:
+    hit = _hits(index.reshape(-1), int(target.shape[dim])).any(0)
+    after = [1] * (target.dim() - dim % target.dim() - 1)
+    return torch.where(hit.reshape(-1, *after), torch.full_like(target, value), target)
