@@ -67,8 +67,7 @@ class SourceSpec:
             return {name: stored[name][:1].copy() for name in stored.files}
 
     def to_json(self) -> dict[str, Any]:
-        tensors = {key: [spec.to_json() for spec in getattr(self, key)] for key in ("inputs", "shapes")}
-        return {**vars(self), **tensors}
+        return {**vars(self), "inputs": [spec.to_json() for spec in self.inputs], "shapes": dict(self.shapes)}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> SourceSpec:
