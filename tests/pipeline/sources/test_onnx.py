@@ -118,10 +118,10 @@ def test_weights_may_lie_in_files_beside(tmp_path: Path) -> None:
     assert parity(open_source(SourceSpec("onnx", str(path)))) < 1e-5
     whole = (tmp_path / "m.weights").read_bytes()
     (tmp_path / "m.weights").write_bytes(whole[:-100])
-    with pytest.raises(UsageError, match="is not whole in the file 'm.weights'"):
+    with pytest.raises(UsageError, match=r"is not whole in the file 'm\.weights'"):
         open_source(SourceSpec("onnx", str(path)))
     (tmp_path / "m.weights").unlink()
-    with pytest.raises(UsageError, match="is in the file 'm.weights', which is not beside it"):
+    with pytest.raises(UsageError, match=r"is in the file 'm\.weights', which is not beside it"):
         open_source(SourceSpec("onnx", str(path)))
 
 
@@ -144,8 +144,8 @@ def test_files_elsewhere_are_not_read(tmp_path: Path, place: str) -> None:
 
 def test_an_operator_that_is_not_imported_is_named(tmp_path: Path) -> None:
     vectorizer = node(
-        "TfIdfVectorizer", ["x"], ["y"], name="words", mode="TF", max_gram_length=1, max_skip_count=0, min_gram_length=1,
-        ngram_counts=[0], ngram_indexes=[0, 1], pool_int64s=[2, 3],
+        "TfIdfVectorizer", ["x"], ["y"], name="words", mode="TF", max_gram_length=1, max_skip_count=0,
+        min_gram_length=1, ngram_counts=[0], ngram_indexes=[0, 1], pool_int64s=[2, 3],
     )  # fmt: skip
     with pytest.raises(ConversionError) as caught:
         opened(model_of([vectorizer], {"x": ("int64", [1, 4])}, ["y"]), tmp_path / "m.onnx")
