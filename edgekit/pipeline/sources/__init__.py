@@ -42,6 +42,7 @@ class SourceSpec:
             it is there, else written. None for none.
         shapes: By the file's names of its inputs, sizes for axes that it leaves open.
         signature: Which of several signatures of the file; None for its only, or usual one.
+        constants: The same for inputs that always are these numbers, and are none of the bundle's.
     """
 
     kind: str
@@ -54,6 +55,7 @@ class SourceSpec:
     made: str | None = None
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     signature: str | None = None
+    constants: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     def with_weights(self, weights: str) -> SourceSpec:
         """The same with weights that training made here, of the project's own code."""

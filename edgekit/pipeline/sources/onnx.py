@@ -16,7 +16,7 @@ from edgekit.errors import UsageError
 from edgekit.names import distinct, tensor_name
 from edgekit.pipeline.sources import SourceSpec, contents
 from edgekit.pipeline.sources.matching import match_file
-from edgekit.pipeline.sources.onnx_inputs import Input, inputs_of
+from edgekit.pipeline.sources.onnx_inputs import Input, fix_inputs, inputs_of
 from edgekit.pipeline.sources.onnx_precision import in_float32, nudged
 from edgekit.pipeline.sources.onnx_to_torch import import_model
 from edgekit.pipeline.sources.samples import apart, check_shapes, does_not_run, example_of, first_line, stacked
@@ -46,7 +46,14 @@ class OnnxSource:
         self._model, self._inputs, self._what = model, tuple(inputs), what
         self._session = _session(model, what)
         self._names = [each.name for each in model.graph.output]
-        given = self._outputs(self.example)
+        try:
+            given = self._outputs(self.example)
+        except UsageError as error:
+            if spec.sample is not None:
+                raise
+            message = f"{what} does not run on inputs that are made up: {first_line(error).partition(': ')[2]}"
+            hint = "give samples of your own: --calibration FILE.npz; --constant sr=16000 sets what is a setting"
+            raise UsageError("EK-SOURCE", message, hint) from error
         self._bare = tuple(value.ndim == 0 or len(value) != 1 for value in given)
         names = distinct(tensor_name(name, "output") for name in self._names)
         outputs = (_spec(name, value, bare) for name, value, bare in zip(names, given, self._bare, strict=True))
@@ -107,6 +114,7 @@ def open_source(spec: SourceSpec) -> OnnxSource:
     """
     path = Path(spec.path)
     model = _load(path, spec.trust)
+    fix_inputs(model, spec.constants, path.name)
     in_float32(model)
     return OnnxSource(model, inputs_of(model, spec.shapes, spec.inputs, path.name), spec, path.name)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import onnx
-from onnx import TensorProto
+from onnx import TensorProto, numpy_helper
 
 from edgekit.errors import UsageError, did_you_mean
 from edgekit.names import distinct, tensor_name
@@ -78,6 +79,33 @@ def inputs_of(
         )
         for each, name in zip(given, names, strict=True)
     )
+
+
+def fix_inputs(model: onnx.ModelProto, constants: Mapping[str, Sequence[float]], what: str) -> None:
+    """Make constants of those inputs of *model* that always are the same.
+
+    Raises:
+        UsageError: ``EK-SOURCE``: there is no such input, or the numbers do not fit it.
+    """
+    given = {each.name: each for each in model.graph.input}
+    for name, numbers in constants.items():
+        if name not in given:
+            hint = did_you_mean(name, list(given))
+            raise UsageError("EK-SOURCE", f"{what} has no input {name!r} to make a constant of", hint)
+        own = _axes(given[name], what) or []
+        dtype = _DTYPES[given[name].type.tensor_type.elem_type]
+        try:
+            array = np.array(numbers).reshape([each if isinstance(each, int) else -1 for each in own])
+            fits = dtype == "float32" or bool((array.astype(dtype) == array).all())
+        except ValueError:
+            fits = False
+        if not fits:
+            message = f"{what}'s input {name!r} is {dtype}{_shown(own)}, which {list(numbers)} does not fit"
+            raise UsageError("EK-SOURCE", message, "give as many numbers as it has, of its type")
+        model.graph.initializer.append(numpy_helper.from_array(array.astype(dtype), name))
+    kept = [each for each in model.graph.input if each.name not in constants]
+    del model.graph.input[:]
+    model.graph.input.extend(kept)
 
 
 def _input(given: onnx.ValueInfoProto, name: str, shape: tuple[int, ...]) -> Input:

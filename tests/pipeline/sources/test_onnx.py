@@ -163,6 +163,22 @@ def test_sizes_that_depend_on_values_are_refused(tmp_path: Path) -> None:
     assert "shape" in caught.value.message
 
 
+def test_an_input_is_made_a_constant(tmp_path: Path) -> None:
+    inputs = {"x": ("float32", [1, 4]), "shape": ("int64", [3]), "gain": ("float32", [])}
+    nodes = [node("Reshape", ["x", "shape"], ["r"]), node("Mul", ["r", "gain"], ["y"])]
+    model = model_of(nodes, inputs, ["y"])
+    source = opened(model, tmp_path / "m.onnx", constants={"shape": (1, 2, 2), "gain": (0.5,)})
+    assert [spec.name for spec in source.signature.inputs] == ["x"]
+    assert source.signature.outputs[0].shape == (1, 2, 2) and parity(source) == 0
+    for constants, says in (
+        ({"shape": (1.0, 2.0, 2.0, 1.0)}, "does not fit"),
+        ({"shape": (1, 2.5, 2)}, "does not fit"),
+        ({"form": (1,)}, "has no input 'form'"),
+    ):
+        with pytest.raises(UsageError, match=says):
+            opened(model, tmp_path / "m.onnx", constants=constants)
+
+
 @pytest.mark.parametrize(("version", "said"), [(8, "operator set 8"), (99, "operator set 99")])
 def test_other_operator_sets_are_refused(tmp_path: Path, version: int, said: str) -> None:
     model = model_of([node("Relu", ["x"], ["y"])], {"x": ("float32", [1, 4])}, ["y"], opset=version)
