@@ -60,9 +60,10 @@ def test_the_way_by_onnx_costs_nothing(exporter: str, format: str, recipe: str, 
     parts = {name: file.delegates(format) for name, file in files.items()}
     times = _interleaved(files, format)
     ratio = statistics.median(one / other for one, other in zip(times["onnx"], times["native"], strict=True))
+    median = statistics.median(times["native"])
     print(
         f"\n{exporter} exporter, {recipe}.{format}: {sizes['onnx']} bytes to {sizes['native']}, "
-        f"{parts['onnx']} parts to {parts['native']}, {ratio:.4f} of the time ({statistics.median(times['native']):.3f} ms)"
+        f"{parts['onnx']} parts to {parts['native']}, {ratio:.4f} of the time ({median:.3f} ms)"
     )
     assert sizes["onnx"] <= _BYTES * sizes["native"]
     assert parts["onnx"] <= parts["native"]

@@ -143,7 +143,9 @@ def _check_fits(name: str, own: Sequence[_Axis] | None, shape: Sequence[int], wh
 def _from_data(name: str, own: Sequence[_Axis], data: Sequence[TensorSpec], alone: bool) -> tuple[int, ...] | None:
     """The shape of the data for an input, where they fit."""
     found = data[0] if alone and len(data) == 1 else next((each for each in data if each.name == name), None)
-    return found.shape if found is not None and len(found.shape) == len(own) else None
+    if found is None or len(found.shape) not in (len(own), len(own) + 1):
+        return None
+    return found.shape[-len(own) :] if own else ()  # samples of an input without an axis for them have one more
 
 
 def _closed(

@@ -17,6 +17,7 @@ from support.onnx_models import model_of, opened
 from edgekit.errors import ConversionError, UsageError
 from edgekit.pipeline.sources import SourceSpec
 from edgekit.pipeline.sources.onnx import OnnxSource, open_source
+from edgekit.tensors import TensorSpec
 
 EXAMPLE = torch.randn(1, 4, 24, generator=torch.Generator().manual_seed(1))
 node = helper.make_node
@@ -76,6 +77,14 @@ def test_open_axes_are_given_or_asked_for(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="has no input 'pixel'") as caught:
         opened(model, tmp_path / "m.onnx", shapes={"pixel": (1, 3, 8, 8)})
     assert "pixels" in str(caught.value.hint)
+
+
+def test_open_axes_are_those_of_the_data(tmp_path: Path) -> None:
+    inputs = {"x": ("float32", ["n", "time"]), "state": ("float32", [2, "n", "size"])}
+    nodes = [node("Relu", ["x"], ["y"]), node("Neg", ["state"], ["z"])]
+    data = (TensorSpec("x", (1, 9), "float32"), TensorSpec("state", (1, 2, 1, 5), "float32"))
+    source = opened(model_of(nodes, inputs, ["y", "z"]), tmp_path / "m.onnx", inputs=data)
+    assert [spec.shape for spec in source.signature.inputs] == [(1, 9), (1, 2, 1, 5)]
 
 
 def test_axes_of_one_name_have_one_size(tmp_path: Path) -> None:
