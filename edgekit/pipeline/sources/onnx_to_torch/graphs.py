@@ -1,4 +1,4 @@
-"""Walking an ONNX model: each of its operators in turn, with the bodies of functions, branches and loops in place."""
+"""Walking an ONNX model: each of its operators in turn, and inside of them functions, branches and loops."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ _Number = float | int
 
 
 def find_idioms(module: GraphModule) -> None:
-    """Put one call in the place of each; *module* is changed."""
+    """Put one call where each is; *module* is changed."""
     for node in list(module.graph.nodes):
         for function, find in ((F.gelu, _gelu), (F.hardswish, _hard_swish)):
             x = find(node)
@@ -36,7 +36,7 @@ def _gelu(node: Node) -> Node | None:
                 continue
             (argument,) = inner.args
             x = _by(argument, operator.truediv, math.sqrt(2)) or _by(argument, operator.mul, math.sqrt(0.5))
-            rest = [each for place, each in enumerate(found) if place != at]
+            rest = [each for position, each in enumerate(found) if position != at]
             if x is not None and sorted(map(str, rest)) == sorted([str(x), "0.5"]):
                 return x
     return None

@@ -136,14 +136,14 @@ def col_to_im(node: Node, x: Value, image: Value, block: Value) -> Value:
     whole = [size + pads[at] + pads[at + rank] for at, size in enumerate(shape)]
     count, channels = x.shape[0], x.shape[1] // math.prod(kernel)
     # Where each number of each block goes, in an image that has its pads around it.
-    places = torch.zeros((), dtype=torch.int64)
+    positions = torch.zeros((), dtype=torch.int64)
     for at in range(rank):
         steps = (whole[at] - dilations[at] * (kernel[at] - 1) - 1) // strides[at] + 1
         rows = torch.arange(kernel[at])[:, None] * dilations[at] + torch.arange(steps)[None] * strides[at]
         view = [1] * (2 * rank)
         view[at], view[rank + at] = kernel[at], steps
-        places = places * whole[at] + rows.reshape(view)
-    flat = places.reshape(-1)
+        positions = positions * whole[at] + rows.reshape(view)
+    flat = positions.reshape(-1)
     image_ = torch.zeros(count, channels, math.prod(whole), dtype=x.dtype)
     summed = torch.index_add(image_, 2, flat, x.reshape(count, channels, -1)).reshape(count, channels, *whole)
     for at, size in enumerate(shape):
