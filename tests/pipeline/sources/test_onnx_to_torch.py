@@ -296,6 +296,23 @@ def test_weights_that_two_operators_share_are_there_once() -> None:
     assert sum(each.numel() for each in module.parameters()) == 64
 
 
+def test_sequences_are_gone() -> None:
+    make = helper.make_node
+    nodes = [
+        make("SplitToSequence", ["x"], ["parts"], axis=1, keepdims=0),
+        make("SequenceAt", ["parts", "last"], ["one"]),
+        make("SequenceInsert", ["parts", "one", "last"], ["more"]),
+        make("SequenceErase", ["more"], ["less"]),
+        make("ConcatFromSequence", ["less"], ["y"], axis=0, new_axis=1),
+        make("SequenceLength", ["less"], ["count"]),
+    ]
+    model = model_of(nodes, {"x": ("float32", [2, 3])}, ["y", "count"], {"last": np.array(-1)})
+    x = floats(2, 3)
+    found = import_model(model, {"x": torch.from_numpy(x)})(torch.from_numpy(x))
+    for tensor, expected in zip(found, onnx_models.run(model, {"x": x}), strict=True):
+        np.testing.assert_array_equal(tensor, expected)
+
+
 def test_loops_are_unrolled() -> None:
     body = helper.make_graph(
         [helper.make_node("Add", ["state", "step"], ["next"]), helper.make_node("Identity", ["go"], ["on"])],

@@ -138,8 +138,8 @@ def deformable_convolution(
     taps = across * down
     moved = offset.reshape(count, groups, taps, 2, rows, columns)
     base = [
-        (torch.arange(count) * stride - before)
-        for count, stride, before in zip(found.counts, found.strides, found.before, strict=True)
+        (torch.arange(steps) * stride - before)
+        for steps, stride, before in zip(found.counts, found.strides, found.before, strict=True)
     ]
     tap = torch.arange(taps)
     y = moved.select(3, 0) + ((tap // down) * found.dilations[0]).reshape(-1, 1, 1) + base[0].reshape(1, -1, 1)
