@@ -90,7 +90,7 @@ def test_every_operator_and_attribute_is_known() -> None:
         # Of `Attention`, what torch's own is not taken for.
         "is_causal", "softcap", "qk_matmul_output_mode", "softmax_precision", "window_size", "high", "low", "mean",
         "value_int", "value_ints", "value_float", "value_floats",
-        "sample_size", "broadcast", "shape", "decay_factor", "training_mode", "center_point_box",
+        "sample_size", "broadcast", "shape", "decay_factor", "training_mode", "center_point_box", "type",
     }  # fmt: skip
     for domain, name in TABLE.names():
         if domain:
