@@ -94,8 +94,7 @@ Exit codes: 0 done, 2 wrong usage, 3 a limit was not met, 5 no variant could be 
     "constants",
     multiple=True,
     metavar="NAME=NUMBERS",
-    callback=options.constants,
-    help="What an input of a bare model file always is, and the bundle's is not asked for: rate=16000. Repeatable.",
+    help="What an input of an .onnx file always is, so that the bundle does not ask for it: rate=16000. Repeatable.",
 )
 @click.option(
     "-o", "--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for the bundle.  [PROJECT/build]"

@@ -67,10 +67,10 @@ def test_open_sizes_are_asked_for(open_file: Path, capsys: pytest.CaptureFixture
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--shape", "1,3,4"], "'1,3,4' is no NAME=SIZES: write x=1,3,224,224"),
-        (["--shape", "x=1,a"], "'x=1,a' is no NAME=SIZES"),
-        (["--shape", "x=0,3"], "--shape gives 'x' the shape [0, 3]"),
-        (["--constant", "rate="], "'rate=' is no NAME=NUMBERS"),
+        (["--shape", "x=0,3"], "--shape x=0,3 has no values"),
+        (["--constant", "rate="], "--constant 'rate=' is no constant"),
+        (["--constant", "16000"], "--constant '16000' is no constant"),
+        (["--constant", "rate=nan"], "--constant 'rate=nan' is no constant"),
     ],
 )
 def test_options_are_checked_first(
@@ -82,7 +82,7 @@ def test_options_are_checked_first(
     assert said in capsys.readouterr().err
 
 
-def test_other_files_have_their_own_shapes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_other_files_keep_their_inputs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "m.keras").write_bytes(b"")
-    assert run(["build", str(tmp_path / "m.keras"), "--target", "rpi4", "--shape", "x=1,3"]) == 2
-    assert "--shape is for .onnx files" in capsys.readouterr().err
+    assert run(["build", str(tmp_path / "m.keras"), "--target", "rpi4", "--constant", "x=1"]) == 2
+    assert "--constant is for .onnx files, not for a Keras model" in capsys.readouterr().err
