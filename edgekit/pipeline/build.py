@@ -131,7 +131,7 @@ def build(
         fresh: Ignore the cache.
         trust: Take a model file that holds more than data, with a warning that says what it would do.
         signature: Which signature of the model to build, where it has several.
-        constants: What inputs of an ``.onnx`` file always are, ``{"rate": (16000,)}``: the bundle does not ask for them.
+        constants: What inputs of an ``.onnx`` file always are, and the bundle does not ask for: ``{"rate": (16000,)}``.
 
     Raises:
         EdgekitError: With a code, a hint and the exit code that the command line would give.
