@@ -129,7 +129,7 @@ class Walker:
         if schema is None or function is None:
             hint = "export the model without it, or with it written as others"
             if node.domain == _OPTIMIZED:
-                hint = "ONNX Runtime's optimizer writes such operators: give the model as it was exported"
+                hint = "ONNX Runtime's optimizer and quantizer write such operators: give the model from before them"
             raise UnsupportedOperator(node.title, f"{node} is an operator that edgekit does not import", hint)
         defaults = {name: each.default_value for name, each in schema.attributes.items() if each.default_value.type}
         return self._function(function, values, defaults | dict(attributes))
