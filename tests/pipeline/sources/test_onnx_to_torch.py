@@ -313,6 +313,27 @@ def test_sequences_are_gone() -> None:
         np.testing.assert_array_equal(tensor, expected)
 
 
+def test_shapes_that_are_changed_back_are_not_changed() -> None:
+    make = helper.make_node
+    nodes = [
+        make("Transpose", ["x"], ["a"], perm=[0, 2, 3, 1]),
+        make("Transpose", ["a"], ["b"], perm=[0, 3, 1, 2]),
+        make("Unsqueeze", ["b", "one"], ["c"]),
+        make("Squeeze", ["c", "one"], ["d"]),
+        make("Reshape", ["d", "flat"], ["e"]),
+        make("Reshape", ["e", "whole"], ["f"]),
+        make("Relu", ["f"], ["y"]),
+        make("Transpose", ["a"], ["z"], perm=[0, 2, 1, 3]),
+    ]
+    constants = {"one": whole(1), "flat": whole(1, -1), "whole": whole(1, 2, 3, 4)}
+    model, x = model_of(nodes, {"x": ("float32", [1, 2, 3, 4])}, ["y", "z"], constants), floats(1, 2, 3, 4)
+    module = import_model(model, {"x": torch.from_numpy(x)})
+    called = [each.target for each in module.graph.nodes if each.op.startswith("call")]
+    assert called == [torch.relu, "permute"]
+    for tensor, expected in zip(module(torch.from_numpy(x)), onnx_models.run(model, {"x": x}), strict=True):
+        np.testing.assert_array_equal(tensor, expected)
+
+
 def test_loops_are_unrolled() -> None:
     body = helper.make_graph(
         [helper.make_node("Add", ["state", "step"], ["next"]), helper.make_node("Identity", ["go"], ["on"])],

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from edgekit.pipeline.sources.onnx_to_torch.nodes import Node, Value, operator
 from edgekit.pipeline.sources.onnx_to_torch.operators.indexing import reversed_positions
+from edgekit.pipeline.sources.onnx_to_torch.operators.shaping import one_more_axis
 
 #: Of each kind: torch's class, where torch's gates stand among ONNX's, and ONNX's default activations.
 _KINDS: dict[str, tuple[Any, tuple[int, ...], tuple[str, ...]]] = {
@@ -150,7 +151,7 @@ def _native(layer: _Layer) -> tuple[Value, ...]:
         every, last = node.call(module, x, state)
     every = torch.flip(every, [0]) if backwards else every
     parted = every.reshape(*every.shape[:2], layer.directions, hidden)
-    every = parted.permute(0, 2, 1, 3) if both else every.unsqueeze(1)
+    every = parted.permute(0, 2, 1, 3) if both else one_more_axis(every, 1)
     return (every, *last) if node.op == "LSTM" else (every, last)
 
 
