@@ -50,7 +50,7 @@ def test_both_formats_are_built_and_checked(open_file: Path) -> None:
         assert all(found[name].snr_db > 15 for name in ("int8.tflite", "int8.pte"))
         assert all(variant.delegated_share == 100 for variant in found.values())
         (given,), (made,) = bundle.manifest.signature.inputs, bundle.manifest.signature.outputs
-        assert (given.shape, made.name, made.shape) == ((1, 3, 16, 16), "y", (1, 4))
+        assert (given.name, given.shape, made.name, made.shape) == ("x", (1, 3, 16, 16), "y", (1, 4))
         expected = onnx_models.run(onnx.load(open_file), {"x": samples[:1]})[0]
     model = edgekit.load(open_file.parent / "build" / "net-rpi4.edgekit", variant="fp32.tflite")
     np.testing.assert_allclose(model(samples[:1]), expected, atol=1e-5)

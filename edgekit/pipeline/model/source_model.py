@@ -247,7 +247,7 @@ class _Maker:
         """What a model file says of itself; and where it leaves sizes open, those of the samples."""
         origin = self._origin
         source, given = origin.source, origin.calibration
-        if given is not None and origin.kind.shapes == "open":
+        if given is not None and origin.kind.sizes_of_data:
             source = replace(source, inputs=_specs(read_array_file(given)))
         described = self._stages.run(
             "describe",

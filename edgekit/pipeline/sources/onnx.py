@@ -41,7 +41,9 @@ class OnnxSource:
     def __init__(self, model: onnx.ModelProto, inputs: Sequence[Input], spec: SourceSpec, what: str):
         """*model* computes in float32."""
         own = [each.spec for each in inputs]
-        specs, self.data_names = match_file(own, [entry.name for entry in spec.inputs], what)
+        # Without a sample, the data are told for their sizes: the inputs keep the file's names.
+        named = [] if spec.sample is None else [entry.name for entry in spec.inputs]
+        specs, self.data_names = match_file(own, named, what)
         self.example = example_of(specs, self.data_names, spec.read_sample())
         self._model, self._inputs, self._what = model, tuple(inputs), what
         self._session = _session(model, what)
@@ -52,7 +54,7 @@ class OnnxSource:
             if spec.sample is not None:
                 raise
             message = f"{what} does not run on inputs that are made up: {first_line(error).partition(': ')[2]}"
-            hint = "give samples of your own: --calibration FILE.npz; --constant sr=16000 sets what is a setting"
+            hint = "what is a setting, as a sampling rate, is made a constant: --constant sr=16000"
             raise UsageError("EK-SOURCE", message, hint) from error
         self._bare = tuple(value.ndim == 0 or len(value) != 1 for value in given)
         names = distinct(tensor_name(name, "output") for name in self._names)
@@ -114,8 +116,8 @@ def open_source(spec: SourceSpec) -> OnnxSource:
     """
     path = Path(spec.path)
     model = _load(path, spec.trust)
-    fix_inputs(model, spec.constants, path.name)
     in_float32(model)
+    fix_inputs(model, spec.constants, path.name)
     return OnnxSource(model, inputs_of(model, spec.shapes, spec.inputs, path.name), spec, path.name)
 
 

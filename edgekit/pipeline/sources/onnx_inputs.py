@@ -53,6 +53,9 @@ def inputs_of(
     """
     constants = {each.name for each in model.graph.initializer}
     given = [each for each in model.graph.input if each.name not in constants]
+    if not given:
+        hint = "export it with the inputs that its outputs depend on"
+        raise UsageError("EK-SOURCE", f"{what} has no inputs: its outputs are always the same", hint)
     axes = {each.name: _axes(each, what) for each in given}
     shapes = by_input(shapes, list(axes))
     for name in shapes:

@@ -183,6 +183,7 @@ def test_an_input_is_made_a_constant(tmp_path: Path) -> None:
         ({"shape": (1.0, 2.0, 2.0, 1.0)}, "does not fit"),
         ({"shape": (1, 2.5, 2)}, "does not fit"),
         ({"form": (1,)}, "has no input 'form'"),
+        ({"shape": (1, 2, 2), "gain": (1,), "x": (1, 2, 3, 4)}, "has no inputs"),
     ):
         with pytest.raises(UsageError, match=says):
             opened(model, tmp_path / "m.onnx", constants=constants)
