@@ -65,8 +65,8 @@ def written(name: str, shape: Iterable[object]) -> str:
     return f"--shape {name}={','.join(map(str, shape))}"
 
 
-def as_texts(shapes: Mapping[str, Sequence[int]] | Sequence[str]) -> tuple[str, ...]:
-    """Shapes by name as texts; texts as they are."""
+def as_texts(shapes: Mapping[str, Sequence[float]] | Sequence[str]) -> tuple[str, ...]:
+    """Shapes, or other numbers, by name as texts; texts as they are."""
     if isinstance(shapes, Mapping):
         return tuple(f"{name}={','.join(map(str, shape))}" for name, shape in shapes.items())
     return tuple(shapes)

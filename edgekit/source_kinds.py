@@ -70,6 +70,8 @@ class SourceKind:
         made_weights: Name of the file that keeps what a factory drew.
         shapes: What ``--shape`` is for: ``all`` where the model does not say what goes in (data or ``--shape`` do),
             ``open`` where it fixes what the model leaves open; empty where the model says it all.
+        sizes_of_data: Whether what its files leave open is of the data's size where nobody says another.
+        takes_constants: Whether ``--constant`` makes a constant of an input.
         weight_files: What its factories take their weights from (``--weights``), for messages; empty for nothing.
         trainer: ``module:function`` that trains it; empty where it is not trained.
         again: How to get a file of it that can be read; empty where there is nothing special to say.
@@ -99,6 +101,8 @@ class SourceKind:
     identity: str = ""
     made_weights: str = ""
     shapes: Literal["", "all", "open"] = ""
+    sizes_of_data: bool = False
+    takes_constants: bool = False
     weight_files: str = ""
     trainer: str = ""
     again: str = ""
@@ -191,6 +195,8 @@ SOURCE_KINDS = registry(
         again="export it again; onnx.checker.check_model(FILE) says what is wrong with it",
         elsewhere=_FROM_TORCH,
         shapes="open",
+        sizes_of_data=True,
+        takes_constants=True,
     ),
     SourceKind(
         name="torchscript",

@@ -90,6 +90,13 @@ Exit codes: 0 done, 2 wrong usage, 3 a limit was not met, 5 no variant could be 
     help=f"Of model.py:FUNCTION: {', '.join(frameworks())}.  [{FACTORY}]",
 )
 @click.option(
+    "--constant",
+    "constants",
+    multiple=True,
+    metavar="NAME=NUMBERS",
+    help="What an input of an .onnx file always is, so that the bundle does not ask for it: rate=16000. Repeatable.",
+)
+@click.option(
     "-o", "--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for the bundle.  [PROJECT/build]"
 )
 @click.option("-j", "--jobs", type=click.IntRange(min=1), help="Worker processes side by side.  [one per core]")

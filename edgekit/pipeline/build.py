@@ -110,6 +110,7 @@ def build(
     fresh: bool = False,
     trust: bool = False,
     signature: str | None = None,
+    constants: Mapping[str, Sequence[float]] | Sequence[str] = (),
 ) -> Bundle:
     """Build the bundle of *project* for *target* and open it.
 
@@ -130,6 +131,7 @@ def build(
         fresh: Ignore the cache.
         trust: Take a model file that holds more than data, with a warning that says what it would do.
         signature: Which signature of the model to build, where it has several.
+        constants: What inputs of an ``.onnx`` file always are, and the bundle does not ask for: ``{"rate": (16000,)}``.
 
     Raises:
         EdgekitError: With a code, a hint and the exit code that the command line would give.
@@ -149,6 +151,7 @@ def build(
         fresh=fresh,
         trust=trust,
         signature=signature,
+        constants=as_texts(constants),
         listener=_warn,
     )
     result.raise_for_failure()
@@ -176,12 +179,14 @@ def run_build(
     fresh: bool = False,
     trust: bool = False,
     signature: str | None = None,
+    constants: Sequence[str] = (),
     listener: Listener = lambda event: None,
 ) -> Result:
     """`build`, giving every row instead of only the bundle, and telling *listener* what happens meanwhile."""
     began = monotonic()
     device = load_target(target)
-    origin = find_origin(project, Given(calibration, weights, tuple(shapes), framework, signature), trust)
+    given = Given(calibration, weights, tuple(shapes), framework, signature, tuple(constants))
+    origin = find_origin(project, given, trust)
     said = contents.check(origin.source)
     wanted = origin.project.build if origin.project is not None else None
     plans, skipped = plan_variants(

@@ -80,10 +80,10 @@ def judge(case: Any, *, export: bool = False, runtime: bool = False) -> Verdict:
     pinned: dict[str, np.ndarray] = {}
     while True:
         model = _with_constants(case.model, pinned)
-        examples = {
-            name: tensor_of(numpy_helper.from_array(array)) for name, array in inputs.items() if name not in pinned
-        }
+        rest = {name: array for name, array in inputs.items() if name not in pinned}
+        examples: dict[str, torch.Tensor] = {}
         try:
+            examples |= {name: tensor_of(numpy_helper.from_array(array)) for name, array in rest.items()}
             module = import_model(model, examples)
             break
         except UnsupportedOperator as error:

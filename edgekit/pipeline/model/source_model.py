@@ -219,9 +219,8 @@ class _Maker:
             for name in ("evaluation", "calibration"):
                 save_arrays(directory / f"{name}.npz", arrays)
             count = len(next(iter(arrays.values())))
-            specs = [TensorSpec(name, (1, *array.shape[1:]), array.dtype.name) for name, array in arrays.items()]
             return {
-                "inputs": [spec.to_json() for spec in specs],
+                "inputs": [spec.to_json() for spec in _specs(arrays)],
                 "samples": {"evaluation": count, "calibration": count},
             }
 
@@ -245,19 +244,23 @@ class _Maker:
         )
 
     def _described(self) -> Signature:
-        """What a model file says of itself."""
+        """What a model file says of itself; and where it leaves sizes open, those of the samples."""
         origin = self._origin
+        source, given = origin.source, origin.calibration
+        if given is not None and origin.kind.sizes_of_data:
+            source = replace(source, inputs=_specs(read_array_file(given)))
         described = self._stages.run(
             "describe",
             origin.name,
             key={
                 "model": self._model,
+                "inputs": [spec.to_json() for spec in source.inputs],
                 "versions": self._versions,
             },
             code=(*sources.CODE, "names.py"),
             function="edgekit.pipeline.sources.tasks:describe",
             family=self._origin.family,
-            arguments=lambda directory: {"source": origin.source.to_json()},
+            arguments=lambda directory: {"source": source.to_json()},
             failure="EK-SOURCE",
         )
         return Signature.from_json(described.record["signature"])
@@ -321,6 +324,11 @@ def _check_samples(inputs: Mapping[str, Column]) -> np.ndarray:
     size = sum(array.nbytes // available for array in inputs.values())
     count = max(1, min(available, _CHECK_SAMPLES, _CHECK_BYTES // max(size, 1)))
     return np.linspace(0, available - 1, count).round().astype(int)
+
+
+def _specs(arrays: Mapping[str, np.ndarray]) -> tuple[TensorSpec, ...]:
+    """What goes into a model, as samples have it."""
+    return tuple(TensorSpec(name, (1, *array.shape[1:]), array.dtype.name) for name, array in arrays.items())
 
 
 def _named(arrays: dict[str, np.ndarray], own: Sequence[TensorSpec]) -> dict[str, np.ndarray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -81,11 +82,13 @@ class Origin:
         weights = None if self.source.weights is None else os.path.relpath(self.source.weights, self.directory)
         file = os.path.relpath(self.source.path, self.directory)
         shapes = {name: list(shape) for name, shape in self.source.shapes.items()}
+        constants = {name: list(numbers) for name, numbers in self.source.constants.items()}
         made = {"kind": self.source.kind, "factory": self.source.factory, "weights": weights}
         told = [f"{spec.name} {spec.dtype} {spec.shape}" for spec in self.source.inputs]
         signature = self.source.signature
         chosen = {
             **({"shapes": shapes} if shapes else {}),
+            **({"constants": constants} if constants else {}),
             **({"signature": signature} if signature else {}),
             **({"inputs": told} if told else {}),
         }
@@ -119,6 +122,7 @@ class Given:
         shapes: Of inputs (see `edgekit.shapes`).
         framework: Of a factory, where it is not PyTorch's.
         signature: Which of several signatures.
+        constants: What inputs always are: ``rate=16000``.
     """
 
     calibration: str | None = None
@@ -126,6 +130,7 @@ class Given:
     shapes: tuple[str, ...] = ()
     framework: str | None = None
     signature: str | None = None
+    constants: tuple[str, ...] = ()
 
     def check_bare(self) -> None:
         """Raise `UsageError` where anything is given: for a project."""
@@ -135,6 +140,7 @@ class Given:
             ("--shape", self.shapes, "write model.shape in edgekit.toml"),
             ("--framework", self.framework, "name model.framework in edgekit.toml"),
             ("--signature", self.signature, "write model.signature in edgekit.toml"),
+            ("--constant", self.constants, "write model.constant in edgekit.toml"),
         ):
             if value:
                 raise UsageError("EK-ARGUMENT", f"{option} is for bare model files", instead)
@@ -182,6 +188,7 @@ def find_origin(path: str, given: Given = Given(), trust: bool = False) -> Origi
     weights = None if given.weights is None else _weights(SOURCE_KINDS[kind], factory, given.weights, path)
     files += [] if weights is None else [Path(weights)]
     shapes, inputs = _shapes(SOURCE_KINDS[kind], given.shapes, "--shape", "EK-ARGUMENT")
+    constants = _constants(SOURCE_KINDS[kind], given.constants, "--constant", "EK-ARGUMENT")
     samples: Path | None = None
     if given.calibration is not None:
         samples = Path(given.calibration)
@@ -201,7 +208,15 @@ def find_origin(path: str, given: Given = Given(), trust: bool = False) -> Origi
         name=tensor_name(file.stem, "model"),
         path=file,
         source=SourceSpec(
-            kind, str(file), factory, weights, inputs, trust=trust, shapes=shapes, signature=given.signature
+            kind,
+            str(file),
+            factory,
+            weights,
+            inputs,
+            trust=trust,
+            shapes=shapes,
+            signature=given.signature,
+            constants=constants,
         ),
         digest=tree_digest(files),
         calibration=samples,
@@ -225,6 +240,23 @@ def _shapes(
     if kind.shapes == "open":
         return parse_shapes(texts, where, code), ()
     return {}, parse_inputs(texts, DEFAULT_INPUT, where, code)
+
+
+def _constants(kind: SourceKind, texts: Sequence[str], where: str, code: str) -> dict[str, tuple[float, ...]]:
+    """What *texts*, as ``rate=16000``, say inputs always are. A name may have ``=`` in it."""
+    if texts and not kind.takes_constants:
+        takers = ", ".join(each.suffix for each in SOURCE_KINDS if each.takes_constants)
+        raise UsageError(code, f"{where} is for {takers} files, not for {kind.title}", "leave it out")
+    found = {}
+    for text in texts:
+        name, _, numbers = text.rpartition("=")
+        try:
+            found[name] = tuple(float(number) for number in numbers.split(","))
+        except ValueError:
+            name = ""
+        if not name or not all(map(math.isfinite, found[name])):
+            raise UsageError(code, f"{where} {text!r} is no constant", "write rate=16000, or sizes=1,3,224,224")
+    return found
 
 
 def _weights(kind: SourceKind, factory: str | None, given: str, path: str) -> str:
@@ -284,6 +316,9 @@ def _of_project(project: Project, trust: bool) -> Origin:
             trust=trust,
             shapes=shapes,
             signature=model.signature,
+            constants=_constants(
+                SOURCE_KINDS[kind], as_texts(model.constant), f"{project.file}: model.constant", "EK-PROJECT"
+            ),
         ),
         digest=tree_digest(
             [

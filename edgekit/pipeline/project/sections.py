@@ -42,6 +42,7 @@ class ModelSection(_Section):
     """``[model]``: the factory (``file.py:function``) or the model file, and trained weights if there are any.
 
     ``shape`` gives sizes to inputs whose axes a model file leaves open: ``{ x = [1, 3, 224, 224] }``.
+    ``constant`` gives numbers to inputs that never change: ``{ rate = [16000] }``.
     ``signature`` chooses one of several in a SavedModel, a TensorFlow module or a ``.tflite`` file.
     """
 
@@ -51,6 +52,7 @@ class ModelSection(_Section):
     weights: str | None = None
     shape: Mapping[str, tuple[Positive, ...]] = {}
     signature: str | None = None
+    constant: Mapping[str, tuple[float, ...]] = {}
 
     @model_validator(mode="after")
     def _one_origin(self) -> ModelSection:

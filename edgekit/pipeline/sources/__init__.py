@@ -42,6 +42,7 @@ class SourceSpec:
             it is there, else written. None for none.
         shapes: By the file's names of its inputs, sizes for axes that it leaves open.
         signature: Which of several signatures of the file; None for its only, or usual one.
+        constants: By the file's names, what inputs always are that the bundle's model then does not have.
     """
 
     kind: str
@@ -54,6 +55,7 @@ class SourceSpec:
     made: str | None = None
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     signature: str | None = None
+    constants: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     def with_weights(self, weights: str) -> SourceSpec:
         """The same with weights that training made here, of the project's own code."""
@@ -67,7 +69,12 @@ class SourceSpec:
             return {name: stored[name][:1].copy() for name in stored.files}
 
     def to_json(self) -> dict[str, Any]:
-        return {**vars(self), "inputs": [spec.to_json() for spec in self.inputs], "shapes": dict(self.shapes)}
+        return {
+            **vars(self),
+            "inputs": [spec.to_json() for spec in self.inputs],
+            "shapes": dict(self.shapes),
+            "constants": dict(self.constants),
+        }
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> SourceSpec:

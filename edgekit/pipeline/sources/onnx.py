@@ -16,7 +16,7 @@ from edgekit.errors import UsageError
 from edgekit.names import distinct, tensor_name
 from edgekit.pipeline.sources import SourceSpec, contents
 from edgekit.pipeline.sources.matching import match_file
-from edgekit.pipeline.sources.onnx_inputs import Input, inputs_of
+from edgekit.pipeline.sources.onnx_inputs import Input, fix_inputs, inputs_of
 from edgekit.pipeline.sources.onnx_precision import in_float32, nudged
 from edgekit.pipeline.sources.onnx_to_torch import import_model
 from edgekit.pipeline.sources.samples import apart, check_shapes, does_not_run, example_of, first_line, stacked
@@ -41,12 +41,21 @@ class OnnxSource:
     def __init__(self, model: onnx.ModelProto, inputs: Sequence[Input], spec: SourceSpec, what: str):
         """*model* computes in float32."""
         own = [each.spec for each in inputs]
-        specs, self.data_names = match_file(own, [entry.name for entry in spec.inputs], what)
+        # Without a sample, the data are told for their sizes: the inputs keep the file's names.
+        named = [] if spec.sample is None else [entry.name for entry in spec.inputs]
+        specs, self.data_names = match_file(own, named, what)
         self.example = example_of(specs, self.data_names, spec.read_sample())
         self._model, self._inputs, self._what = model, tuple(inputs), what
         self._session = _session(model, what)
         self._names = [each.name for each in model.graph.output]
-        given = self._outputs(self.example)
+        try:
+            given = self._outputs(self.example)
+        except UsageError as error:
+            if spec.sample is not None:
+                raise
+            message = f"{what} does not run on inputs that are made up: {first_line(error).partition(': ')[2]}"
+            hint = "what is a setting, as a sampling rate, is made a constant: --constant sr=16000"
+            raise UsageError("EK-SOURCE", message, hint) from error
         self._bare = tuple(value.ndim == 0 or len(value) != 1 for value in given)
         names = distinct(tensor_name(name, "output") for name in self._names)
         outputs = (_spec(name, value, bare) for name, value, bare in zip(names, given, self._bare, strict=True))
@@ -108,6 +117,7 @@ def open_source(spec: SourceSpec) -> OnnxSource:
     path = Path(spec.path)
     model = _load(path, spec.trust)
     in_float32(model)
+    fix_inputs(model, spec.constants, path.name)
     return OnnxSource(model, inputs_of(model, spec.shapes, spec.inputs, path.name), spec, path.name)
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import onnx
-from onnx import TensorProto
+from onnx import TensorProto, numpy_helper
 
 from edgekit.errors import UsageError, did_you_mean
 from edgekit.names import distinct, tensor_name
@@ -52,6 +53,9 @@ def inputs_of(
     """
     constants = {each.name for each in model.graph.initializer}
     given = [each for each in model.graph.input if each.name not in constants]
+    if not given:
+        hint = "export it with the inputs that its outputs depend on"
+        raise UsageError("EK-SOURCE", f"{what} has no inputs: its outputs are always the same", hint)
     axes = {each.name: _axes(each, what) for each in given}
     shapes = by_input(shapes, list(axes))
     for name in shapes:
@@ -78,6 +82,33 @@ def inputs_of(
         )
         for each, name in zip(given, names, strict=True)
     )
+
+
+def fix_inputs(model: onnx.ModelProto, constants: Mapping[str, Sequence[float]], what: str) -> None:
+    """Make constants of those inputs of *model* that always are the same.
+
+    Raises:
+        UsageError: ``EK-SOURCE``: there is no such input, or the numbers do not fit it.
+    """
+    given = {each.name: each for each in model.graph.input}
+    for name, numbers in constants.items():
+        if name not in given:
+            hint = did_you_mean(name, list(given))
+            raise UsageError("EK-SOURCE", f"{what} has no input {name!r} to make a constant of", hint)
+        own = _axes(given[name], what) or []
+        dtype = _DTYPES[given[name].type.tensor_type.elem_type]
+        try:
+            array = np.array(numbers).reshape([each if isinstance(each, int) else -1 for each in own])
+            fits = dtype == "float32" or bool((array.astype(dtype) == array).all())
+        except ValueError:
+            fits = False
+        if not fits:
+            message = f"{what}'s input {name!r} is {dtype}{_shown(own)}, which {list(numbers)} does not fit"
+            raise UsageError("EK-SOURCE", message, "give as many numbers as it has, of its type")
+        model.graph.initializer.append(numpy_helper.from_array(array.astype(dtype), name))
+    kept = [each for each in model.graph.input if each.name not in constants]
+    del model.graph.input[:]
+    model.graph.input.extend(kept)
 
 
 def _input(given: onnx.ValueInfoProto, name: str, shape: tuple[int, ...]) -> Input:
@@ -115,7 +146,9 @@ def _check_fits(name: str, own: Sequence[_Axis] | None, shape: Sequence[int], wh
 def _from_data(name: str, own: Sequence[_Axis], data: Sequence[TensorSpec], alone: bool) -> tuple[int, ...] | None:
     """The shape of the data for an input, where they fit."""
     found = data[0] if alone and len(data) == 1 else next((each for each in data if each.name == name), None)
-    return found.shape if found is not None and len(found.shape) == len(own) else None
+    if found is None or len(found.shape) not in (len(own), len(own) + 1):
+        return None
+    return found.shape[-len(own) :] if own else ()  # samples of an input without an axis for them have one more
 
 
 def _closed(

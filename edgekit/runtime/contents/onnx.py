@@ -79,7 +79,7 @@ def beside(path: Path) -> tuple[Path, ...]:
     except (Malformed, OSError):
         return ()
     tensors = (each for graph in found.graphs for each in _tensors(graph) if _is_outside(each))
-    return tuple(dict.fromkeys(path.parent / _place(each)[0] for each in tensors))
+    return tuple(dict.fromkeys(path.parent / _location(each)[0] for each in tensors))
 
 
 @reading("it is no model")
@@ -175,7 +175,7 @@ def _is_outside(tensor: Message) -> bool:
     return bool(tensor.get("data_location") or tensor.get("external_data"))
 
 
-def _place(tensor: Message) -> tuple[str, int, int | None]:
+def _location(tensor: Message) -> tuple[str, int, int | None]:
     """The file that *tensor* lies in, where in it, and how many bytes it says it has."""
     said = {each.get("key", ""): each.get("value", "") for each in tensor.get("external_data", ())}
     length = int(said["length"]) if "length" in said else None
@@ -186,7 +186,7 @@ def _check_outside(tensor: Message, name: str, size_bytes: int, folder: Path | N
     """Whether a tensor lies in a file of *folder* that holds it."""
     if folder is None:
         raise Refused(f"its tensor {name} is in another file", "reads the file that it names")
-    location, offset, length = _place(tensor)
+    location, offset, length = _location(tensor)
     path = folder / location
     if not location or not path.resolve().is_relative_to(folder.resolve()):
         message = f"its tensor {name} is in {shown(location)}, which is not in the model's own folder"

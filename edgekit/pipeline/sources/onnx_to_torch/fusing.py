@@ -9,6 +9,8 @@ import torch
 from torch.fx import GraphModule, Node
 from torch.nn.utils.fusion import fuse_conv_bn_weights, fuse_linear_bn_weights
 
+from edgekit.pipeline.sources.onnx_to_torch.idioms import find_idioms
+
 _CONVOLUTIONS = (torch.nn.Conv1d, torch.nn.Conv2d, torch.nn.Conv3d)
 _TRANSPOSED = (torch.nn.ConvTranspose1d, torch.nn.ConvTranspose2d, torch.nn.ConvTranspose3d)
 _BATCH_NORMS = (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d, torch.nn.BatchNorm3d)
@@ -21,6 +23,7 @@ def fuse(module: GraphModule) -> GraphModule:
             _fold_batch_norm(module, node)
         elif node.op == "call_function" and node.target in (operator.add, operator.mul):
             _fold_constant(module, node)
+    find_idioms(module)
     module.graph.eliminate_dead_code()
     module.delete_all_unused_submodules()
     used = {node.target for node in module.graph.nodes if node.op == "get_attr"}

@@ -1,4 +1,4 @@
-"""Walking an ONNX model: each of its operators in turn, with the bodies of functions, branches and loops in place."""
+"""Walking an ONNX model: each of its operators in turn, and inside of them functions, branches and loops."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from edgekit.pipeline.sources.samples import first_line
 
 _Scope = dict[str, Value]
 _OWN_DOMAINS = ("", "ai.onnx")
+_OPTIMIZED = "com.microsoft"
 _GRAPHS = (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS)
 
 
@@ -126,11 +127,10 @@ class Walker:
             schema = onnx.defs.get_schema(node.op, node.opset, node.domain)
         function = None if schema is None else _definition(proto, schema, values)
         if schema is None or function is None:
-            raise UnsupportedOperator(
-                node.title,
-                f"{node} is an operator that edgekit does not import",
-                "export the model without it, or with it written as others",
-            )
+            hint = "export the model without it, or with it written as others"
+            if node.domain == _OPTIMIZED:
+                hint = "ONNX Runtime's optimizer and quantizer write such operators: give the model from before them"
+            raise UnsupportedOperator(node.title, f"{node} is an operator that edgekit does not import", hint)
         defaults = {name: each.default_value for name, each in schema.attributes.items() if each.default_value.type}
         return self._function(function, values, defaults | dict(attributes))
 
@@ -143,14 +143,18 @@ def _computed(function: Operator, node: Node, values: Sequence[Value]) -> Any:
     except ConversionError:
         raise
     except (RuntimeError, ValueError, TypeError, IndexError, NotImplementedError, KeyError, AttributeError) as error:
-        shown = ", ".join(
-            "none" if each is None else f"{each.dtype}{list(each.shape)}".removeprefix("torch.") for each in values
-        )
+        shown = ", ".join(map(_shown, values))
         message = f"{node} is not imported for {shown or 'no inputs'}: {first_line(error)}"
         raise UnsupportedOperator(
             node.title, message, "check the model with onnx.checker, or export it again"
         ) from error
     return results if isinstance(results, (tuple, list)) or results is NotImplemented else (results,)
+
+
+def _shown(value: Value) -> str:
+    if value is None or isinstance(value, list):
+        return "none" if value is None else f"{len(value)} tensors"
+    return f"{value.dtype}{list(value.shape)}".removeprefix("torch.")
 
 
 def _definition(proto: onnx.NodeProto, schema: Any, values: Sequence[Value]) -> onnx.FunctionProto | None:

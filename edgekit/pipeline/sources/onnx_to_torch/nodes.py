@@ -85,7 +85,7 @@ class Node:
             raise UnsupportedOperator(
                 self.title,
                 f"{self} has its {what!r} computed from the model's input {shown}: files have fixed shapes",
-                f"make {what!r} a constant of the graph, or export the model with fixed shapes",
+                f"--constant {names[0]}=NUMBERS makes a constant of the input; or export the model with fixed shapes",
                 names,
             )
         return value

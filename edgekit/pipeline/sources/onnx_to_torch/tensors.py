@@ -109,7 +109,7 @@ def tensor_of(stored: onnx.TensorProto) -> torch.Tensor:
     array = numpy_helper.to_array(stored)
     if isinstance(found, Narrow):
         whole = array.astype(np.uint8 if found.dtype == torch.uint8 else np.int8)
-        return marked(torch.from_numpy(whole), found)  # type: ignore[no-any-return]
+        return marked(torch.from_numpy(whole), found)
     return torch_array(array)
 
 

@@ -19,6 +19,7 @@ from edgekit.pipeline.sources.onnx_to_torch.operators import (  # noqa: F401
     reductions,
     resizing,
     sampling,
+    sequences,
     shaping,
     spectral,
 )

@@ -125,8 +125,8 @@ def hardmax(node: Node, x: Value) -> Value:
 
 
 def _one_at_largest(x: Value, axis: int) -> Value:
-    places = torch.arange(x.shape[axis]).reshape([-1 if at == axis % x.ndim else 1 for at in range(x.ndim)])
-    return (torch.argmax(x, axis, keepdim=True) == places).to(x.dtype)
+    positions = torch.arange(x.shape[axis]).reshape([-1 if at == axis % x.ndim else 1 for at in range(x.ndim)])
+    return (torch.argmax(x, axis, keepdim=True) == positions).to(x.dtype)
 
 
 def _along_axis(node: Node, function: Callable[..., Any], x: Value) -> Value:

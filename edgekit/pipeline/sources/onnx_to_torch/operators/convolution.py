@@ -128,18 +128,18 @@ def _transposed_pads(
 def deformable_convolution(
     node: Node, x: Value, weight: Value, offset: Value, bias: Value = None, mask: Value = None
 ) -> Value:
-    """Each window's places moved by *offset*, read between the pixels, and weighted by *mask*."""
+    """Each window's positions moved by *offset*, read between the pixels, and weighted by *mask*."""
     found = windows(node, x, weight.shape[2:])
     if found.rank != 2:
         return node.refuse("is deformable in other than two spatial axes")
     group, groups = node.get("group", 1), node.get("offset_group", 1)
     count, channels, height, width = x.shape
-    (rows, columns), (across, down) = found.places, (found.kernel[0], found.kernel[1])
+    (rows, columns), (across, down) = found.counts, (found.kernel[0], found.kernel[1])
     taps = across * down
     moved = offset.reshape(count, groups, taps, 2, rows, columns)
     base = [
-        (torch.arange(places) * stride - before)
-        for places, stride, before in zip(found.places, found.strides, found.before, strict=True)
+        (torch.arange(steps) * stride - before)
+        for steps, stride, before in zip(found.counts, found.strides, found.before, strict=True)
     ]
     tap = torch.arange(taps)
     y = moved.select(3, 0) + ((tap // down) * found.dilations[0]).reshape(-1, 1, 1) + base[0].reshape(1, -1, 1)

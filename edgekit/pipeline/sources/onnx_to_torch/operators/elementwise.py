@@ -64,10 +64,13 @@ _ARITHMETIC: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
 
 @operator(*_ARITHMETIC)
 def arithmetic(node: Node, a: Value, b: Value) -> Value:
-    of_floats, of_others = _ARITHMETIC[node.op]
-    if a.is_floating_point() or a.is_complex():
-        return of_floats(_plain(a, b), _plain(b, a))
-    return computable(of_others)(a, b)
+    of_numbers, of_tensors = _ARITHMETIC[node.op]
+    if not (a.is_floating_point() or a.is_complex()):
+        return computable(of_tensors)(a, b)
+    a, b = _plain(a, b), _plain(b, a)
+    if isinstance(a, torch.Tensor) and is_traced(b):  # torch.fx writes its operators as methods of the constant
+        return of_numbers(b, a) if node.op in ("Add", "Mul") else {"Sub": torch.sub, "Div": torch.div}[node.op](a, b)
+    return of_numbers(a, b)
 
 
 def _plain(value: Value, other: Value) -> Value:

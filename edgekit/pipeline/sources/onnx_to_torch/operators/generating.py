@@ -85,12 +85,12 @@ def mel_weights(node: Node, bins: Value, length: Value, rate: Value, lower: Valu
     spectrum = size // 2 + 1
     mel_low, mel_high = (2595 * math.log10(1 + edge / 700) for edge in (low, high))
     step = (mel_high - mel_low) / (count + 2)
-    places = [
+    positions = [
         int(((size + 1) * (700 * (10 ** ((mel_low + at * step) / 2595) - 1))) // sampled) for at in range(count + 2)
     ]
     weights = torch.zeros(spectrum, count, dtype=torch.float64)
     for at in range(count):
-        start, centre, stop = places[at : at + 3]
+        start, centre, stop = positions[at : at + 3]
         if centre == start:
             weights[centre, at] = 1
         for row in range(start, centre + 1):

@@ -1,4 +1,4 @@
-"""Parts of tensors, by their places."""
+"""Parts of tensors, by their positions."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ def from_the_start(indices: Value, size: int) -> Value:
 @operator("Gather")
 def gather(node: Node, x: Value, indices: Value) -> Value:
     axis = node.get("axis", 0) % x.ndim
-    places = from_the_start(indices, x.shape[axis])
-    if isinstance(places, torch.Tensor):
-        if places.ndim == 0:
-            return x.select(axis, int(places))
-        first = int(places.reshape(-1)[0]) if places.numel() else 0
-        if places.ndim == 1 and places.tolist() == list(range(first, first + len(places))):
-            return x.narrow(axis, first, len(places))
+    positions = from_the_start(indices, x.shape[axis])
+    if isinstance(positions, torch.Tensor):
+        if positions.ndim == 0:
+            return x.select(axis, int(positions))
+        first = int(positions.reshape(-1)[0]) if positions.numel() else 0
+        if positions.ndim == 1 and positions.tolist() == list(range(first, first + len(positions))):
+            return x.narrow(axis, first, len(positions))
     elif isinstance(x, torch.Tensor) and x.ndim == 2 and axis == 0 and x.is_floating_point():
         module = torch.nn.Embedding(*x.shape, device="meta")
         module.weight = node.recorder.parameter(x)
-        return node.call(module, places)
-    picked = torch.index_select(x, axis, places.reshape(-1))
+        return node.call(module, positions)
+    picked = torch.index_select(x, axis, positions.reshape(-1))
     return picked if indices.ndim == 1 else picked.reshape(x.shape[:axis] + indices.shape + x.shape[axis + 1 :])
 
 
@@ -45,7 +45,7 @@ def gather_elements(node: Node, x: Value, indices: Value) -> Value:
 def gather_nd(node: Node, x: Value, indices: Value) -> Value:
     batch = node.get("batch_dims", 0)
     depth = indices.shape[-1]
-    flat = flat_places(indices, x.shape[batch : batch + depth])
+    flat = flat_positions(indices, x.shape[batch : batch + depth])
     shared, rest = x.shape[:batch], x.shape[batch + depth :]
     count = math.prod(shared)
     table = x.reshape(count * math.prod(x.shape[batch : batch + depth]), -1 if math.prod(rest) else 0)
@@ -54,12 +54,12 @@ def gather_nd(node: Node, x: Value, indices: Value) -> Value:
     return picked.reshape(*indices.shape[:-1], *rest)
 
 
-def flat_places(indices: Value, shape: torch.Size) -> Value:
-    """The places that the last axis of *indices* gives, one number for each axis of *shape*, as numbers of a row."""
+def flat_positions(indices: Value, shape: torch.Size) -> Value:
+    """The positions that the last axis of *indices* gives, one number for each axis of *shape*, as numbers of a row."""
     flat = None
     for at, size in enumerate(shape):
-        place = from_the_start(indices.select(-1, at), size)
-        flat = place if flat is None else flat * size + place
+        position = from_the_start(indices.select(-1, at), size)
+        flat = position if flat is None else flat * size + position
     return torch.zeros(indices.shape[:-1], dtype=torch.int64) if flat is None else flat
 
 
@@ -75,18 +75,18 @@ def scatter_elements(node: Node, x: Value, indices: Value, updates: Value) -> Va
 @operator("ScatterND")
 def scatter_nd(node: Node, x: Value, indices: Value, updates: Value) -> Value:
     depth = indices.shape[-1]
-    rows = flat_places(indices, x.shape[:depth]).reshape(-1, 1)
+    rows = flat_positions(indices, x.shape[:depth]).reshape(-1, 1)
     width = math.prod(x.shape[depth:])
     table = x.reshape(math.prod(x.shape[:depth]), width)
     changed = _scattered(node, table, 0, rows.expand(rows.shape[0], width), updates.reshape(rows.shape[0], width))
     return changed.reshape(x.shape)
 
 
-def _scattered(node: Node, x: Value, axis: int, places: Value, updates: Value) -> Value:
+def _scattered(node: Node, x: Value, axis: int, positions: Value, updates: Value) -> Value:
     reduction = _REDUCTIONS[node.get("reduction", "none")]
     if reduction is None:
-        return torch.scatter(x, axis, places, updates)
-    return computable(torch.scatter_reduce)(x, dim=axis, index=places, src=updates, reduce=reduction)
+        return torch.scatter(x, axis, positions, updates)
+    return computable(torch.scatter_reduce)(x, dim=axis, index=positions, src=updates, reduce=reduction)
 
 
 @operator("Slice")
@@ -109,18 +109,18 @@ def _sliced(x: Value, axis: int, start: int, end: int, step: int) -> Value:
     size = x.shape[axis]
     if step < 0:  # ONNX counts down from the first, and to before it, where Python's slices find nothing
         begin, stop = (0 if start < -size else start), (None if end < -size else end)
-        places = range(size)[slice(begin, stop, step)]
+        positions = range(size)[slice(begin, stop, step)]
     else:
-        places = range(size)[slice(start, end, step)]
-    if len(places) == x.shape[axis] and step == 1:
+        positions = range(size)[slice(start, end, step)]
+    if len(positions) == x.shape[axis] and step == 1:
         return x
-    if not places or step == 1:
-        return x.narrow(axis, places.start if places else 0, len(places))
+    if not positions or step == 1:
+        return x.narrow(axis, positions.start if positions else 0, len(positions))
     whole = [slice(None)] * x.ndim
     if step > 0:
-        whole[axis] = slice(places.start, places[-1] + 1, step)
+        whole[axis] = slice(positions.start, positions[-1] + 1, step)
         return x[tuple(whole)]
-    whole[axis] = slice(places[-1], places.start + 1, -step)
+    whole[axis] = slice(positions[-1], positions.start + 1, -step)
     return torch.flip(x[tuple(whole)], [axis])
 
 
@@ -136,28 +136,28 @@ def compress(node: Node, x: Value, condition: Value) -> Value:
 @operator("ReverseSequence")
 def reverse_sequence(node: Node, x: Value, lengths: Value) -> Value:
     time, batch = node.get("time_axis", 0), node.get("batch_axis", 1)
-    places = reversed_places(node.ints(lengths, "sequence_lens"), x.shape[time])
+    positions = reversed_positions(node.ints(lengths, "sequence_lens"), x.shape[time])
     view = [1] * x.ndim
     view[time], view[batch] = x.shape[time], x.shape[batch]
-    places = places if time < batch else places.T
-    return torch.gather(x, time, places.reshape(view).expand(x.shape))
+    positions = positions if time < batch else positions.T
+    return torch.gather(x, time, positions.reshape(view).expand(x.shape))
 
 
-def reversed_places(lengths: list[int], size: int) -> torch.Tensor:
+def reversed_positions(lengths: list[int], size: int) -> torch.Tensor:
     """[*size*, batch]: of each sequence, where its steps are when those within its length are turned round."""
-    places = torch.arange(size)[:, None]
+    positions = torch.arange(size)[:, None]
     given = torch.tensor(lengths)[None]
-    return torch.where(places < given, given - 1 - places, places)
+    return torch.where(positions < given, given - 1 - positions, positions)
 
 
 @operator("OneHot")
 def one_hot(node: Node, indices: Value, depth: Value, values: Value) -> Value:
     count, axis = int(node.number(depth, "depth")), node.get("axis", -1)
     axis = axis % (indices.ndim + 1)
-    places = indices.to(torch.int64)
-    places = torch.where(places < 0, places + count, places).unsqueeze(axis)
+    positions = indices.to(torch.int64)
+    positions = torch.where(positions < 0, positions + count, positions).unsqueeze(axis)
     steps = torch.arange(count).reshape([-1 if at == axis else 1 for at in range(indices.ndim + 1)])
-    return torch.where(places == steps, values.select(0, 1), values.select(0, 0))
+    return torch.where(positions == steps, values.select(0, 1), values.select(0, 0))
 
 
 @operator("NonZero")
@@ -169,7 +169,7 @@ def _known(node: Node, x: Value) -> torch.Tensor:
     if is_traced(x):
         node.refuse(
             "gives as many numbers as it finds: files have fixed shapes",
-            "torch.where or a product with the mask keeps all places, TopK takes a fixed number",
+            "torch.where or a product with the mask keeps all positions, TopK takes a fixed number",
         )
     return x
 
@@ -181,8 +181,8 @@ def unique(node: Node, x: Value) -> Value:
     found, inverse, counts = torch.unique(rows, dim=0, return_inverse=True, return_counts=True)
     first = torch.stack([torch.nonzero(inverse == each)[0, 0] for each in range(len(found))])
     order = torch.arange(len(found)) if node.get("sorted", 1) else torch.argsort(first)
-    place = torch.argsort(order)
-    first, inverse, counts = first[order], place[inverse], counts[order]
+    position = torch.argsort(order)
+    first, inverse, counts = first[order], position[inverse], counts[order]
     if axis is None:
         return known.reshape(-1)[first], first, inverse, counts
     return torch.index_select(known, axis, first), first, inverse, counts
@@ -192,12 +192,12 @@ def unique(node: Node, x: Value) -> Value:
 def tensor_scatter(node: Node, x: Value, update: Value, starts: Value = None) -> Value:
     axis = node.get("axis", -2) % x.ndim
     begin = torch.zeros(x.shape[0], dtype=torch.int64) if starts is None else starts.to(torch.int64)
-    places = begin.reshape(-1, 1) + torch.arange(update.shape[axis])[None]
+    positions = begin.reshape(-1, 1) + torch.arange(update.shape[axis])[None]
     if node.get("mode", "linear") == "circular":
-        places = torch.remainder(places, x.shape[axis])
+        positions = torch.remainder(positions, x.shape[axis])
     view = [1] * x.ndim
     view[0], view[axis] = x.shape[0], update.shape[axis]
-    return torch.scatter(x, axis, places.reshape(view).expand(update.shape), update)
+    return torch.scatter(x, axis, positions.reshape(view).expand(update.shape), update)
 
 
 @operator("Trilu")

@@ -20,14 +20,14 @@ def cross_entropy(node: Node, scores: Value, target: Value, weight: Value = None
 
 def _loss(node: Node, logarithms: Value, target: Value, weight: Value) -> Value:
     ignored, reduction = node.get("ignore_index"), node.get("reduction", "mean")
-    places = target.to(torch.int64)
-    counted = None if ignored is None else places != ignored
+    positions = target.to(torch.int64)
+    counted = None if ignored is None else positions != ignored
     if counted is not None:
-        places = torch.where(counted, places, torch.zeros((), dtype=torch.int64))
-    picked = torch.gather(logarithms, 1, places.unsqueeze(1)).squeeze(1)
-    share = torch.ones(places.shape, dtype=logarithms.dtype)
+        positions = torch.where(counted, positions, torch.zeros((), dtype=torch.int64))
+    picked = torch.gather(logarithms, 1, positions.unsqueeze(1)).squeeze(1)
+    share = torch.ones(positions.shape, dtype=logarithms.dtype)
     if weight is not None:
-        share = torch.index_select(weight, 0, places.reshape(-1)).reshape(places.shape)
+        share = torch.index_select(weight, 0, positions.reshape(-1)).reshape(positions.shape)
     if counted is not None:
         share = torch.where(counted, share, torch.zeros((), dtype=logarithms.dtype))
     losses = -picked * share

@@ -49,18 +49,18 @@ def padded_by_itself(x: Value, mode: str, before: list[int], after: list[int]) -
         return F.pad(x, around(before[-wanted:], after[-wanted:]), mode=name)
     for axis in range(first, x.ndim):
         if before[axis] or after[axis]:
-            places = torch.arange(-before[axis], sizes[axis] + after[axis])
-            x = torch.index_select(x, axis, _source(mode, places, sizes[axis]))
+            positions = torch.arange(-before[axis], sizes[axis] + after[axis])
+            x = torch.index_select(x, axis, _source(mode, positions, sizes[axis]))
     return x
 
 
-def _source(mode: str, places: torch.Tensor, size: int) -> torch.Tensor:
-    """Which of *size* numbers is at each of *places*, some of them outside."""
+def _source(mode: str, positions: torch.Tensor, size: int) -> torch.Tensor:
+    """Which of *size* numbers is at each of *positions*, some of them outside."""
     if mode == "edge":
-        return torch.clamp(places, 0, size - 1)
+        return torch.clamp(positions, 0, size - 1)
     if mode == "wrap" or size == 1:
-        return torch.remainder(places, size)
-    folded = torch.remainder(places, 2 * (size - 1))
+        return torch.remainder(positions, size)
+    folded = torch.remainder(positions, 2 * (size - 1))
     return torch.where(folded < size, folded, 2 * (size - 1) - folded)
 
 

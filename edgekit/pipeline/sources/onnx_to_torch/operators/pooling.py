@@ -30,14 +30,14 @@ def max_pool(node: Node, x: Value) -> Value:
     arguments = (source, found.kernel, found.strides, pads, found.dilations)
     if not node.wants(1):
         return as_dtype(_MAX[found.rank](*arguments), dtype)
-    values, places = _MAX[found.rank](*arguments, return_indices=True)
-    return as_dtype(values, dtype), _of_whole(node, x, source, places, (0,) * found.rank if fits else found.before)
+    values, positions = _MAX[found.rank](*arguments, return_indices=True)
+    return as_dtype(values, dtype), _of_whole(node, x, source, positions, (0,) * found.rank if fits else found.before)
 
 
-def _of_whole(node: Node, x: Value, source: Value, places: Value, before: tuple[int, ...]) -> Value:
-    """*places*, which count within one channel of *source*, as counted in all of *x*."""
+def _of_whole(node: Node, x: Value, source: Value, positions: Value, before: tuple[int, ...]) -> Value:
+    """*positions*, which count within one channel of *source*, as counted in all of *x*."""
     sizes, spatial = source.shape[2:], x.shape[2:]
-    rest, coordinates = places, list[Value]()
+    rest, coordinates = positions, list[Value]()
     for size in reversed(sizes):
         coordinates.insert(0, torch.remainder(rest, size))
         rest = torch.div(rest, size, rounding_mode="floor")
@@ -104,7 +104,7 @@ def global_norm_pool(node: Node, x: Value) -> Value:
 
 
 @operator("MaxUnpool")
-def max_unpool(node: Node, x: Value, places: Value, shape: Value = None) -> Value:
+def max_unpool(node: Node, x: Value, positions: Value, shape: Value = None) -> Value:
     kernel = node.get("kernel_shape")
     rank = len(kernel)
     strides, pads = node.get("strides") or [1] * rank, node.get("pads") or [0] * 2 * rank
@@ -113,6 +113,6 @@ def max_unpool(node: Node, x: Value, places: Value, shape: Value = None) -> Valu
     ]
     wanted = own if shape is None else node.ints(shape, "output_shape")
     flat = torch.zeros(math.prod(own), dtype=x.dtype)
-    result = torch.scatter(flat, 0, places.reshape(-1), x.reshape(-1)).reshape(own)
+    result = torch.scatter(flat, 0, positions.reshape(-1), x.reshape(-1)).reshape(own)
     grown = [side for have, size in zip(reversed(own), reversed(wanted), strict=True) for side in (0, size - have)]
     return F.pad(result, grown) if any(grown) else result

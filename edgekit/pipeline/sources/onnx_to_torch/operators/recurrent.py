@@ -10,7 +10,8 @@ import torch
 from torch.nn import functional as F
 
 from edgekit.pipeline.sources.onnx_to_torch.nodes import Node, Value, operator
-from edgekit.pipeline.sources.onnx_to_torch.operators.indexing import reversed_places
+from edgekit.pipeline.sources.onnx_to_torch.operators.indexing import reversed_positions
+from edgekit.pipeline.sources.onnx_to_torch.operators.shaping import one_more_axis
 
 #: Of each kind: torch's class, where torch's gates stand among ONNX's, and ONNX's default activations.
 _KINDS: dict[str, tuple[Any, tuple[int, ...], tuple[str, ...]]] = {
@@ -150,7 +151,7 @@ def _native(layer: _Layer) -> tuple[Value, ...]:
         every, last = node.call(module, x, state)
     every = torch.flip(every, [0]) if backwards else every
     parted = every.reshape(*every.shape[:2], layer.directions, hidden)
-    every = parted.permute(0, 2, 1, 3) if both else every.unsqueeze(1)
+    every = parted.permute(0, 2, 1, 3) if both else one_more_axis(every, 1)
     return (every, *last) if node.op == "LSTM" else (every, last)
 
 
@@ -169,7 +170,7 @@ def _one_way(layer: _Layer, at: int, backwards: bool) -> tuple[Value, ...]:
     x, hidden, node = layer.x, layer.hidden, layer.node
     time, batch = x.shape[:2]
     lengths = torch.tensor(layer.lengths or [time] * batch)
-    turned = reversed_places(lengths.tolist(), time)[:, :, None]
+    turned = reversed_positions(lengths.tolist(), time)[:, :, None]
     if backwards:
         x = torch.flip(x, [0]) if layer.lengths is None else torch.gather(x, 0, turned.expand(x.shape))
     functions = list(_functions(node, layer.activations()))

@@ -112,15 +112,15 @@ def _real(x: Value) -> torch.dtype:
 
 @operator("ArgMax")
 def argmax(node: Node, x: Value) -> Value:
-    return _place(node, torch.argmax, x)
+    return _position(node, torch.argmax, x)
 
 
 @operator("ArgMin")
 def argmin(node: Node, x: Value) -> Value:
-    return _place(node, torch.argmin, x)
+    return _position(node, torch.argmin, x)
 
 
-def _place(node: Node, function: Callable[..., Any], x: Value) -> Value:
+def _position(node: Node, function: Callable[..., Any], x: Value) -> Value:
     axis, keep = node.get("axis", 0) % x.ndim, bool(node.get("keepdims", 1))
     if not node.get("select_last_index", 0):
         return function(x, axis, keepdim=keep)

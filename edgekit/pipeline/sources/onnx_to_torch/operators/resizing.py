@@ -145,24 +145,24 @@ def _by_weights(node: Node, x: Value, axes: Sequence[_Axis], mode: str, rounding
     """One axis after the other."""
     outside = None
     for each in axes:
-        places = _places(each, mode)
+        positions = _positions(each, mode)
         if node.get("mode", "nearest") == "nearest":
             x = torch.index_select(x, each.axis, _rows(node, each, mode, rounding))
         else:
-            table = torch.from_numpy(_weights(node, each, places)).to(x.dtype)
+            table = torch.from_numpy(_weights(node, each, positions)).to(x.dtype)
             x = torch.matmul(x.transpose(each.axis, -1), table.T).transpose(each.axis, -1)
         if mode == "tf_crop_and_resize":
             view = [1] * x.ndim
             view[each.axis] = each.wanted
-            beyond = torch.from_numpy((places < 0) | (places > each.size - 1)).reshape(view)
+            beyond = torch.from_numpy((positions < 0) | (positions > each.size - 1)).reshape(view)
             outside = beyond if outside is None else outside | beyond
     if outside is not None and outside.any():
         x = torch.where(outside, torch.tensor(node.get("extrapolation_value", 0.0), dtype=x.dtype), x)
     return x
 
 
-def _places(each: _Axis, mode: str, number: Any = np.float32) -> np.ndarray:
-    """Where in the given axis each place of the wanted one lies; in float32, as ONNX Runtime computes it."""
+def _positions(each: _Axis, mode: str, number: Any = np.float32) -> np.ndarray:
+    """Where in the given axis each position of the wanted one lies; in float32, as ONNX Runtime computes it."""
     to, scale, half = np.arange(each.wanted, dtype=number), number(each.scale), number(0.5)
     last = number(each.size - 1)
     if mode == "asymmetric":
@@ -182,13 +182,13 @@ def _places(each: _Axis, mode: str, number: Any = np.float32) -> np.ndarray:
 
 
 def _rows(node: Node, each: _Axis, mode: str, rounding: str) -> torch.Tensor:
-    """Of each place of the wanted axis, the place in the given one that is nearest."""
+    """Of each position of the wanted axis, the position in the given one that is nearest."""
     rows, exact = (
-        np.clip(_nearest(_places(each, mode, number), rounding, each.scale), 0, each.size - 1)
+        np.clip(_nearest(_positions(each, mode, number), rounding, each.scale), 0, each.size - 1)
         for number in (np.float32, np.float64)
     )
     moved = (
-        np.clip(_nearest(_places(each, mode) + by, rounding, each.scale), 0, each.size - 1) for by in (-1e-4, 1e-4)
+        np.clip(_nearest(_positions(each, mode) + by, rounding, each.scale), 0, each.size - 1) for by in (-1e-4, 1e-4)
     )
     tied = mode == "half_pixel_symmetric" and any((rows != other).any() for other in moved)
     if tied or (rows != exact).any():
@@ -200,26 +200,26 @@ def _rows(node: Node, each: _Axis, mode: str, rounding: str) -> torch.Tensor:
     return torch.from_numpy(rows.astype(np.int64))
 
 
-def _nearest(places: np.ndarray, rounding: str, scale: float) -> np.ndarray:
+def _nearest(positions: np.ndarray, rounding: str, scale: float) -> np.ndarray:
     if rounding == "simple":
-        return np.ceil(places) if scale < 1 else np.trunc(places)
+        return np.ceil(positions) if scale < 1 else np.trunc(positions)
     if rounding == "round_prefer_floor":
-        return np.ceil(places - 0.5)
+        return np.ceil(positions - 0.5)
     if rounding == "round_prefer_ceil":
-        return np.floor(places + 0.5)
-    return np.ceil(places) if rounding == "ceil" else np.floor(places)
+        return np.floor(positions + 0.5)
+    return np.ceil(positions) if rounding == "ceil" else np.floor(positions)
 
 
-def _weights(node: Node, each: _Axis, places: np.ndarray) -> np.ndarray:
+def _weights(node: Node, each: _Axis, positions: np.ndarray) -> np.ndarray:
     """[wanted, size]: how much of each number is in each of the wanted ones."""
     cubic, outside = node.get("mode") == "cubic", bool(node.get("exclude_outside", 0))
     coefficient = node.get("cubic_coeff_a", -0.75)
     shrunk = min(each.scale, 1.0) if node.get("antialias", 0) else 1.0
     reach = math.ceil((2 if cubic else 1) / shrunk) + 1
     table = np.zeros((each.wanted, each.size))
-    for row, place in enumerate(places):
-        taps = np.arange(math.floor(place) - reach, math.floor(place) + reach + 1)
-        distances = np.abs(taps - place) * shrunk
+    for row, position in enumerate(positions):
+        taps = np.arange(math.floor(position) - reach, math.floor(position) + reach + 1)
+        distances = np.abs(taps - position) * shrunk
         weights = _cubic(distances, coefficient) if cubic else np.maximum(0, 1 - distances)
         if outside:
             weights = np.where((taps < 0) | (taps >= each.size), 0, weights)

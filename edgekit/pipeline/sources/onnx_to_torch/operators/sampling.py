@@ -62,9 +62,9 @@ def roi_align(node: Node, x: Value, rois: Value, batches: Value) -> Value:
     return F.avg_pool2d(torch.where(inside, read, torch.zeros((), dtype=x.dtype)), taps)
 
 
-def _points(begin: Value, side: Value, places: int, taps: int, size: int) -> Value:
-    """[regions, places x taps]: where samples are taken along one axis, from -1 to 1 over its pixels."""
-    share = (torch.arange(places * taps) + 0.5) / (places * taps)
+def _points(begin: Value, side: Value, positions: int, taps: int, size: int) -> Value:
+    """[regions, positions x taps]: where samples are taken along one axis, from -1 to 1 over its pixels."""
+    share = (torch.arange(positions * taps) + 0.5) / (positions * taps)
     points = begin[:, None] + side[:, None] * share[None]
     return points * (2 / max(size - 1, 1)) - 1
 

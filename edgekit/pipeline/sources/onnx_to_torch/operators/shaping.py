@@ -3,10 +3,25 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable
 
 import torch
 
 from edgekit.pipeline.sources.onnx_to_torch.nodes import Node, Value, operator
+
+#: Name of the attribute of a tensor that says what it was before its shape was changed, and how that was done.
+_BEFORE = "onnx_before"
+
+
+def _from(before: Value, how: tuple[Hashable, ...], result: Value) -> Value:
+    """*result*, remembered to be *before* in another shape: what follows may take that back."""
+    setattr(result, _BEFORE, (before, how))
+    return result
+
+
+def _before(x: Value) -> tuple[Value, tuple[Hashable, ...]]:
+    """What *x* was before its shape was changed, and how."""
+    return vars(x).get(_BEFORE, (None, ("",)))
 
 
 @operator("Identity")
@@ -32,7 +47,14 @@ def reshape(node: Node, x: Value, shape: Value = None) -> Value:
     if -1 in wanted:  # torch does not work it out for tensors of size 0
         rest = -math.prod(wanted)
         wanted[wanted.index(-1)] = x.numel() // rest if rest else 0
-    return x if list(x.shape) == wanted else x.reshape(wanted)
+    return _reshaped(x, wanted)
+
+
+def _reshaped(x: Value, wanted: list[int]) -> Value:
+    before, how = _before(x)
+    if how[0] in ("reshape", "unsqueeze", "squeeze"):  # the numbers are in the same order
+        return _reshaped(before, wanted)
+    return x if list(x.shape) == wanted else _from(x, ("reshape",), x.reshape(wanted))
 
 
 @operator("Flatten")
@@ -40,13 +62,16 @@ def flatten(node: Node, x: Value) -> Value:
     axis = node.get("axis", 1)
     axis = axis + x.ndim if axis < 0 else axis
     wanted = [math.prod(x.shape[:axis]), math.prod(x.shape[axis:])]
-    return x if list(x.shape) == wanted else x.reshape(wanted)
+    return _reshaped(x, wanted)
 
 
 @operator("Transpose")
 def transpose(node: Node, x: Value) -> Value:
     order = node.get("perm") or list(reversed(range(x.ndim)))
-    return x if order == list(range(x.ndim)) else x.permute(order)
+    before, how = _before(x)
+    if how[0] == "permute":
+        x, order = before, [how[1:][axis] for axis in order]
+    return x if order == list(range(x.ndim)) else _from(x, ("permute", *order), x.permute(order))
 
 
 @operator("Squeeze")
@@ -56,7 +81,10 @@ def squeeze(node: Node, x: Value, axes: Value = None) -> Value:
     if any(x.shape[at] != 1 for at in dropped):
         node.refuse(f"squeezes {list(x.shape)}, where not all of the axes {dropped} have size 1")
     wanted = [each for at, each in enumerate(x.shape) if at not in dropped]
-    return x.squeeze(dropped[0]) if len(dropped) == 1 else x.reshape(wanted)
+    if len(dropped) != 1:
+        return _reshaped(x, wanted)
+    before, how = _before(x)
+    return before if how == ("unsqueeze", dropped[0]) else _from(x, ("squeeze", dropped[0]), x.squeeze(dropped[0]))
 
 
 @operator("Unsqueeze")
@@ -64,8 +92,14 @@ def unsqueeze(node: Node, x: Value, axes: Value = None) -> Value:
     given = node.get("axes") if node.opset < 13 else node.ints(axes, "axes")
     ndim = x.ndim + len(given)
     for axis in sorted(axis % ndim for axis in given):
-        x = x.unsqueeze(axis)
+        x = one_more_axis(x, axis)
     return x
+
+
+def one_more_axis(x: Value, axis: int) -> Value:
+    """*x* with an axis of 1 at *axis*."""
+    before, how = _before(x)
+    return before if how == ("squeeze", axis) else _from(x, ("unsqueeze", axis), x.unsqueeze(axis))
 
 
 @operator("Expand")
@@ -136,14 +170,14 @@ def col_to_im(node: Node, x: Value, image: Value, block: Value) -> Value:
     whole = [size + pads[at] + pads[at + rank] for at, size in enumerate(shape)]
     count, channels = x.shape[0], x.shape[1] // math.prod(kernel)
     # Where each number of each block goes, in an image that has its pads around it.
-    places = torch.zeros((), dtype=torch.int64)
+    positions = torch.zeros((), dtype=torch.int64)
     for at in range(rank):
         steps = (whole[at] - dilations[at] * (kernel[at] - 1) - 1) // strides[at] + 1
         rows = torch.arange(kernel[at])[:, None] * dilations[at] + torch.arange(steps)[None] * strides[at]
         view = [1] * (2 * rank)
         view[at], view[rank + at] = kernel[at], steps
-        places = places * whole[at] + rows.reshape(view)
-    flat = places.reshape(-1)
+        positions = positions * whole[at] + rows.reshape(view)
+    flat = positions.reshape(-1)
     image_ = torch.zeros(count, channels, math.prod(whole), dtype=x.dtype)
     summed = torch.index_add(image_, 2, flat, x.reshape(count, channels, -1)).reshape(count, channels, *whole)
     for at, size in enumerate(shape):

@@ -18,7 +18,7 @@ class Windows:
     Attributes:
         before, after: Pads.
         beyond: What the last window reaches past the pads, with ``ceil_mode``.
-        places: How many windows there are.
+        counts: How many windows there are.
     """
 
     kernel: tuple[int, ...]
@@ -27,7 +27,7 @@ class Windows:
     before: tuple[int, ...]
     after: tuple[int, ...]
     beyond: tuple[int, ...]
-    places: tuple[int, ...]
+    counts: tuple[int, ...]
 
     @property
     def rank(self) -> int:
@@ -62,7 +62,7 @@ def windows(node: Node, x: Value, kernel: Sequence[int], pool: bool = False) -> 
     strides = tuple(node.get("strides") or [1] * rank)
     dilations = tuple(node.get("dilations") or [1] * rank)
     pads = node.get("pads") or [0] * 2 * rank
-    before, after, beyond, places = list(pads[:rank]), list(pads[rank:]), [0] * rank, [0] * rank
+    before, after, beyond, counts = list(pads[:rank]), list(pads[rank:]), [0] * rank, [0] * rank
     mode = node.get("auto_pad", "NOTSET")
     for at, size in enumerate(x.shape[2:]):
         reach = dilations[at] * (kernel[at] - 1) + 1
@@ -80,13 +80,13 @@ def windows(node: Node, x: Value, kernel: Sequence[int], pool: bool = False) -> 
             if mode == "SAME_LOWER":
                 before[at], after[at] = after[at], before[at]
         padded = size + before[at] + after[at]
-        places[at] = (padded - reach) // strides[at] + 1
+        counts[at] = (padded - reach) // strides[at] + 1
         if node.get("ceil_mode", 0):
-            places[at] = -(-(padded - reach) // strides[at]) + 1
-            if (places[at] - 1) * strides[at] >= size + before[at]:  # it would see nothing but what is beyond
-                places[at] -= 1
-            beyond[at] = max(0, (places[at] - 1) * strides[at] + reach - padded)
-    return Windows(tuple(kernel), strides, dilations, tuple(before), tuple(after), tuple(beyond), tuple(places))
+            counts[at] = -(-(padded - reach) // strides[at]) + 1
+            if (counts[at] - 1) * strides[at] >= size + before[at]:  # it would see nothing but what is beyond
+                counts[at] -= 1
+            beyond[at] = max(0, (counts[at] - 1) * strides[at] + reach - padded)
+    return Windows(tuple(kernel), strides, dilations, tuple(before), tuple(after), tuple(beyond), tuple(counts))
 
 
 def padded(x: Value, windows: Windows, value: float = 0.0) -> Value:
@@ -95,5 +95,5 @@ def padded(x: Value, windows: Windows, value: float = 0.0) -> Value:
 
 
 def one_for_each(numbers: torch.Tensor, rank: int) -> torch.Tensor:
-    """Numbers by channel, with axes for the places."""
+    """Numbers by channel, with axes for the counts."""
     return numbers.reshape(-1, *[1] * rank)
