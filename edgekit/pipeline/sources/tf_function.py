@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from edgekit.errors import ConversionError, UsageError
+from edgekit.errors import UsageError
 from edgekit.names import distinct, tensor_name
 from edgekit.pipeline.exporters.inputs import parameter_names
 from edgekit.pipeline.sources import SourceSpec
@@ -27,9 +27,6 @@ from edgekit.pipeline.sources.samples import (
 from edgekit.pipeline.sources.variables import VariableState, nudge
 from edgekit.runtime.samples import Stack
 from edgekit.tensors import DTYPES, Signature, TensorSpec
-
-if TYPE_CHECKING:
-    import torch
 
 _FAULTS = (ValueError, TypeError, tf.errors.OpError)
 
@@ -121,10 +118,6 @@ class FunctionSource:
             return
         self._function = self._function.nudged(random)
         self._trace()
-
-    def torch_module(self) -> torch.nn.Module:
-        message = "a TensorFlow function is no PyTorch module"
-        raise ConversionError("EK-UNSUPPORTED", message, "build .pte, which goes through ONNX")
 
     def _trace(self) -> None:
         try:

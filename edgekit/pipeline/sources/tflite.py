@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
-from edgekit.errors import ConversionError, EdgekitError, UsageError
+from edgekit.errors import EdgekitError, UsageError
 from edgekit.names import distinct, tensor_name
 from edgekit.pipeline.sources import SourceSpec, contents
 from edgekit.pipeline.sources.determinism import check_repeatable
@@ -35,9 +35,6 @@ from edgekit.runtime.contents.tflite import TYPES, TfliteModel
 from edgekit.runtime.engines.litert import ENGINE
 from edgekit.runtime.samples import Stack
 from edgekit.tensors import DTYPES, Signature, TensorSpec
-
-if TYPE_CHECKING:
-    import torch
 
 #: What keeps something from one call to the next; tables are filled by a first call.
 _KEEPING = frozenset({"VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE", "CALL_ONCE", "HASHTABLE"})
@@ -93,9 +90,6 @@ class TfliteSource:
     def nudge(self, random: np.random.Generator) -> None:
         self.data = nudged(self.data, random)
         self._open()
-
-    def torch_module(self) -> torch.nn.Module:
-        raise ConversionError("EK-UNSUPPORTED", "a .tflite is no PyTorch module", "build .pte, which goes through ONNX")
 
     def _run(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         """One sample: an array per input, batch axis of 1 included, in; the same per output."""

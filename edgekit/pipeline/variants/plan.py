@@ -123,7 +123,8 @@ def _why_not(
 ) -> str:
     """Why a variant is not made; empty when it is."""
     if route is None:
-        given = " and ".join(f".{each.name}" for each in FORMATS if find_route(kind, each.name))
+        *others, last = [f".{each.name}" for each in FORMATS if find_route(kind, each.name)]
+        given = f"{', '.join(others)} and {last}" if others else last
         return f"{kind.title} gives no .{format.name}, only {given}" + (f": {kind.elsewhere}" if kind.elsewhere else "")
     if format.is_baseline and not used.is_exact:
         return f".{format.name} is the float model as a baseline to measure against: it has no recipe but {FP32.name}"
