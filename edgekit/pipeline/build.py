@@ -182,7 +182,6 @@ def run_build(
     began = monotonic()
     device = load_target(target)
     origin = find_origin(project, Given(calibration, weights, tuple(shapes), framework, signature), trust)
-    said = contents.check(origin.source)
     wanted = origin.project.build if origin.project is not None else None
     plans, skipped = plan_variants(
         device,
@@ -198,6 +197,7 @@ def run_build(
         raise UsageError("EK-ARGUMENT", f"--max-drop is {max_drop}", "it takes a number from 0")
     _check_host()
     _check_installed(origin, plans)
+    said = contents.check(origin.source)
     if said is not None:
         listener(StageEvent("source", origin.name, Warned(said)))
     origin = replace(origin, source=signatures.chosen(origin.source))

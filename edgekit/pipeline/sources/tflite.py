@@ -27,12 +27,12 @@ from edgekit.pipeline.sources.samples import (
 )
 from edgekit.pipeline.sources.signatures import choose
 from edgekit.pipeline.sources.tflite_graph import nudged, only, shaped
-from edgekit.pipeline.sources.tflite_recipe import recipe_in
 from edgekit.recipes import RECIPES
 from edgekit.runtime.contents import tflite
 from edgekit.runtime.contents.refusal import Malformed, shown
 from edgekit.runtime.contents.tflite import TYPES, TfliteModel
 from edgekit.runtime.engines.litert import ENGINE
+from edgekit.runtime.given.tflite import describe
 from edgekit.runtime.samples import Stack
 from edgekit.tensors import DTYPES, Signature, TensorSpec
 
@@ -66,7 +66,7 @@ class TfliteSource:
         shapes = (_spec(label, tuple(map(int, details["shape"])), details, name) for label, details in outputs)
         self.signature = Signature(specs, tuple(shapes))
         self.example = example_of(specs, self.data_names, spec.read_sample())
-        self.data, self.recipe, self._what = data, RECIPES[recipe_in(data)], name
+        self.data, self.recipe, self._what = data, RECIPES[describe(data).recipe], name
         self.parameter_count = _weights(data)
         self._open()
 
