@@ -283,7 +283,7 @@ SOURCE_KINDS = registry(
         install=_WITH_KERAS,
         suffix=".pb",
         contents=f"{_CONTENTS}.tf_graph:read",
-        again="write it with tf.io.write_graph(GRAPH_DEF, FOLDER, 'model.pb', as_text=False)",
+        again="tf.io.write_graph(GRAPH_DEF, FOLDER, 'model.pb', as_text=False) writes one",
         shapes="open",
         has_signatures=True,
         bridge=_to_onnx("tensorflow"),
