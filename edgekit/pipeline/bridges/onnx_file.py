@@ -30,10 +30,13 @@ def fitted(
     graph = read.graph
     names = distinct(spec.name for spec in (*signature.inputs, *signature.outputs))
     known = {value.name: value for value in graph.inputs}
+    made = {value.name: value for value in graph.outputs}
+    if missing := [name for name in outputs if name not in made]:
+        message = f"tf2onnx lost the output {missing[0]!r}"
+        raise ConversionError("EK-EXPORT", message, "build with --format tflite")
     fresh = [known.get(name) or ir.Value() for name in inputs]
     for value, spec in zip(fresh, signature.inputs, strict=True):
         _fix(value, spec)
-    made = {value.name: value for value in graph.outputs}
     given = [_own(graph, made[name], number, outputs) for number, name in enumerate(outputs)]
     for value, spec in zip(given, signature.outputs, strict=True):
         _fix(value, spec)

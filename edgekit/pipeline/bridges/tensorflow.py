@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -47,8 +47,12 @@ def write(*, source: Mapping[str, Any], output: str) -> dict[str, Any]:
     return _written(model, opened.signature, inputs, outputs, output)
 
 
-def write_lite(data: bytes, signature: Signature, output: str) -> dict[str, Any]:
-    """Write a ``.tflite`` of one signature, fixed shapes and dense constants as ONNX that computes in float32."""
+def write_lite(data: bytes, signature: Signature, tensors: Sequence[Sequence[str]], output: str) -> dict[str, Any]:
+    """Write a ``.tflite`` of one signature, fixed shapes and dense constants as ONNX that computes in float32.
+
+    Args:
+        tensors: What the signature's inputs and outputs are called in the file's graph.
+    """
     emit(Step("converting"))
     with tempfile.TemporaryDirectory(prefix="edgekit-bridge-") as folder, _refusing() as said, tf.device("/cpu:0"):
         path = Path(folder, "model.tflite")
@@ -58,9 +62,8 @@ def write_lite(data: bytes, signature: Signature, output: str) -> dict[str, Any]
                 own, tflite_path=str(path), opset=_OPSET, dequantize=True, continue_on_error=True
             )
             said.check()
-            inputs, outputs = list(converted.input_names), list(converted.outputs)
             model = _optimized(converted)
-    return _written(model, signature, inputs, outputs, output)
+    return _written(model, signature, *map(list, tensors), output=output)
 
 
 def _optimized(converted: Any) -> onnx.ModelProto:

@@ -11,7 +11,6 @@ import tensorflow as tf
 
 from edgekit.errors import UsageError
 from edgekit.names import distinct, tensor_name
-from edgekit.pipeline.exporters.inputs import parameter_names
 from edgekit.pipeline.sources import SourceSpec
 from edgekit.pipeline.sources.determinism import check_repeatable, write_error
 from edgekit.pipeline.sources.matching import match_file
@@ -142,9 +141,7 @@ class FunctionSource:
 
 def traced(opened: Any) -> Any:
     """A concrete function of *opened*, a source with ``call()``, for one sample; its tensors are in signature order."""
-    specs = opened.signature.inputs
-    parameters = zip(parameter_names(specs), specs, strict=True)
-    given = [tf.TensorSpec(spec.shape, spec.dtype, name=name) for name, spec in parameters]
+    given = [tf.TensorSpec(spec.shape, spec.dtype) for spec in opened.signature.inputs]
 
     def serve(*tensors: Any) -> list[Any]:
         return [tf.identity(tensor) for tensor in opened.call(tensors)]  # one that goes in may come out

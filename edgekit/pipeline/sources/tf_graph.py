@@ -25,7 +25,8 @@ _NAMED = re.compile(r"\s*(?P<inputs>[^>]+?)\s*->\s*(?P<outputs>[^>]+?)\s*")
 _HINT = "name its tensors: --signature 'INPUT, INPUT -> OUTPUT'"
 #: Nodes that end in themselves: what trains, saves, checks and prints.
 _NO_RESULT = re.compile(
-    r"NoOp|Shape|ZerosLike|OnesLike|ReadVariableOp|Assert|Save|Restore|Merge.*Checkpoints|Assign|Apply|.*Summary|Print.*|.*Initialize"
+    r"NoOp|Shape|ZerosLike|OnesLike|ReadVariableOp|Assert|Save|Restore|Merge.*Checkpoints|Assign|Apply|.*Summary|"
+    r"Print.*|.*Initialize"
 )
 _PLACEHOLDERS = ("Placeholder", "PlaceholderV2")
 _MOST_NAMED = 6
@@ -127,7 +128,11 @@ def _cut(
 
 def _placeholder(node: Any) -> Any:
     """One in the place of *node*, of its first output's type."""
-    output = op_def_registry.get(node.op).output_arg[0]
+    operator = op_def_registry.get(node.op)
+    if operator is None or not operator.output_arg:
+        message = f"{node.name!r} is a call of {node.op!r}, which cannot be an input"
+        raise UsageError("EK-ARGUMENT", message, "name what it is computed from")
+    output = operator.output_arg[0]
     placed = tf.compat.v1.NodeDef(name=node.name, op="Placeholder")
     placed.attr["dtype"].type = output.type or node.attr[output.type_attr].type
     placed.attr["shape"].shape.unknown_rank = True
@@ -198,7 +203,7 @@ def _reached(nodes: Mapping[str, Any], outputs: Iterable[str], given: set[str]) 
     found, pending = set(given), list(map(_node, outputs))
     while pending:
         name = pending.pop()
-        if name not in found:
+        if name not in found and name in nodes:  # TensorFlow says which one is missing
             found.add(name)
             pending += map(_node, nodes[name].input)
     return found

@@ -49,6 +49,7 @@ class TfliteSource:
 
     Attributes:
         data: A file with that signature alone, for inputs of the signature's shapes.
+        tensors: What the signature's inputs and outputs are called in its graph.
         recipe: What it is in.
     """
 
@@ -62,6 +63,7 @@ class TfliteSource:
         if any(tuple(details["shape"]) != found[label] for label, details in inputs):
             data = _shaped(data, {details["name"]: found[label] for label, details in inputs}, name)
             _, outputs = _tensors(data, name)
+        self.tensors = tuple([str(details["name"]) for _, details in side] for side in (inputs, outputs))
         specs, self.data_names = match_file(own, [entry.name for entry in spec.inputs], name)
         shapes = (_spec(label, tuple(map(int, details["shape"])), details, name) for label, details in outputs)
         self.signature = Signature(specs, tuple(shapes))

@@ -95,7 +95,7 @@ def opened(name: str, **more: Any) -> TfliteSource:
 
 
 @pytest.mark.parametrize(
-    ("name", "recipe"), [("float", "fp32"), ("half", "fp16"), ("sparse", "fp16"), ("int8", "int8"), ("int8-io", "int8")]
+    ("name", "recipe"), [("float", "fp32"), ("half", "fp16"), ("int8", "int8"), ("int8-io", "int8")]
 )
 def test_what_a_file_is_in_is_read(name: str, recipe: str) -> None:
     assert recipe_of(folder() / f"{name}.tflite") == recipe
