@@ -16,7 +16,7 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 from tf2onnx import optimizer, tf_loader, tfonnx
 
 from edgekit.errors import ConversionError
-from edgekit.pipeline.bridges.onnx_file import fitted
+from edgekit.pipeline.bridges.onnx_file import ELSEWHERE, fitted, unsupported
 from edgekit.pipeline.exporters.exported import record
 from edgekit.pipeline.sources import SourceSpec, open_source
 from edgekit.pipeline.work.events import Step, emit
@@ -94,12 +94,8 @@ class _Said(logging.Handler):
     def check(self) -> None:
         """Raise `ConversionError` where an operator has no equivalent in ONNX."""
         if self.operators:
-            named = ", ".join(name.removeprefix("TFL_") for name in self.operators)
-            message = f"ONNX, on the way to PyTorch, has nothing for {named}"
-            raise ConversionError("EK-UNSUPPORTED", message, _ELSEWHERE)
-
-
-_ELSEWHERE = "build with --format tflite, or write that part of the model with other operators"
+            message = unsupported(name.removeprefix("TFL_") for name in self.operators)
+            raise ConversionError("EK-UNSUPPORTED", message, ELSEWHERE)
 
 
 @contextmanager
@@ -115,6 +111,6 @@ def _refusing() -> Iterator[_Said]:
         said.check()
         text = next(iter(str(error).strip().splitlines()), type(error).__name__)
         message = f"the model has no form in ONNX, on the way to PyTorch: {text}"[:300]
-        raise ConversionError("EK-UNSUPPORTED", message, _ELSEWHERE) from error
+        raise ConversionError("EK-UNSUPPORTED", message, ELSEWHERE) from error
     finally:
         logger.removeHandler(said)

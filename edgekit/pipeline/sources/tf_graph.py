@@ -240,28 +240,27 @@ def _tensor(name: str) -> str:
 def _source(graph: Any, inputs: Sequence[str], outputs: Sequence[str], spec: SourceSpec) -> FunctionSource:
     what = Path(spec.path).name
     try:
-        function = _function(graph, inputs, outputs)
+        sides = ({name.removesuffix(":0"): _tensor(name) for name in side} for side in (inputs, outputs))
+        function = graph_function(graph, *sides)
     except _FAULTS as error:
         raise UsageError("EK-SOURCE", f"{what} cannot be loaded: {first_line(error)}", _HINT) from error
     return FunctionSource(function, what, spec)
 
 
-def _function(graph: Any, inputs: Sequence[str], outputs: Sequence[str]) -> Function:
-    """The function of some tensors of a graph whose weights are constants."""
+def graph_function(graph: Any, inputs: Mapping[str, str], outputs: Mapping[str, str]) -> Function:
+    """The function of some tensors of a graph whose weights are constants: by label, their names in the graph.
+
+    Raises:
+        ValueError, KeyError, tf.errors.OpError: The graph has no such tensors, or is damaged.
+    """
     with tf.Graph().as_default() as own:
         tf.import_graph_def(graph, name="")
-    sides = ([own.get_tensor_by_name(_tensor(name)) for name in side] for side in (inputs, outputs))
-    taken, given = (
-        dict(zip(map(_label, names), tensors, strict=True))
-        for names, tensors in zip((inputs, outputs), sides, strict=True)
-    )
+    taken, given = ({label: own.get_tensor_by_name(name) for label, name in side.items()} for side in (inputs, outputs))
 
     def call(tensors: Sequence[Any]) -> list[Any]:
-        mapped = dict(zip(map(_tensor, inputs), tensors, strict=True))
+        mapped = dict(zip(inputs.values(), tensors, strict=True))
         return list(
-            tf.graph_util.import_graph_def(
-                graph, input_map=mapped, return_elements=[_tensor(name) for name in outputs], name=""
-            )
+            tf.graph_util.import_graph_def(graph, input_map=mapped, return_elements=list(outputs.values()), name="")
         )
 
     return Function(
@@ -269,12 +268,8 @@ def _function(graph: Any, inputs: Sequence[str], outputs: Sequence[str]) -> Func
         given,
         call,
         constants=sum(values.size for _, values in _weights(graph)),
-        nudged=lambda random: _function(_moved(graph, random), inputs, outputs),
+        nudged=lambda random: graph_function(_moved(graph, random), inputs, outputs),
     )
-
-
-def _label(name: str) -> str:
-    return name.removesuffix(":0")
 
 
 def _weights(definition: Any) -> Iterable[tuple[Any, np.ndarray]]:

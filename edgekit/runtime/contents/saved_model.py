@@ -31,7 +31,7 @@ MOST_MESSAGES = 1 << 21
 #: Where graphs of TensorFlow 1 and 2 name what is run on loading.
 _ON_LOADING = ("legacy_init_op", "main_op", "saved_model_main_op")
 #: What TensorFlow 2 writes to be called on loading.
-_INIT = "__saved_model_init_op"
+INIT = "__saved_model_init_op"
 #: Where ``PrintV2`` prints to, other than into files.
 _STREAMS = (b"stderr", b"stdout", b"log(info)", b"log(warning)", b"log(error)")
 
@@ -75,7 +75,7 @@ def check_folder(folder: Path) -> SavedModel:
 
 def signatures(folder: Path) -> tuple[str, ...]:
     """Names of the signatures of the SavedModel in *folder*, but TensorFlow's own. Raises as `read`."""
-    return tuple(name for name in read((folder / FILE).read_bytes()).signatures if name != _INIT)
+    return tuple(name for name in read((folder / FILE).read_bytes()).signatures if name != INIT)
 
 
 @reading("it is no SavedModel")

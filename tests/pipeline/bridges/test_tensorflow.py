@@ -63,6 +63,11 @@ def test_operators_without_an_equivalent_are_named() -> None:
     assert error["code"] == "EK-UNSUPPORTED" and "nothing for BesselI0, Erfinv" in error["message"] and error["hint"]
 
 
+def test_operators_that_tf2onnx_leaves_are_named() -> None:
+    error = facts()["refused"]["operators of lite"]
+    assert error["code"] == "EK-UNSUPPORTED" and "nothing for RFFT2D" in error["message"] and error["hint"]
+
+
 def test_producers_are_named() -> None:
     assert facts()["cases"]["image"]["producers"].keys() == {"tf2onnx", "onnx", "tensorflow"}
 
