@@ -12,7 +12,6 @@ from edgekit.errors import ConversionError
 from edgekit.names import distinct
 from edgekit.tensors import Signature, TensorSpec
 
-
 ELSEWHERE = "build with --format tflite, or write that part of the model with other operators"
 
 
