@@ -160,8 +160,8 @@ def _tensors(data: bytes, name: str) -> tuple[list[_Tensor], list[_Tensor]]:
 
 
 def _in_order(named: Mapping[str, Mapping[str, Any]], side: Sequence[Mapping[str, Any]]) -> list[_Tensor]:
-    places = {details["index"]: place for place, details in enumerate(side)}
-    return sorted(named.items(), key=lambda pair: places[pair[1]["index"]])
+    positions = {details["index"]: position for position, details in enumerate(side)}
+    return sorted(named.items(), key=lambda pair: positions[pair[1]["index"]])
 
 
 def _sizes(details: Mapping[str, Any]) -> list[int | None]:

@@ -139,6 +139,6 @@ def _why_not(
     if _as_it_is(route, held):
         if used is held:
             return ""
-        if held.weights == "int8":
+        if held.is_quantized:
             return f"the file is in {held.name} already, and goes in as it is: give the float file it was made from"
     return _NO_CALIBRATION if used.is_static and not calibrated else ""
