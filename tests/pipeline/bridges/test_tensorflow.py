@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
-from support.tensorflow_doors import CASES, SAMPLES
+from support.tensorflow_models import CASES, SAMPLES
 from support.tensorflow_facts import facts, folder
 
 from edgekit.names import distinct
