@@ -78,6 +78,9 @@ def plan_variants(
         for used in chosen or _default_recipes(target, format, route, held):
             support = target.support(format.name, used.name)
             refusal = _why_not(kind, format, route, used, support, calibrated, held)
+            if route is not None and not refusal and not formats:  # what was asked for is an error, where it is missing
+                missing = (bridge.why_not(f".{format.name} of {kind.title}") for bridge in route.bridges)
+                refusal = next(filter(None, missing), "")
             if route is None or refusal:
                 skipped.append(Skipped(f"{used.name}.{format.name}", refusal))
                 continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,19 @@ def test_what_tensorflow_opens_becomes_pte_by_way_of_onnx(kind: str) -> None:
     for plan in plans:
         assert [bridge.kind for bridge in plan.bridges] == (["onnx"] if plan.format.name == "pte" else [])
         assert all(bridge.family == "tensorflow" for bridge in plan.bridges)
+
+
+def test_without_tensorflow_a_tflite_goes_in_and_pte_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = importlib.util.find_spec
+    monkeypatch.setattr("edgekit.source_kinds.find_spec", lambda name: None if name == "tensorflow" else found(name))
+    plans, skipped = plan_variants(RPI4, SOURCE_KINDS["tflite"])
+    assert {plan.format.name for plan in plans} == {"tflite"}
+    reason = ".pte of a LiteRT model needs tensorflow, which is not installed: pip install 'edgekit[build,tensorflow]'"
+    assert {item.reason for item in skipped} == {reason}
+    asked, _ = plan_variants(RPI4, SOURCE_KINDS["tflite"], formats=["pte"])
+    with pytest.raises(UsageError, match="needs tensorflow") as caught:
+        asked[0].bridges[0].check_installed(".pte")
+    assert caught.value.code == "EK-MISSING-PACKAGE"
 
 
 def test_a_source_that_has_the_hub_crosses_nothing() -> None:
