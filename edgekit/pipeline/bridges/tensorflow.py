@@ -63,7 +63,8 @@ def write_lite(data: bytes, signature: Signature, tensors: Sequence[Sequence[str
             )
             said.check()
             model = _optimized(converted)
-    return _written(model, signature, *map(list, tensors), output=output)
+    inputs, outputs = tensors
+    return _written(model, signature, inputs, outputs, output)
 
 
 def _optimized(converted: Any) -> onnx.ModelProto:
@@ -72,7 +73,7 @@ def _optimized(converted: Any) -> onnx.ModelProto:
 
 
 def _written(
-    model: onnx.ModelProto, signature: Signature, inputs: list[str], outputs: list[str], output: str
+    model: onnx.ModelProto, signature: Signature, inputs: Sequence[str], outputs: Sequence[str], output: str
 ) -> dict[str, Any]:
     Path(output).write_bytes(fitted(model, signature, inputs, outputs).SerializeToString(deterministic=True))
     made = record(("tf2onnx", "onnx"), {})
