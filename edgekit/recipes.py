@@ -73,6 +73,11 @@ class Recipe:
     def is_dynamic(self) -> bool:
         return self.activations == "dynamic"
 
+    @property
+    def is_quantized(self) -> bool:
+        """Whether weights are stored as whole numbers."""
+        return self.is_static or self.is_dynamic
+
     def keeps_float(self, exporter: str, operator: str) -> bool:
         """Whether a rule for *exporter* leaves the operator of this name as it is."""
         fitting = [rule for rule in self.rules.get(exporter, ()) if re.search(rule.scope, operator)]

@@ -43,6 +43,14 @@ class Bridge:
         """Raise `UsageError` when a package that it needs is missing; *what* is what people want by it."""
         _check(self.modules, f"{what} needs {{}}, which is not installed", self.install)
 
+    def why_not(self, what: str) -> str:
+        """What `check_installed` raises, as a reason; empty where nothing is missing."""
+        try:
+            self.check_installed(what)
+        except UsageError as error:
+            return f"{error.message}: {error.hint}"
+        return ""
+
 
 @dataclass(frozen=True)
 class SourceKind:
@@ -289,7 +297,7 @@ SOURCE_KINDS = registry(
         install=_WITH_KERAS,
         suffix=".pb",
         contents=f"{_CONTENTS}.tf_graph:read",
-        again="write it with tf.io.write_graph(GRAPH_DEF, FOLDER, 'model.pb', as_text=False)",
+        again="tf.io.write_graph(GRAPH_DEF, FOLDER, 'model.pb', as_text=False) writes one",
         shapes="open",
         has_signatures=True,
         bridge=_to_onnx("tensorflow"),

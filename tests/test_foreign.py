@@ -61,7 +61,7 @@ def test_verbs_for_bundles_say_what_they_got(
         assert says in error + hint
 
 
-@pytest.mark.parametrize("name", ["model.ort", "weights.pth", "net.py", "x.edgekit", "saved_model.pb", "a.pkl"])
+@pytest.mark.parametrize("name", ["model.ort", "weights.pth", "net.py", "x.edgekit", "graph.pbtxt", "a.pkl"])
 def test_build_says_what_it_got(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

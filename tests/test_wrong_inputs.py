@@ -267,10 +267,10 @@ AT_ONCE: dict[str, tuple[Prepare, list[str], int, str, str]] = {
     ),
     "a format the source cannot give": (
         lambda p: ((p.root / "saved").mkdir(), p.file("saved/saved_model.pb")),
-        ["build", "saved", "-t", "rpi4", "-f", "pte"],
+        ["build", "saved", "-t", "rpi4", "-f", "keras"],
         2,
         "EK-UNSUPPORTED",
-        "a SavedModel gives no .pte, only .tflite",
+        "a SavedModel gives no .keras, only .tflite, .pte",
     ),
     "a recipe that a backend lacks": (
         lambda p: None,

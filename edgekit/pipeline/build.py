@@ -187,7 +187,6 @@ def run_build(
     device = load_target(target)
     given = Given(calibration, weights, tuple(shapes), framework, signature, tuple(constants))
     origin = find_origin(project, given, trust)
-    said = contents.check(origin.source)
     wanted = origin.project.build if origin.project is not None else None
     plans, skipped = plan_variants(
         device,
@@ -203,6 +202,7 @@ def run_build(
         raise UsageError("EK-ARGUMENT", f"--max-drop is {max_drop}", "it takes a number from 0")
     _check_host()
     _check_installed(origin, plans)
+    said = contents.check(origin.source)
     if said is not None:
         listener(StageEvent("source", origin.name, Warned(said)))
     origin = replace(origin, source=signatures.chosen(origin.source))

@@ -9,10 +9,12 @@ from dataclasses import dataclass, replace
 from time import monotonic
 
 from edgekit.errors import EdgekitError, UsageError
-from edgekit.pipeline.exporters import EXPORTERS, Exporter
+from edgekit.formats import FORMATS
+from edgekit.pipeline.exporters import Route, find_route
 from edgekit.pipeline.model.source_model import SourceModel, prepare_model
 from edgekit.pipeline.project.origin import Given, Origin, find_origin
-from edgekit.pipeline.sources import contents
+from edgekit.pipeline.sources import contents, signatures
+from edgekit.pipeline.variants.crossing import cross
 from edgekit.pipeline.work.answers import Forecast
 from edgekit.pipeline.work.cache import Cache
 from edgekit.pipeline.work.events import Listener, StageEvent, Warned
@@ -59,23 +61,28 @@ def look_ahead(
     began = monotonic()
     origin = _untrained(find_origin(model, Given(calibration), trust))
     origin.kind.check_installed()
-    exporters = [
-        exporter for exporter in EXPORTERS if exporter.hub in origin.kind.hubs and not _is_baseline(exporter)
-    ]
-    foretold = [exporter for exporter in exporters if exporter.forecast is not None]
+    formats = [format.name for format in FORMATS if not format.is_baseline]
+    routes = [route for name in formats if (route := find_route(origin.kind, name)) is not None]
+    foretold = [route for route in routes if route.exporter.forecast is not None]
     if not foretold:
         message = f"nothing can be foretold of {origin.kind.title}"
-        raise UsageError("EK-UNSUPPORTED", message, "build it: edgekit build MODEL --target NAME says what is delegated")
+        raise UsageError(
+            "EK-UNSUPPORTED", message, "build it: edgekit build MODEL --target NAME says what is delegated"
+        )
+    for route in foretold:
+        for bridge in route.bridges:
+            bridge.check_installed(f".{route.exporter.format} of {origin.kind.title}")
     if (said := contents.check(origin.source)) is not None:
         listener(StageEvent("source", origin.name, Warned(said)))
+    origin = replace(origin, source=signatures.chosen(origin.source))
     cache = Cache.default(False)
     with Pool(os.cpu_count() or 1) as pool:
         stages = Stages(cache, pool, listener, origin.name, origin.directory)
         source = prepare_model(stages, origin)
-        formats = _formats(stages, source, foretold)
-    unknown = {exporter.format for exporter in exporters} - {exporter.format for exporter in foretold}
+        outlooks = _formats(stages, source, foretold)
+    unknown = {route.exporter.format for route in routes if route not in foretold}
     return ModelOutlook(
-        origin.name, source.parameter_count, formats, tuple(sorted(unknown)), round(monotonic() - began, 1)
+        origin.name, source.parameter_count, outlooks, tuple(sorted(unknown)), round(monotonic() - began, 1)
     )
 
 
@@ -86,14 +93,9 @@ def _untrained(origin: Origin) -> Origin:
     return replace(origin, project=origin.project.model_copy(update={"training": None}))
 
 
-def _is_baseline(exporter: Exporter) -> bool:
-    from edgekit.formats import FORMATS
-
-    return FORMATS[exporter.format].is_baseline
-
-
-def _formats(stages: Stages, source: SourceModel, exporters: Sequence[Exporter]) -> tuple[FormatOutlook, ...]:
-    def outlook(exporter: Exporter) -> FormatOutlook:
+def _formats(stages: Stages, source: SourceModel, routes: Sequence[Route]) -> tuple[FormatOutlook, ...]:
+    def outlook(route: Route) -> FormatOutlook:
+        exporter = route.exporter
         backend = next(iter(exporter.recipes))
         assert exporter.forecast is not None
         try:
@@ -102,12 +104,12 @@ def _formats(stages: Stages, source: SourceModel, exporters: Sequence[Exporter])
                 f".{exporter.format}",
                 function=exporter.forecast,
                 family=exporter.family,
-                arguments={"source": source.spec.to_json(), "backend": backend},
+                arguments={"source": cross(stages, source, route.bridges).spec.to_json(), "backend": backend},
                 failure="EK-EXPORT",
             )
         except EdgekitError as error:
             return FormatOutlook(exporter.format, backend, error=error)
         return FormatOutlook(exporter.format, backend, Forecast.read(answer))
 
-    with concurrent.futures.ThreadPoolExecutor(len(exporters)) as threads:
-        return tuple(threads.map(outlook, exporters))
+    with concurrent.futures.ThreadPoolExecutor(len(routes)) as threads:
+        return tuple(threads.map(outlook, routes))

@@ -184,7 +184,6 @@ def open_saved_model(folder: Path) -> dict[str, Any]:
         "signature": source.signature.to_json(),
         "parameter_count": source.parameter_count,
         "snr_db": snr_db(expected, next(iter(outputs.values()))),
-        "torch_module": refusal(source.torch_module),
     }
 
 

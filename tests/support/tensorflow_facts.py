@@ -23,5 +23,5 @@ def facts() -> dict[str, Any]:
 
 
 def _ask(directory: Path) -> None:
-    found = call("support.tensorflow_doors:facts", backend="tensorflow", directory=str(directory))
+    found = call("support.tensorflow_models:facts", backend="tensorflow", directory=str(directory))
     (directory / "facts.json").write_text(json.dumps(found))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import onnx
@@ -11,6 +11,13 @@ import onnx_ir as ir
 from edgekit.errors import ConversionError
 from edgekit.names import distinct
 from edgekit.tensors import Signature, TensorSpec
+
+ELSEWHERE = "build with --format tflite, or write that part of the model with other operators"
+
+
+def unsupported(operators: Iterable[str]) -> str:
+    """What there is to say of *operators* that ONNX has not."""
+    return f"ONNX, on the way to PyTorch, has nothing for {', '.join(operators)}"
 
 
 def fitted(
@@ -24,16 +31,24 @@ def fitted(
         inputs, outputs: What the signature's are called in the model. An input that nothing reads may be missing.
 
     Raises:
-        ConversionError: ``EK-EXPORT``: the converter gave a tensor another shape or type.
+        ConversionError: ``EK-UNSUPPORTED``: the converter left operators in it that ONNX does not have; ``EK-EXPORT``:
+            it gave a tensor another shape or type.
     """
     read = ir.serde.deserialize_model(model)
     graph = read.graph
+    nodes = ir.traversal.RecursiveGraphIterator(graph)
+    strange = {node.op_type: None for node in nodes if not onnx.defs.has(node.op_type, node.domain)}
+    if strange:  # tf2onnx 1.17 leaves RFFT2D of a .tflite as it is
+        raise ConversionError("EK-UNSUPPORTED", unsupported(strange), ELSEWHERE)
     names = distinct(spec.name for spec in (*signature.inputs, *signature.outputs))
     known = {value.name: value for value in graph.inputs}
+    made = {value.name: value for value in graph.outputs}
+    if missing := [name for name in outputs if name not in made]:
+        message = f"tf2onnx lost the output {missing[0]!r}"
+        raise ConversionError("EK-EXPORT", message, "build with --format tflite")
     fresh = [known.get(name) or ir.Value() for name in inputs]
     for value, spec in zip(fresh, signature.inputs, strict=True):
         _fix(value, spec)
-    made = {value.name: value for value in graph.outputs}
     given = [_own(graph, made[name], number, outputs) for number, name in enumerate(outputs)]
     for value, spec in zip(given, signature.outputs, strict=True):
         _fix(value, spec)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 from tf2onnx import optimizer, tf_loader, tfonnx
 
 from edgekit.errors import ConversionError
-from edgekit.pipeline.bridges.onnx_file import fitted
+from edgekit.pipeline.bridges.onnx_file import ELSEWHERE, fitted, unsupported
 from edgekit.pipeline.exporters.exported import record
 from edgekit.pipeline.sources import SourceSpec, open_source
 from edgekit.pipeline.work.events import Step, emit
@@ -47,8 +47,12 @@ def write(*, source: Mapping[str, Any], output: str) -> dict[str, Any]:
     return _written(model, opened.signature, inputs, outputs, output)
 
 
-def write_lite(data: bytes, signature: Signature, output: str) -> dict[str, Any]:
-    """Write a ``.tflite`` of one signature, fixed shapes and dense constants as ONNX that computes in float32."""
+def write_lite(data: bytes, signature: Signature, tensors: Sequence[Sequence[str]], output: str) -> dict[str, Any]:
+    """Write a ``.tflite`` of one signature, fixed shapes and dense constants as ONNX that computes in float32.
+
+    Args:
+        tensors: What the signature's inputs and outputs are called in the file's graph.
+    """
     emit(Step("converting"))
     with tempfile.TemporaryDirectory(prefix="edgekit-bridge-") as folder, _refusing() as said, tf.device("/cpu:0"):
         path = Path(folder, "model.tflite")
@@ -58,8 +62,8 @@ def write_lite(data: bytes, signature: Signature, output: str) -> dict[str, Any]
                 own, tflite_path=str(path), opset=_OPSET, dequantize=True, continue_on_error=True
             )
             said.check()
-            inputs, outputs = list(converted.input_names), list(converted.outputs)
             model = _optimized(converted)
+    inputs, outputs = tensors
     return _written(model, signature, inputs, outputs, output)
 
 
@@ -69,7 +73,7 @@ def _optimized(converted: Any) -> onnx.ModelProto:
 
 
 def _written(
-    model: onnx.ModelProto, signature: Signature, inputs: list[str], outputs: list[str], output: str
+    model: onnx.ModelProto, signature: Signature, inputs: Sequence[str], outputs: Sequence[str], output: str
 ) -> dict[str, Any]:
     Path(output).write_bytes(fitted(model, signature, inputs, outputs).SerializeToString(deterministic=True))
     made = record(("tf2onnx", "onnx"), {})
@@ -91,12 +95,8 @@ class _Said(logging.Handler):
     def check(self) -> None:
         """Raise `ConversionError` where an operator has no equivalent in ONNX."""
         if self.operators:
-            named = ", ".join(name.removeprefix("TFL_") for name in self.operators)
-            message = f"ONNX, on the way to PyTorch, has nothing for {named}"
-            raise ConversionError("EK-UNSUPPORTED", message, _ELSEWHERE)
-
-
-_ELSEWHERE = "build with --format tflite, or write that part of the model with other operators"
+            message = unsupported(name.removeprefix("TFL_") for name in self.operators)
+            raise ConversionError("EK-UNSUPPORTED", message, ELSEWHERE)
 
 
 @contextmanager
@@ -112,6 +112,6 @@ def _refusing() -> Iterator[_Said]:
         said.check()
         text = next(iter(str(error).strip().splitlines()), type(error).__name__)
         message = f"the model has no form in ONNX, on the way to PyTorch: {text}"[:300]
-        raise ConversionError("EK-UNSUPPORTED", message, _ELSEWHERE) from error
+        raise ConversionError("EK-UNSUPPORTED", message, ELSEWHERE) from error
     finally:
         logger.removeHandler(said)

@@ -28,7 +28,7 @@ def export(*, source: Mapping[str, Any], recipe: str, calibration: str | None, o
     if recipe == opened.recipe.name:
         Path(output).write_bytes(opened.data)
         return record((), {}, () if opened.recipe.is_exact else (_AS_IT_IS,))
-    if opened.recipe.weights == "int8":
+    if opened.recipe.is_quantized:
         message = f"the file is in {opened.recipe.name} already, and gives no {recipe}"
         raise ConversionError("EK-UNSUPPORTED", message, "give the float file that it was made from")
     data = signed(unpacked(opened.data), opened.signature)

@@ -58,11 +58,6 @@ class Reference:
         return np.asarray(own.argmax(1) == found.argmax(1))
 
     @property
-    def is_quantized(self) -> bool:
-        """Whether the source model computes in whole numbers."""
-        return not (self.held.is_exact or self.held.is_half)
-
-    @property
     def metric(self) -> Metric:
         return ACCURACY if self.scorer is None else self.scorer.metric
 

@@ -16,8 +16,12 @@ from edgekit.pipeline.sources import SourceSpec, contents
 from edgekit.pipeline.sources.samples import first_line
 from edgekit.pipeline.sources.signatures import choose
 from edgekit.pipeline.sources.tf_function import Function, FunctionSource
+from edgekit.pipeline.sources.tf_graph import graph_function
+from edgekit.runtime.contents.saved_model import INIT
 
 _GRAPH = "saved_model.pb"
+#: Variables of TensorFlow 1 that are no resources.
+_REFERENCES = ("Variable", "VariableV2")
 
 
 def open_source(spec: SourceSpec) -> FunctionSource:
@@ -33,7 +37,11 @@ def open_source(spec: SourceSpec) -> FunctionSource:
         raise UsageError("EK-SOURCE", message, "name a directory that tf.saved_model.save() or model.export() wrote")
     contents.folder(path, spec.trust)
     try:
-        loaded = _load(path)
+        graph = saved_model_pb2.SavedModel()
+        graph.ParseFromString((path / _GRAPH).read_bytes())
+        if any(node.op in _REFERENCES for meta in graph.meta_graphs for node in meta.graph_def.node):
+            return FunctionSource(_in_session(path, graph.meta_graphs[0], spec.signature), path.name, spec)
+        loaded = _load(path, graph)
     except (OSError, ValueError, KeyError, AttributeError, DecodeError, tf.errors.OpError) as error:
         message = f"{path} cannot be loaded: {first_line(error)}"
         raise UsageError("EK-SOURCE", message, "save the model again") from error
@@ -43,8 +51,7 @@ def open_source(spec: SourceSpec) -> FunctionSource:
 def signature(loaded: Any, what: str, wanted: str | None) -> Function:
     """The function of one signature of *loaded*; raises as `open_source`."""
     if not loaded.signatures:
-        hint = "save it with tf.saved_model.save(model, path, signatures={'serving_default': function})"
-        raise UsageError("EK-SOURCE", f"{what} has no signatures", hint)
+        raise _unsigned(what)
     function = loaded.signatures[choose(what, sorted(loaded.signatures), wanted)]
     inputs, outputs = function.structured_input_signature[1], function.structured_outputs
     keys, results = sorted(inputs), sorted(outputs)
@@ -63,14 +70,36 @@ def signature(loaded: Any, what: str, wanted: str | None) -> Function:
     )
 
 
-def _load(path: Path) -> Any:
+def _in_session(path: Path, meta: Any, wanted: str | None) -> Function:
+    """The function of one signature of a SavedModel that TensorFlow 1 wrote, loaded as TensorFlow 1 does.
+
+    Variables that are references cannot be turned to constants otherwise: convert_variables_to_constants_v2 of
+    TensorFlow 2.21 ends in "The name 'StatefulPartitionedCall/w:0' refers to a Tensor which does not exist".
+    """
+    names = sorted(name for name in meta.signature_def if name != INIT)
+    if not names:
+        raise _unsigned(path.name)
+    chosen = meta.signature_def[choose(path.name, names, wanted)]
+    sides = [{key: info[key].name for key in sorted(info)} for info in (chosen.inputs, chosen.outputs)]
+    v1 = tf.compat.v1
+    with tf.Graph().as_default() as own, v1.Session(graph=own) as session:
+        v1.saved_model.load(session, list(meta.meta_info_def.tags), str(path))
+        nodes = [name.partition(":")[0] for name in sides[1].values()]
+        frozen = v1.graph_util.convert_variables_to_constants(session, own.as_graph_def(), nodes)
+    return graph_function(frozen, *sides)
+
+
+def _unsigned(what: str) -> UsageError:
+    hint = "save it with tf.saved_model.save(model, path, signatures={'serving_default': function})"
+    return UsageError("EK-SOURCE", f"{what} has no signatures", hint)
+
+
+def _load(path: Path, graph: Any) -> Any:
     """The SavedModel at *path*, without what its training left in it.
 
     ``tf.saved_model.load`` of TensorFlow 2.21 fails where an optimizer of an older Keras was saved with its momenta:
     "'_UserObject' object has no attribute 'add_slot'" (https://github.com/tensorflow/tensorflow/issues/52091).
     """
-    graph = saved_model_pb2.SavedModel()
-    graph.ParseFromString((path / _GRAPH).read_bytes())
     nodes = [node for meta in graph.meta_graphs for node in meta.object_graph_def.nodes if node.slot_variables]
     if not nodes:
         return tf.saved_model.load(str(path))

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from edgekit.errors import ConversionError, UsageError
+from edgekit.errors import UsageError
 from edgekit.names import distinct, tensor_name
-from edgekit.pipeline.exporters.inputs import parameter_names
 from edgekit.pipeline.sources import SourceSpec
 from edgekit.pipeline.sources.determinism import check_repeatable, write_error
 from edgekit.pipeline.sources.matching import match_file
@@ -27,9 +26,6 @@ from edgekit.pipeline.sources.samples import (
 from edgekit.pipeline.sources.variables import VariableState, nudge
 from edgekit.runtime.samples import Stack
 from edgekit.tensors import DTYPES, Signature, TensorSpec
-
-if TYPE_CHECKING:
-    import torch
 
 _FAULTS = (ValueError, TypeError, tf.errors.OpError)
 
@@ -122,10 +118,6 @@ class FunctionSource:
         self._function = self._function.nudged(random)
         self._trace()
 
-    def torch_module(self) -> torch.nn.Module:
-        message = "a TensorFlow function is no PyTorch module"
-        raise ConversionError("EK-UNSUPPORTED", message, "build .pte, which goes through ONNX")
-
     def _trace(self) -> None:
         try:
             self._traced = traced(self)
@@ -149,9 +141,7 @@ class FunctionSource:
 
 def traced(opened: Any) -> Any:
     """A concrete function of *opened*, a source with ``call()``, for one sample; its tensors are in signature order."""
-    specs = opened.signature.inputs
-    parameters = zip(parameter_names(specs), specs, strict=True)
-    given = [tf.TensorSpec(spec.shape, spec.dtype, name=name) for name, spec in parameters]
+    given = [tf.TensorSpec(spec.shape, spec.dtype) for spec in opened.signature.inputs]
 
     def serve(*tensors: Any) -> list[Any]:
         return [tf.identity(tensor) for tensor in opened.call(tensors)]  # one that goes in may come out

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,8 @@ _NAMED = re.compile(r"\s*(?P<inputs>[^>]+?)\s*->\s*(?P<outputs>[^>]+?)\s*")
 _HINT = "name its tensors: --signature 'INPUT, INPUT -> OUTPUT'"
 #: Nodes that end in themselves: what trains, saves, checks and prints.
 _NO_RESULT = re.compile(
-    r"NoOp|Shape|ZerosLike|OnesLike|ReadVariableOp|Assert|Save|Restore|Merge.*Checkpoints|Assign|Apply|.*Summary|Print.*|.*Initialize"
+    r"NoOp|Shape|ZerosLike|OnesLike|ReadVariableOp|Assert|Save|Restore|Merge.*Checkpoints|Assign|Apply|.*Summary|"
+    r"Print.*|.*Initialize"
 )
 _PLACEHOLDERS = ("Placeholder", "PlaceholderV2")
 _MOST_NAMED = 6
@@ -127,7 +128,11 @@ def _cut(
 
 def _placeholder(node: Any) -> Any:
     """One in the place of *node*, of its first output's type."""
-    output = op_def_registry.get(node.op).output_arg[0]
+    operator = op_def_registry.get(node.op)
+    if operator is None or not operator.output_arg:
+        message = f"{node.name!r} is a call of {node.op!r}, which cannot be an input"
+        raise UsageError("EK-ARGUMENT", message, "name what it is computed from")
+    output = operator.output_arg[0]
     placed = tf.compat.v1.NodeDef(name=node.name, op="Placeholder")
     placed.attr["dtype"].type = output.type or node.attr[output.type_attr].type
     placed.attr["shape"].shape.unknown_rank = True
@@ -198,7 +203,7 @@ def _reached(nodes: Mapping[str, Any], outputs: Iterable[str], given: set[str]) 
     found, pending = set(given), list(map(_node, outputs))
     while pending:
         name = pending.pop()
-        if name not in found:
+        if name not in found and name in nodes:  # TensorFlow says which one is missing
             found.add(name)
             pending += map(_node, nodes[name].input)
     return found
@@ -235,28 +240,27 @@ def _tensor(name: str) -> str:
 def _source(graph: Any, inputs: Sequence[str], outputs: Sequence[str], spec: SourceSpec) -> FunctionSource:
     what = Path(spec.path).name
     try:
-        function = _function(graph, inputs, outputs)
+        sides = ({name.removesuffix(":0"): _tensor(name) for name in side} for side in (inputs, outputs))
+        function = graph_function(graph, *sides)
     except _FAULTS as error:
         raise UsageError("EK-SOURCE", f"{what} cannot be loaded: {first_line(error)}", _HINT) from error
     return FunctionSource(function, what, spec)
 
 
-def _function(graph: Any, inputs: Sequence[str], outputs: Sequence[str]) -> Function:
-    """The function of some tensors of a graph whose weights are constants."""
+def graph_function(graph: Any, inputs: Mapping[str, str], outputs: Mapping[str, str]) -> Function:
+    """The function of some tensors of a graph whose weights are constants: by label, their names in the graph.
+
+    Raises:
+        ValueError, KeyError, tf.errors.OpError: The graph has no such tensors, or is damaged.
+    """
     with tf.Graph().as_default() as own:
         tf.import_graph_def(graph, name="")
-    sides = ([own.get_tensor_by_name(_tensor(name)) for name in side] for side in (inputs, outputs))
-    taken, given = (
-        dict(zip(map(_label, names), tensors, strict=True))
-        for names, tensors in zip((inputs, outputs), sides, strict=True)
-    )
+    taken, given = ({label: own.get_tensor_by_name(name) for label, name in side.items()} for side in (inputs, outputs))
 
     def call(tensors: Sequence[Any]) -> list[Any]:
-        mapped = dict(zip(map(_tensor, inputs), tensors, strict=True))
+        mapped = dict(zip(inputs.values(), tensors, strict=True))
         return list(
-            tf.graph_util.import_graph_def(
-                graph, input_map=mapped, return_elements=[_tensor(name) for name in outputs], name=""
-            )
+            tf.graph_util.import_graph_def(graph, input_map=mapped, return_elements=list(outputs.values()), name="")
         )
 
     return Function(
@@ -264,12 +268,8 @@ def _function(graph: Any, inputs: Sequence[str], outputs: Sequence[str]) -> Func
         given,
         call,
         constants=sum(values.size for _, values in _weights(graph)),
-        nudged=lambda random: _function(_moved(graph, random), inputs, outputs),
+        nudged=lambda random: graph_function(_moved(graph, random), inputs, outputs),
     )
-
-
-def _label(name: str) -> str:
-    return name.removesuffix(":0")
 
 
 def _weights(definition: Any) -> Iterable[tuple[Any, np.ndarray]]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
-from edgekit.errors import ConversionError, EdgekitError, UsageError
+from edgekit.errors import EdgekitError, UsageError
 from edgekit.names import distinct, tensor_name
 from edgekit.pipeline.sources import SourceSpec, contents
 from edgekit.pipeline.sources.determinism import check_repeatable
@@ -27,17 +27,14 @@ from edgekit.pipeline.sources.samples import (
 )
 from edgekit.pipeline.sources.signatures import choose
 from edgekit.pipeline.sources.tflite_graph import nudged, only, shaped
-from edgekit.pipeline.sources.tflite_recipe import recipe_in
 from edgekit.recipes import RECIPES
 from edgekit.runtime.contents import tflite
 from edgekit.runtime.contents.refusal import Malformed, shown
 from edgekit.runtime.contents.tflite import TYPES, TfliteModel
 from edgekit.runtime.engines.litert import ENGINE
+from edgekit.runtime.given.tflite import describe
 from edgekit.runtime.samples import Stack
 from edgekit.tensors import DTYPES, Signature, TensorSpec
-
-if TYPE_CHECKING:
-    import torch
 
 #: What keeps something from one call to the next; tables are filled by a first call.
 _KEEPING = frozenset({"VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE", "CALL_ONCE", "HASHTABLE"})
@@ -52,6 +49,7 @@ class TfliteSource:
 
     Attributes:
         data: A file with that signature alone, for inputs of the signature's shapes.
+        tensors: What the signature's inputs and outputs are called in its graph.
         recipe: What it is in.
     """
 
@@ -65,11 +63,12 @@ class TfliteSource:
         if any(tuple(details["shape"]) != found[label] for label, details in inputs):
             data = _shaped(data, {details["name"]: found[label] for label, details in inputs}, name)
             _, outputs = _tensors(data, name)
+        self.tensors = tuple([str(details["name"]) for _, details in side] for side in (inputs, outputs))
         specs, self.data_names = match_file(own, [entry.name for entry in spec.inputs], name)
         shapes = (_spec(label, tuple(map(int, details["shape"])), details, name) for label, details in outputs)
         self.signature = Signature(specs, tuple(shapes))
         self.example = example_of(specs, self.data_names, spec.read_sample())
-        self.data, self.recipe, self._what = data, RECIPES[recipe_in(data)], name
+        self.data, self.recipe, self._what = data, RECIPES[describe(data).recipe], name
         self.parameter_count = _weights(data)
         self._open()
 
@@ -93,9 +92,6 @@ class TfliteSource:
     def nudge(self, random: np.random.Generator) -> None:
         self.data = nudged(self.data, random)
         self._open()
-
-    def torch_module(self) -> torch.nn.Module:
-        raise ConversionError("EK-UNSUPPORTED", "a .tflite is no PyTorch module", "build .pte, which goes through ONNX")
 
     def _run(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         """One sample: an array per input, batch axis of 1 included, in; the same per output."""
@@ -164,8 +160,8 @@ def _tensors(data: bytes, name: str) -> tuple[list[_Tensor], list[_Tensor]]:
 
 
 def _in_order(named: Mapping[str, Mapping[str, Any]], side: Sequence[Mapping[str, Any]]) -> list[_Tensor]:
-    places = {details["index"]: place for place, details in enumerate(side)}
-    return sorted(named.items(), key=lambda pair: places[pair[1]["index"]])
+    positions = {details["index"]: position for position, details in enumerate(side)}
+    return sorted(named.items(), key=lambda pair: positions[pair[1]["index"]])
 
 
 def _sizes(details: Mapping[str, Any]) -> list[int | None]:

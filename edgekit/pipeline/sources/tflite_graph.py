@@ -37,11 +37,11 @@ def only(data: bytes, signature: str | None) -> bytes:
     first = kept.subgraphIndex
     reached = _reached(model, first)
     order = [first, *sorted(reached - {first})]
-    places = {number: place for place, number in enumerate(order)}
+    positions = {number: position for position, number in enumerate(order)}
     model.subgraphs = [model.subgraphs[number] for number in order]
     for options, name in _calls(model.subgraphs):
         value = getattr(options, name)
-        setattr(options, name, places[value] if isinstance(value, int) else [places[each] for each in value])
+        setattr(options, name, positions[value] if isinstance(value, int) else [positions[each] for each in value])
     kept.subgraphIndex, model.signatureDefs = 0, [kept]
     _drop_unread(model)
     return _write(model)
@@ -150,16 +150,16 @@ def _dense(stored: np.ndarray, tensor: Any) -> np.ndarray:
     sparsity, shape = tensor.sparsity, [int(size) for size in tensor.shape]
     order = [int(axis) for axis in sparsity.traversalOrder]
     blocks = [int(axis) for axis in (() if sparsity.blockMap is None else sparsity.blockMap)]
-    places = np.zeros((1, 0), np.int64)  # a row for each entry so far, with its place at each level
+    positions = np.zeros((1, 0), np.int64)  # a row for each entry so far, with its place at each level
     for level in sparsity.dimMetadata:
         if level.format == _SPARSE:
             segments, indices = (np.asarray(each.values) for each in (level.arraySegments, level.arrayIndices))
-            rows, inner = np.repeat(np.arange(len(places)), np.diff(segments)), indices
+            rows, inner = np.repeat(np.arange(len(positions)), np.diff(segments)), indices
         else:
-            rows = np.repeat(np.arange(len(places)), level.denseSize)
-            inner = np.tile(np.arange(level.denseSize), len(places))
-        places = np.concatenate([places[rows], inner.astype(np.int64)[:, None]], axis=1)
-    column = {axis: places[:, level] for level, axis in enumerate(order)}
+            rows = np.repeat(np.arange(len(positions)), level.denseSize)
+            inner = np.tile(np.arange(level.denseSize), len(positions))
+        positions = np.concatenate([positions[rows], inner.astype(np.int64)[:, None]], axis=1)
+    column = {axis: positions[:, level] for level, axis in enumerate(order)}
     for number, axis in enumerate(blocks):
         size = sparsity.dimMetadata[order.index(len(shape) + number)].denseSize
         column[axis] = column[axis] * size + column[len(shape) + number]

@@ -11,8 +11,8 @@ from edgekit.recipes import Recipe
 
 #: Share of a file's weights that has the recipe's type without a word about the rest.
 _OWN_TYPE = 0.9
-#: What weights of a type may be stored as: files of others have whole numbers of other kinds.
-_STORED = {"int8": frozenset({"int8", "uint8", "int4", "uint4", "int2"})}
+#: What quantized weights may be stored as besides: files of others have whole numbers of other kinds.
+_WHOLE = frozenset({"uint8", "int4", "uint4", "int2"})
 #: Values in the file against those that the exported graph computes with. Batch norm's two per channel fold into one
 #: bias, which in a network of nothing but depthwise convolutions makes a tenth.
 _FEWEST, _MOST = 0.85, 1.25
@@ -80,7 +80,7 @@ def remarks(facts: FileFacts, recipe: Recipe, values: int | None, size_bytes: in
 
 
 def _stored(recipe: Recipe) -> frozenset[str]:
-    return _STORED.get(recipe.weights, frozenset({recipe.weights}))
+    return frozenset({recipe.weights}) | (_WHOLE if recipe.is_quantized else frozenset())
 
 
 def _named(facts: FileFacts, recipe: Recipe) -> str:

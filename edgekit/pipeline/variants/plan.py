@@ -78,6 +78,9 @@ def plan_variants(
         for used in chosen or _default_recipes(target, format, route, held):
             support = target.support(format.name, used.name)
             refusal = _why_not(kind, format, route, used, support, calibrated, held)
+            if route is not None and not refusal and not formats:  # what was asked for is an error, where it is missing
+                missing = (bridge.why_not(f".{format.name} of {kind.title}") for bridge in route.bridges)
+                refusal = next(filter(None, missing), "")
             if route is None or refusal:
                 skipped.append(Skipped(f"{used.name}.{format.name}", refusal))
                 continue
@@ -123,7 +126,8 @@ def _why_not(
 ) -> str:
     """Why a variant is not made; empty when it is."""
     if route is None:
-        given = " and ".join(f".{each.name}" for each in FORMATS if find_route(kind, each.name))
+        *others, last = [f".{each.name}" for each in FORMATS if find_route(kind, each.name)]
+        given = f"{', '.join(others)} and {last}" if others else last
         return f"{kind.title} gives no .{format.name}, only {given}" + (f": {kind.elsewhere}" if kind.elsewhere else "")
     if format.is_baseline and not used.is_exact:
         return f".{format.name} is the float model as a baseline to measure against: it has no recipe but {FP32.name}"
@@ -138,6 +142,6 @@ def _why_not(
     if _as_it_is(route, held):
         if used is held:
             return ""
-        if held.weights == "int8":
+        if held.is_quantized:
             return f"the file is in {held.name} already, and goes in as it is: give the float file it was made from"
     return _NO_CALIBRATION if used.is_static and not calibrated else ""

@@ -79,10 +79,10 @@ def judge(
     limit = used.minimum_snr_db if minimum_snr_db is None else minimum_snr_db
     if used.is_exact:
         limit = min(used.minimum_snr_db, max(rounding_db - _REORDERED_DB, _LEAST_EXACT_DB))
-    if reference.is_quantized and minimum_snr_db is None:  # what computes in float does not have its rounding
+    if reference.held.is_quantized and minimum_snr_db is None:  # what computes in float does not have its rounding
         limit = min(limit, reference.held.minimum_snr_db)
     if fault := found.fault(limit):
-        hint = _QUANTIZED_HINT if reference.is_quantized else _hint(used, found, rounding_db)
+        hint = _QUANTIZED_HINT if reference.held.is_quantized else _hint(used, found, rounding_db)
         raise ConversionError("EK-QUALITY", f"{used.name}: {fault}", hint)
     vectors, checks = ({name: array[check_samples] for name, array in side.items()} for side in (expected, measured))
     before, after = reference.score(expected, rows), reference.score(measured, rows)

@@ -15,7 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from edgekit.runtime.contents import tensor_bundle
-from edgekit.runtime.contents.allowed import SAVED_MODEL, SAVED_MODEL_READS, SAVED_MODEL_WRITES
+from edgekit.runtime.contents.allowed import (
+    SAVED_MODEL,
+    SAVED_MODEL_READS,
+    SAVED_MODEL_TRAINING,
+    SAVED_MODEL_WRITES,
+)
 from edgekit.runtime.contents.protobuf import Message, Schema, decode
 from edgekit.runtime.contents.refusal import Malformed, Refused, reading, shown
 from edgekit.runtime.contents.sizes import MAX_AXES, MAX_MEMORY_BYTES
@@ -31,7 +36,9 @@ MOST_MESSAGES = 1 << 21
 #: Where graphs of TensorFlow 1 and 2 name what is run on loading.
 _ON_LOADING = ("legacy_init_op", "main_op", "saved_model_main_op")
 #: What TensorFlow 2 writes to be called on loading.
-_INIT = "__saved_model_init_op"
+INIT = "__saved_model_init_op"
+#: What a graph may hold that its outputs may not need.
+UNREACHED = SAVED_MODEL_READS | SAVED_MODEL_WRITES | SAVED_MODEL_TRAINING
 #: Where ``PrintV2`` prints to, other than into files.
 _STREAMS = (b"stderr", b"stdout", b"log(info)", b"log(warning)", b"log(error)")
 
@@ -75,7 +82,7 @@ def check_folder(folder: Path) -> SavedModel:
 
 def signatures(folder: Path) -> tuple[str, ...]:
     """Names of the signatures of the SavedModel in *folder*, but TensorFlow's own. Raises as `read`."""
-    return tuple(name for name in read((folder / FILE).read_bytes()).signatures if name != _INIT)
+    return tuple(name for name in read((folder / FILE).read_bytes()).signatures if name != INIT)
 
 
 @reading("it is no SavedModel")
@@ -130,7 +137,7 @@ def check_size(graph: Message) -> None:
 def check_node(node: Message, functions: Mapping[str, Message]) -> None:
     """Raise `Refused` unless a node calls an operator of the list, or one of *functions*."""
     name = node.get("op", "")
-    if name in functions or name in SAVED_MODEL_READS or name in SAVED_MODEL_WRITES:
+    if name in functions or name in UNREACHED:
         return
     if name not in SAVED_MODEL:
         raise Refused(f"it holds the operator {shown(name)}", _what(name))
@@ -213,12 +220,21 @@ def node_name(name: str) -> str:
 def _check_reach(graph: Message, reach: _Reach) -> None:
     saver = graph.get("saver_def", {})
     objects = graph.get("object_graph_def", {})
-    live = reach.operators(_outputs(graph), _functions_of(objects))
+    outputs = reach.operators(_outputs(graph))
+    if trained := outputs & SAVED_MODEL_TRAINING:
+        raise unreached(min(trained))
+    live = outputs | reach.operators((), _functions_of(objects))
     restoring = reach.operators([saver.get("restore_op_name", "")])
     written = (live | restoring) & SAVED_MODEL_WRITES
     if written or live & SAVED_MODEL_READS:
-        name = min(written or live & SAVED_MODEL_READS)
-        raise Refused(f"its outputs, or loading it, run {shown(name)}", "writes files" if written else "reads files")
+        raise unreached(min(written or live & SAVED_MODEL_READS))
+
+
+def unreached(name: str) -> Refused:
+    """The error for an operator of `UNREACHED` that is run all the same."""
+    does = "writes files" if name in SAVED_MODEL_WRITES else "reads files"
+    does = "trains the model" if name in SAVED_MODEL_TRAINING else does
+    return Refused(f"its outputs, or loading it, run {shown(name)}", does)
 
 
 def _outputs(graph: Message) -> Iterator[str]:

@@ -9,16 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit.runtime.contents import saved_model, tensor_bundle
-from edgekit.runtime.contents.allowed import SAVED_MODEL_READS, SAVED_MODEL_WRITES
 from edgekit.runtime.contents.protobuf import Message, decode
-from edgekit.runtime.contents.refusal import Malformed, Refused, reading, shown
+from edgekit.runtime.contents.refusal import Malformed, Refused, reading
 from edgekit.runtime.contents.saved_model import (
     MOST_MESSAGES,
     SCHEMA,
+    UNREACHED,
     check_node,
     check_size,
     functions_in,
     node_name,
+    unreached,
 )
 
 
@@ -52,9 +53,8 @@ class Graph:
             seen.add(name)
             check_node(nodes[name], functions)
             op = nodes[name].get("op", "")
-            if op in SAVED_MODEL_READS or op in SAVED_MODEL_WRITES:
-                does = "writes files" if op in SAVED_MODEL_WRITES else "reads files"
-                raise Refused(f"its outputs run {shown(op)}", does)
+            if op in UNREACHED:
+                raise unreached(op)
             pending += map(node_name, nodes[name].get("input", ()))
 
 

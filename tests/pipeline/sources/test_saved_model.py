@@ -15,12 +15,6 @@ def test_signature_and_outputs_are_those_of_serving_default() -> None:
     assert facts["parameter_count"] == tensorflow_facts()["models"]["mobile"]["parameter_count"]
 
 
-def test_there_is_no_torch_module() -> None:
-    error = tensorflow_facts()["saved_model"]["torch_module"]
-    assert (error["kind"], error["code"]) == ("ConversionError", "EK-UNSUPPORTED")
-    assert ".tflite only" in error["message"] and ".keras" in error["hint"]
-
-
 @pytest.mark.parametrize("case", ["no SavedModel", "damaged SavedModel", "no signature"])
 def test_a_directory_that_cannot_be_used_is_refused(case: str) -> None:
     error = tensorflow_facts()["refusals"][case]

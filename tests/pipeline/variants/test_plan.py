@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from edgekit.errors import UsageError
 from edgekit.manifest import Variant
 from edgekit.pipeline.variants.plan import plan_variants
 from edgekit.pipeline.variants.recommend import recommend
+from edgekit.recipes import RECIPES
 from edgekit.source_kinds import SOURCE_KINDS
 from edgekit.target import load_target, target_directory
 
@@ -65,14 +67,51 @@ def test_only_a_keras_model_gives_keras() -> None:
     with pytest.raises(UsageError, match=r"a PyTorch model gives no \.keras") as caught:
         plan_variants(desktop, SOURCE_KINDS["torch"], formats=["keras"])
     assert caught.value.code == "EK-UNSUPPORTED"
-    with pytest.raises(UsageError, match=r"a SavedModel gives no \.keras, only \.tflite: save"):
+    with pytest.raises(UsageError, match=r"a SavedModel gives no \.keras, only \.tflite, \.pte, ") as caught:
         plan_variants(desktop, SOURCE_KINDS["saved-model"], formats=["keras"])
+    assert "save the Keras model as .keras" in caught.value.message
 
 
-def test_a_saved_model_gives_tflite_only() -> None:
-    plans, skipped = plan_variants(RPI4, SOURCE_KINDS["saved-model"])
+@pytest.mark.parametrize("kind", ["saved-model", "tensorflow", "tf-graph", "tf-checkpoint", "tflite"])
+def test_what_tensorflow_opens_becomes_pte_by_way_of_onnx(kind: str) -> None:
+    plans, skipped = plan_variants(RPI4, SOURCE_KINDS[kind])
+    assert {plan.format.name for plan in plans} == {"tflite", "pte"} and not skipped
+    for plan in plans:
+        assert [bridge.kind for bridge in plan.bridges] == (["onnx"] if plan.format.name == "pte" else [])
+        assert all(bridge.family == "tensorflow" for bridge in plan.bridges)
+
+
+def test_without_tensorflow_a_tflite_goes_in_and_pte_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = importlib.util.find_spec
+    monkeypatch.setattr("edgekit.source_kinds.find_spec", lambda name: None if name == "tensorflow" else found(name))
+    plans, skipped = plan_variants(RPI4, SOURCE_KINDS["tflite"])
     assert {plan.format.name for plan in plans} == {"tflite"}
-    assert all(", only .tflite: save the Keras model" in item.reason for item in skipped) and skipped
+    reason = ".pte of a LiteRT model needs tensorflow, which is not installed: pip install 'edgekit[build,tensorflow]'"
+    assert {item.reason for item in skipped} == {reason}
+    asked, _ = plan_variants(RPI4, SOURCE_KINDS["tflite"], formats=["pte"])
+    with pytest.raises(UsageError, match="needs tensorflow") as caught:
+        asked[0].bridges[0].check_installed(".pte")
+    assert caught.value.code == "EK-MISSING-PACKAGE"
+
+
+def test_a_source_that_has_the_hub_crosses_nothing() -> None:
+    for kind in ("torch", "onnx", "keras"):
+        plans, _ = plan_variants(RPI4, SOURCE_KINDS[kind])
+        assert not any(plan.bridges for plan in plans)
+
+
+def test_a_file_in_int8_goes_in_as_it_is_without_calibration() -> None:
+    plans, skipped = plan_variants(RPI4, SOURCE_KINDS["tflite"], calibrated=False, held=RECIPES["int8"])
+    assert {"int8.tflite", "fp32.pte"} <= names(plans) and "fp32.tflite" not in names(plans)
+    reasons = {item.name: item.reason for item in skipped}
+    assert "in int8 already" in reasons["fp32.tflite"] and "needs calibration samples" in reasons["int8.pte"]
+    plans, _ = plan_variants(RPI4, SOURCE_KINDS["tflite"], ["int8"], ["tflite"], calibrated=False, held=RECIPES["int8"])
+    assert names(plans) == {"int8.tflite"}
+
+
+def test_a_file_in_half_precision_gives_every_recipe() -> None:
+    plans, skipped = plan_variants(RPI4, SOURCE_KINDS["tflite"], held=RECIPES["fp16"])
+    assert {"fp32.tflite", "fp16.tflite", "int8.tflite"} <= names(plans) and not skipped
 
 
 @pytest.mark.parametrize(("recipes", "formats", "meant"), [(["int9"], [], "int8"), ([], ["tflit"], "tflite")])

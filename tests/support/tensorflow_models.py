@@ -24,6 +24,7 @@ CASES: dict[str, Case] = {
     "image": ("two", "image", {}),
     "pick": ("two", "pick", {}),
     "slots": ("slots", None, {}),
+    "simple": ("simple", None, {}),
     "waveform": ("waveform", None, {"waveform": (400,)}),
     "open": ("open", None, {"x": (1, 5, 8)}),
     "same names": ("names", None, {}),
@@ -185,13 +186,17 @@ def _saved(folder: Path) -> dict[str, Any]:
         def nothing(self, x: Any) -> Any:
             return {"y": tf.math.erfinv(tf.tanh(x)), "z": tf.math.bessel_i0(x)}
 
+        @tf.function(input_signature=[tf.TensorSpec([None, 64], tf.float32, name="x")])
+        def spectrum(self, x: Any) -> Any:
+            return {"y": tf.abs(tf.signal.rfft(x))}
+
         @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="words")])
         def text(self, words: Any) -> Any:
             return {"length": tf.strings.length(words)}
 
     model, others = Model(), Others()
     tf.saved_model.save(model, str(folder / "two"), signatures={"image": model.image, "pick": model.pick})
-    for name in ("waveform", "open", "names", "nothing", "text"):
+    for name in ("waveform", "open", "names", "nothing", "spectrum", "text"):
         served = {"serving_default": getattr(others, name)}
         tf.saved_model.save(others, str(folder / name), signatures=served)
     slots = Model()
@@ -251,11 +256,16 @@ def _graphs(folder: Path) -> dict[str, Any]:
                 expected |= _of_frozen(tf, frozen)
             session.run(train, {images: np.ones((2, 8, 8, 3)), labels: [0, 1]})
             tf.compat.v1.train.Saver().save(session, str(folder / where / "model.ckpt"))
+            if not resources:
+                served = {"feats": images}, {"out": probs, "again": logits}
+                tf.compat.v1.saved_model.simple_save(session, str(folder / "simple"), *served)
+                expected["simple"] = lambda x, session=session, images=images, fetch=(logits, probs): dict(
+                    zip(("again", "out"), session.run(fetch, {images: x["feats"]}), strict=True)
+                )
         name = "resource checkpoint" if resources else "checkpoint"
         expected[name] = lambda x, session=session, logits=logits, images=images: {
             "logits": session.run(logits, {images: x["images"]})
         }
-        assert probs is not None
     return expected
 
 
@@ -307,7 +317,7 @@ def _lite(folder: Path, image: Callable[..., Any]) -> dict[str, Any]:
     convert("float")
     convert("two", keys=("image", "pick"))
     convert("open", "open", ("serving_default",))
-    convert("half", **smaller)
+    convert("spectrum", "spectrum", ("serving_default",))
     half = tf.lite.TFLiteConverter.from_saved_model(str(folder / "two"), signature_keys=["image"])
     half.optimizations, half.target_spec.supported_types = [tf.lite.Optimize.DEFAULT], [tf.float16]
     (folder / "half.tflite").write_bytes(half.convert())
@@ -358,6 +368,7 @@ def _refused(folder: Path) -> dict[str, Any]:
         "reads a file, chosen": opening("reads.pb", "x -> y"),
         "saved_model.pb": opening("two/saved_model.pb"),
         "operators": crossing("nothing"),
+        "operators of lite": crossing("spectrum.tflite"),
         "reads elsewhere": {"taken": bool(open_source(spec_of(folder / "reads.pb", "x -> z", {})).signature.outputs)},
     }
 

@@ -45,7 +45,7 @@ REFUSED = {
     "graph with a name": ("EK-ARGUMENT", "frozen.pb has no signature 'serving_default': it is a graph"),
     "no such tensor": ("EK-ARGUMENT", "frozen.pb has no tensor 'logit'"),
     "unfed": ("EK-ARGUMENT", "the outputs of frozen.pb depend on 'images'"),
-    "training": ("EK-CONTENTS", "holds the operator 'SparseSoftmaxCrossEntropyWithLogits'"),
+    "training": ("EK-CONTENTS", "run 'SparseSoftmaxCrossEntropyWithLogits': this trains the model"),
     "reads a file": ("EK-CONTENTS", "reads.pb is refused: it holds the operator 'ReadFile': this reads files"),
     "reads a file, chosen": ("EK-CONTENTS", "reads.pb is refused: it holds the operator 'ReadFile': this reads files"),
     "saved_model.pb": ("EK-SOURCE", "it is the graph of a SavedModel: give the folder"),
@@ -95,7 +95,7 @@ def opened(name: str, **more: Any) -> TfliteSource:
 
 
 @pytest.mark.parametrize(
-    ("name", "recipe"), [("float", "fp32"), ("half", "fp16"), ("sparse", "fp32"), ("int8", "int8"), ("int8-io", "int8")]
+    ("name", "recipe"), [("float", "fp32"), ("half", "fp16"), ("int8", "int8"), ("int8-io", "int8")]
 )
 def test_what_a_file_is_in_is_read(name: str, recipe: str) -> None:
     assert recipe_of(folder() / f"{name}.tflite") == recipe
