@@ -16,13 +16,12 @@ import sys
 import tempfile
 import textwrap
 import zlib
-from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from support.operator_matrix import RECIPES_TRIED, RESULTS, Result, read_results, table, tried
+from support.operator_matrix import RECIPES_TRIED, RESULTS, Result, plainly, read_results, table, tried
 
 _NAMES = ("tflite fp32", "tflite int8", "pte fp32", "pte int8")
 
@@ -86,7 +85,7 @@ def _hasten() -> None:
 
 def _keep(line: str, found: dict[str, Result], path: Path) -> None:
     with path.open("a", encoding="utf-8") as file:
-        value = {"line": line, "results": {name: asdict(each) for name, each in found.items()}}
+        value = {"line": line, "results": {name: plainly(each) for name, each in found.items()}}
         file.write(json.dumps(value, ensure_ascii=False) + "\n")
 
 

@@ -37,6 +37,8 @@ RESULTS = TABLE.with_suffix(".jsonl")
 FORMATS = ("tflite", "pte")
 RECIPES_TRIED = ("fp32", "int8")
 _SAMPLES = 24
+#: Outcomes of files that compute what the model does.
+RIGHT = ("right", "rewritten")
 
 #: ``right``: as the build judges. ``rewritten``: right, as edgekit spells it otherwise. ``refused``: by name, before a
 #: file is made. ``none``: the recipe changes nothing here. ``coarse``: eight bits are too few, and the build says so.
@@ -239,7 +241,7 @@ def _tried(one: Configuration, folder: Path, recipes: Sequence[str]) -> Iterator
                 result = _failed(error, recipe)
             base = base or (path, result)
             yield f"{format} {recipe}", Result(**{**asdict(result), "seconds": round(perf_counter() - begun, 2)})
-            if base[1].outcome not in ("right", "rewritten"):
+            if base[1].outcome not in RIGHT:
                 yield from ((f"{format} {each}", base[1]) for each in recipes[1:])
                 break
 
@@ -290,6 +292,11 @@ def _failed(error: Exception, recipe: str = "fp32") -> Result:
     elif error.code in ("EK-RUN", "EK-BUNDLE", "EK-UNTRAINED", "EK-CRASHED"):
         outcome = "unnamed"
     return Result(outcome, said=error.message, hint=error.hint or "")
+
+
+def plainly(result: Result) -> dict[str, Any]:
+    """*result* as JSON, without what says nothing."""
+    return {name: value for name, value in asdict(result).items() if value not in ("", None, 0.0) and name != "seconds"}
 
 
 def read_results(path: Path = RESULTS) -> dict[str, dict[str, Result]]:

@@ -105,11 +105,23 @@ def _search(
     return _bucket(value, bounds, out_int32=out_int32, right=right or side == "right")
 
 
+def _histogram(value: torch.Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Any:
+    """How many values lie between each two of *bins* + 1 equally far bounds."""
+    if min == max:  # the bounds are those of the values
+        return NotImplemented
+    flat = value.reshape(-1)
+    place = torch.floor((flat - min) * (bins / (max - min))).clamp(max=bins - 1).to(torch.int64)
+    inside = (flat >= min) & (flat <= max)
+    hits = (place.unsqueeze(1) == torch.arange(bins)) & inside.unsqueeze(1)
+    return hits.to(value.dtype).sum(0)
+
+
 _SEARCHES: dict[Any, Callable[..., Any]] = {
     _ATEN.bucketize.Tensor: _bucket,
     _ATEN.bucketize.Scalar: _bucket,
     _ATEN.searchsorted.Tensor: _search,
     _ATEN.searchsorted.Scalar: _search,
+    _ATEN.histc.default: _histogram,
 }
 COMMON = {**rules(torch.topk), **_SEARCHES}
 LITERT = {**rules(_by_comparing), **_SEARCHES}
