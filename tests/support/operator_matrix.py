@@ -12,7 +12,7 @@ import tomllib
 import warnings
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 from time import perf_counter
@@ -34,8 +34,8 @@ from edgekit.tensors import TensorSpec
 
 TABLE = Path(__file__).parent.parent / "conformance" / "operators.toml"
 RESULTS = TABLE.with_suffix(".jsonl")
-FORMATS = ("tflite", "pte")
-RECIPES_TRIED = ("fp32", "int8")
+#: What is made of each: format and recipe.
+FILES = ("tflite fp32", "tflite int8", "pte fp32", "pte int8")
 _SAMPLES = 24
 #: Outcomes of files that compute what the model does.
 RIGHT = ("right", "rewritten")
@@ -199,17 +199,16 @@ class Result:
     seconds: float = 0.0
 
 
-def tried(one: Configuration, folder: Path, recipes: Sequence[str] = RECIPES_TRIED) -> dict[str, Result]:
-    """The results of *one* by format and recipe, as ``tflite fp32``."""
+def tried(one: Configuration, folder: Path, files: Sequence[str] = FILES) -> dict[str, Result]:
+    """The results of *one* for each of *files*; int8 comes behind the fp32 of its format."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return dict(_tried(one, folder, recipes))
+        return dict(_tried(one, folder, files))
 
 
-def _tried(one: Configuration, folder: Path, recipes: Sequence[str]) -> Iterator[tuple[str, Result]]:
+def _tried(one: Configuration, folder: Path, files_made: Sequence[str]) -> Iterator[tuple[str, Result]]:
     from edgekit.pipeline.sources import tasks
 
-    names = [f"{format} {recipe}" for format in FORMATS for recipe in recipes]
     (folder / "model.py").write_text(one.source)
     samples = one.samples()
     save_arrays(folder / "samples.npz", samples)
@@ -226,24 +225,23 @@ def _tried(one: Configuration, folder: Path, recipes: Sequence[str]) -> Iterator
         outputs = str(folder / "reference.npz")
         evaluated = tasks.evaluate(source=given.to_json(), **files, names=answer["names"], outputs=outputs)
     except Exception as error:
-        yield from ((name, _failed(error)) for name in names)
+        yield from ((name, _failed(error)) for name in files_made)
         return
     expected = load_arrays(Path(outputs))[0]
     reference = Reference(expected, None, None, None, class_scores(expected), evaluated["rounding_db"])
-    for format in FORMATS:
-        base: tuple[Path, Result] | None = None
-        for recipe in recipes:
-            begun = perf_counter()
-            path = folder / f"{recipe}.{format}"
-            try:
-                result = _file(format, recipe, path, given, answer, reference, folder, base)
-            except Exception as error:
-                result = _failed(error, recipe)
-            base = base or (path, result)
-            yield f"{format} {recipe}", Result(**{**asdict(result), "seconds": round(perf_counter() - begun, 2)})
-            if base[1].outcome not in RIGHT:
-                yield from ((f"{format} {each}", base[1]) for each in recipes[1:])
-                break
+    bases: dict[str, tuple[Path, Result]] = {}
+    for name in files_made:
+        format, recipe = name.split()
+        path, begun, base = folder / f"{recipe}.{format}", perf_counter(), bases.get(format)
+        if base is not None and base[1].outcome not in RIGHT:
+            yield name, base[1]
+            continue
+        try:
+            result = _file(format, recipe, path, given, answer, reference, folder, base)
+        except Exception as error:
+            result = _failed(error, recipe)
+        bases.setdefault(format, (path, result))
+        yield name, replace(result, seconds=round(perf_counter() - begun, 2))
 
 
 def _file(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from support.operator_matrix import FORMATS, RECIPES_TRIED, Configuration, Result, read_results, table
+from support.operator_matrix import FILES, Configuration, Result, read_results, table
 
 _MARKS = {
     "right": "yes",
@@ -16,7 +16,7 @@ _MARKS = {
     "wrong": "**wrong**",
     "unnamed": "**fails**",
 }
-_COLUMNS = tuple(f"{format} {recipe}" for format in FORMATS for recipe in RECIPES_TRIED)
+_COLUMNS = FILES
 _INTRODUCTION = """\
 # Operators
 

@@ -45,7 +45,7 @@ def explained(error: BaseException, graph_module: Any = None) -> ConversionError
         return None
     text = error.message if isinstance(error, EdgekitError) else "".join(traceback.format_exception(error))
     for symptom in SYMPTOMS:
-        found = re.search(symptom.pattern, text, re.DOTALL)
+        found = re.search(symptom.pattern, text, re.DOTALL | re.MULTILINE)
         if found is not None:
             called = found.groupdict().get("operator")
             node = named(graph_module, called) if graph_module is not None and called is not None else None
