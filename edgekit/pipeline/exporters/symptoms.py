@@ -84,7 +84,11 @@ def _placed(
         return known
     from edgekit.pipeline.exporters.culprit import culprit  # it takes torch, which other families do not have
 
-    node = culprit(graph_module, attempt)
+    def alike(other: Exception) -> bool:
+        same = explained(other)
+        return type(other) is type(error) if known is None else same is not None and same.hint == known.hint
+
+    node = culprit(graph_module, attempt, alike)
     if known is not None:
         return ConversionError(known.code, known.message + (where(node) if node else ""), known.hint)
     message = f"{converter} takes every operator of this model, but not all of it: "
@@ -96,7 +100,8 @@ def _placed(
 def _said(error: Exception) -> str:
     """The line in which a library says most."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    telling = [line for line in lines if re.search(r"error:|unsupported|not |fail", line, re.IGNORECASE)]
+    words = r"error:|unsupported|not |fail"
+    telling = [line for line in lines if re.search(words, line, re.IGNORECASE) and not line.endswith(":")]
     return next(iter(telling or lines), type(error).__name__)[:_MOST_SAID]
 
 

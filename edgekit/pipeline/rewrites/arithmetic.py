@@ -149,7 +149,7 @@ def _one_hot(index: torch.Tensor, classes: int = -1) -> Any:
 
 
 def _bilinear(left: torch.Tensor, right: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> Any:
-    product = torch.einsum("...i,kij,...j->...k", left, weight, right)
+    product = (torch.einsum("...i,kij->...kj", left, weight) * right.unsqueeze(-2)).sum(-1)
     return product if bias is None else product + bias
 
 

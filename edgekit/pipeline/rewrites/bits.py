@@ -48,7 +48,7 @@ def _each(combine: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> Call
             return lowest
         one, other = (torch.as_tensor(each) for each in (left, right))
         if one.dtype == other.dtype == torch.bool:
-            return NotImplemented
+            return one != other if combine is _different else NotImplemented
         powers = torch.tensor([1 << bit for bit in range(_BITS)])
         bits = combine(*(_bits(each, powers) for each in (one, other)))
         signs = combine(*((each < 0).to(torch.int64) for each in (one, other)))

@@ -12,6 +12,8 @@ import torch
 from torch.nn import functional as F
 
 _ATEN = torch.ops.aten
+#: Whole numbers have 32 bits in a ``.tflite``.
+_LARGEST = (1 << 31) - 1
 
 
 def _running(combine: Callable[[torch.Tensor, torch.Tensor], torch.Tensor], neutral: float) -> Callable[..., Any]:
@@ -30,8 +32,7 @@ def _extreme(sign: int) -> Callable[..., Any]:
     """The largest value so far, or with a negative *sign* the smallest, and where it is: the last one of equals."""
 
     def rule(value: torch.Tensor, dim: int) -> tuple[torch.Tensor, torch.Tensor]:
-        whole = not value.is_floating_point()
-        worst = -sign * (torch.iinfo(value.dtype).max if whole else torch.finfo(value.dtype).max)
+        worst = -sign * (_LARGEST if not value.is_floating_point() else torch.finfo(value.dtype).max)
         found = value.movedim(dim, -1)
         size, step = int(found.shape[-1]), 1
         places = torch.arange(size).expand(found.shape)
