@@ -82,7 +82,9 @@ def _format_lines(outlook: FormatOutlook, backend: str) -> Iterator[str]:
         return
     forecast = outlook.forecast
     outside = sum(each.count for each in forecast.outside)
-    yield f"{name}: {backend} takes {forecast.inside} operators" + (f", and {outside} not:" if outside else ", all of them")
+    yield f"{name}: {backend} takes {forecast.inside} operators" + (
+        f", and {outside} not:" if outside else ", all of them"
+    )
     for each in forecast.outside:
         where = "; ".join(filter(None, (f"layer {', '.join(each.layers)}" if each.layers else "", each.line)))
         yield f"  {each.count} x {each.operator}" + (f"  ({where})" if where else "")

@@ -59,13 +59,13 @@ def look_ahead(
     began = monotonic()
     origin = _untrained(find_origin(model, Given(calibration), trust))
     origin.kind.check_installed()
-    exporters = [
-        exporter for exporter in EXPORTERS if exporter.hub in origin.kind.hubs and not _is_baseline(exporter)
-    ]
+    exporters = [exporter for exporter in EXPORTERS if exporter.hub in origin.kind.hubs and not _is_baseline(exporter)]
     foretold = [exporter for exporter in exporters if exporter.forecast is not None]
     if not foretold:
         message = f"nothing can be foretold of {origin.kind.title}"
-        raise UsageError("EK-UNSUPPORTED", message, "build it: edgekit build MODEL --target NAME says what is delegated")
+        raise UsageError(
+            "EK-UNSUPPORTED", message, "build it: edgekit build MODEL --target NAME says what is delegated"
+        )
     if (said := contents.check(origin.source)) is not None:
         listener(StageEvent("source", origin.name, Warned(said)))
     cache = Cache.default(False)

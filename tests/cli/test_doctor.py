@@ -260,7 +260,9 @@ def test_a_model_is_looked_at_before_it_is_built(net: Path, capsys: pytest.Captu
     found = {each["format"]: each["forecast"] for each in document["formats"]}
     assert found.keys() == {"tflite", "pte"}
     (sums,) = [each for each in found["pte"]["outside"] if each["operator"] == "aten.cumsum"]
-    assert sums["count"] == 1 and sums["layers"] == ["body"] and sums["line"].startswith("net.py:11: return torch.cumsum")
+    assert (
+        sums["count"] == 1 and sums["layers"] == ["body"] and sums["line"].startswith("net.py:11: return torch.cumsum")
+    )
     assert any(each["operator"] == "CUMSUM" and each["layers"] == ["body"] for each in found["tflite"]["outside"])
     assert found["pte"]["inside"] >= 2 and found["pte"]["steps"] == 0
 

@@ -5,8 +5,8 @@ page from there.
 """
 
 from __future__ import annotations
-
 import __future__
+
 import argparse
 import inspect
 import json
@@ -36,12 +36,21 @@ def main() -> None:
     part, parts = map(int, given.part.split("/"))
     known = {} if given.again else read_results(given.results)
     wanted = [line for line, one in table().items() if re.search(given.pattern, f"{one.family}: {line}")]
-    left = [line for line in sorted(wanted[part::parts], key=lambda line: zlib.crc32(line.encode())) if line not in known]
+    left = [
+        line for line in sorted(wanted[part::parts], key=lambda line: zlib.crc32(line.encode())) if line not in known
+    ]
     if given.child:
         _try_all(sys.stdin.read().splitlines(), given.results, given.quick)
         return
     while left:  # a converter may take its process with it
-        command = [sys.executable, __file__, "--child", "--results", str(given.results), *(["--quick"] if given.quick else [])]
+        command = [
+            sys.executable,
+            __file__,
+            "--child",
+            "--results",
+            str(given.results),
+            *(["--quick"] if given.quick else []),
+        ]
         child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         child.stdin.write("\n".join(left))
         child.stdin.close()

@@ -16,7 +16,9 @@ from edgekit.pipeline.rewrites import LITERT, rewrite
 
 _RESULTS = read_results()
 #: Every twelfth line that is rewritten.
-_REWRITTEN = [line for line, found in _RESULTS.items() if "rewritten" in {each.outcome for each in found.values()}][::12]
+_REWRITTEN = [line for line, found in _RESULTS.items() if "rewritten" in {each.outcome for each in found.values()}][
+    ::12
+]
 #: One of each kind that takes little time.
 _FEW = (
     "nn.ConvTranspose2d(6, 4, 3, dilation=2) | x=normal(6, 7, 5)",
@@ -73,9 +75,7 @@ def test_what_is_rewritten_gives_the_same_values(line: str, format: str) -> None
 def _outcomes(line: str, folder: Path) -> None:
     known = _RESULTS[line]
     found = tried(table()[line], folder, [name for name in FILES if name in known])
-    assert {name: each.outcome for name, each in found.items()} == {
-        name: each.outcome for name, each in known.items()
-    }
+    assert {name: each.outcome for name, each in found.items()} == {name: each.outcome for name, each in known.items()}
 
 
 @pytest.mark.parametrize("line", _FEW)

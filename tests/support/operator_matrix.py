@@ -87,7 +87,9 @@ class Configuration:
 
     def samples(self, count: int = _SAMPLES) -> dict[str, np.ndarray]:
         random = np.random.default_rng(zlib.crc32(self.line.encode()))
-        drawing = {name: _draw(name, random, count) for name in ("normal", "unit", "positive", "tied", "whole", "order")}
+        drawing = {
+            name: _draw(name, random, count) for name in ("normal", "unit", "positive", "tied", "whole", "order")
+        }
         return {name: eval(drawn, dict(drawing)) for name, drawn in self.sampled.items()}  # of our own table
 
 
@@ -130,12 +132,10 @@ class _Layers(ast.NodeTransformer):
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         names = {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
-        if "nn" in {each.id for each in ast.walk(node.func) if isinstance(each, ast.Name)} or "torch.nn." in ast.unparse(
-            node.func
-        ):
-            if not names & (self._inputs.keys() | {"y"}) and not isinstance(node.func, ast.Call):
-                self.layers.append(ast.unparse(node))
-                return ast.parse(f"self.layer{len(self.layers) - 1}", mode="eval").body
+        makes = not isinstance(node.func, ast.Call) and ast.unparse(node.func).startswith(("nn.", "torch.nn.utils."))
+        if makes and not names & self._inputs.keys():
+            self.layers.append(ast.unparse(node))
+            return ast.parse(f"self.layer{len(self.layers) - 1}", mode="eval").body
         return self.generic_visit(node)
 
 
@@ -166,11 +166,7 @@ def _draw(name: str, random: np.random.Generator, count: int) -> Any:
 def table() -> dict[str, Configuration]:
     """Every configuration by its line."""
     families = tomllib.loads(TABLE.read_text(encoding="utf-8"))["families"]
-    found = [
-        Configuration(family, *_parsed(line))
-        for family, lines in families.items()
-        for line in lines
-    ]
+    found = [Configuration(family, *_parsed(line)) for family, lines in families.items() for line in lines]
     return {each.line: each for each in found}
 
 
@@ -221,7 +217,9 @@ def _tried(one: Configuration, folder: Path, files_made: Sequence[str]) -> Itera
             source=spec.to_json(), **files, calibration=files["samples"], directory=str(folder / "source")
         )
         made = answer["made"] and str(folder / "source" / answer["made"])
-        given = SourceSpec("torch", spec.path, "build", None, inputs, sample=str(folder / "source" / "sample.npz"), made=made)
+        given = SourceSpec(
+            "torch", spec.path, "build", None, inputs, sample=str(folder / "source" / "sample.npz"), made=made
+        )
         outputs = str(folder / "reference.npz")
         evaluated = tasks.evaluate(source=given.to_json(), **files, names=answer["names"], outputs=outputs)
     except Exception as error:
@@ -276,7 +274,11 @@ def _file(
     measured = load_arrays(outputs)[0]
     rows = np.arange(len(next(iter(measured.values()))))
     quality = judge(RECIPES[recipe], reference, measured, rows, None, check_samples=rows[:4])
-    delegated = examined["facts"].delegated_share if hasattr(examined["facts"], "delegated_share") else examined["facts"]["delegated_share"]
+    delegated = (
+        examined["facts"].delegated_share
+        if hasattr(examined["facts"], "delegated_share")
+        else examined["facts"]["delegated_share"]
+    )
     outcome: Outcome = "rewritten" if record["rewritten"] or (base and base[1].outcome == "rewritten") else "right"
     return Result(outcome, quality.snr_db, delegated=None if delegated is None else round(delegated))
 

@@ -22,20 +22,20 @@ _INTRODUCTION = """\
 
 <!-- Made by `python docs/generate.py` from `tests/conformance/operators.jsonl`; a test compares. -->
 
-What becomes of {count} configurations of PyTorch's operators, as models of vision, sound, text and time series use them,
-in both formats. Each one is a small model with weights that goes the way of every build: it is exported, run by LiteRT or
-ExecuTorch, and its outputs are compared with PyTorch's column by column, which takes 80 dB in fp32.
+What becomes of {count} configurations of PyTorch's operators, as models of vision, sound, text and time series use
+them, in both formats. Each one is a small model with weights that goes the way of every build: it is exported, run by
+LiteRT or ExecuTorch, and its outputs are compared with PyTorch's column by column, which takes 80 dB in fp32.
 
 | mark | meaning |
 |---|---|
 | yes | right, as the converter has it |
 | rewritten | right, because edgekit spells the operator otherwise before the converter sees it |
-| refused | one line says so before a file is made: which operator, in which layer and line of your code, and what to do |
+| refused | one line says so: which operator, in which layer and line of your code, and what to do |
 | too coarse | eight bits do not hold what this operator alone computes, and the build refuses the file |
 | - | the recipe changes nothing here |
 
-`edgekit doctor MODEL` says the same of your model before you build it. `python tests/conformance/operators.py` tries all of
-them again, which takes an hour, and keeps the results that this page is made from.
+`edgekit doctor MODEL` says the same of your model before you build it. `python tests/conformance/operators.py` tries
+all of them, which takes an hour, and keeps the results that this page is made from.
 """
 
 
@@ -51,7 +51,9 @@ def page() -> str:
 
 
 def _totals(results: dict[str, dict[str, Result]]) -> str:
-    counts = {column: Counter(found[column].outcome for found in results.values() if column in found) for column in _COLUMNS}
+    counts = {
+        column: Counter(found[column].outcome for found in results.values() if column in found) for column in _COLUMNS
+    }
     marks = [mark for mark in _MARKS if any(counts[column][mark] for column in _COLUMNS)]
     head = "| file | " + " | ".join(_MARKS[mark] for mark in marks) + " | tried |"
     rows = [
@@ -65,7 +67,11 @@ def _totals(results: dict[str, dict[str, Result]]) -> str:
 
 def _family(name: str, members: list[Configuration], results: dict[str, dict[str, Result]]) -> Iterator[str]:
     yield f"## {name}\n"
-    yield "| configuration | inputs | " + " | ".join(f"`.{format}` {recipe}" for format, recipe in map(str.split, _COLUMNS)) + " |"
+    yield (
+        "| configuration | inputs | "
+        + " | ".join(f"`.{format}` {recipe}" for format, recipe in map(str.split, _COLUMNS))
+        + " |"
+    )
     yield "|---" * (len(_COLUMNS) + 2) + "|"
     refusals: dict[str, str] = {}
     for one in members:

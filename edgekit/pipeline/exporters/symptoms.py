@@ -80,7 +80,7 @@ def _placed(
     known: ConversionError | None, error: Exception, graph_module: Any, attempt: Attempt, converter: str
 ) -> ConversionError | None:
     """*known*, or what there is to say of an *error* that is not, with the place in the model that it is about."""
-    if isinstance(error, EdgekitError) and known is None or known is not None and known.message.endswith(")"):
+    if (isinstance(error, EdgekitError) and known is None) or (known is not None and known.message.endswith(")")):
         return known
     from edgekit.pipeline.exporters.culprit import culprit  # it takes torch, which other families do not have
 

@@ -1,7 +1,8 @@
-"""Bits of whole numbers, by division and remainder: litert-torch 0.10.0 has none ("failed to legalize operation
-'tfl.bitwise_xor'", "Lowering not found: aten.__rshift__"), and executorch 1.5.1 no shifts ("is not in Core ATen opset").
+"""Bits of whole numbers, by division and remainder, and powers of whole numbers.
 
-Whole numbers have 32 bits in a ``.tflite``.
+litert-torch 0.10.0 has neither ("failed to legalize operation 'tfl.bitwise_xor'", "operation 'mhlo.power'", "Lowering
+not found: aten.__rshift__"), and executorch 1.5.1 no shifts ("is not in Core ATen opset"). Whole numbers have 32 bits
+in a ``.tflite``.
 """
 
 from __future__ import annotations
@@ -68,6 +69,16 @@ def _different(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
     return (one - other) * (one - other)
 
 
+def _power_of(base: Any, exponent: torch.Tensor) -> Any:
+    """A whole number to the power of whole numbers, from a table of all that fit."""
+    if not isinstance(base, int) or exponent.is_floating_point() or abs(base) < 2:
+        return NotImplemented
+    table = [1]
+    while abs(table[-1] * base) < 1 << _BITS:
+        table.append(table[-1] * base)
+    return torch.tensor(table).index_select(0, exponent.flatten()).reshape(exponent.shape).to(exponent.dtype)
+
+
 _SHIFTS: dict[Any, Callable[..., Any]] = {
     getattr(getattr(_ATEN, name), overload): rule
     for rule, names in (
@@ -84,6 +95,7 @@ COMMON: dict[Any, Callable[..., Any]] = {
 }
 LITERT: dict[Any, Callable[..., Any]] = {
     **_SHIFTS,
+    _ATEN.pow.Scalar: _power_of,
     **{
         getattr(getattr(_ATEN, name), overload): _each(combine)
         for combine, names in (

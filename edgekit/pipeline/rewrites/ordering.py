@@ -2,7 +2,8 @@
 
 executorch 1.5.1 has ``topk`` and no ``sort``; litert-torch 0.10.0 makes a sort of both, of which LiteRT 2.3.0 has no
 kernel ("Didn't find op for builtin opcode 'STABLEHLO_SORT'"), and does not convert indices alone ("comparator block
-argument should be of type"); and neither has a median, or searches sorted values ("Lowering not found: aten.searchsorted").
+argument should be of type"); and neither has a median, a histogram, or searches sorted values ("Lowering not found:
+aten.searchsorted").
 """
 
 from __future__ import annotations
@@ -82,9 +83,7 @@ def rules(choose: _Choice) -> dict[Any, Callable[..., Any]]:
     }
 
 
-def _bucket(
-    value: Any, bounds: torch.Tensor, *, out_int32: bool = False, right: bool = False
-) -> torch.Tensor:
+def _bucket(value: Any, bounds: torch.Tensor, *, out_int32: bool = False, right: bool = False) -> torch.Tensor:
     """How many of *bounds*, along their last axis, lie below."""
     each, edges = torch.as_tensor(value).unsqueeze(-1), bounds.unsqueeze(-2) if bounds.dim() > 1 else bounds
     below = edges <= each if right else edges < each

@@ -65,9 +65,7 @@ def _smoothed(name: str) -> Callable[..., Any]:
         scales = (scales + [None] * 2)[:2]
         before = [int(count) for count in value.shape[2:]]
         after = size or [int(count * scale) for count, scale in zip(before, scales, strict=True)]
-        high, wide = (
-            _weights(name, *each, align_corners) for each in zip(before, after, scales, strict=True)
-        )
+        high, wide = (_weights(name, *each, align_corners) for each in zip(before, after, scales, strict=True))
         return high @ (value @ wide.T)
 
     return rule

@@ -22,7 +22,9 @@ _MOST_COMPARISONS = 1 << 24
 def _hits(index: torch.Tensor, size: int) -> torch.Tensor:
     """Whether each of *index*, along its last axis, is each of *size* places: one axis more, the last one."""
     if index.numel() * size > _MOST_COMPARISONS:
-        message = f"writing to {index.numel():,} of {size:,} places takes {index.numel() * size:,} comparisons in LiteRT"
+        message = (
+            f"writing to {index.numel():,} of {size:,} places takes {index.numel() * size:,} comparisons in LiteRT"
+        )
         hint = "write to fewer places, or to slices of a tensor; or build the other format"
         raise ConversionError("EK-UNSUPPORTED", message, hint)
     index = torch.where(index < 0, index + size, index)

@@ -77,15 +77,11 @@ def _transposed(plane: _Plane) -> Callable[..., torch.Tensor]:
         dilation: Sequence[int] = (1,),
     ) -> torch.Tensor:
         if value.dim() == 4:
-            return rule(
-                value.unsqueeze(0), weight, bias, stride, padding, output_padding, groups, dilation
-            ).squeeze(0)
+            return rule(value.unsqueeze(0), weight, bias, stride, padding, output_padding, groups, dilation).squeeze(0)
         strides, pads, more, steps = map(_three, (stride, padding, output_padding, dilation))
         samples, before, depth = int(value.shape[0]), int(value.shape[2]), int(weight.shape[2])
         after = (before - 1) * strides[0] - 2 * pads[0] + steps[0] * (depth - 1) + more[0] + 1
-        planes = plane(
-            _planes(value), weight.flatten(1, 2), None, strides[1:], pads[1:], more[1:], groups, steps[1:]
-        )
+        planes = plane(_planes(value), weight.flatten(1, 2), None, strides[1:], pads[1:], more[1:], groups, steps[1:])
         parts = _volume(planes, samples).unflatten(1, (-1, depth)).unbind(2)
         whole = None
         for place, part in enumerate(parts):

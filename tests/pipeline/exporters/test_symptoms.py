@@ -16,11 +16,17 @@ from edgekit.pipeline.exporters.symptoms import SYMPTOMS, explained, explaining
 SAID = [
     ("Unsupported ir element type: complex<f32>", "complex numbers"),
     ("Lowering not found: aten.digamma.default", "LiteRT has no operator for aten.digamma"),
-    ("Lowering not found: mine.twice.default\n    results = self.model(", "mine.twice is an operator of the model's own"),
+    (
+        "Lowering not found: mine.twice.default\n    results = self.model(",
+        "mine.twice is an operator of the model's own",
+    ),
     ("Missing out variants: {'mine::twice'}", "mine::twice is an operator of the model's own"),
     ("Missing out variants: {'quantized_decomposed::choose_qparams'}", "ExecuTorch has no int8 form of a layer"),
     ("Lowering not found: while_loop\n    while_loop = torch.ops", "LiteRT has no while_loop"),
-    ("conv.cc:390 affine_quantization->zero_point->data[i] != 0 (-13 != 0)Node", "weights that are computed at run time"),
+    (
+        "conv.cc:390 affine_quantization->zero_point->data[i] != 0 (-13 != 0)Node",
+        "weights that are computed at run time",
+    ),
     (
         "Operator torch._ops.aten.erfinv.default is not in Core ATen opset (https://pytorch.org/docs/stable/)",
         "ExecuTorch has no operator for aten.erfinv",
@@ -151,6 +157,6 @@ def test_an_operator_that_a_converter_does_not_name_is_looked_for(said: str, mes
 
 def test_what_fails_only_as_a_whole_is_said_to() -> None:
     graph_module = torch.export.export(Layered(), (torch.ones(1, 2),)).module()
-    with pytest.raises(ConversionError, match="takes every operator of this model, but not all of it: too large"):
-        with explaining(graph_module, lambda part: None, "LiteRT"):
-            raise RuntimeError("too large")
+    said = "takes every operator of this model, but not all of it: too large"
+    with pytest.raises(ConversionError, match=said), explaining(graph_module, lambda part: None, "LiteRT"):
+        raise RuntimeError("too large")

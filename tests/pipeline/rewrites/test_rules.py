@@ -65,7 +65,9 @@ def test_pools_over_three_axes(kernel: Any, stride: Any, padding: Any, ceiling: 
 def test_what_runs_along_an_axis(size: int) -> None:
     x = torch.randn(2, size, 3).round(decimals=1)
     torch.testing.assert_close(COMMON[_ATEN.cumprod.default](x, 1), x.cumprod(1))
-    torch.testing.assert_close(COMMON[_ATEN.logcumsumexp.default](20 * x, 1), (20 * x).logcumsumexp(1), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        COMMON[_ATEN.logcumsumexp.default](20 * x, 1), (20 * x).logcumsumexp(1), rtol=1e-4, atol=1e-4
+    )
     whole = (x * 10).to(torch.int64)
     for name in ("cummax", "cummin"):
         for value in (x, whole):  # some are equal: the last one counts
@@ -76,11 +78,16 @@ def test_what_runs_along_an_axis(size: int) -> None:
 @pytest.mark.parametrize(
     ("equation", "shapes"),
     [
-        ("bnct,cw,wvt->bnv", [(1, 3, 4, 5), (4, 6), (6, 2, 5)]), ("...i,kij,...j->...k", [(2, 7, 6), (4, 6, 5), (2, 7, 5)]),
-        ("bii->bi", [(2, 4, 4)]), ("ii", [(4, 4)]), ("iij,jk->ki", [(3, 3, 4), (4, 2)]), ("bi,bj,bk", [(2, 3), (2, 4), (2, 5)]),
-        ("...ii->...i", [(2, 3, 4, 4)]), ("a b, b c, c d -> a d", [(2, 3), (3, 4), (4, 5)]),
+        ("bnct,cw,wvt->bnv", [(1, 3, 4, 5), (4, 6), (6, 2, 5)]),
+        ("...i,kij,...j->...k", [(2, 7, 6), (4, 6, 5), (2, 7, 5)]),
+        ("bii->bi", [(2, 4, 4)]),
+        ("ii", [(4, 4)]),
+        ("iij,jk->ki", [(3, 3, 4), (4, 2)]),
+        ("bi,bj,bk", [(2, 3), (2, 4), (2, 5)]),
+        ("...ii->...i", [(2, 3, 4, 4)]),
+        ("a b, b c, c d -> a d", [(2, 3), (3, 4), (4, 5)]),
     ],
-)  # fmt: skip
+)
 def test_einstein_sums(equation: str, shapes: list[tuple[int, ...]]) -> None:
     tensors = [torch.randn(shape) for shape in shapes]
     found = LITERT[_ATEN.einsum.default](equation, tensors)
@@ -171,7 +178,9 @@ def test_smoothed_resizing(mode: str, size: tuple[int, int]) -> None:
 def test_searches_and_histograms() -> None:
     x, edges = torch.randn(3, 20).round(decimals=1), torch.tensor([-1.0, -0.5, 0.0, 0.7])
     for right in (False, True):
-        assert torch.equal(COMMON[_ATEN.bucketize.Tensor](x, edges, right=right), torch.bucketize(x, edges, right=right))
+        assert torch.equal(
+            COMMON[_ATEN.bucketize.Tensor](x, edges, right=right), torch.bucketize(x, edges, right=right)
+        )
         rows = edges.expand(3, 4) * torch.tensor([[1.0], [2.0], [3.0]])
         found = COMMON[_ATEN.searchsorted.Tensor](rows, x, right=right)
         assert torch.equal(found, torch.searchsorted(rows.contiguous(), x, right=right))
@@ -204,3 +213,46 @@ def test_prelu_of_vectors() -> None:
         x = torch.randn(shape)
         for weight in (torch.tensor([0.3]), torch.randn(6)):
             torch.testing.assert_close(XNNPACK[_ATEN.prelu.default](x, weight), F.prelu(x, weight))
+
+
+@pytest.mark.parametrize("mode", ["sum", "mean", "max"])
+@pytest.mark.parametrize("padding", [None, 0, -1])
+def test_bags_of_embeddings(mode: str, padding: int | None) -> None:
+    weight, indices = torch.randn(9, 4), torch.randint(0, 9, (11,))
+    number = {"sum": 0, "mean": 1, "max": 2}[mode]
+    scales = torch.randn(11) if mode == "sum" else None
+    for last in (False, True):
+        offsets = torch.tensor([0, 3, 3, 11 if last else 7])
+        wanted = F.embedding_bag(
+            indices,
+            weight,
+            offsets,
+            mode=mode,
+            per_sample_weights=scales,
+            include_last_offset=last,
+            padding_idx=padding,
+        )
+        place = None if padding is None else padding % 9
+        found = COMMON[_ATEN.embedding_bag.padding_idx](
+            weight, indices, offsets, False, number, False, scales, last, place
+        )
+        torch.testing.assert_close(found[0], wanted)
+
+
+def test_two_results_of_one_reduction() -> None:
+    x = torch.randn(4, 5, 6)
+    for name in ("var_mean", "std_mean"):
+        torch.testing.assert_close(
+            COMMON[getattr(_ATEN, name).correction](x, [1], correction=0), getattr(torch, name)(x, 1, correction=0)
+        )
+        torch.testing.assert_close(
+            COMMON[getattr(_ATEN, name).dim](x, [0, 2], False, True), getattr(torch, name)(x, (0, 2), False, True)
+        )
+        torch.testing.assert_close(COMMON[getattr(_ATEN, name).default](x, True), getattr(torch, name)(x))
+
+
+def test_powers_of_a_whole_number() -> None:
+    k = torch.arange(0, 10).reshape(2, 5)
+    for base in (2, 3, -2):
+        assert torch.equal(LITERT[_ATEN.pow.Scalar](base, k), base**k)
+    assert LITERT[_ATEN.pow.Scalar](2.0, k) is NotImplemented
