@@ -27,6 +27,7 @@ from edgekit.pipeline.rewrites.constants import values_in
 from edgekit.pipeline.sources import SourceSpec, open_source
 from edgekit.pipeline.work.events import Step, emit
 from edgekit.recipes import RECIPES
+from edgekit.runtime.contents import pte
 from edgekit.runtime.engines.executorch import ENGINE
 
 _DEQUANTIZE = edge_operators.edge.quantized_decomposed.dequantize_per_tensor.default
@@ -52,7 +53,9 @@ def export(
         graph_module = quantize(graph_module, dynamic_quantizer(used), [examples])
 
     def lowered(part: GraphModule) -> bytes:
-        return lower(part, examples, backend, half=used.is_half)
+        buffer = lower(part, examples, backend, half=used.is_half)
+        pte.read(buffer)  # the runtime may lack an operator that the converter has
+        return buffer
 
     with explaining(graph_module, lowered, "ExecuTorch"):
         Path(output).write_bytes(lowered(graph_module))

@@ -51,6 +51,7 @@ COMMON: Rules = {
     **ordering.COMMON,
     **padding.RULES,
     **resizing.COMMON,
+    **scattering.COMMON,
     **pooling.COMMON,
     **spectrum.RULES,
     **activations.COMMON,

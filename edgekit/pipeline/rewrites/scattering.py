@@ -188,11 +188,13 @@ def _added_to_lines(lines: torch.Tensor, hits: torch.Tensor, given: torch.Tensor
     return lines + _sum(hits, given)
 
 
+#: The runtime of ``.pte`` files has no kernel for it.
+COMMON: dict[Any, Callable[..., Any]] = {_ATEN.scatter_reduce.two: _reduce}
 LITERT: dict[Any, Callable[..., Any]] = {
     _ATEN.scatter.src: _scatter(_over_lines),
     _ATEN.scatter.value: _scatter(_over_lines),
     _ATEN.scatter_add.default: _scatter(_added_to_lines),
-    _ATEN.scatter_reduce.two: _reduce,
+    **COMMON,
     _ATEN.index_add.default: lambda target, dim, index, source, *, alpha=1: _index_rows(
         target, dim, index, source, add=True, alpha=alpha
     ),

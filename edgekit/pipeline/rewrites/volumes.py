@@ -127,7 +127,8 @@ def _max_pool(
     ceil_mode: bool = False,
 ) -> Any:
     def pool(planes: torch.Tensor, given: Sequence[list[int]]) -> torch.Tensor:
-        return F.max_pool2d(planes, *given, ceil_mode)
+        found: torch.Tensor = F.max_pool2d(planes, given[0], given[1], given[2], given[3], ceil_mode)
+        return found
 
     return _in_turn(pool, value, [_three(each) for each in (kernel, stride or kernel, padding, dilation)])
 
@@ -144,7 +145,7 @@ def _average_pool(
     divisor = None if divisor_override is None else 1
 
     def pool(planes: torch.Tensor, given: Sequence[list[int]]) -> torch.Tensor:
-        return F.avg_pool2d(planes, *given, ceil_mode, count_include_pad, divisor)
+        return F.avg_pool2d(planes, given[0], given[1], given[2], ceil_mode, count_include_pad, divisor)
 
     found = _in_turn(pool, value, [_three(each) for each in (kernel, stride or kernel, padding)])
     return found if divisor_override is None else found / divisor_override
