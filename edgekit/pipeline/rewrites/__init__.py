@@ -23,6 +23,7 @@ from edgekit.pipeline.rewrites import (
     branches,
     cumulative,
     embeddings,
+    grids,
     ordering,
     padding,
     pooling,
@@ -60,6 +61,7 @@ COMMON: Rules = {
 LITERT: Rules = {
     **COMMON,
     **bits.LITERT,
+    **grids.LITERT,
     **ordering.LITERT,
     **pooling.LITERT,
     **resizing.RULES,

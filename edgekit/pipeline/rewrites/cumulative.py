@@ -52,9 +52,24 @@ def _log_of_sum(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
     return torch.maximum(left, right) + torch.log1p(torch.exp(-(left - right).abs()))
 
 
+def _powers(value: torch.Tensor, *, N: int | None = None) -> torch.Tensor:
+    """The first *N* powers of each value, from 0, along a new last axis."""
+    found = [torch.ones_like(value)]
+    while len(found) < (int(value.shape[-1]) if N is None else N):
+        found.append(found[-1] * value)
+    return torch.stack(found, -1)
+
+
+def _vander(value: torch.Tensor, N: int | None = None, increasing: bool = False) -> torch.Tensor:
+    found = _powers(value, N=N)
+    return found if increasing else found.flip(-1)
+
+
 RULES: dict[Any, Callable[..., Any]] = {
     _ATEN.cumprod.default: _running(torch.mul, 1.0),
     _ATEN.logcumsumexp.default: _running(_log_of_sum, -1e30),
+    _ATEN.linalg_vander.default: _powers,
+    _ATEN.vander.default: _vander,
     _ATEN.cummax.default: _extreme(1),
     _ATEN.cummin.default: _extreme(-1),
 }

@@ -256,3 +256,18 @@ def test_powers_of_a_whole_number() -> None:
     for base in (2, 3, -2):
         assert torch.equal(LITERT[_ATEN.pow.Scalar](base, k), base**k)
     assert LITERT[_ATEN.pow.Scalar](2.0, k) is NotImplemented
+
+
+@pytest.mark.parametrize(("align", "mode"), _each((False, True), (0, 1)))
+def test_sampling_at_reflected_places(align: bool, mode: int) -> None:
+    value, grid = torch.randn(1, 4, 6, 5), torch.rand(1, 7, 8, 2) * 8 - 4
+    found = LITERT[_ATEN.grid_sampler.default](value, grid, mode, 2, align)
+    torch.testing.assert_close(found, _ATEN.grid_sampler(value, grid, mode, 2, align), atol=1e-4, rtol=1e-4)
+    assert LITERT[_ATEN.grid_sampler.default](value, grid, mode, 0, align) is NotImplemented
+
+
+def test_powers_of_values() -> None:
+    x = torch.randn(5)
+    torch.testing.assert_close(COMMON[_ATEN.vander.default](x, 4), torch.vander(x, 4))
+    torch.testing.assert_close(COMMON[_ATEN.vander.default](x, None, True), torch.vander(x, increasing=True))
+    torch.testing.assert_close(COMMON[_ATEN.linalg_vander.default](x, N=3), torch.linalg.vander(x, N=3))

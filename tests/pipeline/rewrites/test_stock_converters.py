@@ -192,6 +192,15 @@ def test_ai_edge_quantizer_loses_outputs_that_are_read_twice(model: type[case_ex
         (lambda x: torch.argsort(x, 1), "comparator"),  # ordering
         (lambda x: F.conv_transpose2d(x, torch.ones(3, 2, 3, 3), None, 2, 1, 1), "convolution"),  # transposed
         (lambda x: F.bilinear(x, x, torch.ones(2, 9, 9)), "_trilinear"),  # arithmetic
+        (lambda x: torch.cumprod(x, 1), "cumprod"),  # cumulative
+        (lambda x: torch.bucketize(x, torch.arange(3.0)), "bucketize|searchsorted"),  # ordering
+        (lambda x: F.interpolate(x, size=(5, 5), mode="bilinear", antialias=True), "_aa"),  # resizing
+        (lambda x: x.to(torch.int64) ^ x.to(torch.int64).abs(), "xor"),  # bits
+        (lambda x: x.diagonal(0, 2, 3), "equal"),  # sums
+        (lambda x: F.conv3d(x.reshape(1, 3, 11, 3, 3), torch.ones(3, 1, 2, 2, 2), groups=3), "Conv3D"),  # volumes
+        (lambda x: torch.float_power(x, 2).float(), "power"),  # the type that stands for double precision
+        (lambda x: torch.cond(x.sum() > 0, torch.sin, torch.cos, (x,)), "cond"),  # branches
+        (lambda x: F.embedding_bag(x.flatten(1).abs().long().clamp(max=4), torch.ones(5, 2)), "bag"),  # embeddings
     ],
 )
 def test_litert_torch_lacks(function: object, said: str) -> None:
@@ -204,6 +213,7 @@ def test_litert_torch_lacks(function: object, said: str) -> None:
     [
         lambda x: x.topk(2, 1)[0],  # ordering
         lambda x: F.fold(x.reshape(1, 27, 11)[..., :9], (9, 9), 3, stride=3),  # transposed
+        lambda x: x.scatter_add(1, torch.zeros_like(x, dtype=torch.int64), x),  # scattering
     ],
 )
 def test_litert_does_not_open_what_litert_torch_makes_of(function: object) -> None:
@@ -211,10 +221,21 @@ def test_litert_does_not_open_what_litert_torch_makes_of(function: object) -> No
         tflite(Applied(function), MAP)
 
 
-@pytest.mark.parametrize("function", [lambda x: torch.sort(x)[0], lambda x: F.adaptive_max_pool2d(x, 1)])
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: torch.sort(x)[0],  # ordering
+        lambda x: F.adaptive_max_pool2d(x, 1),  # pooling
+        lambda x: torch.cumprod(x, 1),  # cumulative
+        lambda x: x.to(torch.int64) << x.to(torch.int64).abs(),  # bits
+        lambda x: F.conv3d(x.reshape(1, 3, 11, 3, 3), torch.ones(3, 3, 2, 2, 2)),  # volumes
+        lambda x: torch.var_mean(x, 1)[0],  # reductions
+        lambda x: x.scatter_reduce(1, torch.zeros_like(x, dtype=torch.int64), x, "amax"),  # scattering
+        lambda x: F.prelu(x.flatten(1), torch.ones(1)),  # activations
+    ],
+)
 def test_executorch_lacks(function: object) -> None:
-    """``ordering``, ``pooling``"""
-    with pytest.raises(Exception, match=r"sort|adaptive_max_pool2d"):
+    with pytest.raises(Exception, match=r"sort|adaptive_max_pool2d|cumprod|shift|3-D or 4-D|var_mean|scatter|Tagged"):
         run_pte(Applied(function), MAP)
 
 
