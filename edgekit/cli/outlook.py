@@ -75,6 +75,8 @@ def _lines(found: ModelOutlook) -> Iterator[str]:
 
 def _format_lines(outlook: FormatOutlook, backend: str) -> Iterator[str]:
     name = f".{outlook.format}"
+    from edgekit.pipeline.work.answers import QUICK_STEPS
+
     if outlook.forecast is None:
         assert outlook.error is not None
         yield f"{name}: will be refused: {outlook.error.message} [{outlook.error.code}]"
@@ -91,5 +93,5 @@ def _format_lines(outlook: FormatOutlook, backend: str) -> Iterator[str]:
     if forecast.rewritten:
         yield f"  spelled otherwise: {', '.join(forecast.rewritten)}"
     if forecast.steps:
-        slow = ": the export takes minutes" if forecast.steps > 64 else ""
+        slow = ": the export takes minutes" if forecast.steps > QUICK_STEPS else ""
         yield f"  {forecast.steps:,} recurrent steps, one by one{slow}"

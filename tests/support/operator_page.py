@@ -32,7 +32,7 @@ LiteRT or ExecuTorch, and its outputs are compared with PyTorch's column by colu
 | rewritten | right, because edgekit spells the operator otherwise before the converter sees it |
 | refused | one line says so: which operator, in which layer and line of your code, and what to do |
 | too coarse | eight bits do not hold what this operator alone computes, and the build refuses the file |
-| - | the recipe changes nothing here |
+| - | the recipe changes nothing here; an empty cell was not tried |
 
 `edgekit doctor MODEL` says the same of your model before you build it. `python tests/conformance/operators.py` tries
 all of them, which takes an hour, and keeps the results that this page is made from.
