@@ -147,7 +147,9 @@ def test_what_cannot_be_made_is_said_in_one_line(case: str, tmp_path: Path, caps
 def test_what_fails_alike_is_said_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     samples = tmp_path / "samples.npz"
     np.savez(samples, **SAMPLES[case_exports.Brain])
-    status = run(["build", f"{MODELS}:Brain", "--target", "rpi4", "--calibration", str(samples), "--out", str(tmp_path)])
+    status = run(
+        ["build", f"{MODELS}:Brain", "--target", "rpi4", "--calibration", str(samples), "--out", str(tmp_path)]
+    )
     said, progress = capsys.readouterr()
     assert progress.count("failed: LiteRT cannot do this mul") == 1
     (line,) = [line for line in said.splitlines() if "do this mul" in line and "failed" in line]

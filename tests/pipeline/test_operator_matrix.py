@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from support.operator_matrix import FILES, RIGHT, read_results, table, tried
+from support.operator_matrix import FILES, RIGHT, Result, read_results, table, tried
 from torch.utils import _pytree as pytree
 
 from edgekit.fidelity import snr_db
@@ -15,10 +15,9 @@ from edgekit.pipeline.exporters import backends
 from edgekit.pipeline.rewrites import LITERT, rewrite
 
 _RESULTS = read_results()
-#: Every twelfth line that is rewritten.
-_REWRITTEN = [line for line, found in _RESULTS.items() if "rewritten" in {each.outcome for each in found.values()}][
-    ::12
-]
+#: Some of the lines that are rewritten.
+_REWRITTEN = [line for line, found in _RESULTS.items() if "rewritten" in {each.outcome for each in found.values()}]
+_REWRITTEN = _REWRITTEN[::18]
 #: One of each kind that takes little time.
 _FEW = (
     "nn.ConvTranspose2d(6, 4, 3, dilation=2) | x=normal(6, 7, 5)",
@@ -75,8 +74,13 @@ def test_what_is_rewritten_gives_the_same_values(line: str, format: str) -> None
 def _check(line: str, folder: Path) -> None:
     known = _RESULTS[line]
     found = tried(table()[line], folder, [name for name in FILES if name in known])
-    said = {name: (each.outcome in RIGHT, each.said) for name, each in found.items()}
-    assert said == {name: (each.outcome in RIGHT, each.said) for name, each in known.items()}
+    assert {name: _told(each) for name, each in found.items()} == {name: _told(each) for name, each in known.items()}
+
+
+def _told(result: Result) -> tuple[str, str]:
+    """What users are told: figures may differ from one processor to the next."""
+    outcome = "right" if result.outcome in RIGHT else result.outcome
+    return outcome, result.said if outcome == "refused" else ""
 
 
 @pytest.mark.parametrize("line", _FEW)

@@ -432,8 +432,8 @@ class Volumes(Base):
     def __init__(self) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            nn.Conv3d(3, 8, (2, 3, 3), padding=(1, 1, 1), stride=(1, 2, 2)), nn.BatchNorm3d(8), nn.ReLU(), nn.MaxPool3d(2),
-            nn.Conv3d(8, 8, 3, padding=1, groups=4), nn.ReLU(), nn.AvgPool3d((1, 2, 2)),
+            nn.Conv3d(3, 8, (2, 3, 3), padding=(1, 1, 1), stride=(1, 2, 2)), nn.BatchNorm3d(8), nn.ReLU(),
+            nn.MaxPool3d(2), nn.Conv3d(8, 8, 3, padding=1, groups=4), nn.ReLU(), nn.AvgPool3d((1, 2, 2)),
         )  # fmt: skip
         self.back, self.out = nn.ConvTranspose3d(8, 4, (1, 2, 2), stride=(1, 2, 2)), nn.Linear(4, 4)
 

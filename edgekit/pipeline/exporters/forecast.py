@@ -19,10 +19,10 @@ from torch.fx import GraphModule, Node
 
 from edgekit.pipeline.exporters import backends
 from edgekit.pipeline.exporters.executorch import own_dequantizers
-from edgekit.pipeline.exporters.place import layer, line, operator
 from edgekit.pipeline.exporters.recurrence import steps_in
 from edgekit.pipeline.exporters.symptoms import explaining, named
 from edgekit.pipeline.exporters.tracing import example_inputs, traced
+from edgekit.pipeline.exporters.where import layer, line, operator
 from edgekit.pipeline.readers.facts import inspect_file
 from edgekit.pipeline.rewrites import LITERT
 from edgekit.pipeline.sources import SourceSpec, open_source

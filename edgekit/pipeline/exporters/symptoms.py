@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import ConversionError, EdgekitError
-from edgekit.pipeline.exporters.place import operator, shapes, where
+from edgekit.pipeline.exporters.where import operator, shapes, where
 from edgekit.schema import conform
 
 if TYPE_CHECKING:
@@ -70,13 +70,13 @@ def explaining(graph_module: Any = None, attempt: Attempt | None = None, convert
     except Exception as error:
         known = explained(error, graph_module)
         if attempt is not None and not isinstance(error, (MemoryError, OSError)):
-            known = _placed(known, error, graph_module, attempt, converter)
+            known = _located(known, error, graph_module, attempt, converter)
         if known is None:
             raise
         raise known from error
 
 
-def _placed(
+def _located(
     known: ConversionError | None, error: Exception, graph_module: Any, attempt: Attempt, converter: str
 ) -> ConversionError | None:
     """*known*, or what there is to say of an *error* that is not, with the place in the model that it is about."""

@@ -35,15 +35,16 @@ def _extreme(sign: int) -> Callable[..., Any]:
         worst = -sign * (_LARGEST if not value.is_floating_point() else torch.finfo(value.dtype).max)
         found = value.movedim(dim, -1)
         size, step = int(found.shape[-1]), 1
-        places = torch.arange(size).expand(found.shape)
+        positions = torch.arange(size).expand(found.shape)
         while step < size:
-            before, place = (
-                F.pad(each, (step, 0), value=fill).narrow(-1, 0, size) for each, fill in ((found, worst), (places, 0))
+            before, position = (
+                F.pad(each, (step, 0), value=fill).narrow(-1, 0, size)
+                for each, fill in ((found, worst), (positions, 0))
             )
             better = before > found if sign > 0 else before < found
-            found, places = torch.where(better, before, found), torch.where(better, place, places)
+            found, positions = torch.where(better, before, found), torch.where(better, position, positions)
             step *= 2
-        return found.movedim(-1, dim), places.movedim(-1, dim)
+        return found.movedim(-1, dim), positions.movedim(-1, dim)
 
     return rule
 

@@ -28,8 +28,8 @@ def _bag(
 ) -> tuple[torch.Tensor, ...]:
     """What is in each bag begins at its offset; of the four results, the first is the one that layers return."""
     bags = int(offsets.shape[0]) - int(include_last_offset)
-    places = torch.arange(indices.numel())
-    bag = (offsets[:bags].unsqueeze(0) <= places.unsqueeze(1)).to(torch.int64).sum(1) - 1
+    positions = torch.arange(indices.numel())
+    bag = (offsets[:bags].unsqueeze(0) <= positions.unsqueeze(1)).to(torch.int64).sum(1) - 1
     member = bag.unsqueeze(0) == torch.arange(bags).unsqueeze(1)
     if padding_idx is not None and padding_idx != -1:
         member = member & (indices != padding_idx % int(weight.shape[0])).unsqueeze(0)

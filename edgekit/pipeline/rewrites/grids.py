@@ -1,4 +1,4 @@
-"""Sampling at places of a grid that are reflected at the border.
+"""Sampling at positions of a grid that are reflected at the border.
 
 litert-torch 0.10.0 does not convert how torch tells an even number of reflections ("failed to legalize operation
 'tfl.equal'").
@@ -24,13 +24,13 @@ def _sample(value: torch.Tensor, grid: torch.Tensor, interpolation: int, padding
     return _ATEN.grid_sampler(value, torch.stack(inside, -1), interpolation, _BORDER, align_corners)
 
 
-def _reflected(place: torch.Tensor, size: int, align_corners: bool) -> torch.Tensor:
-    """*place*, from -1 to 1 over an axis of *size*, brought there by reflections."""
+def _reflected(position: torch.Tensor, size: int, align_corners: bool) -> torch.Tensor:
+    """*position*, from -1 to 1 over an axis of *size*, brought there by reflections."""
     if align_corners and size == 1:
-        return torch.zeros_like(place)
+        return torch.zeros_like(position)
     # Over what is between the first and the last value, or also over half a value around.
     span = float(size - 1 if align_corners else size)
-    distance = torch.remainder((place + 1) * (span / 2), 2 * span)
+    distance = torch.remainder((position + 1) * (span / 2), 2 * span)
     return torch.minimum(distance, 2 * span - distance) * (2 / span) - 1
 
 

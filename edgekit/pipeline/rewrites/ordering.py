@@ -109,9 +109,9 @@ def _histogram(value: torch.Tensor, bins: int = 100, min: float = 0, max: float 
     if min == max:  # the bounds are those of the values
         return NotImplemented
     flat = value.reshape(-1)
-    place = torch.floor((flat - min) * (bins / (max - min))).clamp(max=bins - 1).to(torch.int64)
+    position = torch.floor((flat - min) * (bins / (max - min))).clamp(max=bins - 1).to(torch.int64)
     inside = (flat >= min) & (flat <= max)
-    hits = (place.unsqueeze(1) == torch.arange(bins)) & inside.unsqueeze(1)
+    hits = (position.unsqueeze(1) == torch.arange(bins)) & inside.unsqueeze(1)
     return hits.to(value.dtype).sum(0)
 
 

@@ -62,8 +62,8 @@ def _diagonal(value: torch.Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1
     planes = value.movedim((dim1, dim2), (-2, -1))
     rows, columns = (int(size) for size in planes.shape[-2:])
     begin = max(0, -offset)
-    places = [row * columns + row + offset for row in range(begin, rows) if row + offset < columns]
-    return planes.flatten(-2).index_select(-1, torch.tensor(places, dtype=torch.int64))
+    positions = [row * columns + row + offset for row in range(begin, rows) if row + offset < columns]
+    return planes.flatten(-2).index_select(-1, torch.tensor(positions, dtype=torch.int64))
 
 
 LITERT: dict[Any, Callable[..., Any]] = {_ATEN.einsum.default: _einsum, _ATEN.diagonal.default: _diagonal}

@@ -34,10 +34,11 @@ def _volume(planes: torch.Tensor, samples: int) -> torch.Tensor:
 
 
 def _windows(value: torch.Tensor, axis: int, count: int, size: int, stride: int, step: int) -> list[torch.Tensor]:
-    """For each place in a window of *size* along *axis*, what *count* windows have there."""
+    """For each position in a window of *size* along *axis*, what *count* windows have there."""
     reach = (count - 1) * stride + 1
     return [
-        torch.ops.aten.slice.Tensor(value, axis, place * step, place * step + reach, stride) for place in range(size)
+        torch.ops.aten.slice.Tensor(value, axis, position * step, position * step + reach, stride)
+        for position in range(size)
     ]
 
 
@@ -84,9 +85,9 @@ def _transposed(plane: _Plane) -> Callable[..., torch.Tensor]:
         planes = plane(_planes(value), weight.flatten(1, 2), None, strides[1:], pads[1:], more[1:], groups, steps[1:])
         parts = _volume(planes, samples).unflatten(1, (-1, depth)).unbind(2)
         whole = None
-        for place, part in enumerate(parts):
+        for position, part in enumerate(parts):
             apart = _apart(part, strides[0])
-            begin = place * steps[0] - pads[0]
+            begin = position * steps[0] - pads[0]
             shifted = F.pad(apart, (0, 0, 0, 0, max(0, begin), 0)).narrow(
                 2, max(0, -begin), int(apart.shape[2]) - max(0, -begin) + max(0, begin)
             )
