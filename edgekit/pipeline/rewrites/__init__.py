@@ -69,7 +69,7 @@ LITERT: Rules = {
     **sums.LITERT,
     **transposed.RULES,
     **volumes.rules(transposed.transposed_plane),
-    # litert-torch 0.10.0 computes nothing in double precision ("failed to legalize operation 'mhlo.power'").
+    # litert-torch 0.10.0 computes nothing in double precision ("failed to legalize operation 'tfl.pow'").
     torch.float64: torch.float32,
     torch.ops.aten.float_power.Tensor_Scalar: torch.pow,
     torch.ops.aten.float_power.Tensor_Tensor: torch.pow,

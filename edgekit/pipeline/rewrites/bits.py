@@ -1,6 +1,6 @@
 """Bits of whole numbers, by division and remainder, and powers of whole numbers.
 
-litert-torch 0.10.0 has neither ("failed to legalize operation 'tfl.bitwise_xor'", "operation 'mhlo.power'", "Lowering
+litert-torch 0.10.0 has neither ("failed to legalize operation 'tfl.bitwise_xor'", "operation 'tfl.pow'", "Lowering
 not found: aten.__rshift__"), and executorch 1.5.1 no shifts ("is not in Core ATen opset"). Whole numbers have 32 bits
 in a ``.tflite``.
 """

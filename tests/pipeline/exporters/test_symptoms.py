@@ -74,6 +74,11 @@ def test_what_a_converter_said_is_explained(text: str, message: str) -> None:
             "int8.pte is not a readable .pte file (XNNPACK's graph has other inputs and outputs than it says)",
             "executorch makes a file of this model that is not sound",
         ),
+        (
+            "EK-RUN",
+            "litert failed to run the model: kernels/div.cc:262 data[i] != zero_point was not true.Node",
+            "by numbers that int8 rounds to 0",
+        ),
         ("EK-RUN", "executorch failed to run: Expect input tensor to be 3-D or 4-D, but got, 5.", "one in three"),
         (
             "EK-BUNDLE",
