@@ -11,6 +11,7 @@ from torch.fx import GraphModule
 
 from edgekit.errors import ConversionError, EdgekitError
 from edgekit.pipeline.exporters.symptoms import SYMPTOMS, explained, explaining
+from edgekit.pipeline.exporters.where import layer, operator
 
 #: What was really said, and what becomes of it; the builds in tests/cases provoke some of them.
 SAID = [
@@ -115,6 +116,27 @@ def test_the_line_of_the_users_code_is_named() -> None:
         raise RuntimeError("Lowering not found: aten.digamma.default")
     line = Net.forward.__code__.co_firstlineno + 1
     assert raised.value.message.endswith(f"aten.digamma (test_symptoms.py:{line}: return torch.digamma(x) + 1)")
+
+
+class Around(nn.Module):
+    """As edgekit puts one around a model whose outputs it names."""
+
+    __module__ = "edgekit.pipeline.sources.torch"
+
+    def __init__(self):
+        super().__init__()
+        self.module = Layered()
+
+    def forward(self, x):
+        return self.module(x)
+
+
+def test_layers_are_named_as_the_model_has_them() -> None:
+    for model in (Layered(), Around()):
+        graph_module = torch.export.export(model, (torch.ones(1, 2),)).module()
+        found = {operator(node): layer(node) for node in graph_module.graph.nodes if node.op == "call_function"}
+        assert found == {"aten.linear": "features.0", "aten.digamma": "features.1", "aten.add": "features.1",
+                         "aten.relu": "features.2", "aten.mul": ""}  # fmt: skip
 
 
 class Layered(nn.Module):

@@ -275,3 +275,15 @@ def test_powers_of_values() -> None:
     torch.testing.assert_close(COMMON[_ATEN.vander.default](x, 4), torch.vander(x, 4))
     torch.testing.assert_close(COMMON[_ATEN.vander.default](x, None, True), torch.vander(x, increasing=True))
     torch.testing.assert_close(COMMON[_ATEN.linalg_vander.default](x, N=3), torch.linalg.vander(x, N=3))
+
+
+def test_where_extreme_whole_numbers_are() -> None:
+    k = torch.randint(-3, 4, (4, 9, 5))
+    for dim, keepdim in _each((0, 1, -1), (False, True)):
+        for name in ("max", "min"):
+            found, expected = LITERT[getattr(_ATEN, name).dim](k, dim, keepdim), getattr(torch, name)(k, dim, keepdim)
+            assert all(torch.equal(*pair) for pair in zip(found, expected, strict=True))
+            found = LITERT[getattr(_ATEN, f"arg{name}").default](k, dim, keepdim)
+            assert torch.equal(found, getattr(torch, f"arg{name}")(k, dim, keepdim))
+    assert torch.equal(LITERT[_ATEN.argmax.default](k), k.argmax())
+    assert LITERT[_ATEN.argmax.default](k.float()) is NotImplemented

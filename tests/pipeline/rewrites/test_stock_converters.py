@@ -231,12 +231,17 @@ def test_litert_does_not_open_what_litert_torch_makes_of(function: object) -> No
         lambda x: F.conv3d(x.reshape(1, 3, 11, 3, 3), torch.ones(3, 3, 2, 2, 2)),  # volumes
         lambda x: torch.var_mean(x, 1)[0],  # reductions
         lambda x: x.scatter_reduce(1, torch.zeros_like(x, dtype=torch.int64), x, "amax"),  # scattering
-        nn.Sequential(nn.Flatten(), nn.PReLU()),  # activations
     ],
 )
 def test_executorch_lacks(function: object) -> None:
-    with pytest.raises(Exception, match=r"sort|adaptive_max_pool2d|cumprod|shift|3-D or 4-D|var_mean|scatter|Tagged"):
+    with pytest.raises(Exception, match=r"sort|adaptive_max_pool2d|cumprod|shift|3-D or 4-D|var_mean|scatter"):
         run_pte(Applied(function), MAP)
+
+
+def test_executorch_lays_vectors_out_as_pictures() -> None:
+    """``activations``"""
+    with pytest.raises(Exception, match="ChannelsLastTaggedReshapePass"):
+        run_pte(nn.PReLU(), ROW)
 
 
 def test_litert_torch_makes_up_the_indices_of_maxima() -> None:
