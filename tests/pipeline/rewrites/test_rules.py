@@ -287,3 +287,17 @@ def test_where_extreme_whole_numbers_are() -> None:
             assert torch.equal(found, getattr(torch, f"arg{name}")(k, dim, keepdim))
     assert torch.equal(LITERT[_ATEN.argmax.default](k), k.argmax())
     assert LITERT[_ATEN.argmax.default](k.float()) is NotImplemented
+
+
+@pytest.mark.parametrize(
+    ("mode", "name", "axes"),
+    [("linear", "upsample_linear1d", 1), ("bilinear", "upsample_bilinear2d", 2), ("bicubic", "upsample_bicubic2d", 2),
+     ("trilinear", "upsample_trilinear3d", 3)],
+)  # fmt: skip
+def test_resizing_by_a_factor_that_is_none_of_sizes(mode: str, name: str, axes: int) -> None:
+    x = torch.randn(1, 3, *(9, 7, 8)[:axes])
+    rule = COMMON[getattr(_ATEN, name).vec]
+    for factors in ([1.3, 0.6, 1.05][:axes], [0.45, 2.5, 1.7][:axes]):
+        expected = F.interpolate(x, scale_factor=tuple(factors), mode=mode)
+        torch.testing.assert_close(rule(x, None, False, factors), expected, atol=1e-5, rtol=1e-4)
+    assert rule(x, None, False, [2.0] * axes) is rule(x, [5] * axes, False) is NotImplemented

@@ -108,6 +108,13 @@ def test_litert_torch_resizes_to_other_neighbours() -> None:
     assert snr_db(resize(MAP).numpy(), tflite(resize, MAP)) < 20
 
 
+def test_both_resize_by_sizes_alone() -> None:
+    """``resizing``"""
+    resize = Applied(lambda x: F.interpolate(x, scale_factor=1.3, mode="bilinear"))
+    for run in (tflite, run_pte):
+        assert snr_db(resize(MAP).numpy(), run(resize, MAP)) < 20
+
+
 def test_litert_torch_has_no_complex_numbers() -> None:
     """``spectrum`` and ``complex_numbers``"""
     with pytest.raises(RuntimeError, match="complex"):
@@ -241,7 +248,7 @@ def test_executorch_lacks(function: object) -> None:
 def test_executorch_lays_vectors_out_as_pictures() -> None:
     """``activations``"""
     with pytest.raises(Exception, match="ChannelsLastTaggedReshapePass"):
-        run_pte(nn.PReLU(), ROW)
+        program(nn.PReLU(), ROW)
 
 
 def test_litert_torch_makes_up_the_indices_of_maxima() -> None:
