@@ -75,6 +75,8 @@ def _lines(found: ModelOutlook) -> Iterator[str]:
 
 def _format_lines(outlook: FormatOutlook, backend: str) -> Iterator[str]:
     name = f".{outlook.format}"
+    from edgekit.pipeline.work.answers import QUICK_STEPS
+
     if outlook.forecast is None:
         assert outlook.error is not None
         yield f"{name}: will be refused: {outlook.error.message} [{outlook.error.code}]"
@@ -82,12 +84,14 @@ def _format_lines(outlook: FormatOutlook, backend: str) -> Iterator[str]:
         return
     forecast = outlook.forecast
     outside = sum(each.count for each in forecast.outside)
-    yield f"{name}: {backend} takes {forecast.inside} operators" + (f", and {outside} not:" if outside else ", all of them")
+    yield f"{name}: {backend} takes {forecast.inside} operators" + (
+        f", and {outside} not:" if outside else ", all of them"
+    )
     for each in forecast.outside:
         where = "; ".join(filter(None, (f"layer {', '.join(each.layers)}" if each.layers else "", each.line)))
         yield f"  {each.count} x {each.operator}" + (f"  ({where})" if where else "")
     if forecast.rewritten:
         yield f"  spelled otherwise: {', '.join(forecast.rewritten)}"
     if forecast.steps:
-        slow = ": the export takes minutes" if forecast.steps > 64 else ""
+        slow = ": the export takes minutes" if forecast.steps > QUICK_STEPS else ""
         yield f"  {forecast.steps:,} recurrent steps, one by one{slow}"

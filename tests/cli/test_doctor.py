@@ -10,6 +10,7 @@ from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
@@ -205,3 +206,76 @@ def test_a_bundle_with_nothing_that_runs_here_fails(
     assert shown.out.count("not installed") == 3
     assert "EK-NO-VARIANT" in shown.err
     assert run(["doctor", str(small_bundle.parent / "none.edgekit")]) == 6
+
+
+_NET = """\
+import torch
+from torch import nn
+
+
+class Block(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 3)
+
+    def forward(self, x):
+        return torch.cumsum(self.conv(x).relu(), 1).mean((2, 3))
+
+
+class Net(nn.Module):
+    def __init__(self, refused):
+        super().__init__()
+        self.body, self.refused = Block(), refused
+
+    def forward(self, x):
+        y = self.body(x)
+        return torch.lgamma(y.abs() + 1) if self.refused else y
+
+
+def good():
+    torch.manual_seed(0)
+    return Net(False)
+
+
+def bad():
+    torch.manual_seed(0)
+    return Net(True)
+"""
+
+
+@pytest.fixture(scope="module")
+def net(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("net")
+    (folder / "net.py").write_text(_NET)
+    np.save(folder / "x.npy", np.random.default_rng(0).standard_normal((20, 3, 8, 8)).astype(np.float32))
+    return folder
+
+
+@pytest.mark.slow
+def test_a_model_is_looked_at_before_it_is_built(net: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["doctor", f"{net / 'net.py'}:good", "--calibration", str(net / "x.npy"), "--json", "--quiet"]
+    assert run(arguments) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["parameter_count"] == 224 and not list(net.glob("build"))
+    found = {each["format"]: each["forecast"] for each in document["formats"]}
+    assert found.keys() == {"tflite", "pte"}
+    (sums,) = [each for each in found["pte"]["outside"] if each["operator"] == "aten.cumsum"]
+    assert (
+        sums["count"] == 1 and sums["layers"] == ["body"] and sums["line"].startswith("net.py:11: return torch.cumsum")
+    )
+    assert any(each["operator"] == "CUMSUM" and each["layers"] == ["body"] for each in found["tflite"]["outside"])
+    assert found["pte"]["inside"] >= 2 and found["pte"]["steps"] == 0
+
+
+@pytest.mark.slow
+def test_what_a_build_of_a_model_would_refuse_is_said(net: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["doctor", f"{net / 'net.py'}:bad", "--calibration", str(net / "x.npy")]) == 5
+    shown = capsys.readouterr()
+    assert ".tflite: will be refused: LiteRT has no operator for aten.lgamma (net.py:" in shown.out
+    assert ".pte: will be refused: ExecuTorch has no operator for aten.lgamma (net.py:" in shown.out
+    assert "EK-UNSUPPORTED" in shown.err
+
+
+def test_a_model_that_is_not_there_is_said_to_be_missing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["doctor", "nowhere.py:build"]) == 2
+    assert "there is no nowhere.py" in capsys.readouterr().err

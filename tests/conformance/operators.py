@@ -5,8 +5,8 @@ page from there.
 """
 
 from __future__ import annotations
-
 import __future__
+
 import argparse
 import inspect
 import json
@@ -16,21 +16,18 @@ import sys
 import tempfile
 import textwrap
 import zlib
-from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from support.operator_matrix import RECIPES_TRIED, RESULTS, Result, read_results, table, tried
-
-_NAMES = ("tflite fp32", "tflite int8", "pte fp32", "pte int8")
+from support.operator_matrix import FILES, RESULTS, Result, plainly, read_results, table, tried
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("pattern", nargs="?", default="", help="of lines or families to try")
-    parser.add_argument("--float", action="store_true", help="leave int8 out")
+    parser.add_argument("--quick", action="store_true", help="leave int8 out in .pte: half the time")
     parser.add_argument("--again", action="store_true", help="try what was tried before, too")
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--part", default="0/1", help="the first of two equal parts is 0/2")
@@ -39,12 +36,21 @@ def main() -> None:
     part, parts = map(int, given.part.split("/"))
     known = {} if given.again else read_results(given.results)
     wanted = [line for line, one in table().items() if re.search(given.pattern, f"{one.family}: {line}")]
-    left = [line for line in sorted(wanted[part::parts], key=lambda line: zlib.crc32(line.encode())) if line not in known]
+    left = [
+        line for line in sorted(wanted[part::parts], key=lambda line: zlib.crc32(line.encode())) if line not in known
+    ]
     if given.child:
-        _try_all(sys.stdin.read().splitlines(), given.results, RECIPES_TRIED[: 1 if given.float else None])
+        _try_all(sys.stdin.read().splitlines(), given.results, given.quick)
         return
     while left:  # a converter may take its process with it
-        command = [sys.executable, __file__, "--child", "--results", str(given.results), *(["--float"] if given.float else [])]
+        command = [
+            sys.executable,
+            __file__,
+            "--child",
+            "--results",
+            str(given.results),
+            *(["--quick"] if given.quick else []),
+        ]
         child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         child.stdin.write("\n".join(left))
         child.stdin.close()
@@ -53,18 +59,18 @@ def main() -> None:
                 left.pop(0)
             print(said, end="", flush=True)
         if child.wait() and left:
-            crashed = dict.fromkeys(_NAMES, Result("unnamed", said=f"the process died ({child.returncode})"))
+            crashed = dict.fromkeys(FILES, Result("unnamed", said=f"the process died ({child.returncode})"))
             _keep(left.pop(0), crashed, given.results)
 
 
-def _try_all(lines: list[str], results: Path, recipes: tuple[str, ...]) -> None:
+def _try_all(lines: list[str], results: Path, quick: bool) -> None:
     import torch
 
     torch.set_num_threads(1)
     _hasten()
     for line in lines:
         with tempfile.TemporaryDirectory() as folder:
-            found = tried(table()[line], Path(folder), recipes)
+            found = tried(table()[line], Path(folder), FILES[:-1] if quick else FILES)
         torch._dynamo.reset()
         _keep(line, found, results)
         print("tried", line, *(f"{name}={each.outcome}" for name, each in found.items()), flush=True)
@@ -86,7 +92,7 @@ def _hasten() -> None:
 
 def _keep(line: str, found: dict[str, Result], path: Path) -> None:
     with path.open("a", encoding="utf-8") as file:
-        value = {"line": line, "results": {name: asdict(each) for name, each in found.items()}}
+        value = {"line": line, "results": {name: plainly(each) for name, each in found.items()}}
         file.write(json.dumps(value, ensure_ascii=False) + "\n")
 
 

@@ -414,19 +414,39 @@ class Digamma(Base):
         return torch.digamma(y)
 
 
-class Bits(Digamma):
-    def forward(self, x):
-        k = (x * 10).to(torch.int64)
-        return self.body(x) + torch.bitwise_xor(k, 5)[:, :4].float()
+class Bits(Base):
+    """Bits of whole numbers, negative ones too."""
 
-
-class Volumes(Digamma):
     def __init__(self) -> None:
         super().__init__()
-        self.conv = nn.Conv3d(1, 2, 2)
+        self.body = nn.Linear(8, 4)
 
     def forward(self, x):
-        return self.body(x) + self.conv(x.reshape(1, 1, 2, 2, 2)).mean()
+        k = (x * 10).to(torch.int64)
+        return {"out": self.body(x) + torch.bitwise_xor(k, 5)[:, :4].float(), "bits": (k & 11) | (k >> 1), "no": ~k}
+
+
+class Volumes(Base):
+    """Convolutions and pools over three axes, there and back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv3d(3, 8, (2, 3, 3), padding=(1, 1, 1), stride=(1, 2, 2)), nn.BatchNorm3d(8), nn.ReLU(),
+            nn.MaxPool3d(2), nn.Conv3d(8, 8, 3, padding=1, groups=4), nn.ReLU(), nn.AvgPool3d((1, 2, 2)),
+        )  # fmt: skip
+        self.back, self.out = nn.ConvTranspose3d(8, 4, (1, 2, 2), stride=(1, 2, 2)), nn.Linear(4, 4)
+
+    def forward(self, x):
+        y = self.back(self.body(torch.stack([x, x.flip(2), x * 2, x.roll(1, 3)], 2)))
+        return {"volume": y, "out": self.out(y.mean((2, 3, 4)))}
+
+
+class Brain(Digamma):
+    """In bfloat16, in which LiteRT computes nothing."""
+
+    def forward(self, x):
+        return self.body((x.bfloat16() * 2).float())
 
 
 SAMPLES: dict[type[Base], dict[str, np.ndarray]] = {
@@ -440,5 +460,6 @@ SAMPLES: dict[type[Base], dict[str, np.ndarray]] = {
     Returned: {"x": ROWS}, ReadInside: {"x": ROWS}, Embedding: {"image": MAPS}, Pyramid: {"x": MAPS},
     Words: {"ids": WORDS}, Recurrent: {"x": SERIES},
     Sensors: {"x": SENSORS.astype(np.float32)}, Units: {"x": ROWS}, LargeInside: {"x": ROWS},
-    Digamma: {"x": ROWS}, Bits: {"x": ROWS}, Volumes: {"x": ROWS},
+    Digamma: {"x": ROWS}, Bits: {"x": ROWS}, Volumes: {"x": MAPS},
+    Brain: {"x": ROWS},
 }  # fmt: skip

@@ -12,7 +12,7 @@ import tomllib
 import warnings
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 from time import perf_counter
@@ -34,9 +34,11 @@ from edgekit.tensors import TensorSpec
 
 TABLE = Path(__file__).parent.parent / "conformance" / "operators.toml"
 RESULTS = TABLE.with_suffix(".jsonl")
-FORMATS = ("tflite", "pte")
-RECIPES_TRIED = ("fp32", "int8")
+#: What is made of each: format and recipe.
+FILES = ("tflite fp32", "tflite int8", "pte fp32", "pte int8")
 _SAMPLES = 24
+#: Outcomes of files that compute what the model does.
+RIGHT = ("right", "rewritten")
 
 #: ``right``: as the build judges. ``rewritten``: right, as edgekit spells it otherwise. ``refused``: by name, before a
 #: file is made. ``none``: the recipe changes nothing here. ``coarse``: eight bits are too few, and the build says so.
@@ -85,7 +87,9 @@ class Configuration:
 
     def samples(self, count: int = _SAMPLES) -> dict[str, np.ndarray]:
         random = np.random.default_rng(zlib.crc32(self.line.encode()))
-        drawing = {name: _draw(name, random, count) for name in ("normal", "unit", "positive", "tied", "whole", "order")}
+        drawing = {
+            name: _draw(name, random, count) for name in ("normal", "unit", "positive", "tied", "whole", "order")
+        }
         return {name: eval(drawn, dict(drawing)) for name, drawn in self.sampled.items()}  # of our own table
 
 
@@ -128,12 +132,10 @@ class _Layers(ast.NodeTransformer):
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         names = {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
-        if "nn" in {each.id for each in ast.walk(node.func) if isinstance(each, ast.Name)} or "torch.nn." in ast.unparse(
-            node.func
-        ):
-            if not names & (self._inputs.keys() | {"y"}) and not isinstance(node.func, ast.Call):
-                self.layers.append(ast.unparse(node))
-                return ast.parse(f"self.layer{len(self.layers) - 1}", mode="eval").body
+        makes = not isinstance(node.func, ast.Call) and ast.unparse(node.func).startswith(("nn.", "torch.nn.utils."))
+        if makes and not names & self._inputs.keys():
+            self.layers.append(ast.unparse(node))
+            return ast.parse(f"self.layer{len(self.layers) - 1}", mode="eval").body
         return self.generic_visit(node)
 
 
@@ -164,11 +166,7 @@ def _draw(name: str, random: np.random.Generator, count: int) -> Any:
 def table() -> dict[str, Configuration]:
     """Every configuration by its line."""
     families = tomllib.loads(TABLE.read_text(encoding="utf-8"))["families"]
-    found = [
-        Configuration(family, *_parsed(line))
-        for family, lines in families.items()
-        for line in lines
-    ]
+    found = [Configuration(family, *_parsed(line)) for family, lines in families.items() for line in lines]
     return {each.line: each for each in found}
 
 
@@ -197,17 +195,16 @@ class Result:
     seconds: float = 0.0
 
 
-def tried(one: Configuration, folder: Path, recipes: Sequence[str] = RECIPES_TRIED) -> dict[str, Result]:
-    """The results of *one* by format and recipe, as ``tflite fp32``."""
+def tried(one: Configuration, folder: Path, files: Sequence[str] = FILES) -> dict[str, Result]:
+    """The results of *one* for each of *files*; int8 comes behind the fp32 of its format."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return dict(_tried(one, folder, recipes))
+        return dict(_tried(one, folder, files))
 
 
-def _tried(one: Configuration, folder: Path, recipes: Sequence[str]) -> Iterator[tuple[str, Result]]:
+def _tried(one: Configuration, folder: Path, files_made: Sequence[str]) -> Iterator[tuple[str, Result]]:
     from edgekit.pipeline.sources import tasks
 
-    names = [f"{format} {recipe}" for format in FORMATS for recipe in recipes]
     (folder / "model.py").write_text(one.source)
     samples = one.samples()
     save_arrays(folder / "samples.npz", samples)
@@ -220,28 +217,29 @@ def _tried(one: Configuration, folder: Path, recipes: Sequence[str]) -> Iterator
             source=spec.to_json(), **files, calibration=files["samples"], directory=str(folder / "source")
         )
         made = answer["made"] and str(folder / "source" / answer["made"])
-        given = SourceSpec("torch", spec.path, "build", None, inputs, sample=str(folder / "source" / "sample.npz"), made=made)
+        given = SourceSpec(
+            "torch", spec.path, "build", None, inputs, sample=str(folder / "source" / "sample.npz"), made=made
+        )
         outputs = str(folder / "reference.npz")
         evaluated = tasks.evaluate(source=given.to_json(), **files, names=answer["names"], outputs=outputs)
     except Exception as error:
-        yield from ((name, _failed(error)) for name in names)
+        yield from ((name, _failed(error)) for name in files_made)
         return
     expected = load_arrays(Path(outputs))[0]
     reference = Reference(expected, None, None, None, class_scores(expected), evaluated["rounding_db"])
-    for format in FORMATS:
-        base: tuple[Path, Result] | None = None
-        for recipe in recipes:
-            begun = perf_counter()
-            path = folder / f"{recipe}.{format}"
-            try:
-                result = _file(format, recipe, path, given, answer, reference, folder, base)
-            except Exception as error:
-                result = _failed(error, recipe)
-            base = base or (path, result)
-            yield f"{format} {recipe}", Result(**{**asdict(result), "seconds": round(perf_counter() - begun, 2)})
-            if base[1].outcome not in ("right", "rewritten"):
-                yield from ((f"{format} {each}", base[1]) for each in recipes[1:])
-                break
+    bases: dict[str, tuple[Path, Result]] = {}
+    for name in files_made:
+        format, recipe = name.split()
+        path, begun, base = folder / f"{recipe}.{format}", perf_counter(), bases.get(format)
+        if base is not None and base[1].outcome not in RIGHT:
+            yield name, base[1]
+            continue
+        try:
+            result = _file(format, recipe, path, given, answer, reference, folder, base)
+        except Exception as error:
+            result = _failed(error, recipe)
+        bases.setdefault(format, (path, result))
+        yield name, replace(result, seconds=round(perf_counter() - begun, 2))
 
 
 def _file(
@@ -276,7 +274,11 @@ def _file(
     measured = load_arrays(outputs)[0]
     rows = np.arange(len(next(iter(measured.values()))))
     quality = judge(RECIPES[recipe], reference, measured, rows, None, check_samples=rows[:4])
-    delegated = examined["facts"].delegated_share if hasattr(examined["facts"], "delegated_share") else examined["facts"]["delegated_share"]
+    delegated = (
+        examined["facts"].delegated_share
+        if hasattr(examined["facts"], "delegated_share")
+        else examined["facts"]["delegated_share"]
+    )
     outcome: Outcome = "rewritten" if record["rewritten"] or (base and base[1].outcome == "rewritten") else "right"
     return Result(outcome, quality.snr_db, delegated=None if delegated is None else round(delegated))
 
@@ -290,6 +292,11 @@ def _failed(error: Exception, recipe: str = "fp32") -> Result:
     elif error.code in ("EK-RUN", "EK-BUNDLE", "EK-UNTRAINED", "EK-CRASHED"):
         outcome = "unnamed"
     return Result(outcome, said=error.message, hint=error.hint or "")
+
+
+def plainly(result: Result) -> dict[str, Any]:
+    """*result* as JSON, without what says nothing."""
+    return {name: value for name, value in asdict(result).items() if value not in ("", None, 0.0) and name != "seconds"}
 
 
 def read_results(path: Path = RESULTS) -> dict[str, dict[str, Result]]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 from jsonschema import Draft202012Validator
+from support import operator_page
 from support.json_documents import DOCUMENTS
 from support.json_schema import schema
 
@@ -28,6 +29,7 @@ def pages() -> dict[Path, str]:
     """Each generated page's path, and what has to stand there."""
     folder = ROOT / "docs"
     made = {folder / "reference" / "errors.md": _errors(), folder / "reference" / "cli.md": _command_line()}
+    made[folder / "operators.md"] = operator_page.page()
     for name, document in DOCUMENTS.items():
         value = schema(document.kind, title=document.title, constants=document.constants, gaps=document.gaps)
         made[SCHEMAS / f"{name}.json"] = json.dumps(value, indent=2, ensure_ascii=False) + "\n"

@@ -2,40 +2,54 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
+from time import monotonic
 from typing import Any
 
 import torch
 from torch.fx import Graph, GraphModule, Node
 
+from edgekit.pipeline.work.events import Step, emit
+
 #: Converts a graph module, or raises what the converter raises.
 Attempt = Callable[[GraphModule], Any]
+#: A search that takes longer ends without a result.
+_MOST_SECONDS = 120.0
 
 
-def culprit(graph_module: GraphModule, attempt: Attempt) -> Node | None:
+def culprit(graph_module: GraphModule, attempt: Attempt, alike: Callable[[Exception], bool]) -> Node | None:
     """The first node with which *attempt* fails: halves what is in question again and again.
 
+    Args:
+        alike: Whether what a part raises is what the whole did.
+
     Returns:
-        The node; None where the parts are all taken, or where there is nothing to look for.
+        The node; None where the parts are all taken, where there is nothing to look for, or where it takes too long.
     """
+    emit(Step("looking for the operator that is not taken"))
+    until = monotonic() + _MOST_SECONDS
     nodes = [node for node in graph_module.graph.nodes if node.op == "call_function"]
-    if not nodes or not _fails(graph_module, nodes[-1], attempt):
+    if not nodes or not _fails(graph_module, nodes[-1], attempt, alike):
         return None
     works, fails = -1, len(nodes) - 1
     while fails - works > 1:
+        if monotonic() > until:
+            return None
         middle = (works + fails) // 2
-        if _fails(graph_module, nodes[middle], attempt):
+        if _fails(graph_module, nodes[middle], attempt, alike):
             fails = middle
         else:
             works = middle
-    return nodes[fails]
+    found = nodes[fails]
+    return found.all_input_nodes[0] if found.target is operator.getitem else found
 
 
-def _fails(graph_module: GraphModule, last: Node, attempt: Attempt) -> bool:
+def _fails(graph_module: GraphModule, last: Node, attempt: Attempt, alike: Callable[[Exception], bool]) -> bool:
     try:
         attempt(_until(graph_module, last))
-    except Exception:  # whatever a converter raises
-        return True
+    except Exception as error:  # whatever a converter raises
+        return alike(error)
     return False
 
 

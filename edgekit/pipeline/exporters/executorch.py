@@ -22,12 +22,12 @@ from edgekit.pipeline.exporters.symptoms import explaining
 from edgekit.pipeline.exporters.tracing import calibration_tensors, example_inputs, observe, traced
 from edgekit.pipeline.recipes.fold_pads import fold_pads
 from edgekit.pipeline.recipes.pooling import rewrite_pools
-from edgekit.pipeline.recipes.xnnpack import StaticQuantizer, dynamic_quantizer
-from edgekit.pipeline.recipes.xnnpack import each_its_own as split_readers
+from edgekit.pipeline.recipes.xnnpack import StaticQuantizer, dynamic_quantizer, each_its_own
 from edgekit.pipeline.rewrites.constants import values_in
 from edgekit.pipeline.sources import SourceSpec, open_source
 from edgekit.pipeline.work.events import Step, emit
 from edgekit.recipes import RECIPES
+from edgekit.runtime.contents import pte
 from edgekit.runtime.engines.executorch import ENGINE
 
 _DEQUANTIZE = edge_operators.edge.quantized_decomposed.dequantize_per_tensor.default
@@ -53,7 +53,9 @@ def export(
         graph_module = quantize(graph_module, dynamic_quantizer(used), [examples])
 
     def lowered(part: GraphModule) -> bytes:
-        return lower(part, examples, backend, half=used.is_half)
+        buffer = lower(part, examples, backend, half=used.is_half)
+        pte.read(buffer)  # the runtime may lack an operator that the converter has
+        return buffer
 
     with explaining(graph_module, lowered, "ExecuTorch"):
         Path(output).write_bytes(lowered(graph_module))
@@ -73,7 +75,7 @@ def lower(
     emit(Step("lowering"))
     program = torch.export.export(graph_module, examples)
     with backends.find(backend).lowering(program, half) as partitioner:
-        manager = to_edge_transform_and_lower(program, transform_passes=[each_its_own], partitioner=[partitioner])
+        manager = to_edge_transform_and_lower(program, transform_passes=[own_dequantizers], partitioner=[partitioner])
     buffer: bytes = manager.to_executorch().buffer
     return buffer
 
@@ -88,7 +90,7 @@ def quantize(
     return convert_pt2e(prepared)
 
 
-def each_its_own(graph_module: GraphModule) -> PassResult:
+def own_dequantizers(graph_module: GraphModule) -> PassResult:
     """*graph_module* with a dequantize operator for each reader of one.
 
     executorch 1.5.1 lays the values of one out anew for a reader that wants them so, and gives them to all others, too.
@@ -97,7 +99,7 @@ def each_its_own(graph_module: GraphModule) -> PassResult:
     """
     for node in list(graph_module.graph.nodes):
         if node.target is _DEQUANTIZE:
-            split_readers(graph_module, node)
+            each_its_own(graph_module, node)
     graph_module.recompile()
     return PassResult(graph_module, True)
 

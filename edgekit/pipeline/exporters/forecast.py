@@ -18,11 +18,11 @@ from executorch.exir.backend.backend_details import PreprocessResult
 from torch.fx import GraphModule, Node
 
 from edgekit.pipeline.exporters import backends
-from edgekit.pipeline.exporters.executorch import each_its_own
-from edgekit.pipeline.exporters.place import layer, line, operator
+from edgekit.pipeline.exporters.executorch import own_dequantizers
 from edgekit.pipeline.exporters.recurrence import steps_in
 from edgekit.pipeline.exporters.symptoms import explaining, named
 from edgekit.pipeline.exporters.tracing import example_inputs, traced
+from edgekit.pipeline.exporters.where import layer, line, operator
 from edgekit.pipeline.readers.facts import inspect_file
 from edgekit.pipeline.rewrites import LITERT
 from edgekit.pipeline.sources import SourceSpec, open_source
@@ -72,7 +72,7 @@ def executorch(*, source: Mapping[str, Any], backend: str) -> dict[str, Any]:
     def partitioned(part: GraphModule) -> Any:
         program = torch.export.export(part, examples)
         with lowering.lowering(program, False) as partitioner, _nothing_written():
-            return to_edge_transform_and_lower(program, transform_passes=[each_its_own], partitioner=[partitioner])
+            return to_edge_transform_and_lower(program, transform_passes=[own_dequantizers], partitioner=[partitioner])
 
     with explaining(graph_module, partitioned, "ExecuTorch"):
         lowered = partitioned(graph_module).exported_program().graph_module

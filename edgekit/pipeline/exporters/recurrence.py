@@ -6,11 +6,10 @@ from collections.abc import Iterator
 
 from torch.fx import GraphModule, Node
 
+from edgekit.pipeline.work.answers import QUICK_STEPS
 from edgekit.pipeline.work.events import Step, emit
 
 _NAMES = ("aten::lstm", "aten::gru", "aten::rnn_tanh", "aten::rnn_relu")
-#: Steps that are exported without a word. Measured: 20 steps of an LSTM take 2 s for LiteRT and 7 s for ExecuTorch.
-_FEW = 64
 
 
 def steps_in(graph_module: GraphModule) -> int:
@@ -20,7 +19,7 @@ def steps_in(graph_module: GraphModule) -> int:
 
 def announce(graph_module: GraphModule) -> None:
     """Say that an export takes its time, where it does."""
-    if (steps := steps_in(graph_module)) > _FEW:
+    if (steps := steps_in(graph_module)) > QUICK_STEPS:
         emit(Step(f"exporting {steps:,} recurrent steps one by one, which takes minutes"))
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import ConversionError, EdgekitError
-from edgekit.pipeline.exporters.place import operator, shapes, where
+from edgekit.pipeline.exporters.where import operator, shapes, where
 from edgekit.schema import conform
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def explained(error: BaseException, graph_module: Any = None) -> ConversionError
         return None
     text = error.message if isinstance(error, EdgekitError) else "".join(traceback.format_exception(error))
     for symptom in SYMPTOMS:
-        found = re.search(symptom.pattern, text, re.DOTALL)
+        found = re.search(symptom.pattern, text, re.DOTALL | re.MULTILINE)
         if found is not None:
             called = found.groupdict().get("operator")
             node = named(graph_module, called) if graph_module is not None and called is not None else None
@@ -70,21 +70,25 @@ def explaining(graph_module: Any = None, attempt: Attempt | None = None, convert
     except Exception as error:
         known = explained(error, graph_module)
         if attempt is not None and not isinstance(error, (MemoryError, OSError)):
-            known = _placed(known, error, graph_module, attempt, converter)
+            known = _located(known, error, graph_module, attempt, converter)
         if known is None:
             raise
         raise known from error
 
 
-def _placed(
+def _located(
     known: ConversionError | None, error: Exception, graph_module: Any, attempt: Attempt, converter: str
 ) -> ConversionError | None:
     """*known*, or what there is to say of an *error* that is not, with the place in the model that it is about."""
-    if isinstance(error, EdgekitError) and known is None or known is not None and known.message.endswith(")"):
+    if (isinstance(error, EdgekitError) and known is None) or (known is not None and known.message.endswith(")")):
         return known
     from edgekit.pipeline.exporters.culprit import culprit  # it takes torch, which other families do not have
 
-    node = culprit(graph_module, attempt)
+    def alike(other: Exception) -> bool:
+        same = explained(other)
+        return type(other) is type(error) if known is None else same is not None and same.hint == known.hint
+
+    node = culprit(graph_module, attempt, alike)
     if known is not None:
         return ConversionError(known.code, known.message + (where(node) if node else ""), known.hint)
     message = f"{converter} takes every operator of this model, but not all of it: "
@@ -96,7 +100,8 @@ def _placed(
 def _said(error: Exception) -> str:
     """The line in which a library says most."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    telling = [line for line in lines if re.search(r"error:|unsupported|not |fail", line, re.IGNORECASE)]
+    words = r"error:|unsupported|not |fail"
+    telling = [line for line in lines if re.search(words, line, re.IGNORECASE) and not line.endswith(":")]
     return next(iter(telling or lines), type(error).__name__)[:_MOST_SAID]
 
 

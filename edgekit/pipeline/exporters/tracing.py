@@ -42,7 +42,9 @@ def traced(source: Source, examples: tuple[torch.Tensor, ...], rules: Rules) -> 
         if (known := explained(error)) is not None:
             raise known from error
         message = f"torch.export cannot trace the model{code_line(error)}: {first_line(error)}"
-        hint = "see the log; write that part with torch's plain operators, or leave it to the program that calls the model"
+        hint = (
+            "see the log; write that part with torch's plain operators, or leave it to the program that calls the model"
+        )
         raise ConversionError("EK-UNSUPPORTED", message, hint) from error
     announce(graph_module)
     return graph_module

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from torch.fx import GraphModule, Interpreter
+from torch.fx import GraphModule, Interpreter, Node
 from torch.fx.node import Target
 from torch.fx.traceback import preserve_node_meta
 from torch.utils import _pytree as pytree
@@ -19,11 +19,15 @@ from torch.utils import _pytree as pytree
 from edgekit.pipeline.rewrites import (
     activations,
     arithmetic,
+    bits,
     branches,
     cumulative,
+    embeddings,
+    grids,
     ordering,
     padding,
     pooling,
+    reductions,
     resizing,
     scattering,
     spectrum,
@@ -35,16 +39,20 @@ from edgekit.pipeline.rewrites.complex_numbers import Complex, name_of, unsuppor
 from edgekit.pipeline.rewrites.constants import fold_constants
 from edgekit.pipeline.rewrites.functional import functional
 
-#: ATen operator -> the rule for it.
+#: ATen operator -> the rule for it. A dtype stands for what is computed in it instead.
 Rules = Mapping[Any, Callable[..., Any]]
 
 #: Operators that some converter lacks, or computes wrong.
 COMMON: Rules = {
     **arithmetic.RULES,
+    **bits.COMMON,
     **cumulative.RULES,
+    **embeddings.RULES,
+    **reductions.RULES,
     **ordering.COMMON,
     **padding.RULES,
     **resizing.COMMON,
+    **scattering.COMMON,
     **pooling.COMMON,
     **spectrum.RULES,
     **activations.COMMON,
@@ -52,6 +60,8 @@ COMMON: Rules = {
 }
 LITERT: Rules = {
     **COMMON,
+    **bits.LITERT,
+    **grids.LITERT,
     **ordering.LITERT,
     **pooling.LITERT,
     **resizing.RULES,
@@ -59,6 +69,10 @@ LITERT: Rules = {
     **sums.LITERT,
     **transposed.RULES,
     **volumes.rules(transposed.transposed_plane),
+    # litert-torch 0.10.0 computes nothing in double precision ("failed to legalize operation 'tfl.pow'").
+    torch.float64: torch.float32,
+    torch.ops.aten.float_power.Tensor_Scalar: torch.pow,
+    torch.ops.aten.float_power.Tensor_Tensor: torch.pow,
 }
 XNNPACK: Rules = {**COMMON, **activations.XNNPACK}
 
@@ -108,12 +122,18 @@ class _Speller(Interpreter):
         super().__init__(graph_module)
         self._rules = rules
         self._rewritten = rewritten
+        self._dtypes = {dtype: other for dtype, other in rules.items() if isinstance(dtype, torch.dtype)}
+        self._output = next(node for node in graph_module.graph.nodes if node.op == "output")
+
+    def placeholder(self, target: Target, args: Any, kwargs: Any) -> Any:
+        return self._instead(super().placeholder(target, args, kwargs))
 
     def get_attr(self, target: Target, args: Any, kwargs: Any) -> Any:
-        found = super().get_attr(target, args, kwargs)
+        found = self._instead(super().get_attr(target, args, kwargs))
         return Complex.of(found) if isinstance(found, torch.Tensor) and found.is_complex() else found
 
     def call_function(self, target: Target, args: Any, kwargs: Any) -> Any:
+        args, kwargs = pytree.tree_map(lambda each: self._dtypes.get(each, each), (args, kwargs), is_leaf=_is_dtype)
         rule = self._rules.get(target)
         if target is branches.COND:
             condition, *ways, operands = args
@@ -127,8 +147,36 @@ class _Speller(Interpreter):
             result = super().call_function(target, args, kwargs)
         else:
             self._rewritten.add(f"aten.{name_of(target)}")
+        result = pytree.tree_map(self._instead, result)
         if isinstance(result, torch.Tensor) and result.is_complex():
             if (name := name_of(target)) not in ("to", "_to_copy"):
                 raise unsupported(name)
             return Complex.of(args[0])
         return result
+
+    def output(self, target: Target, args: Any, kwargs: Any) -> Any:
+        """In the types that the model gives."""
+        wanted = pytree.tree_map(_dtype_of, self._output.args[0])
+        return pytree.tree_map(_in_dtype, super().output(target, args, kwargs), wanted)
+
+    def _instead(self, value: Any) -> Any:
+        """*value*, in the type that stands for its own."""
+        if not isinstance(value, torch.Tensor) or value.dtype not in self._dtypes:
+            return value
+        self._rewritten.add(str(value.dtype).removeprefix("torch."))
+        return value.to(self._dtypes[value.dtype])
+
+
+def _is_dtype(value: Any) -> bool:
+    return isinstance(value, torch.dtype)
+
+
+def _dtype_of(node: Any) -> torch.dtype | None:
+    value = node.meta.get("val") if isinstance(node, Node) else None
+    return value.dtype if isinstance(value, torch.Tensor) else None
+
+
+def _in_dtype(value: Any, dtype: torch.dtype | None) -> Any:
+    """*value* as *dtype*, where it is that of a tensor."""
+    same = dtype is None or not isinstance(value, torch.Tensor) or value.dtype == dtype
+    return value if same else value.to(dtype)

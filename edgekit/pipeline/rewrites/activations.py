@@ -37,9 +37,22 @@ def _random_slope(value: torch.Tensor, lower: float = 1 / 8, upper: float = 1 / 
     return F.leaky_relu(value, (lower + upper) / 2)
 
 
+def _prelu(value: torch.Tensor, weight: torch.Tensor) -> Any:
+    """By two of ReLU, of what is no picture.
+
+    executorch 1.5.1 lays out all that goes into it as pictures. Symptom: "An error occurred when running the
+    'ChannelsLastTaggedReshapePass'".
+    """
+    if value.dim() == 4:
+        return NotImplemented
+    slope = weight.reshape(-1, *[1] * (value.dim() - 2)) if weight.numel() > 1 else weight
+    return F.relu(value) - slope * F.relu(-value)
+
+
 COMMON: dict[Any, Callable[..., Any]] = {_ATEN.rrelu.default: _random_slope}
 XNNPACK: dict[Any, Callable[..., Any]] = {
     **COMMON,
     _ATEN.gelu.default: _gelu,
     _ATEN.hardsigmoid.default: _hard_sigmoid,
+    _ATEN.prelu.default: _prelu,
 }

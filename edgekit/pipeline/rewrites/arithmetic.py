@@ -3,7 +3,7 @@
 Wrong or missing in litert-torch 0.10.0: ``alpha`` of sums ("unexpected keyword argument 'alpha'"), division of floats
 rounded down ("failed to legalize operation 'mhlo.round_nearest_afz'"), quotients of whole numbers towards zero (by way
 of floats, which int8 then rounds), ``fmod`` of floats (0 instead of 0.2999999 for 3.0 and 0.3), ``abs``, powers and
-products of matrices of whole numbers ("failed to legalize"), shifts and bits ("Lowering not found"), ``one_hot`` (by
+products of matrices of whole numbers ("failed to legalize"), ``one_hot`` (by
 way of ``aten._assert_async``: "Lowering not found"), ``bilinear`` ("Lowering not found"), the sign of whole numbers
 ("failed to legalize operation 'sign'").
 
@@ -127,20 +127,6 @@ def _product(left: torch.Tensor, right: torch.Tensor) -> Any:
     return (pairs[0] * pairs[1]).sum(-2)
 
 
-def _shift_left(value: Any, bits: Any) -> Any:
-    return value * 2**bits if isinstance(bits, int) else NotImplemented
-
-
-def _shift_right(value: Any, bits: Any) -> Any:
-    return torch.div(value, 2**bits, rounding_mode="floor") if isinstance(bits, int) else NotImplemented
-
-
-def _and(value: torch.Tensor, mask: Any) -> Any:
-    """The lowest bits of whole numbers."""
-    lowest = isinstance(mask, int) and mask > 0 and mask & (mask + 1) == 0
-    return _remainder(value, mask + 1) if lowest and _whole(value) else NotImplemented
-
-
 def _round(value: torch.Tensor, *, decimals: int) -> torch.Tensor:
     factor = 10.0 ** abs(decimals)
     return torch.round(value / factor) * factor if decimals < 0 else torch.round(value * factor) / factor
@@ -163,7 +149,7 @@ def _one_hot(index: torch.Tensor, classes: int = -1) -> Any:
 
 
 def _bilinear(left: torch.Tensor, right: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> Any:
-    product = torch.einsum("...i,kij,...j->...k", left, weight, right)
+    product = (torch.einsum("...i,kij->...kj", left, weight) * right.unsqueeze(-2)).sum(-1)
     return product if bias is None else product + bias
 
 
@@ -195,12 +181,6 @@ RULES: dict[Any, Callable[..., Any]] = {
     _ATEN.matmul.default: _product,
     _ATEN.mm.default: _product,
     _ATEN.bmm.default: _product,
-    _ATEN.__lshift__.Scalar: _shift_left,
-    _ATEN.__rshift__.Scalar: _shift_right,
-    _ATEN.bitwise_left_shift.Tensor_Scalar: _shift_left,
-    _ATEN.bitwise_right_shift.Tensor_Scalar: _shift_right,
-    _ATEN.bitwise_and.Scalar: _and,
-    _ATEN.__and__.Scalar: _and,
     _ATEN.bitwise_not.default: lambda value: -value - 1 if _whole(value) else NotImplemented,
     _ATEN.logical_xor.default: lambda left, right: left.bool() != right.bool(),
     _ATEN.round.decimals: _round,

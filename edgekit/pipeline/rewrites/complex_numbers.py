@@ -12,7 +12,7 @@ from edgekit.errors import ConversionError
 
 #: Operators that do the same to real and imaginary parts, whatever those are.
 _NAMES = (
-    "alias cat chunk clone constant_pad_nd contiguous detach diagonal expand fft_fftshift fft_ifftshift flatten "
+    "alias cat chunk clone constant_pad_nd contiguous cumsum detach diagonal expand fft_fftshift fft_ifftshift flatten "
     "flip index index_select mean movedim mul_scalar narrow neg pad permute repeat repeat_interleave reshape roll "
     "select slice split split_with_sizes squeeze stack sum t tile transpose unbind unflatten unfold unsqueeze view "
     "view_as"
@@ -128,6 +128,15 @@ def _exponential(number: Complex) -> Complex:
     return Complex(size * torch.cos(number.imag), size * torch.sin(number.imag))
 
 
+def _logarithm(number: Complex) -> Complex:
+    return Complex(torch.log(number.square()) / 2, torch.atan2(number.imag, number.real))
+
+
+def _root(number: Complex) -> Complex:
+    size, angle = number.square() ** 0.25, torch.atan2(number.imag, number.real) / 2
+    return Complex(size * torch.cos(angle), size * torch.sin(angle))
+
+
 def _matmul(left: Any, right: Any) -> Complex:
     one, other = Complex.of(left), Complex.of(right)
     if not isinstance(left, Complex):
@@ -167,6 +176,11 @@ _OPERATORS: dict[str, Callable[..., Any]] = {
     "pow": _power,
     "square": lambda number: number * number,
     "exp": _exponential,
+    "log": _logarithm,
+    "sqrt": _root,
+    "rsub": lambda left, right, *, alpha=1: _add(right, left, alpha=-alpha),
+    "reciprocal": lambda number: Complex.of(1.0) / number,
+    "sgn": lambda number: number / Complex.of(torch.sqrt(number.square()).clamp(min=1e-30)),
     "matmul": _matmul,
     "bmm": _matmul,
     "mm": _matmul,

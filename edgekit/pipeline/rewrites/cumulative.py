@@ -12,6 +12,8 @@ import torch
 from torch.nn import functional as F
 
 _ATEN = torch.ops.aten
+#: Whole numbers have 32 bits in a ``.tflite``.
+_LARGEST = (1 << 31) - 1
 
 
 def _running(combine: Callable[[torch.Tensor, torch.Tensor], torch.Tensor], neutral: float) -> Callable[..., Any]:
@@ -30,19 +32,19 @@ def _extreme(sign: int) -> Callable[..., Any]:
     """The largest value so far, or with a negative *sign* the smallest, and where it is: the last one of equals."""
 
     def rule(value: torch.Tensor, dim: int) -> tuple[torch.Tensor, torch.Tensor]:
-        whole = not value.is_floating_point()
-        worst = -sign * (torch.iinfo(value.dtype).max if whole else torch.finfo(value.dtype).max)
+        worst = -sign * (_LARGEST if not value.is_floating_point() else torch.finfo(value.dtype).max)
         found = value.movedim(dim, -1)
         size, step = int(found.shape[-1]), 1
-        places = torch.arange(size).expand(found.shape)
+        positions = torch.arange(size).expand(found.shape)
         while step < size:
-            before, place = (
-                F.pad(each, (step, 0), value=fill).narrow(-1, 0, size) for each, fill in ((found, worst), (places, 0))
+            before, position = (
+                F.pad(each, (step, 0), value=fill).narrow(-1, 0, size)
+                for each, fill in ((found, worst), (positions, 0))
             )
             better = before > found if sign > 0 else before < found
-            found, places = torch.where(better, before, found), torch.where(better, place, places)
+            found, positions = torch.where(better, before, found), torch.where(better, position, positions)
             step *= 2
-        return found.movedim(-1, dim), places.movedim(-1, dim)
+        return found.movedim(-1, dim), positions.movedim(-1, dim)
 
     return rule
 
@@ -51,9 +53,24 @@ def _log_of_sum(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
     return torch.maximum(left, right) + torch.log1p(torch.exp(-(left - right).abs()))
 
 
+def _powers(value: torch.Tensor, *, N: int | None = None) -> torch.Tensor:
+    """The first *N* powers of each value, from 0, along a new last axis."""
+    found = [torch.ones_like(value)]
+    while len(found) < (int(value.shape[-1]) if N is None else N):
+        found.append(found[-1] * value)
+    return torch.stack(found, -1)
+
+
+def _vander(value: torch.Tensor, N: int | None = None, increasing: bool = False) -> torch.Tensor:
+    found = _powers(value, N=N)
+    return found if increasing else found.flip(-1)
+
+
 RULES: dict[Any, Callable[..., Any]] = {
     _ATEN.cumprod.default: _running(torch.mul, 1.0),
     _ATEN.logcumsumexp.default: _running(_log_of_sum, -1e30),
+    _ATEN.linalg_vander.default: _powers,
+    _ATEN.vander.default: _vander,
     _ATEN.cummax.default: _extreme(1),
     _ATEN.cummin.default: _extreme(-1),
 }

@@ -2,7 +2,8 @@
 
 executorch 1.5.1 has ``topk`` and no ``sort``; litert-torch 0.10.0 makes a sort of both, of which LiteRT 2.3.0 has no
 kernel ("Didn't find op for builtin opcode 'STABLEHLO_SORT'"), and does not convert indices alone ("comparator block
-argument should be of type"); and neither has a median, or searches sorted values ("Lowering not found: aten.searchsorted").
+argument should be of type") or those of extreme whole numbers ("failed to legalize operation 'tfl.arg_max'"); and
+neither has a median, a histogram, or searches sorted values ("Lowering not found: aten.searchsorted").
 """
 
 from __future__ import annotations
@@ -82,9 +83,7 @@ def rules(choose: _Choice) -> dict[Any, Callable[..., Any]]:
     }
 
 
-def _bucket(
-    value: Any, bounds: torch.Tensor, *, out_int32: bool = False, right: bool = False
-) -> torch.Tensor:
+def _bucket(value: Any, bounds: torch.Tensor, *, out_int32: bool = False, right: bool = False) -> torch.Tensor:
     """How many of *bounds*, along their last axis, lie below."""
     each, edges = torch.as_tensor(value).unsqueeze(-1), bounds.unsqueeze(-2) if bounds.dim() > 1 else bounds
     below = edges <= each if right else edges < each
@@ -105,11 +104,54 @@ def _search(
     return _bucket(value, bounds, out_int32=out_int32, right=right or side == "right")
 
 
+def _histogram(value: torch.Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Any:
+    """How many values lie between each two of *bins* + 1 equally far bounds."""
+    if min == max:  # the bounds are those of the values
+        return NotImplemented
+    flat = value.reshape(-1)
+    position = torch.floor((flat - min) * (bins / (max - min))).clamp(max=bins - 1).to(torch.int64)
+    inside = (flat >= min) & (flat <= max)
+    hits = (position.unsqueeze(1) == torch.arange(bins)) & inside.unsqueeze(1)
+    return hits.to(value.dtype).sum(0)
+
+
+def _extreme(reduce: Callable[..., torch.Tensor]) -> Callable[..., Any]:
+    """The rule for *reduce* of whole numbers that also says where: the first of equal ones."""
+
+    def rule(value: torch.Tensor, dim: int, keepdim: bool = False) -> Any:
+        if value.is_floating_point() or value.dim() == 0:
+            return NotImplemented
+        best, size = reduce(value, dim, keepdim=True), int(value.shape[dim])
+        numbers = torch.arange(size).reshape(-1, *[1] * (value.dim() - dim % value.dim() - 1))
+        index = torch.where(value == best, numbers, torch.full_like(numbers, size)).amin(dim, keepdim=True)
+        return (best, index) if keepdim else (best.squeeze(dim), index.squeeze(dim))
+
+    return rule
+
+
+def _index(extreme: Callable[..., Any]) -> Callable[..., Any]:
+    def rule(value: torch.Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
+        if dim is None and keepdim:
+            return NotImplemented
+        found = extreme(value.flatten() if dim is None else value, 0 if dim is None else dim, keepdim)
+        return found if found is NotImplemented else found[1]
+
+    return rule
+
+
+_LARGEST, _SMALLEST = _extreme(torch.amax), _extreme(torch.amin)
+_EXTREMES: dict[Any, Callable[..., Any]] = {
+    _ATEN.max.dim: _LARGEST,
+    _ATEN.min.dim: _SMALLEST,
+    _ATEN.argmax.default: _index(_LARGEST),
+    _ATEN.argmin.default: _index(_SMALLEST),
+}
 _SEARCHES: dict[Any, Callable[..., Any]] = {
     _ATEN.bucketize.Tensor: _bucket,
     _ATEN.bucketize.Scalar: _bucket,
     _ATEN.searchsorted.Tensor: _search,
     _ATEN.searchsorted.Scalar: _search,
+    _ATEN.histc.default: _histogram,
 }
 COMMON = {**rules(torch.topk), **_SEARCHES}
-LITERT = {**rules(_by_comparing), **_SEARCHES}
+LITERT = {**rules(_by_comparing), **_SEARCHES, **_EXTREMES}

@@ -61,7 +61,7 @@ def _extended(value: torch.Tensor, axis: int, before: int, after: int, mode: str
 
 
 def same(convolve: Callable[..., torch.Tensor], axes: int) -> Callable[..., Any]:
-    """The rule for *convolve*, over so many *axes*, with ``padding="same"``: an uneven amount has its odd one behind."""
+    """The rule for *convolve* over so many *axes* with ``padding="same"``: an uneven amount has its odd one behind."""
 
     def rule(
         value: torch.Tensor,

@@ -3,7 +3,8 @@ torch's own weights, one axis after the other.
 
 litert-torch 0.10.0 resizes by factors of its own. Symptom: ``interpolate(x, size=(16, 25))`` of 11 by 9 values takes
 other neighbours, 0 dB. By a whole factor both are the same. Neither converter has smoothed resizing ("Lowering not
-found: aten._upsample_bilinear2d_aa", "is not in Core ATen opset").
+found: aten._upsample_bilinear2d_aa", "is not in Core ATen opset"), and both look at sizes alone where the model gives a
+factor (symptom: -3 dB for ``scale_factor=1.3`` of 9 by 7 values).
 """
 
 from __future__ import annotations
@@ -51,24 +52,28 @@ def _repeated(before: int, after: int) -> list[int] | None:
     return [index for index in range(before) for _ in range(after // before)] if after % before == 0 else None
 
 
-def _smoothed(name: str) -> Callable[..., Any]:
-    """The rule for the operator *name*, which is linear in each axis: it says itself what it makes of unit vectors."""
+def _by_weights(name: str, axes: int, *, always: bool) -> Callable[..., Any]:
+    """The rule for an operator that is linear in each of its *axes*, as the one over two axes called *name* is.
+
+    Args:
+        always: Whether converters lack it; else they compute it by sizes, and wrong where a factor is none of sizes.
+    """
 
     def rule(
-        value: torch.Tensor,
-        size: Sequence[int] | None,
-        align_corners: bool,
-        factors: Any = None,
-        *more: float | None,
-    ) -> torch.Tensor:
-        scales = list(factors) if isinstance(factors, (list, tuple)) else [factors, *more]
-        scales = (scales + [None] * 2)[:2]
+        value: torch.Tensor, size: Sequence[int] | None, align_corners: bool, factors: Any = None, *more: float | None
+    ) -> Any:
+        given = list(factors) if isinstance(factors, (list, tuple)) else [factors, *more]
+        scales = (given + [None] * axes)[:axes]
         before = [int(count) for count in value.shape[2:]]
         after = size or [int(count * scale) for count, scale in zip(before, scales, strict=True)]
-        high, wide = (
-            _weights(name, *each, align_corners) for each in zip(before, after, scales, strict=True)
-        )
-        return high @ (value @ wide.T)
+        each = list(zip(before, after, scales, strict=True))
+        plain = align_corners or all(scale is None or count * scale == other for count, other, scale in each)
+        if plain and not always:
+            return NotImplemented
+        for axis, (count, other, scale) in enumerate(each, 2):
+            weights = _weights(name, count, other, scale, align_corners)
+            value = (value.movedim(axis, -1) @ weights.T).movedim(-1, axis)
+        return value
 
     return rule
 
@@ -81,8 +86,15 @@ def _weights(name: str, before: int, after: int, scale: float | None, align_corn
 
 
 COMMON: dict[Any, Callable[..., Any]] = {
-    getattr(getattr(_ATEN, name), overload): _smoothed(name)
-    for name in ("_upsample_bilinear2d_aa", "_upsample_bicubic2d_aa")
+    getattr(getattr(_ATEN, name), overload): _by_weights(over_two, axes, always=over_two.endswith("_aa"))
+    for name, over_two, axes in (
+        ("_upsample_bilinear2d_aa", "_upsample_bilinear2d_aa", 2),
+        ("_upsample_bicubic2d_aa", "_upsample_bicubic2d_aa", 2),
+        ("upsample_linear1d", "upsample_bilinear2d", 1),
+        ("upsample_bilinear2d", "upsample_bilinear2d", 2),
+        ("upsample_bicubic2d", "upsample_bicubic2d", 2),
+        ("upsample_trilinear3d", "upsample_bilinear2d", 3),
+    )
     for overload in ("default", "vec")
 }
 RULES: dict[Any, Callable[..., Any]] = {

@@ -1,4 +1,4 @@
-"""Writing to places that are only known at run time, as comparisons with every place there is.
+"""Writing to positions that are only known at run time, as comparisons with every position there is.
 
 litert-torch 0.10.0 makes ``stablehlo.scatter`` of all of it, of which LiteRT 2.3.0 takes few ("Only update, Add,
 Multiply, Maximum and Minimum operations are currently supported for stablehlo.scatter").
@@ -15,15 +15,17 @@ import torch
 from edgekit.errors import ConversionError
 
 _ATEN = torch.ops.aten
-#: Comparisons of indices with places.
+#: Comparisons of indices with positions.
 _MOST_COMPARISONS = 1 << 24
 
 
 def _hits(index: torch.Tensor, size: int) -> torch.Tensor:
-    """Whether each of *index*, along its last axis, is each of *size* places: one axis more, the last one."""
+    """Whether each of *index*, along its last axis, is each of *size* positions: one axis more, the last one."""
     if index.numel() * size > _MOST_COMPARISONS:
-        message = f"writing to {index.numel():,} of {size:,} places takes {index.numel() * size:,} comparisons in LiteRT"
-        hint = "write to fewer places, or to slices of a tensor; or build the other format"
+        message = (
+            f"writing to {index.numel():,} of {size:,} positions takes {index.numel() * size:,} comparisons in LiteRT"
+        )
+        hint = "write to fewer positions, or to slices of a tensor; or build the other format"
         raise ConversionError("EK-UNSUPPORTED", message, hint)
     index = torch.where(index < 0, index + size, index)
     return index.unsqueeze(-1) == torch.arange(size)
@@ -62,7 +64,7 @@ def _extreme(hits: torch.Tensor, source: torch.Tensor, *, largest: bool) -> torc
 def _lines(
     target: torch.Tensor, dim: int, index: torch.Tensor, source: Any
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """*target*, *index* and *source* with *dim* as their last axis; of the places that no index can reach, none hit."""
+    """*target*, *index* and *source* with *dim* as their last axis; where no index can reach, nothing hits."""
     if not isinstance(source, torch.Tensor):
         source = torch.full_like(index, source, dtype=target.dtype)
     if target.dim() == 0:
@@ -80,10 +82,10 @@ def _scatter(combine: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch
     """The rule that gives the lines of the target by *combine*, from those before, hits and sources."""
 
     def rule(target: torch.Tensor, dim: int, index: torch.Tensor, source: Any) -> torch.Tensor:
-        lines, places, given = _lines(target, dim, index, source)
-        reached = lines[tuple(slice(0, int(size)) for size in places.shape[:-1])]
-        found = combine(reached, _hits(places, int(lines.shape[-1])), given)
-        for axis in range(places.dim() - 1):  # what no index reaches stays
+        lines, positions, given = _lines(target, dim, index, source)
+        reached = lines[tuple(slice(0, int(size)) for size in positions.shape[:-1])]
+        found = combine(reached, _hits(positions, int(lines.shape[-1])), given)
+        for axis in range(positions.dim() - 1):  # what no index reaches stays
             rest = int(lines.shape[axis]) - int(found.shape[axis])
             if rest:
                 before = [slice(0, int(size)) for size in found.shape]
@@ -148,7 +150,7 @@ def _rows(flat: torch.Tensor, hits: torch.Tensor, given: torch.Tensor, *, add: b
 def _index_put(
     target: torch.Tensor, indices: Sequence[torch.Tensor | None], values: torch.Tensor, accumulate: bool = False
 ) -> Any:
-    """By a mask of one value, or by numbers of places along some axes."""
+    """By a mask of one value, or by numbers of positions along some axes."""
     if any(each is not None and each.dtype == torch.bool for each in indices):
         mask = indices[0]
         if len(indices) > 1 or mask is None or values.numel() != 1:
@@ -160,9 +162,9 @@ def _index_put(
     chosen = torch.broadcast_tensors(*(each for each in indices if each is not None))
     moved = target.movedim(axes, list(range(len(axes))))
     sizes = [int(size) for size in moved.shape[: len(axes)]]
-    place = torch.zeros_like(chosen[0])
+    position = torch.zeros_like(chosen[0])
     for size, each in zip(sizes, chosen, strict=True):
-        place = place * size + torch.where(each < 0, each + size, each)
+        position = position * size + torch.where(each < 0, each + size, each)
     rest = [int(size) for size in moved.shape[len(axes) :]]
     together = axes == list(range(axes[0], axes[0] + len(axes)))
     shape = [*chosen[0].shape]
@@ -173,8 +175,8 @@ def _index_put(
     else:
         whole = values.expand(*shape, *rest)
     count = math.prod(sizes)
-    given = whole.reshape(place.numel(), -1)
-    found = _rows(moved.reshape(count, -1), _hits(place.reshape(-1), count), given, add=accumulate)
+    given = whole.reshape(position.numel(), -1)
+    found = _rows(moved.reshape(count, -1), _hits(position.reshape(-1), count), given, add=accumulate)
     return found.reshape(moved.shape).movedim(list(range(len(axes))), axes)
 
 
@@ -186,11 +188,13 @@ def _added_to_lines(lines: torch.Tensor, hits: torch.Tensor, given: torch.Tensor
     return lines + _sum(hits, given)
 
 
+#: The runtime of ``.pte`` files has no kernel for it.
+COMMON: dict[Any, Callable[..., Any]] = {_ATEN.scatter_reduce.two: _reduce}
 LITERT: dict[Any, Callable[..., Any]] = {
     _ATEN.scatter.src: _scatter(_over_lines),
     _ATEN.scatter.value: _scatter(_over_lines),
     _ATEN.scatter_add.default: _scatter(_added_to_lines),
-    _ATEN.scatter_reduce.two: _reduce,
+    **COMMON,
     _ATEN.index_add.default: lambda target, dim, index, source, *, alpha=1: _index_rows(
         target, dim, index, source, add=True, alpha=alpha
     ),

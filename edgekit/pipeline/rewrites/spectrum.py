@@ -25,7 +25,8 @@ _SCALES: dict[str | None, float] = {None: 0.0, "backward": 0.0, "ortho": 0.5, "f
 def _waves(length: int, frequencies: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Cosine and sine of each of *frequencies*, at each of *length* places: two matrices [length, frequencies].
 
-    From whole numbers of steps of the circle, so that large products lose nothing.
+    From whole numbers of steps of the circle, so that large products lose nothing; the sine of half a circle is 0, for
+    the sign of what is next to it decides about an angle.
     """
     if length > _LONGEST:
         message = f"a Fourier transform of {length:,} values takes a table of {2 * length * frequencies:,} weights"
@@ -33,7 +34,7 @@ def _waves(length: int, frequencies: int) -> tuple[torch.Tensor, torch.Tensor]:
         raise ConversionError("EK-UNSUPPORTED", message, hint)
     steps = torch.outer(torch.arange(length), torch.arange(frequencies)) % length
     angles = steps.double() * (2 * math.pi / length)
-    return torch.cos(angles).float(), torch.sin(angles).float()
+    return torch.cos(angles).float(), torch.where(2 * steps % length == 0, 0.0, torch.sin(angles)).float()
 
 
 def _sized(value: torch.Tensor, length: int) -> torch.Tensor:
@@ -50,7 +51,7 @@ def _transform(value: Any, length: int | None, dim: int, norm: str | None, *, ha
     parts = [_sized(part.transpose(dim, -1), length) for part in ([signal.real, signal.imag] if signal else [real])]
     cosine, sine = _waves(length, length // 2 + 1 if half else length)
     factor = length ** -(1.0 - _SCALES[norm] if inverse else _SCALES[norm])
-    cosine, sine = cosine * factor, (sine if inverse else -sine) * factor
+    cosine, sine = cosine * factor, (sine if inverse else 0.0 - sine) * factor
     over = [(part @ cosine, part @ sine) for part in parts]
     found = over[0] if len(over) == 1 else (over[0][0] - over[1][1], over[0][1] + over[1][0])
     return Complex(*(part.transpose(dim, -1) for part in found))
@@ -107,6 +108,20 @@ def _fft_irfft2(
     for axis, size in list(zip(dim, sizes, strict=True))[:-1]:
         number = _transform(number, size, axis, norm, half=False, inverse=True)
     return _to_real(number, sizes[-1], dim[-1], norm)
+
+
+_OPPOSITE: dict[str | None, str] = {None: "forward", "backward": "forward", "forward": "backward", "ortho": "ortho"}
+
+
+def _fft_hfft(value: Any, n: int | None = None, dim: int = -1, norm: str | None = None) -> torch.Tensor:
+    """Of the half of a signal that is its own mirrored conjugate: the inverse of the other transform."""
+    number = Complex.of(value)
+    return _to_real(Complex(number.real, -number.imag), n, dim, _OPPOSITE[norm])
+
+
+def _fft_ihfft(value: torch.Tensor, n: int | None = None, dim: int = -1, norm: str | None = None) -> Complex:
+    found = _transform(value, n, dim, _OPPOSITE[norm], half=True, inverse=False)
+    return Complex(found.real, -found.imag)
 
 
 def _window(window: torch.Tensor | None, win_length: int | None, n_fft: int) -> torch.Tensor:
@@ -184,6 +199,8 @@ RULES: dict[Any, Callable[..., Any]] = {
     _ATEN.fft_ifft.default: _one_axis(half=False, inverse=True),
     _ATEN.fft_rfft.default: _one_axis(half=True, inverse=False),
     _ATEN.fft_irfft.default: _fft_irfft,
+    _ATEN.fft_hfft.default: _fft_hfft,
+    _ATEN.fft_ihfft.default: _fft_ihfft,
     _ATEN.fft_fft2.default: _axes(half=False, inverse=False, two=True),
     _ATEN.fft_ifft2.default: _axes(half=False, inverse=True, two=True),
     _ATEN.fft_rfft2.default: _axes(half=True, inverse=False, two=True),

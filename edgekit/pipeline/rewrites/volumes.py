@@ -34,10 +34,11 @@ def _volume(planes: torch.Tensor, samples: int) -> torch.Tensor:
 
 
 def _windows(value: torch.Tensor, axis: int, count: int, size: int, stride: int, step: int) -> list[torch.Tensor]:
-    """For each place in a window of *size* along *axis*, what *count* windows have there."""
+    """For each position in a window of *size* along *axis*, what *count* windows have there."""
     reach = (count - 1) * stride + 1
     return [
-        torch.ops.aten.slice.Tensor(value, axis, place * step, place * step + reach, stride) for place in range(size)
+        torch.ops.aten.slice.Tensor(value, axis, position * step, position * step + reach, stride)
+        for position in range(size)
     ]
 
 
@@ -77,20 +78,16 @@ def _transposed(plane: _Plane) -> Callable[..., torch.Tensor]:
         dilation: Sequence[int] = (1,),
     ) -> torch.Tensor:
         if value.dim() == 4:
-            return rule(
-                value.unsqueeze(0), weight, bias, stride, padding, output_padding, groups, dilation
-            ).squeeze(0)
+            return rule(value.unsqueeze(0), weight, bias, stride, padding, output_padding, groups, dilation).squeeze(0)
         strides, pads, more, steps = map(_three, (stride, padding, output_padding, dilation))
         samples, before, depth = int(value.shape[0]), int(value.shape[2]), int(weight.shape[2])
         after = (before - 1) * strides[0] - 2 * pads[0] + steps[0] * (depth - 1) + more[0] + 1
-        planes = plane(
-            _planes(value), weight.flatten(1, 2), None, strides[1:], pads[1:], more[1:], groups, steps[1:]
-        )
+        planes = plane(_planes(value), weight.flatten(1, 2), None, strides[1:], pads[1:], more[1:], groups, steps[1:])
         parts = _volume(planes, samples).unflatten(1, (-1, depth)).unbind(2)
         whole = None
-        for place, part in enumerate(parts):
+        for position, part in enumerate(parts):
             apart = _apart(part, strides[0])
-            begin = place * steps[0] - pads[0]
+            begin = position * steps[0] - pads[0]
             shifted = F.pad(apart, (0, 0, 0, 0, max(0, begin), 0)).narrow(
                 2, max(0, -begin), int(apart.shape[2]) - max(0, -begin) + max(0, begin)
             )
@@ -131,7 +128,8 @@ def _max_pool(
     ceil_mode: bool = False,
 ) -> Any:
     def pool(planes: torch.Tensor, given: Sequence[list[int]]) -> torch.Tensor:
-        return F.max_pool2d(planes, *given, ceil_mode)
+        found: torch.Tensor = F.max_pool2d(planes, given[0], given[1], given[2], given[3], ceil_mode)
+        return found
 
     return _in_turn(pool, value, [_three(each) for each in (kernel, stride or kernel, padding, dilation)])
 
@@ -148,7 +146,7 @@ def _average_pool(
     divisor = None if divisor_override is None else 1
 
     def pool(planes: torch.Tensor, given: Sequence[list[int]]) -> torch.Tensor:
-        return F.avg_pool2d(planes, *given, ceil_mode, count_include_pad, divisor)
+        return F.avg_pool2d(planes, given[0], given[1], given[2], ceil_mode, count_include_pad, divisor)
 
     found = _in_turn(pool, value, [_three(each) for each in (kernel, stride or kernel, padding)])
     return found if divisor_override is None else found / divisor_override

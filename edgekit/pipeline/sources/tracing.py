@@ -148,7 +148,7 @@ def _depends_on_input(program: ExportedProgram, *nodes: Node) -> bool:
 
 def _deciding(node: Node) -> list[Node]:
     """The nodes whose values decide about the size of *node*: of ``x[mask]``, the mask."""
-    if _operator(node) in ("aten::index", "aten::masked_select"):
+    if _operator(node) in ("aten::index", "aten::masked_select", "aten::repeat_interleave"):
         return [each for each in tree_leaves(node.args[1]) if isinstance(each, Node)]
     return [node]
 

@@ -81,7 +81,7 @@ def test_stock_executorch_lays_out_for_all_what_one_reads(nets: Nets, monkeypatc
     calibration = [(torch.from_numpy(array),) for array in source.example]
     examples = calibration[0]
     module = quantize(rewrite(source.torch_module(), examples, XNNPACK), StaticQuantizer(RECIPES["int8"]), calibration)
-    monkeypatch.setattr(executorch, "_each_its_own", lambda graph_module: PassResult(graph_module, False))
+    monkeypatch.setattr(executorch, "own_dequantizers", lambda graph_module: PassResult(graph_module, False))
     with pytest.raises(Exception, match=r"static tensor|ChannelsLastTaggedReshapePass"):
         data = lower(module, examples)
         open_session("executorch", data, "pte", source.signature, 1).run(list(source.example))

@@ -35,10 +35,6 @@ def magnitudes():
     return Net(torch.abs)
 
 
-def volumes():
-    return nn.Sequential(nn.Unflatten(1, (1, 5, 2, 2)), nn.Conv3d(1, 4, (3, 1, 1)), nn.Flatten())
-
-
 def upsampled():
     torch.manual_seed(0)
     larger = nn.ConvTranspose2d(8, 4, 3, stride=2, groups=2)
@@ -48,9 +44,6 @@ def upsampled():
 def largest():
     return Net(lambda x: torch.topk(x.repeat(1, 60), 5).values)
 """
-
-
-_THREE = "has convolutions in one and two dimensions, and the model has one in three"
 
 
 @pytest.fixture(scope="module")
@@ -80,16 +73,9 @@ def test_a_model_without_anything_to_quantize(folder: Path, factory: str) -> Non
 
 def test_an_operator_that_the_engine_has_no_kernel_for(folder: Path) -> None:
     found = errors(folder, "net.py:largest")
-    assert {error and error.message for error in found.values()} == {"LiteRT has no kernel for this SORT"}
-
-
-def test_convolutions_in_three_dimensions(folder: Path) -> None:
-    found = errors(folder, "net.py:volumes", "pte")
-    assert {name: error and (error.code, error.message) for name, error in found.items()} == {
-        "fp32": ("EK-UNSUPPORTED", f"ExecuTorch {_THREE}"),
-        "fp16": ("EK-UNSUPPORTED", f"ExecuTorch {_THREE}"),
-        "int8": ("EK-UNSUPPORTED", "ExecuTorch has no int8 form of a layer of this model"),
-    }
+    (message,) = {error and error.message for error in found.values()}
+    assert message is not None and message.startswith("LiteRT has no kernel for this SORT (")
+    assert "net.py:" in message and "torch.topk(" in message
 
 
 @pytest.mark.parametrize("format", ["tflite", "pte"])

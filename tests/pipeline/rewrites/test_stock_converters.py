@@ -108,6 +108,13 @@ def test_litert_torch_resizes_to_other_neighbours() -> None:
     assert snr_db(resize(MAP).numpy(), tflite(resize, MAP)) < 20
 
 
+def test_both_resize_by_sizes_alone() -> None:
+    """``resizing``"""
+    resize = Applied(lambda x: F.interpolate(x, scale_factor=1.3, mode="bilinear"))
+    for run in (tflite, run_pte):
+        assert snr_db(resize(MAP).numpy(), run(resize, MAP)) < 20
+
+
 def test_litert_torch_has_no_complex_numbers() -> None:
     """``spectrum`` and ``complex_numbers``"""
     with pytest.raises(RuntimeError, match="complex"):
@@ -192,6 +199,15 @@ def test_ai_edge_quantizer_loses_outputs_that_are_read_twice(model: type[case_ex
         (lambda x: torch.argsort(x, 1), "comparator"),  # ordering
         (lambda x: F.conv_transpose2d(x, torch.ones(3, 2, 3, 3), None, 2, 1, 1), "convolution"),  # transposed
         (lambda x: F.bilinear(x, x, torch.ones(2, 9, 9)), "_trilinear"),  # arithmetic
+        (lambda x: torch.cumprod(x, 1), "cumprod"),  # cumulative
+        (lambda x: torch.bucketize(x, torch.arange(3.0)), "bucketize|searchsorted"),  # ordering
+        (lambda x: F.interpolate(x, size=(5, 5), mode="bilinear", antialias=True), "_aa"),  # resizing
+        (lambda x: x.to(torch.int64) ^ x.round().to(torch.int64), "xor"),  # bits
+        (lambda x: torch.einsum("bcii->bci", x[:, :, :9]), "equal"),  # sums
+        (lambda x: F.conv3d(x.reshape(1, 3, 11, 3, 3), torch.ones(3, 1, 2, 2, 2), groups=3), "Conv3D"),  # volumes
+        (lambda x: torch.float_power(x, 2).float(), "pow"),  # the type that stands for double precision
+        (lambda x: torch.cond(x.sum() > 0, torch.sin, torch.cos, (x,)), "cond"),  # branches
+        (lambda x: F.embedding_bag(x.flatten(1).abs().long().clamp(max=4), torch.ones(5, 2)), "bag"),  # embeddings
     ],
 )
 def test_litert_torch_lacks(function: object, said: str) -> None:
@@ -204,6 +220,7 @@ def test_litert_torch_lacks(function: object, said: str) -> None:
     [
         lambda x: x.topk(2, 1)[0],  # ordering
         lambda x: F.fold(x.reshape(1, 27, 11)[..., :9], (9, 9), 3, stride=3),  # transposed
+        lambda x: x.scatter_add(1, torch.zeros_like(x, dtype=torch.int64), x),  # scattering
     ],
 )
 def test_litert_does_not_open_what_litert_torch_makes_of(function: object) -> None:
@@ -211,11 +228,27 @@ def test_litert_does_not_open_what_litert_torch_makes_of(function: object) -> No
         tflite(Applied(function), MAP)
 
 
-@pytest.mark.parametrize("function", [lambda x: torch.sort(x)[0], lambda x: F.adaptive_max_pool2d(x, 1)])
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: torch.sort(x)[0],  # ordering
+        lambda x: F.adaptive_max_pool2d(x, 1),  # pooling
+        lambda x: torch.cumprod(x, 1),  # cumulative
+        lambda x: x.to(torch.int64) << x.to(torch.int64).abs(),  # bits
+        lambda x: F.conv3d(x.reshape(1, 3, 11, 3, 3), torch.ones(3, 3, 2, 2, 2)),  # volumes
+        lambda x: torch.var_mean(x, 1)[0],  # reductions
+        lambda x: x.scatter_reduce(1, torch.zeros_like(x, dtype=torch.int64), x, "amax"),  # scattering
+    ],
+)
 def test_executorch_lacks(function: object) -> None:
-    """``ordering``, ``pooling``"""
-    with pytest.raises(Exception, match=r"sort|adaptive_max_pool2d"):
+    with pytest.raises(Exception, match=r"sort|adaptive_max_pool2d|cumprod|shift|3-D or 4-D|var_mean|scatter"):
         run_pte(Applied(function), MAP)
+
+
+def test_executorch_lays_vectors_out_as_pictures() -> None:
+    """``activations``"""
+    with pytest.raises(Exception, match="ChannelsLastTaggedReshapePass"):
+        program(nn.PReLU(), ROW)
 
 
 def test_litert_torch_makes_up_the_indices_of_maxima() -> None:

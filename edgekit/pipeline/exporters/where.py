@@ -27,9 +27,13 @@ def shapes(node: Node) -> str:
 
 
 def layer(node: Node) -> str:
-    """The path of the innermost layer that it is of, as ``features.0.conv``; empty for the model itself."""
-    paths = [str(path) for path, _ in (node.meta.get("nn_module_stack") or {}).values()]
-    return paths[-1] if paths else ""
+    """The path of the innermost layer that it is of, as ``features.0.conv``; empty for the model itself.
+
+    In the user's model: modules of edgekit's own may be around it.
+    """
+    stack = (node.meta.get("nn_module_stack") or {}).values()
+    paths = [str(path) for path, kind in stack if not str(kind).startswith("edgekit.")]
+    return paths[-1].removeprefix(paths[0]).removeprefix(".") if paths else ""
 
 
 def line(node: Node) -> str:
