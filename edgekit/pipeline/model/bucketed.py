@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from edgekit.buckets import Buckets
 from edgekit.errors import UsageError, did_you_mean
 from edgekit.pipeline import sources
@@ -107,6 +109,7 @@ def _check(buckets: Buckets, model: SourceModel) -> None:
         what = f"{where}: the model takes one sample at a time, several together change each other's outputs"
         raise UsageError("EK-PROJECT", what, "leave out batch, or let each sample's outputs depend on it alone")
     known = {spec.name: spec.shape for spec in model.signature.inputs}
+    dtypes = {spec.name: np.dtype(spec.dtype) for spec in model.signature.inputs}
     for name, axis in (buckets.axes or {}).items():
         if name not in known:
             raise UsageError("EK-PROJECT", f"{where}: the model has no input {name!r}", did_you_mean(name, known))
@@ -121,3 +124,14 @@ def _check(buckets: Buckets, model: SourceModel) -> None:
             )
             hint = f"name {shape[axis]} as the largest, or give data that are {longest} long"
             raise UsageError("EK-PROJECT", what, hint)
+        fill = (buckets.pad or {}).get(name, 0.0)
+        if dtypes[name].kind != "f" and not _is_value(fill, dtypes[name]):
+            what = f"{where}: pad is {fill:g}, and input {name!r} is {dtypes[name]}"
+            raise UsageError("EK-PROJECT", what, f"name a value that {dtypes[name]} has")
+
+
+def _is_value(number: float, dtype: np.dtype[Any]) -> bool:
+    if dtype.kind == "b":
+        return number in (0.0, 1.0)
+    limits = np.iinfo(dtype)
+    return number == int(number) and limits.min <= number <= limits.max

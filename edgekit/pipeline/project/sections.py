@@ -27,6 +27,7 @@ from edgekit.source_kinds import frameworks
 FILE_NAME = "edgekit.toml"
 
 Positive = Annotated[int, Field(gt=0)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class _Section(BaseModel):
@@ -50,7 +51,7 @@ class BucketsSection(_Section):
     batch: tuple[Positive, ...] = (1,)
     length: tuple[Positive, ...] = ()
     axis: Mapping[str, Positive] = {}
-    pad: float | Mapping[str, float] | None = None
+    pad: Finite | Mapping[str, Finite] | None = None
 
     @model_validator(mode="after")
     def _whole(self) -> BucketsSection:
