@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from edgekit.buckets import Buckets
+from edgekit.bundle import Bundle
+from edgekit.manifest import Manifest, manifest_bytes, parse_manifest
 from edgekit.tensors import Signature, TensorSpec
 
 SIGNATURE = Signature((TensorSpec("x", (1, 32, 6), "float32"),), (TensorSpec("y", (1, 32, 4), "float32"),))
@@ -52,3 +56,34 @@ def test_what_does_not_fit_the_signature_is_named(wrong: dict[str, Any], field: 
     BUCKETS.check(SIGNATURE)
     with pytest.raises(ValueError, match=rf"buckets\.{field}"):
         replace(BUCKETS, **wrong).check(SIGNATURE)
+
+
+@pytest.fixture
+def manifest(small_bundle: Path) -> Manifest:
+    """One with buckets, as far as its own words go."""
+    with Bundle.open(small_bundle) as bundle:
+        found = bundle.manifest
+    first, *others = found.variants
+    variants = (replace(first, bucket_snr_db={"batch2": 90.0}), *others)
+    methods = {"batch2": found.signature.batched(2)}
+    return replace(found, buckets=Buckets((1, 2)), methods=methods, variants=variants)
+
+
+def test_a_manifest_keeps_its_buckets(manifest: Manifest) -> None:
+    assert parse_manifest(manifest_bytes(manifest)).buckets == Buckets((1, 2))
+
+
+BROKEN: dict[str, Callable[[Manifest], Manifest]] = {
+    "methods: no batch2": lambda found: replace(found, methods={}),
+    "methods.batch2": lambda found: replace(found, methods={"batch2": found.signature.batched(3)}),
+    "buckets.batch": lambda found: replace(found, buckets=Buckets((2,))),
+    "bucket_snr_db": lambda found: replace(
+        found, variants=(replace(found.variants[0], bucket_snr_db={"batch4": 90.0}), *found.variants[1:])
+    ),
+}
+
+
+@pytest.mark.parametrize("says", BROKEN)
+def test_a_manifest_whose_buckets_are_not_whole_is_refused(manifest: Manifest, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        parse_manifest(manifest_bytes(BROKEN[says](manifest)))

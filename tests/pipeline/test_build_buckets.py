@@ -13,6 +13,7 @@ import torch
 from support.bucket_project import MODEL, TOML, write_bucket_project
 
 from edgekit.bundle import Bundle
+from edgekit.cli.main import run
 from edgekit.errors import ConversionError, EdgekitError, UsageError
 from edgekit.fidelity import snr_db
 from edgekit.pipeline.build import build
@@ -133,6 +134,14 @@ def test_a_variant_without_buckets_takes_what_its_signature_says(bundle: Bundle)
             model(np.zeros((1, 8, 6), np.float32))
         with pytest.raises(UsageError, match="one sample at a time"):
             model.batched()
+
+
+@pytest.mark.slow
+def test_inspect_says_which_buckets_there_are(bundle: Bundle, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["inspect", str(bundle.path)]) == 0
+    said = capsys.readouterr().out
+    assert "buckets: 1, 4 samples at a time; lengths 8, 16 (axis 1 of x), shorter ones from 1 are filled up" in said
+    assert said.count("its bucket that is furthest off") == len(VARIANTS)
 
 
 MEAN = MODEL.replace("self.scores(hidden.transpose(1, 2))", "self.scores(hidden.mean(2))")
