@@ -17,6 +17,7 @@ from edgekit.manifest import Manifest
 from edgekit.runtime import prepare
 from edgekit.runtime.batcher import Batcher
 from edgekit.runtime.bucketed import Bucketed
+from edgekit.runtime.checked import checked
 from edgekit.runtime.engines import Session, open_session
 from edgekit.runtime.engines.base import WrongShape
 from edgekit.runtime.floats import Floats, FloatSession
@@ -24,7 +25,7 @@ from edgekit.runtime.machine import default_threads, read_machine
 from edgekit.runtime.preprocess import Preprocessing
 from edgekit.runtime.selection import Choice, choices, choose
 from edgekit.runtime.turn import Turn
-from edgekit.tensors import Signature, TensorSpec
+from edgekit.tensors import Signature
 
 if TYPE_CHECKING:
     from edgekit.runtime.profiler.profile import Profile
@@ -236,7 +237,7 @@ class Model:
             inputs = {specs[0].name: inputs}
         named = prepare.by_name(inputs, self.signature)
         return [
-            _checked(named[spec.name], spec, dtype, self._bucketed is None)
+            checked(named[spec.name], spec, dtype, self._bucketed is None)
             for spec, dtype in zip(specs, self._dtypes, strict=True)
         ]
 
@@ -387,34 +388,6 @@ def _one(
         return run([array])[0]
 
     return run_one
-
-
-def _checked(array: Any, spec: TensorSpec, dtype: np.dtype[Any], fixed: bool) -> np.ndarray:
-    """*array* as a plain one of this machine's byte order, when it has the dtype of *spec*, its shape if *fixed*."""
-    if not isinstance(array, _ndarray) or (fixed and array.shape != spec.shape) or _is_masked(array):
-        raise _misfit(spec, array)
-    if array.dtype != dtype:
-        if array.dtype.newbyteorder("=") != dtype:
-            raise _misfit(spec, array)
-        array = array.astype(dtype)
-    return array.view(_ndarray)
-
-
-def _is_masked(array: np.ndarray) -> bool:
-    """Whether a mask would be lost without a word."""
-    return type(array) is not _ndarray and isinstance(array, np.ma.MaskedArray)
-
-
-def _misfit(spec: TensorSpec, given: object) -> UsageError:
-    wanted = f"{spec.dtype}{list(spec.shape)}"
-    if not isinstance(given, np.ndarray) or _is_masked(given):
-        message = f"input {spec.name!r} is a {type(given).__name__}, the model takes a numpy array {wanted}"
-        return UsageError("EK-INPUT", message, "model.prepare(sample) makes one")
-    hint = "model.prepare(sample) applies the preprocessing and adds the batch axis"
-    if given.shape == spec.shape[1:]:
-        hint = "the batch axis is missing: pass array[None], or use model.prepare(sample)"
-    shown = f"{given.dtype}{list(given.shape)}"
-    return UsageError("EK-INPUT", f"input {spec.name!r} is {shown}, the model takes {wanted}", hint)
 
 
 def _closed(_: object) -> Any:

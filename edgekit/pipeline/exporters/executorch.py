@@ -69,7 +69,7 @@ def export(
 def _graph(
     source: Mapping[str, Any], batch: int, used: Recipe, calibration: str | None, lowering: Any
 ) -> tuple[_Graph, int, Any]:
-    """The graph of *source* for *batch* samples by the recipe *used*; how many distinct values it computes with; what was rewritten."""
+    """The graph of *source* for *batch* samples, how many distinct values it computes with, and what was rewritten."""
     opened = open_source(SourceSpec.from_json(source))
     examples = example_inputs(opened, batch)
     graph_module = traced(opened, examples, lowering.RULES)
