@@ -73,23 +73,24 @@ class Bucketed:
         for spec in self._signature.inputs:
             array, axis = request[spec.name], (self._buckets.axes or {}).get(spec.name)
             own = list(spec.shape)
-            if array.ndim == len(own) and array.ndim:
+            if own and array.ndim == len(own):
                 own[0] = array.shape[0] if count is None else count
                 if axis is not None:
                     own[axis] = array.shape[axis] if length is None else length
             if array.shape != tuple(own) or not array.size:
                 raise self._misfit(spec, array)
-            count, length = own[0], length if axis is None else own[axis]
-        assert count is not None
+            count = own[0] if own else count  # a number has no axis for samples
+            length = length if axis is None else own[axis]
         bucket = None if length is None else self._buckets.bucket_for(length)
         if length is not None and bucket is None:
             lengths = ", ".join(map(str, self._buckets.length))
             if self._buckets.pad:
                 what = f"{self._buckets.shortest} to {self._buckets.length[-1]}"
-                raise UsageError("EK-INPUT", f"the input has a length of {length}, the model takes {what}", "cut it")
+                hint = "cut it" if length > self._buckets.length[-1] else "the model itself takes no less"
+                raise UsageError("EK-INPUT", f"the input has a length of {length}, the model takes {what}", hint)
             hint = "cut it; or say pad in [model.buckets], where the model allows it, and build it again"
             raise UsageError("EK-INPUT", f"the input has a length of {length}, the model takes {lengths}", hint)
-        return count, length, bucket
+        return 1 if count is None else count, length, bucket
 
     def _misfit(self, spec: TensorSpec, given: np.ndarray) -> UsageError:
         shape: list[object] = ["samples", *spec.shape[1:]]
@@ -100,7 +101,7 @@ class Bucketed:
         return UsageError("EK-INPUT", what, "samples and length are the same for all inputs, and at least 1")
 
     def _padded(self, request: Mapping[str, np.ndarray], row: int, bucket: int | None) -> Named:
-        sample = {name: array[row : row + 1] for name, array in request.items()}
+        sample = {name: array[row : row + 1] if array.ndim else array for name, array in request.items()}
         for name, axis in (self._buckets.axes or {}).items():
             missing = (bucket or 0) - sample[name].shape[axis]
             if missing:
@@ -113,7 +114,8 @@ class Bucketed:
         """Outputs of *samples*, at most *batch* of them: the last one fills it up."""
         session, signature = self._session(self._buckets.method(batch, length))
         filled = [*samples, *[samples[-1]] * (batch - len(samples))]
-        inputs = [np.concatenate([sample[spec.name] for sample in filled]) for spec in signature.inputs]
+        columns = ([sample[spec.name] for sample in filled] for spec in signature.inputs)
+        inputs = [column[0] if batch == 1 else np.concatenate(column) for column in columns]
         return {spec.name: array for spec, array in zip(signature.outputs, session.run(inputs), strict=True)}
 
     def _session(self, method: str | None) -> tuple[Session, Signature]:
