@@ -37,9 +37,12 @@ def calibration_samples(
         raise UsageError("EK-DATA", f"{recipe} needs calibration samples, there are none", "name them in edgekit.toml")
     with np.load(path, allow_pickle=False) as stored:
         arrays = {name: stored[name] for name in stored.files}
-    batch = next(iter(shapes.values()))[0] if shapes and all(shapes.values()) else 1
-    cuts = {name: tuple(map(slice, (shapes or {}).get(name, ())[1:])) for name in arrays}
     count = len(next(iter(arrays.values())))
+    wanted = {name: shape for name, shape in (shapes or {}).items() if shape and len(shape) == arrays[name].ndim}
+    batch = max((shape[0] for shape in wanted.values()), default=1)
     for begin in range(0, count, batch):
         rows = np.minimum(np.arange(begin, begin + batch), count - 1)
-        yield {name: np.ascontiguousarray(array[rows][(slice(None), *cuts[name])]) for name, array in arrays.items()}
+        yield {
+            name: np.ascontiguousarray(array[rows][(slice(None), *map(slice, wanted.get(name, ())[1:]))])
+            for name, array in arrays.items()
+        }
