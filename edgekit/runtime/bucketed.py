@@ -13,6 +13,8 @@ from edgekit.tensors import Signature, TensorSpec
 
 #: Arrays by name.
 Named = dict[str, np.ndarray]
+#: Some samples of a request: its index, the first one, and how many.
+_Rows = tuple[int, int, int]
 
 
 class Bucketed:
@@ -50,16 +52,19 @@ class Bucketed:
             EdgekitError: ``EK-RUN``: the engine failed.
         """
         sizes = [self._sizes(request) for request in requests]
-        rows: list[list[Named]] = [[] for _ in requests]
+        parts: list[list[list[np.ndarray]]] = [[] for _ in requests]
         by_bucket: dict[int | None, list[tuple[int, int]]] = {}
         for index, (count, _, bucket) in enumerate(sizes):
-            by_bucket.setdefault(bucket, []).extend((index, row) for row in range(count))
-        for bucket, samples in by_bucket.items():
-            for batch, chosen in _chunks(samples, self._buckets.batch):
-                outputs = self._call(batch, bucket, [self._padded(requests[i], row, bucket) for i, row in chosen])
-                for number, (index, _) in enumerate(chosen):
-                    rows[index].append({name: array[number] for name, array in outputs.items()})
-        return [self._joined(found, length) for found, (_, length, _) in zip(rows, sizes, strict=True)]
+            by_bucket.setdefault(bucket, []).append((index, count))
+        for bucket, counts in by_bucket.items():
+            for batch, taken in _chunks(counts, self._buckets.batch):
+                session, signature = self._session(self._buckets.method(batch, bucket))
+                outputs = session.run([self._filled(spec, requests, taken) for spec in signature.inputs])
+                begin = 0
+                for index, _, count in taken:
+                    parts[index].append([array[begin : begin + count] for array in outputs])
+                    begin += count
+        return [self._joined(found, length) for found, (_, length, _) in zip(parts, sizes, strict=True)]
 
     def close(self) -> None:
         """Close all sessions, the main one, too."""
@@ -100,23 +105,27 @@ class Bucketed:
         what = f"input {spec.name!r} is {given.dtype}{list(given.shape)}, the model takes {shown}"
         return UsageError("EK-INPUT", what, "samples and length are the same for all inputs, and at least 1")
 
-    def _padded(self, request: Mapping[str, np.ndarray], row: int, bucket: int | None) -> Named:
-        sample = {name: array[row : row + 1] if array.ndim else array for name, array in request.items()}
-        for name, axis in (self._buckets.axes or {}).items():
-            missing = (bucket or 0) - sample[name].shape[axis]
-            if missing:
-                widths = [(0, missing if each == axis else 0) for each in range(sample[name].ndim)]
-                fill = (self._buckets.pad or {})[name]
-                sample[name] = np.pad(sample[name], widths, constant_values=fill)
-        return sample
-
-    def _call(self, batch: int, length: int | None, samples: Sequence[Named]) -> Named:
-        """Outputs of *samples*, at most *batch* of them: the last one fills it up."""
-        session, signature = self._session(self._buckets.method(batch, length))
-        filled = [*samples, *[samples[-1]] * (batch - len(samples))]
-        columns = ([sample[spec.name] for sample in filled] for spec in signature.inputs)
-        inputs = [column[0] if batch == 1 else np.concatenate(column) for column in columns]
-        return {spec.name: array for spec, array in zip(signature.outputs, session.run(inputs), strict=True)}
+    def _filled(
+        self, spec: TensorSpec, requests: Sequence[Mapping[str, np.ndarray]], taken: Sequence[_Rows]
+    ) -> np.ndarray:
+        """The input *spec* of a bucket, with the rows *taken*; the last one fills it up."""
+        index, begin, count = taken[0]
+        first = requests[index][spec.name]
+        if first.shape == spec.shape and (not spec.shape or (begin == 0 and count == spec.shape[0])):
+            return first
+        axis = (self._buckets.axes or {}).get(spec.name)
+        fill = (self._buckets.pad or {}).get(spec.name)
+        filled = (
+            np.empty(spec.shape, spec.dtype) if axis is None or fill is None else np.full(spec.shape, fill, spec.dtype)
+        )
+        at = 0
+        for index, begin, count in taken:
+            rows = requests[index][spec.name][begin : begin + count]
+            part = filled[at : at + count]
+            part[(slice(None),) * axis + (slice(rows.shape[axis]),) if axis is not None else ...] = rows
+            at += count
+        filled[at:] = filled[at - 1]
+        return filled
 
     def _session(self, method: str | None) -> tuple[Session, Signature]:
         if method not in self._sessions:
@@ -124,20 +133,31 @@ class Bucketed:
             self._sessions[method] = self._open(method)
         return self._sessions[method], self._signature if method is None else self._signatures[method]
 
-    def _joined(self, rows: Sequence[Named], length: int | None) -> Named:
+    def _joined(self, parts: Sequence[Sequence[np.ndarray]], length: int | None) -> Named:
         """One array for each output, without what came of padding."""
-        outputs = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
-        for name, axis in (self._buckets.outputs or {}).items():
-            outputs[name] = outputs[name][(slice(None),) * axis + (slice(length),)]
+        outputs: Named = {}
+        for spec, arrays in zip(self._signature.outputs, zip(*parts, strict=True), strict=True):
+            axis = (self._buckets.outputs or {}).get(spec.name)
+            joined = arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+            outputs[spec.name] = np.array(joined if axis is None else joined[(slice(None),) * axis + (slice(length),)])
         return outputs
 
 
-def _chunks(samples: Sequence[tuple[int, int]], sizes: Sequence[int]) -> Iterator[tuple[int, list[tuple[int, int]]]]:
-    """*samples* in groups, each with a batch size of *sizes* that takes it, at least half full."""
-    begin = 0
-    while begin < len(samples):
-        left = len(samples) - begin
+def _chunks(counts: Sequence[tuple[int, int]], sizes: Sequence[int]) -> Iterator[tuple[int, list[_Rows]]]:
+    """The samples of requests, by index and number, in groups of the batch *sizes*, each more than half full."""
+    left = sum(count for _, count in counts)
+    waiting = [(index, 0, count) for index, count in reversed(counts)]
+    while left:
         above = next((size for size in sizes if size >= left), None)
         batch = above if above is not None and 2 * left > above else max(size for size in sizes if size <= left)
-        yield batch, list(samples[begin : begin + batch])
-        begin += batch
+        taken: list[_Rows] = []
+        free = min(batch, left)
+        left -= free
+        while free:
+            index, begin, count = waiting.pop()
+            used = min(count, free)
+            if used < count:
+                waiting.append((index, begin + used, count - used))
+            taken.append((index, begin, used))
+            free -= used
+        yield batch, taken
