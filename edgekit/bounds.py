@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from edgekit.tensors import Signature
 
 #: What edgekit builds has some tens of variants, and models have some hundreds of tensors at most.
-_MOST_VARIANTS, _MOST_METHODS, _MOST_TENSORS, _MOST_AXES = 512, 64, 1024, 16
+_MOST_VARIANTS, MOST_METHODS, _MOST_TENSORS, _MOST_AXES = 512, 64, 1024, 16
 #: Of all inputs of a model, and of all outputs, for one sample.
 _MOST_SIDE_BYTES = 256 << 20
 #: Samples in the check vectors, and in one inference.
@@ -36,7 +36,7 @@ def check(manifest: Manifest) -> None:
     """Raise `ValueError`, which names the value, unless *manifest* keeps to the bounds."""
     if not 0 < len(manifest.variants) <= _MOST_VARIANTS:
         raise ValueError(f"variants: {len(manifest.variants)}")
-    if len(manifest.methods) > _MOST_METHODS:
+    if len(manifest.methods) > MOST_METHODS:
         raise ValueError(f"methods: {len(manifest.methods)}")
     for where, each in walk(manifest, "manifest"):
         if isinstance(each, str) and len(each) > _MOST_CHARACTERS:

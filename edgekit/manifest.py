@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from edgekit import bounds, documents
+from edgekit.buckets import Buckets
 from edgekit.digests import sha256
 from edgekit.documents import canonical_json
 from edgekit.errors import BundleError
@@ -74,6 +75,8 @@ class Variant:
     throughput. ``backend`` is what its operators are lowered to (see `edgekit.backends.Backend`). A file for one that
     no engine of a desktop has is *exported, not run*: its structure was checked, and what is measured by running it is
     None.
+    ``bucket_snr_db`` has, for a file with methods for the manifest's buckets, how near each of them came to the float
+    source model at its own shape; it is empty for a file without.
     ``delegated_share`` is the percentage of the work (multiply-adds, values computed) inside the accelerated backend;
     None in a format that knows no such backend. ``given`` is there when the file was given, and not built: nothing that
     compares with a float source model is.
@@ -104,6 +107,7 @@ class Variant:
     arena_bytes: int | None = None
     warnings: tuple[str, ...] = ()
     batch: int = 1
+    bucket_snr_db: Mapping[str, float] = field(default_factory=dict)
     backend: str = "xnnpack"
     given: Given | None = None
 
@@ -134,7 +138,9 @@ class Manifest:
         calibration: Where calibration samples came from, and how many; None when nothing was calibrated.
         checks: Input and output files of the check vectors, their number, and whether inputs were random.
         files: Size and SHA-256 of every file but the manifest.
-        methods: Signatures of further methods by name; every variant's file has them.
+        methods: Signatures of further methods by name; every variant's file has them, but for those of buckets, which
+            the variants with ``bucket_snr_db`` have.
+        buckets: The batch sizes and lengths that these take; None where they take one sample of one length.
         class_scores: The output whose largest value is the model's answer; None where there are no classes to choose.
         metric: How to read ``accuracy`` and ``accuracy_drop``.
     """
@@ -152,6 +158,7 @@ class Manifest:
     producer: str
     files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     methods: Mapping[str, Signature] = field(default_factory=dict)
+    buckets: Buckets | None = None
     class_scores: str | None = None
     metric: Metric = ACCURACY
     schema_version: int = SCHEMA_VERSION
@@ -233,6 +240,8 @@ def parse_manifest(data: bytes) -> Manifest:
         raise ValueError("variants")
     if manifest.class_scores not in (None, *(spec.name for spec in manifest.signature.outputs)):
         raise ValueError("class_scores")
+    if manifest.buckets is not None:
+        _check_buckets(manifest, manifest.buckets)
     manifest.variant(manifest.recommended["variant"])
     return manifest
 
@@ -247,6 +256,26 @@ def _check_given(variant: Variant, manifest: Manifest) -> None:
             raise ValueError(f"variants.{variant.name}: what is quantized is none of its whole numbers")
         if not all(each.scale > 0 for each in found.values()):
             raise ValueError(f"variants.{variant.name}: a scale that is none")
+
+
+def _check_buckets(manifest: Manifest, buckets: Buckets) -> None:
+    buckets.check(manifest.signature)
+    methods = {method for bucket in buckets.all() if (method := buckets.method(*bucket)) is not None}
+    if not methods <= manifest.methods.keys():
+        raise ValueError(f"methods: no {min(methods - manifest.methods.keys())}")
+    for batch, length in buckets.all():
+        method = buckets.method(batch, length)
+        own = manifest.signature if method is None else manifest.methods[method]
+        given = [spec if length is None else buckets.at(spec, length) for spec in manifest.signature.inputs]
+        if own.inputs != Signature(tuple(given), ()).batched(batch).inputs:
+            raise ValueError(f"methods.{method}")
+        if [(spec.name, spec.dtype) for spec in own.outputs] != [
+            (spec.name, spec.dtype) for spec in manifest.signature.outputs
+        ] or any(spec.shape[:1] != (batch,) for spec in own.outputs):
+            raise ValueError(f"methods.{method}")
+    for variant in manifest.variants:
+        if variant.bucket_snr_db and (variant.bucket_snr_db.keys() != methods or variant.batch != 1):
+            raise ValueError(f"variants.{variant.name}.bucket_snr_db")
 
 
 def brief(value: object) -> str:

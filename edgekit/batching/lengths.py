@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 #: Fewer make a group too small to gain by; measured with LSTMs of 32 to 256 features on a desktop.
-_ENOUGH = 16
+_ENOUGH = 32
 
 
 def similar(lengths: Sequence[int], *, padding: float = 0.2, enough: int = _ENOUGH) -> list[list[int]]:

@@ -12,6 +12,7 @@ from edgekit.cli import console, options
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from edgekit.buckets import Buckets
     from edgekit.manifest import Manifest, Variant
     from edgekit.metric import Metric
     from edgekit.tensors import TensorSpec
@@ -80,6 +81,8 @@ def _lines(manifest: Manifest) -> Iterator[str]:
     yield ""
     for what, specs in (("input", manifest.signature.inputs), ("output", manifest.signature.outputs)):
         yield from (f"{what}: {_spec(spec)}" for spec in specs)
+    if manifest.buckets is not None:
+        yield from _buckets(manifest, manifest.buckets)
     if manifest.preprocessing is not None:
         yield f"preprocessing: {_facts(manifest.preprocessing)}"
     if manifest.labels:
@@ -138,6 +141,19 @@ def _row(variant: Variant, metric: Metric) -> list[str]:
         "-" if variant.delegated_share is None else f"{variant.delegated_share:.0f} %",
         where,
     ]
+
+
+def _buckets(manifest: Manifest, buckets: Buckets) -> Iterator[str]:
+    line = f"buckets: {', '.join(map(str, buckets.batch))} samples at a time"
+    if buckets.length:
+        axes = ", ".join(f"axis {axis} of {name}" for name, axis in (buckets.axes or {}).items())
+        line += f"; lengths {', '.join(map(str, buckets.length))} ({axes})"
+        line += f", shorter ones from {buckets.shortest} are filled up" if buckets.pad else ", no others"
+    yield line
+    for variant in manifest.variants:
+        if variant.bucket_snr_db:
+            name, worst = min(variant.bucket_snr_db.items(), key=lambda item: item[1])
+            yield f"{variant.name}: its bucket that is furthest off, {name}, has {worst:.1f} dB"
 
 
 def _spec(spec: TensorSpec) -> str:

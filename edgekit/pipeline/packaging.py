@@ -20,6 +20,7 @@ from edgekit.pipeline.variants.recommend import recommend
 from edgekit.pipeline.work.digests import path_digest
 from edgekit.runtime.samples import open_samples
 from edgekit.target import Target
+from edgekit.tensors import Signature
 
 
 def assemble(
@@ -41,6 +42,9 @@ def assemble(
     if origin.labels:
         files["labels.txt"] = "".join(f"{label}\n" for label in origin.labels).encode()
     variants = tuple(item.variant for item in made)
+    methods: Mapping[str, Signature] = {}
+    if model.bucketed is not None and any(variant.bucket_snr_db for variant in variants):
+        methods = model.bucketed.signatures
     manifest = Manifest(
         name=origin.name,
         target=target.name,
@@ -54,6 +58,8 @@ def assemble(
         calibration=model.calibration_origin,
         checks=checks,
         class_scores=reference.class_scores,
+        methods=methods,
+        buckets=model.bucketed.buckets if model.bucketed is not None and methods else None,
         producer=f"edgekit {__version__}",
     )
     before = path_digest(destination)

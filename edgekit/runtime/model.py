@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
+from edgekit.buckets import Buckets
 from edgekit.bundle import SUFFIX, Bundle
 from edgekit.errors import UsageError, did_you_mean
 from edgekit.manifest import Manifest
 from edgekit.runtime import prepare
+from edgekit.runtime.batcher import Batcher
+from edgekit.runtime.bucketed import Bucketed
+from edgekit.runtime.checked import checked
 from edgekit.runtime.engines import Session, open_session
 from edgekit.runtime.engines.base import WrongShape
 from edgekit.runtime.floats import Floats, FloatSession
@@ -20,7 +25,7 @@ from edgekit.runtime.machine import default_threads, read_machine
 from edgekit.runtime.preprocess import Preprocessing
 from edgekit.runtime.selection import Choice, choices, choose
 from edgekit.runtime.turn import Turn
-from edgekit.tensors import Signature, TensorSpec
+from edgekit.tensors import Signature
 
 if TYPE_CHECKING:
     from edgekit.runtime.profiler.profile import Profile
@@ -35,7 +40,9 @@ class Model:
     when it was forked, or the engine runs in a process of its own.
 
     Attributes:
-        signature: Names, shapes and dtypes of inputs and outputs; the batch size is 1.
+        signature: Names, shapes and dtypes of inputs and outputs; the batch size is 1, and a length that may differ is
+            its largest.
+        buckets: Which batch sizes and lengths it takes besides; None where it has the signature's shapes alone.
         labels: Class names in output order; empty when the bundle has none.
         variant, engine: Names of what was chosen.
         method: Name of the method inside the file; None for its main one.
@@ -54,6 +61,8 @@ class Model:
         labels: tuple[str, ...] = (),
         preprocessing: Preprocessing | None = None,
         source: Path | None = None,
+        bucketed: Bucketed | None = None,
+        buckets: Buckets | None = None,
     ):
         self.signature = signature
         self.variant = variant
@@ -62,6 +71,8 @@ class Model:
         self.labels = labels
         self.preprocessing = preprocessing
         self.threads = session.threads
+        self.buckets = buckets
+        self._bucketed = bucketed
         self._session = session
         self._source = source
         self._turn = Turn()
@@ -77,7 +88,8 @@ class Model:
 
         Args:
             inputs: The array, for a model of one input; else a mapping from input name to array. Shapes
-                (batch axis of size 1 included) and dtypes have to be those of `signature`.
+                (batch axis of size 1 included) and dtypes have to be those of `signature`. With `buckets`, any number
+                of samples first, of any length that there is a bucket for.
 
         Returns:
             A fresh array, for a model of one output; else a dict from output name to array.
@@ -104,6 +116,41 @@ class Model:
                     if self._turn.waiting:
                         self._turn.hand_over()
         return self._call(inputs)
+
+    def many(self, requests: Sequence[np.ndarray | Mapping[str, np.ndarray]]) -> list[Any]:
+        """What a call gives for each of *requests*, in order; with `buckets`, computed together.
+
+        Raises:
+            UsageError, EdgekitError: As a call does, for any of them.
+        """
+        arrays = [self._ordered(request) for request in requests]
+        bucketed = self._bucketed
+        if bucketed is None:
+            return [self._given(self._turn.run(partial(self._run, each))) for each in arrays]
+        names = [spec.name for spec in self.signature.inputs]
+        named = [dict(zip(names, each, strict=True)) for each in arrays]
+        if self._run is _closed:
+            _closed(None)
+        found = self._turn.run(lambda: bucketed.run(named))
+        return [self._given([each[spec.name] for spec in self.signature.outputs]) for each in found]
+
+    def batched(self, *, max_batch: int | None = None, max_wait_ms: float = 2.0) -> Batcher[Any, Any]:
+        """What threads call instead of the model, so that their requests run together (see `many`).
+
+        Args:
+            max_batch: The most requests in a batch; by default the largest bucket's.
+            max_wait_ms: How long a request waits for others.
+
+        Raises:
+            UsageError: ``EK-ARGUMENT``: the model takes one sample at a time, so that there is nothing to gain.
+        """
+        if self.buckets is None or len(self.buckets.batch) < 2:
+            what = f"{self.variant} takes one sample at a time"
+            raise UsageError(
+                "EK-ARGUMENT", what, "name batch sizes in [model.buckets] of edgekit.toml, and build it again"
+            )
+        most = self.buckets.batch[-1] if max_batch is None else max_batch
+        return Batcher(self.many, max_batch=most, max_wait_ms=max_wait_ms)
 
     def prepare(self, sample: Any) -> Any:
         """What the model takes, from a raw sample.
@@ -169,15 +216,19 @@ class Model:
 
     def _call(self, inputs: Any) -> Any:
         """`__call__` for whatever inputs."""
+        if self._bucketed is not None:
+            return self.many([inputs])[0]
         arrays = self._ordered(inputs)
-        outputs = self._turn.run(lambda: self._run(arrays))
+        return self._given(self._turn.run(lambda: self._run(arrays)))
+
+    def _given(self, outputs: Sequence[np.ndarray]) -> Any:
         if len(outputs) == 1:
             return outputs[0]
         return {spec.name: output for spec, output in zip(self.signature.outputs, outputs, strict=True)}
 
     def _release(self) -> None:
         self._run = self._run_one = _closed
-        self._session.close()
+        (self._bucketed or self._session).close()
 
     def _ordered(self, inputs: Any) -> list[np.ndarray]:
         """The arrays of *inputs* in the signature's order, after the full check."""
@@ -185,7 +236,10 @@ class Model:
         if len(specs) == 1 and not isinstance(inputs, Mapping):
             inputs = {specs[0].name: inputs}
         named = prepare.by_name(inputs, self.signature)
-        return [_checked(named[spec.name], spec, dtype) for spec, dtype in zip(specs, self._dtypes, strict=True)]
+        return [
+            checked(named[spec.name], spec, dtype, self._bucketed is None)
+            for spec, dtype in zip(specs, self._dtypes, strict=True)
+        ]
 
 
 @overload
@@ -269,14 +323,22 @@ def load(
         preprocessing = prepare.preprocessing_of(opened)
         floats = _floats(manifest, chosen.variant, method) if dequantize else None
     threads = default_threads() if threads is None else threads
-    if isolated:
-        from edgekit.runtime.remote import Server  # which programs that trust their model need not wait for
 
-        session: Session = Server.start(chosen.engine).open(data, entry.format, signature, threads, method, owned=True)
-    else:
-        session = open_session(chosen.engine, data, entry.format, signature, threads, method)
+    def opened_method(name: str | None, own: Signature) -> Session:
+        if isolated:
+            from edgekit.runtime.remote import Server  # which programs that trust their model need not wait for
+
+            return Server.start(chosen.engine).open(data, entry.format, own, threads, name, owned=True)
+        return open_session(chosen.engine, data, entry.format, own, threads, name)
+
+    session = opened_method(method, signature)
     if floats is not None:
         session, signature = FloatSession(session, floats), floats.signature
+    buckets = manifest.buckets if method is None and entry.bucket_snr_db else None
+    bucketed = None
+    if buckets is not None:
+        others = manifest.methods
+        bucketed = Bucketed(buckets, session, signature, lambda name: opened_method(name, others[name]), others)
     return Model(
         session,
         signature,
@@ -287,6 +349,8 @@ def load(
         # It is for the main method's inputs.
         preprocessing=preprocessing if method is None else None,
         source=opened.path,
+        bucketed=bucketed,
+        buckets=buckets,
     )
 
 
@@ -324,34 +388,6 @@ def _one(
         return run([array])[0]
 
     return run_one
-
-
-def _checked(array: Any, spec: TensorSpec, dtype: np.dtype[Any]) -> np.ndarray:
-    """*array* as a plain one of this machine's byte order, when it has the shape and dtype of *spec*."""
-    if not isinstance(array, _ndarray) or array.shape != spec.shape or _is_masked(array):
-        raise _misfit(spec, array)
-    if array.dtype != dtype:
-        if array.dtype.newbyteorder("=") != dtype:
-            raise _misfit(spec, array)
-        array = array.astype(dtype)
-    return array.view(_ndarray)
-
-
-def _is_masked(array: np.ndarray) -> bool:
-    """Whether a mask would be lost without a word."""
-    return type(array) is not _ndarray and isinstance(array, np.ma.MaskedArray)
-
-
-def _misfit(spec: TensorSpec, given: object) -> UsageError:
-    wanted = f"{spec.dtype}{list(spec.shape)}"
-    if not isinstance(given, np.ndarray) or _is_masked(given):
-        message = f"input {spec.name!r} is a {type(given).__name__}, the model takes a numpy array {wanted}"
-        return UsageError("EK-INPUT", message, "model.prepare(sample) makes one")
-    hint = "model.prepare(sample) applies the preprocessing and adds the batch axis"
-    if given.shape == spec.shape[1:]:
-        hint = "the batch axis is missing: pass array[None], or use model.prepare(sample)"
-    shown = f"{given.dtype}{list(given.shape)}"
-    return UsageError("EK-INPUT", f"input {spec.name!r} is {shown}, the model takes {wanted}", hint)
 
 
 def _closed(_: object) -> Any:

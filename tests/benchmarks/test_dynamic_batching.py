@@ -32,7 +32,7 @@ def one_thread() -> Iterator[None]:
 
 
 def medians(calls: dict[str, Callable[[], object]]) -> dict[str, float]:
-    """Milliseconds of processor time, which counts no other program, of each of *calls*; they take turns of one length."""
+    """Milliseconds of processor time, which counts no other program, of each of *calls*; turns are as long."""
     found: dict[str, list[float]] = {name: [] for name in calls}
     longest = max(timed(call, 1) for call in calls.values())
     repeats = {name: max(1, round(longest / timed(call, 1))) for name, call in calls.items()}

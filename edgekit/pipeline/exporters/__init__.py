@@ -24,7 +24,8 @@ class Exporter:
         recipes: Names of the recipes that it applies, by the backend that its files are lowered to; the first backend
             is taken where the target says nothing.
         convert: ``module:function(*, source, output)`` with ``recipe`` and ``calibration`` besides where it applies
-            several recipes by itself, ``backend`` where it *lowers*, and ``batch`` where that is fixed. It takes a
+            several recipes by itself, ``backend`` where it *lowers*, ``batch`` where that is fixed, and ``buckets`` (a
+            list of ``name``, ``batch`` and ``source``) where it has a method for each. It takes a
             `edgekit.pipeline.sources.SourceSpec` as JSON, the file to write, and an ``.npz`` of inputs by name, samples
             first, which static recipes need (`UsageError`, ``EK-DATA``, where it is None); gives the export record (see
             `edgekit.pipeline.exporters.exported.record`); and raises `ConversionError` (``EK-UNSUPPORTED``) where the
@@ -38,6 +39,7 @@ class Exporter:
         keeps: Whether a source that is a file of this format, in a recipe already, comes out of it as it is.
         forecast: ``module:function(*, source, backend)``, which says what will become of the source's operators (see
             `edgekit.pipeline.work.answers.Forecast`); None where nothing can.
+        buckets: Whether a file can have further methods, for other batch sizes and lengths.
         modules: What has to be importable besides what the source needs.
         install: How to get that.
     """
@@ -55,6 +57,7 @@ class Exporter:
     batches: Literal["one", "fixed", "any"] = "one"
     keeps: bool = False
     forecast: str | None = None
+    buckets: bool = False
     modules: tuple[str, ...] = ()
     install: str = ""
 
@@ -76,7 +79,7 @@ _ALL, _FLOAT = ("fp32", "fp16", "int8", "int8-dynamic"), (FP32.name,)
 _EXPORTERS = "edgekit.pipeline.exporters"
 
 
-def _litert(name: str, convert: str, family: str, packages: tuple[str, ...]) -> Exporter:
+def _litert(name: str, convert: str, family: str, packages: tuple[str, ...], *, buckets: bool = False) -> Exporter:
     return Exporter(
         name=f"litert-{name}",
         format="tflite",
@@ -88,12 +91,13 @@ def _litert(name: str, convert: str, family: str, packages: tuple[str, ...]) -> 
         forecast=f"{_EXPORTERS}.forecast:litert" if family == "torch" else None,
         quantize=f"{_EXPORTERS}.litert:quantize",
         quantizing=("ai-edge-quantizer", "ai-edge-litert"),
+        buckets=buckets,
     )
 
 
 EXPORTERS = registry(
     "exporter",
-    _litert("torch", "litert", "torch", (*TORCH, "litert-torch", "litert-converter")),
+    _litert("torch", "litert", "torch", (*TORCH, "litert-torch", "litert-converter"), buckets=True),
     _litert("tensorflow", "tensorflow", "tensorflow", TENSORFLOW),
     _litert("jax", "jax", "jax", (*JAX, "litert-converter")),
     Exporter(
@@ -116,6 +120,7 @@ EXPORTERS = registry(
         packages=(*TORCH, "executorch", "torchao", "keras"),
         lowers=True,
         forecast=f"{_EXPORTERS}.forecast:executorch",
+        buckets=True,
     ),
     Exporter(
         name="torch-mobile",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -26,20 +27,55 @@ from edgekit.pipeline.recipes.xnnpack import StaticQuantizer, dynamic_quantizer,
 from edgekit.pipeline.rewrites.constants import values_in
 from edgekit.pipeline.sources import SourceSpec, open_source
 from edgekit.pipeline.work.events import Step, emit
-from edgekit.recipes import RECIPES
+from edgekit.recipes import RECIPES, Recipe
 from edgekit.runtime.contents import pte
 from edgekit.runtime.engines.executorch import ENGINE
 
+#: The method that runs when none is named.
+_MAIN = "forward"
 _DEQUANTIZE = edge_operators.edge.quantized_decomposed.dequantize_per_tensor.default
 
 
+#: A graph, and what it is traced with.
+_Graph = tuple[GraphModule, tuple[torch.Tensor, ...]]
+
+
 def export(
-    *, source: Mapping[str, Any], recipe: str, calibration: str | None, output: str, backend: str = "xnnpack"
+    *,
+    source: Mapping[str, Any],
+    recipe: str,
+    calibration: str | None,
+    output: str,
+    backend: str = "xnnpack",
+    buckets: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Export a source model as a ``.pte`` with float32 input and output (see `edgekit.pipeline.exporters.Exporter`)."""
     used, lowering = RECIPES[recipe], backends.find(backend)
+    main, held, rewritten = _graph(source, 1, used, calibration, lowering)
+    methods = {_MAIN: main}
+    for bucket in buckets:
+        emit(Step(f"exporting {bucket['name']}"))
+        methods[bucket["name"]], *_ = _graph(bucket["source"], bucket["batch"], used, calibration, lowering)
+
+    def lowered(part: GraphModule) -> bytes:
+        buffer = lower(part, main[1], backend, half=used.is_half)
+        pte.read(buffer)  # the runtime may lack an operator that the converter has
+        return buffer
+
+    with explaining(main[0], lowered, "ExecuTorch"):
+        buffer = lower_methods(methods, backend, half=used.is_half)
+        pte.read(buffer)
+        Path(output).write_bytes(buffer)
+    made_by = ("torch", "executorch", *lowering.PRODUCERS)
+    return record(made_by, {ENGINE.name: "1.5"}, values=held, rewritten=rewritten)
+
+
+def _graph(
+    source: Mapping[str, Any], batch: int, used: Recipe, calibration: str | None, lowering: Any
+) -> tuple[_Graph, int, Any]:
+    """The graph of *source* for *batch* samples, how many distinct values it computes with, and what was rewritten."""
     opened = open_source(SourceSpec.from_json(source))
-    examples = example_inputs(opened)
+    examples = example_inputs(opened, batch)
     graph_module = traced(opened, examples, lowering.RULES)
     held, rewritten = values_in(graph_module), graph_module.meta["rewritten"]
     if used.is_half and lowering.HALVES_GRAPH:
@@ -47,35 +83,33 @@ def export(
     fold_pads(graph_module)
     rewrite_pools(graph_module)
     if used.is_static:
-        samples = calibration_tensors(calibration, recipe, opened.signature)
+        samples = calibration_tensors(calibration, used.name, opened.signature.batched(batch))
         graph_module = quantize(graph_module, StaticQuantizer(used), samples)
     elif used.is_dynamic:
         graph_module = quantize(graph_module, dynamic_quantizer(used), [examples])
-
-    def lowered(part: GraphModule) -> bytes:
-        buffer = lower(part, examples, backend, half=used.is_half)
-        pte.read(buffer)  # the runtime may lack an operator that the converter has
-        return buffer
-
-    with explaining(graph_module, lowered, "ExecuTorch"):
-        Path(output).write_bytes(lowered(graph_module))
-    made_by = ("torch", "executorch", *lowering.PRODUCERS)
-    return record(made_by, {ENGINE.name: "1.5"}, values=held, rewritten=rewritten)
+    return (graph_module, examples), held, rewritten
 
 
 def lower(
     graph_module: GraphModule, examples: tuple[torch.Tensor, ...], backend: str = "xnnpack", *, half: bool = False
 ) -> bytes:
-    """The ``.pte`` of *graph_module*, as much of it as possible delegated to *backend*.
+    """The ``.pte`` of *graph_module* as its only method (see `lower_methods`)."""
+    return lower_methods({_MAIN: (graph_module, examples)}, backend, half=half)
+
+
+def lower_methods(methods: Mapping[str, _Graph], backend: str = "xnnpack", *, half: bool = False) -> bytes:
+    """The ``.pte`` with *methods* by name, delegated to *backend* as far as possible; equal weights are stored once.
 
     Args:
         half: Store weights and compute in half precision inside the delegate, between float32 inputs and outputs. For
             XNNPACK, the graph itself has to.
     """
     emit(Step("lowering"))
-    program = torch.export.export(graph_module, examples)
-    with backends.find(backend).lowering(program, half) as partitioner:
-        manager = to_edge_transform_and_lower(program, transform_passes=[own_dequantizers], partitioner=[partitioner])
+    programs = {name: torch.export.export(*graph) for name, graph in methods.items()}
+    with ExitStack() as stack:
+        lowering = backends.find(backend).lowering
+        partitioners = {name: [stack.enter_context(lowering(program, half))] for name, program in programs.items()}
+        manager = to_edge_transform_and_lower(programs, transform_passes=[own_dequantizers], partitioner=partitioners)
     buffer: bytes = manager.to_executorch().buffer
     return buffer
 

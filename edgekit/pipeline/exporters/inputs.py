@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from keyword import iskeyword
 
 import numpy as np
@@ -22,8 +22,13 @@ def parameter_names(inputs: Sequence[TensorSpec]) -> list[str]:
     return [f"args_{index}" for index in range(len(names))]
 
 
-def calibration_samples(path: str | None, recipe: str) -> Iterator[dict[str, np.ndarray]]:
+def calibration_samples(
+    path: str | None, recipe: str, shapes: Mapping[str, tuple[int, ...]] | None = None
+) -> Iterator[dict[str, np.ndarray]]:
     """Inputs by name, one sample at a time, batch size 1, from an ``.npz`` of inputs with samples first.
+
+    Args:
+        shapes: By name, with the size of a batch first, where it is not 1; longer samples are cut to them.
 
     Raises:
         UsageError: ``EK-DATA``: there are none.
@@ -32,5 +37,12 @@ def calibration_samples(path: str | None, recipe: str) -> Iterator[dict[str, np.
         raise UsageError("EK-DATA", f"{recipe} needs calibration samples, there are none", "name them in edgekit.toml")
     with np.load(path, allow_pickle=False) as stored:
         arrays = {name: stored[name] for name in stored.files}
-    for index in range(len(next(iter(arrays.values())))):
-        yield {name: np.ascontiguousarray(array[index : index + 1]) for name, array in arrays.items()}
+    count = len(next(iter(arrays.values())))
+    wanted = {name: shape for name, shape in (shapes or {}).items() if shape and len(shape) == arrays[name].ndim}
+    batch = max((shape[0] for shape in wanted.values()), default=1)
+    for begin in range(0, count, batch):
+        rows = np.minimum(np.arange(begin, begin + batch), count - 1)
+        yield {
+            name: np.ascontiguousarray(array[rows][(slice(None), *map(slice, wanted.get(name, ())[1:]))])
+            for name, array in arrays.items()
+        }

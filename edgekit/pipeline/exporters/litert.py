@@ -6,8 +6,9 @@ The steps are tasks of their own: one conversion serves every recipe, and quanti
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -31,59 +32,97 @@ from edgekit.pipeline.work.events import Step, emit
 from edgekit.recipes import RECIPES
 from edgekit.runtime.engines.litert import ENGINE
 
+#: The signature that runs when none is named.
+_MAIN = "serving_default"
 _MINIMUM_RUNTIME = {ENGINE.name: "2.1"}
 
 
-def convert(*, source: Mapping[str, Any], output: str) -> dict[str, Any]:
+def convert(*, source: Mapping[str, Any], output: str, buckets: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
     """Convert a source model to a float32 ``.tflite``; shapes, order and layout of its tensors stay as they are.
 
     As `edgekit.pipeline.exporters.Exporter` has it.
     """
     import litert_torch
-    import torch
-    from torch.utils import _pytree as pytree
 
-    from edgekit.pipeline.exporters.tracing import example_inputs, traced
-    from edgekit.pipeline.rewrites import LITERT
     from edgekit.pipeline.rewrites.constants import values_in
 
-    opened = open_source(SourceSpec.from_json(source))
-    signature = opened.signature
-    examples = example_inputs(opened)
-    module = traced(opened, examples, LITERT)
+    main = _Method.of(source, 1)
+    methods = {_MAIN: main}
+    for bucket in buckets:
+        emit(Step(f"exporting {bucket['name']}"))
+        methods[bucket["name"]] = _Method.of(bucket["source"], bucket["batch"])
 
-    class Model(torch.nn.Module):
-        """Takes and returns tensors by name: litert-torch reads the names of the file's signature from there.
-
-        Outputs that are not the model's, of a part of it, are numbered.
-        """
-
-        # litert-torch writes the qualified name of the class into the name of every tensor.
-        __module__, __qualname__ = "edgekit", "Model"
-
-        def __init__(self, model: torch.nn.Module) -> None:
-            super().__init__()
-            self.model = model
-            self.training = False  # the source is in evaluation mode; exported modules refuse eval()
-
-        def forward(self, **tensors: torch.Tensor) -> dict[str, torch.Tensor]:
-            results = self.model(*(tensors[name] for name in names))
-            results = [results] if isinstance(results, torch.Tensor) else pytree.tree_leaves(results)
-            whole = len(results) == len(signature.outputs)
-            keys = [spec.name for spec in signature.outputs] if whole else map(str, range(len(results)))
-            return dict(zip(keys, results, strict=True))
-
-    def converted(part: torch.nn.Module) -> None:
-        litert_torch.convert(Model(part), sample_kwargs=named).export(output)
+    def write(converter: Any) -> None:
+        converter.convert().export(output)
         inspect_file(Path(output), "tflite")
 
-    names = parameter_names(signature.inputs)
-    named = dict(zip(names, examples, strict=True))
-    with explaining(module, converted, "LiteRT"):
-        converted(module)
-    held = values_in(module)
-    made_by, rewritten = ("torch", "litert-torch", "litert-converter"), module.meta["rewritten"]
+    def converted(part: Any) -> None:
+        write(litert_torch.signature(_MAIN, main.named(part), sample_kwargs=main.examples))
+
+    with explaining(main.module, converted, "LiteRT"):
+        converter = litert_torch
+        for name, method in methods.items():
+            converter = converter.signature(name, method.named(method.module), sample_kwargs=method.examples)
+        write(converter)
+    held = values_in(main.module)
+    made_by, rewritten = ("torch", "litert-torch", "litert-converter"), main.module.meta["rewritten"]
     return record(made_by, _MINIMUM_RUNTIME, values=held, rewritten=rewritten)
+
+
+@dataclass(frozen=True)
+class _Method:
+    """A signature of the file that is made.
+
+    Attributes:
+        module: A graph that takes the inputs in order.
+        examples: They by name.
+        outputs: Names of what it gives.
+    """
+
+    module: Any
+    examples: Mapping[str, Any]
+    outputs: tuple[str, ...]
+
+    @classmethod
+    def of(cls, source: Mapping[str, Any], batch: int) -> _Method:
+        """That of *source* for *batch* samples."""
+        from edgekit.pipeline.exporters.tracing import example_inputs, traced
+        from edgekit.pipeline.rewrites import LITERT
+
+        opened = open_source(SourceSpec.from_json(source))
+        examples = example_inputs(opened, batch)
+        module = traced(opened, examples, LITERT)
+        named = dict(zip(parameter_names(opened.signature.inputs), examples, strict=True))
+        return cls(module, named, tuple(spec.name for spec in opened.signature.outputs))
+
+    def named(self, module: Any) -> Any:
+        """*module*, or a part of it, as one that takes and returns tensors by name."""
+        import torch
+        from torch.utils import _pytree as pytree
+
+        names, outputs = tuple(self.examples), self.outputs
+
+        class Model(torch.nn.Module):
+            """litert-torch reads the names of the file's signature from what it takes and gives.
+
+            Outputs that are not the model's, of a part of it, are numbered.
+            """
+
+            # litert-torch writes the qualified name of the class into the name of every tensor.
+            __module__, __qualname__ = "edgekit", "Model"
+
+            def __init__(self) -> None:
+                super().__init__()
+                self.model = module
+                self.training = False  # the source is in evaluation mode; exported modules refuse eval()
+
+            def forward(self, **tensors: torch.Tensor) -> dict[str, torch.Tensor]:
+                results = self.model(*(tensors[name] for name in names))
+                results = [results] if isinstance(results, torch.Tensor) else pytree.tree_leaves(results)
+                keys = outputs if len(results) == len(outputs) else map(str, range(len(results)))
+                return dict(zip(keys, results, strict=True))
+
+        return Model()
 
 
 def quantize(*, base: str, recipe: str, calibration: str | None, output: str) -> dict[str, Any]:
@@ -112,9 +151,8 @@ def quantize(*, base: str, recipe: str, calibration: str | None, output: str) ->
         emit(Step("calibrating"))
         with explaining(), _without_missing_tensors():
             observer = calibrator.Calibrator(model, num_threads=1, qsv_update_func=qsv_utils.min_max_update)
-            (signature,) = observer.get_signature_list().items()
-            samples = list(_named(calibration_samples(calibration, recipe), _inputs(base, signature[0])))
-            observer.calibrate({signature[0]: samples}, applied)
+            samples = {name: _samples(base, name, calibration, recipe) for name in observer.get_signature_list()}
+            observer.calibrate(samples, applied)
         ranges = observer.get_model_qsvs()
         if not ranges:
             what = f"{recipe} changes nothing here: it quantizes no operator of this model"
@@ -145,18 +183,14 @@ def _without_missing_tensors() -> Iterator[None]:
         yield
 
 
-def _inputs(path: str, signature: str) -> dict[str, np.dtype[Any]]:
-    """The dtype of each input of a *signature*, by name: litert-torch stores whole numbers of 64 bits as 32."""
+def _samples(path: str, signature: str, calibration: str | None, recipe: str) -> list[dict[str, np.ndarray]]:
+    """Calibration samples as a *signature* of the file has its inputs: of its shapes and dtypes, under its names, which
+    may be places in the source's; litert-torch stores whole numbers of 64 bits as 32."""
     details = Interpreter(path, num_threads=1).get_signature_runner(signature).get_input_details()
-    return {name: np.dtype(detail["dtype"]) for name, detail in details.items()}
-
-
-def _named(
-    samples: Iterator[dict[str, np.ndarray]], inputs: Mapping[str, np.dtype[Any]]
-) -> Iterator[dict[str, np.ndarray]]:
-    """*samples* as the file has its *inputs*: of its dtypes, under its names, which may be places in the signature."""
-    for sample in samples:
-        numbered = {f"args_{number}": array for number, array in enumerate(sample.values())}
-        yield {
-            name: (sample[name] if name in sample else numbered[name]).astype(dtype) for name, dtype in inputs.items()
-        }
+    (first, *_) = calibration_samples(calibration, recipe)
+    given = {name if name in details else f"args_{number}": name for number, name in enumerate(first)}
+    shapes = {given[name]: tuple(map(int, detail["shape"])) for name, detail in details.items()}
+    return [
+        {name: sample[given[name]].astype(detail["dtype"]) for name, detail in details.items()}
+        for sample in calibration_samples(calibration, recipe, shapes)
+    ]

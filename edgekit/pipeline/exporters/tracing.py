@@ -51,9 +51,11 @@ def traced(source: Source, examples: tuple[torch.Tensor, ...], rules: Rules) -> 
 
 
 def calibration_tensors(path: str | None, recipe: str, signature: Signature) -> Iterator[tuple[torch.Tensor, ...]]:
-    """Calibration samples in signature order (see `calibration_samples`)."""
-    for sample in calibration_samples(path, recipe):
-        yield tuple(torch.from_numpy(sample[spec.name]) for spec in signature.inputs)
+    """Calibration samples in the order and the shapes of *signature* (see `calibration_samples`)."""
+    specs = signature.inputs
+    samples = calibration_samples(path, recipe, {spec.name: spec.shape for spec in specs})
+    for sample in samples:
+        yield tuple(torch.from_numpy(sample[spec.name]) for spec in specs)
 
 
 def observe(prepared: Callable[..., Any], samples: Iterable[tuple[torch.Tensor, ...]]) -> None:

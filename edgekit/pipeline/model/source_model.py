@@ -15,6 +15,7 @@ from edgekit.documents import canonical_json
 from edgekit.errors import Interrupted
 from edgekit.pipeline import sources
 from edgekit.pipeline.data import DEFAULT_INPUT, read_array_file, save_arrays
+from edgekit.pipeline.model.bucketed import BucketedModel, prepare_buckets
 from edgekit.pipeline.project.origin import Origin
 from edgekit.pipeline.sources import SourceSpec
 from edgekit.pipeline.sources.samples import made_up
@@ -57,6 +58,7 @@ class SourceModel:
         training: How it went; None without training.
         samples_by_set: Number of samples of each data set.
         check_samples: Numbers of the evaluation samples that become check vectors.
+        bucketed: The model at the shapes of its buckets; None where it has none.
     """
 
     spec: SourceSpec
@@ -73,6 +75,7 @@ class SourceModel:
     training: TrainingAnswer | None
     samples_by_set: Mapping[str, int]
     check_samples: np.ndarray
+    bucketed: BucketedModel | None = None
 
 
 def prepare_model(stages: Stages, origin: Origin) -> SourceModel:
@@ -81,7 +84,8 @@ def prepare_model(stages: Stages, origin: Origin) -> SourceModel:
     Raises:
         EdgekitError: Data, model or training are not usable; `Interrupted` when the user stopped training.
     """
-    return _Maker(stages, origin).model()
+    model = _Maker(stages, origin).model()
+    return replace(model, bucketed=prepare_buckets(stages, origin, model))
 
 
 class _Maker:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from edgekit.buckets import Buckets
 from edgekit.errors import UsageError, did_you_mean
 from edgekit.foreign import foreign
 from edgekit.names import MOST_LABEL_CHARACTERS, is_label, tensor_name
@@ -105,6 +106,11 @@ class Origin:
     @property
     def preprocessing(self) -> Preprocessing | None:
         section = None if self.project is None else self.project.preprocessing
+        return None if section is None else section.value()
+
+    @property
+    def buckets(self) -> Buckets | None:
+        section = None if self.project is None else self.project.model.buckets
         return None if section is None else section.value()
 
     @property

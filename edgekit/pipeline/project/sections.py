@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from edgekit import documents
+from edgekit.bounds import MOST_METHODS
+from edgekit.buckets import Buckets
 from edgekit.errors import UsageError, did_you_mean
 from edgekit.formats import FORMATS
 from edgekit.metric import Metric
@@ -25,6 +27,7 @@ from edgekit.source_kinds import frameworks
 FILE_NAME = "edgekit.toml"
 
 Positive = Annotated[int, Field(gt=0)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class _Section(BaseModel):
@@ -36,6 +39,37 @@ class ProjectSection(_Section):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     requires: tuple[str, ...] = ()
+
+
+class BucketsSection(_Section):
+    """``[model.buckets]``: batch sizes and lengths that files take besides one sample as long as the data.
+
+    ``axis`` names the axis of each input that has the length, samples counted as axis 0; ``pad`` is what shorter
+    samples are filled up with to the next length. Without it, samples have to have one of the lengths.
+    """
+
+    batch: tuple[Positive, ...] = (1,)
+    length: tuple[Positive, ...] = ()
+    axis: Mapping[str, Positive] = {}
+    pad: Finite | Mapping[str, Finite] | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> BucketsSection:
+        if bool(self.length) != bool(self.axis):
+            raise ValueError("length and axis belong together: length = [32, 64], axis = { x = 1 }")
+        if self.pad is not None and not self.length:
+            raise ValueError("pad is for lengths: say length = [32, 64], axis = { x = 1 }")
+        if isinstance(self.pad, Mapping) and self.pad.keys() != self.axis.keys():
+            raise ValueError("pad names other inputs than axis")
+        count = len({1, *self.batch}) * max(1, len(set(self.length)))
+        if count > MOST_METHODS:
+            raise ValueError(f"that makes {count} buckets, {MOST_METHODS} are the most that a file may have")
+        return self
+
+    def value(self) -> Buckets:
+        pad = dict.fromkeys(self.axis, self.pad) if isinstance(self.pad, (int, float)) else self.pad
+        batch, length = (tuple(sorted(set(sizes))) for sizes in ((1, *self.batch), self.length))
+        return Buckets(batch, length, dict(self.axis) or None, None if pad is None else dict(pad))
 
 
 class ModelSection(_Section):
@@ -53,6 +87,7 @@ class ModelSection(_Section):
     shape: Mapping[str, tuple[Positive, ...]] = {}
     signature: str | None = None
     constant: Mapping[str, tuple[float, ...]] = {}
+    buckets: BucketsSection | None = None
 
     @model_validator(mode="after")
     def _one_origin(self) -> ModelSection:

@@ -76,6 +76,7 @@ def rules(recipe: Recipe, model: bytes) -> RecipeManager:
 def _float_scopes(model: bytes) -> Iterator[str]:
     """Scopes, in ai-edge-quantizer's sense, of the operators that stay float in ``int8``."""
     read = schema.Model.GetRootAs(model, 0)
+    entries = {0, *(read.SignatureDefs(index).SubgraphIndex() for index in range(read.SignatureDefsLength()))}
     for index in range(read.SubgraphsLength()):
         graph = read.Subgraphs(index)
         names, operators = [], []
@@ -91,7 +92,7 @@ def _float_scopes(model: bytes) -> Iterator[str]:
             masked = not endless.isdisjoint(described.inputs)
             if masked and name in _KEEPING:
                 endless.update(described.outputs)
-            if index > 0 or position in joining or name in _CONTROL or whole or masked:
+            if index not in entries or position in joining or name in _CONTROL or whole or masked:
                 yield "".join(f"{graph.Tensors(number).Name().decode()};" for number in described.outputs)
 
 

@@ -18,12 +18,14 @@ from edgekit.manifest import Variant
 from edgekit.pipeline import sources
 from edgekit.pipeline.data import Arrays, load_arrays
 from edgekit.pipeline.exporters.exported import ExportRecord
+from edgekit.pipeline.model.bucketed import Method
 from edgekit.pipeline.model.reference import Reference
 from edgekit.pipeline.model.source_model import SourceModel
 from edgekit.pipeline.project.origin import Origin
+from edgekit.pipeline.variants.bucket_runs import BucketRuns
 from edgekit.pipeline.variants.crossing import cross
 from edgekit.pipeline.variants.plan import Plan
-from edgekit.pipeline.variants.quality import Quality, judge
+from edgekit.pipeline.variants.quality import Quality, judge, required_snr_db
 from edgekit.pipeline.variants.sampling import FIRST_LOOK, is_enough, looks, margin, order
 from edgekit.pipeline.work.answers import ExaminationAnswer
 from edgekit.pipeline.work.cache import Entry
@@ -78,6 +80,7 @@ def make_variant(
         examined, quality = _evaluate(examine, model, reference.result(), plan, origin.limits.min_snr_db, max_drop)
     else:
         examined, quality = examine(), Quality()
+    bucket_snr_db = _run_buckets(stages, model, reference, plan, path, origin.limits.min_snr_db)
     found = ExaminationAnswer.read(examined.record)
     facts = found.facts
     support = target.support(plan.format.name, plan.recipe.name)
@@ -85,6 +88,8 @@ def make_variant(
     concern = target.why_not(plan.format.name, plan.recipe.name, operators=facts.kinds)
     said = [] if concern is None else [f"{_VERDICTS[concern.verdict]} {target.title}: {concern.reason}"]
     said += filter(None, [BACKENDS[plan.backend].remark])
+    if model.bucketed is not None and not bucket_snr_db and plan.batch == 1:
+        said.append("has no buckets: it takes one sample at a time, as long as the longest")
     variant = Variant(
         name=plan.name,
         file=f"variants/{plan.name}",
@@ -100,10 +105,62 @@ def make_variant(
         arena_bytes=facts.arena_bytes,
         warnings=tuple(dict.fromkeys([*said, *record.warnings, *found.warnings])),
         batch=plan.batch,
+        bucket_snr_db=bucket_snr_db,
         backend=plan.backend,
         **vars(quality),
     )
     return Made(variant, path, found.trial)
+
+
+def _methods(model: SourceModel, plan: Plan) -> tuple[Method, ...]:
+    """The buckets that the file has; only what is run here is known to be right."""
+    if model.bucketed is None or not plan.exporter.buckets or plan.batch > 1 or not plan.runs_here or plan.bridges:
+        return ()
+    return model.bucketed.methods
+
+
+def _run_buckets(
+    stages: Stages,
+    model: SourceModel,
+    reference: Future[Reference],
+    plan: Plan,
+    path: Path,
+    minimum_snr_db: float | None,
+) -> dict[str, float]:
+    methods = _methods(model, plan)
+    if not methods or model.bucketed is None:
+        return {}
+    limit = required_snr_db(plan.recipe, reference.result(), minimum_snr_db)
+    entry = stages.run(
+        "check",
+        f"{plan.name} buckets",
+        key={
+            "file": file_sha256(path),
+            "buckets": model.bucketed.digest,
+            "minimum": limit,
+            "engine": [plan.format.engine, find_engine(plan.format.engine).version()],
+            "machine": [platform.machine(), read_machine().cpu],
+        },
+        code=("pipeline/variants/bucket_runs.py", "pipeline/exporters/symptoms.py", "fidelity.py", "runtime"),
+        function="edgekit.pipeline.variants.bucket_runs:run_buckets",
+        family=plan.format.family,
+        arguments=lambda directory: {
+            "file": str(path),
+            "format": plan.format.name,
+            "methods": [
+                {
+                    "name": method.name,
+                    "signature": method.signature.to_json(),
+                    "inputs": str(method.inputs),
+                    "outputs": str(method.outputs),
+                }
+                for method in methods
+            ],
+            "minimum_snr_db": limit,
+        },
+        failure="EK-RUN",
+    )
+    return dict(BucketRuns.read(entry.record).snr_db)
 
 
 def _examine(
@@ -232,6 +289,7 @@ def _convert(stages: Stages, model: SourceModel, plan: Plan) -> tuple[Path, Expo
     applied = {} if exporter.quantize or plan.format.is_baseline else _applied(model, plan.recipe)
     chosen: dict[str, Any] = {"backend": plan.backend} if exporter.lowers else {}
     chosen |= {"batch": plan.batch} if exporter.batches == "fixed" else {}
+    methods = _methods(model, plan)
     packages = (*exporter.packages, *BACKENDS[plan.backend].packages)
     taken = cross(stages, model, plan.bridges)
     entry = stages.run(
@@ -242,6 +300,7 @@ def _convert(stages: Stages, model: SourceModel, plan: Plan) -> tuple[Path, Expo
             "exporter": exporter.name,
             **_key(applied, plan.recipe),
             **chosen,
+            **({"buckets": model.bucketed.digest} if methods and model.bucketed else {}),
             "versions": versions(packages),
         },
         code=(
@@ -258,6 +317,7 @@ def _convert(stages: Stages, model: SourceModel, plan: Plan) -> tuple[Path, Expo
             "source": taken.spec.to_json(),
             **applied,
             **chosen,
+            **({"buckets": [method.to_json() for method in methods]} if methods else {}),
             "output": str(directory / "model"),
         },
     )

@@ -76,11 +76,7 @@ def judge(
             raise ConversionError("EK-QUALITY", *_overflow(used, name))
     expected = {name: array[rows] for name, array in reference.outputs.items()}
     found, rounding_db = compare(expected, measured, reference.class_scores), reference.rounding_db
-    limit = used.minimum_snr_db if minimum_snr_db is None else minimum_snr_db
-    if used.is_exact:
-        limit = min(used.minimum_snr_db, max(rounding_db - _REORDERED_DB, _LEAST_EXACT_DB))
-    if reference.held.is_quantized and minimum_snr_db is None:  # what computes in float does not have its rounding
-        limit = min(limit, reference.held.minimum_snr_db)
+    limit = required_snr_db(used, reference, minimum_snr_db)
     if fault := found.fault(limit):
         hint = _QUANTIZED_HINT if reference.held.is_quantized else _hint(used, found, rounding_db)
         raise ConversionError("EK-QUALITY", f"{used.name}: {fault}", hint)
@@ -99,6 +95,16 @@ def judge(
         accuracy_drop=None if drop is None else reference.metric.rounded(drop),
         required=_required(used, compare(vectors, checks)),
     )
+
+
+def required_snr_db(used: Recipe, reference: Reference, minimum_snr_db: float | None) -> float:
+    """What outputs by the recipe *used* have to reach; arguments as for `judge`."""
+    limit = used.minimum_snr_db if minimum_snr_db is None else minimum_snr_db
+    if used.is_exact:
+        limit = min(used.minimum_snr_db, max(reference.rounding_db - _REORDERED_DB, _LEAST_EXACT_DB))
+    if reference.held.is_quantized and minimum_snr_db is None:  # what computes in float does not have its rounding
+        limit = min(limit, reference.held.minimum_snr_db)
+    return limit
 
 
 def _on_all(reference: Reference, drop: float | None) -> float | None:

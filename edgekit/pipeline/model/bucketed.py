@@ -1,0 +1,137 @@
+"""The source model at the shapes of its buckets: what exporters make methods of, and what files are held against."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgekit.buckets import Buckets
+from edgekit.errors import UsageError, did_you_mean
+from edgekit.pipeline import sources
+from edgekit.pipeline.sources import SourceSpec
+from edgekit.pipeline.sources.bucketing import BucketAnswer
+from edgekit.pipeline.work.stages import Stages
+from edgekit.pipeline.work.versions import versions
+from edgekit.tensors import Signature
+
+if TYPE_CHECKING:
+    from edgekit.pipeline.model.source_model import SourceModel
+    from edgekit.pipeline.project.origin import Origin
+
+_READING = ("runtime/samples.py", "names.py", "numbers.py", "npz.py", "buckets.py", "schema.py")
+
+
+@dataclass(frozen=True)
+class Method:
+    """A bucket besides the main one.
+
+    Attributes:
+        source: The model at its length.
+        inputs, outputs: ``.npz`` of some samples at that length, and what the float model gives for them.
+    """
+
+    name: str
+    batch: int
+    source: SourceSpec
+    signature: Signature
+    inputs: Path
+    outputs: Path
+
+    def to_json(self) -> dict[str, Any]:
+        """What an exporter is told of it."""
+        return {"name": self.name, "batch": self.batch, "source": self.source.to_json()}
+
+
+@dataclass(frozen=True)
+class BucketedModel:
+    """All buckets of a source model; *digest* is of what made them."""
+
+    buckets: Buckets
+    methods: tuple[Method, ...]
+    digest: str
+
+    @property
+    def signatures(self) -> Mapping[str, Signature]:
+        return {method.name: method.signature for method in self.methods}
+
+
+def prepare_buckets(stages: Stages, origin: Origin, model: SourceModel) -> BucketedModel | None:
+    """The buckets that the project names; None where it names none.
+
+    Raises:
+        UsageError: ``EK-PROJECT``: the model has no such input or axis, or does not take such batches or lengths.
+    """
+    buckets = origin.buckets
+    if buckets is None:
+        return None
+    _check(buckets, model)
+    asked = asdict(buckets)
+    entry = stages.run(
+        "buckets",
+        origin.name,
+        key={"model": model.digest, "buckets": asked, "versions": versions(origin.packages)},
+        code=(*sources.CODE, *_READING),
+        function="edgekit.pipeline.sources.bucketing:answer",
+        family=origin.family,
+        arguments=lambda directory: {
+            "source": model.spec.to_json(),
+            "samples": str(model.samples),
+            "names": dict(model.names),
+            "rows": model.check_samples.tolist(),
+            "buckets": asked,
+            "directory": str(directory),
+        },
+        failure="EK-SOURCE",
+    )
+    found = BucketAnswer.read(entry.record)
+    methods = []
+    for batch, length in found.buckets.all():
+        name = found.buckets.method(batch, length)
+        if name is None:
+            continue
+        at = "" if length is None else str(length)
+        single = found.signatures[at]
+        spec = model.spec
+        if length is not None:
+            spec = replace(spec, inputs=single.inputs, sample=entry.path(f"sample-{length}.npz"))
+        files = (Path(entry.path(f"{side}-{at}.npz")) for side in ("inputs", "outputs"))
+        methods.append(Method(name, batch, spec, single.batched(batch), *files))
+    return BucketedModel(found.buckets, tuple(methods), entry.digest)
+
+
+def _check(buckets: Buckets, model: SourceModel) -> None:
+    where = "[model.buckets]"
+    if len(buckets.batch) > 1 and not model.batches:
+        what = f"{where}: the model takes one sample at a time, several together change each other's outputs"
+        raise UsageError("EK-PROJECT", what, "leave out batch, or let each sample's outputs depend on it alone")
+    known = {spec.name: spec.shape for spec in model.signature.inputs}
+    dtypes = {spec.name: np.dtype(spec.dtype) for spec in model.signature.inputs}
+    for name, axis in (buckets.axes or {}).items():
+        if name not in known:
+            raise UsageError("EK-PROJECT", f"{where}: the model has no input {name!r}", did_you_mean(name, known))
+        shape = known[name]
+        if axis >= len(shape):
+            what = f"{where}: input {name!r} has the axes 0 to {len(shape) - 1}, axis names {axis}"
+            raise UsageError("EK-PROJECT", what, f"its shape is {list(shape)}, samples first")
+        if shape[axis] != buckets.length[-1]:
+            longest = buckets.length[-1]
+            what = (
+                f"{where}: samples of {name!r} are {shape[axis]} long on axis {axis}, the largest length is {longest}"
+            )
+            hint = f"name {shape[axis]} as the largest, or give data that are {longest} long"
+            raise UsageError("EK-PROJECT", what, hint)
+        fill = (buckets.pad or {}).get(name, 0.0)
+        if dtypes[name].kind != "f" and not _is_value(fill, dtypes[name]):
+            what = f"{where}: pad is {fill:g}, and input {name!r} is {dtypes[name]}"
+            raise UsageError("EK-PROJECT", what, f"name a value that {dtypes[name]} has")
+
+
+def _is_value(number: float, dtype: np.dtype[Any]) -> bool:
+    if dtype.kind == "b":
+        return number in (0.0, 1.0)
+    limits = np.iinfo(dtype)
+    return number == int(number) and limits.min <= number <= limits.max
