@@ -1,7 +1,7 @@
 """JAX functions and Flax modules as source models: a Python file and the function in it that makes the model.
 
-The factory returns a function of arrays, ``(function, params)`` with params as its first argument, a Flax NNX module, or
-``(module, variables)`` of Flax Linen. What goes in is said by the data, by ``--shape``, or by `jax.ShapeDtypeStruct`
+The factory returns a function of arrays, ``(function, params)`` with params as its first argument, a Flax NNX module,
+or ``(module, variables)`` of Flax Linen. What goes in is said by the data, by ``--shape``, or by `jax.ShapeDtypeStruct`
 beside the function: ``(function, params, inputs)``.
 """
 

@@ -68,14 +68,16 @@ class _Program(torch.nn.Module):
             values = [_literal(atom) if isinstance(atom, Literal) else known[atom] for atom in equation.invars]
             results = _run(equation, values)
             known |= dict(zip(equation.outvars, results, strict=True))
+        held = {id(each) for each in (*tensors, *self.parameters(), *self.buffers())}
         outputs = [_output(atom, known) for atom in self._jaxpr.outvars]
+        outputs = [each.clone() if id(each) in held else each for each in outputs]
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
     def _hold_kernels(self) -> None:
         """Keep kernels and matrices as PyTorch's operators take them: turned at run time, nothing is delegated."""
         for equation in self._jaxpr.eqns:
-            name, held = equation.primitive.name, equation.invars[1] if len(equation.invars) > 1 else None
-            if isinstance(held, Literal) or held not in self._names:
+            name, held = equation.primitive.name, (*equation.invars, None, None)[1]
+            if held is None or isinstance(held, Literal) or held not in self._names:
                 continue
             if name == "conv_general_dilated":
                 order = tuple(equation.params["dimension_numbers"].rhs_spec)
@@ -105,7 +107,15 @@ def _run(equation: Any, values: Sequence[Value | Number]) -> Sequence[Value | Nu
         compute: Callable[..., Any] = ELEMENTWISE[name]
         return [_elementwise(compute, values, equation.params, avals[0])]
     made: Sequence[Value | torch.Tensor] = PRIMITIVES[name](values, equation.params, avals)
-    return [each if isinstance(each, Value) else Value.of(each) for each in made]
+    results = [each if isinstance(each, Value) else Value.of(each) for each in made]
+    for result, aval in zip(results, avals, strict=True):
+        result.tensor = _typed(result.tensor, aval)
+    return results
+
+
+def _typed(tensor: torch.Tensor, aval: Any) -> torch.Tensor:
+    wanted = dtype_of(aval.dtype)
+    return tensor if tensor.dtype == wanted else tensor.to(wanted)
 
 
 def _elementwise(compute: Callable[..., Any], values: Sequence[Value | Number], params: Any, aval: Any) -> Value:
@@ -113,17 +123,17 @@ def _elementwise(compute: Callable[..., Any], values: Sequence[Value | Number], 
     tensors = [value for value in values if isinstance(value, Value)]
     if not tensors:
         filled = [torch.tensor(value) for value in values]
-        return Value.of(compute(params, *filled).to(dtype_of(aval.dtype)))
+        return Value.of(_typed(compute(params, *filled), aval))
     order = next((value.order for value in tensors if value.order is not None), None)
     laid = [value.laid(order) if isinstance(value, Value) else value for value in values]
     result: torch.Tensor = compute(params, *laid)
-    return Value(result.to(dtype_of(aval.dtype)), tuple(aval.shape), order)
+    return Value(_typed(result, aval), tuple(aval.shape), order)
 
 
 def _output(atom: Any, known: dict[Any, Value | Number]) -> torch.Tensor:
     if isinstance(atom, Literal):
-        return torch.tensor(np.asarray(atom.val).item(), dtype=dtype_of(atom.aval.dtype))
+        return torch.from_numpy(np.array(atom.val))
     value = known[atom]
     if isinstance(value, Value):
-        return value.whole().clone() if value.whole() is value.tensor else value.whole()
+        return value.whole()
     return torch.full(tuple(atom.aval.shape), value, dtype=dtype_of(atom.aval.dtype))

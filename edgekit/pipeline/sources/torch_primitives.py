@@ -46,14 +46,23 @@ def _clamp(_: Any, low: Any, value: torch.Tensor, high: Any) -> torch.Tensor:
 
 
 def _divide(_: Any, one: Any, other: Any) -> torch.Tensor:
-    floats = any(isinstance(each, float) or (isinstance(each, torch.Tensor) and each.is_floating_point())
-                 for each in (one, other))  # fmt: skip
-    return torch.div(_tensor(one, other), other, rounding_mode=None if floats else "trunc")
+    if not any(isinstance(each, float) or _is_float(each) for each in (one, other)):
+        return torch.div(_tensor(one, other), other, rounding_mode="trunc")
+    return torch.div(one, other) if isinstance(one, torch.Tensor) else torch.reciprocal(other) * one
 
 
-def _select(_: Any, which: torch.Tensor, *cases: Any) -> torch.Tensor:
+def _is_float(value: Any) -> bool:
+    return isinstance(value, torch.Tensor) and value.is_floating_point()
+
+
+def _subtract(_: Any, one: Any, other: Any) -> torch.Tensor:
+    return torch.sub(one, other) if isinstance(one, torch.Tensor) else torch.neg(other) + one
+
+
+def _select(_: Any, which: Any, *cases: Any) -> torch.Tensor:
+    which = _tensor(which, None)
     if len(cases) == 2:
-        return torch.where(which.bool(), cases[1], cases[0])
+        return torch.where(_as(which, torch.bool), cases[1], cases[0])
     result = cases[0]
     for number, case in enumerate(cases[1:], 1):
         result = torch.where(which == number, case, result)
@@ -94,9 +103,17 @@ def _plain(function: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]
     return lambda _, *values: function(*values)
 
 
-def _swapped(function: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
-    """Of two operands, the first of which may be a number."""
-    return lambda _, one, other: function(_tensor(one, other), other)
+def _tensor_first(
+    function: Callable[..., torch.Tensor], swapped: Callable[..., torch.Tensor] | None = None
+) -> Callable[..., torch.Tensor]:
+    """Of two operands, the first of which may be a number: *swapped* takes them the other way round."""
+
+    def compute(_: Any, one: Any, other: Any) -> torch.Tensor:
+        if isinstance(one, torch.Tensor):
+            return function(one, other)
+        return function(_tensor(one, other), other) if swapped is None else swapped(other, one)
+
+    return compute
 
 
 ELEMENTWISE: dict[str, Callable[..., torch.Tensor]] = {
@@ -108,14 +125,18 @@ ELEMENTWISE: dict[str, Callable[..., torch.Tensor]] = {
         name: _plain(getattr(torch, name))
         for name in ("exp2", "expm1", "floor", "log", "log1p", "neg", "rsqrt", "sign", "sin", "sinh", "sqrt", "tan")
     },
-    **{name: _swapped(getattr(torch, name)) for name in ("add", "atan2", "eq", "ge", "gt", "le", "lt", "mul", "ne")},
-    "add_any": _swapped(torch.add),
+    **{name: _tensor_first(getattr(torch, name), getattr(torch, name)) for name in ("add", "eq", "mul", "ne")},
+    "add_any": _tensor_first(torch.add, torch.add),
+    "atan2": _tensor_first(torch.atan2),
+    "ge": _tensor_first(torch.ge, torch.le),
+    "gt": _tensor_first(torch.gt, torch.lt),
+    "le": _tensor_first(torch.le, torch.ge),
+    "lt": _tensor_first(torch.lt, torch.gt),
     "and": _logical(torch.logical_and, torch.bitwise_and),
     "cbrt": _cube_root,
     "clamp": _clamp,
     "convert_element_type": _plain(lambda value: value),
     "copy": _plain(lambda value: value),
-    "copy_p": _plain(lambda value: value),
     "div": _divide,
     "erf_inv": _plain(torch.erfinv),
     "erfc": _plain(torch.erfc),
@@ -128,12 +149,12 @@ ELEMENTWISE: dict[str, Callable[..., torch.Tensor]] = {
     "or": _logical(torch.logical_or, torch.bitwise_or),
     "pow": _power,
     "reduce_precision": _plain(lambda value: value),
-    "rem": _swapped(torch.fmod),
+    "rem": _tensor_first(torch.fmod),
     "round": _round,
     "select_n": _select,
     "square": _plain(torch.square),
     "stop_gradient": _plain(lambda value: value),
-    "sub": _swapped(torch.sub),
+    "sub": _subtract,
     "tanh": _plain(torch.tanh),
     "xor": _logical(torch.logical_xor, torch.bitwise_xor),
 }
@@ -143,7 +164,8 @@ ELEMENTWISE: dict[str, Callable[..., torch.Tensor]] = {
 
 
 def _reshape(values: Any, params: Any, avals: Any) -> Results:
-    return [values[0].whole().reshape(avals[0].shape)]
+    tensor = values[0].whole()
+    return [tensor if tensor.shape == tuple(avals[0].shape) else tensor.reshape(avals[0].shape)]
 
 
 def _broadcast(values: Any, params: Any, avals: Any) -> Results:
@@ -160,11 +182,8 @@ def _broadcast(values: Any, params: Any, avals: Any) -> Results:
 def _transpose(values: Any, params: Any, avals: Any) -> Results:
     order = tuple(params["permutation"])
     value = values[0]
-    if tuple(value.whole().shape) == tuple(value.tensor.permute(value.order or range(value.tensor.ndim)).shape):
-        own = value.order or tuple(range(value.tensor.ndim))
-        together = tuple(own[axis] for axis in order)
-        return [Value(value.tensor, tuple(avals[0].shape), together)]
-    return [value.whole().permute(order)]
+    own = value.order or tuple(range(value.tensor.ndim))
+    return [Value(value.tensor, tuple(avals[0].shape), tuple(own[axis] for axis in order))]
 
 
 def _concatenate(values: Any, params: Any, avals: Any) -> Results:
@@ -172,6 +191,18 @@ def _concatenate(values: Any, params: Any, avals: Any) -> Results:
     axis = params["dimension"]
     laid = [value.whole() if order is None else value.whole().permute(inverse(order)) for value in values]
     return [Value(torch.cat(laid, axis if order is None else order[axis]), tuple(avals[0].shape), order)]
+
+
+def _stack(values: Any, params: Any, avals: Any) -> Results:
+    return [torch.stack([value.whole() for value in values], params["axis"])]
+
+
+def _unstack(values: Any, params: Any, avals: Any) -> Results:
+    return list(torch.unbind(values[0].whole(), params["axis"]))
+
+
+def _tile(values: Any, params: Any, avals: Any) -> Results:
+    return [values[0].whole().repeat(*params["reps"])]
 
 
 def _pad(values: Any, params: Any, avals: Any) -> Results:
@@ -267,7 +298,7 @@ def _reduction(compute: Callable[[torch.Tensor, list[int]], torch.Tensor]) -> Ca
         laid = axes if value.order is None else [value.order[axis] for axis in axes]
         reduced = compute(tensor, laid)  # axes are kept, so that the order is
         own = reduced if value.order is None else reduced.permute(value.order)
-        return [own.reshape(avals[0].shape).to(dtype_of(avals[0].dtype))]
+        return [own.reshape(avals[0].shape)]
 
     return reduce
 
@@ -328,13 +359,18 @@ def _dot(values: Any, params: Any, avals: Any) -> Results:
     columns = right.permuted([*right_batch, *right_free, *right_axes])
     batch = [left.shape[axis] for axis in left_batch]
     if not batch:
-        rows = rows.reshape([left.shape[axis] for axis in left_free] + [contracted])
-        result = F.linear(rows.to(dtype), columns.reshape(-1, contracted).to(dtype))
+        rows = rows if len(left_axes) == 1 else rows.reshape([*rows.shape[: len(left_free)], contracted])
+        columns = columns if columns.ndim == 2 else columns.reshape(-1, contracted)
+        result = F.linear(_as(rows, dtype), _as(columns, dtype))
     else:
         rows = rows.reshape([*batch, -1, contracted])
         columns = columns.reshape([*batch, -1, contracted])
-        result = torch.matmul(rows.to(dtype), columns.to(dtype).transpose(-1, -2))
-    return [result.reshape(avals[0].shape)]
+        result = torch.matmul(_as(rows, dtype), _as(columns, dtype).transpose(-1, -2))
+    return [result if result.shape == tuple(avals[0].shape) else result.reshape(avals[0].shape)]
+
+
+def _as(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    return tensor if tensor.dtype == dtype else tensor.to(dtype)
 
 
 def _convolve(values: Any, params: Any, avals: Any) -> Results:
@@ -433,6 +469,7 @@ PRIMITIVES: dict[str, Callable[..., Results]] = {
     "broadcast_in_dim": _broadcast,
     "concatenate": _concatenate,
     "conv_general_dilated": _convolve,
+    "cumlogsumexp": _cumulative(torch.logcumsumexp),
     "cummax": _cumulative(lambda tensor, axis: torch.cummax(tensor, axis).values),
     "cummin": _cumulative(lambda tensor, axis: torch.cummin(tensor, axis).values),
     "cumprod": _cumulative(torch.cumprod),
@@ -440,7 +477,6 @@ PRIMITIVES: dict[str, Callable[..., Results]] = {
     "dot_general": _dot,
     "dynamic_slice": _dynamic_slice,
     "dynamic_update_slice": _dynamic_update_slice,
-    "expand_dims": _reshape,
     "gather": _gather,
     "iota": _iota,
     "pad": _pad,
@@ -459,6 +495,9 @@ PRIMITIVES: dict[str, Callable[..., Results]] = {
     "sort": _sort,
     "split": _split,
     "squeeze": _reshape,
+    "stack": _stack,
+    "tile": _tile,
     "top_k": _top,
     "transpose": _transpose,
+    "unstack": _unstack,
 }
