@@ -13,11 +13,9 @@ import numpy as np
 import torch
 from jax.extend.core import ClosedJaxpr, Literal
 
-from edgekit.errors import ConversionError
-from edgekit.pipeline.sources.jax_values import Number, Value, dtype_of
-from edgekit.pipeline.sources.torch_primitives import ELEMENTWISE, PRIMITIVES
-
-_OTHER = "build --format tflite, which has another way, or write that part of the function with other primitives"
+from edgekit.pipeline.sources.jax_elementwise import ELEMENTWISE
+from edgekit.pipeline.sources.jax_primitives import PRIMITIVES
+from edgekit.pipeline.sources.jax_values import Number, Value, as_type, dtype_of, unsupported
 
 
 def rebuild(program: ClosedJaxpr) -> torch.nn.Module:
@@ -29,7 +27,7 @@ def rebuild(program: ClosedJaxpr) -> torch.nn.Module:
     for equation in program.jaxpr.eqns:
         name = equation.primitive.name
         if name not in PRIMITIVES and name not in ELEMENTWISE:
-            raise ConversionError("EK-UNSUPPORTED", f"JAX's {name} has no equivalent in PyTorch here", _OTHER)
+            raise unsupported(name)
     return _Program(program)
 
 
@@ -109,13 +107,8 @@ def _run(equation: Any, values: Sequence[Value | Number]) -> Sequence[Value | Nu
     made: Sequence[Value | torch.Tensor] = PRIMITIVES[name](values, equation.params, avals)
     results = [each if isinstance(each, Value) else Value.of(each) for each in made]
     for result, aval in zip(results, avals, strict=True):
-        result.tensor = _typed(result.tensor, aval)
+        result.tensor = as_type(result.tensor, dtype_of(aval.dtype))
     return results
-
-
-def _typed(tensor: torch.Tensor, aval: Any) -> torch.Tensor:
-    wanted = dtype_of(aval.dtype)
-    return tensor if tensor.dtype == wanted else tensor.to(wanted)
 
 
 def _elementwise(compute: Callable[..., Any], values: Sequence[Value | Number], params: Any, aval: Any) -> Value:
@@ -123,11 +116,11 @@ def _elementwise(compute: Callable[..., Any], values: Sequence[Value | Number], 
     tensors = [value for value in values if isinstance(value, Value)]
     if not tensors:
         filled = [torch.tensor(value) for value in values]
-        return Value.of(_typed(compute(params, *filled), aval))
+        return Value.of(as_type(compute(params, *filled), dtype_of(aval.dtype)))
     order = next((value.order for value in tensors if value.order is not None), None)
     laid = [value.laid(order) if isinstance(value, Value) else value for value in values]
     result: torch.Tensor = compute(params, *laid)
-    return Value(_typed(result, aval), tuple(aval.shape), order)
+    return Value(as_type(result, dtype_of(aval.dtype)), tuple(aval.shape), order)
 
 
 def _output(atom: Any, known: dict[Any, Value | Number]) -> torch.Tensor:
