@@ -101,9 +101,7 @@ class JaxSource:
             arrays = [stored[name] for name in stored.files]
         if [each.shape for each in arrays] != [np.shape(each) for each in self.program.consts]:
             message = f"{self._what} makes a model of other parts at every call"
-            raise UsageError(
-                "EK-SOURCE", message, "decide what it is made of without drawing: files need several calls"
-            )
+            raise UsageError("EK-SOURCE", message, "decide what it is made of without drawing: it is called again")
         self.program = ClosedJaxpr(self.program.jaxpr, arrays)
 
     def predict(self, inputs: Mapping[str, Stack]) -> dict[str, np.ndarray]:

@@ -77,9 +77,7 @@ class PyTensorSource:
             arrays = [stored[name] for name in stored.files]
         if [each.shape for each in arrays] != [each.get_value(borrow=True).shape for each in self.shared]:
             message = f"{self._what} makes a graph of other parts at every call"
-            raise UsageError(
-                "EK-SOURCE", message, "decide what it is made of without drawing: files need several calls"
-            )
+            raise UsageError("EK-SOURCE", message, "decide what it is made of without drawing: it is called again")
         for each, array in zip(self.shared, arrays, strict=True):
             each.set_value(array)
 
@@ -101,7 +99,8 @@ class PyTensorSource:
     def torch_module(self) -> torch.nn.Module:
         graph = FunctionGraph([*self._inputs, *self.shared], self.outputs, clone=True)
         try:
-            get_mode("PYTORCH").optimizer.rewrite(graph)
+            # Its checks of shapes, which hold, are no operators of PyTorch, and fail while it is traced.
+            get_mode("PYTORCH").including("local_remove_all_assert").optimizer.rewrite(graph)
             function = pytorch_funcify(graph)
         except NotImplementedError as error:
             message = f"{self._what}: PyTensor {pytensor.__version__} has no PyTorch form of it: {first_line(error)}"
