@@ -23,7 +23,7 @@ def net() -> keras.Model:
     image = keras.Input((12, 12, 1), name="image")
     x = layers.Conv2D(4, 3, activation="relu")(image)
     x = layers.DepthwiseConv2D(3)(layers.BatchNormalization(moving_variance_initializer="random_normal")(x))
-    x = layers.LSTM(5, name="a/b")(layers.Reshape((16, 16))(x))
+    x = layers.LSTM(5)(layers.Reshape((16, 16))(x))
     return keras.Model(image, layers.Dense(3, activation="softmax")(x))
 
 
