@@ -61,7 +61,8 @@ def make():
 
 def train(x, y):
     keys = jax.random.split(jax.random.key(0), 2)
-    params = {"w": jax.random.normal(keys[0], (8, 16)) / 3, "b": jnp.zeros(16), "v": jax.random.normal(keys[1], (16, 3)) / 4}
+    w, v = jax.random.normal(keys[0], (8, 16)) / 3, jax.random.normal(keys[1], (16, 3)) / 4
+    params = {"w": w, "b": jnp.zeros(16), "v": v}
     step = jax.jit(jax.grad(lambda params: ((apply(params, x) - y) ** 2).mean()))
     for _ in range(200):
         params = jax.tree.map(lambda value, slope: value - 0.1 * slope, params, step(params))
