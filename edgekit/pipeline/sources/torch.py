@@ -222,15 +222,12 @@ def build_module(spec: SourceSpec) -> torch.nn.Module:
     module = factory()
     if any(kind.__module__.startswith("keras.") for kind in type(module).__mro__):  # on PyTorch, a Module as well
         message = f"{path.name}:{spec.factory}() returned a Keras model"
-        hint = "say --framework keras, or in a project framework = \"keras\"; or build what model.save('NAME.keras') writes"
+        hint = "say --framework keras (in a project, framework), or build what model.save('NAME.keras') writes"
         raise UsageError("EK-CODE", message, hint)
     if not isinstance(module, torch.nn.Module):
         message = f"{path.name}:{spec.factory}() returned {type(module).__name__}, not a torch.nn.Module"
-        raise UsageError(
-            "EK-CODE",
-            message,
-            f"return the module; for another framework, say so: --framework {', '.join(frameworks())}",
-        )
+        hint = f"return the module; of another framework, name it: --framework {', '.join(frameworks())}"
+        raise UsageError("EK-CODE", message, hint)
     _check_is_float(module)
     for name, value in module.state_dict().items():
         if isinstance(value, torch.nn.parameter.UninitializedTensorMixin):
