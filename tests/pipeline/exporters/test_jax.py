@@ -23,8 +23,15 @@ def ask(task: str, folder: Path, *names: str) -> Any:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def test_models_are_converted_without_tensorflow_or_torch(tmp_path: Path) -> None:
-    names = ("mlp", "cnn", "attention", "recurrent", "embedding", "enlarging", "branching", "looping", "many")
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("cnn", "recurrent", "many"),
+        pytest.param(("mlp", "attention", "embedding", "enlarging", "branching", "looping"), marks=pytest.mark.slow),
+    ],
+    ids=["few", "others"],
+)
+def test_models_are_converted_without_tensorflow_or_torch(names: tuple[str, ...], tmp_path: Path) -> None:
     answer = ask("convert", tmp_path, *names, "ranking")
     assert "LiteRT has no kernel for lax.sort of several arrays" in answer["made"].pop("ranking")["error"]
     assert answer["foreign"] == []
@@ -33,6 +40,7 @@ def test_models_are_converted_without_tensorflow_or_torch(tmp_path: Path) -> Non
         assert max(made["differences"].values()) < 1e-4, (name, made)
 
 
+@pytest.mark.slow
 def test_the_converters_faults_are_still_there(tmp_path: Path) -> None:
     """When one of these is mended, its rule in `edgekit.pipeline.exporters.jax` can go."""
     made = ask("stock", tmp_path, "many", "enlarging")["made"]
