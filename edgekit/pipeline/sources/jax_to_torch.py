@@ -6,6 +6,7 @@ primitives follow: JAX's own models have channels last, and would be turned arou
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -58,7 +59,8 @@ class _Program(torch.nn.Module):
         for variable, name in self._names.items():
             known[variable] = Value.of(getattr(self, name))
         for (variable, order), name in self._turned.items():
-            value = known[variable]
+            # Where it is needed turned alone, the tensor itself is not kept, and nobody asks for it.
+            value = known.setdefault(variable, Value(getattr(self, name), tuple(variable.aval.shape)))
             assert isinstance(value, Value)
             value.turned[order] = getattr(self, name)
         known |= {variable: Value.of(each) for variable, each in zip(self._jaxpr.invars, tensors, strict=True)}
@@ -73,6 +75,8 @@ class _Program(torch.nn.Module):
 
     def _hold_kernels(self) -> None:
         """Keep kernels and matrices as PyTorch's operators take them: turned at run time, nothing is delegated."""
+        read = [atom for equation in self._jaxpr.eqns for atom in equation.invars] + list(self._jaxpr.outvars)
+        uses = Counter(atom for atom in read if not isinstance(atom, Literal))
         for equation in self._jaxpr.eqns:
             name, held = equation.primitive.name, (*equation.invars, None, None)[1]
             if held is None or isinstance(held, Literal) or held not in self._names:
@@ -84,7 +88,10 @@ class _Program(torch.nn.Module):
                 order = (*(axis for axis in range(held.aval.ndim) if axis not in contracted), *contracted)
             else:
                 continue
-            if order == tuple(range(len(order))) or (held, order) in self._turned:
+            if order == tuple(range(len(order))):
+                continue
+            uses[held] -= 1
+            if (held, order) in self._turned:
                 continue
             self._turned[held, order] = f"{self._names[held]}_turned_{len(self._turned)}"
             turned = getattr(self, self._names[held]).detach().permute(order).contiguous()
@@ -92,6 +99,8 @@ class _Program(torch.nn.Module):
                 self.register_parameter(self._turned[held, order], torch.nn.Parameter(turned, requires_grad=False))
             else:
                 self.register_buffer(self._turned[held, order], turned)
+        for held in {held for held, _ in self._turned if not uses[held]}:
+            delattr(self, self._names.pop(held))
 
 
 def _literal(atom: Any) -> Value | Number:

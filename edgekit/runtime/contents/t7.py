@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 
 from edgekit.runtime.contents.refusal import Malformed, reading, shown
-from edgekit.runtime.contents.sizes import MAX_AXES, MAX_VALUES
+from edgekit.runtime.contents.sizes import MAX_AXES
 
 _NIL, _NUMBER, _TEXT, _TABLE, _OBJECT, _BOOLEAN = range(6)
 _FUNCTIONS = (6, 7, 8)
 _MAX_DEPTH, _MAX_OBJECTS = 150, 1 << 20
+_MOST_REPEATED = 1 << 20
 #: Element types by what the class's name begins with; those of a GPU are stored alike.
 _DTYPES = {
     "Byte": "u1", "Char": "i1", "Short": "i2", "Int": "i4", "Long": "i8", "Half": "f2", "Float": "f4", "Double": "f8",
@@ -203,7 +204,8 @@ class _Reader:
         if any(size < 0 for size in shape) or any(step < 0 for step in steps) or offset < 0:
             raise Malformed(f"it holds a tensor of shape {shown(shape)}")
         last = offset + sum((size - 1) * step for size, step in zip(shape, steps, strict=True))
-        if math.prod(shape) > MAX_VALUES // 16 or (0 not in shape and last >= stored.size):
+        # The same values may stand for more of them (a step of 0), but few bytes not for many.
+        if math.prod(shape) > max(stored.size, _MOST_REPEATED) or (0 not in shape and last >= stored.size):
             raise Malformed(f"a tensor of shape {shown(shape)} leaves its storage")
         if 0 in shape:
             return np.zeros(shape, stored.dtype)

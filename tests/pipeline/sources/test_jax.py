@@ -59,6 +59,11 @@ def test_signatures_have_the_names_of_parameters_and_keys() -> None:
     assert open_source(spec("mlp")).parameter_count == 8 * 16 + 16 + 16 * 3
 
 
+def test_a_module_has_its_weights_once() -> None:
+    module = open_source(spec("mlp")).torch_module()
+    assert sum(each.numel() for each in module.parameters()) == 8 * 16 + 16 + 16 * 3
+
+
 def test_convolutions_keep_their_layout_until_it_matters() -> None:
     source = open_source(spec("cnn"))
     tensors = tuple(torch.from_numpy(np.array(array)) for array in source.example)
