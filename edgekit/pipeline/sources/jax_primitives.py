@@ -28,8 +28,8 @@ def _broadcast(values: Any, params: Any, avals: Any) -> Results:
         return [Value(torch.full((1,) * len(shape), values[0], dtype=dtype_of(avals[0].dtype)), shape)]
     given = values[0].whole()
     sizes = [1] * len(shape)
-    for axis, place in enumerate(params["broadcast_dimensions"]):
-        sizes[place] = given.shape[axis]
+    for axis, position in enumerate(params["broadcast_dimensions"]):
+        sizes[position] = given.shape[axis]
     return [Value(given.reshape(sizes), shape)]
 
 
@@ -128,9 +128,9 @@ def _gather(values: Any, params: Any, avals: Any) -> Results:
         raise unsupported("gather of anything but whole rows along one axis")
     if not isinstance(indices, Value):
         raise unsupported("gather at a lone number")
-    places = indices.whole().squeeze(-1).clamp(0, table.shape[axes[0]] - 1)
-    rows = table.movedim(axes[0], 0).index_select(0, places.reshape(-1))
-    rows = rows.reshape(*places.shape, *rows.shape[1:])
+    positions = indices.whole().squeeze(-1).clamp(0, table.shape[axes[0]] - 1)
+    rows = table.movedim(axes[0], 0).index_select(0, positions.reshape(-1))
+    rows = rows.reshape(*positions.shape, *rows.shape[1:])
     rank, offsets = len(avals[0].shape), tuple(numbers.offset_dims)
     targets = (*(axis for axis in range(rank) if axis not in offsets), *offsets)
     return [rows.permute(inverse(targets))]
@@ -138,7 +138,7 @@ def _gather(values: Any, params: Any, avals: Any) -> Results:
 
 def _iota(values: Any, params: Any, avals: Any) -> Results:
     shape, axis = tuple(params["shape"]), params["dimension"]
-    sizes = [size if place == axis else 1 for place, size in enumerate(shape)]
+    sizes = [size if position == axis else 1 for position, size in enumerate(shape)]
     return [Value(torch.arange(shape[axis]).to(dtype_of(avals[0].dtype)).reshape(sizes), shape)]
 
 
@@ -195,8 +195,8 @@ def _sort(values: Any, params: Any, avals: Any) -> Results:
 
 def _top(values: Any, params: Any, avals: Any) -> Results:
     axis = params.get("axis", -1)
-    best, places = torch.topk(values[0].whole(), params["k"], axis)
-    return [best, places.to(dtype_of(avals[1].dtype))]
+    best, positions = torch.topk(values[0].whole(), params["k"], axis)
+    return [best, positions.to(dtype_of(avals[1].dtype))]
 
 
 PRIMITIVES: dict[str, Callable[..., Results]] = {

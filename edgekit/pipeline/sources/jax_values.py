@@ -59,7 +59,7 @@ class Value:
 
 def inverse(order: Sequence[int]) -> tuple[int, ...]:
     """The permutation that undoes *order*."""
-    return tuple(sorted(range(len(order)), key=lambda place: order[place]))
+    return tuple(sorted(range(len(order)), key=lambda position: order[position]))
 
 
 def dtype_of(dtype: Any) -> torch.dtype:

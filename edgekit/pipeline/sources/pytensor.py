@@ -48,8 +48,8 @@ class PyTensorSource:
         specs, self.data_names, order = _inputs(inputs, spec, what)
         self.example = example_of(specs, self.data_names, spec.read_sample())
         fixed = {
-            inputs[place]: pytensor.tensor.tensor(each.name, shape=each.shape, dtype=each.dtype)
-            for place, each in zip(order, specs, strict=True)
+            inputs[position]: pytensor.tensor.tensor(each.name, shape=each.shape, dtype=each.dtype)
+            for position, each in zip(order, specs, strict=True)
         }
         try:
             self.outputs = clone_replace(list(outputs.values()), fixed, rebuild_strict=False)

@@ -26,7 +26,7 @@ from edgekit.pipeline.sources.t7_shapes import (
     listed,
     narrow,
     padding,
-    place_of,
+    position_of,
     select,
     squeeze,
     total,
@@ -57,11 +57,11 @@ class _Builder:
         self._what = what
         self._built: dict[int, nn.Module] = {}
 
-    def build(self, layer: Any, place: str) -> nn.Module:
+    def build(self, layer: Any, position: str) -> nn.Module:
         """One layer; the same module where the same object lies in two places, as shared weights do."""
         if not isinstance(layer, LuaObject):
             raise UsageError(
-                "EK-SOURCE", f"{self._what} has no layer at {place or 'its top'}", "save the network again"
+                "EK-SOURCE", f"{self._what} has no layer at {position or 'its top'}", "save the network again"
             )
         if id(layer) in self._built:
             return self._built[id(layer)]
@@ -69,12 +69,14 @@ class _Builder:
         package = layer.name.rpartition(".")[0]
         fields: Fields = layer.fields if isinstance(layer.fields, dict) else {}
         if package in ("nn", "cudnn", "cunn") and name in _CONTAINERS:
-            inner = [self.build(each, f"{place}.{index}".lstrip(".")) for index, each in listed(fields.get("modules"))]
+            inner = [
+                self.build(each, f"{position}.{index}".lstrip(".")) for index, each in listed(fields.get("modules"))
+            ]
             made = _CONTAINERS[name](fields, inner)
         elif package in ("nn", "cudnn", "cunn") and name in _LAYERS:
             made = _LAYERS[name](fields)
         else:
-            where = f" (layer {place})" if place else ""
+            where = f" (layer {position})" if position else ""
             message = f"{self._what} holds {layer.name!r}{where}, which has no equivalent in PyTorch here"
             hint = "write the model in PyTorch, and load its weights in a factory: FILE.py:FUNCTION"
             if name == "gModule":
@@ -340,7 +342,7 @@ _LAYERS: dict[str, Callable[[Fields], nn.Module]] = {
     "ReLU6": lambda fields: nn.ReLU6(),
     "Reshape": view,
     "Select": select,
-    "SelectTable": lambda fields: Function(lambda values: values[place_of(int(fields["index"]))], "select"),
+    "SelectTable": lambda fields: Function(lambda values: values[position_of(int(fields["index"]))], "select"),
     "Sigmoid": lambda fields: nn.Sigmoid(),
     "SoftMax": lambda fields: nn.Softmax(1),
     "SoftMin": lambda fields: nn.Softmin(1),

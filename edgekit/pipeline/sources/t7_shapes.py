@@ -118,8 +118,10 @@ def total(fields: Fields) -> nn.Module:
 
 
 def unsqueeze(fields: Fields) -> nn.Module:
-    place, axes = int(fields["pos"]), int(fields.get("numInputDims", -1) or -1)
-    return Function(lambda value: value.unsqueeze(place if axes > 0 and value.ndim == axes + 1 else place - 1), "axis")
+    position, axes = int(fields["pos"]), int(fields.get("numInputDims", -1) or -1)
+    return Function(
+        lambda value: value.unsqueeze(position if axes > 0 and value.ndim == axes + 1 else position - 1), "axis"
+    )
 
 
 def squeeze(fields: Fields) -> nn.Module:
@@ -128,20 +130,20 @@ def squeeze(fields: Fields) -> nn.Module:
     def run(value: torch.Tensor) -> torch.Tensor:
         if axis is None:  # all but that of samples
             return value.reshape(value.shape[0], *(size for size in value.shape[1:] if size != 1))
-        place = int(axis)
-        return value.squeeze(place if axes > 0 and value.ndim == axes + 1 else place - 1)
+        position = int(axis)
+        return value.squeeze(position if axes > 0 and value.ndim == axes + 1 else position - 1)
 
     return Function(run, "squeeze")
 
 
 def depth_concat(axis: int) -> Callable[[list[Any]], Any]:
     def join(values: list[Any]) -> torch.Tensor:
-        largest = [max(each.shape[place] for each in values) for place in range(values[0].ndim)]
+        largest = [max(each.shape[position] for each in values) for position in range(values[0].ndim)]
         padded = []
         for each in values:
             sides: list[int] = []
-            for place in reversed(range(each.ndim)):
-                more = 0 if place == axis else largest[place] - each.shape[place]
+            for position in reversed(range(each.ndim)):
+                more = 0 if position == axis else largest[position] - each.shape[position]
                 sides += [more // 2, more - more // 2]
             padded.append(F.pad(each, sides))
         return torch.cat(padded, axis)
@@ -155,5 +157,5 @@ def flattened(values: Any) -> list[Any]:
     return [values]
 
 
-def place_of(index: int) -> int:
+def position_of(index: int) -> int:
     return index - 1 if index > 0 else index
