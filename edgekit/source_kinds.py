@@ -13,6 +13,7 @@ from edgekit.registry import registry
 #: Distributions whose versions decide what a source model of either framework computes.
 TORCH = ("torch", "numpy")
 TENSORFLOW = ("tensorflow-cpu", "tensorflow", "keras", "numpy")
+PYTENSOR = ("pytensor", *TORCH)
 JAX = ("jax", "jaxlib", "flax", "numpy")
 
 
@@ -251,6 +252,36 @@ SOURCE_KINDS = registry(
         modules=("jax", "litert_converter", *_TORCH_MODULES),
         install="pip install 'edgekit[build,jax]'",
         identity=f"{_SOURCES}.jax_identity:identity",
+        made_weights="made.npz",
+        shapes="all",
+        elsewhere=_FROM_TORCH,
+    ),
+    SourceKind(
+        name="t7",
+        title="a Torch7 network",
+        opener=f"{_SOURCES}.t7:open_source",
+        family="torch",
+        hubs=("torch",),
+        packages=TORCH,
+        modules=_TORCH_MODULES,
+        install="pip install 'edgekit[build]'",
+        suffix=".t7",
+        contents=f"{_CONTENTS}.t7:read",
+        shapes="all",
+        again="save the network alone, with torch.save('model.t7', model) of Torch7",
+        elsewhere=_FROM_TORCH,
+    ),
+    SourceKind(
+        name="pytensor",
+        title="a PyTensor graph",
+        opener=f"{_SOURCES}.pytensor:open_source",
+        family="torch",
+        hubs=("torch",),
+        packages=PYTENSOR,
+        modules=("pytensor", *_TORCH_MODULES),
+        install="pip install 'edgekit[build,pytensor]'",
+        identity=f"{_SOURCES}.pytensor:identity",
+        made_weights="made.npz",
         shapes="all",
         elsewhere=_FROM_TORCH,
     ),

@@ -179,7 +179,7 @@ def test_no_module_is_longer_than_four_hundred_lines() -> None:
 #: Files that own the names on the axis: each value says there all that there is to know of it.
 OWNERS = {"formats.py", "recipes.py", "backends.py", "engines.py", "source_kinds.py", "pipeline/exporters/__init__.py"}
 #: Names that are those of processors, libraries and worker families as well.
-AMBIGUOUS = {"cpu", "keras", "tensorflow", "torch"}
+AMBIGUOUS = {"cpu", "jax", "keras", "tensorflow", "torch"}
 #: What else is called like one: a processor's feature, TensorFlow Lite's version, a kind of trace, a heading.
 OTHER_THINGS = {
     ("runtime/machine.py", "fp16"),

@@ -62,8 +62,8 @@ def _sort(equation: Any, values: Sequence[Any]) -> list[Any] | None:
         names = "lax.sort of several arrays, or of whole numbers (jnp.argsort, jnp.median)"
         raise ConversionError("EK-UNSUPPORTED", f"LiteRT has no kernel for {names}", "lax.top_k gives places as well")
     last = jnp.moveaxis(-array, axis, -1)
-    best, places = lax.top_k(last, last.shape[-1])
-    return [jnp.moveaxis(-jnp.where(places < 0, 0, best), -1, axis)]
+    best, positions = lax.top_k(last, last.shape[-1])
+    return [jnp.moveaxis(-jnp.where(positions < 0, 0, best), -1, axis)]
 
 
 def _spread(equation: Any, values: Sequence[Any]) -> list[Any] | None:

@@ -87,7 +87,7 @@ class Source(Protocol):
     """An opened source model, in evaluation mode and float32.
 
     Attributes:
-        framework: ``torch``, ``keras`` or ``tensorflow``.
+        framework: ``torch``, ``keras``, ``tensorflow``, ``jax`` or ``pytensor``.
         signature: Inputs and outputs with batch size 1.
         data_names: The data's name for each input of the signature.
         example: One sample, the user's own if there are data: an array per input of the signature.

@@ -15,9 +15,11 @@ from edgekit.recipes import FP32, RECIPES, Recipe
 from edgekit.registry import import_name
 from edgekit.runtime.contents import hdf5, keras, onnx, pt2, saved_model, tflite, torchscript
 from edgekit.runtime.contents import keras_h5 as keras_h5_contents
+from edgekit.runtime.contents import t7 as t7_contents
 from edgekit.runtime.contents import weights as torch_weights
 from edgekit.runtime.contents.keras_h5 import KerasH5
 from edgekit.runtime.contents.refusal import Malformed, Refused
+from edgekit.runtime.contents.t7 import T7
 from edgekit.source_kinds import SOURCE_KINDS, kind_of
 
 #: How to get a file that can be read, where its kind does not say, by what it is for.
@@ -74,6 +76,13 @@ def onnx_model(path: Path, trust: bool) -> None:
 def script(path: Path, trust: bool) -> bytes | None:
     """The same of a TorchScript file."""
     return readable(path, lambda: torchscript.read(path.read_bytes()).data, "EK-SOURCE", trust)
+
+
+def t7(path: Path) -> T7:
+    """What is in a Torch7 file. Raises `UsageError` (``EK-SOURCE``): it is damaged, or none."""
+    found: list[T7] = []
+    _attempt(path, lambda: found.append(t7_contents.read(path.read_bytes())), "EK-SOURCE", False)
+    return found[0]
 
 
 def weights(path: Path, trust: bool) -> bytes | None:

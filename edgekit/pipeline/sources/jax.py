@@ -1,7 +1,7 @@
 """JAX functions and Flax modules as source models: a Python file and the function in it that makes the model.
 
-The factory returns a function of arrays, ``(function, params)`` with params as its first argument, a Flax NNX module, or
-``(module, variables)`` of Flax Linen. What goes in is said by the data, by ``--shape``, or by `jax.ShapeDtypeStruct`
+The factory returns a function of arrays, ``(function, params)`` with params as its first argument, a Flax NNX module,
+or ``(module, variables)`` of Flax Linen. What goes in is said by the data, by ``--shape``, or by `jax.ShapeDtypeStruct`
 beside the function: ``(function, params, inputs)``.
 """
 
@@ -87,8 +87,22 @@ class JaxSource:
         self.signature = Signature(inputs, tuple(outputs))
         if not self.signature.outputs:
             raise UsageError("EK-SOURCE", f"{what} returns nothing", "return an array, or a tuple or dict of arrays")
+        if spec.made is not None:
+            self._keep(Path(spec.made))
         self.parameter_count = sum(int(np.size(each)) for each in made.weights) or self._constants()
         self._compiled: Callable[..., Any] | None = None
+
+    def _keep(self, path: Path) -> None:
+        """Take the constants in the file at *path*; or write it, where it is not there."""
+        if not path.exists():
+            np.savez(path, *(np.asarray(each) for each in self.program.consts))
+            return
+        with np.load(path, allow_pickle=False) as stored:
+            arrays = [stored[name] for name in stored.files]
+        if [each.shape for each in arrays] != [np.shape(each) for each in self.program.consts]:
+            message = f"{self._what} makes a model of other parts at every call"
+            raise UsageError("EK-SOURCE", message, "decide what it is made of without drawing: it is called again")
+        self.program = ClosedJaxpr(self.program.jaxpr, arrays)
 
     def predict(self, inputs: Mapping[str, Stack]) -> dict[str, np.ndarray]:
         return stacked(self.signature, map(self._run, apart(self.signature, inputs)))

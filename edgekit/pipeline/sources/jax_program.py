@@ -26,6 +26,11 @@ _MOST_MADE = 1 << 16
 _RANDOM = ("random_", "threefry", "rng_")
 _CALLBACKS = ("callback", "debug_print", "infeed", "outfeed", "ffi_call", "custom_partitioning")
 _INNER = ("jaxpr", "call_jaxpr", "fun_jaxpr")
+#: What calls the one that it holds, and no more. (A reduction by a function of one's own holds one, too.)
+_CALLS = frozenset(
+    {"call", "checkpoint", "closed_call", "composite", "core_call", "custom_jvp_call", "custom_vjp_call"}
+    | {"custom_vjp_call_jaxpr", "jit", "pjit", "remat", "remat2"}
+)
 
 
 def flat_program(function: Callable[..., Any], inputs: Sequence[jax.ShapeDtypeStruct], what: str) -> ClosedJaxpr:
@@ -96,9 +101,9 @@ def _evaluate(jaxpr: Any, consts: Sequence[Any], arguments: Sequence[Any], what:
     for equation in jaxpr.eqns:
         values = [read(atom) for atom in equation.invars]
         name, params = equation.primitive.name, equation.params
-        inner = next((params[key] for key in _INNER if _is_jaxpr(params.get(key))), None)
+        inner = next((params[key] for key in _INNER if name in _CALLS and _is_jaxpr(params.get(key))), None)
         if name == "scan":
-            results = _unroll(params, values, what)
+            results: Sequence[Any] = _unroll(params, values, what)
         elif name == "cond":
             results = _choose(params["branches"], values, what)
         elif name == "while":

@@ -6,6 +6,7 @@ primitives follow: JAX's own models have channels last, and would be turned arou
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,11 +14,9 @@ import numpy as np
 import torch
 from jax.extend.core import ClosedJaxpr, Literal
 
-from edgekit.errors import ConversionError
-from edgekit.pipeline.sources.jax_values import Number, Value, dtype_of
-from edgekit.pipeline.sources.torch_primitives import ELEMENTWISE, PRIMITIVES
-
-_OTHER = "build --format tflite, which has another way, or write that part of the function with other primitives"
+from edgekit.pipeline.sources.jax_elementwise import ELEMENTWISE
+from edgekit.pipeline.sources.jax_primitives import PRIMITIVES
+from edgekit.pipeline.sources.jax_values import Number, Value, as_type, dtype_of, unsupported
 
 
 def rebuild(program: ClosedJaxpr) -> torch.nn.Module:
@@ -29,7 +28,7 @@ def rebuild(program: ClosedJaxpr) -> torch.nn.Module:
     for equation in program.jaxpr.eqns:
         name = equation.primitive.name
         if name not in PRIMITIVES and name not in ELEMENTWISE:
-            raise ConversionError("EK-UNSUPPORTED", f"JAX's {name} has no equivalent in PyTorch here", _OTHER)
+            raise unsupported(name)
     return _Program(program)
 
 
@@ -60,7 +59,8 @@ class _Program(torch.nn.Module):
         for variable, name in self._names.items():
             known[variable] = Value.of(getattr(self, name))
         for (variable, order), name in self._turned.items():
-            value = known[variable]
+            # Where it is needed turned alone, the tensor itself is not kept, and nobody asks for it.
+            value = known.setdefault(variable, Value(getattr(self, name), tuple(variable.aval.shape)))
             assert isinstance(value, Value)
             value.turned[order] = getattr(self, name)
         known |= {variable: Value.of(each) for variable, each in zip(self._jaxpr.invars, tensors, strict=True)}
@@ -68,14 +68,18 @@ class _Program(torch.nn.Module):
             values = [_literal(atom) if isinstance(atom, Literal) else known[atom] for atom in equation.invars]
             results = _run(equation, values)
             known |= dict(zip(equation.outvars, results, strict=True))
+        held = {id(each) for each in (*tensors, *self.parameters(), *self.buffers())}
         outputs = [_output(atom, known) for atom in self._jaxpr.outvars]
+        outputs = [each.clone() if id(each) in held else each for each in outputs]
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
     def _hold_kernels(self) -> None:
         """Keep kernels and matrices as PyTorch's operators take them: turned at run time, nothing is delegated."""
+        read = [atom for equation in self._jaxpr.eqns for atom in equation.invars] + list(self._jaxpr.outvars)
+        uses = Counter(atom for atom in read if not isinstance(atom, Literal))
         for equation in self._jaxpr.eqns:
-            name, held = equation.primitive.name, equation.invars[1] if len(equation.invars) > 1 else None
-            if isinstance(held, Literal) or held not in self._names:
+            name, held = equation.primitive.name, (*equation.invars, None, None)[1]
+            if held is None or isinstance(held, Literal) or held not in self._names:
                 continue
             if name == "conv_general_dilated":
                 order = tuple(equation.params["dimension_numbers"].rhs_spec)
@@ -84,7 +88,10 @@ class _Program(torch.nn.Module):
                 order = (*(axis for axis in range(held.aval.ndim) if axis not in contracted), *contracted)
             else:
                 continue
-            if order == tuple(range(len(order))) or (held, order) in self._turned:
+            if order == tuple(range(len(order))):
+                continue
+            uses[held] -= 1
+            if (held, order) in self._turned:
                 continue
             self._turned[held, order] = f"{self._names[held]}_turned_{len(self._turned)}"
             turned = getattr(self, self._names[held]).detach().permute(order).contiguous()
@@ -92,6 +99,8 @@ class _Program(torch.nn.Module):
                 self.register_parameter(self._turned[held, order], torch.nn.Parameter(turned, requires_grad=False))
             else:
                 self.register_buffer(self._turned[held, order], turned)
+        for held in {held for held, _ in self._turned if not uses[held]}:
+            delattr(self, self._names.pop(held))
 
 
 def _literal(atom: Any) -> Value | Number:
@@ -105,7 +114,10 @@ def _run(equation: Any, values: Sequence[Value | Number]) -> Sequence[Value | Nu
         compute: Callable[..., Any] = ELEMENTWISE[name]
         return [_elementwise(compute, values, equation.params, avals[0])]
     made: Sequence[Value | torch.Tensor] = PRIMITIVES[name](values, equation.params, avals)
-    return [each if isinstance(each, Value) else Value.of(each) for each in made]
+    results = [each if isinstance(each, Value) else Value.of(each) for each in made]
+    for result, aval in zip(results, avals, strict=True):
+        result.tensor = as_type(result.tensor, dtype_of(aval.dtype))
+    return results
 
 
 def _elementwise(compute: Callable[..., Any], values: Sequence[Value | Number], params: Any, aval: Any) -> Value:
@@ -113,17 +125,17 @@ def _elementwise(compute: Callable[..., Any], values: Sequence[Value | Number], 
     tensors = [value for value in values if isinstance(value, Value)]
     if not tensors:
         filled = [torch.tensor(value) for value in values]
-        return Value.of(compute(params, *filled).to(dtype_of(aval.dtype)))
+        return Value.of(as_type(compute(params, *filled), dtype_of(aval.dtype)))
     order = next((value.order for value in tensors if value.order is not None), None)
     laid = [value.laid(order) if isinstance(value, Value) else value for value in values]
     result: torch.Tensor = compute(params, *laid)
-    return Value(result.to(dtype_of(aval.dtype)), tuple(aval.shape), order)
+    return Value(as_type(result, dtype_of(aval.dtype)), tuple(aval.shape), order)
 
 
 def _output(atom: Any, known: dict[Any, Value | Number]) -> torch.Tensor:
     if isinstance(atom, Literal):
-        return torch.tensor(np.asarray(atom.val).item(), dtype=dtype_of(atom.aval.dtype))
+        return torch.from_numpy(np.array(atom.val))
     value = known[atom]
     if isinstance(value, Value):
-        return value.whole().clone() if value.whole() is value.tensor else value.whole()
+        return value.whole()
     return torch.full(tuple(atom.aval.shape), value, dtype=dtype_of(atom.aval.dtype))

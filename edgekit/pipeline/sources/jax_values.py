@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+from edgekit.errors import ConversionError
+
 #: What a program has as a number: it takes the type of the tensor that it meets.
 Number = float | int | bool
 
@@ -57,10 +59,25 @@ class Value:
 
 def inverse(order: Sequence[int]) -> tuple[int, ...]:
     """The permutation that undoes *order*."""
-    return tuple(sorted(range(len(order)), key=lambda place: order[place]))
+    return tuple(sorted(range(len(order)), key=lambda position: order[position]))
 
 
 def dtype_of(dtype: Any) -> torch.dtype:
     """PyTorch's type for numpy's."""
     found: torch.dtype = getattr(torch, str(dtype))
     return found
+
+
+#: What a primitive gives.
+Results = Sequence[Value | torch.Tensor]
+
+
+def unsupported(what: str) -> ConversionError:
+    """The error for what PyTorch has no equivalent of, or none is written yet."""
+    hint = "build --format tflite, which has another way, or write that part of the function otherwise"
+    return ConversionError("EK-UNSUPPORTED", f"JAX's {what} has no equivalent in PyTorch here", hint)
+
+
+def as_type(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """*tensor* as *dtype*; itself where it is that already, so that no operator is left for it."""
+    return tensor if tensor.dtype == dtype else tensor.to(dtype)

@@ -80,12 +80,13 @@ def read_model(path: Path, code: str, trust: bool) -> keras.Model:
         if failed := _FAILS.search(str(error)):
             message = f"the layer {failed[1]} of {path.name} does not run on {keras.backend.backend()}: {failed[2]}"
             raise ConversionError("EK-UNSUPPORTED", message, _FOR_ALL_BACKENDS) from error
-        raise UsageError(
-            code,
-            f"{path.name} cannot be loaded: {_reason(error)}",
+        hint = (
             "save it with model.save('….keras') of Keras 3; register own layers and functions, and what a Lambda did, "
-            "in the project's Python file",
-        ) from error
+            "in the project's Python file"
+        )
+        if old:
+            hint = f"make the model in a function, and build FILE.py:FUNCTION --framework keras --weights {path.name}"
+        raise UsageError(code, f"{path.name} cannot be loaded: {_reason(error)}", hint) from error
 
 
 def load_weights(model: keras.Model, path: Path, trust: bool) -> None:
@@ -194,6 +195,8 @@ def _values(array: Array) -> np.ndarray:
 
 def _reason(error: BaseException) -> str:
     """What is the matter with a file: Keras 3 says it last, behind every layer around it with all that is in it."""
+    if isinstance(error, IndexError):  # a Sequential that is called by a functional model, in a file of Keras 2
+        return "Keras 3 does not find the layers of a model within the model again"
     innermost = str(error).rpartition("Exception encountered: ")[2]
     if found := _UNKNOWN.search(innermost):
         return f"it has the {found[1]} {found[2]!r}, which is not Keras's own"

@@ -32,6 +32,7 @@ from edgekit.pipeline.sources.torchscript import exported_script
 from edgekit.pipeline.sources.tracing import check_traceable, code_line
 from edgekit.pipeline.work.python_file import load_callable
 from edgekit.runtime.samples import Stack
+from edgekit.source_kinds import frameworks
 from edgekit.tensors import DTYPES, Signature, TensorSpec
 
 #: Where the classes lie that quantized layers and weights are of.
@@ -221,11 +222,12 @@ def build_module(spec: SourceSpec) -> torch.nn.Module:
     module = factory()
     if any(kind.__module__.startswith("keras.") for kind in type(module).__mro__):  # on PyTorch, a Module as well
         message = f"{path.name}:{spec.factory}() returned a Keras model"
-        hint = 'build what model.save("NAME.keras") writes, or a project whose edgekit.toml has framework = "keras"'
+        hint = "say --framework keras (in a project, framework), or build what model.save('NAME.keras') writes"
         raise UsageError("EK-CODE", message, hint)
     if not isinstance(module, torch.nn.Module):
         message = f"{path.name}:{spec.factory}() returned {type(module).__name__}, not a torch.nn.Module"
-        raise UsageError("EK-CODE", message, "return the module; with a Keras model, set the framework to keras")
+        hint = f"return the module; of another framework, name it: --framework {', '.join(frameworks())}"
+        raise UsageError("EK-CODE", message, hint)
     _check_is_float(module)
     for name, value in module.state_dict().items():
         if isinstance(value, torch.nn.parameter.UninitializedTensorMixin):

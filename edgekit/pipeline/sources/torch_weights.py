@@ -47,16 +47,16 @@ def load_weights(module: torch.nn.Module, path: Path, trust: bool) -> None:
     found = list(_states(_read(path, trust)))
     if not found:
         raise UsageError("EK-CHECKPOINT", f"weights {path.name} are not a state_dict", _HINT)
-    fits = [fit for place, state in found for fit in _fits(wanted, place, state)]
+    fits = [fit for position, state in found for fit in _fits(wanted, position, state)]
     right = [fit for fit in fits if not fit.wrong]
     if not right:
         nearest = min(fits, key=lambda fit: len(fit.wrong))
-        place = f" ({nearest.place!r} in it)" if nearest.place else ""
-        message = f"weights {path.name}{place} do not fit the model: {nearest.shown()}"
+        position = f" ({nearest.position!r} in it)" if nearest.position else ""
+        message = f"weights {path.name}{position} do not fit the model: {nearest.shown()}"
         raise UsageError("EK-CHECKPOINT", message, _HINT)
-    if len({fit.place for fit in right}) > 1:
-        places = " and ".join(repr(fit.place) for fit in right)
-        message = f"weights {path.name} hold more than one set that fits the model: {places}"
+    if len({fit.position for fit in right}) > 1:
+        positions = " and ".join(repr(fit.position) for fit in right)
+        message = f"weights {path.name} hold more than one set that fits the model: {positions}"
         raise UsageError("EK-CHECKPOINT", message, "save the one that you mean: torch.save(checkpoint[NAME], FILE)")
     module.load_state_dict(right[0].state)
 
@@ -73,7 +73,7 @@ def _read(path: Path, trust: bool) -> Any:
         raise UsageError("EK-CHECKPOINT", message, _HINT) from error
 
 
-def _states(value: Any, place: str = "", depth: int = 0) -> Iterator[tuple[str, State]]:
+def _states(value: Any, position: str = "", depth: int = 0) -> Iterator[tuple[str, State]]:
     """Every ``state_dict`` in *value*, by where it lies: the whole, or below keys, as trainers write checkpoints."""
     if isinstance(value, torch.nn.Module):  # a trusted one, pickled whole
         value = value.state_dict()
@@ -81,17 +81,17 @@ def _states(value: Any, place: str = "", depth: int = 0) -> Iterator[tuple[str, 
         return
     tensors = {key: part for key, part in value.items() if isinstance(part, torch.Tensor)}
     if tensors and len(tensors) == len(value):
-        yield place, tensors
+        yield position, tensors
     elif depth < 2:
         for key, part in value.items():
-            yield from _states(part, f"{place}.{key}".lstrip("."), depth + 1)
+            yield from _states(part, f"{position}.{key}".lstrip("."), depth + 1)
 
 
 @dataclass(frozen=True)
 class _Fit:
     """One way to name weights: *state* for the module, and what is *wrong* with it."""
 
-    place: str
+    position: str
     state: State
     missing: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
@@ -120,15 +120,17 @@ def _listed(keys: Iterable[str], what: str) -> list[str]:
     return [shown + (more or (f" is {what}" if len(named) == 1 else f" are {what}"))]
 
 
-def _fits(wanted: State, place: str, state: State) -> Iterator[_Fit]:
+def _fits(wanted: State, position: str, state: State) -> Iterator[_Fit]:
     """*state* as it is, then without each prefix that its names may have, then with each that the module's have."""
-    yield _fit(wanted, place, state)
+    yield _fit(wanted, position, state)
     if not wanted or not state:
         return
     for prefix in _prefixes(wanted, state):  # what has another is of the training around the model
-        yield _fit(wanted, place, {key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)})
+        yield _fit(
+            wanted, position, {key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)}
+        )
     for prefix in _prefixes(state, wanted):
-        yield _fit(wanted, place, {prefix + key: value for key, value in state.items()})
+        yield _fit(wanted, position, {prefix + key: value for key, value in state.items()})
 
 
 def _prefixes(short: Iterable[str], long: Iterable[str]) -> list[str]:
@@ -137,7 +139,7 @@ def _prefixes(short: Iterable[str], long: Iterable[str]) -> list[str]:
     return [key[: -len(first)] for key in long if first and key.endswith(f".{first}")]
 
 
-def _fit(wanted: State, place: str, given: State) -> _Fit:
+def _fit(wanted: State, position: str, given: State) -> _Fit:
     state = dict(given)
     present = {_storage(wanted[key]): key for key in wanted if key in state}
     for key, value in wanted.items():
@@ -152,7 +154,7 @@ def _fit(wanted: State, place: str, given: State) -> _Fit:
         if key in state and state[key].shape != value.shape
     }
     missing = tuple(key for key in wanted if key not in state)
-    return _Fit(place, state, missing, tuple(key for key in state if key not in wanted), others)
+    return _Fit(position, state, missing, tuple(key for key in state if key not in wanted), others)
 
 
 def _storage(value: torch.Tensor) -> tuple[int, int, torch.Size, tuple[int, ...]]:

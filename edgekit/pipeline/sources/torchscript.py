@@ -116,11 +116,11 @@ def _name_convolutions(graph: torch.fx.GraphModule) -> None:
         if node.target not in (aten._convolution.default, aten._convolution.deprecated):
             continue
         tensor, weight, bias, stride, padding, dilation, is_transposed, output_padding, groups = node.args[:9]
-        place = len(stride) - 1
+        position = len(stride) - 1
         if is_transposed:
-            node.target = transposed[place]
+            node.target = transposed[position]
             node.args = (tensor, weight, bias, stride, padding, output_padding, groups, dilation)
         else:
-            node.target = plain[place]
+            node.target = plain[position]
             node.args = (tensor, weight, bias, stride, padding, dilation, groups)
     graph.recompile()

@@ -24,7 +24,7 @@ from edgekit.runtime.children import Child, Death
 #: as a set has them, which by default is another order in every process.
 FAMILIES: dict[str, dict[str, str]] = {
     "plain": {},
-    "torch": {"KERAS_BACKEND": "torch", "PYTHONHASHSEED": "0"},
+    "torch": {"KERAS_BACKEND": "torch", "PYTHONHASHSEED": "0", "PYTENSOR_FLAGS": "floatX=float32,cxx="},
     "jax": {"JAX_PLATFORMS": "cpu", "TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONHASHSEED": "0"},
     "tensorflow": {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "2", "TF_ENABLE_ONEDNN_OPTS": "0"},
 }

@@ -76,11 +76,11 @@ def read(data: bytes | memoryview, registered: Collection[str] = (), *, whole: b
     if whole and "model_config" not in top:
         raise Malformed("it holds weights, and no model")
     config = parse_json(_one(top, "model_config"), "configuration") if "model_config" in top else None
-    place = f"/{WEIGHTS}" if WEIGHTS in root else ""
-    group = root[WEIGHTS] if place else root
-    named = texts.get(place, {})
+    position = f"/{WEIGHTS}" if WEIGHTS in root else ""
+    group = root[WEIGHTS] if position else root
+    named = texts.get(position, {})
     names = [*_names(named, "layer_names"), *([TOP] if not isinstance(group, Array) and TOP in group else [])]
-    stored = tuple(_layer(group, name, texts, f"{place}/{name}") for name in names)
+    stored = tuple(_layer(group, name, texts, f"{position}/{name}") for name in names)
     sizes = {size for layer in stored for _, array in layer.weights for size in array.shape}
     layers = () if config is None else checked_layers(config, registered, sizes)
     version, backend = (_one({**top, **named}, name)[:40] for name in ("keras_version", "backend"))
