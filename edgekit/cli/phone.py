@@ -53,7 +53,9 @@ def command(
     quiet: bool,
     **asked: Any,
 ) -> None:
-    """Serve a page that runs BUNDLE's .tflite variants, or a .tflite as it is, in a phone's browser; nothing is installed there.
+    """Serve a page that runs BUNDLE's .tflite variants in a phone's browser; nothing is installed there.
+
+    A .tflite as it is will do for BUNDLE.
 
     The page lets one try the model, measures every variant as edgekit profile does, checks the outputs, and sends what
     it measured back here. Any number of phones may come until Ctrl-C ends it. With three variants, a phone takes about
