@@ -122,7 +122,7 @@ def run(data: bytes, format: str, chosen: Chosen, samples: Samples, *, reference
     except EdgekitError as error:
         if chosen.outputs is not None:
             return ReferenceRun(chosen.outputs)  # whoever runs the file next says what is wrong
-        hint = "how large its outputs are is known when it has run: --sample FILE.npz names inputs that it takes"
+        hint = "it has to run on its check inputs: choose other sizes with --shape, or inputs with --sample FILE.npz"
         raise EdgekitError(error.code, error.message, hint, error.log) from error
 
 
