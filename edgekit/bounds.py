@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 #: What edgekit builds has some tens of variants, and models have some hundreds of tensors at most.
 _MOST_VARIANTS, MOST_METHODS, _MOST_TENSORS, _MOST_AXES = 512, 64, 1024, 16
 #: Of all inputs of a model, and of all outputs, for one sample.
-_MOST_SIDE_BYTES = 256 << 20
+MOST_SIDE_BYTES = 256 << 20
 #: Samples in the check vectors, and in one inference.
 _MOST_SAMPLES = 1 << 16
 #: Of a file, or of memory.
@@ -84,8 +84,8 @@ def _check_signature(signature: Signature) -> None:
                 raise ValueError(f"signature.{spec.name}")
         if len(specs) > _MOST_TENSORS or any(len(spec.shape) > _MOST_AXES for spec in specs):
             raise ValueError("signature: more tensors or axes than any model has")
-        if sum(spec.size_bytes for spec in specs) > _MOST_SIDE_BYTES:
-            raise ValueError(f"signature: tensors of more than {_MOST_SIDE_BYTES >> 20} MiB")
+        if sum(spec.size_bytes for spec in specs) > MOST_SIDE_BYTES:
+            raise ValueError(f"signature: tensors of more than {MOST_SIDE_BYTES >> 20} MiB")
 
 
 def _check_variant(variant: Variant) -> None:

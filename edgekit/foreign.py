@@ -19,6 +19,7 @@ _SOURCE = "edgekit build {path} --target NAME makes a bundle of it"
 _FROM_SOURCE = (
     "edgekit build makes such files itself and checks each against the model it is from: give it that model, as "
 )
+_AS_IT_IS = "edgekit run, verify, inspect, profile and deploy take it as it is"
 
 
 @dataclass(frozen=True)
@@ -73,13 +74,14 @@ def foreign(path: Path) -> Foreign | None:
 def _own(path: Path) -> Foreign | None:
     """The same for what edgekit builds from, and what it makes."""
     own, suffix = kind_of(path), path.suffix.lower()
+    format = FORMATS.get(suffix.removeprefix(".")) if suffix else None
+    as_it_is = f"{_AS_IT_IS}; " if format is not None and format.interface is not None else ""
     for kind in SOURCE_KINDS:
         if kind.name == own or (kind.suffix == suffix != "" and not kind.entry):
-            return Foreign(f"{kind.title} folder" if kind.marker else kind.title, _SOURCE)
-    for format in FORMATS:
-        if suffix == f".{format.name}":
-            return Foreign(format.title, "{others}" if format.is_baseline else f"{_FROM_SOURCE}{written()}")
-    return None
+            return Foreign(f"{kind.title} folder" if kind.marker else kind.title, as_it_is + _SOURCE)
+    if format is None:
+        return None
+    return Foreign(format.title, "{others}" if format.is_baseline else f"{as_it_is}{_FROM_SOURCE}{written()}")
 
 
 def _other(path: Path) -> Foreign | None:

@@ -93,4 +93,5 @@ def grouped(samples: Sequence[Sequence[np.ndarray]], count: int) -> Iterator[lis
     for start in range(0, len(samples), count):
         group = list(samples[start : start + count])
         group += [group[-1]] * (count - len(group))
-        yield [np.concatenate(column) for column in zip(*group, strict=True)]
+        # A number has no axis to put several of them together by.
+        yield list(group[0]) if count == 1 else [np.concatenate(column) for column in zip(*group, strict=True)]

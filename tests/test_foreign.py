@@ -52,7 +52,7 @@ def test_verbs_for_bundles_say_what_they_got(
     monkeypatch.chdir(tmp_path)
     Path("x.npy").write_bytes(b"")
     for name, says in (
-        ("model.tflite", "is a LiteRT model, not a bundle"),
+        ("model.tflite", "is damaged, or no .tflite file"),
         ("model.keras", "edgekit build model.keras"),
     ):
         Path(name).write_bytes(b"TFL3")

@@ -18,6 +18,7 @@ from support.hostile_files import good_pt2
 from support.mutants import described
 
 from edgekit.bundle import Bundle
+from edgekit.formats import FORMATS
 from edgekit.tensors import Signature, TensorSpec
 
 #: ``EDGEKIT_MUTANTS=2000`` tries so many of each format; TensorFlow and torch.export take seconds for each.
@@ -64,6 +65,10 @@ def test_commands_and_programs_end_in_order(
                 "run": commands.run("run", str(path), "--input", str(samples[which])),
                 "load": commands.load(path, samples[which]),
             }
+            if FORMATS[format].interface is not None:
+                given = tmp_path / f"given.{format}"
+                given.write_bytes(data)
+                outcomes |= {f"{verb} given": commands.run(verb, str(given)) for verb in ("inspect", "run")}
             if format != "pt2":  # torch.compile, which is asked as well, takes half a minute for each
                 outcomes["verify"] = commands.run("verify", str(path))
             for verb, outcome in outcomes.items():

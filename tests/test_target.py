@@ -248,6 +248,7 @@ def test_a_format_that_a_target_does_not_name_is_built_there_on_request(tmp_path
     support = target.support("pte")
     assert support is not None and support.engines == ("executorch",) and support.recipes == ()
     assert target.why_not("pte", "fp32") is None
-    assert target.support("onnx") is None  # runs on desktops, and says nothing of boards
+    assert target.support("onnx") is not None
+    assert target.support("pt2") is None  # runs on desktops, and says nothing of boards
     path.write_text(OWN.replace("[[formats]]", system.format("2.17"), 1))
     assert load_target(path).on_request() == ()

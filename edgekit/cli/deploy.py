@@ -30,7 +30,7 @@ ssh has to work without a password (ssh-copy-id). EDGEKIT_SSH_CONFIG names anoth
 @options.on("Deploys", required=True)
 @options.output
 def command(bundle: Path, device: str, as_json: bool, quiet: bool) -> None:
-    """Put BUNDLE on a device and make it the current release there.
+    """Put BUNDLE, or a model file as it is, on a device and make it the current release there.
 
     Sends what the device lacks (engines, numpy, the bundle), tries the new release there, then switches to it in
     one step. Until then, and whatever happens, the release before it keeps working. What this machine lacks of

@@ -23,6 +23,7 @@ _EPILOG = """\b
 Examples:
   edgekit inspect digits.edgekit
   edgekit inspect digits.edgekit --json
+  edgekit inspect face.tflite                                   a model file as it is
   edgekit inspect --diff monday.edgekit tuesday.edgekit
 """
 
@@ -32,7 +33,10 @@ Examples:
 @click.option("--diff", is_flag=True, help="Name what differs between two bundles.")
 @options.output
 def command(bundles: tuple[Path, ...], diff: bool, as_json: bool, quiet: bool) -> None:
-    """Show what is in BUNDLE, after checking every file's hash; or, with --diff, compare two."""
+    """Show what is in BUNDLE, after checking every file's hash; or, with --diff, compare two.
+
+    Of a model file as it is: what it takes and gives.
+    """
     from edgekit.bundle import Bundle
     from edgekit.errors import UsageError
 

@@ -53,7 +53,8 @@ def _takes(name: str, argument: Decorator, reference: bool, sample: str | None) 
         def taking(*, shapes: tuple[str, ...], own_sample: Path | None = None, **values: Any) -> None:
             given = values[name]
             several = isinstance(given, tuple)
-            inputs = values[sample] if sample else own_sample
+            own = values[sample] if sample and not values.get("dequantize") else None  # floats are none of the file's
+            inputs = own if sample else own_sample
             taken = [
                 _taken(path, shapes, inputs, reference, sample is None) for path in (given if several else (given,))
             ]

@@ -55,6 +55,8 @@ def command(
 ) -> None:
     """Serve a page that runs BUNDLE's .tflite variants in a phone's browser; nothing is installed there.
 
+    A .tflite as it is will do for BUNDLE.
+
     The page lets one try the model, measures every variant as edgekit profile does, checks the outputs, and sends what
     it measured back here. Any number of phones may come until Ctrl-C ends it. With three variants, a phone takes about
     a minute (--quick: 15 s). Only this machine is served unless --lan is given; the address holds a password.

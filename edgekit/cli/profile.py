@@ -22,6 +22,7 @@ Examples:
   edgekit profile digits.edgekit --per-op -o report.html -o digits.trace.json -o digits.nodes.json
   edgekit profile digits.edgekit --on local --on browser:https --engine litert --engine litert-web
   edgekit profile digits.edgekit --on emulator:rpi4 --json
+  edgekit profile face.tflite face.onnx --threads 1             model files as they are
 """
 
 

@@ -17,6 +17,8 @@ Examples:
   edgekit run digits.edgekit --input seven.png
   edgekit run digits.edgekit --input sample.npy --variant int8.pte --engine executorch
   edgekit run digits.edgekit --input sample.npy --output scores.npz --json
+  edgekit run face.tflite                                       a model file as it is, on random inputs
+  edgekit run reader.onnx --shape x=1,3,48,320 --output text.npz
   edgekit run digits.edgekit --input seven.png --on ssh://pi@raspberrypi.local
   edgekit run digits.edgekit --input seven.png --on adb:        the only phone that adb devices lists
 """
@@ -51,7 +53,7 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Run one input through BUNDLE and print the largest outputs, with their labels.
+    """Run one input through BUNDLE, or a model file as it is, and print the largest outputs, with their labels.
 
     A raw sample (an image, a recording, an array) goes through the bundle's preprocessing. An array that already
     has the shape and dtype of the model's input is taken as it is. Images are PNG or JPEG, by their contents, and

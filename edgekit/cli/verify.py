@@ -23,6 +23,7 @@ Examples:
   edgekit verify digits.edgekit --on local --on ssh://pi@raspberrypi.local
   edgekit verify digits.edgekit --on emulator:rpi3 --on emulator:rpi4 --on emulator:rpi5
   edgekit verify digits.edgekit --on emulator:rpi4 --instructions --json
+  edgekit verify face.tflite --on local --on emulator:rpi4      a model file as it is
 """
 
 
@@ -46,6 +47,8 @@ def command(
 
     Each variant runs on each installed engine for its format, over the check vectors in the bundle. A variant
     passes when its SNR is at most 3 dB below that of the build; fp32 needs 80 dB.
+
+    A model file as it is has no float model: its outputs are held against those of an engine of this machine.
 
     Emulated boards are also compared with this machine. Their instruction counts are exact, and the same at every
     run: a cost that two builds can be compared by, though no time.

@@ -69,7 +69,8 @@ class Names:
         if not self.baselines:
             return self.variants, self.engines
         named = dict.fromkeys(name for bundle in self.bundles for entry in bundle.variants for name in entry.engines)
-        engines = self.engines or tuple(name for name in named if not is_baseline(name))
+        there = [name for name in named if not is_baseline(name) and name not in self.baselines]
+        engines = self.engines or tuple(there)
         if not local:
             return self.variants, engines
         variants, baselines = self.for_baselines()

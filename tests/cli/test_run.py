@@ -78,7 +78,6 @@ def test_json_is_the_only_thing_on_standard_output(
         (["--input", "five.png", "--on", "mars"], "EK-ARGUMENT", 2),
         (["--input", "five.png", "--output", "scores.txt"], "EK-ARGUMENT", 2),
         (["--input", "five.png", "--output", "none/scores.npz"], "EK-WRITE", 1),
-        ([], "EK-ARGUMENT", 2),
     ],
 )
 def test_wrong_arguments_are_one_line_with_a_code(

@@ -9,7 +9,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +48,13 @@ def test_it_works_on_every_verb_and_gives_what_its_own_runtime_does(
         assert run([verb, str(path), *words, "--json", "--quiet"]) == 0, capsys.readouterr().err
         return json.loads(capsys.readouterr().out)
 
-    manifest = ask("inspect", *shapes)
-    inputs = _inputs(manifest["signature"]["inputs"], file)
+    inputs = _inputs(path, file)
     np.savez(tmp_path / "in.npz", **inputs)
-    ask("run", *shapes)  # random inputs
+    if file.values:  # of which random ones would be none that it takes
+        manifest = ask("inspect", "--sample", str(tmp_path / "in.npz"))
+    else:
+        manifest = ask("inspect", *shapes)
+        ask("run", *shapes)
     ask("run", "--input", str(tmp_path / "in.npz"), "--output", str(tmp_path / "out.npz"))
     with np.load(tmp_path / "out.npz") as stored:
         found = {name: stored[name] for name in stored.files}
@@ -101,14 +104,33 @@ def plainly(path: Path, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {each["name"]: interpreter.get_tensor(each["index"]) for each in interpreter.get_output_details()}
 
 
-def _inputs(specs: list[dict[str, Any]], file: RealFile) -> dict[str, np.ndarray]:
+def _inputs(path: Path, file: RealFile) -> dict[str, np.ndarray]:
+    """Inputs by name, as the file's own runtime describes them."""
     draw = np.random.default_rng(1)
     inputs = {}
-    for spec in specs:
-        dtype = np.dtype(spec["dtype"])
-        array = draw.uniform(0, 1, spec["shape"]) if dtype.kind == "f" else draw.integers(0, 100, spec["shape"])
-        inputs[spec["name"]] = np.asarray(file.values.get(spec["name"], array), dtype)
+    for name, shape, dtype in _described(path):
+        sizes = file.shapes.get(name) or tuple(size if isinstance(size, int) else 1 for size in shape)
+        array = draw.uniform(0, 1, sizes) if dtype.kind == "f" else draw.integers(0, 100, sizes)
+        inputs[name] = np.asarray(file.values.get(name, array), dtype)
     return inputs
+
+
+def _described(path: Path) -> Iterator[tuple[str, Sequence[Any], np.dtype[Any]]]:
+    if path.suffix == ".onnx":
+        import onnxruntime
+
+        for each in onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).get_inputs():
+            yield each.name, each.shape, np.dtype(each.type[7:-1].replace("float", "float32"))
+        return
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(str(path))
+    signatures = interpreter.get_signature_list()
+    details = {each["name"]: each for each in interpreter.get_input_details()}
+    if signatures:
+        details = interpreter.get_signature_runner(next(iter(signatures))).get_input_details()
+    for name, each in details.items():
+        yield name, tuple(map(int, each["shape"])), np.dtype(each["dtype"])
 
 
 def _ordered(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> list[np.ndarray]:

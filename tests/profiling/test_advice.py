@@ -114,13 +114,17 @@ def _wide(row: Row) -> Summary:
 
 def test_a_baseline_is_not_shipped_though_it_is_faster() -> None:
     whole = profile()
-    cells = tuple(each for each in whole.cells if each.device == "local" and not each.variant.startswith("int8"))
-    found = advice_for("local", replace(whole, cells=cells, devices=whole.devices[2:]))
+    here = [each for each in whole.cells if each.device == "local" and not each.variant.startswith("int8")]
+    shipped = [each for each in here if each.engine in ("litert", "executorch")]
+    (fastest,) = (each for each in here if each.engine == "onnxruntime")
+    baseline = replace(fastest, variant="fp32.pt2", engine="torch")
+    found = advice_for("local", replace(whole, cells=(*shipped, baseline), devices=whole.devices[2:]))
     assert found.variant == "fp32.pte"
-    assert found.remarks == ("fp32.onnx on onnxruntime, a baseline and not for shipping, was faster: 0.360 ms",)
-    baselines = tuple(each for each in cells if each.engine in ("torch", "onnxruntime"))
-    found = advice_for("local", replace(whole, cells=baselines, devices=whole.devices[2:]))
+    assert found.remarks == ("fp32.pt2 on torch, a baseline and not for shipping, was faster: 0.360 ms",)
+    found = advice_for("local", replace(whole, cells=(baseline,), devices=whole.devices[2:]))
     assert found.variant is None and "only baselines" in found.why
+    found = advice_for("local", replace(whole, cells=(*shipped, fastest), devices=whole.devices[2:]))
+    assert (found.variant, found.engine) == ("fp32.onnx", "onnxruntime")  # which boards have, too
 
 
 def test_without_labels_the_variant_must_be_as_near_to_the_float_model_as_the_recommended_one() -> None:

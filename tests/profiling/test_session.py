@@ -215,7 +215,6 @@ def test_wrong_names_are_refused_before_anything_is_measured(board: Path, deskto
         ({"engines": ["executorch"]}, "no bundle has a .pte file for executorch"),
         ({"variants": ["int9.tflite"]}, "no bundle has a variant 'int9.tflite'"),
         ({"baselines": ["torch"]}, "no bundle has a .pt2 file for torch"),
-        ({"baselines": ["litert"]}, "litert is no baseline"),
         ({"mode": "slow"}, "there is no mode 'slow'"),
         ({"threads": 0}, "threads must be at least 1"),
         ({"cpus": [4096]}, "no core 4096"),

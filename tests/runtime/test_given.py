@@ -99,6 +99,7 @@ def test_an_open_batch_is_one_and_other_axes_are_asked_for(tmp_path: Path, forma
     for shape, words in (((1, 4, 5, 7), "does not fit"), ((1, 3, 5), "does not fit")):
         assert words in refusal(path, shapes={"x": shape}).message
     assert "no input has that name" in refusal(path, shapes={"z": (1,)}).message
+    assert "MiB, more than" in refusal(path, shapes={"x": (1, 3, 9999, 9999)}).message
     (row,) = ran(path, shapes={"x": (2, 3, 4, 4)})
     assert (row.status, row.is_given, row.host_rel_diff) == (PASSED, True, 0.0)
 

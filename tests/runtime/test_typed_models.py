@@ -131,10 +131,9 @@ def test_each_method_of_a_file_runs(models: TypedModels, engine: str, format: st
 
 @each_engine
 def test_a_method_that_is_not_there_is_named(models: TypedModels, engine: str, format: str) -> None:
-    for method in ("encod", None):  # there is no main one
-        with pytest.raises(EdgekitError) as caught:
-            open_session(engine, models.coder[format], format, models.coder_facts["encode"].signature, 1, method)
-        assert caught.value.code == "EK-RUN" and "method" in caught.value.message
+    with pytest.raises(EdgekitError) as caught:
+        open_session(engine, models.coder[format], format, models.coder_facts["encode"].signature, 1, "encod")
+    assert caught.value.code == "EK-RUN" and "method" in caught.value.message
 
 
 @pytest.mark.parametrize("variant", ["fp32.tflite", "fp32.pte"])

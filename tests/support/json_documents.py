@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from edgekit.errors import CODES
-from edgekit.manifest import SCHEMA_VERSION as BUNDLE_VERSION
 from edgekit.manifest import Manifest, Variant
 from edgekit.metric import Metric
 from edgekit.pipeline.variants.plan import Skipped
@@ -170,7 +169,7 @@ class Run(Printed):
     """One inference. *output* is the file that the outputs were written to."""
 
     bundle: str
-    input: str
+    input: str | None
     device: str
     emulated: bool
     variant: str
@@ -341,8 +340,8 @@ class Document:
 DOCUMENTS = {
     "manifest": Document(
         ManifestFile,
-        "manifest.json of a bundle, and what edgekit inspect --json prints",
-        {"schema_version": BUNDLE_VERSION},
+        "manifest.json of a bundle, and what edgekit inspect --json prints; its schema_version is 2 where a file was "
+        "given and not built",
     ),
     "profile": Document(
         Profile,

@@ -31,6 +31,7 @@ _STRING = 5
 #: Fields of operators' options that name other subgraphs.
 _SUBGRAPHS = ("_subgraph_index", "_subgraph_indices")
 _CUSTOM = 32
+_LEAST_SCALE = 1.17549435e-38
 #: What a file's signature is called when nobody named it: by TensorFlow and litert-torch, and by PyTorch.
 _UNNAMED = ("serving_default", "forward")
 
@@ -191,7 +192,9 @@ def _check_quantization(found: Table, shape: list[int], count: int) -> None:
         raise Malformed(f"{scales} scales are for no axis of {shape}")
     if zero_points not in (scales, 1 if scales else 0):
         raise Malformed(f"it has {zero_points} zero points for {scales} scales")
-    if not all(map(math.isfinite, found["scale"])) or any(abs(point) > MAX_VALUES for point in found["zero_point"]):
+    # LiteRT 2.3.0 ends its process (SIGABRT) where a scale is smaller than any that is stored in full.
+    scaled = all(scale == 0 or _LEAST_SCALE <= abs(scale) < math.inf for scale in found["scale"])
+    if not scaled or any(abs(point) > MAX_VALUES for point in found["zero_point"]):
         raise Malformed("a scale or zero point is none")
     details = found["details"] or {}
     for name in ("scales", "zero_points"):

@@ -14,6 +14,12 @@ from edgekit.runtime.contents.sizes import MAX_MEMORY_BYTES
 #: Options that are counts of rows or columns, at least one of them.
 _COUNTED = ("stride_", "dilation_", "filter_")
 _MOST = 1 << 16
+#: Of a mask of axes.
+_MOST_MASK = 1 << 16
+#: Arithmetic by scales, at which LiteRT 2.3.0 ends its process (SIGABRT) where a tensor of bytes has none.
+_SCALED = frozenset({"ADD", "SUB", "MUL"})
+#: ``TensorType`` of unsigned and signed bytes.
+_BYTES = (3, 9)
 
 Shape = Sequence[int]
 
@@ -55,6 +61,23 @@ _SHAPED: dict[str, tuple[int, int, Callable[[Shape, np.ndarray, int], list[int]]
 }
 
 
+def _check_masks(name: str, options: Table, axes: int, given: int) -> None:
+    """Refuse a slice whose masks are none, or give another number of axes than its tensor has."""
+    masks = {key: value for key, value in options.items() if key.endswith("_mask")}
+    if any(not 0 <= value < _MOST_MASK for value in masks.values()):
+        raise Malformed(f"{name} has masks that there are not: {masks}")
+    if given and axes + masks["new_axis_mask"].bit_count() - masks["shrink_axis_mask"].bit_count() != given:
+        raise Malformed(f"{name} of {axes} axes does not give {given}")
+
+
+def _check_scaled(name: str, operands: Sequence[Table]) -> None:
+    """Refuse arithmetic on bytes of which nothing says what they stand for."""
+    for tensor in operands:
+        scales = (tensor["quantization"] or {}).get("scale", ())
+        if tensor["type"] in _BYTES and not (len(scales) and all(scale > 0 for scale in scales)):
+            raise Malformed(f"{name} computes with bytes that have no scale")
+
+
 def check_shape(name: str, node: Table, tensors: Sequence[Table], constant: Callable[[Table], memoryview]) -> None:
     """Refuse an operator whose output would be of another shape than its tensor's, or whose window is absurd.
 
@@ -71,6 +94,10 @@ def check_shape(name: str, node: Table, tensors: Sequence[Table], constant: Call
     if any(not 1 <= value <= _MOST for value in counted.values()):
         raise Malformed(f"{name} has steps or windows that there are not: {counted}")
     outputs = [tensors[number] for number in node["outputs"]]
+    if name in _SCALED:
+        _check_scaled(name, [*outputs, *(tensors[number] for number in node["inputs"] if number >= 0)])
+    if "shrink_axis_mask" in options and outputs and node["inputs"][0] >= 0:
+        _check_masks(name, options, len(tensors[node["inputs"][0]]["shape"]), len(outputs[0]["shape"]))
     if "filter_width" in options and outputs:
         window = options["filter_width"] * options["filter_height"]
         if 8 * window * math.prod(outputs[0]["shape"]) > MAX_MEMORY_BYTES:

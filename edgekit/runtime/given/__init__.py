@@ -33,6 +33,11 @@ from edgekit.runtime.given.interface import FileTensor, Interface, choose
 from edgekit.shapes import by_input, written
 from edgekit.tensors import Signature
 
+#: What to do about a file that is refused.
+_CURES = {
+    "EK-CONTENTS": "ask whoever made it for a file of the format's own operators, whose weights are all inside",
+    "EK-BUNDLE": "is it whole? Fetch or copy it again",
+}
 #: What stands where other bundles name their target.
 TARGET = "as given"
 
@@ -118,7 +123,10 @@ def describe(data: bytes, format: Format, name: str) -> Interface:
         BundleError: ``EK-CONTENTS``, ``EK-BUNDLE``: as `edgekit.runtime.contents.checked`.
         UsageError: ``EK-UNSUPPORTED``: it takes or gives what no array holds.
     """
-    checked(data, format.name, name)
+    try:
+        checked(data, format.name, name)
+    except BundleError as error:
+        raise BundleError(error.code, error.message, _CURES[error.code]) from error
     assert format.interface is not None
     try:
         found: Interface = import_module(format.interface).describe(data)

@@ -119,10 +119,11 @@ def run(data: bytes, format: str, chosen: Chosen, samples: Samples, *, reference
             session = server.open(data, format, Signature(chosen.inputs, outputs), 1)
             rows = tuple(session.run(sample) for sample in samples)
             return ReferenceRun(outputs, engine, stacked(outputs, rows))
-    except EdgekitError:
-        if chosen.outputs is None:
-            raise
-        return ReferenceRun(chosen.outputs)  # whoever runs the file next says what is wrong
+    except EdgekitError as error:
+        if chosen.outputs is not None:
+            return ReferenceRun(chosen.outputs)  # whoever runs the file next says what is wrong
+        hint = "it has to run on its check inputs: choose other sizes with --shape, or inputs with --sample FILE.npz"
+        raise EdgekitError(error.code, error.message, hint, error.log) from error
 
 
 def _engine(format: str) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from edgekit.bounds import MOST_SIDE_BYTES
 from edgekit.errors import UsageError, did_you_mean
 from edgekit.manifest import Quantization
 from edgekit.names import distinct, tensor_name
@@ -125,6 +126,10 @@ def choose(method: Method, shapes: Mapping[str, tuple[int, ...]]) -> Chosen:
         if not all(isinstance(axis, int) for axis in wanted):
             raise _left_open(tensor, wanted)
         inputs.append(_spec(tensor, wanted))
+    size_bytes = sum(spec.size_bytes for spec in inputs)
+    if size_bytes > MOST_SIDE_BYTES:
+        message = f"inputs of these shapes take {size_bytes >> 20:,} MiB, more than {MOST_SIDE_BYTES >> 20} MiB"
+        raise UsageError("EK-ARGUMENT", message, "choose smaller shapes with --shape")
     found = [(tensor, [sizes.get(a) if isinstance(a, str) else a for a in tensor.shape]) for tensor in method.outputs]
     names = tuple(tensor.name for tensor in method.outputs)
     is_known = not any(None in shape for _, shape in found)

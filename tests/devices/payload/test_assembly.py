@@ -250,7 +250,7 @@ def test_an_old_system_gets_what_runs_there() -> None:
         (dataclasses.replace(PI, glibc="2.31"), ["tflite"], None, "ai-edge-litert 2.3.0 needs glibc 2.34"),
         (dataclasses.replace(PI, python=None), ["ptl"], None, r"edgekit's runner takes \.tflite and \.pte files only"),
         (PI, ["ptl"], None, "no engine for .ptl files is sent to devices: they need all"),
-        (PI, ["onnx"], None, "no engine for .onnx files is sent to devices: it runs on desktops"),
+        (PI, ["pt2"], None, "no engine for .pt2 files is sent to devices: it runs on desktops"),
         (PI_32_BIT, ["pte"], "1.24.2", "there is no executorch 1.5.1 for armv7l"),
         (PI_32_BIT, ["tflite"], None, "the device has no numpy"),
         (PI_32_BIT, ["tflite"], "2.2.4", "numpy 2.2.4, with which tflite-runtime fails"),
