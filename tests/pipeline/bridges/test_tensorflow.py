@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
-from support.tensorflow_models import CASES, SAMPLES
 from support.tensorflow_facts import facts, folder
+from support.tensorflow_models import CASES, SAMPLES
 
 from edgekit.names import distinct
 from edgekit.tensors import Signature

@@ -72,5 +72,5 @@ def test_what_reads_files_or_trains_is_refused_where_an_output_needs_it(checkpoi
     with pytest.raises(Refused, match="'ReadFile'") as caught:
         graph.check(["x"], ["y"])
     assert caught.value.does == "reads files"
-    with pytest.raises(Refused, match="ApplyAdam|Grad"):
+    with pytest.raises(Refused, match=r"ApplyAdam|Grad"):
         read_checkpoint(checkpoint).check(["images", "labels"], ["Adam"])
