@@ -358,8 +358,8 @@ def test_a_manifest_with_any_other_value_anywhere_is_refused_or_usable(directory
     assert contents == FILES
     assert parse_manifest(manifest_bytes(manifest)) == manifest
     for entry in manifest.variants:
-        assert f"{entry.snr_db:.1f}{entry.agreement:.1f}{entry.delegated_share or 0:.0f}{entry.max_abs_diff:.1f}"
-        assert entry.accuracy is None or f"{entry.accuracy:.2f}"
+        assert f"{entry.snr_db:.1f}{entry.delegated_share or 0:.0f}{entry.max_abs_diff:.1f}"
+        assert all(figure is None or f"{figure:.2f}" for figure in (entry.accuracy, entry.agreement))
         assert all(isinstance(text, str) for text in (*entry.engines, *entry.warnings))
         assert all(isinstance(version, str) for version in entry.minimum_runtime.values())
         assert all(isinstance(count, int) for count in entry.undelegated_ops.values())

@@ -13,7 +13,7 @@ from edgekit.buckets import Buckets
 from edgekit.errors import UsageError, did_you_mean
 from edgekit.pipeline import sources
 from edgekit.pipeline.sources import SourceSpec
-from edgekit.pipeline.sources.bucketing import BucketAnswer
+from edgekit.pipeline.work.answers import BucketAnswer
 from edgekit.pipeline.work.stages import Stages
 from edgekit.pipeline.work.versions import versions
 from edgekit.tensors import Signature

@@ -22,7 +22,12 @@ if TYPE_CHECKING:
     import torch
 
 #: The parts of edgekit's own code that decide what a source is and gives, for the keys of stages that open one.
-CODE = ("pipeline/sources", "pipeline/work/python_file.py", "pipeline/data.py", "source_kinds.py")
+CODE = (
+    "pipeline/sources",
+    "pipeline/work/python_file.py",
+    "pipeline/data.py",
+    "source_kinds.py",
+)
 
 
 @dataclass(frozen=True)

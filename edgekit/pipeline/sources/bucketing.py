@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,26 +13,12 @@ from edgekit.buckets import Buckets
 from edgekit.errors import UsageError
 from edgekit.pipeline.data import Arrays, save_arrays
 from edgekit.pipeline.sources import Source, SourceSpec, open_source
-from edgekit.pipeline.work.answers import Answer
 from edgekit.runtime.samples import open_samples
 from edgekit.schema import conform
 from edgekit.tensors import Signature
 
 #: How far padding may move an output: this share of its value, and of the largest one.
 _SAME, _SAME_OF_LARGEST = 1e-3, 1e-4
-
-
-@dataclass(frozen=True)
-class BucketAnswer(Answer):
-    """What is known of the buckets.
-
-    Attributes:
-        buckets: With the outputs that have the length, and the shortest length that is filled up.
-        signatures: By length as text, with batch size 1; ``""`` where there are no lengths.
-    """
-
-    buckets: Buckets
-    signatures: Mapping[str, Signature]
 
 
 def answer(
@@ -50,7 +36,7 @@ def answer(
         directory: Takes, for each length, ``inputs-LENGTH.npz``, ``outputs-LENGTH.npz`` and ``sample-LENGTH.npz``.
 
     Returns:
-        A `BucketAnswer`, as JSON.
+        An `edgekit.pipeline.work.answers.BucketAnswer`, as JSON.
 
     Raises:
         UsageError: ``EK-PROJECT``: the model does not take a length, or padding changes what it gives.
@@ -61,7 +47,7 @@ def answer(
     if not asked.length:
         opened = open_source(spec)
         _save(folder, "", inputs, opened.predict(inputs))
-        return asdict(BucketAnswer(asked, {"": opened.signature}))
+        return {"buckets": asdict(asked), "signatures": {"": opened.signature.to_json()}}
     at = _Lengths(spec, asked, inputs, folder)
     signatures: dict[str, Signature] = {}
     for length in asked.length:
@@ -71,7 +57,7 @@ def answer(
     found = replace(asked, outputs=_axes(signatures, asked))
     if asked.pad:
         found = replace(found, shortest=_shortest(found, at))
-    return asdict(BucketAnswer(found, signatures))
+    return {"buckets": asdict(found), "signatures": {key: each.to_json() for key, each in signatures.items()}}
 
 
 class _Lengths:

@@ -121,7 +121,8 @@ class JaxSource:
     def torch_module(self) -> torch.nn.Module:
         from edgekit.pipeline.sources.jax_to_torch import rebuild
 
-        return rebuild(self.program)
+        with in_singles():
+            return rebuild(self.program)
 
     @staticmethod
     def _moved(values: np.ndarray, random: np.random.Generator) -> np.ndarray:
@@ -135,9 +136,18 @@ class JaxSource:
         if self._compiled is None:
             self._compiled = jax.jit(jaxpr_as_fun(self.program))
         shaped = [np.asarray(array, each.dtype) for array, each in zip(arrays, self.signature.inputs, strict=True)]
-        outputs = [np.asarray(value) for value in self._compiled(*shaped)]
+        with in_singles():
+            outputs = [np.asarray(value) for value in self._compiled(*shaped)]
         check_shapes(self.signature, outputs)
         return outputs
+
+
+def in_singles() -> Any:
+    """A context in which JAX makes float32 of Python's numbers, as it does by itself.
+
+    litert-torch 0.10 turns that off for the whole process when it is imported.
+    """
+    return jax.enable_x64(False)
 
 
 def open_source(spec: SourceSpec) -> JaxSource:
@@ -147,7 +157,8 @@ def open_source(spec: SourceSpec) -> JaxSource:
         UsageError: ``EK-CODE`` (the project's Python failed, or made no model), ``EK-SOURCE`` (it does not take the
             inputs, or cannot be traced) or ``EK-DATA`` (the data name other inputs).
     """
-    return JaxSource(make(spec), spec, f"{Path(spec.path).name}:{spec.factory}")
+    with in_singles():
+        return JaxSource(make(spec), spec, f"{Path(spec.path).name}:{spec.factory}")
 
 
 def make(spec: SourceSpec) -> Made:

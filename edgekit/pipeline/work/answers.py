@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+from edgekit.buckets import Buckets
 from edgekit.pipeline.readers.facts import FileFacts
 from edgekit.runtime.trial import Trial
 from edgekit.schema import conform
@@ -90,6 +91,19 @@ class ModelAnswer(Answer):
     names: Mapping[str, str]
     fitted: bool
     batches: bool
+
+
+@dataclass(frozen=True)
+class BucketAnswer(Answer):
+    """What is known of the buckets of a source model.
+
+    Attributes:
+        buckets: With the outputs that have the length, and the shortest length that is filled up.
+        signatures: By length as text, with batch size 1; ``""`` where there are no lengths.
+    """
+
+    buckets: Buckets
+    signatures: Mapping[str, Signature]
 
 
 #: Steps of recurrent layers that are exported without a word. Measured: 20 steps of an LSTM take 2 s for LiteRT and 7 s

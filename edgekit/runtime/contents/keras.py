@@ -93,18 +93,21 @@ def _reads(name: str) -> bool:
     return True
 
 
-def checked_layers(config: Any, registered: Collection[str], stored: Collection[int]) -> tuple[str, ...]:
+def checked_layers(
+    config: Any, registered: Collection[str], stored: Collection[int], *, old: bool = False
+) -> tuple[str, ...]:
     """Classes of the layers in *config*, all of it checked as by `read`.
 
     Args:
         stored: Sizes of the axes of stored weights.
+        old: Whether it is of before ``.keras``: classes have no module then, and are looked for in Keras alone.
     """
-    layers = tuple(_checked(config, registered))
+    layers = tuple(_checked(config, registered, old))
     _check_sizes(config, stored)
     return layers
 
 
-def _checked(value: Any, registered: Collection[str]) -> Iterator[str]:
+def _checked(value: Any, registered: Collection[str], old: bool) -> Iterator[str]:
     """The classes of layers and operators in *value*, after a check of everything that Keras would make of it.
 
     What the model was compiled with is taken out on the way: it is for training, and made of more classes.
@@ -112,16 +115,16 @@ def _checked(value: Any, registered: Collection[str]) -> Iterator[str]:
     if isinstance(value, dict):
         value.pop("compile_config", None)
         if "class_name" in value:
-            yield from _class(value, registered)
+            yield from _class(value, registered, old and "module" not in value)
         for item in value.values():
-            yield from _checked(item, registered)
+            yield from _checked(item, registered, old)
     elif isinstance(value, list):
         for item in value:
-            yield from _checked(item, registered)
+            yield from _checked(item, registered, old)
 
 
-def _class(value: Mapping[str, Any], registered: Collection[str]) -> Iterator[str]:
-    """Refuse a class or function that is not Keras's own, or does more than compute."""
+def _class(value: Mapping[str, Any], registered: Collection[str], anywhere: bool) -> Iterator[str]:
+    """Refuse a class or function that is not Keras's own, *anywhere* in it, or does more than compute."""
     name, module = str(value["class_name"]), str(value.get("module"))
     own = value.get("registered_name")
     if name in KERAS_VALUES:
@@ -137,18 +140,17 @@ def _class(value: Mapping[str, Any], registered: Collection[str]) -> Iterator[st
         raise Refused(f"it holds a {name} layer", _RUNS_CODE[name], _CURE)
     if name == "__lambda__":
         raise Refused("it holds a function as code ('__lambda__')", "runs the code in the file", _CURE)
-    if "module" not in value and any(name == each.rpartition(">")[2] for each in registered):
+    if anywhere and any(name == each.rpartition(">")[2] for each in registered):
         yield name
         return
-    # HDF5 files of before Keras 3 do not say the module: Keras looks in its own alone.
-    known = KERAS.get(module, ()) if "module" in value else {each for names in KERAS.values() for each in names}
+    known = {each for names in KERAS.values() for each in names} if anywhere else KERAS.get(module, ())
     if name not in known:
         does = "can open files that it names" if module == "keras.layers" else "imports that class"
         of = "" if module == "None" else f" of {shown(module)}"
         raise Refused(f"it holds the class {shown(name)}{of}, which is not on the list", does, _CURE)
     if own not in (None, name):
         raise Refused(f"it holds {shown(own)}, a custom object", "makes what a program registered by that name", _CURE)
-    if module == "keras.layers" or module.startswith("keras.src.ops.") or "module" not in value:
+    if module == "keras.layers" or module.startswith("keras.src.ops.") or anywhere:
         yield name
 
 

@@ -82,7 +82,7 @@ def read(data: bytes | memoryview, registered: Collection[str] = (), *, whole: b
     names = [*_names(named, "layer_names"), *([TOP] if not isinstance(group, Array) and TOP in group else [])]
     stored = tuple(_layer(group, name, texts, f"{position}/{name}") for name in names)
     sizes = {size for layer in stored for _, array in layer.weights for size in array.shape}
-    layers = () if config is None else checked_layers(config, registered, sizes)
+    layers = () if config is None else checked_layers(config, registered, sizes, old=True)
     version, backend = (_one({**top, **named}, name)[:40] for name in ("keras_version", "backend"))
     return KerasH5(config, version, backend, stored, layers)
 

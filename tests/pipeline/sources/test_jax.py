@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from support.jax_tasks import spec
 
 from edgekit.errors import ConversionError, UsageError
 from edgekit.pipeline.sources import SourceSpec, open_source
+from edgekit.pipeline.sources.jax import in_singles
 from edgekit.pipeline.sources.jax_identity import identity
 from edgekit.tensors import TensorSpec
 
@@ -27,7 +29,11 @@ def predicted(source: Any) -> dict[str, np.ndarray]:
 
 def called(name: str, arrays: Any) -> list[np.ndarray]:
     """What the model itself gives."""
-    made = getattr(jax_models, name)()
+    with in_singles():
+        return _called(getattr(jax_models, name)(), arrays)
+
+
+def _called(made: Any, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
     function, *rest = made if isinstance(made, tuple) else (made,)
     params = [each for each in rest if not isinstance(each, jax.ShapeDtypeStruct)]
     if hasattr(function, "eval"):

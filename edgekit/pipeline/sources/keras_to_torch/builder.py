@@ -105,8 +105,7 @@ class Builder:
         try:
             samples = module(*(value.sample for value in (*values, *masks)))
         except Exception as error:  # layers raise what they like
-            detail = f"{type(error).__name__}: {str(error).splitlines()[0][:200]}"
-            raise _unsupported(operation, lacking or detail) from error
+            raise _unsupported(operation, lacking, error) from error
         node = self.graph.call_module(
             self._added(operation, "", module), tuple(value.node for value in (*values, *masks))
         )
@@ -221,13 +220,16 @@ def _is_off_the_path(operation: Any, settings: Mapping[str, Any], mask: Value | 
     return mask is not None and looks_at_masks(operation)
 
 
-def _unsupported(layer: Any, detail: str) -> ConversionError:
-    """The error for a layer that neither has an equivalent nor runs as it is."""
-    described = f"{type(layer).__name__} {layer.name!r}" + (f" with {detail}" if detail else "")
+def _unsupported(layer: Any, lacking: str, error: Exception) -> ConversionError:
+    """The error for a layer, or a setting of it, that neither has an equivalent nor runs as it is."""
+    described = f"{type(layer).__name__} {layer.name!r}" + (f" with {lacking}" if lacking else "")
+    # Keras puts a line before what was raised, in colours, and the arguments behind.
+    said = [line.strip() for line in re.sub(r"\x1b\[\d*m", "", str(error)).splitlines() if line.strip()]
+    reason = next((line for line in said if not line.startswith("Exception encountered")), type(error).__name__)
     return ConversionError(
         "EK-UNSUPPORTED",
-        f"the Keras layer {described} cannot be turned into PyTorch",
-        "build .tflite only (--format tflite), or write the model in PyTorch",
+        f"the Keras layer {described} cannot be turned into PyTorch: {reason[:200]}",
+        "build .tflite only (--format tflite), or write the layer with keras.ops",
     )
 
 
