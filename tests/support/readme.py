@@ -32,6 +32,16 @@ def blocks(language: str) -> list[str]:
     return list(dict.fromkeys(block for each in found for block in each))
 
 
+def programs() -> dict[str, str]:
+    """The Python of each page that has some, by the page's name: what stands further down goes on from above."""
+    joined = {}
+    for page in pages():
+        found = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.S)
+        if found and page.parent.name != "adding":
+            joined[page.name] = "\n".join(found)
+    return joined
+
+
 def commands(on: str | None = None) -> list[str]:
     """Those that name the device, setup or verb *on*; by default those that need none of `_PLACES`."""
     every = [line for block in blocks("sh") for line in block.splitlines() if line.strip()]
