@@ -6,12 +6,8 @@ import shlex
 import sys
 from pathlib import Path
 
-import numpy as np
-import onnx
 import pytest
-from support.readme import README, ROOT, call, commands, programs
-
-from edgekit.bundle import Bundle
+from support.readme import GIVEN, README, ROOT, call, commands, leave_files, programs
 
 
 def test_the_installing_commands_are_those_that_ci_runs() -> None:
@@ -28,22 +24,10 @@ def test_the_installing_commands_are_those_that_ci_runs() -> None:
 def test_command(command: str, digits_bundle: Path, tmp_path: Path) -> None:
     command = command.removeprefix('pip install -e ".[build]" && ')
     (tmp_path / "examples").symlink_to(ROOT / "examples")
-    if "face." in command:
+    if GIVEN in command:
         leave_files(digits_bundle, tmp_path)
-    elsewhere = "face." in command or command.startswith(("edgekit init", "edgekit integrate"))
+    elsewhere = GIVEN in command or command.startswith(("edgekit init", "edgekit integrate"))
     call(command, tmp_path if elsewhere else ROOT)
-
-
-def leave_files(bundle: Path, folder: Path) -> None:
-    """The files of somebody else's that commands name: a ``.tflite`` with an input, and an ``.onnx``."""
-    with Bundle.open(bundle) as opened:
-        (folder / "face.tflite").write_bytes(opened.read("variants/fp32.tflite"))
-        (inputs,) = opened.check_vectors()[0].values()
-    np.save(folder / "face.npy", inputs[:1])
-    shape = list(inputs[:1].shape)
-    values = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name in ("x", "y")]
-    graph = onnx.helper.make_graph([onnx.helper.make_node("Sigmoid", ["x"], ["y"])], "face", values[:1], values[1:])
-    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)]), folder / "face.onnx")
 
 
 @pytest.mark.slow

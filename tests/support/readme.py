@@ -9,10 +9,19 @@ import sysconfig
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+import onnx
+
+from edgekit.bundle import Bundle
+
 ROOT = Path(__file__).parent.parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 #: What commands name that take a device, or a phone: those are run in tests/devices.
 _PLACES = ("ssh://", "emulator", "adb:", "phone")
+
+
+#: What commands call files of somebody else's.
+GIVEN = "face."
 
 
 def pages() -> list[Path]:
@@ -62,3 +71,15 @@ def call(command: str, folder: Path = ROOT, environment: Mapping[str, str] | Non
     )
     assert process.returncode == 0, f"{command}\n{process.stderr}"
     return process.stdout
+
+
+def leave_files(bundle: Path, folder: Path) -> None:
+    """The files of somebody else's that commands name: a ``.tflite`` with an input, and an ``.onnx``."""
+    with Bundle.open(bundle) as opened:
+        (folder / "face.tflite").write_bytes(opened.read("variants/fp32.tflite"))
+        (inputs,) = opened.check_vectors()[0].values()
+    np.save(folder / "face.npy", inputs[:1])
+    shape = list(inputs[:1].shape)
+    values = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name in ("x", "y")]
+    graph = onnx.helper.make_graph([onnx.helper.make_node("Sigmoid", ["x"], ["y"])], "face", values[:1], values[1:])
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)]), folder / "face.onnx")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from support.bundles import only
-from support.readme import README, call, commands
+from support.readme import GIVEN, README, ROOT, call, commands, leave_files
 from support.ssh_server import SshServer
 
 
@@ -23,9 +23,11 @@ def test_commands_one_after_the_other(
 ) -> None:
     earlier = only(digits_bundle, ("int8.pte",), tmp_path / "digits.edgekit")  # which rollback goes back to
     call(f"edgekit deploy {earlier} --on ssh://root@raspberrypi.local", environment=environment)
+    leave_files(digits_bundle, tmp_path)
     outputs = {}
-    for command in commands("ssh://"):
-        outputs[command.split()[1]] = call(command.replace("pi@", "root@"), environment=environment)
+    for command in sorted(commands("ssh://"), key=lambda command: GIVEN in command):  # a board with one bundle first
+        folder = tmp_path if GIVEN in command else ROOT
+        outputs[command.split()[1]] = call(command.replace("pi@", "root@"), folder, environment)
     assert outputs["run"].splitlines()[1].split()[0] == "7"
     current = server.home / "edgekit/apps/digits/current"
     (lines,) = [block for block in README.split("```\n") if block.startswith("cd ~/edgekit/apps")]
