@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from edgekit.errors import UsageError
 from edgekit.registry import registry
@@ -139,9 +139,9 @@ def _check(modules: tuple[str, ...], message: str, install: str) -> None:
 
 
 _SOURCES, _CONTENTS = "edgekit.pipeline.sources", "edgekit.runtime.contents"
-_TORCH_MODULES = ("torch", "executorch", "torchao", "litert_torch", "ai_edge_litert", "ai_edge_quantizer")
-_FROM_TORCH = "use --format pt2 or onnx as a baseline"
 _WITH_KERAS = "pip install 'edgekit[build,keras]'"
+_TORCH_MODULES = ("torch", "executorch", "torchao", "litert_torch", "ai_edge_litert", "ai_edge_quantizer")
+_FROM_TORCH = "use --format pt2 as a baseline"
 
 
 def _to_onnx(source: str) -> Bridge:
@@ -156,73 +156,77 @@ def _to_onnx(source: str) -> Bridge:
     )
 
 
+def _torch(name: str, title: str, opener: str, extra: str = "", **more: Any) -> SourceKind:
+    """What becomes a PyTorch module, with the packages of the install *extra* besides those of every build."""
+    needed: dict[str, Any] = {"modules": _TORCH_MODULES, "packages": TORCH, "elsewhere": _FROM_TORCH} | more
+    install = f"pip install 'edgekit[build{extra and ','}{extra}]'"
+    return SourceKind(name, title, f"{_SOURCES}.{opener}", "torch", ("torch",), install=install, **needed)
+
+
+def _tensorflow(name: str, title: str, opener: str, **more: Any) -> SourceKind:
+    """What TensorFlow alone computes, with shapes left open; where it has several signatures, one is chosen."""
+    return SourceKind(
+        name,
+        title,
+        f"{_SOURCES}.{opener}",
+        "tensorflow",
+        ("tensorflow",),
+        TENSORFLOW,
+        ("tensorflow", "ai_edge_litert"),
+        _WITH_KERAS,
+        shapes="open",
+        has_signatures=True,
+        bridge=_to_onnx("tensorflow"),
+        **more,
+    )
+
+
 SOURCE_KINDS = registry(
     "source kind",
-    SourceKind(
-        name="torch",
-        title="a PyTorch model",
-        opener=f"{_SOURCES}.torch:open_source",
-        family="torch",
-        hubs=("torch",),
-        packages=TORCH,
-        modules=_TORCH_MODULES,
-        install="pip install 'edgekit[build]'",
+    _torch(
+        "torch",
+        "a PyTorch model",
+        "torch:open_source",
         weights=f"{_CONTENTS}.weights:read",
         identity=f"{_SOURCES}.torch_identity:identity",
         made_weights="made.pt",
         shapes="all",
         weight_files="a state_dict in .safetensors, .pt or .pth",
         trainer="edgekit.pipeline.training.torch_loop:train",
-        elsewhere=_FROM_TORCH,
     ),
-    SourceKind(
-        name="pt2",
-        title="a PyTorch model",
-        opener=f"{_SOURCES}.pt2:open_source",
-        family="torch",
-        hubs=("torch",),
-        packages=TORCH,
-        modules=_TORCH_MODULES,
-        install="pip install 'edgekit[build]'",
+    _torch(
+        "pt2",
+        "a PyTorch model",
+        "pt2:open_source",
         suffix=".pt2",
         contents=f"{_CONTENTS}.pt2:read",
         again="write it with torch.export.save() of this version of torch",
-        elsewhere=_FROM_TORCH,
     ),
-    SourceKind(
-        name="onnx",
-        title="an ONNX model",
-        opener=f"{_SOURCES}.onnx:open_source",
-        family="torch",
-        hubs=("torch",),
+    _torch(
+        "onnx",
+        "an ONNX model",
+        "onnx:open_source",
+        "onnx",
         packages=(*TORCH, "onnx", "onnxruntime"),
         modules=(*_TORCH_MODULES, "onnx", "onnxruntime"),
-        install="pip install 'edgekit[build,onnx]'",
         suffix=".onnx",
         contents=f"{_CONTENTS}.onnx:read_file",
         beside=f"{_CONTENTS}.onnx:beside",
         again="export it again; onnx.checker.check_model(FILE) says what is wrong with it",
-        elsewhere=_FROM_TORCH,
         shapes="open",
         sizes_of_data=True,
         takes_constants=True,
     ),
-    SourceKind(
-        name="torchscript",
-        title="a TorchScript program",
-        opener=f"{_SOURCES}.torchscript_file:open_source",
-        family="torch",
-        hubs=("torch",),
-        packages=TORCH,
-        modules=_TORCH_MODULES,
-        install="pip install 'edgekit[build]'",
+    _torch(
+        "torchscript",
+        "a TorchScript program",
+        "torchscript_file:open_source",
         suffix=".pt",
         also=(".pth", ".jit", ".ts", ".torchscript"),
         entry="/code/",
         contents=f"{_CONTENTS}.torchscript:read",
         shapes="all",
         again="write it with torch.jit.save() of this version of torch",
-        elsewhere=_FROM_TORCH,
     ),
     SourceKind(
         name="keras",
@@ -256,99 +260,58 @@ SOURCE_KINDS = registry(
         shapes="all",
         elsewhere=_FROM_TORCH,
     ),
-    SourceKind(
-        name="t7",
-        title="a Torch7 network",
-        opener=f"{_SOURCES}.t7:open_source",
-        family="torch",
-        hubs=("torch",),
-        packages=TORCH,
-        modules=_TORCH_MODULES,
-        install="pip install 'edgekit[build]'",
+    _torch(
+        "t7",
+        "a Torch7 network",
+        "t7:open_source",
         suffix=".t7",
         contents=f"{_CONTENTS}.t7:read",
         shapes="all",
         again="save the network alone, with torch.save('model.t7', model) of Torch7",
-        elsewhere=_FROM_TORCH,
     ),
-    SourceKind(
-        name="pytensor",
-        title="a PyTensor graph",
-        opener=f"{_SOURCES}.pytensor:open_source",
-        family="torch",
-        hubs=("torch",),
+    _torch(
+        "pytensor",
+        "a PyTensor graph",
+        "pytensor:open_source",
+        "pytensor",
         packages=PYTENSOR,
         modules=("pytensor", *_TORCH_MODULES),
-        install="pip install 'edgekit[build,pytensor]'",
         identity=f"{_SOURCES}.pytensor:identity",
         made_weights="made.npz",
         shapes="all",
-        elsewhere=_FROM_TORCH,
     ),
-    SourceKind(
-        name="saved-model",
-        title="a SavedModel",
-        opener=f"{_SOURCES}.saved_model:open_source",
-        family="tensorflow",
-        hubs=("tensorflow",),
-        packages=TENSORFLOW,
-        modules=("tensorflow", "ai_edge_litert"),
-        install=_WITH_KERAS,
+    _tensorflow(
+        "saved-model",
+        "a SavedModel",
+        "saved_model:open_source",
         marker="saved_model.pb",
         contents=f"{_CONTENTS}.saved_model:check_folder",
         elsewhere="save the Keras model as .keras, or use PyTorch",
-        shapes="open",
-        has_signatures=True,
-        bridge=_to_onnx("tensorflow"),
         signatures=f"{_CONTENTS}.saved_model:signatures",
     ),
-    SourceKind(
-        name="tensorflow",
-        title="a TensorFlow module",
-        opener=f"{_SOURCES}.tf_module:open_source",
-        family="tensorflow",
-        hubs=("tensorflow",),
-        packages=TENSORFLOW,
-        modules=("tensorflow", "ai_edge_litert"),
-        install=_WITH_KERAS,
+    _tensorflow(
+        "tensorflow",
+        "a TensorFlow module",
+        "tf_module:open_source",
         identity=f"{_SOURCES}.tf_module:identity",
         made_weights="made.npz",
-        shapes="open",
-        has_signatures=True,
-        bridge=_to_onnx("tensorflow"),
     ),
-    SourceKind(
-        name="tf-graph",
-        title="a frozen TensorFlow graph",
-        opener=f"{_SOURCES}.tf_graph:open_frozen",
-        family="tensorflow",
-        hubs=("tensorflow",),
-        packages=TENSORFLOW,
-        modules=("tensorflow", "ai_edge_litert"),
-        install=_WITH_KERAS,
+    _tensorflow(
+        "tf-graph",
+        "a frozen TensorFlow graph",
+        "tf_graph:open_frozen",
         suffix=".pb",
         contents=f"{_CONTENTS}.tf_graph:read",
         again="tf.io.write_graph(GRAPH_DEF, FOLDER, 'model.pb', as_text=False) writes one",
-        shapes="open",
-        has_signatures=True,
-        bridge=_to_onnx("tensorflow"),
     ),
-    SourceKind(
-        name="tf-checkpoint",
-        title="a TensorFlow 1 checkpoint",
-        opener=f"{_SOURCES}.tf_graph:open_checkpoint",
-        family="tensorflow",
-        hubs=("tensorflow",),
-        packages=TENSORFLOW,
-        modules=("tensorflow", "ai_edge_litert"),
-        install=_WITH_KERAS,
+    _tensorflow(
+        "tf-checkpoint",
+        "a TensorFlow 1 checkpoint",
+        "tf_graph:open_checkpoint",
         suffix=".meta",
         contents=f"{_CONTENTS}.tf_graph:read_checkpoint",
         beside=f"{_CONTENTS}.tf_graph:variables",
         again="write it with tf.compat.v1.train.Saver().save(session, 'model.ckpt')",
-        shapes="open",
-        has_signatures=True,
-        bridge=_to_onnx("tensorflow"),
     ),
     SourceKind(
         name="tflite",
