@@ -21,6 +21,7 @@ from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 from edgekit.errors import UsageError
 from edgekit.names import distinct, tensor_name
 from edgekit.pipeline.sources import SourceSpec
+from edgekit.pipeline.sources.drawn import drawn_once
 from edgekit.pipeline.sources.jax_program import flat_program
 from edgekit.pipeline.sources.matching import Parameters, match
 from edgekit.pipeline.sources.rounding import next_floats
@@ -62,7 +63,6 @@ class JaxSource:
     framework = "jax"
 
     def __init__(self, made: Made, spec: SourceSpec, what: str):
-        self._what = what
         inputs, self.data_names = _inputs(made, spec, what)
         self.example = example_of(inputs, self.data_names, spec.read_sample())
         structs = [jax.ShapeDtypeStruct(each.shape, each.dtype) for each in inputs]
@@ -88,21 +88,10 @@ class JaxSource:
         if not self.signature.outputs:
             raise UsageError("EK-SOURCE", f"{what} returns nothing", "return an array, or a tuple or dict of arrays")
         if spec.made is not None:
-            self._keep(Path(spec.made))
+            kept = drawn_once(list(map(np.asarray, self.program.consts)), Path(spec.made), what)
+            self.program = ClosedJaxpr(self.program.jaxpr, kept)
         self.parameter_count = sum(int(np.size(each)) for each in made.weights) or self._constants()
         self._compiled: Callable[..., Any] | None = None
-
-    def _keep(self, path: Path) -> None:
-        """Take the constants in the file at *path*; or write it, where it is not there."""
-        if not path.exists():
-            np.savez(path, *(np.asarray(each) for each in self.program.consts))
-            return
-        with np.load(path, allow_pickle=False) as stored:
-            arrays = [stored[name] for name in stored.files]
-        if [each.shape for each in arrays] != [np.shape(each) for each in self.program.consts]:
-            message = f"{self._what} makes a model of other parts at every call"
-            raise UsageError("EK-SOURCE", message, "decide what it is made of without drawing: it is called again")
-        self.program = ClosedJaxpr(self.program.jaxpr, arrays)
 
     def predict(self, inputs: Mapping[str, Stack]) -> dict[str, np.ndarray]:
         return stacked(self.signature, map(self._run, apart(self.signature, inputs)))

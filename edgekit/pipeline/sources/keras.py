@@ -17,6 +17,7 @@ from edgekit.errors import UsageError
 from edgekit.names import distinct, tensor_name
 from edgekit.pipeline.sources import SourceSpec
 from edgekit.pipeline.sources.determinism import check_repeatable, write_error
+from edgekit.pipeline.sources.drawn import other_parts
 from edgekit.pipeline.sources.keras_files import load_weights, read_model
 from edgekit.pipeline.sources.matching import match_file
 from edgekit.pipeline.sources.samples import (
@@ -162,7 +163,10 @@ def open_source(spec: SourceSpec) -> KerasSource:
     model = open_model(spec)
     if spec.made is not None:
         if Path(spec.made).exists():
-            model.load_weights(spec.made)
+            try:
+                model.load_weights(spec.made)
+            except Exception as error:  # each layer raises what it likes
+                raise other_parts("the factory") from error
         else:
             model.save_weights(spec.made)
     flat = keras.Model(list(model.inputs), list(model.outputs), name=model.name)

@@ -24,6 +24,7 @@ from pytensor.link.pytorch.dispatch import pytorch_funcify
 from edgekit.errors import ConversionError, UsageError
 from edgekit.names import distinct, tensor_name
 from edgekit.pipeline.sources import SourceSpec
+from edgekit.pipeline.sources.drawn import drawn_once
 from edgekit.pipeline.sources.identity import Identity, digest, weights_digest
 from edgekit.pipeline.sources.matching import Parameters, match
 from edgekit.pipeline.sources.rounding import next_floats
@@ -66,20 +67,9 @@ class PyTensorSource:
         self.signature = Signature(specs, tuple(map(_spec, distinct(outputs), self._call(self.example))))
         self.parameter_count = sum(each.get_value(borrow=True).size for each in self.shared)
         if spec.made is not None:
-            self._keep(Path(spec.made))
-
-    def _keep(self, path: Path) -> None:
-        """Take the trained values in the file at *path*; or write it, where it is not there."""
-        if not path.exists():
-            np.savez(path, *(np.asarray(each.get_value()) for each in self.shared))
-            return
-        with np.load(path, allow_pickle=False) as stored:
-            arrays = [stored[name] for name in stored.files]
-        if [each.shape for each in arrays] != [each.get_value(borrow=True).shape for each in self.shared]:
-            message = f"{self._what} makes a graph of other parts at every call"
-            raise UsageError("EK-SOURCE", message, "decide what it is made of without drawing: it is called again")
-        for each, array in zip(self.shared, arrays, strict=True):
-            each.set_value(array)
+            kept = drawn_once([each.get_value() for each in self.shared], Path(spec.made), what)
+            for each, array in zip(self.shared, kept, strict=True):
+                each.set_value(array)
 
     def predict(self, inputs: Mapping[str, Stack]) -> dict[str, np.ndarray]:
         return stacked(self.signature, map(self._run, apart(self.signature, inputs)))

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from edgekit.errors import UsageError
 from edgekit.pipeline.sources import SourceSpec
+from edgekit.pipeline.sources.drawn import drawn_once
 from edgekit.pipeline.sources.identity import Identity, digest, weights_digest
 from edgekit.pipeline.sources.samples import first_line
 from edgekit.pipeline.sources.signatures import choose
@@ -29,7 +30,10 @@ def open_source(spec: SourceSpec) -> FunctionSource:
     """
     made, what = _made(spec)
     if spec.made is not None:
-        _keep(made, Path(spec.made))
+        variables = _variables(made)
+        kept = drawn_once([variable.numpy() for variable in variables], Path(spec.made), f"{what}()")
+        for variable, array in zip(variables, kept, strict=True):
+            variable.assign(array)
     functions = _functions(made)
     if not functions:
         message = f"{what}() returned {type(made).__name__}, which has no tf.function with an input signature"
@@ -113,17 +117,6 @@ def _variables(made: Any) -> list[Any]:
         return list(made.variables)
     found = (function.get_concrete_function().variables for function in _functions(made).values())
     return list({id(variable): variable for variables in found for variable in variables}.values())
-
-
-def _keep(made: Any, path: Path) -> None:
-    """Give *made* the weights that were kept in the file at *path*, or keep its own there."""
-    variables = _variables(made)
-    if not path.exists():
-        np.savez(path, **{str(number): variable.numpy() for number, variable in enumerate(variables)})
-        return
-    with np.load(path, allow_pickle=False) as kept:
-        for number, variable in enumerate(variables):
-            variable.assign(kept[str(number)])
 
 
 def _digest(made: Any) -> str:

@@ -14,6 +14,7 @@ import torch
 from edgekit.errors import UsageError
 from edgekit.pipeline.sources import SourceSpec
 from edgekit.pipeline.sources.determinism import check_repeatable
+from edgekit.pipeline.sources.drawn import other_parts
 from edgekit.pipeline.sources.outputs import named_tensors
 from edgekit.pipeline.sources.rounding import next_floats
 from edgekit.pipeline.sources.samples import (
@@ -271,9 +272,7 @@ def _make_once(module: torch.nn.Module, path: Path) -> None:
         return
     stored = torch.load(path, map_location="cpu", weights_only=True)
     if {name: value.shape for name, value in stored.items()} != {name: value.shape for name, value in tensors.items()}:
-        message = "the factory makes a model of other parts at every call"
-        hint = "decide what it is made of without drawing: files are made of several calls"
-        raise UsageError("EK-SOURCE", message, hint)
+        raise other_parts("the factory")
     for name, value in stored.items():
         tensors[name].data = value
 
