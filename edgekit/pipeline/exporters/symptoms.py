@@ -36,21 +36,45 @@ SYMPTOMS: tuple[Symptom, ...] = conform(
 )
 
 
-def explained(error: BaseException, graph_module: Any = None) -> ConversionError | None:
-    """What is known of *error*; with layer and line, where *graph_module* says which its operators are of.
+@dataclass(frozen=True)
+class _Known:
+    """What is known of an error.
+
+    Attributes:
+        operator: As the converter calls it; None where it names none.
+    """
+
+    message: str
+    hint: str
+    operator: str | None
+
+    def place(self, graph_module: Any) -> str:
+        """Layer and line of its operator in *graph_module*, to stand behind the message; empty where not known."""
+        node = None if graph_module is None or self.operator is None else named(graph_module, self.operator)
+        return where(node) if node else ""
+
+    def refusal(self, place: str) -> ConversionError:
+        return ConversionError("EK-UNSUPPORTED", self.message + place, self.hint)
+
+
+def explained(error: BaseException) -> ConversionError | None:
+    """What is known of *error*.
 
     A refusal of edgekit's own is only looked at if an engine or a reader of files made it.
     """
+    known = _known(error)
+    return None if known is None else known.refusal("")
+
+
+def _known(error: BaseException) -> _Known | None:
     if isinstance(error, EdgekitError) and error.code not in ("EK-RUN", "EK-BUNDLE"):
         return None
     text = error.message if isinstance(error, EdgekitError) else "".join(traceback.format_exception(error))
     for symptom in SYMPTOMS:
         found = re.search(symptom.pattern, text, re.DOTALL | re.MULTILINE)
         if found is not None:
-            called = found.groupdict().get("operator")
-            node = named(graph_module, called) if graph_module is not None and called is not None else None
-            message = symptom.message.format(**found.groupdict())
-            return ConversionError("EK-UNSUPPORTED", message + (where(node) if node else ""), symptom.hint)
+            said = found.groupdict()
+            return _Known(symptom.message.format(**said), symptom.hint, said.get("operator"))
     return None
 
 
@@ -68,29 +92,29 @@ def explaining(graph_module: Any = None, attempt: Attempt | None = None, convert
     try:
         yield
     except Exception as error:
-        known = explained(error, graph_module)
-        if attempt is not None and not isinstance(error, (MemoryError, OSError)):
-            known = _located(known, error, graph_module, attempt, converter)
+        known = _known(error)
+        place = "" if known is None else known.place(graph_module)
+        own = known is None and isinstance(error, EdgekitError)
+        if attempt is not None and not place and not own and not isinstance(error, (MemoryError, OSError)):
+            raise _located(known, error, graph_module, attempt, converter) from error
         if known is None:
             raise
-        raise known from error
+        raise known.refusal(place) from error
 
 
 def _located(
-    known: ConversionError | None, error: Exception, graph_module: Any, attempt: Attempt, converter: str
-) -> ConversionError | None:
-    """*known*, or what there is to say of an *error* that is not, with the place in the model that it is about."""
-    if (isinstance(error, EdgekitError) and known is None) or (known is not None and known.message.endswith(")")):
-        return known
+    known: _Known | None, error: Exception, graph_module: Any, attempt: Attempt, converter: str
+) -> ConversionError:
+    """What there is to say of *error*, with the place in the model that it is about."""
     from edgekit.pipeline.exporters.culprit import culprit  # it takes torch, which other families do not have
 
     def alike(other: Exception) -> bool:
-        same = explained(other)
+        same = _known(other)
         return type(other) is type(error) if known is None else same is not None and same.hint == known.hint
 
     node = culprit(graph_module, attempt, alike)
     if known is not None:
-        return ConversionError(known.code, known.message + (where(node) if node else ""), known.hint)
+        return known.refusal(where(node) if node else "")
     message = f"{converter} takes every operator of this model, but not all of it: "
     if node is not None:
         message = f"{converter} cannot take {operator(node)}{shapes(node)}{where(node)}: "
