@@ -196,6 +196,23 @@ def test_sizes_that_runtimes_differ_in() -> None:
     assert "no whole size" in said
 
 
+@pytest.mark.parametrize(
+    ("op", "attributes", "inputs", "constants"),
+    [
+        ("Range", {}, [], {0: whole(0), 1: whole(4), 2: whole(0)}),
+        ("Conv", {"strides": [0, 1]}, [floats(1, 2, 4, 4)], {1: floats(3, 2, 3, 3)}),
+        ("MaxPool", {"kernel_shape": [2, 2], "strides": [0, 0]}, [floats(1, 2, 4, 4)], {}),
+        ("SplitToSequence", {}, [floats(4, 4)], {1: np.array(0)}),
+        ("ReverseSequence", {}, [floats(4, 4)], {1: whole(9, 9, 9, 9)}),
+        ("Upsample", {}, [floats(1, 1, 4, 4)], {1: np.full(4, np.inf, np.float32)}),
+    ],
+)
+def test_numbers_that_make_no_sense_are_refused_by_name(
+    op: str, attributes: dict[str, Any], inputs: list[np.ndarray], constants: dict[int, np.ndarray]
+) -> None:
+    refused(op, attributes, inputs, constants, opset=9 if op == "Upsample" else 19)
+
+
 @pytest.mark.parametrize("begin", [-20, -3, 0, 2, 9])
 @pytest.mark.parametrize("end", [-(2**62), -6, -2, 0, 3, 2**62])
 @pytest.mark.parametrize("step", [1, 2, -1, -2])

@@ -25,6 +25,8 @@ from edgekit.pipeline.sources.samples import first_line
 _Scope = dict[str, Value]
 _OWN_DOMAINS = ("", "ai.onnx")
 _OPTIMIZED = "com.microsoft"
+#: What torch and Python raise for numbers, shapes and types that they do not take.
+_REFUSALS = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, AssertionError)
 _GRAPHS = (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS)
 
 
@@ -142,7 +144,7 @@ def _computed(function: Operator, node: Node, values: Sequence[Value]) -> Any:
             results = function(node, *values)
     except ConversionError:
         raise
-    except (RuntimeError, ValueError, TypeError, IndexError, NotImplementedError, KeyError, AttributeError) as error:
+    except _REFUSALS as error:
         shown = ", ".join(map(_shown, values))
         message = f"{node} is not imported for {shown or 'no inputs'}: {first_line(error)}"
         raise UnsupportedOperator(

@@ -63,14 +63,14 @@ def quantize_by_range(node: Node, x: Value) -> Value:
     return torch.clamp(torch.round(x / scale) + offset, 0, 255).to(torch.uint8), scale, offset.to(torch.uint8)
 
 
-def _requantized(node: Node, total: Value, scale: Value, zero: Value) -> Value:
+def _requantized(total: Value, scale: Value, zero: Value) -> Value:
     bounds = torch.iinfo(zero.dtype)
     return torch.clamp(
         torch.round(total / scale.to(torch.float32)) + zero.to(torch.float32), bounds.min, bounds.max
     ).to(zero.dtype)
 
 
-def _exactly(*values: Value, terms: int) -> torch.dtype:
+def _exact_for(terms: int) -> torch.dtype:
     """The float type that holds sums of *terms* products of numbers of eight bits."""
     return torch.float32 if terms * 255 * 255 < _EXACT else torch.float64
 
@@ -88,22 +88,16 @@ def quantized_matmul(
     zero: Value,
 ) -> Value:
     total = integer_matmul(node, a, b, a_zero, b_zero).to(torch.float32)
-    return _requantized(
-        node, total * _rows(a_scale, a).to(torch.float32) * _columns(b_scale).to(torch.float32), scale, zero
-    )
+    return _requantized(total * _rows(a_scale, a).to(torch.float32) * b_scale.to(torch.float32), scale, zero)
 
 
 def _rows(numbers: Value, a: Value) -> Value:
     return numbers.unsqueeze(-1) if numbers.ndim and numbers.numel() > 1 and numbers.ndim < a.ndim else numbers
 
 
-def _columns(numbers: Value) -> Value:
-    return numbers
-
-
 @operator("MatMulInteger")
 def integer_matmul(node: Node, a: Value, b: Value, a_zero: Value = None, b_zero: Value = None) -> Value:
-    dtype: Any = _exactly(terms=a.shape[-1])
+    dtype: Any = _exact_for(a.shape[-1])
     left, right = a.to(dtype), b.to(dtype)
     left = left if a_zero is None else left - _rows(a_zero, a).to(dtype)
     right = right if b_zero is None else right - b_zero.to(dtype)
@@ -112,7 +106,7 @@ def integer_matmul(node: Node, a: Value, b: Value, a_zero: Value = None, b_zero:
 
 @operator("ConvInteger")
 def integer_convolution(node: Node, x: Value, weight: Value, x_zero: Value = None, w_zero: Value = None) -> Value:
-    dtype: Any = _exactly(terms=math.prod(weight.shape[1:]))
+    dtype: Any = _exact_for(math.prod(weight.shape[1:]))
     left, right = x.to(dtype), weight.to(dtype)
     left = left if x_zero is None else left - x_zero.to(dtype)
     if w_zero is not None:
@@ -130,4 +124,4 @@ def quantized_convolution(
     if bias is not None:
         total = total + bias.to(torch.float32).reshape(view)
     by = x_scale * (w_scale.reshape(view) if w_scale.numel() > 1 else w_scale.reshape(()))
-    return _requantized(node, total * by, scale, zero)
+    return _requantized(total * by, scale, zero)

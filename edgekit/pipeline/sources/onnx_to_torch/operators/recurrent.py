@@ -58,8 +58,8 @@ class _Layer:
         return [each.title() if each.islower() else each for each in given]
 
 
-@operator("LSTM")
-def lstm(
+@operator("LSTM", "GRU", "RNN")
+def recurrent(
     node: Node,
     x: Value,
     weight: Value,
@@ -70,32 +70,13 @@ def lstm(
     cell: Value = None,
     peephole: Value = None,
 ) -> Value:
-    return _recurrent(node, x, weight, recurrence, bias, lengths, state, cell, peephole)
-
-
-@operator("GRU", "RNN")
-def gru(
-    node: Node,
-    x: Value,
-    weight: Value,
-    recurrence: Value,
-    bias: Value = None,
-    lengths: Value = None,
-    state: Value = None,
-) -> Value:
-    return _recurrent(node, x, weight, recurrence, bias, lengths, state, None, None)
-
-
-def _recurrent(
-    node: Node, x: Value, weight: Value, recurrence: Value, bias: Value, lengths: Value, *state: Value
-) -> Any:
     batch_first = bool(node.get("layout", 0))
     if batch_first:
         x = x.transpose(0, 1)
-        state = (*(None if each is None else each.transpose(0, 1) for each in state[:2]), state[2])
+        state, cell = (None if each is None else each.transpose(0, 1) for each in (state, cell))
     counted = None if lengths is None else node.ints(lengths, "sequence_lens")
     counted = None if counted is None or all(each == x.shape[0] for each in counted) else counted
-    layer = _Layer(node, x, weight, recurrence, bias, counted, *state)
+    layer = _Layer(node, x, weight, recurrence, bias, counted, state, cell, peephole)
     results = _native(layer) if _is_native(layer) else _stepwise(layer)
     if not batch_first:
         return results
