@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -31,19 +32,26 @@ def _hits(index: torch.Tensor, size: int) -> torch.Tensor:
     return index.unsqueeze(-1) == torch.arange(size)
 
 
-def _over(hits: torch.Tensor, source: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+def _over(target: torch.Tensor, hits: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
     """*target* with *source* where something hits: the last of several.
 
     Args:
+        target: [..., n].
         hits: [..., k, n].
         source: [..., k].
-        target: [..., n].
     """
-    count = int(hits.shape[-2])
-    numbers = torch.arange(1, count + 1).unsqueeze(-1)
-    last = torch.where(hits, numbers, torch.zeros_like(numbers)).amax(-2)
-    chosen = torch.gather(source, -1, (last - 1).clamp(min=0))
-    return torch.where(last > 0, chosen, target)
+    last = _last(hits)
+    return torch.where(last > 0, torch.gather(source, -1, (last - 1).clamp(min=0)), target)
+
+
+def _last(hits: torch.Tensor) -> torch.Tensor:
+    """For each position, the number, from 1, of the last of *hits* [..., k, n] in it; 0 for none."""
+    numbers = torch.arange(1, int(hits.shape[-2]) + 1).unsqueeze(-1)
+    return torch.where(hits, numbers, torch.zeros_like(numbers)).amax(-2)
+
+
+def _added(target: torch.Tensor, hits: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
+    return target + _sum(hits, source)
 
 
 def _sum(hits: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
@@ -142,8 +150,7 @@ def _rows(flat: torch.Tensor, hits: torch.Tensor, given: torch.Tensor, *, add: b
         if flat.is_floating_point():
             return flat + hits.to(flat.dtype).T @ given
         return flat + torch.where(hits.unsqueeze(-1), given.unsqueeze(1), torch.zeros_like(given.unsqueeze(1))).sum(0)
-    numbers = torch.arange(1, int(hits.shape[0]) + 1).unsqueeze(-1)
-    last = torch.where(hits, numbers, torch.zeros_like(numbers)).amax(0)
+    last = _last(hits)
     return torch.where((last > 0).unsqueeze(-1), given.index_select(0, (last - 1).clamp(min=0)), flat)
 
 
@@ -180,31 +187,21 @@ def _index_put(
     return found.reshape(moved.shape).movedim(list(range(len(axes))), axes)
 
 
-def _over_lines(lines: torch.Tensor, hits: torch.Tensor, given: torch.Tensor) -> torch.Tensor:
-    return _over(hits, given, lines)
-
-
-def _added_to_lines(lines: torch.Tensor, hits: torch.Tensor, given: torch.Tensor) -> torch.Tensor:
-    return lines + _sum(hits, given)
+def _filled(target: torch.Tensor, dim: int, index: torch.Tensor, value: float) -> torch.Tensor:
+    hit = _hits(index.reshape(-1), int(target.shape[dim])).any(0)
+    after = [1] * (target.dim() - dim % target.dim() - 1)
+    return torch.where(hit.reshape(-1, *after), torch.full_like(target, value), target)
 
 
 #: The runtime of ``.pte`` files has no kernel for it.
 COMMON: dict[Any, Callable[..., Any]] = {_ATEN.scatter_reduce.two: _reduce}
 LITERT: dict[Any, Callable[..., Any]] = {
-    _ATEN.scatter.src: _scatter(_over_lines),
-    _ATEN.scatter.value: _scatter(_over_lines),
-    _ATEN.scatter_add.default: _scatter(_added_to_lines),
+    _ATEN.scatter.src: _scatter(_over),
+    _ATEN.scatter.value: _scatter(_over),
+    _ATEN.scatter_add.default: _scatter(_added),
     **COMMON,
-    _ATEN.index_add.default: lambda target, dim, index, source, *, alpha=1: _index_rows(
-        target, dim, index, source, add=True, alpha=alpha
-    ),
-    _ATEN.index_copy.default: lambda target, dim, index, source: _index_rows(target, dim, index, source, add=False),
-    _ATEN.index_fill.int_Scalar: lambda target, dim, index, value: _filled(target, dim, index, value),
+    _ATEN.index_add.default: partial(_index_rows, add=True),
+    _ATEN.index_copy.default: partial(_index_rows, add=False),
+    _ATEN.index_fill.int_Scalar: _filled,
     _ATEN.index_put.default: _index_put,
 }
-
-
-def _filled(target: torch.Tensor, dim: int, index: torch.Tensor, value: float) -> torch.Tensor:
-    hit = _hits(index.reshape(-1), int(target.shape[dim])).any(0)
-    after = [1] * (target.dim() - dim % target.dim() - 1)
-    return torch.where(hit.reshape(-1, *after), torch.full_like(target, value), target)

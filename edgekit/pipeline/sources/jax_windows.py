@@ -89,9 +89,8 @@ def pool(kind: str) -> Callable[..., Results]:
         if not axes:
             return [values[0]]
         others = [axis for axis in range(len(windows)) if axis not in axes]
-        rank = max(len(axes), 1)
-        if rank > 3:
-            raise unsupported(f"reduce_window over {rank} axes")
+        if len(axes) > 3:
+            raise unsupported(f"reduce_window over {len(axes)} axes")
         order = (*others, *axes)
         tensor = values[0].permuted(order)
         lead = tensor.shape[: len(others)]
