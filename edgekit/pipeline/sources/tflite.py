@@ -30,14 +30,14 @@ from edgekit.pipeline.sources.tflite_graph import nudged, only, shaped
 from edgekit.recipes import RECIPES
 from edgekit.runtime.contents import tflite
 from edgekit.runtime.contents.refusal import Malformed, shown
-from edgekit.runtime.contents.tflite import TYPES, TfliteModel
+from edgekit.runtime.contents.tflite import ON_VARIABLES, TYPES, TfliteModel
 from edgekit.runtime.engines.litert import ENGINE
 from edgekit.runtime.given.tflite import describe
 from edgekit.runtime.samples import Stack
 from edgekit.tensors import DTYPES, Signature, TensorSpec
 
 #: What keeps something from one call to the next; tables are filled by a first call.
-_KEEPING = frozenset({"VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE", "CALL_ONCE", "HASHTABLE"})
+_KEEPING = ON_VARIABLES | {"CALL_ONCE", "HASHTABLE"}
 _DRAWING = frozenset({"RANDOM_STANDARD_NORMAL", "RANDOM_UNIFORM", "MULTINOMIAL"})
 
 #: A name, and what the interpreter says of the tensor.
@@ -131,12 +131,11 @@ _RUN_IT = "edgekit run FILE.tflite runs it as it is"
 
 
 def _check_stateless(found: TfliteModel, name: str) -> None:
-    kept = sorted(_KEEPING.intersection(found.operators))
-    variables = [each["name"] for graph in found.model["subgraphs"] for each in graph["tensors"] if each["is_variable"]]
-    if not kept and not variables:
+    kept = found.variables
+    kept = [f"the variable {shown(kept[0])}"] if kept else sorted(_KEEPING.intersection(found.operators))
+    if not kept:
         return
-    what = f"the variable {shown(variables[0])}" if variables else f"{kept[0]}"
-    message = f"{name} keeps a state from call to call ({what}), and a file of edgekit build remembers nothing"
+    message = f"{name} keeps a state from call to call ({kept[0]}), and a file of edgekit build remembers nothing"
     hint = f"{_RUN_IT}; to convert it, write it with its state as an input and an output"
     raise UsageError("EK-SOURCE", message, hint)
 

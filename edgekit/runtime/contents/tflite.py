@@ -32,6 +32,8 @@ _STRING = 5
 _SUBGRAPHS = ("_subgraph_index", "_subgraph_indices")
 _CUSTOM = 32
 _LEAST_SCALE = 1.17549435e-38
+#: Operators on variables that are no tensors of a graph.
+ON_VARIABLES = frozenset({"VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE"})
 #: What a file's signature is called when nobody named it: by TensorFlow and litert-torch, and by PyTorch.
 _UNNAMED = ("serving_default", "forward")
 
@@ -66,6 +68,12 @@ class TfliteModel:
         """The operators of all subgraphs, in order."""
         graphs = self.model["subgraphs"]
         return tuple(self.names[node["opcode_index"]] for graph in graphs for node in graph["operators"])
+
+    @property
+    def variables(self) -> list[str]:
+        """Names of the tensors that keep their values from one call to the next."""
+        graphs = self.model["subgraphs"]
+        return [tensor["name"] for graph in graphs for tensor in graph["tensors"] if tensor["is_variable"]]
 
     def stored(self, tensor: Table) -> memoryview:
         """The bytes of a constant; empty for a tensor that is computed."""

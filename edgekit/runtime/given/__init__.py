@@ -173,7 +173,7 @@ def _packed(
         sha256=sha256(data),
         format=format.name,
         recipe=found.recipe,
-        engines=engines_of(format),
+        engines=checks.engines_of(format),
         minimum_runtime={},
         producers={},
         snr_db=None,
@@ -202,14 +202,6 @@ def _packed(
         schema_version=GIVEN_VERSION,
     )
     return manifest, files
-
-
-def engines_of(format: Format) -> tuple[str, ...]:
-    """Names of the engines that run files of *format* on a CPU, the format's own first."""
-    able = [each.name for each in ENGINES if format.name in each.formats and not each.in_browser]
-    return tuple(
-        sorted((name for name in able if ENGINES[name].accelerator == "cpu"), key=lambda n: n != format.engine)
-    )
 
 
 def _methods(found: Interface) -> dict[str, Signature]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from edgekit.engines import ENGINES
 from edgekit.errors import EdgekitError, UsageError
-from edgekit.formats import FORMATS
+from edgekit.formats import FORMATS, Format
 from edgekit.runtime.given.interface import Chosen, FileTensor, Interface, Method
 from edgekit.runtime.prepare import ready_inputs
 from edgekit.runtime.preprocess import read_arrays
@@ -126,11 +126,15 @@ def run(data: bytes, format: str, chosen: Chosen, samples: Samples, *, reference
         raise EdgekitError(error.code, error.message, hint, error.log) from error
 
 
+def engines_of(format: Format) -> tuple[str, ...]:
+    """Names of the engines that run files of *format* on a CPU, the format's own first."""
+    able = [each for each in ENGINES if format.name in each.formats and not each.in_browser]
+    names = (each.name for each in able if each.accelerator == "cpu")
+    return tuple(sorted(names, key=lambda name: name != format.engine))
+
+
 def _engine(format: str) -> str | None:
-    own = FORMATS[format].engine
-    able = [each for each in ENGINES if format in each.formats and not each.in_browser and each.accelerator == "cpu"]
-    able.sort(key=lambda each: each.name != own)
-    return next((each.name for each in able if each.version() is not None), None)
+    return next((name for name in engines_of(FORMATS[format]) if ENGINES[name].version() is not None), None)
 
 
 def _random(generator: np.random.Generator, spec: TensorSpec, tensor: FileTensor) -> np.ndarray:

@@ -6,14 +6,12 @@ from collections.abc import Sequence
 
 from edgekit.manifest import Quantization
 from edgekit.runtime.contents.flatbuffer import Table
-from edgekit.runtime.contents.tflite import TYPES, TfliteModel, main_key, read
+from edgekit.runtime.contents.tflite import ON_VARIABLES, TYPES, TfliteModel, main_key, read
 from edgekit.runtime.given.interface import FileTensor, Interface, Method, interface
 from edgekit.runtime.given.precision import Stored, recipe_of
 
 #: Of a value that an operator computes in whole numbers; sums, which are no such values, have more.
 _MOST_BITS = 16
-#: Variables of either kind: tensors that stay, and operators on resources.
-_VARIABLES = ("VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE")
 
 
 def describe(data: bytes | memoryview) -> Interface:
@@ -33,7 +31,7 @@ def describe(data: bytes | memoryview) -> Interface:
         first,
         methods,
         recipe=recipe_of(_stored(found), _activations(found)),
-        is_stateful=_stateful(found),
+        is_stateful=bool(found.variables) or not ON_VARIABLES.isdisjoint(found.operators),
         backend="xnnpack",
     )
 
@@ -82,8 +80,3 @@ def _activations(found: TfliteModel) -> bool:
         for tensor in (graph["tensors"][index] for index in node["outputs"])
         if TYPES[tensor["type"]][1] <= _MOST_BITS
     )
-
-
-def _stateful(found: TfliteModel) -> bool:
-    variable = any(tensor["is_variable"] for graph in found.model["subgraphs"] for tensor in graph["tensors"])
-    return variable or not set(_VARIABLES).isdisjoint(found.operators)
