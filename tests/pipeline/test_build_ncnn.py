@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.bundles import with_file
+from support.two_inputs import samples, write_net
 
 from edgekit.bundle import Bundle
 from edgekit.cli.main import run
@@ -22,22 +23,7 @@ from edgekit.target import load_target, target_names
 
 pytestmark = pytest.mark.builds
 
-_NET = """\
-import torch
-from torch import nn
-
-class Net(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.conv, self.row, self.head = nn.Conv2d(1, 8, 3, padding=1), nn.Linear(4, 8), nn.Linear(8, 3)
-
-    def forward(self, image, row):
-        return self.head(torch.relu(self.conv(image)).mean((2, 3)) * torch.sigmoid(self.row(row)))
-
-def make():
-    torch.manual_seed(0)
-    return Net().eval()
-
+_MORE = """
 def sorted_row():
     return nn.Sequential(nn.Linear(4, 4), Sorted())
 
@@ -50,12 +36,10 @@ class Sorted(nn.Module):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("ncnn")
-    (folder / "net.py").write_text(_NET)
-    draw = np.random.default_rng(0)
-    arrays = {"image": draw.normal(size=(40, 1, 12, 12)), "row": draw.normal(size=(40, 4))}
-    np.savez(folder / "samples.npz", **{name: array.astype(np.float32) for name, array in arrays.items()})
-    np.savez(folder / "row.npz", row=arrays["row"].astype(np.float32))
-    np.savez(folder / "sample.npz", **{name: array[:1].astype(np.float32) for name, array in arrays.items()})
+    write_net(folder, _MORE)
+    arrays = samples()
+    np.savez(folder / "row.npz", row=arrays["row"])
+    np.savez(folder / "sample.npz", **{name: array[:1] for name, array in arrays.items()})
     return folder
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import onnx
 import pytest
+from support.two_inputs import write_net
 
 import edgekit
 from edgekit.devices.payload import assembly
@@ -14,29 +14,9 @@ from edgekit.runtime.verification import PASSED
 
 pytestmark = [pytest.mark.builds, pytest.mark.slow]
 
-_NET = """\
-import torch
-from torch import nn
-
-class Net(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.conv, self.row, self.head = nn.Conv2d(1, 8, 3, padding=1), nn.Linear(4, 8), nn.Linear(8, 3)
-
-    def forward(self, image, row):
-        return self.head(torch.relu(self.conv(image)).mean((2, 3)) * torch.sigmoid(self.row(row)))
-
-def make():
-    torch.manual_seed(0)
-    return Net().eval()
-"""
-
 
 def test_a_board_gets_float_and_int8_on_request(tmp_path: Path) -> None:
-    (tmp_path / "net.py").write_text(_NET)
-    draw = np.random.default_rng(0)
-    arrays = {"image": draw.normal(size=(40, 1, 12, 12)), "row": draw.normal(size=(40, 4))}
-    np.savez(tmp_path / "samples.npz", **{name: array.astype(np.float32) for name, array in arrays.items()})
+    write_net(tmp_path)
     source = f"{tmp_path / 'net.py'}:make"
     calibration = tmp_path / "samples.npz"
     with edgekit.build(source, target="rpi4", formats=["onnx"], calibration=calibration, out=tmp_path) as bundle:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from support.damage import check_cuts
 from torch import nn
 
 from edgekit.errors import UsageError
@@ -151,9 +152,7 @@ def test_pickles_name_nothing_else(tmp_path: Path) -> None:
 def test_damage_is_said_in_one_line(tmp_path: Path) -> None:
     path = saved(torch.jit.script(nn.Linear(2, 2)), tmp_path / "net.pt")
     whole = path.read_bytes()
-    for size in range(0, len(whole), 97):
-        with pytest.raises(Malformed):
-            read(whole[:size])
+    check_cuts(read, whole, 97)
     with pytest.raises(Malformed, match="its code is damaged"):
         read(rewritten(path, ".py", b"def forward", b"def ((("))
 
