@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edgekit.errors import UsageError
-from edgekit.pipeline.project.origin import Given, find_origin
+from edgekit.pipeline.project.origin import ModelOptions, find_origin
 from edgekit.shapes import parse_inputs, parse_shapes
 from edgekit.tensors import TensorSpec
 
@@ -56,20 +56,20 @@ def test_what_has_no_place_is_refused_before_anything_starts(tmp_path: Path) -> 
     (tmp_path / "w.pt").write_bytes(b"PK")
     factory, file, weights = f"{tmp_path}/net.py:make", f"{tmp_path}/model.pt2", f"{tmp_path}/w.pt"
     for path, given, code, words in (
-        (file, Given(shapes=("1,3",)), "EK-ARGUMENT", "says it itself"),
-        (file, Given(weights=weights), "EK-ARGUMENT", "holds its weights itself"),
-        (file, Given(framework="torch"), "EK-ARGUMENT", "--framework is for functions"),
-        (factory, Given(framework="teras"), "EK-ARGUMENT", "unknown framework 'teras'"),
-        (factory, Given(weights=f"{tmp_path}/none.pt"), "EK-MISSING-FILE", "there is no file"),
-        (factory, Given(weights=str(tmp_path)), "EK-MISSING-FILE", "there is no file"),
+        (file, ModelOptions(shapes=("1,3",)), "EK-ARGUMENT", "says it itself"),
+        (file, ModelOptions(weights=weights), "EK-ARGUMENT", "holds its weights itself"),
+        (file, ModelOptions(framework="torch"), "EK-ARGUMENT", "--framework is for functions"),
+        (factory, ModelOptions(framework="teras"), "EK-ARGUMENT", "unknown framework 'teras'"),
+        (factory, ModelOptions(weights=f"{tmp_path}/none.pt"), "EK-MISSING-FILE", "there is no file"),
+        (factory, ModelOptions(weights=str(tmp_path)), "EK-MISSING-FILE", "there is no file"),
     ):
         with pytest.raises(UsageError) as caught:
             find_origin(path, given)
         assert (caught.value.code, words in caught.value.message) == (code, True), caught.value.message
-    made = find_origin(factory, Given(weights=weights, shapes=("1,3",)))
+    made = find_origin(factory, ModelOptions(weights=weights, shapes=("1,3",)))
     assert made.source.weights == weights
     assert made.source.inputs == (TensorSpec("input", (1, 3), "float32"),)
-    assert made.digest != find_origin(factory, Given(shapes=("1,3",))).digest
+    assert made.digest != find_origin(factory, ModelOptions(shapes=("1,3",))).digest
 
 
 def test_samples_and_shape_agree(tmp_path: Path) -> None:
@@ -78,6 +78,6 @@ def test_samples_and_shape_agree(tmp_path: Path) -> None:
     (tmp_path / "net.py").write_text("def make(): ...\n")
     np.save(tmp_path / "samples.npy", np.zeros((4, 3), np.float32))
     samples = str(tmp_path / "samples.npy")
-    find_origin(f"{tmp_path}/net.py:make", Given(samples, shapes=("x=1,3",)))
+    find_origin(f"{tmp_path}/net.py:make", ModelOptions(samples, shapes=("x=1,3",)))
     with pytest.raises(UsageError, match=r"--shape says 'input' is \[1, 4\], samples.npy has samples of \[1, 3\]"):
-        find_origin(f"{tmp_path}/net.py:make", Given(samples, shapes=("1,4",)))
+        find_origin(f"{tmp_path}/net.py:make", ModelOptions(samples, shapes=("1,4",)))

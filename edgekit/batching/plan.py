@@ -96,8 +96,8 @@ class Plan:
             structures: Roots: of `Node`, or of any kind that *read* can read.
             read: Gives operation, children and value of a node of another kind.
             outputs: Which states are wanted: those of the roots, one for each structure; or those of all nodes, of each
-                structure a node before its children, as they
-                stand. A node that several structures share is listed with the first alone.
+                structure a node before its children, as they stand. A node that several structures share is listed
+                with the first alone.
 
         Raises:
             UsageError: ``EK-INPUT``: there is no structure, one contains itself, or the values of an operation differ

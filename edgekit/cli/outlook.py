@@ -74,9 +74,9 @@ def _lines(found: ModelOutlook) -> Iterator[str]:
 
 
 def _format_lines(outlook: FormatOutlook, backend: str) -> Iterator[str]:
-    name = f".{outlook.format}"
     from edgekit.pipeline.work.answers import QUICK_STEPS
 
+    name = f".{outlook.format}"
     if outlook.forecast is None:
         assert outlook.error is not None
         yield f"{name}: will be refused: {outlook.error.message} [{outlook.error.code}]"

@@ -20,7 +20,7 @@ from edgekit.manifest import Manifest, Variant
 from edgekit.pipeline.model.reference import Reference, make_reference
 from edgekit.pipeline.model.source_model import SourceModel, prepare_model
 from edgekit.pipeline.packaging import assemble
-from edgekit.pipeline.project.origin import Given, Origin, find_origin
+from edgekit.pipeline.project.origin import ModelOptions, Origin, find_origin
 from edgekit.pipeline.project.paths import check_destination, check_name, check_space
 from edgekit.pipeline.sources import contents, signatures
 from edgekit.pipeline.variants.make import Made, make_variant
@@ -185,7 +185,7 @@ def run_build(
     """`build`, giving every row instead of only the bundle, and telling *listener* what happens meanwhile."""
     began = monotonic()
     device = load_target(target)
-    given = Given(calibration, weights, tuple(shapes), framework, signature, tuple(constants))
+    given = ModelOptions(calibration, weights, tuple(shapes), framework, signature, tuple(constants))
     origin = find_origin(project, given, trust)
     wanted = origin.project.build if origin.project is not None else None
     plans, skipped = plan_variants(

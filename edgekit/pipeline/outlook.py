@@ -12,7 +12,7 @@ from edgekit.errors import EdgekitError, UsageError
 from edgekit.formats import FORMATS
 from edgekit.pipeline.exporters import Route, find_route
 from edgekit.pipeline.model.source_model import SourceModel, prepare_model
-from edgekit.pipeline.project.origin import Given, Origin, find_origin
+from edgekit.pipeline.project.origin import ModelOptions, Origin, find_origin
 from edgekit.pipeline.sources import contents, signatures
 from edgekit.pipeline.variants.crossing import cross
 from edgekit.pipeline.work.answers import Forecast
@@ -59,7 +59,7 @@ def look_ahead(
         UsageError: It cannot be read, or no file can do what it does.
     """
     began = monotonic()
-    origin = _untrained(find_origin(model, Given(calibration), trust))
+    origin = _untrained(find_origin(model, ModelOptions(calibration), trust))
     origin.kind.check_installed()
     formats = [format.name for format in FORMATS if not format.is_baseline]
     routes = [route for name in formats if (route := find_route(origin.kind, name)) is not None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Literal
+from typing import Any, Literal
 
 from edgekit import builtin_runtimes
 from edgekit.errors import UsageError
@@ -79,7 +79,7 @@ _ALL, _FLOAT = ("fp32", "fp16", "int8", "int8-dynamic"), (FP32.name,)
 _EXPORTERS = "edgekit.pipeline.exporters"
 
 
-def _litert(name: str, convert: str, family: str, packages: tuple[str, ...], *, buckets: bool = False) -> Exporter:
+def _litert(name: str, convert: str, family: str, packages: tuple[str, ...], **more: Any) -> Exporter:
     return Exporter(
         name=f"litert-{name}",
         format="tflite",
@@ -88,16 +88,22 @@ def _litert(name: str, convert: str, family: str, packages: tuple[str, ...], *, 
         convert=f"{_EXPORTERS}.{convert}:convert",
         family=family,
         packages=packages,
-        forecast=f"{_EXPORTERS}.forecast:litert" if family == "torch" else None,
         quantize=f"{_EXPORTERS}.litert:quantize",
         quantizing=("ai-edge-quantizer", "ai-edge-litert"),
-        buckets=buckets,
+        **more,
     )
 
 
 EXPORTERS = registry(
     "exporter",
-    _litert("torch", "litert", "torch", (*TORCH, "litert-torch", "litert-converter"), buckets=True),
+    _litert(
+        "torch",
+        "litert",
+        "torch",
+        (*TORCH, "litert-torch", "litert-converter"),
+        forecast=f"{_EXPORTERS}.forecast:litert",
+        buckets=True,
+    ),
     _litert("tensorflow", "tensorflow", "tensorflow", TENSORFLOW),
     _litert("jax", "jax", "jax", (*JAX, "litert-converter")),
     Exporter(

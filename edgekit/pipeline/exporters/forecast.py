@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import operator
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -17,12 +17,11 @@ from executorch.exir import to_edge_transform_and_lower
 from executorch.exir.backend.backend_details import PreprocessResult
 from torch.fx import GraphModule, Node
 
-from edgekit.pipeline.exporters import backends
+from edgekit.pipeline.exporters import backends, where
 from edgekit.pipeline.exporters.executorch import own_dequantizers
 from edgekit.pipeline.exporters.recurrence import steps_in
 from edgekit.pipeline.exporters.symptoms import explaining, named
 from edgekit.pipeline.exporters.tracing import example_inputs, traced
-from edgekit.pipeline.exporters.where import layer, line, operator
 from edgekit.pipeline.readers.facts import inspect_file
 from edgekit.pipeline.rewrites import LITERT
 from edgekit.pipeline.sources import SourceSpec, open_source
@@ -80,7 +79,7 @@ def executorch(*, source: Mapping[str, Any], backend: str) -> dict[str, Any]:
     found: dict[str, list[Node]] = {}
     for node in _operators(lowered):
         if "executorch_call_delegate" not in str(node.target):
-            found.setdefault(_plain(operator(node)), []).append(node)
+            found.setdefault(_plain(where.operator(node)), []).append(node)
     outside = [_outside(name, len(nodes), nodes) for name, nodes in found.items()]
     return _forecast(inside, outside, graph_module)
 
@@ -100,7 +99,7 @@ def _delegates(graph_module: GraphModule) -> Iterator[Any]:
 
 def _operators(graph_module: GraphModule) -> Iterator[Node]:
     for node in graph_module.graph.nodes:
-        if node.op == "call_function" and not str(node.target).startswith("<built-in function getitem"):
+        if node.op == "call_function" and node.target is not operator.getitem:
             yield node
 
 
@@ -111,11 +110,10 @@ def _plain(name: str) -> str:
 
 def _outside(name: str, count: int, nodes: Iterable[Node]) -> Outside:
     known = list(nodes)
-    layers = tuple(dict.fromkeys(filter(None, map(layer, known))))[:_MOST_LAYERS]
-    return Outside(name, count, layers, next(filter(None, map(line, known)), ""))
+    layers = tuple(dict.fromkeys(filter(None, map(where.layer, known))))[:_MOST_LAYERS]
+    return Outside(name, count, layers, next(filter(None, map(where.line, known)), ""))
 
 
 def _forecast(inside: int, outside: list[Outside], graph_module: GraphModule) -> dict[str, Any]:
-    counts = Counter({each.operator: each.count for each in outside})
-    ordered = sorted(outside, key=lambda each: -counts[each.operator])
+    ordered = sorted(outside, key=lambda each: -each.count)
     return asdict(Forecast(inside, tuple(ordered), graph_module.meta["rewritten"], steps_in(graph_module)))

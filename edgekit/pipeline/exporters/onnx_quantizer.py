@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,22 +24,13 @@ _QUANTIZED = "QuantizeLinear"
 
 
 class _Samples(quantization.CalibrationDataReader):
-    """Samples by the file's names for its inputs, as many at a time as it takes."""
+    """Samples one after the other, as ONNX Runtime's quantizer asks for them."""
 
-    def __init__(self, samples: Iterator[dict[str, np.ndarray]], model: onnx.ModelProto):
-        weights = {tensor.name for tensor in model.graph.initializer}
-        inputs = [value for value in model.graph.input if value.name not in weights]
-        self._names = [value.name for value in inputs]
-        self._batch = inputs[0].type.tensor_type.shape.dim[0].dim_value or 1
+    def __init__(self, samples: Iterator[dict[str, np.ndarray]]):
         self._samples = samples
 
     def get_next(self) -> dict[str, np.ndarray] | None:
-        group = [sample for sample, _ in zip(self._samples, range(self._batch), strict=False)]
-        if not group:
-            return None
-        group += [group[-1]] * (self._batch - len(group))
-        columns = zip(*(sample.values() for sample in group), strict=True)
-        return {name: np.concatenate(column) for name, column in zip(self._names, columns, strict=True)}
+        return next(self._samples, None)
 
 
 def quantize(*, base: str, recipe: str, calibration: str | None, output: str) -> dict[str, Any]:
@@ -51,22 +43,25 @@ def quantize(*, base: str, recipe: str, calibration: str | None, output: str) ->
         UsageError: ``EK-DATA``: calibration samples are missing.
         ConversionError: ``EK-QUALITY``: there is nothing to quantize.
     """
-    samples = calibration_samples(calibration, recipe)
     model = onnx.load(base)
+    shapes = {
+        value.name: tuple(axis.dim_value for axis in value.type.tensor_type.shape.dim) for value in model.graph.input
+    }
+    samples = calibration_samples(calibration, recipe, shapes)
     for number, node in enumerate(model.graph.node):
         node.name = node.name or f"node_{number}"
     emit(Step("calibrating"))
-    logging.getLogger().setLevel(logging.ERROR)  # it advises to run a step that torch's exporter has done
-    quantization.quantize_static(
-        model,
-        output,
-        _Samples(samples, model),
-        quant_format=quantization.QuantFormat.QDQ,
-        per_channel=True,
-        activation_type=quantization.QuantType.QInt8,
-        weight_type=quantization.QuantType.QInt8,
-        nodes_to_exclude=float_nodes(model),
-    )
+    with _without_advice():
+        quantization.quantize_static(
+            model,
+            output,
+            _Samples(samples),
+            quant_format=quantization.QuantFormat.QDQ,
+            per_channel=True,
+            activation_type=quantization.QuantType.QInt8,
+            weight_type=quantization.QuantType.QInt8,
+            nodes_to_exclude=float_nodes(model),
+        )
     made = onnx.load(output)
     if not any(node.op_type == _QUANTIZED for node in made.graph.node):
         what = f"{recipe} changes nothing here: it quantizes no operator of this model"
@@ -74,3 +69,15 @@ def quantize(*, base: str, recipe: str, calibration: str | None, output: str) ->
     del made.metadata_props[:]
     Path(output).write_bytes(made.SerializeToString(deterministic=True))
     return record(("onnxruntime",), MINIMUM_RUNTIME)
+
+
+@contextmanager
+def _without_advice() -> Iterator[None]:
+    """Keep it from advising, on the root logger, to run a step that torch's exporter has done."""
+    logger = logging.getLogger()
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

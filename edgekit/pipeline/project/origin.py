@@ -119,7 +119,7 @@ class Origin:
 
 
 @dataclass(frozen=True)
-class Given:
+class ModelOptions:
     """What is said of a bare model beside its file; a project says it in edgekit.toml.
 
     Attributes:
@@ -152,7 +152,7 @@ class Given:
                 raise UsageError("EK-ARGUMENT", f"{option} is for bare model files", instead)
 
 
-def find_origin(path: str, given: Given = Given(), trust: bool = False) -> Origin:
+def find_origin(path: str, given: ModelOptions = ModelOptions(), trust: bool = False) -> Origin:
     """The origin at *path*: a project folder, an ``edgekit.toml``, or a model file.
 
     Args:

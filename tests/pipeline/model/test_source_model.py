@@ -11,7 +11,7 @@ import pytest
 from edgekit.pipeline.data import load_arrays
 from edgekit.pipeline.model.reference import Reference, make_reference
 from edgekit.pipeline.model.source_model import SourceModel, prepare_model
-from edgekit.pipeline.project.origin import Given, find_origin
+from edgekit.pipeline.project.origin import ModelOptions, find_origin
 from edgekit.pipeline.sources import open_source
 from edgekit.pipeline.work.cache import Cache
 from edgekit.pipeline.work.events import Done, StageEvent, Warned
@@ -62,7 +62,7 @@ class Bench:
 
     def model(self, path: str, calibration: Path | None = None) -> tuple[SourceModel, Reference]:
         self.events.clear()
-        origin = find_origin(path, Given(None if calibration is None else str(calibration)))
+        origin = find_origin(path, ModelOptions(None if calibration is None else str(calibration)))
         with Pool(1) as pool:
             stages = Stages(Cache(self.root / "cache"), pool, self.events.append, origin.name, origin.directory)
             model = prepare_model(stages, origin)

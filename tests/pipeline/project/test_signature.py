@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edgekit.errors import UsageError
-from edgekit.pipeline.project.origin import Given, find_origin
+from edgekit.pipeline.project.origin import ModelOptions, find_origin
 
 PROJECT = """
 [project]
@@ -37,10 +37,12 @@ def test_a_project_names_it(project: Path) -> None:
 
 def test_with_a_project_it_is_not_said_again(project: Path) -> None:
     with pytest.raises(UsageError, match="--signature is for bare model files") as caught:
-        find_origin(str(project), Given(signature="decode"))
+        find_origin(str(project), ModelOptions(signature="decode"))
     assert "model.signature" in str(caught.value.hint)
 
 
 def test_it_tells_one_model_from_another(project: Path) -> None:
-    keys = [find_origin(str(project / "saved"), Given(signature=name)).model_key for name in ("encode", "decode")]
+    keys = [
+        find_origin(str(project / "saved"), ModelOptions(signature=name)).model_key for name in ("encode", "decode")
+    ]
     assert keys[0] != keys[1]
