@@ -56,6 +56,7 @@ class _Table:
 
 
 _PROJECT = Foreign("a project", "edgekit build {path} --target NAME makes a bundle of it, in its folder build/")
+_FOLDER = Foreign("a folder, whatever its name says", "name the model file, which may lie in it")
 
 
 def foreign(path: Path) -> Foreign | None:
@@ -78,9 +79,13 @@ def _own(path: Path) -> Foreign | None:
     as_it_is = f"{_AS_IT_IS}; " if format is not None and format.interface is not None else ""
     for kind in SOURCE_KINDS:
         if kind.name == own or (kind.suffix == suffix != "" and not kind.entry):
+            if path.is_dir() and not kind.marker:
+                return _FOLDER
             return Foreign(f"{kind.title} folder" if kind.marker else kind.title, as_it_is + _SOURCE)
     if format is None:
         return None
+    if path.is_dir():
+        return _FOLDER
     return Foreign(format.title, "{others}" if format.is_baseline else f"{as_it_is}{_FROM_SOURCE}{written()}")
 
 

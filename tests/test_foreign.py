@@ -61,6 +61,37 @@ def test_verbs_for_bundles_say_what_they_got(
         assert says in error + hint
 
 
+@pytest.mark.parametrize("verb", BUNDLE_VERBS)
+def test_a_path_that_is_wrong_is_said_to_be(
+    verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody is told to build a model file that they have, or to give a folder as the file that its name promises."""
+    monkeypatch.chdir(tmp_path)
+    for name, says, cure in (
+        ("gone.tflite", "there is no gone.tflite", f"is the path right? It is looked for in {tmp_path}"),
+        (f"{tmp_path}/gone.onnx", f"there is no {tmp_path}/gone.onnx", "is the path right?"),
+        ("gone.edgekit", "there is no bundle at gone.edgekit", "edgekit build makes one"),
+        ("net.py:make", "there is no bundle at net.py:make", "edgekit build makes one"),
+    ):
+        status, error, hint = said(capsys, [verb, name, *BUNDLE_VERBS[verb]])
+        assert status == 6 and says in error and error.endswith("[EK-MISSING-FILE]") and hint == f" hint: {cure}"
+    for name in ("model.tflite", "model.pte", "model.onnx"):
+        Path(name).mkdir()
+        status, error, hint = said(capsys, [verb, name, *BUNDLE_VERBS[verb]])
+        assert status == 6 and f"{name} is a folder, whatever its name says, not a bundle" in error
+        assert "name the model file" in hint
+
+
+def test_a_folder_is_no_model_file_to_build(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("model.keras").mkdir()
+    status, error, hint = said(capsys, ["build", "model.keras", "--target", "rpi4"])
+    assert status == 2 and "is a folder, whatever its name says, which edgekit build does not take" in error
+    assert "name the model file" in hint
+
+
 @pytest.mark.parametrize("name", ["model.ort", "weights.pth", "net.py", "x.edgekit", "graph.pbtxt", "a.pkl"])
 def test_build_says_what_it_got(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
