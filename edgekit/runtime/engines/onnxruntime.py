@@ -31,7 +31,7 @@ class OnnxRuntime(Engine):
     #: Symbol versions in the wheels of onnxruntime 1.32.0.
     platforms = (Platform("x86_64", "2.28"), Platform("aarch64", "2.28"))
     package = "onnxruntime"
-    install_hint = 'pip install "edgekit[baselines]"'
+    install_hint = 'pip install "edgekit[onnx]"'
     mark = 5
 
     def version(self) -> str | None:
