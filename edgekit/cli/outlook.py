@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -25,17 +25,18 @@ def is_model(name: str) -> bool:
     return factory is not None or file.name == FILE_NAME or (file / FILE_NAME).is_file() or kind_of(file) is not None
 
 
-def show(model: str, calibration: str | None, trust: bool, as_json: bool, quiet: bool) -> None:
-    """Print the outlook of *model*.
+def show(model: str, given: Mapping[str, Any], trust: bool, as_json: bool, quiet: bool) -> None:
+    """Print the outlook of *model*, with what is *given* beside it (see `edgekit.cli.bare`).
 
     Raises:
         ConversionError: Every format refuses it.
     """
     from edgekit.cli.progress import Progress
     from edgekit.pipeline.outlook import look_ahead
+    from edgekit.pipeline.project.origin import Given
 
     with Progress(quiet) as progress:
-        found = look_ahead(model, calibration=calibration, trust=trust, listener=progress.update)
+        found = look_ahead(model, Given(**given), trust=trust, listener=progress.update)
     console.result(as_json, _document(model, found), list(_lines(found)))
     errors = [each.error for each in found.formats if each.error is not None]
     if len(errors) == len(found.formats):
