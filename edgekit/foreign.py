@@ -15,6 +15,9 @@ from edgekit.formats import FORMATS
 from edgekit.schema import conform
 from edgekit.source_kinds import SOURCE_KINDS, kind_of, written
 
+#: What makes a folder a project.
+PROJECT_FILE = "edgekit.toml"
+
 _SOURCE = "edgekit build {path} --target NAME makes a bundle of it"
 _FROM_SOURCE = (
     "edgekit build makes such files itself and checks each against the model it is from: give it that model, as "
@@ -63,7 +66,7 @@ def foreign(path: Path) -> Foreign | None:
     """What the file or folder at *path* is, by its name; None for what nobody knows, and what is not there."""
     if not path.exists():
         return None
-    found = _PROJECT if (path / "edgekit.toml").exists() else _own(path) or _other(path)
+    found = _PROJECT if (path / PROJECT_FILE).exists() else _own(path) or _other(path)
     if found is None:
         return None
     words = {"path": path, "name": path.name}

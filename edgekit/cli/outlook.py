@@ -16,13 +16,15 @@ def is_model(name: str) -> bool:
     """Whether *name* is a project, or what `edgekit build` takes for a model."""
     from pathlib import Path
 
-    from edgekit.pipeline.project.sections import FILE_NAME
+    from edgekit.foreign import PROJECT_FILE
     from edgekit.pipeline.work.python_file import split_reference
     from edgekit.source_kinds import kind_of
 
     path, factory = split_reference(name)
     file = Path(path)
-    return factory is not None or file.name == FILE_NAME or (file / FILE_NAME).is_file() or kind_of(file) is not None
+    return (
+        factory is not None or file.name == PROJECT_FILE or (file / PROJECT_FILE).is_file() or kind_of(file) is not None
+    )
 
 
 def show(model: str, given: Mapping[str, Any], trust: bool, as_json: bool, quiet: bool) -> None:
