@@ -112,6 +112,26 @@ def test_verbs_for_profiles_say_what_they_got(
     assert status == 2 and "is a LiteRT model, not a profile" in error and "edgekit profile" in hint
 
 
+def test_doctor_says_what_it_got(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("model.onnx").mkdir()
+    for name in ("model.pte", "net.py", "x.npy", "a.pkl"):
+        Path(name).write_bytes(b"")
+    for name, says in (
+        ("model.pte", "model.pte is an ExecuTorch program"),
+        ("net.py", "net.py is a Python file"),
+        ("x.npy", "x.npy is a file of arrays"),
+        ("a.pkl", "a.pkl is "),
+        ("model.onnx", "model.onnx is a folder"),
+    ):
+        status, error, _ = said(capsys, ["doctor", name])
+        assert (
+            status == 2 and says in error and error.endswith("of which edgekit doctor has nothing to say [EK-ARGUMENT]")
+        )
+
+
 def test_folders_are_known_by_what_lies_in_them(tmp_path: Path) -> None:
     for name, file, says in (("saved", "saved_model.pb", "SavedModel folder"), ("own", "edgekit.toml", "a project")):
         (tmp_path / name).mkdir()

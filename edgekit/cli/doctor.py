@@ -89,6 +89,7 @@ def command(
         if outlook.is_model(target):
             outlook.show(target, given, trust, as_json, quiet)
             return
+        outlook.refuse(target)
     bare.refuse(given, trust, target)
     from edgekit.runtime.checkup import examine
 

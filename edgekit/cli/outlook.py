@@ -27,6 +27,19 @@ def is_model(name: str) -> bool:
     )
 
 
+def refuse(name: str) -> None:
+    """Raise `UsageError` where *name* is that of a file that people have, and edgekit does not build from."""
+    from pathlib import Path
+
+    from edgekit.errors import UsageError
+    from edgekit.foreign import foreign
+
+    path = Path(name)
+    if path.suffix != ".toml" and (known := foreign(path)) is not None:
+        message = f"{name} is {known.what}, of which edgekit doctor has nothing to say"
+        raise UsageError("EK-ARGUMENT", message, known.hint)
+
+
 def show(model: str, given: Mapping[str, Any], trust: bool, as_json: bool, quiet: bool) -> None:
     """Print the outlook of *model*, with what is *given* beside it (see `edgekit.cli.bare`).
 
