@@ -59,7 +59,7 @@ class Bundle:
             except (ArchiveError, OSError) as error:
                 raise _foreign(path) or _broken(path, f"is not a bundle ({error})") from error
         else:
-            raise BundleError("EK-MISSING-FILE", f"there is no bundle at {path}", "edgekit build makes one")
+            raise _missing(path)
         try:
             present = bundle._listing()
             bundle.manifest = bundle._read_manifest()
@@ -225,6 +225,13 @@ def _differences(path: str, first: Any, second: Any) -> Iterator[str]:
 
 def _broken(path: Path, what: str) -> BundleError:
     return BundleError("EK-BUNDLE", f"{path} {what}", "copy or build the bundle again")
+
+
+def _missing(path: Path) -> BundleError:
+    if path.suffix == SUFFIX or ".py:" in path.name:
+        return BundleError("EK-MISSING-FILE", f"there is no bundle at {path}", "edgekit build makes one")
+    hint = f"is the path right? It is looked for in {Path.cwd()}" if not path.is_absolute() else "is the path right?"
+    return BundleError("EK-MISSING-FILE", f"there is no {path}", hint)
 
 
 def _foreign(path: Path) -> BundleError | None:

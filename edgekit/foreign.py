@@ -15,6 +15,9 @@ from edgekit.formats import FORMATS
 from edgekit.schema import conform
 from edgekit.source_kinds import SOURCE_KINDS, kind_of, written
 
+#: What makes a folder a project.
+PROJECT_FILE = "edgekit.toml"
+
 _SOURCE = "edgekit build {path} --target NAME makes a bundle of it"
 _FROM_SOURCE = (
     "edgekit build makes such files itself and checks each against the model it is from: give it that model, as "
@@ -56,13 +59,14 @@ class _Table:
 
 
 _PROJECT = Foreign("a project", "edgekit build {path} --target NAME makes a bundle of it, in its folder build/")
+_FOLDER = Foreign("a folder, whatever its name says", "name the model file, which may lie in it")
 
 
 def foreign(path: Path) -> Foreign | None:
     """What the file or folder at *path* is, by its name; None for what nobody knows, and what is not there."""
     if not path.exists():
         return None
-    found = _PROJECT if (path / "edgekit.toml").exists() else _own(path) or _other(path)
+    found = _PROJECT if (path / PROJECT_FILE).exists() else _own(path) or _other(path)
     if found is None:
         return None
     words = {"path": path, "name": path.name}
@@ -78,9 +82,13 @@ def _own(path: Path) -> Foreign | None:
     as_it_is = f"{_AS_IT_IS}; " if format is not None and format.interface is not None else ""
     for kind in SOURCE_KINDS:
         if kind.name == own or (kind.suffix == suffix != "" and not kind.entry):
+            if path.is_dir() and not kind.marker:
+                return _FOLDER
             return Foreign(f"{kind.title} folder" if kind.marker else kind.title, as_it_is + _SOURCE)
     if format is None:
         return None
+    if path.is_dir():
+        return _FOLDER
     return Foreign(format.title, "{others}" if format.is_baseline else f"{as_it_is}{_FROM_SOURCE}{written()}")
 
 

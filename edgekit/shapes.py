@@ -14,9 +14,8 @@ _MOST_VALUES, _MOST_AXES = 1 << 28, 16
 _WRITTEN = re.compile(
     r"(?:(?P<name>.+)=)?\s*(?P<sizes>\d{1,10}(?:\s*,\s*\d{1,10})*)\s*(?::(?P<dtype>\w+))?", re.ASCII | re.DOTALL
 )
-_HINT = (
-    "write 1,3,224,224, or x=1,3,224,224 for each of several inputs; whole numbers may be said to be: ids=1,16:int64"
-)
+_HINT = "write 1,3,224,224, or x=1,3,224,224 for each of several inputs"
+_TYPED_HINT = f"{_HINT}; whole numbers may be said to be: ids=1,16:int64"
 
 
 def parse_shapes(texts: Iterable[str], where: str = "--shape", code: str = "EK-ARGUMENT") -> dict[str, tuple[int, ...]]:
@@ -26,7 +25,7 @@ def parse_shapes(texts: Iterable[str], where: str = "--shape", code: str = "EK-A
         UsageError: *code*: a text is none, says a type, or two are for one input. *where* is where they stand.
     """
     shapes: dict[str, tuple[int, ...]] = {}
-    for text, name, shape, dtype in _parsed(tuple(texts), where, code):
+    for text, name, shape, dtype in _parsed(tuple(texts), where, code, _HINT):
         if dtype is not None:
             raise UsageError(code, f"{where} {text} says a type, and the file has its own", "leave it out")
         shapes[name] = shape
@@ -45,7 +44,7 @@ def parse_inputs(
         UsageError: *code*: one of them is no shape of one sample. *where* is where they stand.
     """
     specs = []
-    for text, name, shape, dtype in _parsed(tuple(texts), where, code):
+    for text, name, shape, dtype in _parsed(tuple(texts), where, code, _TYPED_HINT):
         if shape[0] != 1:
             hint = "the first number is that of samples, and files take one at a time: begin with 1"
             raise UsageError(code, f"{where} {text} begins with {shape[0]}", hint)
@@ -72,19 +71,21 @@ def as_texts(shapes: Mapping[str, Sequence[float]] | Sequence[str]) -> tuple[str
     return tuple(shapes)
 
 
-def _parsed(texts: Sequence[str], where: str, code: str) -> list[tuple[str, str, tuple[int, ...], str | None]]:
+def _parsed(
+    texts: Sequence[str], where: str, code: str, hint: str
+) -> list[tuple[str, str, tuple[int, ...], str | None]]:
     """Of each text: itself, the name, the sizes and the type."""
     parts: list[tuple[str, str, tuple[int, ...], str | None]] = []
     for text in texts:
         found = _WRITTEN.fullmatch(text.strip())
         if found is None:
-            raise UsageError(code, f"{where} {text!r} is no shape", _HINT)
+            raise UsageError(code, f"{where} {text!r} is no shape", hint)
         name = (found["name"] or "").strip()
         if not name and len(texts) > 1:
-            raise UsageError(code, f"{where} {text} does not say of which input", _HINT)
+            raise UsageError(code, f"{where} {text} does not say of which input", hint)
         shape = tuple(int(size) for size in found["sizes"].split(","))
         if len(shape) > _MOST_AXES:
-            raise UsageError(code, f"{where} {text} has {len(shape)} axes, more than any input", _HINT)
+            raise UsageError(code, f"{where} {text} has {len(shape)} axes, more than any input", hint)
         if not 0 < math.prod(shape) <= _MOST_VALUES:
             what = "has no values" if 0 in shape else f"has {math.prod(shape):,} values, more than a device could hold"
             raise UsageError(code, f"{where} {text} {what}", "give the shape of one sample")

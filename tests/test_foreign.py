@@ -61,6 +61,37 @@ def test_verbs_for_bundles_say_what_they_got(
         assert says in error + hint
 
 
+@pytest.mark.parametrize("verb", BUNDLE_VERBS)
+def test_a_path_that_is_wrong_is_said_to_be(
+    verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody is told to build a model file that they have, or to give a folder as the file that its name promises."""
+    monkeypatch.chdir(tmp_path)
+    for name, says, cure in (
+        ("gone.tflite", "there is no gone.tflite", f"is the path right? It is looked for in {tmp_path}"),
+        (f"{tmp_path}/gone.onnx", f"there is no {tmp_path}/gone.onnx", "is the path right?"),
+        ("gone.edgekit", "there is no bundle at gone.edgekit", "edgekit build makes one"),
+        ("net.py:make", "there is no bundle at net.py:make", "edgekit build makes one"),
+    ):
+        status, error, hint = said(capsys, [verb, name, *BUNDLE_VERBS[verb]])
+        assert status == 6 and says in error and error.endswith("[EK-MISSING-FILE]") and hint == f" hint: {cure}"
+    for name in ("model.tflite", "model.pte", "model.onnx"):
+        Path(name).mkdir()
+        status, error, hint = said(capsys, [verb, name, *BUNDLE_VERBS[verb]])
+        assert status == 6 and f"{name} is a folder, whatever its name says, not a bundle" in error
+        assert "name the model file" in hint
+
+
+def test_a_folder_is_no_model_file_to_build(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("model.keras").mkdir()
+    status, error, hint = said(capsys, ["build", "model.keras", "--target", "rpi4"])
+    assert status == 2 and "is a folder, whatever its name says, which edgekit build does not take" in error
+    assert "name the model file" in hint
+
+
 @pytest.mark.parametrize("name", ["model.ort", "weights.pth", "net.py", "x.edgekit", "graph.pbtxt", "a.pkl"])
 def test_build_says_what_it_got(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -79,6 +110,26 @@ def test_verbs_for_profiles_say_what_they_got(
     Path("model.tflite").write_bytes(b"TFL3")
     status, error, hint = said(capsys, [verb, *["model.tflite"] * (2 if verb == "compare" else 1)])
     assert status == 2 and "is a LiteRT model, not a profile" in error and "edgekit profile" in hint
+
+
+def test_doctor_says_what_it_got(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("model.onnx").mkdir()
+    for name in ("model.pte", "net.py", "x.npy", "a.pkl"):
+        Path(name).write_bytes(b"")
+    for name, says in (
+        ("model.pte", "model.pte is an ExecuTorch program"),
+        ("net.py", "net.py is a Python file"),
+        ("x.npy", "x.npy is a file of arrays"),
+        ("a.pkl", "a.pkl is "),
+        ("model.onnx", "model.onnx is a folder"),
+    ):
+        status, error, _ = said(capsys, ["doctor", name])
+        assert (
+            status == 2 and says in error and error.endswith("of which edgekit doctor has nothing to say [EK-ARGUMENT]")
+        )
 
 
 def test_folders_are_known_by_what_lies_in_them(tmp_path: Path) -> None:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgekit.cli import console, options
+from edgekit.cli import bare, console, options
 from edgekit.formats import FORMATS
 from edgekit.recipes import RECIPES
-from edgekit.source_kinds import FACTORY, frameworks, written
+from edgekit.source_kinds import written
 
 if TYPE_CHECKING:
     from edgekit.manifest import Variant
@@ -66,36 +66,7 @@ Exit codes: 0 done, 2 wrong usage, 3 a limit was not met, 5 no variant could be 
     help="How much worse than the float model a variant may be: percentage points of accuracy, or in the unit of the "
     "project's metric.",
 )
-@click.option(
-    "--calibration",
-    metavar="FILE",
-    help=".npy or .npz with real samples (one array per input, by its name), for a bare model file.",
-)
-@click.option(
-    "--weights",
-    metavar="FILE",
-    help="Trained weights for what model.py:FUNCTION makes: a state_dict in .safetensors, .pt or .pth, or Keras' own.",
-)
-@click.option(
-    "--shape",
-    "shapes",
-    metavar="[NAME=]SIZES",
-    multiple=True,
-    help="What goes into a bare model that does not say so itself, or leaves sizes open, for one sample: 1,3,224,224, "
-    "or x=1,3,224,224 for each of several inputs; ids=1,16:int64 for whole numbers.",
-)
-@click.option(
-    "--framework",
-    metavar="NAME",
-    help=f"Of model.py:FUNCTION: {', '.join(frameworks())}.  [{FACTORY}]",
-)
-@click.option(
-    "--constant",
-    "constants",
-    multiple=True,
-    metavar="NAME=NUMBERS",
-    help="What an input of an .onnx file always is, so that the bundle does not ask for it: rate=16000. Repeatable.",
-)
+@bare.model
 @click.option(
     "-o", "--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for the bundle.  [PROJECT/build]"
 )
@@ -105,12 +76,6 @@ Exit codes: 0 done, 2 wrong usage, 3 a limit was not met, 5 no variant could be 
     "--trust",
     is_flag=True,
     help="Take a model file that holds more than data (code, say), after saying what it would do.",
-)
-@click.option(
-    "--signature",
-    metavar="NAME",
-    help="Which signature of a SavedModel, a TensorFlow module or a .tflite to build, where it has several; of a graph "
-    "without any, its tensors: 'INPUT, INPUT -> OUTPUT'.",
 )
 @click.option("--strict", is_flag=True, help="Fail when any variant fails, not only when all do.")
 @options.output

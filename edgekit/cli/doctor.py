@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgekit.cli import options
+from edgekit.cli import bare, options
 from edgekit.cli.console import note, result, size, table
 
 if TYPE_CHECKING:
@@ -41,26 +41,25 @@ Examples:
     help="Make what an engine (tflite-runtime), emulated boards (emulator), deploying (deploy:TARGET) or phones' "
     "browsers (phone) need.",
 )
-@click.option(
-    "--calibration", metavar="FILE", help="For a model: .npy or .npz with real samples, as edgekit build takes it."
-)
+@bare.model
 @click.option("--trust", is_flag=True, help="For a model: take a file that holds more than data.")
 @click.option("--codes", is_flag=True, help="Print every error code and what it means.")
 @options.output
 def command(
     target: str | None,
     setup: str | None,
-    calibration: str | None,
     trust: bool,
     codes: bool,
     as_json: bool,
     quiet: bool,
+    **given: Any,
 ) -> None:
     """Say what this machine can build and run, and what is missing.
 
     TARGET is what you want to build for: a name that `edgekit targets` lists, or a target file of your own; or a
     device, as edgekit run names it; or a bundle, to see which of its variants run here; or a model or project, as
-    edgekit build takes it, to see before the build what each format will refuse and what its backend will take.
+    edgekit build takes it, with the same options, to see before the build what each format will refuse and what its
+    backend will take.
     """
 
     if codes:
@@ -78,16 +77,20 @@ def command(
 
         kind = find_kind(target)
         if kind is not None and "Examines" in kind.abilities:  # `browser` is a target as well
+            bare.refuse(given, trust, target)
             _device(target, as_json)
             return
         if target.endswith(".edgekit") or Path(target, "manifest.json").is_file():
+            bare.refuse(given, trust, target)
             _bundle(target, as_json)
             return
         from edgekit.cli import outlook
 
         if outlook.is_model(target):
-            outlook.show(target, calibration, trust, as_json, quiet)
+            outlook.show(target, given, trust, as_json, quiet)
             return
+        outlook.refuse(target)
+    bare.refuse(given, trust, target)
     from edgekit.runtime.checkup import examine
 
     findings = examine(target)

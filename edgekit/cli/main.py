@@ -179,6 +179,11 @@ def _unforeseen(error: Exception) -> EdgekitError:
     if isinstance(error, ModuleNotFoundError) and (error.name or "").startswith("edgekit."):
         message = "this is edgekit as it is deployed to devices: it runs bundles, and no more"
         return EdgekitError("EK-MISSING-PACKAGE", message, "use this verb on a desktop")
+    if isinstance(error, ModuleNotFoundError):
+        from edgekit.runtime.packages import missing
+
+        if (known := missing(error)) is not None:
+            return known
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         where = f"to write {error.filename}" if error.filename else "where something was to be written"
         return EdgekitError("EK-SPACE", f"no space is left {where}", "free some")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -16,26 +16,42 @@ def is_model(name: str) -> bool:
     """Whether *name* is a project, or what `edgekit build` takes for a model."""
     from pathlib import Path
 
-    from edgekit.pipeline.project.sections import FILE_NAME
+    from edgekit.foreign import PROJECT_FILE
     from edgekit.pipeline.work.python_file import split_reference
     from edgekit.source_kinds import kind_of
 
     path, factory = split_reference(name)
     file = Path(path)
-    return factory is not None or file.name == FILE_NAME or (file / FILE_NAME).is_file() or kind_of(file) is not None
+    return (
+        factory is not None or file.name == PROJECT_FILE or (file / PROJECT_FILE).is_file() or kind_of(file) is not None
+    )
 
 
-def show(model: str, calibration: str | None, trust: bool, as_json: bool, quiet: bool) -> None:
-    """Print the outlook of *model*.
+def refuse(name: str) -> None:
+    """Raise `UsageError` where *name* is that of a file that people have, and edgekit does not build from."""
+    from pathlib import Path
+
+    from edgekit.errors import UsageError
+    from edgekit.foreign import foreign
+
+    path = Path(name)
+    if path.suffix != ".toml" and (known := foreign(path)) is not None:
+        message = f"{name} is {known.what}, of which edgekit doctor has nothing to say"
+        raise UsageError("EK-ARGUMENT", message, known.hint)
+
+
+def show(model: str, given: Mapping[str, Any], trust: bool, as_json: bool, quiet: bool) -> None:
+    """Print the outlook of *model*, with what is *given* beside it (see `edgekit.cli.bare`).
 
     Raises:
         ConversionError: Every format refuses it.
     """
     from edgekit.cli.progress import Progress
     from edgekit.pipeline.outlook import look_ahead
+    from edgekit.pipeline.project.origin import Given
 
     with Progress(quiet) as progress:
-        found = look_ahead(model, calibration=calibration, trust=trust, listener=progress.update)
+        found = look_ahead(model, Given(**given), trust=trust, listener=progress.update)
     console.result(as_json, _document(model, found), list(_lines(found)))
     errors = [each.error for each in found.formats if each.error is not None]
     if len(errors) == len(found.formats):

@@ -11,6 +11,7 @@ from typing import Any
 from edgekit.bundle import Bundle
 from edgekit.errors import UsageError, did_you_mean
 from edgekit.manifest import Manifest, Variant
+from edgekit.runtime import given
 from edgekit.runtime.selection import check_names
 from edgekit.schema import conform
 
@@ -110,7 +111,8 @@ def choose(bundle: Bundle, platform: Platform, name: str | None) -> tuple[Varian
         engine = platform.engine(variant)
         if engine is not None and not _why_not(variant, platform):
             return variant, engine
-    message = f"nothing in {bundle.path.name} runs in an app for {platform.title}: it takes {_takes(platform)}"
+    name = given.named(bundle.path).name
+    message = f"nothing in {name} runs in an app for {platform.title}: it takes {_takes(platform)}"
     raise UsageError("EK-NO-VARIANT", message, f"edgekit build PROJECT --target {platform.target}")
 
 

@@ -48,18 +48,19 @@ class ModelOutlook:
 
 
 def look_ahead(
-    model: str, *, calibration: str | None = None, trust: bool = False, listener: Listener = lambda event: None
+    model: str, given: Given = Given(), *, trust: bool = False, listener: Listener = lambda event: None
 ) -> ModelOutlook:
     """The outlook of *model*, a project or a model file; nothing is trained, and no bundle is written.
 
     Args:
-        calibration, trust: As `edgekit.pipeline.build.build` takes them.
+        given: What is said of a bare model beside its file.
+        trust: As `edgekit.pipeline.build.build` takes it.
 
     Raises:
         UsageError: It cannot be read, or no file can do what it does.
     """
     began = monotonic()
-    origin = _untrained(find_origin(model, ModelOptions(calibration), trust))
+    origin = _untrained(find_origin(model, given, trust))
     origin.kind.check_installed()
     formats = [format.name for format in FORMATS if not format.is_baseline]
     routes = [route for name in formats if (route := find_route(origin.kind, name)) is not None]

@@ -16,6 +16,7 @@ from edgekit.errors import EdgekitError, UsageError
 from edgekit.profiling import options
 from edgekit.profiling import outputs as files
 from edgekit.profiling.growing import GrowingProfile
+from edgekit.runtime import given
 from edgekit.runtime.profiler.profile import BundleRecord, DeviceRecord, Profile
 from edgekit.runtime.profiler.records import Cell
 from edgekit.runtime.profiler.settings import Settings
@@ -66,7 +67,7 @@ class PhoneResults(GrowingProfile):
         head = Profile(
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             producer=f"edgekit {edgekit.__version__}",
-            command=("edgekit", "phone", str(bundle.path), *words, *options.words(settings)),
+            command=("edgekit", "phone", *given.words([bundle.path]), *words, *options.words(settings)),
             settings=settings,
             bundles=(BundleRecord.of(bundle),),
             devices=(),

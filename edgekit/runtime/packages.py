@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from importlib import metadata
 
 from edgekit.engines import ENGINES
+from edgekit.errors import UsageError
 from edgekit.runtime.engines.base import Package, version_numbers
 
 _PACKAGES = (
@@ -52,6 +53,16 @@ def packages() -> tuple[Package, ...]:
 def installed_packages() -> tuple[Installed, ...]:
     """All `packages`, looked up without importing them."""
     return tuple(map(_look_up, packages()))
+
+
+def missing(error: ModuleNotFoundError) -> UsageError | None:
+    """What to say where *error* is for a package of an extra; None for any other module."""
+    name = (error.name or "").partition(".")[0].replace("_", "-")
+    package = next((each for each in packages() if each.name == name and each.extra is not None), None)
+    if package is None:
+        return None
+    hint = f"pip install 'edgekit[{package.extra}]'"
+    return UsageError("EK-MISSING-PACKAGE", f"this needs {name}, which is not installed", hint)
 
 
 def _look_up(package: Package) -> Installed:

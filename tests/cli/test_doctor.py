@@ -279,3 +279,34 @@ def test_what_a_build_of_a_model_would_refuse_is_said(net: Path, capsys: pytest.
 def test_a_model_that_is_not_there_is_said_to_be_missing(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["doctor", "nowhere.py:build"]) == 2
     assert "there is no nowhere.py" in capsys.readouterr().err
+
+
+def test_a_model_is_looked_at_with_what_a_build_takes_beside_it(net: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The hint of a model that does not say what goes in names --shape: it can be followed."""
+    model = f"{net / 'net.py'}:good"
+    for words, says in (
+        (["--shape", "3,8,8"], "--shape 3,8,8 begins with 3"),
+        (["--shape", "1,3,8,8", "--weights", "none.pt"], "there is no file none.pt"),
+        (["--framework", "jaxx"], "unknown framework 'jaxx'"),
+        (["--constant", "x=1"], "--constant is for .onnx files"),
+        (["--signature", "serve"], "a PyTorch model has one signature"),
+    ):
+        assert run(["doctor", model, *words]) == 2
+        assert says in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_shape_stands_in_for_samples(net: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["doctor", f"{net / 'net.py'}:good", "--shape", "1,3,8,8", "--json", "--quiet"]) == 0
+    assert json.loads(capsys.readouterr().out)["parameter_count"] == 224
+
+
+@pytest.mark.parametrize("target", [[], ["rpi4"], ["none.edgekit"], ["local"]])
+@pytest.mark.parametrize("words", [["--shape", "1,2"], ["--calibration", "x.npy"], ["--framework", "jax"], ["--trust"]])
+def test_what_is_said_of_a_model_takes_a_model(
+    target: list[str], words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["doctor", *target, *words]) == 2
+    error, hint = capsys.readouterr().err.strip().splitlines()
+    assert error.startswith(f"error: {words[0]} is for a model") and error.endswith("[EK-ARGUMENT]")
+    assert "edgekit doctor MODEL" in hint

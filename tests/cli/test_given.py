@@ -92,3 +92,32 @@ def test_two_files_are_measured_beside_each_other(
     assert sum(row["comparison"] is not None for row in rows) == 1
     assert all(row["is_given"] and row["snr_db"] is None for row in (*rows, first["rows"][0]))
     assert all("quality unknown (no float model goes with it)" in each["why"] for each in document["summary"])
+
+
+def test_what_does_not_fit_is_said_with_a_cure_for_it(
+    reader: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fixed = tmp_path / "fixed.onnx"
+    fixed.write_bytes(given_files.doubling_onnx([1, 3, 2, 2]))
+    (tmp_path / "net.py").write_text("x = 1\n")
+    for words, says, cure in (
+        (["run", str(reader), "--shape", "x=1,4,2,2"], "does not fit", "only what is ? can be chosen"),
+        (["run", str(fixed), "--shape", "x=1,3,4,4"], "does not fit", "leaves no size open: leave --shape out"),
+        (["run", str(reader), "--shape", "x=1,a"], "is no shape", "x=1,3,224,224 for each of several inputs"),
+        (["run", str(fixed), "--input", str(tmp_path / "net.py")], "net.py is no file of arrays", "give a .npy"),
+    ):
+        assert run(words) == 2
+        error, hint = capsys.readouterr().err.strip().splitlines()
+        assert says in error and cure in hint
+        assert "int64" not in hint, "a file has its own types"
+
+
+def test_files_that_no_app_or_browser_runs_are_called_as_the_user_calls_them(
+    reader: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for words, says in (
+        (["integrate", str(reader), "--for", "web"], "error: nothing in reader.onnx runs in an app for the web"),
+        (["phone", str(reader)], f"error: no browser runs {reader}: it has no .tflite variant"),
+    ):
+        assert run([*words, "--shape", "x=1,3,2,2"]) in (1, 2)
+        assert capsys.readouterr().err.startswith(says)

@@ -53,6 +53,30 @@ def test_importing_edgekit_imports_only_the_standard_library() -> None:
     assert brought <= set(sys.stdlib_module_names) | {"edgekit"}
 
 
+@pytest.mark.parametrize("words", [["build", "examples/digits", "-t", "rpi4"], ["doctor", "examples/digits"]])
+def test_a_verb_names_the_extra_that_it_lacks(words: list[str]) -> None:
+    """After `pip install edgekit` alone, without an extra."""
+    code = f"import sys; sys.modules['pydantic'] = None; from edgekit.cli.main import run; sys.exit(run({words}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 2 and done.stderr.splitlines() == [
+        "error: this needs pydantic, which is not installed [EK-MISSING-PACKAGE]",
+        " hint: pip install 'edgekit[build]'",
+    ]
+
+
+def test_what_building_for_a_target_takes_is_said_without_an_extra() -> None:
+    code = "import sys; sys.modules['pydantic'] = None; from edgekit.cli.main import run; sys.exit(run(['doctor', 'rpi4']))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0 and "building for Raspberry Pi 4" in done.stdout
+
+
+def test_a_function_names_the_extra_that_it_lacks() -> None:
+    code = "import sys; sys.modules['pydantic'] = None; import edgekit\ntry: edgekit.build\n"
+    code += "except edgekit.EdgekitError as error: print(error.code, error.hint)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "EK-MISSING-PACKAGE pip install 'edgekit[build]'\n"
+
+
 def test_an_unknown_verb_or_option_is_one_line_and_a_hint(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["biuld"]) == 2
     assert capsys.readouterr().err.splitlines() == [

@@ -14,6 +14,7 @@ from edgekit.digests import sha256
 from edgekit.errors import EdgekitError, UsageError, did_you_mean
 from edgekit.fidelity import Scale, scale
 from edgekit.manifest import Variant, manifest_bytes
+from edgekit.runtime import given
 from edgekit.runtime.profiler.session import MODES, settings_for
 from edgekit.runtime.profiler.settings import Mode, Settings
 from edgekit.tensors import Signature
@@ -109,7 +110,7 @@ def make_job(bundle: Bundle, settings: Settings, *, webgpu: bool, variants: Sequ
     reason = _why_not(manifest.signature) if chosen else f"it has no .{FORMAT} variant"
     if reason:
         hint = "edgekit build PROJECT --format tflite  makes what browsers run"
-        raise EdgekitError("EK-NO-VARIANT", f"no browser runs {bundle.path}: {reason}", hint)
+        raise EdgekitError("EK-NO-VARIANT", f"no browser runs {given.named(bundle.path)}: {reason}", hint)
     mode = MODES[settings.mode]
     inputs, outputs = manifest.checks["inputs"].items(), manifest.checks["outputs"].items()
     return Job(

@@ -11,12 +11,11 @@ from typing import Any
 
 from edgekit.buckets import Buckets
 from edgekit.errors import UsageError, did_you_mean
-from edgekit.foreign import foreign
+from edgekit.foreign import PROJECT_FILE, foreign
 from edgekit.names import MOST_LABEL_CHARACTERS, is_label, tensor_name
 from edgekit.pipeline.data import DEFAULT_INPUT, check_inputs, read_array_file
 from edgekit.pipeline.project.paths import check_readable, check_size
 from edgekit.pipeline.project.sections import (
-    FILE_NAME,
     DataSection,
     LimitsSection,
     MetricSection,
@@ -171,7 +170,7 @@ def find_origin(path: str, given: ModelOptions = ModelOptions(), trust: bool = F
         hint = "give a project folder or a model file; edgekit init makes a project"
         raise UsageError("EK-MISSING-FILE", message, hint)
     check_readable(file.resolve())
-    if file.name == FILE_NAME or (file.is_dir() and (file / FILE_NAME).exists()):
+    if file.name == PROJECT_FILE or (file.is_dir() and (file / PROJECT_FILE).exists()):
         given.check_bare()
         return _of_project(load_project(file), trust)
     kind = kind_of(file) if factory is None else _framework(given.framework)
@@ -355,7 +354,9 @@ def _own_files(directory: Path) -> list[Path]:
     return [
         path
         for path in directory.iterdir()
-        if path.name != FILE_NAME and not path.name.startswith((".", "__")) and path.suffix not in (".md", ".edgekit")
+        if path.name != PROJECT_FILE
+        and not path.name.startswith((".", "__"))
+        and path.suffix not in (".md", ".edgekit")
     ]
 
 

@@ -13,6 +13,7 @@ from edgekit import documents
 from edgekit.bounds import MOST_METHODS
 from edgekit.buckets import Buckets
 from edgekit.errors import UsageError, did_you_mean
+from edgekit.foreign import PROJECT_FILE
 from edgekit.formats import FORMATS
 from edgekit.metric import Metric
 from edgekit.pipeline.metric import SCORERS
@@ -23,8 +24,6 @@ from edgekit.recipes import RECIPES
 from edgekit.registry import Registry
 from edgekit.runtime.preprocess import Preprocessing, Resize
 from edgekit.source_kinds import frameworks
-
-FILE_NAME = "edgekit.toml"
 
 Positive = Annotated[int, Field(gt=0)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -214,7 +213,7 @@ class Project(_Section):
 
     @property
     def file(self) -> Path:
-        return self.directory / FILE_NAME
+        return self.directory / PROJECT_FILE
 
 
 def load_project(path: Path) -> Project:
@@ -223,7 +222,7 @@ def load_project(path: Path) -> Project:
     Raises:
         UsageError: With the line of ``edgekit.toml`` that is wrong.
     """
-    file = path / FILE_NAME if path.is_dir() else path
+    file = path / PROJECT_FILE if path.is_dir() else path
     if not file.is_file():
         raise UsageError("EK-MISSING-FILE", f"there is no {file}", "edgekit init makes one")
     try:

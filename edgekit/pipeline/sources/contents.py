@@ -151,7 +151,7 @@ def _attempt(path: Path, read: Callable[[], object], code: str, trust: bool) -> 
         raise UsageError("EK-CONTENTS", f"{path.name} is refused: {error}: this {error.does}", hint) from error
     except Malformed as error:
         kind = kind_of(path)
-        again = (SOURCE_KINDS[kind].again if kind else "") or _AGAIN[code]
+        again = (SOURCE_KINDS[kind].again if kind and code != "EK-CHECKPOINT" else "") or _AGAIN[code]
         if trust:
             return f"{path.name} is trusted, and not read here: {error}"
         raise UsageError(code, f"{path.name} cannot be loaded: {error}", again) from error

@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from edgekit.errors import EdgekitError, UsageError, did_you_mean
+from edgekit.source_kinds import SOURCE_KINDS
 
 #: A module's name starts with this and with so many digits of a hash: files of one name are apart.
 _PREFIX, _DIGITS = "edgekit_project_", 12
@@ -113,9 +114,19 @@ def _fault(path: Path, error: Exception | SystemExit) -> UsageError:
             "keep what a script does by itself out of what edgekit imports and calls: below if __name__ == "
             '"__main__":, or in a file of its own',
         )
+    if isinstance(error, ModuleNotFoundError) and (install := _install_of(error.name or "")):
+        return UsageError("EK-MISSING-PACKAGE", f"{where} imports {error.name}, which is not installed", install)
     text = next(iter(str(error).strip().splitlines()), "")[:200]
     return UsageError(
         "EK-CODE",
         f"{where}: {type(error).__name__}: {text}",
         "correct the project's Python; --debug shows the whole traceback",
     )
+
+
+def _install_of(module: str) -> str:
+    """How to get *module*, where its package is not installed and a kind of source needs it; empty else."""
+    top = module.partition(".")[0]
+    if not top or importlib.util.find_spec(top) is not None:
+        return ""
+    return next((kind.install for kind in SOURCE_KINDS if top in (*kind.modules, *kind.packages)), "")

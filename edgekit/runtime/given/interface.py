@@ -152,7 +152,9 @@ def _note_sizes(tensor: FileTensor, shape: tuple[int, ...], sizes: dict[str, int
     if len(shape) != len(tensor.shape) or any(
         isinstance(axis, int) and axis != size for axis, size in zip(tensor.shape, shape, strict=True)
     ):
-        raise UsageError("EK-ARGUMENT", f"{text} does not fit: the file has {tensor}", "only what is ? can be chosen")
+        is_open = any(not isinstance(axis, int) for axis in tensor.shape)
+        hint = "only what is ? can be chosen" if is_open else "it leaves no size open: leave --shape out"
+        raise UsageError("EK-ARGUMENT", f"{text} does not fit: the file has {tensor}", hint)
     for axis, size in zip(tensor.shape, shape, strict=True):
         if isinstance(axis, str) and sizes.setdefault(axis, size) != size:
             message = f"{text} does not fit: the axis {shown(axis)} is {sizes[axis]} elsewhere"

@@ -6,6 +6,7 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -130,3 +131,16 @@ def test_the_command_line_refuses_before_it_works(tmp_path: Path, make: Callable
     assert done.returncode == 2 and word in done.stderr and "Traceback" not in done.stderr
     assert not (tmp_path / "made").exists()
     assert len([line for line in done.stderr.splitlines() if line.startswith("error")]) == 1
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "weights.pt", "weights.npy", "model.onnx"])
+@pytest.mark.parametrize("data", [b"", b"hello, this is none of it", b"\x93NUMPY\x01\x00"])
+def test_weights_of_no_form_are_called_neither(tmp_path: Path, name: str, data: bytes) -> None:
+    """Not a damaged pickle; and the hint is of weights, whatever else has files of that name."""
+    spec = with_weights(tmp_path, b"PK")
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(UsageError) as caught:
+        contents.check(replace(spec, weights=str(tmp_path / name)))
+    said = f"{name} cannot be loaded: it is neither a .safetensors file nor what torch.save writes"
+    assert (caught.value.code, caught.value.message) == ("EK-CHECKPOINT", said)
+    assert caught.value.hint == "save them from this very model"

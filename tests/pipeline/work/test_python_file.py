@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -56,3 +57,32 @@ def test_what_is_no_function_to_call_is_said_with_a_cure(tmp_path: Path, code: s
     with pytest.raises(UsageError) as caught:
         load_callable(tmp_path / "metric.py", "score")()
     assert message in caught.value.message and hint in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("module", "hint"),
+    [
+        ("flax.nnx", "pip install 'edgekit[build,jax]'"),
+        ("keras", "pip install 'edgekit[build,keras]'"),
+        ("pytensor.tensor", "pip install 'edgekit[build,pytensor]'"),
+    ],
+)
+def test_an_extra_that_the_code_imports_is_named(
+    tmp_path: Path, module: str, hint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, module.partition(".")[0], None)  # as Python marks what cannot be imported
+    if "." in module:
+        monkeypatch.delitem(sys.modules, module, raising=False)
+    (tmp_path / "net.py").write_text(f"import {module}\n")
+    with pytest.raises(UsageError) as caught:
+        load_callable(tmp_path / "net.py", "make")
+    assert (caught.value.code, caught.value.hint) == ("EK-MISSING-PACKAGE", hint)
+    assert caught.value.message.startswith("net.py:1 imports ") and "not installed" in caught.value.message
+
+
+@pytest.mark.parametrize("module", ["no_such_package", "json.no_such_part"])
+def test_any_other_module_is_the_codes_own(tmp_path: Path, module: str) -> None:
+    (tmp_path / "net.py").write_text(f"import {module}\n")
+    with pytest.raises(UsageError, match=f"net.py:1: ModuleNotFoundError: No module named '{module}'") as caught:
+        load_callable(tmp_path / "net.py", "make")
+    assert caught.value.code == "EK-CODE"
