@@ -102,6 +102,18 @@ def test_executorch_says_what_it_got_when_the_pool_is_in_use(small_models: Small
     third.close()
 
 
+def test_executorchs_pool_is_free_of_what_nobody_uses(small_models: SmallModels) -> None:
+    data = small_models.files["image.pte"]
+    with pytest.raises(EdgekitError, match="signature") as refused:
+        engines.open_session("executorch", data, "pte", PAIR, 1)
+    other = engines.open_session("executorch", data, "pte", IMAGE, 2)
+    assert other.threads == 2 and refused.value.__traceback__, "which still has the session that was refused"
+    del other  # without close
+    last = engines.open_session("executorch", data, "pte", IMAGE, 1)
+    assert last.threads == 1
+    last.close()
+
+
 @each_engine
 def test_a_closed_session_says_so(small_models: SmallModels, name: str, format: str) -> None:
     session = engines.open_session(name, small_models.files[f"image.{format}"], format, IMAGE, 1)

@@ -174,7 +174,7 @@ def test_what_is_no_file(tmp_path: Path) -> None:
 def test_a_model_of_other_channels_takes_no_picture(channels: int, tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(png(PLAIN))
     error = refusal(tmp_path / "a.png", channels)
-    assert f"takes {channels} channels" in error.message and error.hint == "pass an .npy"
+    assert f"takes {channels} channels" in error.message and "give a .npy" in error.hint
 
 
 def test_without_pillow_pictures_are_refused_and_all_else_is_named(

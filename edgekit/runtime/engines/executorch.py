@@ -78,7 +78,11 @@ class CoreSession(SteppedSession):
             raise failure(ExecuTorch.name, "load the model", error) from error
         self.threads = opened.threads
         self._method = opened
-        _fit(signature, opened.inputs, opened.outputs)
+        try:
+            _fit(signature, opened.inputs, opened.outputs)
+        except EdgekitError:
+            opened.close()  # the traceback keeps it, and it the pool
+            raise
         self._inputs: tuple[Any, ...] = opened.inputs
         self._outputs: tuple[Any, ...] = opened.outputs
         self.run_one = self._run_one() if len(opened.inputs) == len(opened.outputs) == 1 else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -54,18 +55,27 @@ class CoreMethod:
         OSError: The libraries do not load.
     """
 
+    _open = 0
+
     def __init__(self, core: Path, data: bytes, method: str, threads: int, *, trace: bool = False):
         library = load(core)
         self._library = library
+        if CoreMethod._open and library.ek_thread_count() != threads:
+            gc.collect()  # one that was dropped without `close` may lie in a cycle, and holds the pool
         handle = library.ek_open(data, len(data), method.encode(), threads, trace)
         if not handle:
             self._fail()
         self._handle = ctypes.c_void_p(handle)
+        CoreMethod._open += 1
         self._data = data if library.ek_needs_data(handle) else None  # borrowed by the model
         self.threads = int(library.ek_thread_count())
         inputs, outputs = library.ek_input_count(handle), library.ek_output_count(handle)
-        self.inputs = tuple(self._array(library.ek_describe_input, index) for index in range(inputs))
-        self.outputs = tuple(self._array(library.ek_describe_output, index) for index in range(outputs))
+        try:
+            self.inputs = tuple(self._array(library.ek_describe_input, index) for index in range(inputs))
+            self.outputs = tuple(self._array(library.ek_describe_output, index) for index in range(outputs))
+        except BaseException:
+            self.close()  # the traceback keeps this object, and it the pool
+            raise
 
     def run(self) -> None:
         """Run the method on what is in `inputs`. Raises `RuntimeError`: ExecuTorch failed; in its own words."""
@@ -95,7 +105,9 @@ class CoreMethod:
         """Release the model. Closing twice is harmless."""
         self.inputs = self.outputs = ()
         handle, self._handle = self._handle, ctypes.c_void_p()
-        self._library.ek_close(handle)
+        if handle:
+            CoreMethod._open -= 1
+            self._library.ek_close(handle)
 
     def __del__(self) -> None:
         if hasattr(self, "_handle"):

@@ -60,7 +60,9 @@ def read_image(path: str | Path, channels: int | None = None) -> np.ndarray:
     """
     path = Path(path)
     if channels not in (None, 1, 3):
-        message = f"{path} is no file of arrays, and the model takes {channels} channels, as no picture has"
+        message = (
+            f"{path} is no file of arrays, and the model takes {channels} channels, where pictures are read as 1 or 3"
+        )
         raise UsageError("EK-INPUT", message, "give a .npy, or a .npz with an array for each input")
     try:
         data = _contents(path)
