@@ -48,10 +48,10 @@ def show(model: str, given: Mapping[str, Any], trust: bool, as_json: bool, quiet
     """
     from edgekit.cli.progress import Progress
     from edgekit.pipeline.outlook import look_ahead
-    from edgekit.pipeline.project.origin import Given
+    from edgekit.pipeline.project.origin import ModelOptions
 
     with Progress(quiet) as progress:
-        found = look_ahead(model, Given(**given), trust=trust, listener=progress.update)
+        found = look_ahead(model, ModelOptions(**given), trust=trust, listener=progress.update)
     console.result(as_json, _document(model, found), list(_lines(found)))
     errors = [each.error for each in found.formats if each.error is not None]
     if len(errors) == len(found.formats):

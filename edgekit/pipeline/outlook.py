@@ -48,7 +48,7 @@ class ModelOutlook:
 
 
 def look_ahead(
-    model: str, given: Given = Given(), *, trust: bool = False, listener: Listener = lambda event: None
+    model: str, given: ModelOptions, *, trust: bool = False, listener: Listener = lambda event: None
 ) -> ModelOutlook:
     """The outlook of *model*, a project or a model file; nothing is trained, and no bundle is written.
 

@@ -65,7 +65,8 @@ def test_a_verb_names_the_extra_that_it_lacks(words: list[str]) -> None:
 
 
 def test_what_building_for_a_target_takes_is_said_without_an_extra() -> None:
-    code = "import sys; sys.modules['pydantic'] = None; from edgekit.cli.main import run; sys.exit(run(['doctor', 'rpi4']))"
+    code = "import sys; sys.modules['pydantic'] = None; from edgekit.cli.main import run; "
+    code += "sys.exit(run(['doctor', 'rpi4']))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0 and "building for Raspberry Pi 4" in done.stdout
 

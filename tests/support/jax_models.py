@@ -174,6 +174,56 @@ def halved() -> Any:
     return lambda x: x.astype(jnp.bfloat16), ROW
 
 
+class Halved(linen.Module):
+    """As Flax computes on accelerators: weights in float32, the rest in bfloat16."""
+
+    @linen.compact
+    def __call__(self, image: jax.Array) -> jax.Array:
+        x = linen.relu(linen.Conv(8, (3, 3), dtype=jnp.bfloat16)(image.astype(jnp.bfloat16)))
+        x = linen.LayerNorm(dtype=jnp.bfloat16)(x).reshape(1, -1)
+        return linen.Dense(5, dtype=jnp.bfloat16)(x).astype(jnp.float32)
+
+
+def inner_halves() -> Any:
+    image = Struct((1, 6, 6, 2), jnp.float32)
+    return Halved(), Halved().init(jax.random.key(0), jnp.ones(image.shape)), image
+
+
+def half_weights() -> Any:
+    weights = jax.random.normal(jax.random.key(1), (4, 3)).astype(jnp.float16)
+    total = jnp.zeros((1, 3), jnp.float16)
+
+    def apply(params: Any, x: jax.Array) -> jax.Array:
+        step = lambda total, scale: (total + x.astype(jnp.float16) @ params * scale, None)  # noqa: E731
+        return lax.scan(step, total, jnp.arange(3, dtype=jnp.float16))[0].astype(jnp.float32)
+
+    return apply, weights, ROW
+
+
+def bounds() -> Any:
+    def apply(_: Any, x: jax.Array, y: jax.Array) -> dict[str, jax.Array]:
+        return {
+            "below": jnp.clip(x, y, 0.5),
+            "above": jnp.clip(x, -0.5, y),
+            "both": lax.clamp(jnp.minimum(x, y), x * 2, jnp.maximum(x, y)),
+            "of a number": lax.clamp(y, jnp.full_like(x, 0.1), x),
+            "kept": lax.reduce_precision(x, 8, 23),
+        }
+
+    return apply, {}, (ROW, ROW)
+
+
+def whole_windows() -> Any:
+    def apply(x: jax.Array) -> jax.Array:
+        return lax.reduce_window(x, jnp.iinfo(jnp.int32).min, lax.max, (1, 3), (1, 1), ((0, 0), (2, 0)))
+
+    return apply, Struct((1, 6), jnp.int32)
+
+
+def rounded() -> Any:
+    return lambda x: lax.reduce_precision(x, 5, 10), ROW
+
+
 def nothing() -> Any:
     return 3
 

@@ -33,7 +33,10 @@ from edgekit.tensors import DTYPES, Signature, TensorSpec
 if TYPE_CHECKING:
     import torch
 
-_RETURNS = "return a function, (function, params), a Flax NNX module, or (module, variables) of Flax Linen"
+_RETURNS = (
+    "return a function, (function, params), a Flax NNX module, or (module, variables) of Flax Linen; and last "
+    "what goes in: a jax.ShapeDtypeStruct, or a tuple or dict of them"
+)
 
 
 @dataclass(frozen=True)

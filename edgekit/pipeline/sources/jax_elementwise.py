@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from edgekit.pipeline.sources.jax_values import as_type
+from edgekit.pipeline.sources.jax_values import as_type, unsupported
 
 
 def _maximum(_: Any, one: Any, other: Any) -> torch.Tensor:
@@ -27,7 +27,9 @@ def _minimum(_: Any, one: Any, other: Any) -> torch.Tensor:
     return torch.minimum(one, other) if isinstance(other, torch.Tensor) else torch.clamp(one, max=other)
 
 
-def _clamp(_: Any, low: Any, value: torch.Tensor, high: Any) -> torch.Tensor:
+def _clamp(_: Any, low: Any, value: Any, high: Any) -> torch.Tensor:
+    if any(isinstance(bound, torch.Tensor) for bound in (low, high)):  # torch.clamp takes two of a kind alone
+        return _minimum(_, _maximum(_, value, low), high)
     return torch.clamp(value, low, high)
 
 
@@ -67,6 +69,12 @@ def _cube_root(_: Any, value: torch.Tensor) -> torch.Tensor:
 
 def _power(_: Any, one: Any, other: Any) -> torch.Tensor:
     return torch.pow(one, other)
+
+
+def _reduced(params: Mapping[str, Any], value: torch.Tensor) -> torch.Tensor:
+    if params["exponent_bits"] < 8 or params["mantissa_bits"] < 23:  # those of float32
+        raise unsupported("rounding to fewer bits (lax.reduce_precision)")
+    return value
 
 
 def _logical(plain: Callable[..., Any], bits: Callable[..., Any]) -> Callable[..., torch.Tensor]:
@@ -134,7 +142,7 @@ ELEMENTWISE: dict[str, Callable[..., torch.Tensor]] = {
     "not": _logical(torch.logical_not, torch.bitwise_not),
     "or": _logical(torch.logical_or, torch.bitwise_or),
     "pow": _power,
-    "reduce_precision": _plain(lambda value: value),
+    "reduce_precision": _reduced,
     "rem": _tensor_first(torch.fmod),
     "round": _round,
     "select_n": _select,

@@ -1,5 +1,8 @@
 """JAX functions as flat programs: one list of primitives, loops unrolled, what depends on no input worked out.
 
+What they compute in half precision is computed in float32: each converter rounds halves elsewhere, and most engines'
+kernels take none.
+
 A function is traced once (``jax.make_jaxpr``). Neither LiteRT's converter nor PyTorch takes its loops, branches and
 calls as they are; and both write a file's weights as they are given them.
 """
@@ -25,6 +28,7 @@ _MOST_UNROLLED = 20_000
 _MOST_MADE = 1 << 16
 _RANDOM = ("random_", "threefry", "rng_")
 _CALLBACKS = ("callback", "debug_print", "infeed", "outfeed", "ffi_call", "custom_partitioning")
+_HALVES = ("float16", "bfloat16")
 _INNER = ("jaxpr", "call_jaxpr", "fun_jaxpr")
 #: What calls the one that it holds, and no more. (A reduction by a function of one's own holds one, too.)
 _CALLS = frozenset(
@@ -47,7 +51,14 @@ def flat_program(function: Callable[..., Any], inputs: Sequence[jax.ShapeDtypeSt
         if any(word in name for word in _CALLBACKS):
             message = f"{what} calls Python while it runs ({name}), and there is none on the device"
             raise UsageError("EK-SOURCE", message, "leave out jax.debug.print, jax.pure_callback and the like")
-    return jax.make_jaxpr(lambda *arrays: _evaluate(traced.jaxpr, traced.consts, arrays, what))(*inputs)
+
+    def flat(*arrays: Any) -> list[Any]:
+        results = _evaluate(traced.jaxpr, traced.consts, arrays, what)
+        # What comes out in half precision keeps its type: it is for the caller to refuse.
+        pairs = zip(results, traced.out_avals, strict=True)
+        return [jnp.asarray(each, aval.dtype) if _is_half(aval.dtype) else each for each, aval in pairs]
+
+    return jax.make_jaxpr(flat)(*inputs)
 
 
 def rewritten(program: ClosedJaxpr, rules: Mapping[str, Rule]) -> ClosedJaxpr:
@@ -91,12 +102,12 @@ def _open(value: Any) -> tuple[Any, Sequence[Any]]:
 
 
 def _evaluate(jaxpr: Any, consts: Sequence[Any], arguments: Sequence[Any], what: str) -> list[Any]:
-    """Bind the primitives of *jaxpr* one by one, within and below calls, loops and branches."""
-    known: dict[Any, Any] = dict(zip(jaxpr.constvars, consts, strict=True))
-    known |= dict(zip(jaxpr.invars, arguments, strict=True))
+    """Bind the primitives of *jaxpr* one by one, within and below calls, loops and branches, in float32."""
+    known: dict[Any, Any] = dict(zip(jaxpr.constvars, map(_single, consts), strict=True))
+    known |= dict(zip(jaxpr.invars, map(_single, arguments), strict=True))
 
     def read(atom: Any) -> Any:
-        return atom.val if isinstance(atom, Literal) else known[atom]
+        return _single(atom.val) if isinstance(atom, Literal) else known[atom]
 
     for equation in jaxpr.eqns:
         values = [read(atom) for atom in equation.invars]
@@ -113,9 +124,29 @@ def _evaluate(jaxpr: Any, consts: Sequence[Any], arguments: Sequence[Any], what:
         elif inner is not None:
             results = _evaluate(*_open(inner), values, what)
         else:
-            results = _bind(equation, values)
+            singles = {key: _single_type(value) for key, value in params.items()}
+            results = _bind(equation.replace(params=singles), values)
         known |= dict(zip(equation.outvars, results, strict=True))
     return [read(atom) for atom in jaxpr.outvars]
+
+
+def _is_half(dtype: Any) -> bool:
+    return np.dtype(dtype).name in _HALVES
+
+
+def _single(value: Any) -> Any:
+    """*value*, of half precision as float32."""
+    if not hasattr(value, "dtype") or not _is_half(value.dtype):
+        return value
+    if isinstance(value, jax.core.Tracer):
+        return lax.convert_element_type(value, np.float32)
+    with jax.ensure_compile_time_eval():
+        return jnp.asarray(value).astype(np.float32)
+
+
+def _single_type(parameter: Any) -> Any:
+    """A primitive's *parameter*, as it is for float32 where it is the type of half precision."""
+    return np.dtype(np.float32) if isinstance(parameter, np.dtype) and _is_half(parameter) else parameter
 
 
 def _bind(equation: Any, values: Sequence[Any]) -> Sequence[Any]:

@@ -106,6 +106,8 @@ def pool(kind: str) -> Callable[..., Results]:
 
 def _pooled(kind: str, tensor: torch.Tensor, window: list[int], step: list[int], pads: Any) -> torch.Tensor:
     rank = len(window)
+    if not tensor.is_floating_point():
+        raise unsupported("reduce_window over whole numbers")
     if kind == "sum":
         tensor, even = _padded(tensor, pads, 0.0)
         tensor = F.pad(tensor, [each for low in reversed(even) for each in (low, low)]) if any(even) else tensor

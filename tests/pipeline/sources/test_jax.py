@@ -19,7 +19,7 @@ from edgekit.pipeline.sources.jax import in_singles
 from edgekit.pipeline.sources.jax_identity import identity
 from edgekit.tensors import TensorSpec
 
-NAMES = ("mlp", "cnn", "attention", "recurrent", "embedding", "enlarging", "branching", "looping", "many")
+NAMES = ("mlp", "cnn", "attention", "recurrent", "embedding", "enlarging", "branching", "looping", "many", "bounds")
 
 
 def predicted(source: Any) -> dict[str, np.ndarray]:
@@ -35,7 +35,7 @@ def called(name: str, arrays: Any) -> list[np.ndarray]:
 
 def _called(made: Any, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
     function, *rest = made if isinstance(made, tuple) else (made,)
-    params = [each for each in rest if not isinstance(each, jax.ShapeDtypeStruct)]
+    params = [each for each in rest if not isinstance(each, jax.ShapeDtypeStruct | tuple)]
     if hasattr(function, "eval"):
         function.eval()
     result = function.apply(params[0], *arrays) if hasattr(function, "apply") else function(*params, *arrays)
@@ -54,6 +54,17 @@ def test_a_model_computes_what_its_function_does_in_jax_and_in_torch(name: str) 
     for result, value, output in zip(results, expected, source.signature.outputs, strict=True):
         assert (tuple(result.shape), str(result.dtype)) == (output.shape, f"torch.{output.dtype}")
         np.testing.assert_allclose(result.numpy(), value, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["inner_halves", "half_weights"])
+def test_half_precision_is_computed_in_single(name: str) -> None:
+    source = open_source(spec(name))
+    (computed,) = predicted(source).values()
+    tensors = [torch.from_numpy(np.array(array)) for array in source.example]
+    np.testing.assert_allclose(source.torch_module()(*tensors).numpy(), computed, atol=1e-5)
+    (given,) = called(name, source.example)
+    np.testing.assert_allclose(computed, given, atol=0.05)
+    assert not np.allclose(computed, given, atol=1e-5), "it was not in half precision"
 
 
 def test_signatures_have_the_names_of_parameters_and_keys() -> None:
@@ -103,9 +114,14 @@ def test_what_no_file_can_do_is_said_in_one_line(name: str, code: str, words: st
     assert caught.value.hint and "\n" not in caught.value.message
 
 
-def test_what_has_no_form_in_torch_is_named() -> None:
-    with pytest.raises(ConversionError, match="JAX's fft has no equivalent") as caught:
-        open_source(spec("spectral")).torch_module()
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [("spectral", "fft"), ("rounded", "rounding to fewer bits"), ("whole_windows", "reduce_window over whole numbers")],
+)
+def test_what_has_no_form_in_torch_is_named(name: str, what: str) -> None:
+    with pytest.raises(ConversionError, match=f"JAX's {what}.* has no equivalent") as caught:
+        source = open_source(spec(name))
+        source.torch_module()(*(torch.from_numpy(np.array(array)) for array in source.example))
     assert caught.value.code == "EK-UNSUPPORTED" and "--format tflite" in str(caught.value.hint)
 
 
