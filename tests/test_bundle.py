@@ -196,7 +196,8 @@ def test_what_is_no_bundle_is_refused(tmp_path: Path, contents: bytes) -> None:
     refused(tmp_path / "x.edgekit", "is not a bundle")
     (tmp_path / "folder").mkdir()
     refused(tmp_path / "folder", "has no manifest")
-    refused(tmp_path / "none", "no bundle")
+    refused(tmp_path / "none", "there is no /.*/none")
+    refused(tmp_path / "none.edgekit", "there is no bundle at")
 
 
 @pytest.mark.parametrize(

@@ -48,13 +48,13 @@ class _Known:
     hint: str
     operator: str | None
 
-    def place(self, graph_module: Any) -> str:
+    def location(self, graph_module: Any) -> str:
         """Layer and line of its operator in *graph_module*, to stand behind the message; empty where not known."""
         node = None if graph_module is None or self.operator is None else named(graph_module, self.operator)
         return where(node) if node else ""
 
-    def refusal(self, place: str) -> ConversionError:
-        return ConversionError("EK-UNSUPPORTED", self.message + place, self.hint)
+    def refusal(self, location: str) -> ConversionError:
+        return ConversionError("EK-UNSUPPORTED", self.message + location, self.hint)
 
 
 def explained(error: BaseException) -> ConversionError | None:
@@ -93,13 +93,13 @@ def explaining(graph_module: Any = None, attempt: Attempt | None = None, convert
         yield
     except Exception as error:
         known = _known(error)
-        place = "" if known is None else known.place(graph_module)
+        location = "" if known is None else known.location(graph_module)
         own = known is None and isinstance(error, EdgekitError)
-        if attempt is not None and not place and not own and not isinstance(error, (MemoryError, OSError)):
+        if attempt is not None and not location and not own and not isinstance(error, (MemoryError, OSError)):
             raise _located(known, error, graph_module, attempt, converter) from error
         if known is None:
             raise
-        raise known.refusal(place) from error
+        raise known.refusal(location) from error
 
 
 def _located(
