@@ -7,10 +7,37 @@ from dataclasses import dataclass, replace
 
 from edgekit.tensors import Signature, TensorSpec
 
+#: The least and the most of sizes that are all taken.
+Range = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class OpenMethod:
+    """A method that takes all sizes in between.
+
+    Attributes:
+        batch: Least and most samples in a call; the same where it takes no other number.
+        length: The same of their length; None where all samples have one length.
+    """
+
+    name: str
+    batch: Range
+    length: Range | None
+
+    @property
+    def sizes(self) -> tuple[tuple[int, int | None], ...]:
+        """Batch sizes with lengths that speak for all: the bounds of both, and something between."""
+        lengths: Range | tuple[None, None] = self.length or (None, None)
+        corners = [(batch, length) for batch in self.batch for length in lengths]
+        middle = (sum(self.batch) // 2, None if self.length is None else middle_of(self.length))
+        return tuple(dict.fromkeys((*corners, middle)))
+
 
 @dataclass(frozen=True)
 class Buckets:
     """Which there are; a file has a method for each batch size with each length.
+
+    A file of a format that can leave sizes open has `open_methods` in place of those, where there are ranges.
 
     Attributes:
         batch: Samples in a call, ascending, from 1.
@@ -20,6 +47,8 @@ class Buckets:
             themselves are taken, as padding would change what the model gives.
         outputs: Of each output that has the length, its axis; what comes of padding is cut off there.
         shortest: The least length that is filled up.
+        batch_range, length_range: The least and the most, of which all between are taken; from a batch size of 1, and
+            to the length of the signature.
     """
 
     batch: tuple[int, ...]
@@ -28,6 +57,18 @@ class Buckets:
     pad: Mapping[str, float] | None = None
     outputs: Mapping[str, int] | None = None
     shortest: int = 1
+    batch_range: Range | None = None
+    length_range: Range | None = None
+
+    @property
+    def closed(self) -> Buckets:
+        """These without ranges: what a file has whose format cannot leave sizes open."""
+        return replace(self, batch_range=None, length_range=None)
+
+    @property
+    def most_batch(self) -> int:
+        """Samples in a call, at most."""
+        return self.batch[-1] if self.batch_range is None else self.batch_range[1]
 
     def all(self) -> Iterator[tuple[int, int | None]]:
         """Batch size and length of each; the main method's own first."""
@@ -35,14 +76,36 @@ class Buckets:
             for batch in self.batch:
                 yield batch, length
 
+    def names(self) -> frozenset[str]:
+        """Of the methods for them, without ranges."""
+        return frozenset(name for bucket in self.all() if (name := self.method(*bucket)) is not None)
+
+    def open_methods(self) -> tuple[OpenMethod, ...]:
+        """The methods that leave sizes open; none without ranges."""
+        if self.batch_range is None and self.length_range is None:
+            return ()
+        batches = [self.batch_range] if self.batch_range else [(size, size) for size in self.batch]
+        lengths: list[Range | None] = [(size, size) for size in reversed(self.length)] or [None]
+        if self.length_range is not None:
+            lengths = [self.length_range]
+        return tuple(
+            OpenMethod(self._name(batch, length), batch, length) for length in lengths for batch in batches
+        )
+
     def method(self, batch: int, length: int | None) -> str | None:
         """Name of the method for a bucket; None for the main one."""
-        words = [f"batch{batch}"] if batch > 1 else []
-        words += [f"length{length}"] if self.length and length != self.length[-1] else []
-        return "_".join(words) or None
+        if batch == 1 and (length is None or length == self.length[-1]):
+            return None
+        if self.batch_range is None and self.length_range is None:
+            return self._name((batch, batch), None if length is None else (length, length))
+        lengths = None if length is None else self.length_range or (length, length)
+        return self._name(self.batch_range or (batch, batch), lengths)
 
     def bucket_for(self, length: int) -> int | None:
         """The length of the bucket that takes samples of *length*; None where none does."""
+        if self.length_range is not None:
+            least, most = self.length_range
+            return length if least <= length <= most else None
         if length in self.length:
             return length
         if not self.pad or length < self.shortest:
@@ -73,3 +136,27 @@ class Buckets:
             raise ValueError("buckets.pad")
         if self.shortest < 1:
             raise ValueError("buckets.shortest")
+        if not _is_range(self.batch_range) or (self.batch_range and self.batch_range[0] != 1):
+            raise ValueError("buckets.batch_range")
+        if not _is_range(self.length_range) or (self.length_range and self.length_range[1] != max(self.length, default=0)):
+            raise ValueError("buckets.length_range")
+
+    def _name(self, batch: Range, length: Range | None) -> str:
+        words = [] if batch == (1, 1) else [f"batch{_shown(batch)}"]
+        if length is not None and length != (self.length[-1], self.length[-1]):
+            words.append(f"length{_shown(length)}")
+        return "_".join(words)
+
+
+def middle_of(sizes: Range) -> int:
+    """A size between the bounds of *sizes*."""
+    return sum(sizes) // 2
+
+
+def _shown(sizes: Range) -> str:
+    return str(sizes[0]) if sizes[0] == sizes[1] else f"{sizes[0]}to{sizes[1]}"
+
+
+def _is_range(sizes: Range | None) -> bool:
+    """Whether *sizes* is one that may be; None may."""
+    return sizes is None or (len(sizes) == 2 and 1 <= sizes[0] < sizes[1])

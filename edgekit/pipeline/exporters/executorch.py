@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from executorch.exir import to_edge_transform_and_lower
 from executorch.exir.dialects._ops import ops as edge_operators
+from torch.export import ExportedProgram
 from torch.fx import GraphModule
 from torch.fx.node import map_aggregate
 from torch.fx.passes.infra.pass_base import PassResult
@@ -19,6 +21,7 @@ from torchao.quantization.pt2e.quantizer import Quantizer
 
 from edgekit.pipeline.exporters import backends
 from edgekit.pipeline.exporters.exported import record
+from edgekit.pipeline.exporters.open_sizes import FIXED, DynamicShapes, OpenSizes, not_open, restore_bounds
 from edgekit.pipeline.exporters.symptoms import explaining
 from edgekit.pipeline.exporters.tracing import calibration_tensors, example_inputs, observe, traced
 from edgekit.pipeline.recipes.fold_pads import fold_pads
@@ -29,6 +32,7 @@ from edgekit.pipeline.sources import SourceSpec, open_source
 from edgekit.pipeline.work.events import Step, emit
 from edgekit.recipes import RECIPES, Recipe
 from edgekit.runtime.contents import pte
+from edgekit.runtime.contents.flatbuffer import Table
 from edgekit.runtime.engines.executorch import ENGINE
 
 #: The method that runs when none is named.
@@ -36,8 +40,16 @@ _MAIN = "forward"
 _DEQUANTIZE = edge_operators.edge.quantized_decomposed.dequantize_per_tensor.default
 
 
-#: A graph, and what it is traced with.
-_Graph = tuple[GraphModule, tuple[torch.Tensor, ...]]
+@dataclass(frozen=True)
+class _Graph:
+    """A method to be: a graph, what it is traced with, and the sizes of that which are open."""
+
+    module: GraphModule
+    examples: tuple[torch.Tensor, ...]
+    shapes: DynamicShapes | None = None
+
+    def exported(self) -> ExportedProgram:
+        return torch.export.export(self.module, self.examples, dynamic_shapes=self.shapes)
 
 
 def export(
@@ -55,31 +67,53 @@ def export(
     methods = {_MAIN: main}
     for bucket in buckets:
         emit(Step(f"exporting {bucket['name']}"))
-        methods[bucket["name"]], *_ = _graph(bucket["source"], bucket["batch"], used, calibration, lowering)
+        sizes = OpenSizes.from_json(bucket["open"])
+        methods[bucket["name"]], *_ = _graph(bucket["source"], bucket["batch"], used, calibration, lowering, sizes)
 
     def lowered(part: GraphModule) -> bytes:
-        buffer = lower(part, main[1], backend, half=used.is_half)
+        buffer = lower(part, main.examples, backend, half=used.is_half)
         pte.read(buffer)  # the runtime may lack an operator that the converter has
         return buffer
 
-    with explaining(main[0], lowered, "ExecuTorch"):
-        buffer = lower_methods(methods, backend, half=used.is_half)
-        pte.read(buffer)
-        Path(output).write_bytes(buffer)
+    with explaining(main.module, lowered, "ExecuTorch"):
+        try:
+            buffer = lower_methods(methods, backend, half=used.is_half)
+            program = pte.read(buffer).program
+        except Exception as error:
+            if all(graph.shapes is None for graph in methods.values()):
+                raise
+            lowered(main.module)
+            raise not_open(error) from error
+    for bucket, plan in zip(buckets, _plans(program, buckets), strict=True):
+        signature = open_source(SourceSpec.from_json(bucket["source"])).signature
+        OpenSizes.from_json(bucket["open"]).check(plan, signature.batched(bucket["batch"]).inputs)
+    Path(output).write_bytes(buffer)
     made_by = ("torch", "executorch", *lowering.PRODUCERS)
     return record(made_by, {ENGINE.name: "1.5"}, values=held, rewritten=rewritten)
 
 
 def _graph(
-    source: Mapping[str, Any], batch: int, used: Recipe, calibration: str | None, lowering: Any
+    source: Mapping[str, Any],
+    batch: int,
+    used: Recipe,
+    calibration: str | None,
+    lowering: Any,
+    sizes: OpenSizes = FIXED,
 ) -> tuple[_Graph, int, Any]:
-    """The graph of *source* for *batch* samples, how many distinct values it computes with, and what was rewritten."""
+    """The graph of *source* for *batch* samples, how many distinct values it computes with, and what was rewritten.
+
+    Args:
+        sizes: Which of the sizes are open; up to *batch* samples, if that is one.
+    """
     opened = open_source(SourceSpec.from_json(source))
-    examples = example_inputs(opened, batch)
-    graph_module = traced(opened, examples, lowering.RULES)
+    inputs = opened.signature.inputs
+    batch = sizes.traced_batch(batch)
+    examples, shapes = sizes.cut(example_inputs(opened, batch), inputs), sizes.shapes(inputs)
+    graph_module = traced(opened, examples, lowering.RULES, sizes)
     held, rewritten = values_in(graph_module), graph_module.meta["rewritten"]
     if used.is_half and lowering.HALVES_GRAPH:
-        graph_module = torch.export.export(HalfInside(graph_module), examples).module(check_guards=False)
+        halved = torch.export.export(HalfInside(graph_module), examples, dynamic_shapes=shapes and (shapes,))
+        graph_module = halved.module(check_guards=False)
     fold_pads(graph_module)
     rewrite_pools(graph_module)
     if used.is_static:
@@ -87,14 +121,14 @@ def _graph(
         graph_module = quantize(graph_module, StaticQuantizer(used), samples)
     elif used.is_dynamic:
         graph_module = quantize(graph_module, dynamic_quantizer(used), [examples])
-    return (graph_module, examples), held, rewritten
+    return _Graph(graph_module, examples, shapes), held, rewritten
 
 
 def lower(
     graph_module: GraphModule, examples: tuple[torch.Tensor, ...], backend: str = "xnnpack", *, half: bool = False
 ) -> bytes:
     """The ``.pte`` of *graph_module* as its only method (see `lower_methods`)."""
-    return lower_methods({_MAIN: (graph_module, examples)}, backend, half=half)
+    return lower_methods({_MAIN: _Graph(graph_module, examples)}, backend, half=half)
 
 
 def lower_methods(methods: Mapping[str, _Graph], backend: str = "xnnpack", *, half: bool = False) -> bytes:
@@ -105,13 +139,21 @@ def lower_methods(methods: Mapping[str, _Graph], backend: str = "xnnpack", *, ha
             XNNPACK, the graph itself has to.
     """
     emit(Step("lowering"))
-    programs = {name: torch.export.export(*graph) for name, graph in methods.items()}
+    programs = {name: graph.exported() for name, graph in methods.items()}
     with ExitStack() as stack:
         lowering = backends.find(backend).lowering
         partitioners = {name: [stack.enter_context(lowering(program, half))] for name, program in programs.items()}
         manager = to_edge_transform_and_lower(programs, transform_passes=[own_dequantizers], partitioner=partitioners)
+    for name in programs:
+        restore_bounds(manager.exported_program(name))
     buffer: bytes = manager.to_executorch().buffer
     return buffer
+
+
+def _plans(program: Table, buckets: Sequence[Mapping[str, Any]]) -> list[Table]:
+    """The plans of *program* for *buckets*."""
+    plans = {plan["name"]: plan for plan in program["execution_plan"]}
+    return [plans[bucket["name"]] for bucket in buckets]
 
 
 def quantize(

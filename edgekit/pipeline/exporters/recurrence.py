@@ -34,5 +34,7 @@ def _steps(node: Node) -> int:
     arguments = dict(zip((each.name for each in node.target._schema.arguments), node.args, strict=False))
     arguments |= node.kwargs
     value = arguments["input"].meta["val"]
-    length = int(value.shape[1 if arguments.get("batch_first") and value.dim() == 3 else 0])
+    length = value.shape[1 if arguments.get("batch_first") and value.dim() == 3 else 0]
+    if not isinstance(length, int):
+        return 0  # an open one, which nothing unrolls
     return length * int(arguments["num_layers"]) * (2 if arguments.get("bidirectional") else 1)

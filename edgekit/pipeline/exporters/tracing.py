@@ -11,6 +11,7 @@ from torch.fx import GraphModule
 
 from edgekit.errors import ConversionError, EdgekitError
 from edgekit.pipeline.exporters.inputs import calibration_samples
+from edgekit.pipeline.exporters.open_sizes import FIXED, OpenSizes
 from edgekit.pipeline.exporters.recurrence import announce
 from edgekit.pipeline.exporters.symptoms import explained
 from edgekit.pipeline.rewrites import Rules, rewrite
@@ -27,19 +28,25 @@ def example_inputs(source: Source, batch: int = 1) -> tuple[torch.Tensor, ...]:
     return tuple(torch.from_numpy(np.repeat(array, batch, axis=0)) for array in source.example)
 
 
-def traced(source: Source, examples: tuple[torch.Tensor, ...], rules: Rules) -> GraphModule:
+def traced(
+    source: Source, examples: tuple[torch.Tensor, ...], rules: Rules, sizes: OpenSizes = FIXED
+) -> GraphModule:
     """The graph of *source* in operators that a converter knows (see `edgekit.pipeline.rewrites.rewrite`).
+
+    Args:
+        sizes: Those that are left open.
 
     Raises:
         ConversionError: ``EK-UNSUPPORTED``: torch cannot trace the model, or a rule refuses what is in it.
     """
     emit(Step("exporting"))
+    inputs = source.signature.inputs
     try:
-        graph_module = rewrite(source.torch_module(), examples, rules)
+        graph_module = rewrite(source.torch_module(), examples, rules, sizes.shapes(inputs))
     except (EdgekitError, MemoryError):
         raise
     except Exception as error:  # torch.export raises whatever the model's code and its own passes do
-        if (known := explained(error)) is not None:
+        if (known := sizes.refusal(error, inputs) or explained(error)) is not None:
             raise known from error
         message = f"torch.export cannot trace the model{code_line(error)}: {first_line(error)}"
         hint = (

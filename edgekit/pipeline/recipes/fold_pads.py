@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch.fx import GraphModule, Node
+from torch.fx.experimental.symbolic_shapes import statically_known_true
 
 _ATEN = torch.ops.aten
 _PADS = (_ATEN.pad.default, _ATEN.constant_pad_nd.default)
@@ -27,7 +28,9 @@ def zero_pad(node: Node) -> tuple[tuple[int, int], ...] | None:
     """
     if node.op != "call_function" or node.target not in _PADS:
         return None
-    amounts = [int(amount) for amount in node.args[1]]
+    amounts = list(node.args[1])
+    if not all(isinstance(amount, int) for amount in amounts):
+        return None  # computed from an open size
     if node.target is _ATEN.pad.default:
         mode = node.args[2] if len(node.args) > 2 else node.kwargs.get("mode", "constant")
         value = node.args[3] if len(node.args) > 3 else node.kwargs.get("value")
@@ -92,7 +95,8 @@ def _folded_padding(
     padding = [before + own[axis] for axis, (before, _) in enumerate(pads)]
     for axis, size in enumerate(sizes):
         span = dilation[axis] * (kernel[axis] - 1) + 1
-        if (size + 2 * padding[axis] - span) // stride[axis] + 1 != expected[axis]:
+        # Of a size that is open, for all that it may be.
+        if not statically_known_true((size + 2 * padding[axis] - span) // stride[axis] + 1 == expected[axis]):
             return None
     return padding
 

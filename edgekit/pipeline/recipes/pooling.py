@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch.fx import Graph, GraphModule, Node
+from torch.fx.experimental.symbolic_shapes import statically_known_true
 
 from edgekit.pipeline.recipes.fold_pads import input_of
 
@@ -77,9 +79,22 @@ def _image(graph: Graph, source: Node) -> Node:
 
 
 def _view(graph: Graph, source: Node, shape: Sequence[int]) -> Node:
-    return (
-        source if source.meta["val"].shape == tuple(shape) else _call(graph, _ATEN.reshape.default, source, list(shape))
-    )
+    """*source* in *shape*, whose open sizes are those of its own axes at the same place."""
+    value = source.meta["val"]
+    if len(value.shape) == len(shape) and all(map(statically_known_true, map(operator.eq, value.shape, shape))):
+        return source
+    sizes = [size if isinstance(size, int) else _size(graph, source, size) for size in shape]
+    node = graph.call_function(_ATEN.reshape.default, (source, sizes))
+    node.meta["val"] = _ATEN.reshape.default(value, list(shape))
+    return node
+
+
+def _size(graph: Graph, source: Node, size: torch.SymInt) -> Node:
+    """The axis of *source* that is as long as *size*."""
+    axis = next(axis for axis, own in enumerate(source.meta["val"].shape) if statically_known_true(own == size))
+    node = graph.call_function(_ATEN.sym_size.int, (source, axis))
+    node.meta["val"] = size
+    return node
 
 
 def _call(graph: Graph, target: Any, source: Node, *arguments: Any) -> Node:

@@ -77,7 +77,12 @@ LITERT: Rules = {
 XNNPACK: Rules = {**COMMON, **activations.XNNPACK}
 
 
-def rewrite(module: torch.nn.Module, examples: tuple[torch.Tensor, ...], rules: Rules) -> GraphModule:
+def rewrite(
+    module: torch.nn.Module,
+    examples: tuple[torch.Tensor, ...],
+    rules: Rules,
+    shapes: tuple[Mapping[int, Any], ...] | None = None,
+) -> GraphModule:
     """*module* as a graph of ATen operators without those that *rules* spell otherwise.
 
     What no input reaches is computed now, nothing works in place, and every node still knows the line of the model's
@@ -86,15 +91,18 @@ def rewrite(module: torch.nn.Module, examples: tuple[torch.Tensor, ...], rules: 
 
     Args:
         examples: One sample.
+        shapes: Of each of them the open axes, as `torch.export.export` takes those; None where none is.
 
     Raises:
         ConversionError: ``EK-UNSUPPORTED``, from a rule.
     """
     with preserve_node_meta(), torch.no_grad():
-        graph_module = functional(torch.export.export(module, examples))
+        graph_module = functional(torch.export.export(module, examples, dynamic_shapes=shapes))
         fold_constants(graph_module)
         spelled = _Spelled(graph_module, rules)
-        graph_module = torch.export.export(spelled, examples).module(check_guards=False)
+        # Its forward() takes them as one list.
+        program = torch.export.export(spelled, examples, dynamic_shapes=None if shapes is None else (shapes,))
+        graph_module = program.module(check_guards=False)
         fold_constants(graph_module)
     graph_module.meta["rewritten"] = tuple(sorted(spelled.rewritten))
     return graph_module

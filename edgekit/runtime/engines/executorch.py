@@ -16,7 +16,7 @@ from edgekit.runtime import native
 from edgekit.runtime.contents.pte import main_method
 from edgekit.runtime.engines.base import Engine, Platform, Session, SteppedSession, Steps, WrongShape, failure, misfit
 from edgekit.runtime.installed import package_version
-from edgekit.tensors import Signature
+from edgekit.tensors import Signature, TensorSpec
 
 
 class ExecuTorch(Engine):
@@ -83,8 +83,8 @@ class CoreSession(SteppedSession):
         except EdgekitError:
             opened.close()  # the traceback keeps it, and it the pool
             raise
-        self._inputs: tuple[Any, ...] = opened.inputs
-        self._outputs: tuple[Any, ...] = opened.outputs
+        #: Of the input that `run_one` takes; none once an input was resized.
+        self._shape: list[tuple[int, ...] | None] = [signature.inputs[0].shape]
         self.run_one = self._run_one() if len(opened.inputs) == len(opened.outputs) == 1 else None
         self.steps = Steps(self._write, self._invoke, self._read)
 
@@ -100,15 +100,18 @@ class CoreSession(SteppedSession):
             raise failure(ExecuTorch.name, "hand over the trace", error) from error
 
     def close(self) -> None:
-        self._inputs = self._outputs = ()
         self.run_one = self.steps = None
         self._method.close()
 
     def _write(self, inputs: Sequence[np.ndarray]) -> None:
+        method = self._method
         try:
-            for buffer, array in zip(self._inputs, inputs, strict=True):
-                buffer[...] = array
-        except ValueError as error:
+            for index, array in enumerate(inputs):
+                if method.inputs[index].shape != array.shape:
+                    self._shape[0] = None
+                    method.resize(index, array.shape)
+                method.inputs[index][...] = array
+        except (RuntimeError, ValueError) as error:
             raise failure(ExecuTorch.name, "run the model", error) from error
 
     def _invoke(self) -> None:
@@ -118,15 +121,15 @@ class CoreSession(SteppedSession):
             raise failure(ExecuTorch.name, "run the model", error) from error
 
     def _read(self) -> list[np.ndarray]:
-        return [output.copy() for output in self._outputs]
+        return [output.copy() for output in self._method.outputs]
 
     def _run_one(self) -> Callable[[np.ndarray], np.ndarray]:
         """`run` for one array, with everything it needs at hand: each look-up costs more than a small layer."""
-        (buffer,), (output,) = self._inputs, self._outputs
-        execute, handle, check, copy, shape = *self._method.raw_run, output.copy, buffer.shape
+        (buffer,), (output,) = self._method.inputs, self._method.outputs
+        execute, handle, check, copy, shape = *self._method.raw_run, output.copy, self._shape
 
         def run_one(array: np.ndarray) -> np.ndarray:
-            if array.shape != shape:  # numpy would repeat a smaller one
+            if array.shape != shape[0]:  # numpy would repeat a smaller one
                 raise WrongShape
             buffer[...] = array
             if execute(handle):
@@ -169,6 +172,7 @@ class BindingSession(SteppedSession):
         # Inputs are copied into tensors of our own: the binding takes neither read-only nor strided arrays.
         self._tensors = [torch.from_numpy(np.zeros(spec.shape, spec.dtype)) for spec in signature.inputs]
         self._views = [tensor.numpy() for tensor in self._tensors]
+        self._specs = signature.inputs
         self._results: list[Any] = []
         self.steps = Steps(self._write, self._invoke, self._read)
         BindingSession._open_sessions += 1
@@ -180,8 +184,14 @@ class BindingSession(SteppedSession):
             BindingSession._open_sessions -= 1
 
     def _write(self, inputs: Sequence[np.ndarray]) -> None:
-        for view, array in zip(self._views, inputs, strict=True):
-            view[...] = array
+        import torch
+
+        for index, (spec, array) in enumerate(zip(self._specs, inputs, strict=True)):
+            if array.shape != self._views[index].shape:
+                _check_within(spec, array)
+                self._tensors[index] = torch.from_numpy(np.empty(array.shape, spec.dtype))
+                self._views[index] = self._tensors[index].numpy()
+            self._views[index][...] = array
 
     def _invoke(self) -> None:
         try:
@@ -239,6 +249,13 @@ def _fit(signature: Signature, inputs: Sequence[np.ndarray | None], outputs: Seq
         if found.shape != spec.shape or found.dtype != np.dtype(spec.dtype):
             what = f"{spec.name!r} is {found.dtype}{list(found.shape)}, not {spec.dtype}{list(spec.shape)}"
             raise misfit(ExecuTorch.name, what)
+
+
+def _check_within(spec: TensorSpec, array: np.ndarray) -> None:
+    """Raise unless *array* is on no axis longer than *spec*: executorch 1.5.1 looks at the number of values only."""
+    if array.ndim != len(spec.shape) or any(size > most for size, most in zip(array.shape, spec.shape, strict=True)):
+        what = f"input {spec.name!r} cannot be {list(array.shape)}, the method takes at most {list(spec.shape)}"
+        raise failure(ExecuTorch.name, "run the model", ValueError(what))
 
 
 def _example(info: Any) -> np.ndarray | None:

@@ -23,7 +23,7 @@ from edgekit.runtime.installed import package_folders
 EXECUTORCH = "1.5.1"
 
 #: Number of the C interface in ``core.h``.
-INTERFACE = 2
+INTERFACE = 3
 
 LIBRARY = "libedgekit_executorch.so"
 RUNNER = "edgekit-runner"

@@ -47,7 +47,8 @@ class CoreMethod:
 
     Attributes:
         inputs, outputs: Arrays over the model's own memory, gone after `close`: write every input before each
-            call of `run`, copy the outputs after it. None for a tensor whose element type numpy does not have.
+            call of `run`, copy the outputs after it. None for a tensor whose element type numpy does not have. Once
+            an input was resized, those of the outputs are other arrays after each run.
         threads: What the pool of this process has.
 
     Raises:
@@ -69,6 +70,7 @@ class CoreMethod:
         CoreMethod._open += 1
         self._data = data if library.ek_needs_data(handle) else None  # borrowed by the model
         self.threads = int(library.ek_thread_count())
+        self._resized = False
         inputs, outputs = library.ek_input_count(handle), library.ek_output_count(handle)
         try:
             self.inputs = tuple(self._array(library.ek_describe_input, index) for index in range(inputs))
@@ -77,10 +79,26 @@ class CoreMethod:
             self.close()  # the traceback keeps this object, and it the pool
             raise
 
+    def resize(self, index: int, shape: tuple[int, ...]) -> None:
+        """Give an input of a method with open sizes another *shape*, from now on.
+
+        Raises:
+            RuntimeError: It is longer on an axis than the method takes, or the method has fixed sizes.
+        """
+        if self._library.ek_resize_input(self._handle, index, (ctypes.c_int64 * len(shape))(*shape), len(shape)):
+            self._fail()
+        self._resized = True
+        arrays = list(self.inputs)
+        arrays[index] = self._array(self._library.ek_describe_input, index)
+        self.inputs = tuple(arrays)
+
     def run(self) -> None:
         """Run the method on what is in `inputs`. Raises `RuntimeError`: ExecuTorch failed; in its own words."""
         if self._library.ek_run_in_place(self._handle):
             self._fail()
+        if self._resized:
+            describe = self._library.ek_describe_output
+            self.outputs = tuple(self._array(describe, index) for index in range(len(self.outputs)))
 
     @property
     def raw_run(self) -> tuple[Callable[[object], int], object, Callable[[], NoReturn]]:
@@ -163,6 +181,7 @@ def load(core: Path) -> ctypes.CDLL:
         "ek_describe_output": (number, (model, number, ctypes.POINTER(_Tensor))),
         "ek_set_input": (number, (model, number, ctypes.c_void_p, ctypes.c_size_t, number)),
         "ek_get_output": (number, (model, number, ctypes.c_void_p, ctypes.c_size_t, number)),
+        "ek_resize_input": (number, (model, number, ctypes.POINTER(ctypes.c_int64), number)),
         "ek_run": (number, (model,)),
         "ek_run_in_place": (number, (model,)),
         "ek_take_trace": (number, (model, ctypes.POINTER(ctypes.c_void_p), ctypes.POINTER(ctypes.c_size_t))),

@@ -262,6 +262,7 @@ struct Port {
   et::Tag tag = et::Tag::None;
   ek_tensor facts{};
   std::vector<TensorImpl::SizesType> sizes;
+  std::vector<TensorImpl::SizesType> most;  // what `sizes` were when the method was loaded
   std::vector<TensorImpl::DimOrderType> order;
   union {
     int64_t i;
@@ -277,6 +278,20 @@ void describe_scalar(Port& port, ScalarType type) {
   port.facts.data = &port.scalar;
 }
 
+// Shape, strides and bytes of a tensor, by its sizes and the order of its dimensions.
+void lay_out(Port& port) {
+  ek_tensor& facts = port.facts;
+  int64_t stride = static_cast<int64_t>(et::elementSize(static_cast<ScalarType>(facts.dtype)));
+  facts.size_bytes = stride;
+  for (size_t i = port.order.size(); i-- > 0;) {
+    size_t axis = port.order[i];
+    facts.shape[axis] = port.sizes[axis];
+    facts.strides[axis] = stride;
+    stride *= port.sizes[axis];
+    facts.size_bytes *= port.sizes[axis];
+  }
+}
+
 void describe_tensor(Port& port, const et::TensorInfo& info, const Text& name) {
   auto sizes = info.sizes();
   auto order = info.dim_order();
@@ -284,17 +299,13 @@ void describe_tensor(Port& port, const et::TensorInfo& info, const Text& name) {
   if (order.size() != sizes.size()) fail(name + " has no order of dimensions");
   port.sizes.assign(sizes.begin(), sizes.end());
   port.order.assign(order.begin(), order.end());
-  ek_tensor& facts = port.facts;
-  facts.dtype = static_cast<int32_t>(info.scalar_type());
-  facts.rank = static_cast<int32_t>(sizes.size());
-  facts.size_bytes = static_cast<int64_t>(info.nbytes());
-  int64_t stride = static_cast<int64_t>(et::elementSize(info.scalar_type()));
-  for (size_t i = order.size(); i-- > 0;) {
-    if (order[i] >= sizes.size()) fail(name + " has an impossible order of dimensions");
-    facts.shape[order[i]] = sizes[order[i]];
-    facts.strides[order[i]] = stride;
-    stride *= sizes[order[i]];
+  port.most = port.sizes;
+  for (auto axis : port.order) {
+    if (axis >= sizes.size()) fail(name + " has an impossible order of dimensions");
   }
+  port.facts.dtype = static_cast<int32_t>(info.scalar_type());
+  port.facts.rank = static_cast<int32_t>(sizes.size());
+  lay_out(port);
 }
 
 Port describe(et::Tag tag, const Text& name) {
@@ -337,7 +348,8 @@ void copy(const ek_tensor& facts, uint8_t* flat) {
   }
 }
 
-Text shown(const int32_t* sizes, size_t rank) {
+template <typename Size>
+Text shown(const Size* sizes, size_t rank) {
   Text text = "[";
   for (size_t i = 0; i < rank; i++) text += (i ? ", " : "") + to_text(sizes[i]);
   return text + "]";
@@ -362,6 +374,7 @@ struct ek_model {
   std::vector<Port> outputs;
   bool counted = false;
   bool aborted = false;
+  bool resized = false;  // since then, outputs have whatever sizes they come out with
 
   ~ek_model() { leave_pool(); }
 
@@ -502,6 +515,29 @@ struct ek_model {
     check(method->set_input(et::EValue(Tensor(&tensor)), index));
   }
 
+  void resize(size_t index, const int64_t* shape, int32_t rank) {
+    Port& port = inputs[index];
+    if (port.tag != et::Tag::Tensor) fail("input " + to_text(index) + " is a number, which has no shape");
+    bool fits = rank == port.facts.rank;
+    for (int32_t i = 0; fits && i < rank; i++) fits = shape[i] > 0 && shape[i] <= port.most[static_cast<size_t>(i)];
+    if (!fits) {
+      fail("input " + to_text(index) + " cannot be " + shown(shape, static_cast<size_t>(std::max(rank, 0))) +
+           ", the method takes at most " + shown(port.most.data(), port.most.size()));
+    }
+    auto before = port.sizes;
+    for (int32_t i = 0; i < rank; i++) port.sizes[static_cast<size_t>(i)] = static_cast<TensorImpl::SizesType>(shape[i]);
+    lay_out(port);
+    port.fresh = false;
+    try {
+      declare(index);
+    } catch (...) {
+      port.sizes = before;
+      lay_out(port);
+      throw;
+    }
+    resized = true;
+  }
+
   void set_scalar(size_t index) {
     const Port& port = inputs[index];
     if (port.tag == et::Tag::Int) {
@@ -536,8 +572,13 @@ struct ek_model {
       const Tensor& tensor = value.toTensor();
       auto sizes = tensor.sizes();
       if (!std::equal(sizes.begin(), sizes.end(), port.sizes.begin(), port.sizes.end())) {
-        fail("output " + to_text(index) + " is " + shown(sizes.data(), sizes.size()) + " this time, not " +
-             shown(port.sizes.data(), port.sizes.size()));
+        if (resized && sizes.size() == port.sizes.size()) {
+          port.sizes.assign(sizes.begin(), sizes.end());
+          lay_out(port);
+        } else {
+          fail("output " + to_text(index) + " is " + shown(sizes.data(), sizes.size()) + " this time, not " +
+               shown(port.sizes.data(), port.sizes.size()));
+        }
       }
       if (tensor.const_data_ptr() != port.facts.data) fail("output " + to_text(index) + " moved in memory");
     }
@@ -706,6 +747,16 @@ EXPORTED int32_t ek_get_output(const ek_model* model, int32_t index, void* data,
   return guarded(nullptr, [&] {
     if (model == nullptr) fail("the model is closed");
     copy<false>(fitting(model->outputs, index, data, size_bytes, dtype)->facts, static_cast<uint8_t*>(data));
+  });
+}
+
+EXPORTED int32_t ek_resize_input(ek_model* model, int32_t index, const int64_t* shape, int32_t rank) {
+  return guarded(nullptr, [&] {
+    if (model == nullptr) fail("the model is closed");
+    if (shape == nullptr && rank > 0) fail("no shape was given");
+    if (rank < 0 || rank > EK_MAX_RANK) fail("a shape of " + to_text(rank) + " dimensions was given");
+    port(model->inputs, index);
+    model->resize(static_cast<size_t>(index), shape, rank);
   });
 }
 

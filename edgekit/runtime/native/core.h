@@ -13,7 +13,7 @@ extern "C" {
 #endif
 
 /* Raised with every change of this interface; a library of another number is not used. */
-#define EK_INTERFACE 2
+#define EK_INTERFACE 3
 #define EK_MAX_RANK 16
 
 typedef struct ek_model ek_model;
@@ -57,6 +57,11 @@ int32_t ek_describe_output(const ek_model* model, int32_t index, ek_tensor* tens
 /* Copies elements in C order in or out; refuses another size or element type than the model's. */
 int32_t ek_set_input(ek_model* model, int32_t index, const void* data, size_t size_bytes, int32_t dtype);
 int32_t ek_get_output(const ek_model* model, int32_t index, void* data, size_t size_bytes, int32_t dtype);
+
+/* Gives an input of a method with open sizes another shape, for all runs from now on. No axis may be longer than
+ * `ek_describe_input` said when the model was opened. Outputs then have the sizes that a run gives them: describe them
+ * after it. The input has to be set anew. */
+int32_t ek_resize_input(ek_model* model, int32_t index, const int64_t* shape, int32_t rank);
 
 /* Runs once. Every input has to be set anew: their memory holds intermediate values during a run. */
 int32_t ek_run(ek_model* model);

@@ -1,0 +1,153 @@
+"""Sizes that a method of a ``.pte`` leaves open: how torch is told of them, and what it says where a model fixes one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.export import Dim, ExportedProgram
+
+from edgekit.buckets import Range, middle_of
+from edgekit.errors import ConversionError
+from edgekit.runtime.contents.flatbuffer import Table
+from edgekit.schema import conform
+from edgekit.tensors import TensorSpec
+
+#: What torch.export is told: of each input the open axes.
+DynamicShapes = tuple[dict[int, Any], ...]
+_HINT = "name the sizes that you need in a list of [model.buckets] instead: each gets a method of its own"
+_MOST_SAID = 160
+
+
+@dataclass(frozen=True)
+class OpenSizes:
+    """The open sizes of a method.
+
+    Attributes:
+        batch, length: Least and most; None for one that is fixed.
+        axes: Of each input that has the length, its axis.
+    """
+
+    batch: Range | None = None
+    length: Range | None = None
+    axes: Mapping[str, int] | None = None
+
+    @classmethod
+    def from_json(cls, value: object) -> OpenSizes:
+        found: OpenSizes = conform(cls, value)
+        return found
+
+    def traced_batch(self, batch: int) -> int:
+        """Samples to trace with: *batch* where that is fixed, else some, but never 1, which torch would fix."""
+        return batch if self.batch is None else max(2, middle_of(self.batch))
+
+    def cut(self, tensors: Sequence[torch.Tensor], specs: Sequence[TensorSpec]) -> tuple[torch.Tensor, ...]:
+        """*tensors* of full length at one to trace with."""
+        if self.length is None:
+            return tuple(tensors)
+        length, axes = max(2, middle_of(self.length)), self.axes or {}
+        return tuple(
+            tensor.narrow(axes[spec.name], 0, length).contiguous() if spec.name in axes else tensor
+            for tensor, spec in zip(tensors, specs, strict=True)
+        )
+
+    def shapes(self, specs: Sequence[TensorSpec]) -> DynamicShapes | None:
+        """What `torch.export.export` takes for inputs like *specs*; None where nothing is open."""
+        if self.batch is None and self.length is None:
+            return None
+        batch = None if self.batch is None else Dim("batch", min=self.batch[0], max=self.batch[1])
+        length = None if self.length is None else Dim("length", min=self.length[0], max=self.length[1])
+        found = []
+        for spec in specs:
+            axis = (self.axes or {}).get(spec.name)
+            open_axes = {0: batch} if batch is not None and spec.shape else {}
+            found.append(open_axes | ({axis: length} if length is not None and axis is not None else {}))
+        return tuple(found)
+
+    def refusal(self, error: BaseException, specs: Sequence[TensorSpec]) -> ConversionError | None:
+        """What torch's *error* says of a size that the model does not leave open; None where it says nothing of one."""
+        text = str(error)
+        named = re.search(r"[Cc]onstraints violated \(([\w, ]+)\)", text)
+        if named is None:
+            return None
+        name = named[1].split(",")[0].strip()
+        if (fixed := re.search(rf"{name}\b.*?specialized it to be a constant \((\d+)\)", text)) is not None:
+            what = f"the model fixes {self._where(name, specs)} when it is exported, at {fixed[1]}"
+        else:
+            what = f"the model does not leave {self._where(name, specs)} open{_condition(text, name)}"
+        return _refused(what)
+
+    def check(self, plan: Table, specs: Sequence[TensorSpec]) -> None:
+        """Raise unless the method of a file with this *plan* leaves these sizes open as far as they go.
+
+        Args:
+            specs: Of its inputs, at their largest.
+
+        Raises:
+            ConversionError: ``EK-UNSUPPORTED``: one of them is fixed, or goes less far.
+        """
+        for spec, number in zip(specs, plan["inputs"], strict=True):
+            tensor, length_axis = plan["values"][number]["val"], (self.axes or {}).get(spec.name)
+            for axis, most in enumerate(spec.shape):
+                is_open = (axis == 0 and self.batch) or (axis == length_axis and self.length)
+                if not is_open:
+                    continue
+                name = "batch" if axis == 0 else "length"
+                if not tensor["shape_dynamism"]:
+                    raise _refused(f"ExecuTorch fixes {self._where(name, specs)}, at {tensor['sizes'][axis]}")
+                if tensor["sizes"][axis] != most:
+                    what = f"ExecuTorch takes {self._where(name, specs)} up to {tensor['sizes'][axis]}, not to {most}"
+                    raise _refused(what)
+
+    def _where(self, name: str, specs: Sequence[TensorSpec]) -> str:
+        if name == "batch":
+            return f"the batch size (axis 0 of {specs[0].name!r})"
+        first, axis = next(iter((self.axes or {}).items()))
+        return f"the length (axis {axis} of {first!r})"
+
+
+#: Nothing is open.
+FIXED = OpenSizes()
+
+
+def not_open(error: Exception) -> ConversionError:
+    """For a converter's *error* about a model that it takes at fixed sizes."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    said = next(iter(lines), type(error).__name__)[:_MOST_SAID]
+    return _refused(f"ExecuTorch takes this model at fixed sizes, not with those of a range open: {said}")
+
+
+def _refused(what: str) -> ConversionError:
+    return ConversionError("EK-UNSUPPORTED", what, _HINT)
+
+
+def _condition(text: str, name: str) -> str:
+    """What torch would have *name* be."""
+    found = re.search(rf"^\s*{name} = (.+)$", text.partition("Suggested fixes")[2], re.MULTILINE)
+    if found is None:
+        return ""
+    bounds = re.search(r"min=(\d+)", found[1]), re.search(r"max=(\d+)", found[1])
+    words = [f"{word} {bound[1]}" for word, bound in zip(("from", "to"), bounds, strict=True) if bound is not None]
+    if words:
+        return f": it computes the same way only {' '.join(words)}"
+    return f": torch wants {name} = {found[1].strip()}"
+
+
+def restore_bounds(program: ExportedProgram) -> None:
+    """Have memory planned for the sizes that *program* was exported for.
+
+    A conservative guess of torch 2.13 about one convolution (fewer than 16 samples take another way on x86) stands in
+    executorch 1.5.1 as the bound of the batch size. Symptom: a file for up to 16 samples, or for up to 64, refuses more
+    than 15 ("Attempted to resize a bounded tensor").
+    """
+    for node in program.graph.nodes:
+        value = node.meta.get("val")
+        if node.op != "placeholder" or not isinstance(value, torch.Tensor):
+            continue
+        for size in value.shape:
+            if isinstance(size, torch.SymInt):
+                known = size.node.shape_env.var_to_range
+                known.update({symbol: sizes for symbol, sizes in program.range_constraints.items() if symbol in known})
