@@ -76,6 +76,11 @@ class Buckets:
             for batch in self.batch:
                 yield batch, length
 
+    def lengths(self) -> tuple[int, ...]:
+        """The lengths of all methods, and between, in ascending order: what speaks for the model at any that it takes."""
+        between = {length for each in self.open_methods() for _, length in each.sizes if length is not None}
+        return tuple(sorted({*self.length, *between}))
+
     def names(self) -> frozenset[str]:
         """Of the methods for them, without ranges."""
         return frozenset(name for bucket in self.all() if (name := self.method(*bucket)) is not None)

@@ -140,7 +140,8 @@ class Manifest:
         files: Size and SHA-256 of every file but the manifest.
         methods: Signatures of further methods by name; every variant's file has them, but for those of buckets, which
             the variants with ``bucket_snr_db`` have.
-        buckets: The batch sizes and lengths that these take; None where they take one sample of one length.
+        buckets: The batch sizes and lengths that these take; None where they take one sample of one length. A variant
+            has all the methods of those without ranges, or all that leave sizes open.
         class_scores: The output whose largest value is the model's answer; None where there are no classes to choose.
         metric: How to read ``accuracy`` and ``accuracy_drop``.
     """
@@ -171,6 +172,13 @@ class Manifest:
         known = ", ".join(variant.name for variant in self.variants)
         raise BundleError("EK-NO-VARIANT", f"the bundle has no variant {name!r}", f"it has: {known}")
 
+    def buckets_of(self, variant: Variant) -> Buckets | None:
+        """What *variant* takes besides one sample of the signature; None for nothing."""
+        if self.buckets is None or not variant.bucket_snr_db:
+            return None
+        leaves_open = variant.bucket_snr_db.keys() == {method.name for method in self.buckets.open_methods()}
+        return self.buckets if leaves_open else self.buckets.closed
+
     @property
     def is_given(self) -> bool:
         """Whether its files were given, and not built."""
@@ -181,6 +189,10 @@ class Manifest:
         value["signature"] = self.signature.to_json()
         value["methods"] = {name: signature.to_json() for name, signature in self.methods.items()}
         value["variants"] = list(map(variant_json, self.variants))
+        if self.buckets is not None:  # as before there were ranges, where there is none
+            ranges = [name for name in ("batch_range", "length_range") if value["buckets"][name] is None]
+            for name in ranges:
+                del value["buckets"][name]
         return value
 
 
@@ -260,22 +272,30 @@ def _check_given(variant: Variant, manifest: Manifest) -> None:
 
 def _check_buckets(manifest: Manifest, buckets: Buckets) -> None:
     buckets.check(manifest.signature)
-    methods = {method for bucket in buckets.all() if (method := buckets.method(*bucket)) is not None}
-    if not methods <= manifest.methods.keys():
-        raise ValueError(f"methods: no {min(methods - manifest.methods.keys())}")
-    for batch, length in buckets.all():
-        method = buckets.method(batch, length)
-        own = manifest.signature if method is None else manifest.methods[method]
-        given = [spec if length is None else buckets.at(spec, length) for spec in manifest.signature.inputs]
-        if own.inputs != Signature(tuple(given), ()).batched(batch).inputs:
-            raise ValueError(f"methods.{method}")
-        if [(spec.name, spec.dtype) for spec in own.outputs] != [
-            (spec.name, spec.dtype) for spec in manifest.signature.outputs
-        ] or any(spec.shape[:1] != (batch,) for spec in own.outputs):
-            raise ValueError(f"methods.{method}")
-    for variant in manifest.variants:
-        if variant.bucket_snr_db and (variant.bucket_snr_db.keys() != methods or variant.batch != 1):
+    closed, opened = buckets.closed.names(), frozenset(method.name for method in buckets.open_methods())
+    had = [variant for variant in manifest.variants if variant.bucket_snr_db]
+    for variant in had:
+        if variant.bucket_snr_db.keys() not in (closed, opened) or variant.batch != 1:
             raise ValueError(f"variants.{variant.name}.bucket_snr_db")
+    needed = frozenset[str]().union(*(variant.bucket_snr_db for variant in had)) or closed or opened
+    if not needed <= manifest.methods.keys():
+        raise ValueError(f"methods: no {min(needed - manifest.methods.keys())}")
+    largest = {name: bucket for bucket in buckets.all() if (name := buckets.closed.method(*bucket)) is not None}
+    for method in buckets.open_methods():
+        largest[method.name] = method.batch[-1], None if method.length is None else method.length[-1]
+    for name in needed:
+        _check_bucket(name, manifest, buckets, *largest[name])
+
+
+def _check_bucket(name: str, manifest: Manifest, buckets: Buckets, batch: int, length: int | None) -> None:
+    """Raise unless the method *name* takes *batch* samples of *length*, and gives what the main one does of each."""
+    own, main = manifest.methods[name], manifest.signature
+    given = [spec if length is None else buckets.at(spec, length) for spec in main.inputs]
+    if own.inputs != Signature(tuple(given), ()).batched(batch).inputs:
+        raise ValueError(f"methods.{name}")
+    outputs, known = ([(spec.name, spec.dtype) for spec in side.outputs] for side in (own, main))
+    if outputs != known or any(spec.shape[:1] != (batch,) for spec in own.outputs):
+        raise ValueError(f"methods.{name}")
 
 
 def brief(value: object) -> str:

@@ -44,7 +44,7 @@ def assemble(
     variants = tuple(item.variant for item in made)
     methods: Mapping[str, Signature] = {}
     if model.bucketed is not None and any(variant.bucket_snr_db for variant in variants):
-        methods = model.bucketed.signatures
+        methods = model.bucketed.signatures({name for variant in variants for name in variant.bucket_snr_db})
     manifest = Manifest(
         name=origin.name,
         target=target.name,

@@ -1,8 +1,12 @@
-"""Running a model's buckets: several samples together, and samples of other lengths."""
+"""Running a model's buckets: several samples together, and samples of other lengths.
+
+Where a file has a method that takes all sizes of a range, samples go to it as they are.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -23,7 +27,6 @@ class Bucketed:
     Args:
         main: The session of the main method.
         open_method: Opens a further method by its name.
-        signatures: Of those methods.
     """
 
     def __init__(
@@ -32,12 +35,10 @@ class Bucketed:
         main: Session,
         signature: Signature,
         open_method: Callable[[str], Session],
-        signatures: Mapping[str, Signature],
     ):
         self._buckets = buckets
         self._signature = signature
         self._open = open_method
-        self._signatures = signatures
         self._sessions: dict[str | None, Session] = {None: main}
 
     def run(self, requests: Sequence[Mapping[str, np.ndarray]]) -> list[Named]:
@@ -57,9 +58,10 @@ class Bucketed:
         for index, (count, _, bucket) in enumerate(sizes):
             by_bucket.setdefault(bucket, []).append((index, count))
         for bucket, counts in by_bucket.items():
-            for batch, taken in _chunks(counts, self._buckets.batch):
-                session, signature = self._session(self._buckets.method(batch, bucket))
-                outputs = session.run([self._filled(spec, requests, taken) for spec in signature.inputs])
+            for batch, taken in _chunks(counts, self._buckets):
+                session = self._session(self._buckets.method(batch, bucket))
+                specs = (self._spec(spec, batch, bucket) for spec in self._signature.inputs)
+                outputs = session.run([self._filled(spec, requests, taken) for spec in specs])
                 begin = 0
                 for index, _, count in taken:
                     parts[index].append([array[begin : begin + count] for array in outputs])
@@ -89,9 +91,12 @@ class Bucketed:
         bucket = None if length is None else self._buckets.bucket_for(length)
         if length is not None and bucket is None:
             lengths = ", ".join(map(str, self._buckets.length))
-            if self._buckets.pad:
-                what = f"{self._buckets.shortest} to {self._buckets.length[-1]}"
-                hint = "cut it" if length > self._buckets.length[-1] else "the model itself takes no less"
+            least, most = self._buckets.length_range or (self._buckets.shortest, self._buckets.length[-1])
+            if self._buckets.length_range or self._buckets.pad:
+                what = f"{least} to {most}"
+                hint = "cut it" if length > most else "the model itself takes no less"
+                if self._buckets.length_range:
+                    hint = "cut it" if length > most else "a range in [model.buckets] may begin lower, where the model does"
                 raise UsageError("EK-INPUT", f"the input has a length of {length}, the model takes {what}", hint)
             hint = "cut it; or say pad in [model.buckets], where the model allows it, and build it again"
             raise UsageError("EK-INPUT", f"the input has a length of {length}, the model takes {lengths}", hint)
@@ -127,11 +132,16 @@ class Bucketed:
         filled[at:] = filled[at - 1]
         return filled
 
-    def _session(self, method: str | None) -> tuple[Session, Signature]:
+    def _session(self, method: str | None) -> Session:
         if method not in self._sessions:
             assert method is not None
             self._sessions[method] = self._open(method)
-        return self._sessions[method], self._signature if method is None else self._signatures[method]
+        return self._sessions[method]
+
+    def _spec(self, spec: TensorSpec, batch: int, length: int | None) -> TensorSpec:
+        """*spec*, of an input, for *batch* samples of *length*."""
+        at = spec if length is None else self._buckets.at(spec, length)
+        return replace(at, shape=(batch, *at.shape[1:])) if at.shape else at
 
     def _joined(self, parts: Sequence[Sequence[np.ndarray]], length: int | None) -> Named:
         """One array for each output, without what came of padding."""
@@ -143,13 +153,15 @@ class Bucketed:
         return outputs
 
 
-def _chunks(counts: Sequence[tuple[int, int]], sizes: Sequence[int]) -> Iterator[tuple[int, list[_Rows]]]:
-    """The samples of requests, by index and number, in groups of the batch *sizes*, each more than half full."""
+def _chunks(counts: Sequence[tuple[int, int]], buckets: Buckets) -> Iterator[tuple[int, list[_Rows]]]:
+    """The samples of requests, by index and number, in groups of batch sizes of *buckets*, each more than half full.
+
+    Groups are full where the batch size is open.
+    """
     left = sum(count for _, count in counts)
     waiting = [(index, 0, count) for index, count in reversed(counts)]
     while left:
-        above = next((size for size in sizes if size >= left), None)
-        batch = above if above is not None and 2 * left > above else max(size for size in sizes if size <= left)
+        batch = _batch(left, buckets)
         taken: list[_Rows] = []
         free = min(batch, left)
         left -= free
@@ -161,3 +173,13 @@ def _chunks(counts: Sequence[tuple[int, int]], sizes: Sequence[int]) -> Iterator
             taken.append((index, begin, used))
             free -= used
         yield batch, taken
+
+
+def _batch(left: int, buckets: Buckets) -> int:
+    """The batch size for the next of *left* samples."""
+    if buckets.batch_range is not None:
+        return min(left, buckets.most_batch)
+    above = next((size for size in buckets.batch if size >= left), None)
+    if above is not None and 2 * left > above:
+        return above
+    return max(size for size in buckets.batch if size <= left)

@@ -12,12 +12,14 @@ import struct
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import IO, Any
 
 import numpy as np
 
 from edgekit import documents
 from edgekit.errors import EdgekitError
+from edgekit.schema import conform
 from edgekit.tensors import TensorSpec
 
 _LENGTHS = struct.Struct("<IQ")
@@ -96,7 +98,7 @@ def receive(stream: IO[bytes], most_bytes: int | None = None) -> tuple[dict[str,
 def receive_arrays(stream: IO[bytes], specs: Sequence[TensorSpec]) -> tuple[dict[str, Any], list[np.ndarray]]:
     """The next message, whose body is what `pack` makes of arrays like *specs*: as fresh, writable ones.
 
-    An error has no body, and comes with no arrays.
+    An error has no body, and comes with no arrays. Where the header has ``shapes``, they have those, which are no larger.
 
     Raises:
         EOFError: The other side is gone.
@@ -104,6 +106,8 @@ def receive_arrays(stream: IO[bytes], specs: Sequence[TensorSpec]) -> tuple[dict
     """
     header, length = _header(stream)
     # The system sets their memory aside page by page, when it is written to.
+    if "shapes" in header:
+        specs = shaped(specs, header["shapes"])
     arrays = [] if "error" in header else [np.empty(spec.shape, spec.dtype) for spec in specs]
     due = sum(array.nbytes for array in arrays)
     if length != due:
@@ -121,6 +125,17 @@ def receive_arrays(stream: IO[bytes], specs: Sequence[TensorSpec]) -> tuple[dict
 def pack(arrays: Sequence[np.ndarray]) -> bytes:
     """The arrays' bytes, one after the other; both sides know shapes and dtypes from the signature."""
     return b"".join(array.tobytes() for array in arrays)
+
+
+def shaped(specs: Sequence[TensorSpec], shapes: object) -> list[TensorSpec]:
+    """*specs* with other *shapes*, as a header has them. Raises `ValueError`: they are none, or larger on an axis."""
+    found = conform(tuple[tuple[int, ...], ...], shapes, "shapes")
+    if len(found) != len(specs):
+        raise ValueError(f"{len(found)} shapes for {len(specs)} arrays")
+    for spec, shape in zip(specs, found, strict=True):
+        if len(shape) != len(spec.shape) or not all(0 <= size <= most for size, most in zip(shape, spec.shape)):
+            raise ValueError(f"{spec.name!r} is {list(shape)}, at most {list(spec.shape)}")
+    return [replace(spec, shape=shape) for spec, shape in zip(specs, found, strict=True)]
 
 
 def unpack(body: bytes, specs: Sequence[TensorSpec]) -> list[np.ndarray]:

@@ -144,12 +144,12 @@ class Model:
         Raises:
             UsageError: ``EK-ARGUMENT``: the model takes one sample at a time, so that there is nothing to gain.
         """
-        if self.buckets is None or len(self.buckets.batch) < 2:
+        if self.buckets is None or self.buckets.most_batch < 2:
             what = f"{self.variant} takes one sample at a time"
             raise UsageError(
                 "EK-ARGUMENT", what, "name batch sizes in [model.buckets] of edgekit.toml, and build it again"
             )
-        most = self.buckets.batch[-1] if max_batch is None else max_batch
+        most = self.buckets.most_batch if max_batch is None else max_batch
         return Batcher(self.many, max_batch=most, max_wait_ms=max_wait_ms)
 
     def prepare(self, sample: Any) -> Any:
@@ -334,11 +334,11 @@ def load(
     session = opened_method(method, signature)
     if floats is not None:
         session, signature = FloatSession(session, floats), floats.signature
-    buckets = manifest.buckets if method is None and entry.bucket_snr_db else None
+    buckets = manifest.buckets_of(entry) if method is None else None
     bucketed = None
     if buckets is not None:
         others = manifest.methods
-        bucketed = Bucketed(buckets, session, signature, lambda name: opened_method(name, others[name]), others)
+        bucketed = Bucketed(buckets, session, signature, lambda name: opened_method(name, others[name]))
     return Model(
         session,
         signature,

@@ -153,11 +153,14 @@ class RemoteSession:
         self.threads = threads
         self._server = server
         self._signature = signature
+        self._shapes = [spec.shape for spec in signature.inputs]
         self._owned = owned
 
     def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         self._check()
-        return self._server.call({"do": "run"}, frames.pack(inputs), self._signature.outputs)[1]
+        shapes = [array.shape for array in inputs]
+        given = {} if shapes == self._shapes else {"shapes": shapes}
+        return self._server.call({"do": "run", **given}, frames.pack(inputs), self._signature.outputs)[1]
 
     def run_marked(self, inputs: Sequence[np.ndarray], times: int) -> None:
         """`run` several times, each between two ``getppid`` system calls, for a counter that watches the process."""

@@ -39,7 +39,10 @@ class _Server:
     def perform(self, header: dict[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:
         if header["do"] == "run":
             assert self._session is not None and self._signature is not None
-            return {}, frames.pack(self._session.run(frames.unpack(body, self._signature.inputs)))
+            shapes, specs = header.get("shapes"), self._signature.inputs
+            outputs = self._session.run(frames.unpack(body, specs if shapes is None else frames.shaped(specs, shapes)))
+            given = {} if shapes is None else {"shapes": [array.shape for array in outputs]}
+            return given, frames.pack(outputs)
         if header["do"] == "measure outputs":
             assert self._session is not None and self._signature is not None
             outputs = self._session.run(frames.unpack(body, self._signature.inputs))

@@ -25,7 +25,7 @@ class Exporter:
             is taken where the target says nothing.
         convert: ``module:function(*, source, output)`` with ``recipe`` and ``calibration`` besides where it applies
             several recipes by itself, ``backend`` where it *lowers*, ``batch`` where that is fixed, and ``buckets`` (a
-            list of ``name``, ``batch`` and ``source``) where it has a method for each. It takes a
+            list of ``name``, ``batch`` and ``source``, and ``open`` for an `OpenSizes`) where it has a method for each. It takes a
             `edgekit.pipeline.sources.SourceSpec` as JSON, the file to write, and an ``.npz`` of inputs by name, samples
             first, which static recipes need (`UsageError`, ``EK-DATA``, where it is None); gives the export record (see
             `edgekit.pipeline.exporters.exported.record`); and raises `ConversionError` (``EK-UNSUPPORTED``) where the
@@ -40,6 +40,7 @@ class Exporter:
         forecast: ``module:function(*, source, backend)``, which says what will become of the source's operators (see
             `edgekit.pipeline.work.answers.Forecast`); None where nothing can.
         buckets: Whether a file can have further methods, for other batch sizes and lengths.
+        ranges: Whether such a method can take all sizes of a range.
         modules: What has to be importable besides what the source needs.
         install: How to get that.
     """
@@ -58,6 +59,7 @@ class Exporter:
     keeps: bool = False
     forecast: str | None = None
     buckets: bool = False
+    ranges: bool = False
     modules: tuple[str, ...] = ()
     install: str = ""
 
@@ -127,6 +129,7 @@ EXPORTERS = registry(
         lowers=True,
         forecast=f"{_EXPORTERS}.forecast:executorch",
         buckets=True,
+        ranges=True,
     ),
     Exporter(
         name="torch-mobile",

@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from executorch.exir import to_edge_transform_and_lower
 from executorch.exir.dialects._ops import ops as edge_operators
-from torch.export import ExportedProgram
 from torch.fx import GraphModule
 from torch.fx.node import map_aggregate
 from torch.fx.passes.infra.pass_base import PassResult
@@ -21,13 +20,15 @@ from torchao.quantization.pt2e.quantizer import Quantizer
 
 from edgekit.pipeline.exporters import backends
 from edgekit.pipeline.exporters.exported import record
-from edgekit.pipeline.exporters.open_sizes import FIXED, DynamicShapes, OpenSizes, not_open, restore_bounds
+from edgekit.pipeline.exporters.open_sizes import FIXED, OpenSizes, not_open, restore_bounds
 from edgekit.pipeline.exporters.symptoms import explaining
 from edgekit.pipeline.exporters.tracing import calibration_tensors, example_inputs, observe, traced
 from edgekit.pipeline.recipes.fold_pads import fold_pads
+from edgekit.pipeline.recipes.planes import rewrite_open_convolutions
 from edgekit.pipeline.recipes.pooling import rewrite_pools
 from edgekit.pipeline.recipes.xnnpack import StaticQuantizer, dynamic_quantizer, each_its_own
 from edgekit.pipeline.rewrites.constants import values_in
+from edgekit.pipeline.rewrites.exported import DynamicShapes, exported
 from edgekit.pipeline.sources import SourceSpec, open_source
 from edgekit.pipeline.work.events import Step, emit
 from edgekit.recipes import RECIPES, Recipe
@@ -48,9 +49,6 @@ class _Graph:
     examples: tuple[torch.Tensor, ...]
     shapes: DynamicShapes | None = None
 
-    def exported(self) -> ExportedProgram:
-        return torch.export.export(self.module, self.examples, dynamic_shapes=self.shapes)
-
 
 def export(
     *,
@@ -67,7 +65,7 @@ def export(
     methods = {_MAIN: main}
     for bucket in buckets:
         emit(Step(f"exporting {bucket['name']}"))
-        sizes = OpenSizes.from_json(bucket["open"])
+        sizes = OpenSizes.from_json(bucket.get("open", {}))
         methods[bucket["name"]], *_ = _graph(bucket["source"], bucket["batch"], used, calibration, lowering, sizes)
 
     def lowered(part: GraphModule) -> bytes:
@@ -86,7 +84,7 @@ def export(
             raise not_open(error) from error
     for bucket, plan in zip(buckets, _plans(program, buckets), strict=True):
         signature = open_source(SourceSpec.from_json(bucket["source"])).signature
-        OpenSizes.from_json(bucket["open"]).check(plan, signature.batched(bucket["batch"]).inputs)
+        OpenSizes.from_json(bucket.get("open", {})).check(plan, signature.batched(bucket["batch"]).inputs)
     Path(output).write_bytes(buffer)
     made_by = ("torch", "executorch", *lowering.PRODUCERS)
     return record(made_by, {ENGINE.name: "1.5"}, values=held, rewritten=rewritten)
@@ -112,10 +110,11 @@ def _graph(
     graph_module = traced(opened, examples, lowering.RULES, sizes)
     held, rewritten = values_in(graph_module), graph_module.meta["rewritten"]
     if used.is_half and lowering.HALVES_GRAPH:
-        halved = torch.export.export(HalfInside(graph_module), examples, dynamic_shapes=shapes and (shapes,))
+        halved = exported(HalfInside(graph_module), examples, shapes, as_list=True)
         graph_module = halved.module(check_guards=False)
     fold_pads(graph_module)
     rewrite_pools(graph_module)
+    rewrite_open_convolutions(graph_module)
     if used.is_static:
         samples = calibration_tensors(calibration, used.name, opened.signature.batched(batch))
         graph_module = quantize(graph_module, StaticQuantizer(used), samples)
@@ -139,7 +138,7 @@ def lower_methods(methods: Mapping[str, _Graph], backend: str = "xnnpack", *, ha
             XNNPACK, the graph itself has to.
     """
     emit(Step("lowering"))
-    programs = {name: graph.exported() for name, graph in methods.items()}
+    programs = {name: exported(graph.module, graph.examples, graph.shapes) for name, graph in methods.items()}
     with ExitStack() as stack:
         lowering = backends.find(backend).lowering
         partitioners = {name: [stack.enter_context(lowering(program, half))] for name, program in programs.items()}

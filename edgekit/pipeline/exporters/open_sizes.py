@@ -5,19 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
-
 import torch
 from torch.export import Dim, ExportedProgram
 
 from edgekit.buckets import Range, middle_of
 from edgekit.errors import ConversionError
+from edgekit.pipeline.sources.samples import first_line
+from edgekit.pipeline.sources.tracing import code_line
+from edgekit.pipeline.rewrites.exported import DynamicShapes
 from edgekit.runtime.contents.flatbuffer import Table
 from edgekit.schema import conform
 from edgekit.tensors import TensorSpec
 
-#: What torch.export is told: of each input the open axes.
-DynamicShapes = tuple[dict[int, Any], ...]
 _HINT = "name the sizes that you need in a list of [model.buckets] instead: each gets a method of its own"
 _MOST_SAID = 160
 
@@ -68,17 +67,18 @@ class OpenSizes:
         return tuple(found)
 
     def refusal(self, error: BaseException, specs: Sequence[TensorSpec]) -> ConversionError | None:
-        """What torch's *error* says of a size that the model does not leave open; None where it says nothing of one."""
-        text = str(error)
-        named = re.search(r"[Cc]onstraints violated \(([\w, ]+)\)", text)
-        if named is None:
+        """What torch's *error* means for a model that was traced at fixed sizes before; None where nothing is open."""
+        if self.batch is None and self.length is None:
             return None
-        name = named[1].split(",")[0].strip()
-        if (fixed := re.search(rf"{name}\b.*?specialized it to be a constant \((\d+)\)", text)) is not None:
-            what = f"the model fixes {self._where(name, specs)} when it is exported, at {fixed[1]}"
-        else:
-            what = f"the model does not leave {self._where(name, specs)} open{_condition(text, name)}"
-        return _refused(what)
+        text = str(error)
+        named = re.search(r"[Cc]onstraints violated \((\w+)", text)
+        if named is None:
+            sizes = " and ".join(self._where(name, specs) for name, each in self._open() if each is not None)
+            return _refused(f"the model does not leave {sizes} open{code_line(error)}: {first_line(error)}")
+        name = named[1]
+        if re.search(rf"{name}\b.*?specialized it to be a constant", text) is not None:
+            return _refused(f"the model fixes {self._where(name, specs)} when it is exported: it holds for one size only")
+        return _refused(f"the model does not leave {self._where(name, specs)} open{_condition(text, name)}")
 
     def check(self, plan: Table, specs: Sequence[TensorSpec]) -> None:
         """Raise unless the method of a file with this *plan* leaves these sizes open as far as they go.
@@ -101,6 +101,9 @@ class OpenSizes:
                 if tensor["sizes"][axis] != most:
                     what = f"ExecuTorch takes {self._where(name, specs)} up to {tensor['sizes'][axis]}, not to {most}"
                     raise _refused(what)
+
+    def _open(self) -> tuple[tuple[str, Range | None], ...]:
+        return ("batch", self.batch), ("length", self.length)
 
     def _where(self, name: str, specs: Sequence[TensorSpec]) -> str:
         if name == "batch":
@@ -125,15 +128,11 @@ def _refused(what: str) -> ConversionError:
 
 
 def _condition(text: str, name: str) -> str:
-    """What torch would have *name* be."""
-    found = re.search(rf"^\s*{name} = (.+)$", text.partition("Suggested fixes")[2], re.MULTILINE)
-    if found is None:
+    """For which sizes a model computes what was traced, in torch's words."""
+    guard = re.search(rf"values of {name} = (\S+) in the specified range .*? satisfy the generated guard (.+?)\.?$", text, re.M)
+    if guard is None:
         return ""
-    bounds = re.search(r"min=(\d+)", found[1]), re.search(r"max=(\d+)", found[1])
-    words = [f"{word} {bound[1]}" for word, bound in zip(("from", "to"), bounds, strict=True) if bound is not None]
-    if words:
-        return f": it computes the same way only {' '.join(words)}"
-    return f": torch wants {name} = {found[1].strip()}"
+    return f": it computes another way unless {guard[2].replace(guard[1], name)}"
 
 
 def restore_bounds(program: ExportedProgram) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgekit.buckets import Buckets
+from edgekit.buckets import Buckets, Range
 from edgekit.errors import UsageError, did_you_mean
 from edgekit.pipeline import sources
 from edgekit.pipeline.sources import SourceSpec
@@ -26,37 +26,64 @@ _READING = ("runtime/samples.py", "names.py", "numbers.py", "npz.py", "buckets.p
 
 
 @dataclass(frozen=True)
-class Method:
-    """A bucket besides the main one.
+class Trial:
+    """Some samples of one length, so many in a call.
 
     Attributes:
-        source: The model at its length.
-        inputs, outputs: ``.npz`` of some samples at that length, and what the float model gives for them.
+        inputs, outputs: ``.npz`` of them, and of what the float model gives for them.
+    """
+
+    batch: int
+    inputs: Path
+    outputs: Path
+
+    def to_json(self) -> dict[str, Any]:
+        return {"batch": self.batch, "inputs": str(self.inputs), "outputs": str(self.outputs)}
+
+
+@dataclass(frozen=True)
+class Method:
+    """A bucket besides the main one, or what takes all of a range.
+
+    Attributes:
+        batch: Samples in a call, at most.
+        source: The model at its length, or at the largest.
+        signature: At these.
+        trials: What it is held against.
+        open: What an exporter is told of the sizes that it leaves open; empty for none.
     """
 
     name: str
     batch: int
     source: SourceSpec
     signature: Signature
-    inputs: Path
-    outputs: Path
+    trials: tuple[Trial, ...]
+    open: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """What an exporter is told of it."""
-        return {"name": self.name, "batch": self.batch, "source": self.source.to_json()}
+        opened = {"open": dict(self.open)} if self.open else {}
+        return {"name": self.name, "batch": self.batch, "source": self.source.to_json(), **opened}
 
 
 @dataclass(frozen=True)
 class BucketedModel:
-    """All buckets of a source model; *digest* is of what made them."""
+    """All buckets of a source model.
+
+    Attributes:
+        methods: Of files that cannot leave sizes open.
+        open_methods: Of those that can; none where there are no ranges.
+        digest: Of what made them.
+    """
 
     buckets: Buckets
     methods: tuple[Method, ...]
+    open_methods: tuple[Method, ...]
     digest: str
 
-    @property
-    def signatures(self) -> Mapping[str, Signature]:
-        return {method.name: method.signature for method in self.methods}
+    def signatures(self, names: Collection[str]) -> Mapping[str, Signature]:
+        """Of the methods that bear these *names*."""
+        return {each.name: each.signature for each in (*self.methods, *self.open_methods) if each.name in names}
 
 
 def prepare_buckets(stages: Stages, origin: Origin, model: SourceModel) -> BucketedModel | None:
@@ -88,24 +115,41 @@ def prepare_buckets(stages: Stages, origin: Origin, model: SourceModel) -> Bucke
         failure="EK-SOURCE",
     )
     found = BucketAnswer.read(entry.record)
-    methods = []
-    for batch, length in found.buckets.all():
-        name = found.buckets.method(batch, length)
-        if name is None:
-            continue
-        at = "" if length is None else str(length)
-        single = found.signatures[at]
-        spec = model.spec
+    buckets = found.buckets
+
+    def method(name: str, batch: int, length: int | None, sizes: Sequence[tuple[int, int | None]]) -> Method:
+        spec, single = model.spec, found.signatures[_text(length)]
         if length is not None:
             spec = replace(spec, inputs=single.inputs, sample=entry.path(f"sample-{length}.npz"))
-        files = (Path(entry.path(f"{side}-{at}.npz")) for side in ("inputs", "outputs"))
-        methods.append(Method(name, batch, spec, single.batched(batch), *files))
-    return BucketedModel(found.buckets, tuple(methods), entry.digest)
+        files = [[Path(entry.path(f"{side}-{_text(at)}.npz")) for side in ("inputs", "outputs")] for _, at in sizes]
+        trials = tuple(Trial(each, *paths) for (each, _), paths in zip(sizes, files, strict=True))
+        return Method(name, batch, spec, single.batched(batch), trials)
+
+    methods = [
+        method(name, batch, length, [(batch, length)])
+        for batch, length in buckets.all()
+        if (name := buckets.closed.method(batch, length)) is not None
+    ]
+    open_methods = []
+    for each in buckets.open_methods():
+        most = None if each.length is None else each.length[-1]
+        told = {"batch": _open(each.batch), "length": each.length and _open(each.length), "axes": buckets.axes}
+        open_methods.append(replace(method(each.name, each.batch[-1], most, each.sizes), open=told))
+    return BucketedModel(buckets, tuple(methods), tuple(open_methods), entry.digest)
+
+
+def _text(length: int | None) -> str:
+    """By which an answer knows *length*."""
+    return "" if length is None else str(length)
+
+
+def _open(sizes: Range) -> Range | None:
+    return None if sizes[0] == sizes[-1] else sizes
 
 
 def _check(buckets: Buckets, model: SourceModel) -> None:
     where = "[model.buckets]"
-    if len(buckets.batch) > 1 and not model.batches:
+    if buckets.most_batch > 1 and not model.batches:
         what = f"{where}: the model takes one sample at a time, several together change each other's outputs"
         raise UsageError("EK-PROJECT", what, "leave out batch, or let each sample's outputs depend on it alone")
     known = {spec.name: spec.shape for spec in model.signature.inputs}

@@ -70,7 +70,7 @@ def fold_pads(graph_module: GraphModule) -> int:
         for user in list(node.users):
             padding = _folded_padding(graph_module, node, user, pads)
             if padding is not None:
-                arguments = _arguments(user)
+                arguments = arguments_of(user)
                 user.args = (input_of(node), *arguments[1:4], padding, *arguments[5:])
                 folded += 1
         if not node.users:
@@ -86,7 +86,7 @@ def _folded_padding(
     """The padding with which *user* can read *pad*'s input, or None."""
     if user.target not in _CONVOLUTIONS or _CONVOLUTIONS[user.target] != len(pads) or user.args[0] is not pad:
         return None
-    _, weight, _, stride, own, dilation, _ = _arguments(user)
+    _, weight, _, stride, own, dilation, _ = arguments_of(user)
     kernel = (
         attrgetter(weight.target)(graph_module).shape[2:] if weight.op == "get_attr" else weight.meta["val"].shape[2:]
     )
@@ -101,7 +101,7 @@ def _folded_padding(
     return padding
 
 
-def _arguments(convolution: Node) -> tuple[Any, ...]:
+def arguments_of(convolution: Node) -> tuple[Any, ...]:
     """All seven arguments of an ``aten.conv1d`` or ``aten.conv2d``, defaults filled in and broadcast."""
     rank = _CONVOLUTIONS[convolution.target]
     given: list[Any] = list(convolution.args)

@@ -55,9 +55,9 @@ def _is_global_mean(node: Node) -> bool:
 
 
 def _global_mean(node: Node) -> Node:
-    source = _image(node.graph, input_of(node))
-    result = _call(node.graph, _ATEN.mean.dim, source, [2, 3], True)
-    return _view(node.graph, result, node.meta["val"].shape)
+    source = image(node.graph, input_of(node))
+    result = call(node.graph, _ATEN.mean.dim, source, [2, 3], True)
+    return view(node.graph, result, node.meta["val"].shape)
 
 
 def _max_pool(node: Node) -> Node | None:
@@ -68,17 +68,17 @@ def _max_pool(node: Node) -> Node | None:
     source, kernel, stride, padding, dilation, *ceil_mode = given
     assert isinstance(source, Node)
     window = [[1, *_list(kernel)], [1, *(_list(stride) or _list(kernel))], [0, *_list(padding)], [1, *_list(dilation)]]
-    result = _call(node.graph, _ATEN.max_pool2d.default, _image(node.graph, source), *window, *ceil_mode)
-    return _view(node.graph, result, node.meta["val"].shape)
+    result = call(node.graph, _ATEN.max_pool2d.default, image(node.graph, source), *window, *ceil_mode)
+    return view(node.graph, result, node.meta["val"].shape)
 
 
-def _image(graph: Graph, source: Node) -> Node:
+def image(graph: Graph, source: Node) -> Node:
     """*source* with a height of 1 if it has none."""
     shape = source.meta["val"].shape
-    return source if len(shape) == 4 else _view(graph, source, (*shape[:2], 1, *shape[2:]))
+    return source if len(shape) == 4 else view(graph, source, (*shape[:2], 1, *shape[2:]))
 
 
-def _view(graph: Graph, source: Node, shape: Sequence[int]) -> Node:
+def view(graph: Graph, source: Node, shape: Sequence[int]) -> Node:
     """*source* in *shape*, whose open sizes are those of its own axes at the same place."""
     value = source.meta["val"]
     if len(value.shape) == len(shape) and all(map(statically_known_true, map(operator.eq, value.shape, shape))):
@@ -97,7 +97,7 @@ def _size(graph: Graph, source: Node, size: torch.SymInt) -> Node:
     return node
 
 
-def _call(graph: Graph, target: Any, source: Node, *arguments: Any) -> Node:
+def call(graph: Graph, target: Any, source: Node, *arguments: Any) -> Node:
     node = graph.call_function(target, (source, *arguments))
     node.meta["val"] = target(source.meta["val"], *arguments)
     return node

@@ -37,6 +37,7 @@ from edgekit.pipeline.rewrites import (
 )
 from edgekit.pipeline.rewrites.complex_numbers import Complex, name_of, unsupported
 from edgekit.pipeline.rewrites.constants import fold_constants
+from edgekit.pipeline.rewrites.exported import DynamicShapes, exported
 from edgekit.pipeline.rewrites.functional import functional
 
 #: ATen operator -> the rule for it. A dtype stands for what is computed in it instead.
@@ -81,7 +82,7 @@ def rewrite(
     module: torch.nn.Module,
     examples: tuple[torch.Tensor, ...],
     rules: Rules,
-    shapes: tuple[Mapping[int, Any], ...] | None = None,
+    shapes: DynamicShapes | None = None,
 ) -> GraphModule:
     """*module* as a graph of ATen operators without those that *rules* spell otherwise.
 
@@ -91,18 +92,16 @@ def rewrite(
 
     Args:
         examples: One sample.
-        shapes: Of each of them the open axes, as `torch.export.export` takes those; None where none is.
+        shapes: Of each of them the open axes; None where no size is open.
 
     Raises:
         ConversionError: ``EK-UNSUPPORTED``, from a rule.
     """
     with preserve_node_meta(), torch.no_grad():
-        graph_module = functional(torch.export.export(module, examples, dynamic_shapes=shapes))
+        graph_module = functional(exported(module, examples, shapes))
         fold_constants(graph_module)
         spelled = _Spelled(graph_module, rules)
-        # Its forward() takes them as one list.
-        program = torch.export.export(spelled, examples, dynamic_shapes=None if shapes is None else (shapes,))
-        graph_module = program.module(check_guards=False)
+        graph_module = exported(spelled, examples, shapes, as_list=True).module(check_guards=False)
         fold_constants(graph_module)
     graph_module.meta["rewritten"] = tuple(sorted(spelled.rewritten))
     return graph_module
@@ -141,7 +140,9 @@ class _Speller(Interpreter):
         return Complex.of(found) if isinstance(found, torch.Tensor) and found.is_complex() else found
 
     def call_function(self, target: Target, args: Any, kwargs: Any) -> Any:
-        args, kwargs = pytree.tree_map(lambda each: self._dtypes.get(each, each), (args, kwargs), is_leaf=_is_dtype)
+        args, kwargs = pytree.tree_map_only(
+            torch.dtype, lambda each: self._dtypes.get(each, each), (args, kwargs), is_leaf=_is_dtype
+        )
         rule = self._rules.get(target)
         if target is branches.COND:
             condition, *ways, operands = args

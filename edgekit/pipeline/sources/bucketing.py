@@ -50,7 +50,7 @@ def answer(
         return {"buckets": asdict(asked), "signatures": {"": opened.signature.to_json()}}
     at = _Lengths(spec, asked, inputs, folder)
     signatures: dict[str, Signature] = {}
-    for length in asked.length:
+    for length in asked.lengths():
         opened, cut = at.open(length)
         signatures[str(length)] = opened.signature
         _save(folder, str(length), cut, opened.predict(cut))
@@ -79,6 +79,8 @@ class _Lengths:
                 raise
             message = f"the model does not take a length of {length}: {error.message}"
             hint = "leave it out of [model.buckets] length, or compute in forward() with the sizes of the input"
+            if length not in self._buckets.length:
+                hint = "begin the range in [model.buckets] length above it, or compute with the sizes of the input"
             raise UsageError("EK-PROJECT", message, hint) from error
 
     def padded(self, cut: Arrays, length: int) -> Arrays:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -18,7 +18,7 @@ from edgekit.manifest import Variant
 from edgekit.pipeline import sources
 from edgekit.pipeline.data import Arrays, load_arrays
 from edgekit.pipeline.exporters.exported import ExportRecord
-from edgekit.pipeline.model.bucketed import Method
+from edgekit.pipeline.model.bucketed import BucketedModel, Method
 from edgekit.pipeline.model.reference import Reference
 from edgekit.pipeline.model.source_model import SourceModel
 from edgekit.pipeline.project.origin import Origin
@@ -88,8 +88,8 @@ def make_variant(
     concern = target.why_not(plan.format.name, plan.recipe.name, operators=facts.kinds)
     said = [] if concern is None else [f"{_VERDICTS[concern.verdict]} {target.title}: {concern.reason}"]
     said += filter(None, [BACKENDS[plan.backend].remark])
-    if model.bucketed is not None and not bucket_snr_db and plan.batch == 1:
-        said.append("has no buckets: it takes one sample at a time, as long as the longest")
+    if model.bucketed is not None and plan.batch == 1:
+        said += _lacking(model.bucketed, plan, bucket_snr_db)
     variant = Variant(
         name=plan.name,
         file=f"variants/{plan.name}",
@@ -112,11 +112,19 @@ def make_variant(
     return Made(variant, path, found.trial)
 
 
+def _lacking(bucketed: BucketedModel, plan: Plan, bucket_snr_db: Mapping[str, float]) -> Iterator[str]:
+    """What a file does not take of the sizes that were asked for."""
+    if not bucket_snr_db:
+        yield "has no buckets: it takes one sample at a time, as long as the longest"
+    elif bucketed.open_methods and not plan.exporter.ranges:
+        yield f".{plan.format.name} leaves no size open: it takes the sizes listed beside the range, no others between"
+
+
 def _methods(model: SourceModel, plan: Plan) -> tuple[Method, ...]:
     """The buckets that the file has; only what is run here is known to be right."""
     if model.bucketed is None or not plan.exporter.buckets or plan.batch > 1 or not plan.runs_here or plan.bridges:
         return ()
-    return model.bucketed.methods
+    return model.bucketed.open_methods if plan.exporter.ranges and model.bucketed.open_methods else model.bucketed.methods
 
 
 def _run_buckets(
@@ -151,8 +159,7 @@ def _run_buckets(
                 {
                     "name": method.name,
                     "signature": method.signature.to_json(),
-                    "inputs": str(method.inputs),
-                    "outputs": str(method.outputs),
+                    "trials": [trial.to_json() for trial in method.trials],
                 }
                 for method in methods
             ],

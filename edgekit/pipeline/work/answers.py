@@ -99,7 +99,8 @@ class BucketAnswer(Answer):
 
     Attributes:
         buckets: With the outputs that have the length, and the shortest length that is filled up.
-        signatures: By length as text, with batch size 1; ``""`` where there are no lengths.
+        signatures: By length as text, with batch size 1; ``""`` where there are no lengths. Those between the bounds of
+            a range, which speak for it, are among them.
     """
 
     buckets: Buckets

@@ -1,0 +1,54 @@
+"""1-D convolutions as those of images of height 1, where XNNPACK does not make them so by itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch.fx import GraphModule, Node
+
+from edgekit.pipeline.recipes.fold_pads import arguments_of, input_of
+from edgekit.pipeline.recipes.pooling import call, image, view
+from edgekit.pipeline.rewrites.constants import fold_constants
+
+_ATEN = torch.ops.aten
+
+
+def rewrite_open_convolutions(graph_module: GraphModule) -> int:
+    """Rewrite 1-D convolutions of tensors with more than one open size, in place and exactly.
+
+    executorch 1.5.1 puts a height of 1 in and takes it out inside the delegate, by a reshape that takes one open size.
+    Symptom: "XNNPACK reshape only supports 1 dynamic dimension" for one with batch and length open. Here both are
+    outside of it.
+
+    Args:
+        graph_module: ``torch.export.export(...).module()``; nodes carry ``meta["val"]``.
+
+    Returns:
+        The number of convolutions rewritten.
+    """
+    found = [node for node in graph_module.graph.nodes if _is_open(node)]
+    for node in found:
+        _, weight, bias, stride, padding, dilation, groups = arguments_of(node)
+        graph = node.graph
+        with graph.inserting_before(node):
+            kernel = call(graph, _ATEN.unsqueeze.default, weight, 2)
+            window: list[Any] = [[1, *stride], [0, *padding], [1, *dilation]]
+            convolved = graph.call_function(
+                _ATEN.conv2d.default, (image(graph, input_of(node)), kernel, bias, *window, groups)
+            )
+            values = [each.meta["val"] if isinstance(each, Node) else each for each in convolved.args]
+            convolved.meta = {**node.meta, "val": _ATEN.conv2d.default(*values)}
+            result = view(graph, convolved, node.meta["val"].shape)
+        node.replace_all_uses_with(result)
+        graph.erase_node(node)
+    if found:
+        fold_constants(graph_module)
+    return len(found)
+
+
+def _is_open(node: Node) -> bool:
+    if node.target is not _ATEN.conv1d.default:
+        return False
+    shape = input_of(node).meta["val"].shape
+    return len(shape) == 3 and sum(not isinstance(size, int) for size in shape) > 1
