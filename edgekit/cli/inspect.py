@@ -12,7 +12,7 @@ from edgekit.cli import console, options
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from edgekit.buckets import Buckets
+    from edgekit.buckets import Buckets, Range
     from edgekit.manifest import Manifest, Variant
     from edgekit.metric import Metric
     from edgekit.tensors import TensorSpec
@@ -148,16 +148,31 @@ def _row(variant: Variant, metric: Metric) -> list[str]:
 
 
 def _buckets(manifest: Manifest, buckets: Buckets) -> Iterator[str]:
-    line = f"buckets: {', '.join(map(str, buckets.batch))} samples at a time"
-    if buckets.length:
-        axes = ", ".join(f"axis {axis} of {name}" for name, axis in (buckets.axes or {}).items())
-        line += f"; lengths {', '.join(map(str, buckets.length))} ({axes})"
-        line += f", shorter ones from {buckets.shortest} are filled up" if buckets.pad else ", no others"
-    yield line
-    for variant in manifest.variants:
-        if variant.bucket_snr_db:
-            name, worst = min(variant.bucket_snr_db.items(), key=lambda item: item[1])
-            yield f"{variant.name}: its bucket that is furthest off, {name}, has {worst:.1f} dB"
+    bucketed = [variant for variant in manifest.variants if variant.bucket_snr_db]
+    for taken in dict.fromkeys(manifest.buckets_of(variant) for variant in bucketed):
+        same = [variant for variant in bucketed if manifest.buckets_of(variant) == taken]
+        which = "" if same == bucketed else f" of {', '.join(variant.name for variant in same)}"
+        yield f"buckets{which}: {_sizes(taken or buckets)}"
+    for variant in bucketed:
+        name, worst = min(variant.bucket_snr_db.items(), key=lambda item: item[1])
+        yield f"{variant.name}: its bucket that is furthest off, {name}, has {worst:.1f} dB"
+
+
+def _sizes(buckets: Buckets) -> str:
+    """What *buckets* take, in words."""
+    batch = _range(buckets.batch_range) if buckets.batch_range else ", ".join(map(str, buckets.batch))
+    line = f"{batch} samples at a time"
+    if not buckets.length:
+        return line
+    axes = ", ".join(f"axis {axis} of {name}" for name, axis in (buckets.axes or {}).items())
+    if buckets.length_range:
+        return f"{line}; lengths {_range(buckets.length_range)} ({axes}), as they are"
+    line += f"; lengths {', '.join(map(str, buckets.length))} ({axes})"
+    return line + (f", shorter ones from {buckets.shortest} are filled up" if buckets.pad else ", no others")
+
+
+def _range(sizes: Range) -> str:
+    return f"{sizes[0]} to {sizes[1]}"
 
 
 def _spec(spec: TensorSpec) -> str:

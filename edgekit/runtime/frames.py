@@ -95,10 +95,15 @@ def receive(stream: IO[bytes], most_bytes: int | None = None) -> tuple[dict[str,
     return header, bytes(body)
 
 
-def receive_arrays(stream: IO[bytes], specs: Sequence[TensorSpec]) -> tuple[dict[str, Any], list[np.ndarray]]:
+def receive_arrays(
+    stream: IO[bytes], specs: Sequence[TensorSpec], resized: bool = False
+) -> tuple[dict[str, Any], list[np.ndarray]]:
     """The next message, whose body is what `pack` makes of arrays like *specs*: as fresh, writable ones.
 
-    An error has no body, and comes with no arrays. Where the header has ``shapes``, they have those, which are no larger.
+    An error has no body, and comes with no arrays.
+
+    Args:
+        resized: Whether they may have the ``shapes`` that the header names, which are no larger.
 
     Raises:
         EOFError: The other side is gone.
@@ -106,8 +111,8 @@ def receive_arrays(stream: IO[bytes], specs: Sequence[TensorSpec]) -> tuple[dict
     """
     header, length = _header(stream)
     # The system sets their memory aside page by page, when it is written to.
-    if "shapes" in header:
-        specs = shaped(specs, header["shapes"])
+    if resized and "error" not in header:
+        specs = shaped(specs, header.get("shapes"))
     arrays = [] if "error" in header else [np.empty(spec.shape, spec.dtype) for spec in specs]
     due = sum(array.nbytes for array in arrays)
     if length != due:
@@ -133,7 +138,7 @@ def shaped(specs: Sequence[TensorSpec], shapes: object) -> list[TensorSpec]:
     if len(found) != len(specs):
         raise ValueError(f"{len(found)} shapes for {len(specs)} arrays")
     for spec, shape in zip(specs, found, strict=True):
-        if len(shape) != len(spec.shape) or not all(0 <= size <= most for size, most in zip(shape, spec.shape)):
+        if len(shape) != len(spec.shape) or not all(0 <= size <= most for size, most in zip(shape, spec.shape, strict=True)):
             raise ValueError(f"{spec.name!r} is {list(shape)}, at most {list(spec.shape)}")
     return [replace(spec, shape=shape) for spec, shape in zip(specs, found, strict=True)]
 

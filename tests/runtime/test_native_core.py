@@ -23,6 +23,7 @@ from support.native_models import (
     DTYPES_SIGNATURE,
     ENCODE,
     NONZERO,
+    OPEN,
     ROLLED,
     SCALARS_SIGNATURE,
     SQUARE,
@@ -34,6 +35,7 @@ from support.native_models import (
 
 from edgekit.errors import EdgekitError
 from edgekit.runtime import native
+from edgekit.runtime.engines.base import WrongShape
 from edgekit.runtime.engines.executorch import CoreSession
 from edgekit.runtime.native.binding import load
 from edgekit.runtime.native.build import build_here
@@ -168,6 +170,61 @@ def test_an_output_that_changes_its_shape_is_refused_and_the_next_run_works(open
     np.testing.assert_array_equal(session.run([full])[0], [[0], [1], [2], [3]])
 
 
+def steps(batch: int, length: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Inputs of ``open.pte``, and what it makes of them."""
+    random = np.random.default_rng(batch * 10 + length)
+    x, y = (random.normal(size=(batch, length, size)).astype(np.float32) for size in (3, 1))
+    return [x, y], [x * 2 + y, x.sum(1)]
+
+
+def test_open_sizes_may_be_others_in_every_run(opened: Opener) -> None:
+    session = opened("open", OPEN)
+    for batch, length in ((4, 6), (1, 1), (4, 1), (1, 6), (2, 5), (2, 5), (4, 6), (3, 2)):
+        inputs, expected = steps(batch, length)
+        found = session.run(inputs)
+        assert [array.shape for array in found] == [array.shape for array in expected]
+        for array, right in zip(found, expected, strict=True):
+            np.testing.assert_allclose(array, right, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [(5, 6, 3), (4, 7, 3), (1, 24, 3), (4, 6, 4), (4, 6), (0, 6, 3), (4, 6, 3, 1)],
+)
+def test_a_size_out_of_bounds_is_refused_and_the_next_run_works(opened: Opener, shape: tuple[int, ...]) -> None:
+    session = opened("open", OPEN)
+    with pytest.raises(EdgekitError) as caught:
+        session.run([np.zeros(shape, np.float32), np.zeros((4, 6, 1), np.float32)])
+    assert f"input 0 cannot be {list(shape)}, the method takes at most [4, 6, 3]" in caught.value.message
+    assert caught.value.code == "EK-RUN" and "\n" not in caught.value.message
+    inputs, expected = steps(2, 4)
+    np.testing.assert_allclose(session.run(inputs)[0], expected[0], rtol=1e-5)
+
+
+def test_fixed_sizes_stay_fixed(opened: Opener) -> None:
+    session = opened("tiny", TINY)
+    row = np.ones((1, 16), np.float32)
+    expected = session.run([row])[0]
+    for shape in ((1, 15), (2, 16), (1, 8)):
+        with pytest.raises(EdgekitError) as caught:
+            session.run([np.ones(shape, np.float32)])
+        assert caught.value.code == "EK-RUN"
+    np.testing.assert_array_equal(session.run([row])[0], expected)
+
+
+def test_the_quick_way_leaves_resized_inputs_to_the_other(native_models: NativeModels, opened: Opener) -> None:
+    signature = Signature((TensorSpec("x", (4, 6, 3), "float32"),), (TensorSpec("y", (4, 6, 3), "float32"),))
+    session = opened("open_one", signature)
+    assert session.run_one is not None
+    full, short = np.ones((4, 6, 3), np.float32), np.ones((1, 2, 3), np.float32)
+    np.testing.assert_array_equal(session.run_one(full), full * 2)
+    np.testing.assert_array_equal(session.run([short])[0], short * 2)
+    for array in (full, short):
+        with pytest.raises(WrongShape):
+            session.run_one(array)
+    np.testing.assert_array_equal(session.run([full])[0], full * 2)
+
+
 def test_outputs_belong_to_the_caller(opened: Opener) -> None:
     session = opened("conv", CONV)
     first = session.run([opened.models.images[:1]])[0]
@@ -250,6 +307,7 @@ def test_a_file_is_kept_only_while_something_in_it_is_used(
 _POOL = """\
 import sys
 from pathlib import Path
+from edgekit.runtime.engines.base import WrongShape
 from edgekit.runtime.engines.executorch import CoreSession
 from support.native_models import CONV, TINY
 core, conv, delegated, tiny = map(Path, sys.argv[1:])
@@ -282,6 +340,7 @@ def test_the_pool_is_resized_only_while_no_model_is_open(native_models: NativeMo
 _TWO_COPIES = """\
 import ctypes, sys
 from pathlib import Path
+from edgekit.runtime.engines.base import WrongShape
 from edgekit.runtime.engines.executorch import CoreSession
 from edgekit.tensors import Signature
 for path in sys.argv[1:] * 2:
@@ -380,6 +439,36 @@ def test_both_ways_into_the_core_agree(raw: Raw, opened: Opener) -> None:
     assert raw.library.ek_run(raw.handle) == 0
     assert raw.library.ek_get_output(raw.handle, 0, output.ctypes.data, 12, FLOAT) == 0
     np.testing.assert_array_equal(opened("tiny", TINY).run([given])[0], output)
+
+
+def test_the_c_interface_resizes(library: Any, native_models: NativeModels) -> None:
+    model = Raw(library, native_models["open"])
+    resize, sizes = library.ek_resize_input, (ctypes.c_int64 * 16)(2, 3, 3)
+    assert model.failure(resize(model.handle, 2, sizes, 3)) == "there is no input or output 2, only 2"
+    assert model.failure(resize(model.handle, -1, sizes, 3)) == "there is no input or output -1, only 2"
+    assert model.failure(resize(model.handle, 0, sizes, -1)) == "a shape of -1 dimensions was given"
+    assert model.failure(resize(model.handle, 0, sizes, 17)) == "a shape of 17 dimensions was given"
+    assert model.failure(resize(model.handle, 0, None, 3)) == "no shape was given"
+    assert "at most [4, 6, 3]" in model.failure(resize(model.handle, 0, (ctypes.c_int64 * 3)(2, 1 << 40, 3), 3))
+    assert model.failure(resize(None, 0, sizes, 3)) == "the model is closed"
+    (x, y), expected = steps(2, 3)
+    assert resize(model.handle, 0, sizes, 3) == 0
+    assert resize(model.handle, 1, (ctypes.c_int64 * 3)(2, 3, 1), 3) == 0
+    assert library.ek_set_input(model.handle, 0, x.ctypes.data, x.nbytes, FLOAT) == 0
+    assert library.ek_set_input(model.handle, 1, y.ctypes.data, y.nbytes, FLOAT) == 0
+    assert library.ek_run(model.handle) == 0
+    for index, right in enumerate(expected):
+        output = np.empty_like(right)
+        assert library.ek_get_output(model.handle, index, output.ctypes.data, output.nbytes, FLOAT) == 0
+        np.testing.assert_allclose(output, right, rtol=1e-5, atol=1e-6)
+    library.ek_close(model.handle)
+
+
+def test_a_number_cannot_be_resized(library: Any, native_models: NativeModels) -> None:
+    model = Raw(library, native_models["scalars"])
+    sizes = (ctypes.c_int64 * 1)(1)
+    assert model.failure(library.ek_resize_input(model.handle, 1, sizes, 0)) == "input 1 is a number, which has no shape"
+    library.ek_close(model.handle)
 
 
 def test_the_c_interface_converts_layouts(library: Any, native_models: NativeModels) -> None:

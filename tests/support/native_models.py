@@ -40,6 +40,11 @@ SQUARE = Signature((TensorSpec("x", (), "float32"),), (TensorSpec("y", (), "floa
 NONZERO = Signature((TensorSpec("x", (4,), "float32"),), (TensorSpec("places", (4, 1), "int64"),))
 #: Of ``tiny.pte``: a network of 803 parameters.
 TINY = Signature((TensorSpec("x", (1, 16), "float32"),), (TensorSpec("y", (1, 3), "float32"),))
+#: Of ``open.pte`` (and ``open_one.pte``, which doubles x alone), which takes 1 to 4 samples of 1 to 6 steps: each step twice and one more, and the sum of the steps.
+OPEN = Signature(
+    (TensorSpec("x", (4, 6, 3), "float32"), TensorSpec("y", (4, 6, 1), "float32")),
+    (TensorSpec("steps", (4, 6, 3), "float32"), TensorSpec("sum", (4, 3), "float32")),
+)
 #: Of ``conv.pte`` and ``delegated.pte``, one convolutional net without XNNPACK and with it.
 CONV = Signature((TensorSpec("x", (1, 3, 16, 16), "float32"),), (TensorSpec("y", (1, 5), "float32"),))
 #: Of ``wide.pte``: one layer of 307 KB, not delegated.
@@ -75,6 +80,7 @@ def random_inputs(signature: Signature) -> list[np.ndarray]:
 def build_native_models(folder: Path) -> None:
     _build_shapes_and_types(folder)
     _build_networks(folder)
+    _build_open(folder)
     _build_confused(folder)
 
 
@@ -150,6 +156,26 @@ def _build_networks(folder: Path) -> None:
     _save(folder / "conv.pte", net, images[:1])
     _save(folder / "delegated.pte", net, images[:1], delegate=True)
     _save(folder / "wide.pte", nn.Linear(256, 300), torch.rand(1, 256))
+
+
+def _build_open(folder: Path) -> None:
+    import torch
+    from executorch.exir import to_edge_transform_and_lower
+    from torch.export import Dim
+
+    class Steps(torch.nn.Module):
+        def forward(self, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            return x * 2 + y, x.sum(1)
+
+    class Double(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x * 2
+
+    shape = {0: Dim("batch", min=1, max=4), 1: Dim("length", min=1, max=6)}
+    example = torch.rand(2, 3, 3), torch.rand(2, 3, 1)
+    for name, module, inputs in (("open", Steps(), example), ("open_one", Double(), example[:1])):
+        program = torch.export.export(module, inputs, dynamic_shapes=(shape,) * len(inputs))
+        (folder / f"{name}.pte").write_bytes(to_edge_transform_and_lower(program).to_executorch().buffer)
 
 
 def _build_confused(folder: Path) -> None:

@@ -110,8 +110,7 @@ def _graph(
     graph_module = traced(opened, examples, lowering.RULES, sizes)
     held, rewritten = values_in(graph_module), graph_module.meta["rewritten"]
     if used.is_half and lowering.HALVES_GRAPH:
-        halved = exported(HalfInside(graph_module), examples, shapes, as_list=True)
-        graph_module = halved.module(check_guards=False)
+        graph_module = exported(HalfInside(graph_module), examples, shapes).module(check_guards=False)
     fold_pads(graph_module)
     rewrite_pools(graph_module)
     rewrite_open_convolutions(graph_module)
@@ -143,8 +142,9 @@ def lower_methods(methods: Mapping[str, _Graph], backend: str = "xnnpack", *, ha
         lowering = backends.find(backend).lowering
         partitioners = {name: [stack.enter_context(lowering(program, half))] for name, program in programs.items()}
         manager = to_edge_transform_and_lower(programs, transform_passes=[own_dequantizers], partitioner=partitioners)
-    for name in programs:
-        restore_bounds(manager.exported_program(name))
+    for name, graph in methods.items():
+        if graph.shapes is not None:
+            restore_bounds(manager.exported_program(name), graph.shapes)
     buffer: bytes = manager.to_executorch().buffer
     return buffer
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 import torch
 from torch.export import Dim, ExportedProgram
+from torch.utils._sympy.value_ranges import ValueRanges
 
 from edgekit.buckets import Range, middle_of
 from edgekit.errors import ConversionError
@@ -135,18 +136,17 @@ def _condition(text: str, name: str) -> str:
     return f": it computes another way unless {guard[2].replace(guard[1], name)}"
 
 
-def restore_bounds(program: ExportedProgram) -> None:
-    """Have memory planned for the sizes that *program* was exported for.
+def restore_bounds(program: ExportedProgram, shapes: DynamicShapes) -> None:
+    """Have memory planned for all sizes that *shapes* leaves open.
 
-    A conservative guess of torch 2.13 about one convolution (fewer than 16 samples take another way on x86) stands in
+    A guess of torch 2.13 about the layout of a convolution's result (it is another for less than 16 samples) stands in
     executorch 1.5.1 as the bound of the batch size. Symptom: a file for up to 16 samples, or for up to 64, refuses more
     than 15 ("Attempted to resize a bounded tensor").
     """
-    for node in program.graph.nodes:
-        value = node.meta.get("val")
-        if node.op != "placeholder" or not isinstance(value, torch.Tensor):
-            continue
-        for size in value.shape:
+    inputs = set(program.graph_signature.user_inputs)
+    placeholders = [node for node in program.graph.nodes if node.op == "placeholder" and node.name in inputs]
+    for node, open_axes in zip(placeholders, shapes, strict=True):
+        for axis, sizes in open_axes.items():
+            size = node.meta["val"].shape[axis]
             if isinstance(size, torch.SymInt):
-                known = size.node.shape_env.var_to_range
-                known.update({symbol: sizes for symbol, sizes in program.range_constraints.items() if symbol in known})
+                size.node.shape_env.var_to_range[size.node.expr] = ValueRanges(sizes.min, sizes.max)

@@ -101,7 +101,7 @@ def rewrite(
         graph_module = functional(exported(module, examples, shapes))
         fold_constants(graph_module)
         spelled = _Spelled(graph_module, rules)
-        graph_module = exported(spelled, examples, shapes, as_list=True).module(check_guards=False)
+        graph_module = exported(spelled, examples, shapes).module(check_guards=False)
         fold_constants(graph_module)
     graph_module.meta["rewritten"] = tuple(sorted(spelled.rewritten))
     return graph_module

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,11 +15,7 @@ DynamicShapes = tuple[Mapping[int, Any], ...]
 
 
 def exported(
-    module: torch.nn.Module,
-    examples: tuple[torch.Tensor, ...],
-    shapes: DynamicShapes | None = None,
-    *,
-    as_list: bool = False,
+    module: torch.nn.Module, examples: tuple[torch.Tensor, ...], shapes: DynamicShapes | None = None
 ) -> ExportedProgram:
     """*module* as exported by torch.
 
@@ -29,9 +26,10 @@ def exported(
     Args:
         examples: One sample.
         shapes: None where no size is open.
-        as_list: Whether ``forward()`` takes its inputs as ``*inputs``.
     """
     if shapes is None:
         return torch.export.export(module, examples)
+    kinds = [each.kind for each in inspect.signature(module.forward).parameters.values()]
+    as_list = kinds[:1] == [inspect.Parameter.VAR_POSITIONAL]  # forward(self, *inputs): one argument to torch
     with _config.patch(backed_size_oblivious=True):
         return torch.export.export(module, examples, dynamic_shapes=(shapes,) if as_list else shapes)

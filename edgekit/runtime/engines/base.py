@@ -52,7 +52,8 @@ class Session(Protocol):
 
         Args:
             inputs: One array per input of the signature, in its order, with its shape and dtype, which the caller
-                has checked; they may be strided or read-only. They are set before every execution, because planned
+                has checked; no larger than that where the method leaves sizes open (`edgekit.buckets.OpenMethod`). They
+                may be strided or read-only. They are set before every execution, because planned
                 input memory is reused for intermediate values (ExecuTorch 1.5.1 gives wrong outputs from the second
                 run on otherwise, without an error).
 
