@@ -1,4 +1,4 @@
-"""1-D convolutions as those of images of height 1, where XNNPACK does not make them so by itself."""
+"""1-D convolutions as those of planes of width 1, where XNNPACK does not make them so by itself."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch.fx import GraphModule, Node
 
 from edgekit.pipeline.recipes.fold_pads import arguments_of, input_of
-from edgekit.pipeline.recipes.pooling import call, image, view
+from edgekit.pipeline.recipes.pooling import call, view
 from edgekit.pipeline.rewrites.constants import fold_constants
 
 _ATEN = torch.ops.aten
@@ -17,9 +17,9 @@ _ATEN = torch.ops.aten
 def rewrite_open_convolutions(graph_module: GraphModule) -> int:
     """Rewrite 1-D convolutions of tensors with more than one open size, in place and exactly.
 
-    executorch 1.5.1 puts a height of 1 in and takes it out inside the delegate, by a reshape that takes one open size.
+    executorch 1.5.1 puts a width of 1 in and takes it out inside the delegate, by a reshape that takes one open size.
     Symptom: "XNNPACK reshape only supports 1 dynamic dimension" for one with batch and length open. Here both are
-    outside of it.
+    outside of it, and the weights are the same bytes.
 
     Args:
         graph_module: ``torch.export.export(...).module()``; nodes carry ``meta["val"]``.
@@ -32,11 +32,11 @@ def rewrite_open_convolutions(graph_module: GraphModule) -> int:
         _, weight, bias, stride, padding, dilation, groups = arguments_of(node)
         graph = node.graph
         with graph.inserting_before(node):
-            kernel = call(graph, _ATEN.unsqueeze.default, weight, 2)
-            window: list[Any] = [[1, *stride], [0, *padding], [1, *dilation]]
-            convolved = graph.call_function(
-                _ATEN.conv2d.default, (image(graph, input_of(node)), kernel, bias, *window, groups)
-            )
+            kernel = call(graph, _ATEN.unsqueeze.default, weight, 3)
+            window: list[Any] = [[*stride, 1], [*padding, 0], [*dilation, 1]]
+            source = input_of(node)
+            plane = view(graph, source, (*source.meta["val"].shape, 1))
+            convolved = graph.call_function(_ATEN.conv2d.default, (plane, kernel, bias, *window, groups))
             values = [each.meta["val"] if isinstance(each, Node) else each for each in convolved.args]
             convolved.meta = {**node.meta, "val": _ATEN.conv2d.default(*values)}
             result = view(graph, convolved, node.meta["val"].shape)
