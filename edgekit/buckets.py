@@ -77,7 +77,7 @@ class Buckets:
                 yield batch, length
 
     def lengths(self) -> tuple[int, ...]:
-        """The lengths of all methods, and between, in ascending order: what speaks for the model at any that it takes."""
+        """Those of all methods, and some between the bounds of ranges, ascending: they speak for all that are taken."""
         between = {length for each in self.open_methods() for _, length in each.sizes if length is not None}
         return tuple(sorted({*self.length, *between}))
 
@@ -93,9 +93,7 @@ class Buckets:
         lengths: list[Range | None] = [(size, size) for size in reversed(self.length)] or [None]
         if self.length_range is not None:
             lengths = [self.length_range]
-        return tuple(
-            OpenMethod(self._name(batch, length), batch, length) for length in lengths for batch in batches
-        )
+        return tuple(OpenMethod(self._name(batch, length), batch, length) for length in lengths for batch in batches)
 
     def method(self, batch: int, length: int | None) -> str | None:
         """Name of the method for a bucket; None for the main one."""
@@ -143,7 +141,9 @@ class Buckets:
             raise ValueError("buckets.shortest")
         if not _is_range(self.batch_range) or (self.batch_range and self.batch_range[0] != 1):
             raise ValueError("buckets.batch_range")
-        if not _is_range(self.length_range) or (self.length_range and self.length_range[1] != max(self.length, default=0)):
+        if not _is_range(self.length_range) or (
+            self.length_range and self.length_range[1] != max(self.length, default=0)
+        ):
             raise ValueError("buckets.length_range")
 
     def _name(self, batch: Range, length: Range | None) -> str:

@@ -40,8 +40,14 @@ OPEN = replace(BUCKETS, batch_range=(1, 16), length_range=(3, 32))
 def test_ranges_have_methods_of_their_own() -> None:
     assert not BUCKETS.open_methods()
     assert [each.name for each in OPEN.open_methods()] == ["batch1to16_length3to32"]
-    assert [each.name for each in replace(OPEN, length_range=None).open_methods()] == ["batch1to16", "batch1to16_length8"]
-    assert [each.name for each in replace(OPEN, batch_range=None).open_methods()] == ["length3to32", "batch4_length3to32"]
+    assert [each.name for each in replace(OPEN, length_range=None).open_methods()] == [
+        "batch1to16",
+        "batch1to16_length8",
+    ]
+    assert [each.name for each in replace(OPEN, batch_range=None).open_methods()] == [
+        "length3to32",
+        "batch4_length3to32",
+    ]
     assert [each.name for each in Buckets((1,), batch_range=(1, 2)).open_methods()] == ["batch1to2"]
 
 

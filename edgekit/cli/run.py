@@ -56,8 +56,9 @@ def command(
     """Run one input through BUNDLE, or a model file as it is, and print the largest outputs, with their labels.
 
     A raw sample (an image, a recording, an array) goes through the bundle's preprocessing. An array that already
-    has the shape and dtype of the model's input is taken as it is. Images are PNG or JPEG, by their contents, and
-    turned upright; transparent ones are refused.
+    has the shape and dtype of the model's input is taken as it is; on this machine, one of another number of samples,
+    or of another length, too, where "edgekit inspect" shows buckets or a range for it. Images are PNG or JPEG, by their
+    contents, and turned upright; transparent ones are refused.
     """
     from edgekit import npz
     from edgekit.bundle import Bundle
@@ -74,6 +75,7 @@ def command(
         with Bundle.open(bundle) as opened:
             labels = opened.manifest.labels
             check_names(opened.manifest, variant, engine)  # refuses misspelled names before anything is sent
+            buckets = opened.manifest.buckets if opened_device.name == "local" and not dequantize else None
             floats = Floats(opened.manifest, opened.manifest.recommended["variant"]) if dequantize else None
             if source is None:
                 inputs = check_input(opened)
@@ -81,7 +83,7 @@ def command(
                 console.note(f"no --input was given: the input is {random}", quiet or as_json)
             else:
                 signature = floats.signature if floats else opened.manifest.signature
-                inputs = ready_inputs(source, signature, preprocessing_of(opened))
+                inputs = ready_inputs(source, signature, preprocessing_of(opened), buckets)
                 inputs = floats.inward(inputs) if floats else inputs
         request = RunRequest(inputs, variant, engine, threads)
         result = opened_device.run(bundle, request, lambda line: console.note(line, quiet or as_json))

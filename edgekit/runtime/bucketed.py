@@ -91,15 +91,15 @@ class Bucketed:
         bucket = None if length is None else self._buckets.bucket_for(length)
         if length is not None and bucket is None:
             lengths = ", ".join(map(str, self._buckets.length))
-            least, most = self._buckets.length_range or (self._buckets.shortest, self._buckets.length[-1])
+            what = f"the input has a length of {length}, the model takes "
             if self._buckets.length_range or self._buckets.pad:
-                what = f"{least} to {most}"
-                hint = "cut it" if length > most else "the model itself takes no less"
+                least, most = self._buckets.length_range or (self._buckets.shortest, self._buckets.length[-1])
+                hint = "the model itself takes no less"
                 if self._buckets.length_range:
-                    hint = "cut it" if length > most else "a range in [model.buckets] may begin lower, where the model does"
-                raise UsageError("EK-INPUT", f"the input has a length of {length}, the model takes {what}", hint)
+                    hint = "let the range in [model.buckets] begin lower, where the model does, and build it again"
+                raise UsageError("EK-INPUT", f"{what}{least} to {most}", "cut it" if length > most else hint)
             hint = "cut it; or say pad in [model.buckets], where the model allows it, and build it again"
-            raise UsageError("EK-INPUT", f"the input has a length of {length}, the model takes {lengths}", hint)
+            raise UsageError("EK-INPUT", what + lengths, hint)
         return 1 if count is None else count, length, bucket
 
     def _misfit(self, spec: TensorSpec, given: np.ndarray) -> UsageError:

@@ -89,7 +89,7 @@ class Model:
         Args:
             inputs: The array, for a model of one input; else a mapping from input name to array. Shapes
                 (batch axis of size 1 included) and dtypes have to be those of `signature`. With `buckets`, any number
-                of samples first, of any length that there is a bucket for.
+                of samples first, of any length that there is a bucket for, or that lies in the range.
 
         Returns:
             A fresh array, for a model of one output; else a dict from output name to array.

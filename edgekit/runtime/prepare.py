@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from edgekit.buckets import Buckets
 from edgekit.bundle import Bundle
 from edgekit.errors import BundleError, UsageError
 from edgekit.numbers import fit, plain
@@ -66,11 +67,16 @@ def check_input(bundle: Bundle) -> dict[str, np.ndarray]:
     return first_sample(bundle.manifest.signature.inputs, bundle.check_vectors()[0])
 
 
-def ready_inputs(source: Path, signature: Signature, preprocessing: Preprocessing | None) -> dict[str, np.ndarray]:
+def ready_inputs(
+    source: Path, signature: Signature, preprocessing: Preprocessing | None, buckets: Buckets | None = None
+) -> dict[str, np.ndarray]:
     """The input tensors, by name, from the file *source*.
 
     Arrays in a ``.npy`` or ``.npz`` that already have the signature's shapes, and dtypes that lose nothing but
     precision, are ready; everything else is a raw sample (see `prepare`).
+
+    Args:
+        buckets: Where there are some, arrays of another number of samples, or of another length, are ready, too.
 
     Raises:
         UsageError: ``EK-MISSING-FILE``, ``EK-INPUT``, or ``EK-MISSING-PACKAGE`` for an image without Pillow.
@@ -83,7 +89,7 @@ def ready_inputs(source: Path, signature: Signature, preprocessing: Preprocessin
     arrays = read_arrays(source, _most_bytes(specs))
     if len(specs) == 1 and len(arrays) == 1:
         arrays = {specs[0].name: next(iter(arrays.values()))}
-    if all(spec.name in arrays and _is_ready(arrays[spec.name], spec, preprocessing) for spec in specs):
+    if all(spec.name in arrays and _is_ready(arrays[spec.name], spec, preprocessing, buckets) for spec in specs):
         return {spec.name: _fitted(arrays[spec.name], spec) for spec in specs}
     return prepare(arrays, signature, preprocessing)
 
@@ -108,10 +114,18 @@ def _most_bytes(specs: Sequence[TensorSpec]) -> int:
     return max(_SAMPLE_BYTES, sum(math.prod(spec.shape) * _MOST_ITEM_BYTES for spec in specs))
 
 
-def _is_ready(array: np.ndarray, spec: TensorSpec, preprocessing: Preprocessing | None) -> bool:
+def _is_ready(
+    array: np.ndarray, spec: TensorSpec, preprocessing: Preprocessing | None, buckets: Buckets | None
+) -> bool:
     """Whether *array* is an input tensor. Where samples are preprocessed, bytes of that shape may be a raw one."""
     same = array.dtype.newbyteorder("=") == np.dtype(spec.dtype) or preprocessing is None
-    return array.shape == spec.shape and same
+    shape = spec.shape
+    if buckets is not None and array.ndim == len(shape):
+        free = {0, (buckets.axes or {}).get(spec.name)}
+        shape = tuple(
+            own if axis in free else size for axis, (own, size) in enumerate(zip(array.shape, shape, strict=True))
+        )
+    return array.shape == shape and same
 
 
 def _fitted(array: Any, spec: TensorSpec) -> np.ndarray:

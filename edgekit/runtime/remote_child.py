@@ -39,10 +39,11 @@ class _Server:
     def perform(self, header: dict[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:
         if header["do"] == "run":
             assert self._session is not None and self._signature is not None
-            shapes, specs = header.get("shapes"), self._signature.inputs
-            outputs = self._session.run(frames.unpack(body, specs if shapes is None else frames.shaped(specs, shapes)))
-            given = {} if shapes is None else {"shapes": [array.shape for array in outputs]}
-            return given, frames.pack(outputs)
+            if "shapes" not in header:
+                return {}, frames.pack(self._session.run(frames.unpack(body, self._signature.inputs)))
+            resized = frames.shaped(self._signature.inputs, header["shapes"])
+            results = self._session.run(frames.unpack(body, resized))
+            return {"shapes": [array.shape for array in results]}, frames.pack(results)
         if header["do"] == "measure outputs":
             assert self._session is not None and self._signature is not None
             outputs = self._session.run(frames.unpack(body, self._signature.inputs))

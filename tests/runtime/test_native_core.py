@@ -467,7 +467,9 @@ def test_the_c_interface_resizes(library: Any, native_models: NativeModels) -> N
 def test_a_number_cannot_be_resized(library: Any, native_models: NativeModels) -> None:
     model = Raw(library, native_models["scalars"])
     sizes = (ctypes.c_int64 * 1)(1)
-    assert model.failure(library.ek_resize_input(model.handle, 1, sizes, 0)) == "input 1 is a number, which has no shape"
+    assert (
+        model.failure(library.ek_resize_input(model.handle, 1, sizes, 0)) == "input 1 is a number, which has no shape"
+    )
     library.ek_close(model.handle)
 
 

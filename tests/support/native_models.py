@@ -40,7 +40,8 @@ SQUARE = Signature((TensorSpec("x", (), "float32"),), (TensorSpec("y", (), "floa
 NONZERO = Signature((TensorSpec("x", (4,), "float32"),), (TensorSpec("places", (4, 1), "int64"),))
 #: Of ``tiny.pte``: a network of 803 parameters.
 TINY = Signature((TensorSpec("x", (1, 16), "float32"),), (TensorSpec("y", (1, 3), "float32"),))
-#: Of ``open.pte`` (and ``open_one.pte``, which doubles x alone), which takes 1 to 4 samples of 1 to 6 steps: each step twice and one more, and the sum of the steps.
+#: Of ``open.pte``, which takes 1 to 4 samples of 1 to 6 steps: each step of x twice and y, and the sum of the steps.
+#: ``open_one.pte`` doubles x.
 OPEN = Signature(
     (TensorSpec("x", (4, 6, 3), "float32"), TensorSpec("y", (4, 6, 1), "float32")),
     (TensorSpec("steps", (4, 6, 3), "float32"), TensorSpec("sum", (4, 3), "float32")),

@@ -25,11 +25,11 @@ class Exporter:
             is taken where the target says nothing.
         convert: ``module:function(*, source, output)`` with ``recipe`` and ``calibration`` besides where it applies
             several recipes by itself, ``backend`` where it *lowers*, ``batch`` where that is fixed, and ``buckets`` (a
-            list of ``name``, ``batch`` and ``source``, and ``open`` for an `OpenSizes`) where it has a method for each. It takes a
-            `edgekit.pipeline.sources.SourceSpec` as JSON, the file to write, and an ``.npz`` of inputs by name, samples
-            first, which static recipes need (`UsageError`, ``EK-DATA``, where it is None); gives the export record (see
-            `edgekit.pipeline.exporters.exported.record`); and raises `ConversionError` (``EK-UNSUPPORTED``) where the
-            source has no form that it takes.
+            list of ``name``, ``batch`` and ``source``, with ``open`` for those of ranges) where it has a method for
+            each. It takes a `edgekit.pipeline.sources.SourceSpec` as JSON, the file to write, and an ``.npz`` of inputs
+            by name, samples first, which static recipes need (`UsageError`, ``EK-DATA``, where it is None); gives the
+            export record (see `edgekit.pipeline.exporters.exported.record`); and raises `ConversionError`
+            (``EK-UNSUPPORTED``) where the source has no form that it takes.
         quantize: ``module:function(*, base, recipe, calibration, output)``, which makes a file of another recipe of the
             float one; None where *convert* does.
         family: Of the worker that *convert* needs (see `edgekit.pipeline.work.pool.FAMILIES`).

@@ -1,19 +1,20 @@
-"""Sizes that a method of a ``.pte`` leaves open: how torch is told of them, and what it says where a model fixes one."""
+"""Sizes that a method of a ``.pte`` leaves open: how torch is told, and what it says where a model fixes one."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
 import torch
 from torch.export import Dim, ExportedProgram
 from torch.utils._sympy.value_ranges import ValueRanges
 
 from edgekit.buckets import Range, middle_of
 from edgekit.errors import ConversionError
+from edgekit.pipeline.rewrites.exported import DynamicShapes
 from edgekit.pipeline.sources.samples import first_line
 from edgekit.pipeline.sources.tracing import code_line
-from edgekit.pipeline.rewrites.exported import DynamicShapes
 from edgekit.runtime.contents.flatbuffer import Table
 from edgekit.schema import conform
 from edgekit.tensors import TensorSpec
@@ -78,7 +79,9 @@ class OpenSizes:
             return _refused(f"the model does not leave {sizes} open{code_line(error)}: {first_line(error)}")
         name = named[1]
         if re.search(rf"{name}\b.*?specialized it to be a constant", text) is not None:
-            return _refused(f"the model fixes {self._where(name, specs)} when it is exported: it holds for one size only")
+            return _refused(
+                f"the model fixes {self._where(name, specs)} when it is exported: it holds for one size only"
+            )
         return _refused(f"the model does not leave {self._where(name, specs)} open{_condition(text, name)}")
 
     def check(self, plan: Table, specs: Sequence[TensorSpec]) -> None:
@@ -130,7 +133,9 @@ def _refused(what: str) -> ConversionError:
 
 def _condition(text: str, name: str) -> str:
     """For which sizes a model computes what was traced, in torch's words."""
-    guard = re.search(rf"values of {name} = (\S+) in the specified range .*? satisfy the generated guard (.+?)\.?$", text, re.M)
+    guard = re.search(
+        rf"values of {name} = (\S+) in the specified range .*? satisfy the generated guard (.+?)\.?$", text, re.M
+    )
     if guard is None:
         return ""
     return f": it computes another way unless {guard[2].replace(guard[1], name)}"

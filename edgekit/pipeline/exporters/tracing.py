@@ -28,9 +28,7 @@ def example_inputs(source: Source, batch: int = 1) -> tuple[torch.Tensor, ...]:
     return tuple(torch.from_numpy(np.repeat(array, batch, axis=0)) for array in source.example)
 
 
-def traced(
-    source: Source, examples: tuple[torch.Tensor, ...], rules: Rules, sizes: OpenSizes = FIXED
-) -> GraphModule:
+def traced(source: Source, examples: tuple[torch.Tensor, ...], rules: Rules, sizes: OpenSizes = FIXED) -> GraphModule:
     """The graph of *source* in operators that a converter knows (see `edgekit.pipeline.rewrites.rewrite`).
 
     Args:

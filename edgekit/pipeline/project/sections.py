@@ -39,7 +39,7 @@ def _size(value: Any) -> int | Range:
         found = re.fullmatch(r"\s*([0-9]{1,9})\s*-\s*([0-9]{1,9})\s*", value)
         least, most = (0, 0) if found is None else (int(found[1]), int(found[2]))
         if not 0 < least < most:
-            raise ValueError(f'{brief(value)!r} is no range, which is written "3-64", least first')
+            raise ValueError(f'{value[:40]!r} is no range, which is written "3-64", least first')
         return least, most
     if type(value) is not int or value <= 0:
         raise ValueError('Input should be a whole number greater than 0, or a range: "3-64"')

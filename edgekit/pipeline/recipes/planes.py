@@ -47,8 +47,18 @@ def rewrite_open_convolutions(graph_module: GraphModule) -> int:
     return len(found)
 
 
+def read_by(convolution: Node) -> Node:
+    """What *convolution* reads; where that is a plane made here, what it was made of."""
+    source = input_of(convolution)
+    made = source.target is _ATEN.reshape.default and _open_sizes(source) > 1
+    return input_of(source) if made else source
+
+
 def _is_open(node: Node) -> bool:
     if node.target is not _ATEN.conv1d.default:
         return False
-    shape = input_of(node).meta["val"].shape
-    return len(shape) == 3 and sum(not isinstance(size, int) for size in shape) > 1
+    return len(input_of(node).meta["val"].shape) == 3 and _open_sizes(input_of(node)) > 1
+
+
+def _open_sizes(node: Node) -> int:
+    return sum(not isinstance(size, int) for size in node.meta["val"].shape)

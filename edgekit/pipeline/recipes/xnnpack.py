@@ -13,6 +13,7 @@ from torchao.quantization.pt2e import MinMaxObserver
 from torchao.quantization.pt2e.quantizer import QuantizationAnnotation, QuantizationConfig, SharedQuantizationSpec
 
 from edgekit.pipeline.recipes.fold_pads import zero_pad
+from edgekit.pipeline.recipes.planes import read_by
 from edgekit.pipeline.recipes.tail import Kind, Operator, tail
 from edgekit.recipes import Recipe
 
@@ -200,8 +201,7 @@ def dynamic_quantizer(recipe: Recipe) -> XNNPACKQuantizer:
 
 
 def _reads_a_pad(node: Node) -> bool:
-    source = node.args[0] if node.args else None
-    return node.target in _CONVOLUTIONS and isinstance(source, Node) and zero_pad(source) is not None
+    return node.target in _CONVOLUTIONS and zero_pad(read_by(node)) is not None
 
 
 def _configuration() -> QuantizationConfig:

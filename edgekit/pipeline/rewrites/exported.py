@@ -61,7 +61,12 @@ class _OpenPools(TorchFunctionMode):
 
 
 def _max_pool(
-    input: torch.Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False
+    input: torch.Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
 ) -> torch.Tensor:
     kernel, steps, pad, spread = (
         each[0] if isinstance(each, (list, tuple)) and each else each

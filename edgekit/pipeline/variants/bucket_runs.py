@@ -37,8 +37,8 @@ def run_buckets(
     """Run the buckets of *file*; a task for a worker.
 
     Args:
-        methods: Of each, ``name``, ``signature`` at its largest, and the `edgekit.pipeline.model.bucketed.Trial` s that it
-            is held against, as JSON.
+        methods: Of each, ``name``, ``signature`` at its largest, and ``trials`` that it is held against, each an
+            `edgekit.pipeline.model.bucketed.Trial`.
         minimum_snr_db: What all have to reach.
 
     Returns:
@@ -61,9 +61,7 @@ def run_buckets(
     return asdict(BucketRuns(found))
 
 
-def _run(
-    session: Session, name: str, signature: Signature, trial: Mapping[str, Any], minimum_snr_db: float
-) -> float:
+def _run(session: Session, name: str, signature: Signature, trial: Mapping[str, Any], minimum_snr_db: float) -> float:
     """How near to the float model the method *name* comes for the samples of *trial*, in dB."""
     expected, _ = load_arrays(trial["outputs"])
     count = len(next(iter(expected.values())))

@@ -124,7 +124,9 @@ def _methods(model: SourceModel, plan: Plan) -> tuple[Method, ...]:
     """The buckets that the file has; only what is run here is known to be right."""
     if model.bucketed is None or not plan.exporter.buckets or plan.batch > 1 or not plan.runs_here or plan.bridges:
         return ()
-    return model.bucketed.open_methods if plan.exporter.ranges and model.bucketed.open_methods else model.bucketed.methods
+    return (
+        model.bucketed.open_methods if plan.exporter.ranges and model.bucketed.open_methods else model.bucketed.methods
+    )
 
 
 def _run_buckets(

@@ -73,8 +73,12 @@ class CoreMethod:
         self._resized = False
         inputs, outputs = library.ek_input_count(handle), library.ek_output_count(handle)
         try:
-            self.inputs = tuple(self._array(library.ek_describe_input, index) for index in range(inputs))
-            self.outputs = tuple(self._array(library.ek_describe_output, index) for index in range(outputs))
+            self.inputs: tuple[Any, ...] = tuple(
+                self._array(library.ek_describe_input, index) for index in range(inputs)
+            )
+            self.outputs: tuple[Any, ...] = tuple(
+                self._array(library.ek_describe_output, index) for index in range(outputs)
+            )
         except BaseException:
             self.close()  # the traceback keeps this object, and it the pool
             raise
