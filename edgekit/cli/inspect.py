@@ -149,10 +149,11 @@ def _row(variant: Variant, metric: Metric) -> list[str]:
 
 def _buckets(manifest: Manifest, buckets: Buckets) -> Iterator[str]:
     bucketed = [variant for variant in manifest.variants if variant.bucket_snr_db]
-    for taken in dict.fromkeys(manifest.buckets_of(variant) for variant in bucketed):
-        same = [variant for variant in bucketed if manifest.buckets_of(variant) == taken]
-        which = "" if same == bucketed else f" of {', '.join(variant.name for variant in same)}"
-        yield f"buckets{which}: {_sizes(taken or buckets)}"
+    taken = {variant.name: _sizes(manifest.buckets_of(variant) or buckets) for variant in bucketed}
+    for sizes in dict.fromkeys(taken.values()):
+        same = [name for name, own in taken.items() if own == sizes]
+        of_them = "" if len(same) == len(taken) else f" of {', '.join(same)}"
+        yield f"buckets{of_them}: {sizes}"
     for variant in bucketed:
         name, worst = min(variant.bucket_snr_db.items(), key=lambda item: item[1])
         yield f"{variant.name}: its bucket that is furthest off, {name}, has {worst:.1f} dB"

@@ -20,11 +20,11 @@ from torchao.quantization.pt2e.quantizer import Quantizer
 
 from edgekit.pipeline.exporters import backends
 from edgekit.pipeline.exporters.exported import record
-from edgekit.pipeline.exporters.open_sizes import FIXED, OpenSizes, not_open, restore_bounds
+from edgekit.pipeline.exporters.open_sizes import FIXED, OpenSizes, restore_bounds
 from edgekit.pipeline.exporters.symptoms import explaining
 from edgekit.pipeline.exporters.tracing import calibration_tensors, example_inputs, observe, traced
 from edgekit.pipeline.recipes.fold_pads import fold_pads
-from edgekit.pipeline.recipes.planes import rewrite_open_convolutions
+from edgekit.pipeline.recipes.open_shapes import rewrite_open_shapes
 from edgekit.pipeline.recipes.pooling import rewrite_pools
 from edgekit.pipeline.recipes.xnnpack import StaticQuantizer, dynamic_quantizer, each_its_own
 from edgekit.pipeline.rewrites.constants import values_in
@@ -33,8 +33,8 @@ from edgekit.pipeline.sources import SourceSpec, open_source
 from edgekit.pipeline.work.events import Step, emit
 from edgekit.recipes import RECIPES, Recipe
 from edgekit.runtime.contents import pte
-from edgekit.runtime.contents.flatbuffer import Table
 from edgekit.runtime.engines.executorch import ENGINE
+from edgekit.tensors import TensorSpec
 
 #: The method that runs when none is named.
 _MAIN = "forward"
@@ -43,11 +43,21 @@ _DEQUANTIZE = edge_operators.edge.quantized_decomposed.dequantize_per_tensor.def
 
 @dataclass(frozen=True)
 class _Graph:
-    """A method to be: a graph, what it is traced with, and the sizes of that which are open."""
+    """A method to be: a graph, and what it is traced with.
+
+    Attributes:
+        sizes: Those that are open.
+        inputs: At their largest.
+    """
 
     module: GraphModule
     examples: tuple[torch.Tensor, ...]
-    shapes: DynamicShapes | None = None
+    sizes: OpenSizes = FIXED
+    inputs: tuple[TensorSpec, ...] = ()
+
+    @property
+    def shapes(self) -> DynamicShapes | None:
+        return self.sizes.shapes(self.inputs)
 
 
 def export(
@@ -78,13 +88,14 @@ def export(
             buffer = lower_methods(methods, backend, half=used.is_half)
             program = pte.read(buffer).program
         except Exception as error:
-            if all(graph.shapes is None for graph in methods.values()):
+            opened = [graph for graph in methods.values() if graph.sizes.any]
+            if not opened:
                 raise
             lowered(main.module)
-            raise not_open(error) from error
-    for bucket, plan in zip(buckets, _plans(program, buckets), strict=True):
-        signature = open_source(SourceSpec.from_json(bucket["source"])).signature
-        OpenSizes.from_json(bucket.get("open", {})).check(plan, signature.batched(bucket["batch"]).inputs)
+            raise opened[0].sizes.not_lowered(error, opened[0].inputs) from error
+    for plan in program["execution_plan"]:
+        graph = methods[plan["name"]]
+        graph.sizes.check(plan, graph.inputs)
     Path(output).write_bytes(buffer)
     made_by = ("torch", "executorch", *lowering.PRODUCERS)
     return record(made_by, {ENGINE.name: "1.5"}, values=held, rewritten=rewritten)
@@ -104,22 +115,22 @@ def _graph(
         sizes: Which of the sizes are open; up to *batch* samples, if that is one.
     """
     opened = open_source(SourceSpec.from_json(source))
-    inputs = opened.signature.inputs
+    largest = opened.signature.batched(batch).inputs
     batch = sizes.traced_batch(batch)
-    examples, shapes = sizes.cut(example_inputs(opened, batch), inputs), sizes.shapes(inputs)
+    examples = sizes.cut(example_inputs(opened, batch), largest)
     graph_module = traced(opened, examples, lowering.RULES, sizes)
     held, rewritten = values_in(graph_module), graph_module.meta["rewritten"]
     if used.is_half and lowering.HALVES_GRAPH:
-        graph_module = exported(HalfInside(graph_module), examples, shapes).module(check_guards=False)
+        graph_module = exported(HalfInside(graph_module), examples, sizes.shapes(largest)).module(check_guards=False)
     fold_pads(graph_module)
     rewrite_pools(graph_module)
-    rewrite_open_convolutions(graph_module)
+    rewrite_open_shapes(graph_module)
     if used.is_static:
         samples = calibration_tensors(calibration, used.name, opened.signature.batched(batch))
         graph_module = quantize(graph_module, StaticQuantizer(used), samples)
     elif used.is_dynamic:
         graph_module = quantize(graph_module, dynamic_quantizer(used), [examples])
-    return _Graph(graph_module, examples, shapes), held, rewritten
+    return _Graph(graph_module, examples, sizes, largest), held, rewritten
 
 
 def lower(
@@ -147,12 +158,6 @@ def lower_methods(methods: Mapping[str, _Graph], backend: str = "xnnpack", *, ha
             restore_bounds(manager.exported_program(name), graph.shapes)
     buffer: bytes = manager.to_executorch().buffer
     return buffer
-
-
-def _plans(program: Table, buckets: Sequence[Mapping[str, Any]]) -> list[Table]:
-    """The plans of *program* for *buckets*."""
-    plans = {plan["name"]: plan for plan in program["execution_plan"]}
-    return [plans[bucket["name"]] for bucket in buckets]
 
 
 def quantize(

@@ -20,7 +20,6 @@ from edgekit.schema import conform
 from edgekit.tensors import TensorSpec
 
 _HINT = "name the sizes that you need in a list of [model.buckets] instead: each gets a method of its own"
-_MOST_SAID = 160
 
 
 @dataclass(frozen=True)
@@ -41,6 +40,10 @@ class OpenSizes:
         found: OpenSizes = conform(cls, value)
         return found
 
+    @property
+    def any(self) -> bool:
+        return self.batch is not None or self.length is not None
+
     def traced_batch(self, batch: int) -> int:
         """Samples to trace with: *batch* where that is fixed, else some, but never 1, which torch would fix."""
         return batch if self.batch is None else max(2, middle_of(self.batch))
@@ -57,7 +60,7 @@ class OpenSizes:
 
     def shapes(self, specs: Sequence[TensorSpec]) -> DynamicShapes | None:
         """What `torch.export.export` takes for inputs like *specs*; None where nothing is open."""
-        if self.batch is None and self.length is None:
+        if not self.any:
             return None
         batch = None if self.batch is None else Dim("batch", min=self.batch[0], max=self.batch[1])
         length = None if self.length is None else Dim("length", min=self.length[0], max=self.length[1])
@@ -70,19 +73,34 @@ class OpenSizes:
 
     def refusal(self, error: BaseException, specs: Sequence[TensorSpec]) -> ConversionError | None:
         """What torch's *error* means for a model that was traced at fixed sizes before; None where nothing is open."""
-        if self.batch is None and self.length is None:
+        if not self.any:
             return None
-        text = str(error)
+        if (known := self._constraint(str(error), specs)) is not None:
+            return known
+        return _refused(f"the model does not leave {self._all(specs)} open{code_line(error)}: {first_line(error)}")
+
+    def not_lowered(self, error: BaseException, specs: Sequence[TensorSpec]) -> ConversionError:
+        """The same for a converter's *error* about a model that it takes at fixed sizes."""
+        if (known := self._constraint(str(error), specs)) is not None:
+            return known
+        return _refused(f"ExecuTorch does not take this model with {self._all(specs)} open: {first_line(error)}")
+
+    def _constraint(self, text: str, specs: Sequence[TensorSpec]) -> ConversionError | None:
+        """For what torch says of one size; None where it says nothing of one."""
         named = re.search(r"[Cc]onstraints violated \((\w+)", text)
         if named is None:
-            sizes = " and ".join(self._where(name, specs) for name, each in self._open() if each is not None)
-            return _refused(f"the model does not leave {sizes} open{code_line(error)}: {first_line(error)}")
+            return None
         name = named[1]
         if re.search(rf"{name}\b.*?specialized it to be a constant", text) is not None:
-            return _refused(
-                f"the model fixes {self._where(name, specs)} when it is exported: it holds for one size only"
-            )
-        return _refused(f"the model does not leave {self._where(name, specs)} open{_condition(text, name)}")
+            what = f"the model fixes {self._where(name, specs)} when it is exported: it then holds for one size only"
+            return _refused(what)
+        what = f"the model does not leave {self._where(name, specs)} open"
+        said = rf"values of {name} = (\S+) in the specified range .*? satisfy the generated guard (.+?)\.?$"
+        guard = re.search(said, text, re.MULTILINE)
+        if guard is None:
+            return _refused(what)
+        what += f": it computes another way unless {guard[2].replace(guard[1], name)}"
+        return _refused(what, f"let the range keep to that, or {_HINT}")
 
     def check(self, plan: Table, specs: Sequence[TensorSpec]) -> None:
         """Raise unless the method of a file with this *plan* leaves these sizes open as far as they go.
@@ -106,8 +124,9 @@ class OpenSizes:
                     what = f"ExecuTorch takes {self._where(name, specs)} up to {tensor['sizes'][axis]}, not to {most}"
                     raise _refused(what)
 
-    def _open(self) -> tuple[tuple[str, Range | None], ...]:
-        return ("batch", self.batch), ("length", self.length)
+    def _all(self, specs: Sequence[TensorSpec]) -> str:
+        named = (("batch", self.batch), ("length", self.length))
+        return " and ".join(self._where(name, specs) for name, sizes in named if sizes is not None)
 
     def _where(self, name: str, specs: Sequence[TensorSpec]) -> str:
         if name == "batch":
@@ -120,25 +139,8 @@ class OpenSizes:
 FIXED = OpenSizes()
 
 
-def not_open(error: Exception) -> ConversionError:
-    """For a converter's *error* about a model that it takes at fixed sizes."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    said = next(iter(lines), type(error).__name__)[:_MOST_SAID]
-    return _refused(f"ExecuTorch takes this model at fixed sizes, not with those of a range open: {said}")
-
-
-def _refused(what: str) -> ConversionError:
-    return ConversionError("EK-UNSUPPORTED", what, _HINT)
-
-
-def _condition(text: str, name: str) -> str:
-    """For which sizes a model computes what was traced, in torch's words."""
-    guard = re.search(
-        rf"values of {name} = (\S+) in the specified range .*? satisfy the generated guard (.+?)\.?$", text, re.M
-    )
-    if guard is None:
-        return ""
-    return f": it computes another way unless {guard[2].replace(guard[1], name)}"
+def _refused(what: str, hint: str = _HINT) -> ConversionError:
+    return ConversionError("EK-UNSUPPORTED", what, hint)
 
 
 def restore_bounds(program: ExportedProgram, shapes: DynamicShapes) -> None:

@@ -13,7 +13,7 @@ from torchao.quantization.pt2e import MinMaxObserver
 from torchao.quantization.pt2e.quantizer import QuantizationAnnotation, QuantizationConfig, SharedQuantizationSpec
 
 from edgekit.pipeline.recipes.fold_pads import zero_pad
-from edgekit.pipeline.recipes.planes import read_by
+from edgekit.pipeline.recipes.open_shapes import read_by
 from edgekit.pipeline.recipes.tail import Kind, Operator, tail
 from edgekit.recipes import Recipe
 
