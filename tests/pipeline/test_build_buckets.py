@@ -144,6 +144,89 @@ def test_inspect_says_which_buckets_there_are(bundle: Bundle, capsys: pytest.Cap
     assert said.count("its bucket that is furthest off") == len(VARIANTS)
 
 
+#: One method for all between, and what the format that cannot have one gets.
+OPEN_TOML = TOML.replace("batch = [4]", 'batch = ["1-16", 4]').replace("length = [8, 16]", 'length = ["3-16", 8]')
+
+
+@pytest.fixture(scope="module")
+def open_bundle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bundle]:
+    project = write_bucket_project(tmp_path_factory.mktemp("open") / "steps", OPEN_TOML)
+    with build(project, target="desktop-x86_64", formats=["tflite", "pte", "pt2"], recipes=["fp32", "int8"]) as built:
+        yield built
+
+
+@pytest.mark.slow
+def test_a_range_is_one_method_of_the_pte_and_a_list_in_the_tflite(open_bundle: Bundle) -> None:
+    manifest, buckets = open_bundle.manifest, open_bundle.manifest.buckets
+    assert buckets is not None
+    assert (buckets.batch, buckets.length) == ((1, 4), (8, 16))
+    assert (buckets.batch_range, buckets.length_range) == ((1, 16), (3, 16))
+    assert manifest.methods.keys() == {"batch4", "length8", "batch4_length8", "batch1to16_length3to16"}
+    assert manifest.methods["batch1to16_length3to16"].inputs[0].shape == (16, 16, 6)
+    for name in ("fp32", "int8"):
+        found, listed = manifest.variant(f"{name}.pte"), manifest.variant(f"{name}.tflite")
+        assert found.bucket_snr_db.keys() == {"batch1to16_length3to16"}
+        assert min(found.bucket_snr_db.values()) > (80 if name == "fp32" else 20)
+        assert listed.bucket_snr_db.keys() == {"batch4", "length8", "batch4_length8"}
+        assert any(".tflite leaves no size open" in warning for warning in listed.warnings)
+        assert found.size_bytes < (1.25 if name == "fp32" else 0.6) * WEIGHTS
+        assert not any("size open" in warning or "bytes, of which" in warning for warning in found.warnings)
+    assert any("has no buckets" in warning for warning in manifest.variant("fp32.pt2").warnings)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("isolated", [False, True])
+def test_every_size_of_a_range_is_run_as_it_is(open_bundle: Bundle, source: torch.nn.Module, isolated: bool) -> None:
+    random = np.random.default_rng(1)
+    counts = (1, 2, 16, 17, 40)
+    with load(open_bundle, variant="fp32.pte", threads=1, isolated=isolated) as model:
+        assert model.buckets == open_bundle.manifest.buckets
+        for count, length in [(count, length) for length in range(3, 17) for count in counts]:
+            x = random.normal(size=(count, length, 6)).astype(np.float32)
+            found = model(x)
+            with torch.no_grad():
+                expected = {key: value.numpy() for key, value in source(torch.from_numpy(x)).items()}
+            for key, array in found.items():
+                np.testing.assert_allclose(array, expected[key], atol=1e-5)
+        for shape, says in (
+            ((1, 2, 6), "length of 2"),
+            ((1, 17, 6), "the model takes 3 to 16"),
+            ((1, 8, 5), "samples"),
+        ):
+            with pytest.raises(UsageError, match=says) as caught:
+                model(np.zeros(shape, np.float32))
+            assert caught.value.code == "EK-INPUT" and caught.value.hint
+        requests = [random.normal(size=(1, length, 6)).astype(np.float32) for length in (5, 3, 16, 5)]
+        for request, outputs in zip(requests, model.many(requests), strict=True):
+            np.testing.assert_allclose(outputs["steps"], model(request)["steps"], atol=1e-6)
+
+
+@pytest.mark.slow
+def test_the_other_format_takes_the_list_beside_a_range(open_bundle: Bundle) -> None:
+    with load(open_bundle, variant="fp32.tflite", threads=1) as model:
+        assert model.buckets is not None and model.buckets.length_range is None
+        assert model(np.zeros((3, 5, 6), np.float32))["steps"].shape == (3, 5, 4)  # filled up to 8
+
+
+@pytest.mark.slow
+def test_a_range_is_shown_and_run_from_the_command_line(
+    open_bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["inspect", str(open_bundle.path)]) == 0
+    said = capsys.readouterr().out
+    assert (
+        "buckets of fp32.pte, int8.pte: 1 to 16 samples at a time; lengths 3 to 16 (axis 1 of x), as they are" in said
+    )
+    assert "buckets of fp32.tflite, int8.tflite: 1, 4 samples at a time; lengths 8, 16 (axis 1 of x), shorter" in said
+    np.save(tmp_path / "x.npy", np.zeros((2, 5, 6), np.float32))
+    arguments = ["--input", str(tmp_path / "x.npy"), "--variant", "fp32.pte", "--output", str(tmp_path / "y.npz")]
+    assert run(["run", str(open_bundle.path), *arguments]) == 0
+    assert np.load(tmp_path / "y.npz")["steps"].shape == (2, 5, 4)
+    np.save(tmp_path / "x.npy", np.zeros((2, 2, 6), np.float32))
+    assert run(["run", str(open_bundle.path), *arguments]) == 2
+    assert "the input has a length of 2, the model takes 3 to 16" in capsys.readouterr().err
+
+
 MEAN = MODEL.replace("self.scores(hidden.transpose(1, 2))", "self.scores(hidden.mean(2))")
 FIXED = MODEL.replace("hidden = x.transpose(1, 2)", "hidden = x.transpose(1, 2) + torch.ones(16)")
 STRIDED = MODEL.replace("self.scores(hidden.transpose(1, 2))", "self.scores(hidden.transpose(1, 2)[:, ::2])")
@@ -160,6 +243,18 @@ AT_ONCE = [
     (TOML.replace("batch = [4]", "batch = [0]"), "model.buckets.batch.0"),
     (TOML.replace("batch = [4]", "batch = []").replace("length = [8, 16]", "length = []"), "length and axis"),
     (TOML.replace("batch = [4]", f"batch = {list(range(1, 65))}"), "64 are the most"),
+    (TOML.replace("batch = [4]", 'batch = "2-16"'), 'a range of batch begins with one sample: batch = "1-16"'),
+    (TOML.replace("batch = [4]", 'batch = "16-1"'), "'16-1' is no range"),
+    (TOML.replace("batch = [4]", 'batch = "1-1"'), "'1-1' is no range"),
+    (TOML.replace("batch = [4]", 'batch = "1..16"'), "'1..16' is no range"),
+    (TOML.replace("batch = [4]", 'batch = ""'), "'' is no range"),
+    (TOML.replace("batch = [4]", 'batch = ["1-4", "1-8"]'), "batch names 2 ranges, one is the most"),
+    (TOML.replace("batch = [4]", 'batch = ["1-4", 8]'), "batch names 8 beside the range 1-4"),
+    (TOML.replace("batch = [4]", "batch = [true]"), "model.buckets.batch.0"),
+    (TOML.replace("batch = [4]", "batch = [4.0]"), "model.buckets.batch.0"),
+    (TOML.replace("[8, 16]", '"0-16"'), "'0-16' is no range"),
+    (TOML.replace("[8, 16]", '["3-8", 16]'), "length names 16 beside the range 3-8"),
+    (TOML.replace("[8, 16]\naxis = { x = 1 }", '"3-16"'), "length and axis belong together"),
     (TOML.replace("pad = 0", "padding = 0"), "unknown key 'padding' in [model.buckets]"),
 ]
 #: What the model says.
@@ -168,6 +263,9 @@ WITH_MODEL = [
     (TOML, FIXED, "does not take a length of 8"),
     (TOML, STRIDED, "output 'steps' has 8 rows for a length of 16"),
     (TOML, ACROSS, "takes one sample at a time"),
+    (TOML.replace("batch = [4]", 'batch = "1-4"'), ACROSS, "takes one sample at a time"),
+    (TOML.replace("[8, 16]", '"3-32"'), MODEL, "samples of 'x' are 16 long on axis 1, the largest length is 32"),
+    (TOML.replace("[8, 16]", '"3-16"'), FIXED, "does not take a length of 3"),
     (TOML.replace("length = [8, 16]", "length = [8, 12]"), MODEL, "samples of 'x' are 16 long on axis 1"),
     (TOML.replace("{ x = 1 }", "{ y = 1 }"), MODEL, "no input 'y'"),
     (TOML.replace("{ x = 1 }", "{ x = 3 }"), MODEL, "has the axes 0 to 2"),
