@@ -264,6 +264,7 @@ WITH_MODEL = [
     (TOML, STRIDED, "output 'steps' has 8 rows for a length of 16"),
     (TOML, ACROSS, "takes one sample at a time"),
     (TOML.replace("batch = [4]", 'batch = "1-4"'), ACROSS, "takes one sample at a time"),
+    (TOML.replace("batch = [4]", 'batch = "1-1000000"'), MODEL, "1000000 samples are 366 MiB, 256 are the most"),
     (TOML.replace("[8, 16]", '"3-32"'), MODEL, "samples of 'x' are 16 long on axis 1, the largest length is 32"),
     (TOML.replace("[8, 16]", '"3-16"'), FIXED, "does not take a length of 3"),
     (TOML.replace("length = [8, 16]", "length = [8, 12]"), MODEL, "samples of 'x' are 16 long on axis 1"),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgekit.bounds import MOST_SIDE_BYTES
 from edgekit.buckets import Buckets, Range
 from edgekit.errors import UsageError, did_you_mean
 from edgekit.pipeline import sources
@@ -152,6 +153,13 @@ def _check(buckets: Buckets, model: SourceModel) -> None:
     if buckets.most_batch > 1 and not model.batches:
         what = f"{where}: the model takes one sample at a time, several together change each other's outputs"
         raise UsageError("EK-PROJECT", what, "leave out batch, or let each sample's outputs depend on it alone")
+    largest = model.signature.batched(buckets.most_batch)
+    size_bytes = max(sum(spec.size_bytes for spec in side) for side in (largest.inputs, largest.outputs))
+    if size_bytes > MOST_SIDE_BYTES:
+        what = (
+            f"{where}: {buckets.most_batch} samples are {size_bytes >> 20:,} MiB, {MOST_SIDE_BYTES >> 20} are the most"
+        )
+        raise UsageError("EK-PROJECT", what, "name a smaller batch: calls with more samples are split")
     known = {spec.name: spec.shape for spec in model.signature.inputs}
     dtypes = {spec.name: np.dtype(spec.dtype) for spec in model.signature.inputs}
     for name, axis in (buckets.axes or {}).items():
