@@ -29,7 +29,7 @@ class OpenMethod:
         """Batch sizes with lengths that speak for all: the bounds of both, and something between."""
         lengths: Range | tuple[None, None] = self.length or (None, None)
         corners = [(batch, length) for batch in self.batch for length in lengths]
-        middle = (sum(self.batch) // 2, None if self.length is None else middle_of(self.length))
+        middle = (middle_of(self.batch), None if self.length is None else middle_of(self.length))
         return tuple(dict.fromkeys((*corners, middle)))
 
 
@@ -141,9 +141,8 @@ class Buckets:
             raise ValueError("buckets.shortest")
         if not _is_range(self.batch_range) or (self.batch_range and self.batch_range[0] != 1):
             raise ValueError("buckets.batch_range")
-        if not _is_range(self.length_range) or (
-            self.length_range and self.length_range[1] != max(self.length, default=0)
-        ):
+        longest = max(self.length, default=0)
+        if not _is_range(self.length_range) or (self.length_range and self.length_range[1] != longest):
             raise ValueError("buckets.length_range")
 
     def _name(self, batch: Range, length: Range | None) -> str:

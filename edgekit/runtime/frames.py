@@ -138,9 +138,8 @@ def shaped(specs: Sequence[TensorSpec], shapes: object) -> list[TensorSpec]:
     if len(found) != len(specs):
         raise ValueError(f"{len(found)} shapes for {len(specs)} arrays")
     for spec, shape in zip(specs, found, strict=True):
-        if len(shape) != len(spec.shape) or not all(
-            0 <= size <= most for size, most in zip(shape, spec.shape, strict=True)
-        ):
+        same_rank = len(shape) == len(spec.shape)
+        if not same_rank or not all(0 <= size <= most for size, most in zip(shape, spec.shape, strict=True)):
             raise ValueError(f"{spec.name!r} is {list(shape)}, at most {list(spec.shape)}")
     return [replace(spec, shape=shape) for spec, shape in zip(specs, found, strict=True)]
 

@@ -122,9 +122,7 @@ def _is_ready(
     shape = spec.shape
     if buckets is not None and array.ndim == len(shape):
         free = {0, (buckets.axes or {}).get(spec.name)}
-        shape = tuple(
-            own if axis in free else size for axis, (own, size) in enumerate(zip(array.shape, shape, strict=True))
-        )
+        shape = tuple(array.shape[axis] if axis in free else size for axis, size in enumerate(shape))
     return array.shape == shape and same
 
 

@@ -114,19 +114,21 @@ def make_variant(
 
 def _lacking(bucketed: BucketedModel, plan: Plan, bucket_snr_db: Mapping[str, float]) -> Iterator[str]:
     """What a file does not take of the sizes that were asked for."""
-    if not bucket_snr_db:
-        yield "has no buckets: it takes one sample at a time, as long as the longest"
-    elif bucketed.open_methods and not plan.exporter.ranges:
+    is_closed = bool(bucketed.open_methods) and plan.exporter.buckets and not plan.exporter.ranges
+    if bucket_snr_db and is_closed:
         yield f".{plan.format.name} leaves no size open: it takes the sizes listed beside the range, no others between"
+    elif not bucket_snr_db:
+        closed = f".{plan.format.name} leaves no size open, and none are listed beside the range"
+        why = closed if is_closed else "has no buckets"
+        yield f"{why}: it takes one sample at a time, as long as the longest"
 
 
 def _methods(model: SourceModel, plan: Plan) -> tuple[Method, ...]:
     """The buckets that the file has; only what is run here is known to be right."""
     if model.bucketed is None or not plan.exporter.buckets or plan.batch > 1 or not plan.runs_here or plan.bridges:
         return ()
-    return (
-        model.bucketed.open_methods if plan.exporter.ranges and model.bucketed.open_methods else model.bucketed.methods
-    )
+    bucketed = model.bucketed
+    return bucketed.open_methods if plan.exporter.ranges and bucketed.open_methods else bucketed.methods
 
 
 def _run_buckets(
