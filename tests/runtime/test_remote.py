@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import resource
@@ -24,6 +25,7 @@ import edgekit
 from edgekit.errors import EdgekitError
 from edgekit.runtime import frames
 from edgekit.runtime.remote import Server
+from edgekit.tensors import TensorSpec
 
 _LENGTHS = struct.Struct("<IQ")
 _FEW_MEGABYTES = 64
@@ -285,3 +287,23 @@ def test_ctrl_c_is_answered_at_once_and_leaves_no_half_answer(
         model(small_models.images[:1])
     model.close()
     assert time.monotonic() - began < 20  # and not for ever
+
+
+MOST = [TensorSpec("y", (4, 6), "float32")]
+
+
+def test_answers_may_be_smaller_where_that_was_asked_for() -> None:
+    arrays = [np.arange(6, dtype=np.float32).reshape(2, 3)]
+    sent = message({"shapes": [[2, 3]]}, frames.pack(arrays))
+    _, (found,) = frames.receive_arrays(io.BytesIO(sent), MOST, resized=True)
+    np.testing.assert_array_equal(found, arrays[0])
+    with pytest.raises(ValueError, match="96 were due"):
+        frames.receive_arrays(io.BytesIO(sent), MOST)
+
+
+@pytest.mark.parametrize(
+    "shapes", [[[5, 6]], [[4, 7]], [[24]], [[-4, -6]], [[1.5, 2]], [[True, 6]], [], [[4, 6], [4, 6]], "46", None, [46]]
+)
+def test_shapes_that_are_none_or_larger_are_refused(shapes: object) -> None:
+    with pytest.raises(ValueError):
+        frames.receive_arrays(io.BytesIO(message({"shapes": shapes}, bytes(96))), MOST, resized=True)

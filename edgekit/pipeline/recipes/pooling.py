@@ -79,7 +79,7 @@ def image(graph: Graph, source: Node) -> Node:
 
 
 def view(graph: Graph, source: Node, shape: Sequence[int]) -> Node:
-    """*source* in *shape*, whose open sizes are those of its own axes at the same place."""
+    """*source* in *shape*, whose open sizes are all among its own."""
     value = source.meta["val"]
     if len(value.shape) == len(shape) and all(map(statically_known_true, map(operator.eq, value.shape, shape))):
         return source

@@ -54,10 +54,7 @@ class _OpenPools(TorchFunctionMode):
     """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        if func in (torch.max_pool1d, functional.max_pool1d) and not kwargs.get("return_indices"):
-            return _max_pool(*args, **{key: value for key, value in kwargs.items() if key != "return_indices"})
-        return func(*args, **kwargs)
+        return _max_pool(*args, **(kwargs or {})) if func is torch.max_pool1d else func(*args, **(kwargs or {}))
 
 
 def _max_pool(
