@@ -76,7 +76,8 @@ class Variant:
     no engine of a desktop has is *exported, not run*: its structure was checked, and what is measured by running it is
     None.
     ``bucket_snr_db`` has, for a file with methods for the manifest's buckets, how near each of them came to the float
-    source model at its own shape; it is empty for a file without.
+    source model at its own shape, or where it takes a range at the worst of those tried; it is empty for a file without
+    any.
     ``delegated_share`` is the percentage of the work (multiply-adds, values computed) inside the accelerated backend;
     None in a format that knows no such backend. ``given`` is there when the file was given, and not built: nothing that
     compares with a float source model is.
