@@ -54,7 +54,11 @@ class _OpenPools(TorchFunctionMode):
     """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        return _max_pool(*args, **(kwargs or {})) if func is torch.max_pool1d else func(*args, **(kwargs or {}))
+        given = dict(kwargs or {})
+        # As torch.nn.functional has it, with `return_indices`, or as a function of its own.
+        if func in (torch.max_pool1d, functional.max_pool1d) and not given.pop("return_indices", False):
+            return _max_pool(*args, **given)
+        return func(*args, **(kwargs or {}))
 
 
 def _max_pool(
