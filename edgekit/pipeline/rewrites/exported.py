@@ -46,6 +46,10 @@ def exported(
                 raise error from None
 
 
+#: Arguments of a pool of ``torch.nn.functional`` that is told by position to give indices, too.
+_WITH_INDICES = 7
+
+
 class _OpenPools(TorchFunctionMode):
     """Pools along one axis by those of planes of width 1.
 
@@ -55,8 +59,8 @@ class _OpenPools(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         given = dict(kwargs or {})
-        # As torch.nn.functional has it, with `return_indices`, or as a function of its own.
-        if func in (torch.max_pool1d, functional.max_pool1d) and not given.pop("return_indices", False):
+        is_pool = func in (torch.max_pool1d, functional.max_pool1d) and len(args) < _WITH_INDICES
+        if is_pool and not given.pop("return_indices", False):
             return _max_pool(*args, **given)
         return func(*args, **(kwargs or {}))
 
