@@ -56,6 +56,7 @@ COMMON: Rules = {
     **pooling.COMMON,
     **spectrum.RULES,
     **activations.COMMON,
+    **transposed.COMMON,
     **volumes.rules(),
 }
 LITERT: Rules = {
@@ -67,7 +68,7 @@ LITERT: Rules = {
     **resizing.RULES,
     **scattering.LITERT,
     **sums.LITERT,
-    **transposed.RULES,
+    **transposed.LITERT,
     **volumes.rules(transposed.transposed_plane),
     # litert-torch 0.10.0 computes nothing in double precision ("failed to legalize operation 'tfl.pow'").
     torch.float64: torch.float32,

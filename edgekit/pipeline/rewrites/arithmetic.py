@@ -132,6 +132,12 @@ def _round(value: torch.Tensor, *, decimals: int) -> torch.Tensor:
     return torch.round(value / factor) * factor if decimals < 0 else torch.round(value * factor) / factor
 
 
+def _log_of_sum(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    """Of powers of two, to the base of two."""
+    apart = torch.exp((left - right).abs() * -math.log(2))
+    return torch.maximum(left, right) + torch.log1p(apart) * (1 / math.log(2))
+
+
 def _copy_sign(size: torch.Tensor, sign: Any) -> torch.Tensor:
     """Where zero counts as positive, whatever its sign."""
     return torch.where(torch.as_tensor(sign) < 0, -size.abs(), size.abs())
@@ -185,6 +191,8 @@ RULES: dict[Any, Callable[..., Any]] = {
     _ATEN.logical_xor.default: lambda left, right: left.bool() != right.bool(),
     _ATEN.round.decimals: _round,
     _ATEN.exp2.default: lambda value: torch.exp(value * math.log(2)),
+    _ATEN.logaddexp2.default: _log_of_sum,
+    _ATEN.ldexp.Tensor: lambda value, bits: value * torch.pow(2.0, torch.as_tensor(bits).to(torch.float32)),
     _ATEN.erfc.default: lambda value: 1 - torch.erf(value),
     _ATEN.hypot.default: lambda left, right: torch.sqrt(left * left + right * right),
     _ATEN.signbit.default: lambda value: value < 0,

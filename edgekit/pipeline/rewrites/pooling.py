@@ -1,7 +1,8 @@
 """Max pooling that says where each maximum was, and that to a given size.
 
 litert-torch 0.10.0 makes up the indices. Symptom: LiteRT 2.3.0 does not open the file ("BROADCAST_TO failed to
-prepare"). Neither converter has adaptive max pooling ("Lowering not found", "is not in Core ATen opset").
+prepare"). executorch 1.5.1 has no kernel for those of three axes. Neither converter has adaptive max pooling
+("Lowering not found", "is not in Core ATen opset").
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from typing import Any
 
 import torch
 from torch.nn import functional as F
+
+from edgekit.pipeline.rewrites.volumes import max_pool
 
 _ATEN = torch.ops.aten
 #: Of one axis: for each result, the indices that it is the maximum of; as many for each, so that some are there twice.
@@ -84,9 +87,10 @@ def _sharing(before: int, after: int) -> _Windows:
     return [[min(begin + step, end - 1) for step in range(longest)] for begin, end in bounds]
 
 
-_POOLS = ((1, F.max_pool1d), (2, F.max_pool2d), (3, F.max_pool3d))
+_POOLS = ((1, F.max_pool1d), (2, F.max_pool2d), (3, max_pool))
 COMMON: dict[Any, Callable[..., Any]] = {
-    getattr(_ATEN, f"adaptive_max_pool{axes}d").default: _adaptive(pool, axes) for axes, pool in _POOLS
+    **{getattr(_ATEN, f"adaptive_max_pool{axes}d").default: _adaptive(pool, axes) for axes, pool in _POOLS},
+    _ATEN.max_pool3d_with_indices.default: _with_indices(max_pool, 3),
 }
 LITERT: dict[Any, Callable[..., Any]] = {
     getattr(_ATEN, f"max_pool{axes}d_with_indices").default: _with_indices(pool, axes) for axes, pool in _POOLS

@@ -193,8 +193,27 @@ def _filled(target: torch.Tensor, dim: int, index: torch.Tensor, value: float) -
     return torch.where(hit.reshape(-1, *after), torch.full_like(target, value), target)
 
 
-#: The runtime of ``.pte`` files has no kernel for it.
-COMMON: dict[Any, Callable[..., Any]] = {_ATEN.scatter_reduce.two: _reduce}
+def _diagonal(
+    target: torch.Tensor, source: torch.Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1
+) -> torch.Tensor:
+    """*source*, along its last axis, on a diagonal of *target*."""
+    planes = target.movedim((dim1, dim2), (-2, -1))
+    rows, columns = (torch.arange(int(size)) for size in planes.shape[-2:])
+    hit = rows.unsqueeze(1) + offset == columns
+    position = torch.minimum(rows.unsqueeze(1), columns).clamp(max=int(source.shape[-1]) - 1)
+    spread = source.index_select(-1, position.flatten()).unflatten(-1, position.shape)
+    return torch.where(hit, spread, planes).movedim((-2, -1), (dim1, dim2))
+
+
+def _masked(target: torch.Tensor, mask: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
+    """The values of *source* in turn where *mask* is."""
+    target, mask = torch.broadcast_tensors(target, mask)
+    turn = (mask.flatten().to(torch.int64).cumsum(0) - 1).clamp(min=0, max=source.numel() - 1)
+    return torch.where(mask, source.flatten().index_select(0, turn).reshape(target.shape), target)
+
+
+#: The runtime of ``.pte`` files has no kernel for them.
+COMMON: dict[Any, Callable[..., Any]] = {_ATEN.scatter_reduce.two: _reduce, _ATEN.diagonal_scatter.default: _diagonal}
 LITERT: dict[Any, Callable[..., Any]] = {
     _ATEN.scatter.src: _scatter(_over),
     _ATEN.scatter.value: _scatter(_over),
@@ -204,4 +223,5 @@ LITERT: dict[Any, Callable[..., Any]] = {
     _ATEN.index_copy.default: partial(_index_rows, add=False),
     _ATEN.index_fill.int_Scalar: _filled,
     _ATEN.index_put.default: _index_put,
+    _ATEN.masked_scatter.default: _masked,
 }

@@ -2,7 +2,8 @@
 
 litert-torch 0.10.0 takes transposed convolutions without ``output_padding`` and ``dilation`` alone ("failed to legalize
 operation 'convolution'"), and LiteRT 2.3.0 does not run what it makes of ``fold`` ("Only update, Add, Multiply, …
-operations are currently supported for stablehlo.scatter").
+operations are currently supported for stablehlo.scatter"). executorch 1.5.1 crops what it makes of a padded ``fold`` in
+a kernel that fails ("Padding values must be non-negative").
 """
 
 from __future__ import annotations
@@ -88,8 +89,8 @@ def _fold(
 
 
 _RULE = _transposed(F.conv_transpose2d, 2)
-RULES: dict[Any, Callable[..., Any]] = {
+COMMON: dict[Any, Callable[..., Any]] = {_ATEN.col2im.default: _fold}
+LITERT: dict[Any, Callable[..., Any]] = {
     _ATEN.conv_transpose1d.default: _transposed(F.conv_transpose1d, 1),
     _ATEN.conv_transpose2d.input: _RULE,
-    _ATEN.col2im.default: _fold,
 }

@@ -119,7 +119,7 @@ def _in_turn(pool: Callable[[torch.Tensor, Sequence[list[int]]], torch.Tensor], 
     return flat.unflatten(2, (height, width)).unflatten(0, lead)
 
 
-def _max_pool(
+def max_pool(
     value: torch.Tensor,
     kernel: Sequence[int],
     stride: Sequence[int] = (),
@@ -152,12 +152,23 @@ def _average_pool(
     return found if divisor_override is None else found / divisor_override
 
 
+def _shared(value: torch.Tensor, size: Sequence[int]) -> Any:
+    """The averages of as many pieces of each axis as *size* has it, which may overlap."""
+    if {*size} == {1}:
+        return NotImplemented
+    lead = value.shape[:-3]
+    flat = F.adaptive_avg_pool2d(value.flatten(0, -4) if len(lead) > 1 else value, tuple(size[1:]))
+    shallow = F.adaptive_avg_pool2d(flat.flatten(2).unsqueeze(0), (size[0], size[1] * size[2])).squeeze(0)
+    return shallow.unflatten(2, (size[1], size[2])).unflatten(0, lead)
+
+
 def rules(plane: _Plane = F.conv_transpose2d) -> dict[Any, Callable[..., Any]]:
     """The rules, with *plane* for transposed convolutions over two axes."""
     return {
         _ATEN.conv3d.default: _convolution,
         _ATEN.conv3d.padding: same(_convolution, 3),
         _ATEN.conv_transpose3d.input: _transposed(plane),
-        _ATEN.max_pool3d.default: _max_pool,
+        _ATEN.max_pool3d.default: max_pool,
+        _ATEN.adaptive_avg_pool3d.default: _shared,
         _ATEN.avg_pool3d.default: _average_pool,
     }

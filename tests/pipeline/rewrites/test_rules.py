@@ -61,6 +61,31 @@ def test_pools_over_three_axes(kernel: Any, stride: Any, padding: Any, ceiling: 
         torch.testing.assert_close(found, expected)
 
 
+@pytest.mark.parametrize("rules", [COMMON, LITERT], ids=["common", "litert"])
+def test_pools_over_three_axes_to_a_size_and_with_indices(rules: Any) -> None:
+    x = torch.randn(2, 3, 7, 8, 9)
+    for size in ((2, 3, 3), (3, 1, 2), (7, 8, 9), (10, 3, 4)):
+        for value in (x, x[0]):
+            found = rules[_ATEN.adaptive_avg_pool3d.default](value, size)
+            torch.testing.assert_close(found, F.adaptive_avg_pool3d(value, size))
+    expected = F.adaptive_max_pool3d(x, (7, 4, 3), return_indices=True)
+    found = rules[_ATEN.adaptive_max_pool3d.default](x, (7, 4, 3))
+    assert all(torch.equal(*pair) for pair in zip(found, expected, strict=True))
+    expected = F.max_pool3d(x, 3, 2, 1, ceil_mode=True, return_indices=True)
+    found = rules[_ATEN.max_pool3d_with_indices.default](x, [3], [2], [1], [1], True)
+    assert all(torch.equal(*pair) for pair in zip(found, expected, strict=True))
+
+
+@pytest.mark.parametrize("rules", [COMMON, LITERT], ids=["common", "litert"])
+@pytest.mark.parametrize(("dim", "descending"), _each((0, 1, -1), (False, True)))
+def test_equal_values_stay_in_order(rules: Any, dim: int, descending: bool) -> None:
+    x = torch.randint(-3, 4, (3, 4, 9))
+    for value in (x, x.float()):
+        found = rules[_ATEN.sort.default](value, dim, descending)
+        expected = value.sort(dim=dim, descending=descending, stable=True)
+        assert all(torch.equal(*pair) for pair in zip(found, expected, strict=True))
+
+
 @pytest.mark.parametrize("size", [1, 2, 13, 16])
 def test_what_runs_along_an_axis(size: int) -> None:
     x = torch.randn(2, size, 3).round(decimals=1)
@@ -101,7 +126,29 @@ def test_einstein_sums(equation: str, shapes: list[tuple[int, ...]]) -> None:
 @pytest.mark.parametrize(("offset", "first", "second"), _each((0, 1, -2, 9), (0, 1), (2, -1)))
 def test_diagonals(offset: int, first: int, second: int) -> None:
     x = torch.randn(5, 4, 6)
-    assert torch.equal(LITERT[_ATEN.diagonal.default](x, offset, first, second), x.diagonal(offset, first, second))
+    line = x.diagonal(offset, first, second)
+    assert torch.equal(LITERT[_ATEN.diagonal.default](x, offset, first, second), line)
+    if line.numel():
+        found = COMMON[_ATEN.diagonal_scatter.default](x, 2 * line, offset, first, second)
+        assert torch.equal(found, x.diagonal_scatter(2 * line, offset, first, second))
+
+
+def test_writing_in_turn_where_a_mask_is() -> None:
+    x, source = torch.randn(4, 5), torch.randn(6, 5)
+    for mask in (x > 0, x[0] > 0, x[:, :1] > 0, x > 9):
+        found = LITERT[_ATEN.masked_scatter.default](x, mask, source)
+        assert torch.equal(found, x.masked_scatter(mask, source))
+
+
+def test_windows_that_overlap_in_a_pad() -> None:
+    x = torch.randn(2, 12, 12)
+    found = COMMON[_ATEN.col2im.default](x, [7, 8], [2, 3], [1, 2], [1, 1], [2, 2])
+    torch.testing.assert_close(found, F.fold(x, (7, 8), (2, 3), stride=2, padding=1, dilation=(1, 2)))
+
+
+def test_logarithms_of_sums() -> None:
+    x, y = 9 * torch.randn(20), 9 * torch.randn(20)
+    torch.testing.assert_close(COMMON[_ATEN.logaddexp2.default](x, y), torch.logaddexp2(x, y))
 
 
 @pytest.mark.parametrize(
