@@ -44,6 +44,7 @@ def convert(*, source: Mapping[str, Any], output: str, buckets: Sequence[Mapping
     """
     import litert_torch
 
+    from edgekit.pipeline.exporters.layouts import sound_layouts
     from edgekit.pipeline.rewrites.constants import values_in
 
     main = _Method.of(source, 1)
@@ -53,7 +54,8 @@ def convert(*, source: Mapping[str, Any], output: str, buckets: Sequence[Mapping
         methods[bucket["name"]] = _Method.of(bucket["source"], bucket["batch"])
 
     def write(converter: Any) -> None:
-        converter.convert().export(output)
+        with sound_layouts():
+            converter.convert().export(output)
         inspect_file(Path(output), "tflite")
 
     def converted(part: Any) -> None:
