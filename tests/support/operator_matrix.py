@@ -132,7 +132,8 @@ class _Layers(ast.NodeTransformer):
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         names = {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
-        makes = not isinstance(node.func, ast.Call) and ast.unparse(node.func).startswith(("nn.", "torch.nn.utils."))
+        called = ast.unparse(node.func)
+        makes = "(" not in called and called.startswith(("nn.", "torch.nn.utils."))
         if makes and not names & self._inputs.keys():
             self.layers.append(ast.unparse(node))
             return ast.parse(f"self.layer{len(self.layers) - 1}", mode="eval").body

@@ -36,6 +36,7 @@ from edgekit.pipeline.rewrites import (
     transposed,
     volumes,
 )
+from edgekit.pipeline.rewrites.broadcasts import drop_expansions
 from edgekit.pipeline.rewrites.complex_numbers import Complex, name_of, unsupported
 from edgekit.pipeline.rewrites.constants import fold_constants
 from edgekit.pipeline.rewrites.functional import functional
@@ -77,7 +78,7 @@ LITERT: Rules = {
     torch.ops.aten.float_power.Tensor_Scalar: torch.pow,
     torch.ops.aten.float_power.Tensor_Tensor: torch.pow,
 }
-XNNPACK: Rules = {**COMMON, **activations.XNNPACK}
+XNNPACK: Rules = {**COMMON, **activations.XNNPACK, **reductions.XNNPACK}
 
 
 def rewrite(module: torch.nn.Module, examples: tuple[torch.Tensor, ...], rules: Rules) -> GraphModule:
@@ -95,6 +96,7 @@ def rewrite(module: torch.nn.Module, examples: tuple[torch.Tensor, ...], rules: 
     """
     with preserve_node_meta(), torch.no_grad():
         graph_module = functional(torch.export.export(module, examples))
+        drop_expansions(graph_module)
         fold_constants(graph_module)
         spelled = _Spelled(graph_module, rules)
         graph_module = torch.export.export(spelled, examples).module(check_guards=False)
