@@ -92,6 +92,10 @@ class _Method:
         from edgekit.pipeline.rewrites import LITERT
 
         opened = open_source(SourceSpec.from_json(source))
+        for spec in opened.signature.outputs:
+            if spec.dtype == "float64":
+                message = f"the output {spec.name!r} is float64, and LiteRT computes in float32"
+                raise ConversionError("EK-UNSUPPORTED", message, "end with .float(), or build the other format")
         examples = example_inputs(opened, batch)
         module = traced(opened, examples, LITERT)
         named = dict(zip(parameter_names(opened.signature.inputs), examples, strict=True))

@@ -19,6 +19,7 @@ from torch.utils import _pytree as pytree
 from edgekit.pipeline.rewrites import (
     activations,
     arithmetic,
+    attention,
     bits,
     branches,
     cumulative,
@@ -28,6 +29,7 @@ from edgekit.pipeline.rewrites import (
     ordering,
     padding,
     pooling,
+    promotion,
     reductions,
     resizing,
     scattering,
@@ -62,12 +64,15 @@ COMMON: Rules = {
     **volumes.rules(),
 }
 LITERT: Rules = {
+    **promotion.LITERT,
     **COMMON,
+    **attention.LITERT,
     **bits.LITERT,
     **grids.LITERT,
     **lines.LITERT,
     **ordering.LITERT,
     **pooling.LITERT,
+    **reductions.LITERT,
     **resizing.RULES,
     **scattering.LITERT,
     **sums.LITERT,

@@ -71,13 +71,16 @@ def rules(choose: _Choice, order: _Choice) -> dict[Any, Callable[..., Any]]:
     def quantile(
         value: torch.Tensor, q: float, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear"
     ) -> Any:
-        if interpolation != "linear" or dim is None:
+        if dim is None:
             return NotImplemented
         position = q * (int(value.shape[dim]) - 1)
+        chosen = {"lower": math.floor, "higher": math.ceil, "nearest": round}.get(interpolation)
+        if chosen is not None:
+            return nth(value, chosen(position) + 1, dim, keepdim)[0]
         lower, upper = (
             nth(value, round(each) + 1, dim, keepdim)[0] for each in (math.floor(position), math.ceil(position))
         )
-        return lower + (upper - lower) * (position % 1)
+        return lower + (upper - lower) * (position % 1 if interpolation == "linear" else 0.5)
 
     return {
         _ATEN.topk.default: top,

@@ -40,6 +40,21 @@ def _largest(value: torch.Tensor, dim: int, keepdim: bool = False) -> Any:
     return found if keepdim else found.squeeze(axis), torch.argmax(value, axis, keepdim=keepdim)
 
 
+def _over_all(operator: Callable[..., torch.Tensor]) -> Callable[..., Any]:
+    """The rule for *operator* over no axes, which are all: litert-torch 0.10.0 takes them for none."""
+
+    def rule(value: torch.Tensor, dim: Any, keepdim: bool = False, *, dtype: torch.dtype | None = None) -> Any:
+        if dim != [] or value.dim() == 0:
+            return NotImplemented
+        return operator(value, list(range(value.dim())), keepdim, dtype=dtype)
+
+    return rule
+
+
+LITERT: dict[Any, Callable[..., Any]] = {
+    _ATEN.mean.dim: _over_all(torch.mean),
+    _ATEN.sum.dim_IntList: _over_all(torch.sum),
+}
 XNNPACK: dict[Any, Callable[..., Any]] = {_ATEN.max.dim: _largest}
 RULES: dict[Any, Callable[..., Any]] = {
     getattr(getattr(_ATEN, name), overload): _with_mean(spread)

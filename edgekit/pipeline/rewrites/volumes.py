@@ -55,6 +55,8 @@ def _convolution(
         return _convolution(value.unsqueeze(0), weight, bias, stride, padding, dilation, groups).squeeze(0)
     strides, pads, steps = map(_three, (stride, padding, dilation))
     depth = int(weight.shape[2])
+    if {*weight.shape[2:], *strides} == {1} and not any(pads):  # of each value by itself
+        return F.conv2d(value.flatten(2, 3), weight.flatten(2, 3), bias, groups=groups).unflatten(2, value.shape[2:4])
     if pads[0]:
         value = F.pad(value, (0, 0, 0, 0, pads[0], pads[0]))
     count = (int(value.shape[2]) - steps[0] * (depth - 1) - 1) // strides[0] + 1
