@@ -25,6 +25,8 @@ _FEW = (
     "torch.scatter_add(x, 1, k, y) | x=normal(9) k=whole(0, 9, 4) y=normal(4)",
     "torch.lgamma(x) | x=positive(20)",
 )
+#: What converters lay out wrong behind a convolution, all at once.
+_MIXED_UP = next(line for line in table() if "y.repeat(1, 1, 2, 1)), " in line)
 _MORE = [line for line in _RESULTS if line not in _FEW][::38]
 
 
@@ -83,7 +85,7 @@ def _told(result: Result) -> tuple[str, str]:
     return outcome, result.said if outcome == "refused" else ""
 
 
-@pytest.mark.parametrize("line", _FEW)
+@pytest.mark.parametrize("line", [*_FEW, _MIXED_UP])
 def test_files_are_what_the_page_says(line: str, tmp_path: Path) -> None:
     _check(line, tmp_path)
 

@@ -1,9 +1,10 @@
 """Sorting, and what is chosen from sorted values.
 
-executorch 1.5.1 has ``topk``, which puts equal values in any order, and no ``sort``; litert-torch 0.10.0 makes a sort of both, of which LiteRT 2.3.0 has no
-kernel ("Didn't find op for builtin opcode 'STABLEHLO_SORT'"), and does not convert indices alone ("comparator block
-argument should be of type") or those of extreme whole numbers ("failed to legalize operation 'tfl.arg_max'"); and
-neither has a median, a histogram, or searches sorted values ("Lowering not found: aten.searchsorted").
+executorch 1.5.1 has ``topk``, which puts equal values in any order, and no ``sort``; litert-torch 0.10.0 makes a sort
+of both, of which LiteRT 2.3.0 has no kernel ("Didn't find op for builtin opcode 'STABLEHLO_SORT'"), and does not
+convert indices alone ("comparator block argument should be of type") or those of extreme whole numbers ("failed to
+legalize operation 'tfl.arg_max'"); and neither has a median, a histogram, or searches sorted values ("Lowering not
+found: aten.searchsorted").
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Transposed convolutions, and the sum of overlapping windows that is one of them.
 
 litert-torch 0.10.0 takes transposed convolutions without ``output_padding`` and ``dilation`` alone, and none that make
-one value of one ("failed to legalize operation 'convolution'"), and LiteRT 2.3.0 does not run what it makes of ``fold`` ("Only update, Add, Multiply, …
-operations are currently supported for stablehlo.scatter"). executorch 1.5.1 crops what it makes of a padded ``fold`` in
-a kernel that fails ("Padding values must be non-negative").
+one value of one ("failed to legalize operation 'convolution'"), and LiteRT 2.3.0 does not run what it makes of ``fold``
+("Only update, Add, Multiply, … operations are currently supported for stablehlo.scatter"). executorch 1.5.1 crops what
+it makes of a padded ``fold`` in a kernel that fails ("Padding values must be non-negative").
 """
 
 from __future__ import annotations
