@@ -75,9 +75,9 @@ def rules(choose: _Choice, order: _Choice) -> dict[Any, Callable[..., Any]]:
         if dim is None:
             return NotImplemented
         position = q * (int(value.shape[dim]) - 1)
-        chosen = {"lower": math.floor, "higher": math.ceil, "nearest": round}.get(interpolation)
-        if chosen is not None:
-            return nth(value, chosen(position) + 1, dim, keepdim)[0]
+        if interpolation in ("lower", "higher", "nearest"):
+            only = {"lower": math.floor(position), "higher": math.ceil(position)}.get(interpolation, round(position))
+            return nth(value, only + 1, dim, keepdim)[0]
         lower, upper = (
             nth(value, round(each) + 1, dim, keepdim)[0] for each in (math.floor(position), math.ceil(position))
         )

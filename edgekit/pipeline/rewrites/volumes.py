@@ -24,13 +24,16 @@ def _three(given: Sequence[int]) -> list[int]:
 
 
 def _planes(value: torch.Tensor) -> torch.Tensor:
-    """[N, C, D, H, W] as [N D, C, H, W]."""
-    return value.transpose(1, 2).flatten(0, 1)
+    """[N, C, D, H, W] as [N D, C, H, W].
+
+    Height and width are one axis meanwhile: litert-torch 0.10.0 mixes up five that are all of one size.
+    """
+    return value.flatten(3).transpose(1, 2).flatten(0, 1).unflatten(2, value.shape[3:])
 
 
 def _volume(planes: torch.Tensor, samples: int) -> torch.Tensor:
     """The reverse of `_planes` for so many *samples*."""
-    return planes.unflatten(0, (samples, -1)).transpose(1, 2)
+    return planes.flatten(2).unflatten(0, (samples, -1)).transpose(1, 2).unflatten(3, planes.shape[2:])
 
 
 def _windows(value: torch.Tensor, axis: int, count: int, size: int, stride: int, step: int) -> list[torch.Tensor]:
