@@ -1,7 +1,7 @@
 """Try every configuration of the operator matrix: ``python tests/conformance/operators.py [--again] [PATTERN]``.
 
-What is in ``operators.jsonl`` already is not tried again without ``--again``; ``python docs/generate.py`` writes the
-page from there.
+What is in ``operators.jsonl`` already is not tried again without ``--again``, and what the table no longer has is
+forgotten; ``python docs/generate.py`` writes the page from there.
 """
 
 from __future__ import annotations
@@ -27,21 +27,24 @@ from support.operator_matrix import FILES, RESULTS, Result, plainly, read_result
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("pattern", nargs="?", default="", help="of lines or families to try")
-    parser.add_argument("--quick", action="store_true", help="leave int8 out in .pte: half the time")
+    parser.add_argument("--files", default=",".join(FILES), help="to make of each: 'tflite fp32,pte fp32' and so on")
     parser.add_argument("--again", action="store_true", help="try what was tried before, too")
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--part", default="0/1", help="the first of two equal parts is 0/2")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     part, parts = map(int, given.part.split("/"))
+    files = given.files.split(",")
     known = {} if given.again else read_results(given.results)
+    if given.child:
+        _try_all(sys.stdin.read().splitlines(), given.results, files, known)
+        return
     wanted = [line for line, one in table().items() if re.search(given.pattern, f"{one.family}: {line}")]
     left = [
-        line for line in sorted(wanted[part::parts], key=lambda line: zlib.crc32(line.encode())) if line not in known
+        line
+        for line in sorted(wanted[part::parts], key=lambda line: zlib.crc32(line.encode()))
+        if not known.get(line, {}).keys() >= set(files)
     ]
-    if given.child:
-        _try_all(sys.stdin.read().splitlines(), given.results, given.quick)
-        return
     while left:  # a converter may take its process with it
         command = [
             sys.executable,
@@ -49,7 +52,9 @@ def main() -> None:
             "--child",
             "--results",
             str(given.results),
-            *(["--quick"] if given.quick else []),
+            "--files",
+            given.files,
+            *(["--again"] if given.again else []),
         ]
         child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         child.stdin.write("\n".join(left))
@@ -59,18 +64,25 @@ def main() -> None:
                 left.pop(0)
             print(said, end="", flush=True)
         if child.wait() and left:
-            crashed = dict.fromkeys(FILES, Result("unnamed", said=f"the process died ({child.returncode})"))
+            crashed = dict.fromkeys(files, Result("unnamed", said=f"the process died ({child.returncode})"))
             _keep(left.pop(0), crashed, given.results)
+    found = read_results(given.results)
+    given.results.unlink(missing_ok=True)
+    for line in table():
+        if line in found:
+            _keep(line, found[line], given.results)
 
 
-def _try_all(lines: list[str], results: Path, quick: bool) -> None:
+def _try_all(lines: list[str], results: Path, files: list[str], known: dict[str, dict[str, Result]]) -> None:
     import torch
 
     torch.set_num_threads(1)
     _hasten()
     for line in lines:
+        before = known.get(line, {})
+        missing = [name for name in files if name not in before]
         with tempfile.TemporaryDirectory() as folder:
-            found = tried(table()[line], Path(folder), FILES[:-1] if quick else FILES)
+            found = tried(table()[line], Path(folder), missing, before)
         torch._dynamo.reset()
         _keep(line, found, results)
         print("tried", line, *(f"{name}={each.outcome}" for name, each in found.items()), flush=True)

@@ -132,7 +132,8 @@ class _Layers(ast.NodeTransformer):
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         names = {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
-        makes = not isinstance(node.func, ast.Call) and ast.unparse(node.func).startswith(("nn.", "torch.nn.utils."))
+        called = ast.unparse(node.func)
+        makes = "(" not in called and called.startswith(("nn.", "torch.nn.utils."))
         if makes and not names & self._inputs.keys():
             self.layers.append(ast.unparse(node))
             return ast.parse(f"self.layer{len(self.layers) - 1}", mode="eval").body
@@ -195,14 +196,29 @@ class Result:
     seconds: float = 0.0
 
 
-def tried(one: Configuration, folder: Path, files: Sequence[str] = FILES) -> dict[str, Result]:
-    """The results of *one* for each of *files*; int8 comes behind the fp32 of its format."""
+def tried(
+    one: Configuration, folder: Path, files: Sequence[str] = FILES, known: Mapping[str, Result] | None = None
+) -> dict[str, Result]:
+    """The results of *one* for each of *files*; what int8 is made of is tried, too, unless it is *known* before."""
+    wanted, known = {*files}, known or {}
+    for name in files:
+        base = f"{name.split()[0]} fp32"
+        if base not in known or (_quantizes(name.split()[0]) and known[base].outcome in RIGHT):
+            wanted.add(base)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return dict(_tried(one, folder, files))
+        return dict(_tried(one, folder, [name for name in FILES if name in wanted], known))
 
 
-def _tried(one: Configuration, folder: Path, files_made: Sequence[str]) -> Iterator[tuple[str, Result]]:
+def _quantizes(format: str) -> bool:
+    """Whether an int8 file of *format* is made of the float32 one."""
+    route = find_route(SOURCE_KINDS["torch"], format)
+    return route is not None and route.exporter.quantize is not None
+
+
+def _tried(
+    one: Configuration, folder: Path, files_made: Sequence[str], known: Mapping[str, Result]
+) -> Iterator[tuple[str, Result]]:
     from edgekit.pipeline.sources import tasks
 
     (folder / "model.py").write_text(one.source)
@@ -227,7 +243,11 @@ def _tried(one: Configuration, folder: Path, files_made: Sequence[str]) -> Itera
         return
     expected = load_arrays(Path(outputs))[0]
     reference = Reference(expected, None, None, None, class_scores(expected), evaluated["rounding_db"])
-    bases: dict[str, tuple[Path, Result]] = {}
+    bases = {
+        name.split()[0]: (Path(), each)
+        for name, each in known.items()
+        if name.endswith(" fp32") and name not in files_made
+    }
     for name in files_made:
         format, recipe = name.split()
         path, begun, base = folder / f"{recipe}.{format}", perf_counter(), bases.get(format)
@@ -300,9 +320,10 @@ def plainly(result: Result) -> dict[str, Any]:
 
 
 def read_results(path: Path = RESULTS) -> dict[str, dict[str, Result]]:
-    """Results by line of the table; a later one of the same line counts."""
-    found = {}
+    """Results by line of the table and by file; a later one counts."""
+    found: dict[str, dict[str, Result]] = {}
     for text in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
         value = json.loads(text)
-        found[value["line"]] = {name: Result(**result) for name, result in value["results"].items()}
+        results = {name: Result(**result) for name, result in value["results"].items()}
+        found.setdefault(value["line"], {}).update(results)
     return found

@@ -35,7 +35,7 @@ LiteRT or ExecuTorch, and its outputs are compared with PyTorch's column by colu
 | - | the recipe changes nothing here; an empty cell was not tried |
 
 `edgekit doctor MODEL` says the same of your model before you build it. `python tests/conformance/operators.py` tries
-all of them, which takes an hour, and keeps the results that this page is made from.
+all of them, which takes two hours, and keeps the results that this page is made from.
 """
 
 

@@ -44,6 +44,7 @@ def convert(*, source: Mapping[str, Any], output: str, buckets: Sequence[Mapping
     """
     import litert_torch
 
+    from edgekit.pipeline.exporters.layouts import sound_layouts
     from edgekit.pipeline.rewrites.constants import values_in
 
     main = _Method.of(source, 1)
@@ -53,7 +54,8 @@ def convert(*, source: Mapping[str, Any], output: str, buckets: Sequence[Mapping
         methods[bucket["name"]] = _Method.of(bucket["source"], bucket["batch"])
 
     def write(converter: Any) -> None:
-        converter.convert().export(output)
+        with sound_layouts():
+            converter.convert().export(output)
         inspect_file(Path(output), "tflite")
 
     def converted(part: Any) -> None:
@@ -90,6 +92,10 @@ class _Method:
         from edgekit.pipeline.rewrites import LITERT
 
         opened = open_source(SourceSpec.from_json(source))
+        for spec in opened.signature.outputs:
+            if spec.dtype == "float64":
+                message = f"the output {spec.name!r} is float64, and LiteRT computes in float32"
+                raise ConversionError("EK-UNSUPPORTED", message, "end with .float(), or build the other format")
         examples = example_inputs(opened, batch)
         module = traced(opened, examples, LITERT)
         named = dict(zip(parameter_names(opened.signature.inputs), examples, strict=True))

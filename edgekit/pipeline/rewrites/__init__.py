@@ -19,14 +19,17 @@ from torch.utils import _pytree as pytree
 from edgekit.pipeline.rewrites import (
     activations,
     arithmetic,
+    attention,
     bits,
     branches,
     cumulative,
     embeddings,
     grids,
+    lines,
     ordering,
     padding,
     pooling,
+    promotion,
     reductions,
     resizing,
     scattering,
@@ -35,6 +38,7 @@ from edgekit.pipeline.rewrites import (
     transposed,
     volumes,
 )
+from edgekit.pipeline.rewrites.broadcasts import drop_expansions
 from edgekit.pipeline.rewrites.complex_numbers import Complex, name_of, unsupported
 from edgekit.pipeline.rewrites.constants import fold_constants
 from edgekit.pipeline.rewrites.exported import DynamicShapes, exported
@@ -57,25 +61,30 @@ COMMON: Rules = {
     **pooling.COMMON,
     **spectrum.RULES,
     **activations.COMMON,
+    **transposed.COMMON,
     **volumes.rules(),
 }
 LITERT: Rules = {
+    **promotion.LITERT,
     **COMMON,
+    **attention.LITERT,
     **bits.LITERT,
     **grids.LITERT,
+    **lines.LITERT,
     **ordering.LITERT,
     **pooling.LITERT,
+    **reductions.LITERT,
     **resizing.RULES,
     **scattering.LITERT,
     **sums.LITERT,
-    **transposed.RULES,
+    **transposed.LITERT,
     **volumes.rules(transposed.transposed_plane),
     # litert-torch 0.10.0 computes nothing in double precision ("failed to legalize operation 'tfl.pow'").
     torch.float64: torch.float32,
     torch.ops.aten.float_power.Tensor_Scalar: torch.pow,
     torch.ops.aten.float_power.Tensor_Tensor: torch.pow,
 }
-XNNPACK: Rules = {**COMMON, **activations.XNNPACK}
+XNNPACK: Rules = {**COMMON, **activations.XNNPACK, **reductions.XNNPACK}
 
 
 def rewrite(
@@ -99,6 +108,7 @@ def rewrite(
     """
     with preserve_node_meta(), torch.no_grad():
         graph_module = functional(exported(module, examples, shapes))
+        drop_expansions(graph_module)
         fold_constants(graph_module)
         spelled = _Spelled(graph_module, rules)
         graph_module = exported(spelled, examples, shapes).module(check_guards=False)

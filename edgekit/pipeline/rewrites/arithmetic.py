@@ -87,6 +87,8 @@ def _towards_zero(left: Any, right: Any) -> torch.Tensor:
 
 def _remainder(left: Any, right: Any) -> Any:
     """Of whole numbers, with the sign of the divisor."""
+    if _whole(left) and isinstance(right, float):
+        return torch.remainder(left.to(torch.float32), right)
     if not (_whole(left) and _whole(right)):
         return NotImplemented
     return left - torch.div(left, right, rounding_mode="floor") * right
@@ -107,6 +109,8 @@ def _rest(left: Any, right: Any) -> Any:
 
 def _power(value: Any, exponent: Any) -> Any:
     """A small power as products: exact for whole numbers, and cheaper than logarithms for all."""
+    if _whole(value) and isinstance(exponent, float):
+        return torch.pow(value.to(torch.float32), exponent)
     small = isinstance(exponent, (int, float)) and exponent in range(2, _MOST_FACTORS + 1)
     if not small or (exponent == 2 and not _whole(value)):  # every converter knows the square of floats
         return NotImplemented
@@ -130,6 +134,12 @@ def _product(left: torch.Tensor, right: torch.Tensor) -> Any:
 def _round(value: torch.Tensor, *, decimals: int) -> torch.Tensor:
     factor = 10.0 ** abs(decimals)
     return torch.round(value / factor) * factor if decimals < 0 else torch.round(value * factor) / factor
+
+
+def _log_of_sum(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    """Of powers of two, to the base of two."""
+    apart = torch.exp((left - right).abs() * -math.log(2))
+    return torch.maximum(left, right) + torch.log1p(apart) * (1 / math.log(2))
 
 
 def _copy_sign(size: torch.Tensor, sign: Any) -> torch.Tensor:
@@ -174,6 +184,7 @@ RULES: dict[Any, Callable[..., Any]] = {
     _ATEN.div.Scalar_mode: _divide,
     _ATEN.remainder.Tensor: _remainder,
     _ATEN.remainder.Scalar: _remainder,
+    _ATEN.remainder.Scalar_Tensor: lambda number, value: torch.remainder(torch.full_like(value, number), value),
     _ATEN.fmod.Tensor: _fmod,
     _ATEN.fmod.Scalar: _fmod,
     _ATEN.abs.default: lambda value: torch.maximum(value, -value) if _whole(value) else NotImplemented,
@@ -185,6 +196,9 @@ RULES: dict[Any, Callable[..., Any]] = {
     _ATEN.logical_xor.default: lambda left, right: left.bool() != right.bool(),
     _ATEN.round.decimals: _round,
     _ATEN.exp2.default: lambda value: torch.exp(value * math.log(2)),
+    _ATEN.dist.default: lambda left, right, power=2: torch.linalg.vector_norm(left - right, power),
+    _ATEN.logaddexp2.default: _log_of_sum,
+    _ATEN.ldexp.Tensor: lambda value, bits: value * torch.pow(2.0, torch.as_tensor(bits).to(torch.float32)),
     _ATEN.erfc.default: lambda value: 1 - torch.erf(value),
     _ATEN.hypot.default: lambda left, right: torch.sqrt(left * left + right * right),
     _ATEN.signbit.default: lambda value: value < 0,

@@ -1,9 +1,10 @@
 """Sorting, and what is chosen from sorted values.
 
-executorch 1.5.1 has ``topk`` and no ``sort``; litert-torch 0.10.0 makes a sort of both, of which LiteRT 2.3.0 has no
-kernel ("Didn't find op for builtin opcode 'STABLEHLO_SORT'"), and does not convert indices alone ("comparator block
-argument should be of type") or those of extreme whole numbers ("failed to legalize operation 'tfl.arg_max'"); and
-neither has a median, a histogram, or searches sorted values ("Lowering not found: aten.searchsorted").
+executorch 1.5.1 has ``topk``, which puts equal values in any order, and no ``sort``; litert-torch 0.10.0 makes a sort
+of both, of which LiteRT 2.3.0 has no kernel ("Didn't find op for builtin opcode 'STABLEHLO_SORT'"), and does not
+convert indices alone ("comparator block argument should be of type") or those of extreme whole numbers ("failed to
+legalize operation 'tfl.arg_max'"); and neither has a median, a histogram, or searches sorted values ("Lowering not
+found: aten.searchsorted").
 """
 
 from __future__ import annotations
@@ -34,21 +35,31 @@ def _by_comparing(rows: torch.Tensor, count: int) -> _Sorted:
     return torch.where(chosen, others, torch.zeros_like(others)).sum(2, dtype=rows.dtype), (chosen * indices).sum(2)
 
 
-def rules(choose: _Choice) -> dict[Any, Callable[..., Any]]:
-    """The rules that sort by *choose*."""
+def _in_order(rows: torch.Tensor, count: int) -> _Sorted:
+    """All of each row by ``topk``, and indices of equal values put in order by another one."""
+    found, indices = torch.topk(rows, count)
+    changes = (found[:, 1:] != found[:, :-1]).to(torch.int64)
+    before = torch.cat([torch.zeros_like(indices[:, :1]), changes.cumsum(1)], 1) * count  # of what is larger
+    return found, -torch.topk(-(before + indices), count).values - before
 
-    def top(value: torch.Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> _Sorted:
+
+def rules(choose: _Choice, order: _Choice) -> dict[Any, Callable[..., Any]]:
+    """The rules that sort by *choose*, and by *order* where equal values stay in the order they come in."""
+
+    def top(
+        value: torch.Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True, by: _Choice = choose
+    ) -> _Sorted:
         if value.dim() == 0:
             return value, torch.zeros((), dtype=torch.int64)
         lines = value.movedim(dim, -1)
         flat = lines.reshape(-1, lines.shape[-1])
         found, indices = (
-            each.reshape(*lines.shape[:-1], k).movedim(-1, dim) for each in choose(flat if largest else -flat, k)
+            each.reshape(*lines.shape[:-1], k).movedim(-1, dim) for each in by(flat if largest else -flat, k)
         )
         return found if largest else -found, indices
 
     def sort(value: torch.Tensor, dim: int = -1, descending: bool = False, stable: bool | None = None) -> _Sorted:
-        return top(value, int(value.shape[dim]) if value.dim() else 1, dim, descending)
+        return top(value, int(value.shape[dim]) if value.dim() else 1, dim, descending, by=order)
 
     def nth(value: torch.Tensor, k: int, dim: int = -1, keepdim: bool = False) -> _Sorted:
         """The *k*-th smallest value, from 1, and its index."""
@@ -61,13 +72,16 @@ def rules(choose: _Choice) -> dict[Any, Callable[..., Any]]:
     def quantile(
         value: torch.Tensor, q: float, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear"
     ) -> Any:
-        if interpolation != "linear" or dim is None:
+        if dim is None:
             return NotImplemented
         position = q * (int(value.shape[dim]) - 1)
+        if interpolation in ("lower", "higher", "nearest"):
+            only = {"lower": math.floor(position), "higher": math.ceil(position)}.get(interpolation, round(position))
+            return nth(value, only + 1, dim, keepdim)[0]
         lower, upper = (
             nth(value, round(each) + 1, dim, keepdim)[0] for each in (math.floor(position), math.ceil(position))
         )
-        return lower + (upper - lower) * (position % 1)
+        return lower + (upper - lower) * (position % 1 if interpolation == "linear" else 0.5)
 
     return {
         _ATEN.topk.default: top,
@@ -153,5 +167,5 @@ _SEARCHES: dict[Any, Callable[..., Any]] = {
     _ATEN.searchsorted.Scalar: _search,
     _ATEN.histc.default: _histogram,
 }
-COMMON = {**rules(torch.topk), **_SEARCHES}
-LITERT = {**rules(_by_comparing), **_SEARCHES, **_EXTREMES}
+COMMON = {**rules(torch.topk, _in_order), **_SEARCHES}
+LITERT = {**rules(_by_comparing, _by_comparing), **_SEARCHES, **_EXTREMES}

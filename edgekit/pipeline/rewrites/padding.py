@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
+from edgekit.pipeline.rewrites.lines import conv1d
+
 _ATEN = torch.ops.aten
 #: Modes that take a piece per row or column; more of them than this are left to the converter.
 _IN_PIECES = ("reflect", "replicate")
@@ -92,6 +94,6 @@ RULES: dict[Any, Callable[..., Any]] = {
         for name, mode in (("reflection", "reflect"), ("replication", "replicate"))
         for axes in (1, 2, 3)
     },
-    _ATEN.conv1d.padding: same(F.conv1d, 1),
+    _ATEN.conv1d.padding: same(conv1d, 1),
     _ATEN.conv2d.padding: same(F.conv2d, 2),
 }

@@ -108,7 +108,7 @@ def _reduce(
     target: torch.Tensor,
     dim: int,
     index: torch.Tensor,
-    source: torch.Tensor,
+    source: Any,
     reduce: str,
     *,
     include_self: bool = True,
@@ -132,23 +132,40 @@ def _reduce(
     return found
 
 
+def _combined(target: torch.Tensor, dim: int, index: torch.Tensor, source: Any, *, reduce: str) -> torch.Tensor:
+    """By the names of sums and products that ``scatter`` has."""
+    return _reduce(target, dim, index, source, {"add": "sum", "multiply": "prod"}[reduce])
+
+
+def _slice(target: torch.Tensor, source: torch.Tensor, dim: int, index: int) -> torch.Tensor:
+    """*source* written over a slice of *target*.
+
+    litert-torch 0.10.0 expands it first, and loses an axis behind a convolution (see `broadcasts`).
+    """
+    axis, size = dim % target.dim(), int(target.shape[dim])
+    hit = (torch.arange(size) == index % size).reshape(-1, *[1] * (target.dim() - axis - 1))
+    return torch.where(hit, source.unsqueeze(axis), target)
+
+
 def _index_rows(
     target: torch.Tensor, dim: int, index: torch.Tensor, source: torch.Tensor, *, add: bool, alpha: float = 1
 ) -> torch.Tensor:
     """Whole slices of *source* written over, or added to, those of *target* along *dim*."""
     rows = target.movedim(dim, 0)
-    hits = _hits(index.reshape(-1), int(rows.shape[0]))
     given = source.movedim(dim, 0).flatten(1) if rows.dim() > 1 else source.reshape(-1, 1)
     flat = rows.reshape(int(rows.shape[0]), -1)
-    found = _rows(flat, hits, given * alpha if alpha != 1 else given, add=add)
+    found = _rows(flat, index.reshape(-1), given * alpha if alpha != 1 else given, add=add)
     return found.reshape(rows.shape).movedim(0, dim)
 
 
-def _rows(flat: torch.Tensor, hits: torch.Tensor, given: torch.Tensor, *, add: bool) -> torch.Tensor:
-    """*flat* [n, r] with the rows *given* [k, r] where *hits* [k, n]."""
+def _rows(flat: torch.Tensor, index: torch.Tensor, given: torch.Tensor, *, add: bool) -> torch.Tensor:
+    """*flat* [n, r] with the rows *given* [k, r] at *index* [k]."""
+    size = int(flat.shape[0])
+    hits = _hits(index, size)
     if add:
-        if flat.is_floating_point():
-            return flat + hits.to(flat.dtype).T @ given
+        if flat.is_floating_point():  # litert-torch 0.10.0 loses it where hits are transposed
+            index = torch.where(index < 0, index + size, index)
+            return flat + (torch.arange(size).unsqueeze(1) == index.unsqueeze(0)).to(flat.dtype) @ given
         return flat + torch.where(hits.unsqueeze(-1), given.unsqueeze(1), torch.zeros_like(given.unsqueeze(1))).sum(0)
     last = _last(hits)
     return torch.where((last > 0).unsqueeze(-1), given.index_select(0, (last - 1).clamp(min=0)), flat)
@@ -183,7 +200,7 @@ def _index_put(
         whole = values.expand(*shape, *rest)
     count = math.prod(sizes)
     given = whole.reshape(position.numel(), -1)
-    found = _rows(moved.reshape(count, -1), _hits(position.reshape(-1), count), given, add=accumulate)
+    found = _rows(moved.reshape(count, -1), position.reshape(-1), given, add=accumulate)
     return found.reshape(moved.shape).movedim(list(range(len(axes))), axes)
 
 
@@ -193,8 +210,32 @@ def _filled(target: torch.Tensor, dim: int, index: torch.Tensor, value: float) -
     return torch.where(hit.reshape(-1, *after), torch.full_like(target, value), target)
 
 
-#: The runtime of ``.pte`` files has no kernel for it.
-COMMON: dict[Any, Callable[..., Any]] = {_ATEN.scatter_reduce.two: _reduce}
+def _diagonal(
+    target: torch.Tensor, source: torch.Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1
+) -> torch.Tensor:
+    """*source*, along its last axis, on a diagonal of *target*."""
+    planes = target.movedim((dim1, dim2), (-2, -1))
+    rows, columns = (torch.arange(int(size)) for size in planes.shape[-2:])
+    hit = rows.unsqueeze(1) + offset == columns
+    position = torch.minimum(rows.unsqueeze(1), columns).clamp(max=int(source.shape[-1]) - 1)
+    spread = source.index_select(-1, position.flatten()).unflatten(-1, position.shape)
+    return torch.where(hit, spread, planes).movedim((-2, -1), (dim1, dim2))
+
+
+def _masked(target: torch.Tensor, mask: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
+    """The values of *source* in turn where *mask* is."""
+    target, mask = torch.broadcast_tensors(target, mask)
+    turn = (mask.flatten().to(torch.int64).cumsum(0) - 1).clamp(min=0, max=source.numel() - 1)
+    return torch.where(mask, source.flatten().index_select(0, turn).reshape(target.shape), target)
+
+
+#: The runtime of ``.pte`` files has no kernel for them.
+COMMON: dict[Any, Callable[..., Any]] = {
+    _ATEN.scatter_reduce.two: _reduce,
+    _ATEN.scatter.reduce: _combined,
+    _ATEN.scatter.value_reduce: _combined,
+    _ATEN.diagonal_scatter.default: _diagonal,
+}
 LITERT: dict[Any, Callable[..., Any]] = {
     _ATEN.scatter.src: _scatter(_over),
     _ATEN.scatter.value: _scatter(_over),
@@ -204,4 +245,6 @@ LITERT: dict[Any, Callable[..., Any]] = {
     _ATEN.index_copy.default: partial(_index_rows, add=False),
     _ATEN.index_fill.int_Scalar: _filled,
     _ATEN.index_put.default: _index_put,
+    _ATEN.masked_scatter.default: _masked,
+    _ATEN.select_scatter.default: _slice,
 }

@@ -1,7 +1,8 @@
-"""Einstein sums, two factors at a time, and diagonals.
+"""Einstein sums, two factors at a time, diagonals and windows.
 
 litert-torch 0.10.0 gets the order of axes wrong where factors share two of them, and between three factors (symptom:
--1 dB for ``bnct,cw,wvt->bnv``), and does not convert a diagonal ("failed to legalize operation 'tfl.equal'").
+-1 dB for ``bnct,cw,wvt->bnv``), does not convert a diagonal ("failed to legalize operation 'tfl.equal'"), nor windows
+along one of four axes ("'tfl.pad' op failed to verify that operand 0 is at most 5-D").
 """
 
 from __future__ import annotations
@@ -96,4 +97,21 @@ def _diagonal(value: torch.Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1
     return planes.flatten(-2).index_select(-1, torch.tensor(positions, dtype=torch.int64))
 
 
-LITERT: dict[Any, Callable[..., Any]] = {_ATEN.einsum.default: _einsum, _ATEN.diagonal.default: _diagonal}
+def _windows(value: torch.Tensor, dim: int, size: int, step: int) -> torch.Tensor:
+    """The new axis, over what is in a window, is the last one."""
+    if value.dim() == 0:
+        return value.reshape(1)
+    axis, count = dim % value.dim(), (int(value.shape[dim]) - size) // step + 1
+    if size == step:
+        rows = value.narrow(axis, 0, count * size)
+    else:
+        positions = [begin * step + position for begin in range(count) for position in range(size)]
+        rows = value.index_select(axis, torch.tensor(positions))
+    return rows.unflatten(axis, (count, size)).movedim(axis + 1, -1)
+
+
+LITERT: dict[Any, Callable[..., Any]] = {
+    _ATEN.einsum.default: _einsum,
+    _ATEN.diagonal.default: _diagonal,
+    _ATEN.unfold.default: _windows,
+}

@@ -1,8 +1,9 @@
 """Transposed convolutions, and the sum of overlapping windows that is one of them.
 
-litert-torch 0.10.0 takes transposed convolutions without ``output_padding`` and ``dilation`` alone ("failed to legalize
-operation 'convolution'"), and LiteRT 2.3.0 does not run what it makes of ``fold`` ("Only update, Add, Multiply, …
-operations are currently supported for stablehlo.scatter").
+litert-torch 0.10.0 takes transposed convolutions without ``output_padding`` and ``dilation`` alone, and none that make
+one value of one ("failed to legalize operation 'convolution'"), and LiteRT 2.3.0 does not run what it makes of ``fold``
+("Only update, Add, Multiply, … operations are currently supported for stablehlo.scatter"). executorch 1.5.1 crops what
+it makes of a padded ``fold`` in a kernel that fails ("Padding values must be non-negative").
 """
 
 from __future__ import annotations
@@ -30,11 +31,13 @@ def _transposed(convolve: Callable[..., torch.Tensor], axes: int) -> Callable[..
         groups: int = 1,
         dilation: Sequence[int] = (1,),
     ) -> Any:
-        if not any(output_padding) and set(dilation) == {1}:
-            return NotImplemented
         strides, pads, more, steps = (
             [*each] * (axes // len(each)) for each in (stride, padding, output_padding, dilation)
         )
+        sizes = zip(value.shape[-axes:], weight.shape[2:], pads, strict=True)
+        one_left = any(size == 1 and kernel - 2 * pad == 1 and pad for size, kernel, pad in sizes)
+        if not any(more) and set(steps) == {1} and not one_left:
+            return NotImplemented
         for axis, step in enumerate(steps, 2):
             weight = _spread(weight, axis, step)
         # What lies behind the last window holds nothing but the bias.
@@ -88,8 +91,8 @@ def _fold(
 
 
 _RULE = _transposed(F.conv_transpose2d, 2)
-RULES: dict[Any, Callable[..., Any]] = {
+COMMON: dict[Any, Callable[..., Any]] = {_ATEN.col2im.default: _fold}
+LITERT: dict[Any, Callable[..., Any]] = {
     _ATEN.conv_transpose1d.default: _transposed(F.conv_transpose1d, 1),
     _ATEN.conv_transpose2d.input: _RULE,
-    _ATEN.col2im.default: _fold,
 }

@@ -24,13 +24,16 @@ def _three(given: Sequence[int]) -> list[int]:
 
 
 def _planes(value: torch.Tensor) -> torch.Tensor:
-    """[N, C, D, H, W] as [N D, C, H, W]."""
-    return value.transpose(1, 2).flatten(0, 1)
+    """[N, C, D, H, W] as [N D, C, H, W].
+
+    Height and width are one axis meanwhile: litert-torch 0.10.0 mixes up five that are all of one size.
+    """
+    return value.flatten(3).transpose(1, 2).flatten(0, 1).unflatten(2, value.shape[3:])
 
 
 def _volume(planes: torch.Tensor, samples: int) -> torch.Tensor:
     """The reverse of `_planes` for so many *samples*."""
-    return planes.unflatten(0, (samples, -1)).transpose(1, 2)
+    return planes.flatten(2).unflatten(0, (samples, -1)).transpose(1, 2).unflatten(3, planes.shape[2:])
 
 
 def _windows(value: torch.Tensor, axis: int, count: int, size: int, stride: int, step: int) -> list[torch.Tensor]:
@@ -55,6 +58,8 @@ def _convolution(
         return _convolution(value.unsqueeze(0), weight, bias, stride, padding, dilation, groups).squeeze(0)
     strides, pads, steps = map(_three, (stride, padding, dilation))
     depth = int(weight.shape[2])
+    if {*weight.shape[2:], *strides} == {1} and not any(pads):  # of each value by itself
+        return F.conv2d(value.flatten(2, 3), weight.flatten(2, 3), bias, groups=groups).unflatten(2, value.shape[2:4])
     if pads[0]:
         value = F.pad(value, (0, 0, 0, 0, pads[0], pads[0]))
     count = (int(value.shape[2]) - steps[0] * (depth - 1) - 1) // strides[0] + 1
@@ -119,7 +124,7 @@ def _in_turn(pool: Callable[[torch.Tensor, Sequence[list[int]]], torch.Tensor], 
     return flat.unflatten(2, (height, width)).unflatten(0, lead)
 
 
-def _max_pool(
+def max_pool(
     value: torch.Tensor,
     kernel: Sequence[int],
     stride: Sequence[int] = (),
@@ -152,12 +157,23 @@ def _average_pool(
     return found if divisor_override is None else found / divisor_override
 
 
+def _shared(value: torch.Tensor, size: Sequence[int]) -> Any:
+    """The averages of as many pieces of each axis as *size* has it, which may overlap."""
+    if {*size} == {1}:
+        return NotImplemented
+    lead = value.shape[:-3]
+    flat = F.adaptive_avg_pool2d(value.flatten(0, -4) if len(lead) > 1 else value, tuple(size[1:]))
+    shallow = F.adaptive_avg_pool2d(flat.flatten(2).unsqueeze(0), (size[0], size[1] * size[2])).squeeze(0)
+    return shallow.unflatten(2, (size[1], size[2])).unflatten(0, lead)
+
+
 def rules(plane: _Plane = F.conv_transpose2d) -> dict[Any, Callable[..., Any]]:
     """The rules, with *plane* for transposed convolutions over two axes."""
     return {
         _ATEN.conv3d.default: _convolution,
         _ATEN.conv3d.padding: same(_convolution, 3),
         _ATEN.conv_transpose3d.input: _transposed(plane),
-        _ATEN.max_pool3d.default: _max_pool,
+        _ATEN.max_pool3d.default: max_pool,
+        _ATEN.adaptive_avg_pool3d.default: _shared,
         _ATEN.avg_pool3d.default: _average_pool,
     }

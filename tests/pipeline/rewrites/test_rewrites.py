@@ -251,3 +251,14 @@ def test_transposed_convolutions(function: object, shape: tuple[int, ...]) -> No
     module = Applied(function)
     graph_module = rewritten(module, x)
     compare(module, graph_module, (x,))
+
+
+@each_table
+def test_expansions_are_left_to_what_broadcasts(rules: object) -> None:
+    x, y = torch.randn(1, 4, 5, 3), torch.randn(1, 4, 1, 1)
+    module = Applied(lambda x, y: (x * y.expand_as(x), F.normalize(x, dim=1)))
+    graph_module = rewritten(module, x, y, rules=rules)
+    compare(module, graph_module, (x, y))
+    assert not {_ATEN.expand.default, _ATEN.expand_as.default} & {*operators(graph_module)}
+    module = Applied(lambda x, y: y.expand(1, 4, 5, 3) * y)  # both are small: here it is needed
+    compare(module, rewritten(module, x, y, rules=rules), (x, y))

@@ -61,6 +61,31 @@ def test_pools_over_three_axes(kernel: Any, stride: Any, padding: Any, ceiling: 
         torch.testing.assert_close(found, expected)
 
 
+@pytest.mark.parametrize("rules", [COMMON, LITERT], ids=["common", "litert"])
+def test_pools_over_three_axes_to_a_size_and_with_indices(rules: Any) -> None:
+    x = torch.randn(2, 3, 7, 8, 9)
+    for size in ((2, 3, 3), (3, 1, 2), (7, 8, 9), (10, 3, 4)):
+        for value in (x, x[0]):
+            found = rules[_ATEN.adaptive_avg_pool3d.default](value, size)
+            torch.testing.assert_close(found, F.adaptive_avg_pool3d(value, size))
+    expected = F.adaptive_max_pool3d(x, (7, 4, 3), return_indices=True)
+    found = rules[_ATEN.adaptive_max_pool3d.default](x, (7, 4, 3))
+    assert all(torch.equal(*pair) for pair in zip(found, expected, strict=True))
+    expected = F.max_pool3d(x, 3, 2, 1, ceil_mode=True, return_indices=True)
+    found = rules[_ATEN.max_pool3d_with_indices.default](x, [3], [2], [1], [1], True)
+    assert all(torch.equal(*pair) for pair in zip(found, expected, strict=True))
+
+
+@pytest.mark.parametrize("rules", [COMMON, LITERT], ids=["common", "litert"])
+@pytest.mark.parametrize(("dim", "descending"), _each((0, 1, -1), (False, True)))
+def test_equal_values_stay_in_order(rules: Any, dim: int, descending: bool) -> None:
+    x = torch.randint(-3, 4, (3, 4, 9))
+    for value in (x, x.float()):
+        found = rules[_ATEN.sort.default](value, dim, descending)
+        expected = value.sort(dim=dim, descending=descending, stable=True)
+        assert all(torch.equal(*pair) for pair in zip(found, expected, strict=True))
+
+
 @pytest.mark.parametrize("size", [1, 2, 13, 16])
 def test_what_runs_along_an_axis(size: int) -> None:
     x = torch.randn(2, size, 3).round(decimals=1)
@@ -101,7 +126,29 @@ def test_einstein_sums(equation: str, shapes: list[tuple[int, ...]]) -> None:
 @pytest.mark.parametrize(("offset", "first", "second"), _each((0, 1, -2, 9), (0, 1), (2, -1)))
 def test_diagonals(offset: int, first: int, second: int) -> None:
     x = torch.randn(5, 4, 6)
-    assert torch.equal(LITERT[_ATEN.diagonal.default](x, offset, first, second), x.diagonal(offset, first, second))
+    line = x.diagonal(offset, first, second)
+    assert torch.equal(LITERT[_ATEN.diagonal.default](x, offset, first, second), line)
+    if line.numel():
+        found = COMMON[_ATEN.diagonal_scatter.default](x, 2 * line, offset, first, second)
+        assert torch.equal(found, x.diagonal_scatter(2 * line, offset, first, second))
+
+
+def test_writing_in_turn_where_a_mask_is() -> None:
+    x, source = torch.randn(4, 5), torch.randn(6, 5)
+    for mask in (x > 0, x[0] > 0, x[:, :1] > 0, x > 9):
+        found = LITERT[_ATEN.masked_scatter.default](x, mask, source)
+        assert torch.equal(found, x.masked_scatter(mask, source))
+
+
+def test_windows_that_overlap_in_a_pad() -> None:
+    x = torch.randn(2, 12, 12)
+    found = COMMON[_ATEN.col2im.default](x, [7, 8], [2, 3], [1, 2], [1, 1], [2, 2])
+    torch.testing.assert_close(found, F.fold(x, (7, 8), (2, 3), stride=2, padding=1, dilation=(1, 2)))
+
+
+def test_logarithms_of_sums() -> None:
+    x, y = 9 * torch.randn(20), 9 * torch.randn(20)
+    torch.testing.assert_close(COMMON[_ATEN.logaddexp2.default](x, y), torch.logaddexp2(x, y))
 
 
 @pytest.mark.parametrize(
@@ -301,3 +348,101 @@ def test_resizing_by_a_factor_that_is_none_of_sizes(mode: str, name: str, axes: 
         expected = F.interpolate(x, scale_factor=tuple(factors), mode=mode)
         torch.testing.assert_close(rule(x, None, False, factors), expected, atol=1e-5, rtol=1e-4)
     assert rule(x, None, False, [2.0] * axes) is rule(x, [5] * axes, False) is NotImplemented
+
+
+@pytest.mark.parametrize(("kernel", "stride", "padding", "ceiling"), _each((2, 3), (1, 2, 3, 4), (0, 1), (False, True)))
+def test_pools_that_need_no_rounding_up_and_those_of_no_sample(
+    kernel: int, stride: int, padding: int, ceiling: bool
+) -> None:
+    given = ([kernel], [stride], [padding])
+    for size in range(8, 14):
+        x = torch.randn(1, 4, size, size + 1)
+        largest, mean = COMMON[_ATEN.max_pool2d.default], COMMON[_ATEN.avg_pool2d.default]
+        expected = F.max_pool2d(x, kernel, stride, padding, 1, ceiling)
+        assert torch.equal(largest(x[0], *given, [1], ceiling), expected[0])
+        if (found := largest(x, *given, [1], ceiling)) is not NotImplemented:
+            assert ceiling and torch.equal(found, expected)
+        for counted in (False, True):
+            expected = F.avg_pool2d(x, kernel, stride, padding, ceiling, counted)
+            torch.testing.assert_close(mean(x[0], *given, ceiling, counted), expected[0])
+            if (found := mean(x, *given, ceiling, counted)) is not NotImplemented:
+                torch.testing.assert_close(found, expected)
+    assert COMMON[_ATEN.avg_pool1d.default](torch.randn(1, 4, 21), [2], [3], [0], True) is not NotImplemented
+
+
+def test_types_that_torch_converts() -> None:
+    k = torch.arange(-9, 9)
+    for name in ("exp", "sin", "sigmoid", "erf"):
+        torch.testing.assert_close(LITERT[getattr(_ATEN, name).default](k), getattr(torch, name)(k))
+    for name in ("floor", "ceil", "round", "trunc"):
+        assert torch.equal(LITERT[getattr(_ATEN, name).default](k), k)
+    assert torch.equal(LITERT[_ATEN.gt.Scalar](k, 0.5), k > 0.5)
+    assert torch.equal(LITERT[_ATEN.gt.Scalar](k.to(torch.int8), 3), k > 3)
+    assert torch.equal(LITERT[_ATEN.gt.Tensor](k > 0, k % 2 > 0), (k > 0) > (k % 2 > 0))
+    joined = LITERT[_ATEN.cat.default]([k, k.float(), k > 0])
+    assert joined.dtype == torch.float32 and torch.equal(joined, torch.cat([k, k.float(), k > 0]))
+    torch.testing.assert_close(LITERT[_ATEN.pow.Tensor_Scalar](k.abs(), 0.5), k.abs() ** 0.5)
+    torch.testing.assert_close(LITERT[_ATEN.remainder.Scalar](k, 0.7), k % 0.7)
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_attention_to_nothing(grouped: bool) -> None:
+    query, (key, value) = torch.randn(1, 4, 5, 8), torch.randn(2, 1, 2 if grouped else 4, 7, 8)
+    mask = torch.rand(1, 1, 5, 7) > 0.5
+    mask[..., 0, :] = False
+    found = LITERT[_ATEN.scaled_dot_product_attention.default](query, key, value, mask, enable_gqa=grouped)
+    torch.testing.assert_close(found, F.scaled_dot_product_attention(query, key, value, mask, enable_gqa=grouped))
+
+
+@pytest.mark.parametrize(("dim", "keepdim"), _each((0, 1, -2, -1), (False, True)))
+def test_the_largest_along_an_axis_of_four(dim: int, keepdim: bool) -> None:
+    x = torch.randint(-3, 4, (2, 3, 4, 5)).float()
+    found, expected = XNNPACK[_ATEN.max.dim](x, dim, keepdim), x.max(dim, keepdim)
+    assert all(torch.equal(*pair) for pair in zip(found, expected, strict=True))
+
+
+@pytest.mark.parametrize(("dim", "index"), _each((0, 1, -1), (0, -1, 2)))
+def test_writing_one_slice(dim: int, index: int) -> None:
+    x = torch.randn(4, 5, 6)
+    source = x.select(dim, 1) * 2
+    assert torch.equal(
+        LITERT[_ATEN.select_scatter.default](x, source, dim, index), x.select_scatter(source, dim, index)
+    )
+
+
+@pytest.mark.parametrize("mode", ["linear", "lower", "higher", "nearest", "midpoint"])
+def test_quantiles(mode: str) -> None:
+    x = torch.randn(4, 5, 6)
+    for share in (0.0, 0.3, 0.5, 1.0):
+        found = COMMON[_ATEN.quantile.scalar](x, share, 1, interpolation=mode)
+        torch.testing.assert_close(found, x.quantile(share, dim=1, interpolation=mode))
+
+
+@pytest.mark.parametrize(("dim", "size", "step"), _each((1, -1), (2, 3), (1, 2, 3)))
+def test_windows_along_an_axis(dim: int, size: int, step: int) -> None:
+    x = torch.randn(2, 7, 4, 8)
+    assert torch.equal(LITERT[_ATEN.unfold.default](x, dim, size, step), x.unfold(dim, size, step))
+
+
+def test_sums_by_the_names_of_scatter_and_distances_and_means_over_all() -> None:
+    x, index = torch.randn(4, 5, 6), torch.randint(0, 6, (4, 5, 3))
+    for reduce in ("add", "multiply"):
+        found = COMMON[_ATEN.scatter.reduce](x, -1, index, x, reduce=reduce)
+        torch.testing.assert_close(found, torch.scatter(x, -1, index, x, reduce=reduce))
+        found = COMMON[_ATEN.scatter.value_reduce](x, -1, index, 2.0, reduce=reduce)
+        torch.testing.assert_close(found, torch.scatter(x, -1, index, 2.0, reduce=reduce))
+    torch.testing.assert_close(COMMON[_ATEN.dist.default](x, 2 * x), torch.dist(x, 2 * x))
+    torch.testing.assert_close(LITERT[_ATEN.mean.dim](x, []), x.mean())
+    divisors = x.abs() + 0.1
+    torch.testing.assert_close(COMMON[_ATEN.remainder.Scalar_Tensor](2.0, divisors), 2.0 % divisors)
+    torch.testing.assert_close(COMMON[_ATEN.ldexp.Tensor](x, index[..., :1]), torch.ldexp(x, index[..., :1]))
+
+
+def test_a_line_without_an_axis_of_samples() -> None:
+    x, weight = torch.randn(6, 20), torch.randn(8, 6, 4)
+    torch.testing.assert_close(LITERT[_ATEN.conv1d.default](x, weight, None, [2]), F.conv1d(x, weight, stride=2))
+    found = COMMON[_ATEN.conv1d.padding](x, weight, None, [1], "same")
+    torch.testing.assert_close(found, F.conv1d(x, weight, padding="same"))
+    one_left = LITERT[_ATEN.conv_transpose2d.input]
+    y, kernel = torch.randn(1, 6, 1, 5), torch.randn(6, 4, 3, 3)
+    torch.testing.assert_close(one_left(y, kernel, None, [2], [1]), F.conv_transpose2d(y, kernel, None, 2, 1))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
+from unittest.mock import patch
 
 import litert_torch
 import numpy as np
@@ -23,6 +25,7 @@ from torchao.quantization.pt2e.quantize_pt2e import prepare_pt2e
 
 from edgekit.errors import EdgekitError
 from edgekit.fidelity import snr_db
+from edgekit.pipeline.exporters.backends import xnnpack
 from edgekit.pipeline.exporters.executorch import lower
 from edgekit.pipeline.readers import pte
 from edgekit.pipeline.readers.facts import FileFacts
@@ -54,7 +57,7 @@ def program(module: nn.Module, x: torch.Tensor) -> bytes:
 
 def run_pte(module: nn.Module, x: torch.Tensor) -> np.ndarray:
     """What a stock .pte gives for *x*."""
-    output = module(x)
+    output = module(x).detach()
     specs = [TensorSpec(name, tuple(each.shape), str(each.numpy().dtype)) for name, each in (("x", x), ("y", output))]
     session = open_session("executorch", program(module, x), "pte", Signature((specs[0],), (specs[1],)), 1)
     try:
@@ -68,6 +71,7 @@ def facts(module: nn.Module, x: torch.Tensor) -> FileFacts:
 
 
 ROW = torch.linspace(-3, 3, 8).reshape(1, 8)
+MAP_OF_SIX = torch.randn(1, 6, 8, 8, generator=torch.Generator().manual_seed(0))
 MAP = torch.randn(1, 3, 11, 9, generator=torch.Generator().manual_seed(0))
 
 
@@ -255,3 +259,44 @@ def test_litert_torch_makes_up_the_indices_of_maxima() -> None:
     """``pooling``"""
     module = Applied(lambda x: F.max_pool2d(x, 2, return_indices=True)[1].float())
     assert not np.array_equal(tflite(module, MAP), module(MAP).numpy())
+
+
+class Behind(nn.Module):
+    """A convolution, *function* of what it makes, and another one."""
+
+    def __init__(self, function: object):
+        super().__init__()
+        self.first, self.function, self.last = nn.Conv2d(4, 4, 1), function, nn.Conv2d(4, 3, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(self.function(self.first(x)))
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda y: torch.cdist(y, y.flip(2)),
+        lambda y: y * y.mean((2, 3), keepdim=True).expand_as(y),
+    ],
+    ids=["layouts", "broadcasts"],
+)
+def test_litert_torch_mixes_up_layouts(function: object) -> None:
+    """``exporters.layouts`` and ``broadcasts``"""
+    torch.manual_seed(0)
+    module, x = Behind(function).eval(), torch.randn(1, 4, 4, 4)
+    assert snr_db(module(x).detach().numpy(), tflite(module, x)) < 30
+
+
+def test_litert_torch_lays_out_weights_as_inputs() -> None:
+    """``exporters.layouts``"""
+    with pytest.raises(RuntimeError, match="weight of size"):
+        tflite(Applied(lambda x: F.conv2d(x, torch.ones(4, 6, 3, 3) * x.mean((2, 3)).reshape(1, 6, 1, 1))), MAP_OF_SIX)
+
+
+def test_executorch_computes_softmax_along_channels() -> None:
+    """``backends.xnnpack.softmax_of_rows``"""
+    torch.manual_seed(0)
+    module, x = Behind(lambda y: y.softmax(-1)).eval(), torch.randn(1, 4, 4, 4)
+    with patch.object(xnnpack, "softmax_of_rows", nullcontext):
+        found = run_pte(module, x)
+    assert snr_db(module(x).detach().numpy(), found) < 30

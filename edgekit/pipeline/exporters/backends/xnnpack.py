@@ -8,10 +8,12 @@ from typing import Any
 from unittest.mock import patch
 
 import torch
+from executorch.backends.xnnpack._passes.channels_last_tagged_reshape_pass import ChannelsLastTaggedReshapePass
 from executorch.backends.xnnpack.operators import node_visitor
 from executorch.backends.xnnpack.partition.graphs import bilinear_2d, sdpa
 from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
 from executorch.exir.backend.partitioner import Partitioner
+from executorch.exir.dialects._ops import ops as edge_operators
 from torch.export import ExportedProgram
 
 from edgekit.pipeline import rewrites
@@ -26,7 +28,7 @@ _CONVOLUTION = "aten.convolution.default"
 @contextmanager
 def lowering(program: ExportedProgram, half: bool) -> Iterator[Partitioner]:
     """The partitioner for *program*, which computes in half precision by itself where it shall: *half* adds nothing."""
-    with half_constants(), only_patterns_of(program):
+    with half_constants(), softmax_of_rows(), only_patterns_of(program):
         yield XnnpackPartitioner()
 
 
@@ -53,6 +55,18 @@ def half_constants() -> Iterator[None]:
             super().define_tensor(tensor, *arguments, **options)
 
     with patch.dict(visitors, {_CONVOLUTION: HalfConvolution}):
+        yield
+
+
+@contextmanager
+def softmax_of_rows() -> Iterator[None]:
+    """Give softmax the last axis that PyTorch has.
+
+    executorch 1.5.1 hands it what a convolution made with channels last, and XNNPACK computes along those. Symptom:
+    softmax(-1) of a feature map is that of its channels.
+    """
+    kept = ChannelsLastTaggedReshapePass.memory_sensitive_ops_nchw | {edge_operators.edge.aten._softmax.default}
+    with patch.object(ChannelsLastTaggedReshapePass, "memory_sensitive_ops_nchw", kept):
         yield
 
 
