@@ -163,7 +163,7 @@ class _Walk:
         values = self._values(variable, tensor)
         if values is None or not len(values) or (values != values[0]).any():
             return None
-        return f"{values[0]:g}"
+        return str(values[0])
 
     def _constant(self, variable: bytes, tensor: Any) -> int:
         values = self._values(variable, tensor)

@@ -183,7 +183,7 @@ def test_a_state_goes_in_and_out() -> None:
     data = (folder() / "memory.tflite").read_bytes()
     found = handed(data)
     assert found is not None
-    names = {"queue": ("queue_next", "0"), "count_1": ("count_1_next", "5"), "level_1": ("level_1_next", "0.5")}
+    names = {"queue": ("queue_next", "0.0"), "count_1": ("count_1_next", "5"), "level_1": ("level_1_next", "0.5")}
     assert found.states == names
     remembering, handing = (Interpreter(model_content=each).get_signature_runner() for each in (data, found.data))
     details = handing.get_input_details()
@@ -212,7 +212,7 @@ def test_a_state_of_a_file_without_signatures_has_its_own_name() -> None:
 def test_a_bundle_says_what_becomes_of_a_state(tmp_path: Path) -> None:
     spec = SourceSpec("tflite", str(folder() / "memory.tflite")).to_json()
     made = export(source=spec, recipe="fp32", calibration=None, output=str(tmp_path / "model"))
-    assert "hand it its state, queue from queue_next (0 at first), count_1" in made["warnings"][0]
+    assert "hand it its state, queue from queue_next (0.0 at first), count_1" in made["warnings"][0]
 
 
 def test_what_begins_uneven_stays_refused() -> None:
