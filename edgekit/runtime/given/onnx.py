@@ -39,11 +39,16 @@ def _tensor(value: Any) -> FileTensor:
 
 
 def _axis(axis: Any) -> Axis:
-    """Its size; its name, unless that is the mark of one that is nobody's; or None."""
+    """Its size, or its name, or None."""
     size = axis.get("dim_value")
     if size is not None and size > 0:
         return int(size)
-    name = str(axis.get("dim_param", "")).strip()
+    return axis_name(str(axis.get("dim_param", "")))
+
+
+def axis_name(text: str) -> str | None:
+    """The name of an open axis; None for the mark of one without, ``?`` in files of Paddle: two of those may differ."""
+    name = text.strip()
     return name if name and name != "?" else None
 
 

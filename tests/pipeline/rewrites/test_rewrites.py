@@ -108,6 +108,22 @@ def test_floats(function: object, gone: object) -> None:
 
 
 @pytest.mark.parametrize(
+    ("amounts", "shape"),
+    [
+        ((9, 9), (11, 12)), ((-1, 9), (2, 11, 12)), ((9, 0), (1, 1, 12)), ((0, 0, 9, 9), (1, 11, 1)),
+        ((9, 3, 10, 0), (2, 11, 12)), ((-1, 9, 10, 2), (2, 11, 12)),
+    ],
+)  # fmt: skip
+def test_many_reflections_are_those_of_a_picture(amounts: tuple[int, ...], shape: tuple[int, ...]) -> None:
+    x = torch.randn(shape)
+    module = Applied(lambda x: F.pad(x, amounts, mode="reflect"))
+    graph_module = rewritten(module, x)
+    compare(module, graph_module, (x,))
+    (pad,) = (node for node in graph_module.graph.nodes if node.target == _ATEN.pad.default)
+    assert pad.meta["val"].dim() == 4 and len(pad.args[1]) == 4
+
+
+@pytest.mark.parametrize(
     "function",
     [
         lambda k: k // 4, lambda k: k % 7, lambda k: k % -7, lambda k: torch.fmod(k, 7), lambda k: k.abs(),

@@ -87,6 +87,12 @@ def test_litert_torch_takes_no_uneven_padding() -> None:
         tflite(nn.Conv1d(1, 2, 4, padding="same"), ROW.unsqueeze(1))
 
 
+def test_litert_torch_reflects_no_two_axes_of_three() -> None:
+    """``padding``"""
+    with pytest.raises(Exception, match="perm tensor elements size"):
+        tflite(Applied(lambda x: F.pad(x, (0, 0, 2, 2), mode="reflect")), MAP[0])
+
+
 def test_litert_torch_rounds_the_rest_of_a_division_away() -> None:
     """``arithmetic``"""
     three = torch.full((1, 8), 3.0)

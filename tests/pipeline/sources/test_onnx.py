@@ -94,6 +94,15 @@ def test_axes_of_one_name_have_one_size(tmp_path: Path) -> None:
     assert [spec.shape for spec in source.signature.inputs] == [(1, 7), (1, 2, 1, 7)]
 
 
+def test_axes_that_are_called_a_question_mark_have_no_name(tmp_path: Path) -> None:
+    """Paddle's exporter calls all that it does not know so."""
+    model = model_of([node("Relu", ["x"], ["y"])], {"x": ("float32", ["?", 3, "?", "?"])}, ["y"])
+    data = (TensorSpec("x", (1, 3, 48, 192), "float32"),)
+    assert opened(model, tmp_path / "m.onnx", inputs=data).signature.inputs[0].shape == (1, 3, 48, 192)
+    with pytest.raises(UsageError, match=r"leaves sizes open: \[\?, 3, \?, \?\]"):
+        opened(model, tmp_path / "m.onnx")
+
+
 def test_what_has_no_axis_for_samples_gets_one(tmp_path: Path) -> None:
     inputs = {"x": ("float32", [1, 3]), "state": ("float32", [2, 1, 3]), "gain": ("float32", [])}
     nodes = [

@@ -20,6 +20,7 @@ from edgekit.pipeline.sources.signatures import choose, chosen
 from edgekit.pipeline.sources.tflite import TfliteSource, open_source
 from edgekit.pipeline.sources.tflite_graph import only, shaped, signed, unpacked
 from edgekit.pipeline.sources.tflite_recipe import recipe_of
+from edgekit.pipeline.sources.tflite_state import Handed, handed
 
 pytestmark = pytest.mark.slow
 
@@ -176,6 +177,53 @@ def _unsigned(data: bytes) -> bytes:
     model = flatbuffer_utils.convert_bytearray_to_object(bytearray(data))
     model.signatureDefs = None
     return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+
+
+def test_a_state_goes_in_and_out() -> None:
+    data = (folder() / "memory.tflite").read_bytes()
+    found = handed(data)
+    assert found is not None
+    names = {"queue": ("queue_next", "0.0"), "count_1": ("count_1_next", "5"), "level_1": ("level_1_next", "0.5")}
+    assert found.states == names
+    remembering, handing = (Interpreter(model_content=each).get_signature_runner() for each in (data, found.data))
+    details = handing.get_input_details()
+    assert details.keys() == {"x", *names}
+    states = {
+        name: np.full(details[name]["shape"], float(first), details[name]["dtype"])
+        for name, (_, first) in names.items()
+    }
+    random = np.random.default_rng(0)
+    for _ in range(6):
+        x = random.normal(size=(1, 4)).astype(np.float32)
+        expected, outputs = remembering(x=x), handing(x=x, **states)
+        assert all(np.array_equal(outputs[name], expected[name]) for name in ("count", "level", "sum"))
+        states = {name: outputs[after] for name, (after, _) in names.items()}
+    assert expected["count"] == 2 * (2 * (2 * (2 * (2 * (2 * 6 + 1) + 1) + 1) + 1) + 1)
+
+
+def test_a_state_of_a_file_without_signatures_has_its_own_name() -> None:
+    found = handed(_unsigned((folder() / "memory.tflite").read_bytes()))
+    assert found is not None
+    source = TfliteSource(found.data, SourceSpec("tflite", "memory.tflite"))
+    assert [spec.name for spec in source.signature.inputs[1:]] == list(found.states) == ["queue", "count", "level"]
+    assert [spec.name for spec in source.signature.outputs[3:]] == ["queue_next", "count_next", "level_next"]
+
+
+def test_a_bundle_says_what_becomes_of_a_state(tmp_path: Path) -> None:
+    spec = SourceSpec("tflite", str(folder() / "memory.tflite")).to_json()
+    made = export(source=spec, recipe="fp32", calibration=None, output=str(tmp_path / "model"))
+    assert "hand it its state, queue from queue_next (0.0 at first), count_1" in made["warnings"][0]
+
+
+def test_what_begins_uneven_stays_refused() -> None:
+    assert handed((folder() / "memory-uneven.tflite").read_bytes()) is None
+    with pytest.raises(UsageError, match=r"memory-uneven\.tflite keeps a state"):
+        open_source(SourceSpec("tflite", str(folder() / "memory-uneven.tflite")))
+
+
+def test_a_file_without_a_state_stays_as_it_is() -> None:
+    data = (folder() / "float.tflite").read_bytes()
+    assert handed(data) == Handed(data)
 
 
 def test_a_file_that_keeps_a_state_is_refused_by_name(tmp_path: Path) -> None:

@@ -42,6 +42,26 @@ class Net(nn.Module):
         return nn.functional.interpolate(y, scale_factor=2.0), rows.sum(1)
 
 
+AROUND = """
+from pathlib import Path
+
+import torch
+
+
+class Around(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.part = torch.jit.load(Path(__file__).with_name("part.pt"))
+
+    def forward(self, x):
+        return {"scaled": self.part(x, 3) + 1}
+
+
+def make():
+    return Around()
+"""
+
+
 class Branches(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if bool(x.sum() > 0):
@@ -102,6 +122,24 @@ def test_what_cannot_be_exported_is_said(module: nn.Module, words: str, tmp_path
         open_source(SourceSpec("torchscript", str(path), inputs=ROW)).torch_module()
     assert (caught.value.code, words in caught.value.message) == ("EK-SOURCE", True), caught.value.message
     assert caught.value.hint
+
+
+def test_a_module_around_it_gives_it_what_is_no_tensor(tmp_path: Path) -> None:
+    torch.jit.save(torch.jit.script(Scales()), tmp_path / "part.pt")
+    with pytest.raises(UsageError, match="takes 'scale', of type int") as caught:
+        open_source(SourceSpec("torchscript", str(tmp_path / "part.pt"), inputs=ROW))
+    assert "returns a torch.nn.Module around it" in str(caught.value.hint)
+    (tmp_path / "net.py").write_text(AROUND)
+    source = open_source(SourceSpec("torch", str(tmp_path / "net.py"), "make", inputs=ROW))
+    x = torch.randn(1, 4)
+    exported = torch.export.export(source.torch_module(), (x,)).module()
+    torch.testing.assert_close(exported(x), 3 * x + 1)
+
+
+def test_what_its_interpreter_refuses_is_said_with_the_reason(tmp_path: Path) -> None:
+    torch.jit.save(torch.jit.script(Net().eval()), tmp_path / "net.pt")
+    with pytest.raises(UsageError, match=r"does not take x: float32\[1, 4\]: RuntimeError: Expected 3D"):
+        open_source(SourceSpec("torchscript", str(tmp_path / "net.pt"), inputs=ROW))
 
 
 def test_what_writes_files_is_refused_by_name_before_torch_sees_it(tmp_path: Path) -> None:
