@@ -102,7 +102,10 @@ class Fidelity:
             ("the outputs are", self.snr_db, required_snr_db),
         ):
             if found < due:
-                return f"{what} {found:.1f} dB from the float model, {due:.1f} dB are due"
+                short = (
+                    math.floor(found * 10) / 10 if math.isfinite(found) else found
+                )  # 7.48 is not the 7.5 that are due
+                return f"{what} {short:.1f} dB from the float model, {due:.1f} dB are due"
         return None
 
 

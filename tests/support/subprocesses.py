@@ -26,7 +26,6 @@ def call(function: str, *, backend: str, timeout_s: float = 240, **arguments: An
                 "KERAS_BACKEND": backend,
                 "PYTHONPATH": os.pathsep.join([str(_TESTS), str(_TESTS.parent)]),
                 "TF_CPP_MIN_LOG_LEVEL": "2",
-                "TF_ENABLE_ONEDNN_OPTS": "0",
             },
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -22,7 +22,7 @@ from edgekit.runtime.children import Child, Death
 
 #: What a process of each family starts with. Keras reads its backend once, on import. coremltools 9.0 orders constants
 #: as a set has them, which by default is another order in every process. TensorFlow keeps its oneDNN, as users have it:
-#: without, version 2.21 is off by 3e-4 in a model of spectra where LiteRT, ONNX Runtime and oneDNN agree to 1e-6.
+#: without, version 2.21 gives values 4e-4 away for a model of spectra, where LiteRT agrees to 2e-6 with those with it.
 FAMILIES: dict[str, dict[str, str]] = {
     "plain": {},
     "torch": {"KERAS_BACKEND": "torch", "PYTHONHASHSEED": "0", "PYTENSOR_FLAGS": "floatX=float32,cxx="},

@@ -86,6 +86,11 @@ def test_what_a_converter_said_is_explained(text: str, message: str) -> None:
             "model.pte is not a readable .pte file (it holds the operator 'aten::avg_pool3d.out')",
             "the runtime of this format has no kernel for avg_pool3d",
         ),
+        (
+            "EK-RUN",
+            "litert: the model file does not fit the bundle's signature: 'y' is float32[1, 4], not float32[1, 1, 4]",
+            "other tensors than the model has: 'y' is float32[1, 4]",
+        ),
     ],
 )
 def test_what_an_engine_or_a_reader_said_is_explained(code: str, text: str, message: str) -> None:
