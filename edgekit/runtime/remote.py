@@ -154,13 +154,15 @@ class RemoteSession:
         self.threads = threads
         self._server = server
         self._signature = signature
-        self._shapes = [spec.shape for spec in signature.inputs]
         self._owned = owned
 
     def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         self._check()
-        shapes = [array.shape for array in inputs]
-        given = {} if shapes == self._shapes else {"shapes": shapes}  # to a method whose sizes are open
+        pairs = list(zip(inputs, self._signature.inputs, strict=True))
+        # A number may come with an axis of samples.
+        shapes = [array.shape if array.ndim == len(spec.shape) else spec.shape for array, spec in pairs]
+        resized = any(shape != spec.shape for shape, (_, spec) in zip(shapes, pairs, strict=True))
+        given = {"shapes": shapes} if resized else {}  # to a method whose sizes are open
         return self._server.call({"do": "run", **given}, frames.pack(inputs), self._signature.outputs)[1]
 
     def run_marked(self, inputs: Sequence[np.ndarray], times: int) -> None:

@@ -17,10 +17,20 @@ def leave_to_parent() -> None:
     for number in _OUTSIDE:
         # To ignore them would pass on to programs that are started from here.
         signal.signal(number, lambda number, frame: None)
-    os.register_at_fork(after_in_child=_reset)
+    # One that comes to a forked child before it has the default again is not lost: it waits.
+    os.register_at_fork(before=_hold, after_in_parent=_release, after_in_child=_reset)
+
+
+def _hold() -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, _OUTSIDE)
+
+
+def _release() -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _OUTSIDE)
 
 
 def _reset() -> None:
     """`multiprocessing` ends its workers by these."""
     for number in _OUTSIDE:
         signal.signal(number, signal.SIG_DFL)
+    _release()

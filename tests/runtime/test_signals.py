@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 _CHILD = """
-import multiprocessing, os, signal, subprocess, sys
+import multiprocessing, os, signal, subprocess, sys, time
 from edgekit.runtime.signals import leave_to_parent
 
 if __name__ == "__main__":
@@ -15,6 +15,13 @@ if __name__ == "__main__":
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         os.kill(os.getpid(), number)
     print("hears none", flush=True)
+    for _ in range(50):  # at once: the signal may come before the worker has run a line
+        worker = os.fork()
+        if not worker:
+            time.sleep(10)
+            os._exit(0)
+        os.kill(worker, signal.SIGTERM)
+        assert os.waitstatus_to_exitcode(os.waitpid(worker, 0)[1]) == -signal.SIGTERM
     pool = multiprocessing.get_context("fork").Pool(2)
     pool.terminate()
     pool.join()

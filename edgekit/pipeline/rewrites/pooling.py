@@ -100,12 +100,12 @@ def _plain(pool: Callable[..., torch.Tensor], axes: int, *, dilated: bool) -> Ca
         if value.dim() == axes + 1:
             return pool(value.unsqueeze(0), kernel, stride or kernel, *more).squeeze(0)
         given = [*more, *(([0], [1], False) if dilated else ([0], False))[len(more) :]]
-        place = 2 if dilated else 1
-        spread = [[*each] * (axes // len(each)) for each in (kernel, stride or kernel, *given[:place])]
+        rounding = 2 if dilated else 1  # its index
+        spread = [[*each] * (axes // len(each)) for each in (kernel, stride or kernel, *given[:rounding])]
         sizes = zip(value.shape[-axes:], *spread, *([] if dilated else [[1] * axes]), strict=True)
-        if not given[place] or not all(_even(*map(int, each)) for each in sizes):
+        if not given[rounding] or not all(_even(*map(int, each)) for each in sizes):
             return NotImplemented
-        return pool(value, kernel, stride or kernel, *given[:place], False, *given[place + 1 :])
+        return pool(value, kernel, stride or kernel, *given[:rounding], False, *given[rounding + 1 :])
 
     return rule
 
