@@ -64,6 +64,43 @@ class Pooled(Seeded):
         return self.scores(torch.relu(self.second(h)).mean(2))
 
 
+class Normed(Seeded):
+    """1-D convolutions and a transposed one, with norms behind and before them, and a value read by two."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.before, self.wide = nn.BatchNorm1d(6), nn.Conv1d(6, 8, 3, padding=1)
+        self.behind, self.longer = nn.BatchNorm1d(8), nn.ConvTranspose1d(8, 4, 2, stride=2)
+        for norm in (self.before, self.behind):
+            norm.running_mean, norm.running_var = torch.randn_like(norm.weight), torch.rand_like(norm.weight) + 0.5
+
+    def forward(self, x):
+        h = self.wide(self.before(x.transpose(1, 2)))
+        return self.longer(torch.relu(self.behind(h)) + h).transpose(1, 2)
+
+
+class Cut(Seeded):
+    """Computes with the smaller of the length and a number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scores = nn.Linear(6, 4)
+
+    def forward(self, x):
+        return self.scores(x[:, : min(8, x.shape[1])]).sum(1)
+
+
+class Scaled(Seeded):
+    """Computes with a fraction of the length."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scores = nn.Linear(6, 4)
+
+    def forward(self, x):
+        return self.scores(x).sum(1) + x.shape[1] * 0.1
+
+
 class Added(Seeded):
     """Adds a table of one length."""
 

@@ -18,11 +18,13 @@ from torch.utils import _pytree as pytree
 from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 from torchao.quantization.pt2e.quantizer import Quantizer
 
+from edgekit.errors import ConversionError
 from edgekit.pipeline.exporters import backends
 from edgekit.pipeline.exporters.exported import record
 from edgekit.pipeline.exporters.open_sizes import FIXED, OpenSizes, restore_bounds
 from edgekit.pipeline.exporters.symptoms import explaining
 from edgekit.pipeline.exporters.tracing import calibration_tensors, example_inputs, observe, traced
+from edgekit.pipeline.recipes.fold_norms import fold_norms
 from edgekit.pipeline.recipes.fold_pads import fold_pads
 from edgekit.pipeline.recipes.open_shapes import rewrite_open_shapes
 from edgekit.pipeline.recipes.pooling import rewrite_pools
@@ -92,13 +94,22 @@ def export(
             if not opened:
                 raise
             lowered(main.module)
-            raise opened[0].sizes.not_lowered(error, opened[0].inputs) from error
+            raise _not_lowered(opened[0], error) from error
     for plan in program["execution_plan"]:
         graph = methods[plan["name"]]
         graph.sizes.check(plan, graph.inputs)
     Path(output).write_bytes(buffer)
     made_by = ("torch", "executorch", *lowering.PRODUCERS)
     return record(made_by, {ENGINE.name: "1.5"}, values=held, rewritten=rewritten)
+
+
+def _not_lowered(graph: _Graph, error: Exception) -> ConversionError:
+    """What *error* means, of lowering *graph*."""
+    try:
+        program = exported(graph.module, graph.examples, graph.shapes)
+    except Exception:
+        program = None
+    return graph.sizes.not_lowered(error, graph.inputs, program)
 
 
 def _graph(
@@ -122,6 +133,7 @@ def _graph(
     held, rewritten = values_in(graph_module), graph_module.meta["rewritten"]
     if used.is_half and lowering.HALVES_GRAPH:
         graph_module = exported(HalfInside(graph_module), examples, sizes.shapes(largest)).module(check_guards=False)
+    fold_norms(graph_module)
     fold_pads(graph_module)
     rewrite_pools(graph_module)
     rewrite_open_shapes(graph_module)

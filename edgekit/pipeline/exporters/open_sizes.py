@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import FunctionType
 
 import torch
 from torch.export import Dim, ExportedProgram
@@ -79,10 +80,20 @@ class OpenSizes:
             return known
         return _refused(f"the model does not leave {self._all(specs)} open{code_line(error)}: {first_line(error)}")
 
-    def not_lowered(self, error: BaseException, specs: Sequence[TensorSpec]) -> ConversionError:
-        """The same for a converter's *error* about a model that it takes at fixed sizes."""
+    def not_lowered(
+        self, error: BaseException, specs: Sequence[TensorSpec], program: ExportedProgram | None
+    ) -> ConversionError:
+        """The same for a converter's *error* about a model that it takes at fixed sizes.
+
+        Args:
+            program: The model with these sizes open, if it came to that.
+        """
         if (known := self._constraint(str(error), specs)) is not None:
             return known
+        # executorch 1.5.1 says no word of them: "AssertionError".
+        if not str(error) and program is not None and (computed := _of_sizes(program)):
+            what = f"what it computes from sizes, {', '.join(computed)}, has no equivalent there"
+            return _refused(f"ExecuTorch does not take this model with {self._all(specs)} open: {what}")
         return _refused(f"ExecuTorch does not take this model with {self._all(specs)} open: {first_line(error)}")
 
     def _constraint(self, text: str, specs: Sequence[TensorSpec]) -> ConversionError | None:
@@ -137,6 +148,24 @@ class OpenSizes:
 
 #: Nothing is open.
 FIXED = OpenSizes()
+
+
+#: What torch puts in a graph for what is computed from sizes, and ExecuTorch does not take; as a person would say it.
+_FROM_SIZES = {
+    "sym_float": "a fraction or a scale factor",
+    "sym_min": "min()",
+    "sym_max": "max()",
+    "sym_sqrt": "a root",
+    "sym_not": "a condition",
+    "sym_ite": "a condition",
+}
+
+
+def _of_sizes(program: ExportedProgram) -> list[str]:
+    """What *program* computes from sizes by functions of Python, which ExecuTorch has none of."""
+    targets = [node.target for node in program.run_decompositions().graph.nodes]
+    names = [each.__name__ for each in targets if isinstance(each, FunctionType)]
+    return list(dict.fromkeys(_FROM_SIZES.get(name, f"{name}()") for name in names))
 
 
 def _refused(what: str, hint: str = _HINT) -> ConversionError:

@@ -80,13 +80,18 @@ def image(graph: Graph, source: Node) -> Node:
 
 def view(graph: Graph, source: Node, shape: Sequence[int]) -> Node:
     """*source* in *shape*, whose open sizes are all among its own."""
-    value = source.meta["val"]
-    if len(value.shape) == len(shape) and all(map(statically_known_true, map(operator.eq, value.shape, shape))):
+    if is_shape(source, shape):
         return source
     sizes = [size if isinstance(size, int) else _size(graph, source, size) for size in shape]
     node = graph.call_function(_ATEN.reshape.default, (source, sizes))
-    node.meta["val"] = _ATEN.reshape.default(value, list(shape))
+    node.meta["val"] = _ATEN.reshape.default(source.meta["val"], list(shape))
     return node
+
+
+def is_shape(source: Node, shape: Sequence[int]) -> bool:
+    """Whether *source* has *shape*, whatever its open sizes are."""
+    own = source.meta["val"].shape
+    return len(own) == len(shape) and all(map(statically_known_true, map(operator.eq, own, shape)))
 
 
 def _size(graph: Graph, source: Node, size: torch.SymInt) -> Node:

@@ -109,6 +109,7 @@ def test_the_stock_converter_takes_less_than_it_is_asked_for() -> None:
         ("Recurrent", (TensorSpec("x", (1, 4, 6), "float32"),), opened(8), ()),
         ("Attention", MASKED, opened(8, (2, 24)), (2, 3, 13, 24)),
         ("Pooled", STEPS, opened(1, (4, 24)), tuple(range(4, 25))),
+        ("Normed", STEPS, opened(6, (3, 24)), (3, 4, 13, 24)),
     ],
     ids=lambda value: value if isinstance(value, str) else None,
 )
@@ -151,6 +152,8 @@ def test_torchs_binding_takes_open_sizes_and_refuses_others(tmp_path: Path) -> N
     [
         ("Added", "does not leave the length (axis 1 of 'x') open"),
         ("Branching", "another way unless 11 <= length"),
+        ("Cut", "what it computes from sizes, min(), has no equivalent there"),
+        ("Scaled", "what it computes from sizes, a fraction or a scale factor, has no equivalent there"),
         pytest.param("Recurrent", "fixes the length (axis 1 of 'x') when it is exported", marks=pytest.mark.slow),
     ],
 )
