@@ -94,6 +94,25 @@ def test_two_files_are_measured_beside_each_other(
     assert all("quality unknown (no float model goes with it)" in each["why"] for each in document["summary"])
 
 
+@pytest.mark.slow
+def test_a_pte_that_takes_smaller_inputs_runs_at_its_largest(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import torch
+    from executorch.exir import to_edge_transform_and_lower
+
+    shapes = ({0: torch.export.Dim("batch", min=1, max=8)},)
+    program = torch.export.export(torch.nn.Linear(4, 3), (torch.zeros(2, 4),), dynamic_shapes=shapes)
+    path = tmp_path / "open.pte"
+    path.write_bytes(to_edge_transform_and_lower(program).to_executorch().buffer)
+    assert run(["run", str(path), "--shape", "input_0=5,4"]) == 2
+    said = capsys.readouterr().err
+    assert "the file takes up to float32[8, 4]" in said and "is run at its largest" in said
+    assert run(["run", str(path), "--output", str(tmp_path / "out.npz")]) == 0
+    with np.load(tmp_path / "out.npz") as stored:
+        assert stored["output_0"].shape == (8, 3)
+
+
 def test_what_does_not_fit_is_said_with_a_cure_for_it(
     reader: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -27,6 +27,7 @@ class FileTensor:
         dtype: numpy's name, or words for what numpy does not hold.
         quantization: What its whole numbers stand for; None where they are what they are.
         only: The value that it has to have; None where it may have others.
+        is_largest: Whether the file takes smaller ones, too, and does not say along which axes.
     """
 
     name: str
@@ -34,6 +35,7 @@ class FileTensor:
     dtype: str
     quantization: Quantization | None = None
     only: float | None = None
+    is_largest: bool = False
 
     def __str__(self) -> str:
         return f"{self.dtype}[{', '.join(str(axis) if isinstance(axis, int) else '?' for axis in self.shape)}]"
@@ -153,8 +155,12 @@ def _note_sizes(tensor: FileTensor, shape: tuple[int, ...], sizes: dict[str, int
         isinstance(axis, int) and axis != size for axis, size in zip(tensor.shape, shape, strict=True)
     ):
         is_open = any(not isinstance(axis, int) for axis in tensor.shape)
+        has = f"the file has {tensor}"
         hint = "only what is ? can be chosen" if is_open else "it leaves no size open: leave --shape out"
-        raise UsageError("EK-ARGUMENT", f"{text} does not fit: the file has {tensor}", hint)
+        if tensor.is_largest:
+            has = f"the file takes up to {tensor}"
+            hint = "it does not say which axes may be smaller, and is run at its largest as it is: leave --shape out"
+        raise UsageError("EK-ARGUMENT", f"{text} does not fit: {has}", hint)
     for axis, size in zip(tensor.shape, shape, strict=True):
         if isinstance(axis, str) and sizes.setdefault(axis, size) != size:
             message = f"{text} does not fit: the axis {shown(axis)} is {sizes[axis]} elsewhere"

@@ -15,6 +15,8 @@ from edgekit.runtime.given.precision import Stored, recipe_of
 
 #: Numbers that were fixed at export: numpy's name, and where the value stands. ExecuTorch refuses any other.
 _NUMBERS = {"Int": ("int64", "int_val"), "Double": ("float64", "double_val"), "Bool": ("bool", "bool_val")}
+#: Of a tensor that has one shape; others have the largest of theirs in the file.
+_STATIC_SHAPE = 0
 #: Types of XNNPACK's that are quantized with a scale that is known beforehand: signed and unsigned bytes.
 _STATIC = (3, 4)
 
@@ -47,7 +49,8 @@ def _tensors(plan: Table, side: str) -> Iterator[FileTensor]:
             yield FileTensor(name, (), dtype, only=value["val"].get(key))
             continue
         tensor = value["val"]
-        yield FileTensor(name, tuple(tensor["sizes"]), DTYPES[tensor["scalar_type"]][0])
+        is_largest = tensor["shape_dynamism"] != _STATIC_SHAPE
+        yield FileTensor(name, tuple(tensor["sizes"]), DTYPES[tensor["scalar_type"]][0], is_largest=is_largest)
 
 
 def _portable(found: PteProgram) -> Iterator[Any]:
