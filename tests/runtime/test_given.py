@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 from small_models import SmallModels
 from support import given_files
 from support.native_models import NativeModels
@@ -280,3 +280,21 @@ def test_the_same_file_gives_the_same_bundle(tmp_path: Path) -> None:
     assert one.read_bytes() == given.bundle_at(tmp_path / "double.onnx").read_bytes()
     with pytest.raises(BundleError):
         Bundle.open(tmp_path / "double.onnx")
+
+
+def test_an_index_that_is_too_large_is_looked_for_in_the_input(tmp_path: Path) -> None:
+    graph = helper.make_graph(
+        [helper.make_node("Gather", ["table", "ids"], ["rows"])],
+        "rows",
+        [helper.make_tensor_value_info("ids", TensorProto.INT64, [1, 3])],
+        [helper.make_tensor_value_info("rows", TensorProto.FLOAT, [1, 3, 2])],
+        [numpy_helper.from_array(np.ones((5, 2), np.float32), "table")],
+    )
+    path = tmp_path / "rows.onnx"
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    path.write_bytes(model.SerializeToString())
+    with edgekit.load(path) as loaded:
+        with pytest.raises(EdgekitError) as caught:
+            loaded(np.int64([[0, 1, 99]]))
+        assert caught.value.code == "EK-RUN" and "indices" in str(caught.value.hint)
+        np.testing.assert_array_equal(loaded(np.int64([[0, 1, 4]])), np.ones((1, 3, 2)))

@@ -110,8 +110,10 @@ class OpenSizes:
         guard = re.search(said, text, re.MULTILINE)
         if guard is None:
             return _refused(what)
-        what += f": it computes another way unless {guard[2].replace(guard[1], name)}"
-        return _refused(what, f"let the range keep to that, or {_HINT}")
+        condition = guard[2].replace(guard[1], name)
+        what += f": it computes another way unless {condition}"
+        bounds = set(re.split(r" <=? | and ", condition)) - {name}
+        return _refused(what, f"let the range keep to that, or {_HINT}" if all(map(str.isdigit, bounds)) else _HINT)
 
     def check(self, plan: Table, specs: Sequence[TensorSpec]) -> None:
         """Raise unless the method of a file with this *plan* leaves these sizes open as far as they go.

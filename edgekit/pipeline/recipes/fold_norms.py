@@ -19,7 +19,7 @@ _GROUPS = 6
 def fold_norms(graph_module: GraphModule) -> int:
     """Spell batch norms behind transposed convolutions in groups as a factor and a term, in place and exactly.
 
-    torch 2.13 folds such a norm as if there were one group, which executorch 1.5.1 asks for. Symptom: "An error occurred
+    torch 2.13 folds them as if there were one group, which executorch 1.5.1 asks for. Symptom: "An error occurred
     when running the 'FuseBatchNormPass'".
 
     Args:

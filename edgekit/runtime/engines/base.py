@@ -213,10 +213,17 @@ def version_numbers(version: str) -> tuple[int, ...]:
     return tuple(int(number) for number in re.findall(r"\d+", version.split("+")[0])[:3])
 
 
+#: What an engine failed to do, where it had loaded the model.
+_RUN = "run the model"
+
+
 def failure(engine: str, what: str, error: BaseException) -> EdgekitError:
     """The one-line `EdgekitError` for an exception out of an engine."""
     reason = " ".join(str(error).split()) or type(error).__name__
-    return EdgekitError("EK-RUN", f"{engine} failed to {what}: {reason[:300]}", "use another recipe, format or engine")
+    hint = "use another recipe, format or engine"
+    if what == _RUN:
+        hint = f"does it take the values, such as indices, that it is given? If a check input fails, too, {hint}"
+    return EdgekitError("EK-RUN", f"{engine} failed to {what}: {reason[:300]}", hint)
 
 
 def misfit(engine: str, what: str) -> EdgekitError:

@@ -165,3 +165,11 @@ def test_what_fixes_its_length_is_refused_in_a_line(tmp_path: Path, factory: str
     assert "draft_export" not in caught.value.message and len(caught.value.message) < 250
     assert caught.value.code == "EK-UNSUPPORTED" and "in a list of [model.buckets]" in str(caught.value.hint)
     assert not path.exists()
+
+
+@pytest.mark.parametrize(("factory", "is_range"), [("Branching", True), ("Rounded", False)])
+def test_a_range_is_advised_where_there_is_one(tmp_path: Path, factory: str, is_range: bool) -> None:
+    with pytest.raises(ConversionError, match="another way unless") as caught:
+        exported(tmp_path / "model.pte", factory, STEPS, opened(1, (3, 24)))
+    assert ("let the range keep to that" in str(caught.value.hint)) is is_range
+    assert "in a list of [model.buckets]" in str(caught.value.hint)
