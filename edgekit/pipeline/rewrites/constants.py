@@ -95,5 +95,8 @@ def _keep(graph_module: GraphModule, value: torch.Tensor) -> str:
     number = 0
     while hasattr(graph_module, f"{_PREFIX}{number}"):
         number += 1
-    graph_module.register_buffer(f"{_PREFIX}{number}", value.detach().clone(memory_format=torch.contiguous_format))
+    kept = value.detach().clone(memory_format=torch.contiguous_format)
+    # torchao 0.18.0 puts the weight of a convolution with a norm behind it in the place of a parameter. Symptom, with a
+    # buffer there: "KeyError: attribute '_constant_0' already exists".
+    graph_module.register_parameter(f"{_PREFIX}{number}", torch.nn.Parameter(kept, requires_grad=False))
     return f"{_PREFIX}{number}"
