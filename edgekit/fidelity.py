@@ -102,10 +102,10 @@ class Fidelity:
             ("the outputs are", self.snr_db, required_snr_db),
         ):
             if found < due:
-                short = (
-                    math.floor(found * 10) / 10 if math.isfinite(found) else found
-                )  # 7.48 is not the 7.5 that are due
-                return f"{what} {short:.1f} dB from the float model, {due:.1f} dB are due"
+                shown, wanted = f"{found:.1f}", f"{due:.1f}"
+                if shown == wanted:  # 7.48 is no 7.5
+                    shown = f"{math.floor(found * 10) / 10:.1f}"
+                return f"{what} {shown} dB from the float model, {wanted} dB are due"
         return None
 
 

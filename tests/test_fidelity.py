@@ -291,3 +291,10 @@ def test_a_dead_column_never_passes_and_a_rounded_one_always_does(
 
 def test_max_abs_diff_is_the_largest() -> None:
     assert max_abs_diff(np.zeros((3, 2)), np.array([[0, 1], [-4, 2], [0, 0]])) == 4.0
+
+
+def test_what_falls_short_by_hundredths_is_not_said_to_be_enough() -> None:
+    near = fidelity.Column("output[:, 0]", 7.48, (0.0, 1.0), (0.0, 0.9))
+    found = fidelity.Fidelity(7.48, near, 0.1, None, None)
+    assert found.fault(7.5, 7.5) == "output[:, 0] is 7.4 dB from the float model, 7.5 dB are due"
+    assert found.fault(10, 10) == "output[:, 0] is 7.5 dB from the float model, 10.0 dB are due"
