@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch.fx import GraphModule, Node
 
-from edgekit.pipeline.recipes.fold_pads import input_of
+from edgekit.pipeline.recipes.nodes import call, input_of, respell
 from edgekit.pipeline.rewrites.constants import fold_constants
 
 _ATEN = torch.ops.aten
@@ -28,15 +26,9 @@ def fold_norms(graph_module: GraphModule) -> int:
     Returns:
         The number of norms rewritten.
     """
-    found = [node for node in graph_module.graph.nodes if _is_of_groups(node)]
-    for node in found:
-        with node.graph.inserting_before(node):
-            result = _spelled_out(node)
-        node.replace_all_uses_with(result)
-        node.graph.erase_node(node)
-    if found:
+    if folded := respell(graph_module, filter(_is_of_groups, graph_module.graph.nodes), _spelled_out):
         fold_constants(graph_module)
-    return len(found)
+    return folded
 
 
 def _is_of_groups(node: Node) -> bool:
@@ -49,20 +41,14 @@ def _is_of_groups(node: Node) -> bool:
 def _spelled_out(norm: Node) -> Node:
     source, weight, bias, mean, variance = norm.args[:5]
     graph, epsilon = norm.graph, norm.args[7]
-    factor = _call(graph, _ATEN.rsqrt.default, _call(graph, _ATEN.add.Scalar, variance, epsilon))
+    factor = call(graph, _ATEN.rsqrt.default, call(graph, _ATEN.add.Scalar, variance, epsilon))
     if weight is not None:
-        factor = _call(graph, _ATEN.mul.Tensor, factor, weight)
-    term = _call(graph, _ATEN.neg.default, _call(graph, _ATEN.mul.Tensor, mean, factor))
+        factor = call(graph, _ATEN.mul.Tensor, factor, weight)
+    term = call(graph, _ATEN.neg.default, call(graph, _ATEN.mul.Tensor, mean, factor))
     if bias is not None:
-        term = _call(graph, _ATEN.add.Tensor, term, bias)
+        term = call(graph, _ATEN.add.Tensor, term, bias)
     shape = [1, -1, *[1] * (norm.meta["val"].dim() - 2)]
-    factor, term = (_call(graph, _ATEN.reshape.default, each, shape) for each in (factor, term))
-    result = _call(graph, _ATEN.add.Tensor, _call(graph, _ATEN.mul.Tensor, source, factor), term)
+    factor, term = (call(graph, _ATEN.reshape.default, each, shape) for each in (factor, term))
+    result = call(graph, _ATEN.add.Tensor, call(graph, _ATEN.mul.Tensor, source, factor), term)
     result.meta = dict(norm.meta)
     return result
-
-
-def _call(graph: Any, target: Any, *arguments: Any) -> Node:
-    node: Node = graph.call_function(target, arguments)
-    node.meta["val"] = target(*(each.meta["val"] if isinstance(each, Node) else each for each in arguments))
-    return node

@@ -15,6 +15,8 @@ import torch
 from torch.fx import GraphModule, Node
 from torch.fx.experimental.symbolic_shapes import statically_known_true
 
+from edgekit.pipeline.recipes.nodes import input_of
+
 _ATEN = torch.ops.aten
 _PADS = (_ATEN.pad.default, _ATEN.constant_pad_nd.default)
 _CONVOLUTIONS = {_ATEN.conv1d.default: 1, _ATEN.conv2d.default: 2}
@@ -110,10 +112,3 @@ def arguments_of(convolution: Node) -> tuple[Any, ...]:
         values = list(arguments[index])
         arguments[index] = values * rank if len(values) == 1 else values
     return tuple(arguments)
-
-
-def input_of(node: Node) -> Node:
-    """What an operator reads first."""
-    value = node.args[0]
-    assert isinstance(value, Node)
-    return value

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch.fx import GraphModule, Node
 
-from edgekit.pipeline.recipes.fold_pads import arguments_of, input_of
-from edgekit.pipeline.recipes.pooling import call, is_shape, view
+from edgekit.pipeline.recipes.fold_pads import arguments_of
+from edgekit.pipeline.recipes.nodes import call, input_of, is_shape, respell, view
 from edgekit.pipeline.rewrites.constants import fold_constants
 
 _ATEN = torch.ops.aten
@@ -30,15 +30,9 @@ def rewrite_open_shapes(graph_module: GraphModule) -> int:
     Returns:
         The number of operators rewritten.
     """
-    found = [node for node in graph_module.graph.nodes if _is_open(node)]
-    for node in found:
-        with node.graph.inserting_before(node):
-            result = _rewritten(node)
-        node.replace_all_uses_with(result)
-        node.graph.erase_node(node)
-    if found:
+    if rewritten := respell(graph_module, filter(_is_open, graph_module.graph.nodes), _rewritten):
         fold_constants(graph_module)
-    return len(found)
+    return rewritten
 
 
 def read_by(convolution: Node) -> Node:
@@ -81,9 +75,8 @@ def _transposed(node: Node) -> Node:
 
 def _of_planes(node: Node, target: Any, *arguments: Any) -> Node:
     """What *node* gives, by *target* on planes."""
-    result = node.graph.call_function(target, arguments)
-    values = [each.meta["val"] if isinstance(each, Node) else each for each in arguments]
-    result.meta = {**node.meta, "val": target(*values)}
+    result = call(node.graph, target, *arguments)
+    result.meta = {**node.meta, **result.meta}
     return view(node.graph, result, node.meta["val"].shape)
 
 

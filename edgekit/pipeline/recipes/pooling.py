@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch.fx import Graph, GraphModule, Node
-from torch.fx.experimental.symbolic_shapes import statically_known_true
 
-from edgekit.pipeline.recipes.fold_pads import input_of
+from edgekit.pipeline.recipes.nodes import call, input_of, respell, view
 
 _ATEN = torch.ops.aten
 
@@ -29,17 +26,9 @@ def rewrite_pools(graph_module: GraphModule) -> int:
     Returns:
         The number of operators rewritten.
     """
-    rewritten = 0
-    for node in list(graph_module.graph.nodes):
-        with graph_module.graph.inserting_before(node):
-            result = _global_mean(node) if _is_global_mean(node) else _max_pool(node)
-        if result is not None:
-            node.replace_all_uses_with(result)
-            graph_module.graph.erase_node(node)
-            rewritten += 1
-    graph_module.graph.lint()
-    graph_module.recompile()
-    return rewritten
+    nodes = graph_module.graph.nodes
+    means = respell(graph_module, filter(_is_global_mean, nodes), _global_mean)
+    return means + respell(graph_module, filter(_is_line_max, nodes), _max_pool)
 
 
 def _is_global_mean(node: Node) -> bool:
@@ -55,57 +44,29 @@ def _is_global_mean(node: Node) -> bool:
 
 
 def _global_mean(node: Node) -> Node:
-    source = image(node.graph, input_of(node))
+    source = _image(node.graph, input_of(node))
     result = call(node.graph, _ATEN.mean.dim, source, [2, 3], True)
     return view(node.graph, result, node.meta["val"].shape)
 
 
-def _max_pool(node: Node) -> Node | None:
-    """A 1-D max pool as one over images of height 1; None for any other node."""
-    if node.target is not _ATEN.max_pool1d.default or input_of(node).meta["val"].dim() != 3:
-        return None
+def _is_line_max(node: Node) -> bool:
+    return node.target is _ATEN.max_pool1d.default and input_of(node).meta["val"].dim() == 3
+
+
+def _max_pool(node: Node) -> Node:
+    """A 1-D max pool as one over images of height 1."""
     given: list[Any] = [*node.args, *[[], [0], [1]][len(node.args) - 2 :]]
     source, kernel, stride, padding, dilation, *ceil_mode = given
     assert isinstance(source, Node)
     window = [[1, *_list(kernel)], [1, *(_list(stride) or _list(kernel))], [0, *_list(padding)], [1, *_list(dilation)]]
-    result = call(node.graph, _ATEN.max_pool2d.default, image(node.graph, source), *window, *ceil_mode)
+    result = call(node.graph, _ATEN.max_pool2d.default, _image(node.graph, source), *window, *ceil_mode)
     return view(node.graph, result, node.meta["val"].shape)
 
 
-def image(graph: Graph, source: Node) -> Node:
+def _image(graph: Graph, source: Node) -> Node:
     """*source* with a height of 1 if it has none."""
     shape = source.meta["val"].shape
     return source if len(shape) == 4 else view(graph, source, (*shape[:2], 1, *shape[2:]))
-
-
-def view(graph: Graph, source: Node, shape: Sequence[int]) -> Node:
-    """*source* in *shape*, whose open sizes are all among its own."""
-    if is_shape(source, shape):
-        return source
-    sizes = [size if isinstance(size, int) else _size(graph, source, size) for size in shape]
-    node = graph.call_function(_ATEN.reshape.default, (source, sizes))
-    node.meta["val"] = _ATEN.reshape.default(source.meta["val"], list(shape))
-    return node
-
-
-def is_shape(source: Node, shape: Sequence[int]) -> bool:
-    """Whether *source* has *shape*, whatever its open sizes are."""
-    own = source.meta["val"].shape
-    return len(own) == len(shape) and all(map(statically_known_true, map(operator.eq, own, shape)))
-
-
-def _size(graph: Graph, source: Node, size: torch.SymInt) -> Node:
-    """The axis of *source* that is as long as *size*."""
-    axis = next(axis for axis, own in enumerate(source.meta["val"].shape) if statically_known_true(own == size))
-    node = graph.call_function(_ATEN.sym_size.int, (source, axis))
-    node.meta["val"] = size
-    return node
-
-
-def call(graph: Graph, target: Any, source: Node, *arguments: Any) -> Node:
-    node = graph.call_function(target, (source, *arguments))
-    node.meta["val"] = target(source.meta["val"], *arguments)
-    return node
 
 
 def _list(value: Any) -> list[int]:
