@@ -7,17 +7,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from edgekit import documents
 from edgekit.bounds import MOST_METHODS
-from edgekit.buckets import Buckets, Range
+from edgekit.buckets import Buckets
 from edgekit.errors import UsageError, did_you_mean
 from edgekit.foreign import PROJECT_FILE
 from edgekit.formats import FORMATS
 from edgekit.metric import Metric
 from edgekit.pipeline.metric import SCORERS
 from edgekit.pipeline.project.paths import check_readable
+from edgekit.pipeline.project.sizes import Sizes, check_range, listed, range_of
 from edgekit.pipeline.work.python_file import split_reference
 from edgekit.pipeline.work.versions import versions
 from edgekit.recipes import RECIPES
@@ -27,27 +28,6 @@ from edgekit.source_kinds import frameworks
 
 Positive = Annotated[int, Field(gt=0)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
-
-
-def _listed(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
-
-
-def _size(value: Any) -> int | Range:
-    """A size, or ``"3-64"`` as the least and the most of many."""
-    if isinstance(value, str):
-        found = re.fullmatch(r"\s*([0-9]{1,9})\s*-\s*([0-9]{1,9})\s*", value)
-        least, most = (0, 0) if found is None else (int(found[1]), int(found[2]))
-        if not 0 < least < most:
-            raise ValueError(f'{value[:40]!r} is no range, which is written "3-64", least first')
-        return least, most
-    if type(value) is not int or value <= 0:
-        raise ValueError('Input should be a whole number greater than 0, or a range: "3-64"')
-    return value
-
-
-#: Sizes one by one, a range of them, or both.
-Sizes = Annotated[tuple[Annotated[int | Range, PlainValidator(_size)], ...], BeforeValidator(_listed)]
 
 
 class _Section(BaseModel):
@@ -83,7 +63,7 @@ class BucketsSection(_Section):
         if isinstance(self.pad, Mapping) and self.pad.keys() != self.axis.keys():
             raise ValueError("pad names other inputs than axis")
         for name, sizes in (("batch", self.batch), ("length", self.length)):
-            _check_range(name, sizes)
+            check_range(name, sizes)
         buckets = self.value()
         count = len(buckets.batch) * max(1, len(buckets.length))
         if count > MOST_METHODS:
@@ -92,36 +72,15 @@ class BucketsSection(_Section):
 
     def value(self) -> Buckets:
         pad = dict.fromkeys(self.axis, self.pad) if isinstance(self.pad, (int, float)) else self.pad
-        batches, lengths = _range(self.batch), _range(self.length)
+        batches, lengths = range_of(self.batch), range_of(self.length)
         return Buckets(
-            batch=tuple(sorted({1, *_listed_sizes(self.batch)})),
-            length=tuple(sorted({*_listed_sizes(self.length), *(lengths or ())[1:]})),
+            batch=tuple(sorted({1, *listed(self.batch)})),
+            length=tuple(sorted({*listed(self.length), *(lengths or ())[1:]})),
             axes=dict(self.axis) or None,
             pad=None if pad is None else dict(pad),
             batch_range=batches,
             length_range=lengths,
         )
-
-
-def _check_range(name: str, sizes: Sequence[int | Range]) -> None:
-    """Raise `ValueError` unless *sizes* have one range at most, with all the others in it."""
-    ranges = [size for size in sizes if not isinstance(size, int)]
-    if len(ranges) > 1:
-        raise ValueError(f"{name} names {len(ranges)} ranges, one is the most")
-    for least, most in ranges:
-        if name == "batch" and least != 1:
-            raise ValueError(f'a range of batch begins with one sample: batch = "1-{most}"')
-        outside = [size for size in _listed_sizes(sizes) if not least <= size <= most]
-        if outside:
-            raise ValueError(f"{name} names {outside[0]} beside the range {least}-{most}, which has to reach that far")
-
-
-def _range(sizes: Sequence[int | Range]) -> Range | None:
-    return next((size for size in sizes if not isinstance(size, int)), None)
-
-
-def _listed_sizes(sizes: Sequence[int | Range]) -> list[int]:
-    return [size for size in sizes if isinstance(size, int)]
 
 
 class ModelSection(_Section):
