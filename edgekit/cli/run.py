@@ -63,7 +63,7 @@ def command(
     from edgekit import npz
     from edgekit.bundle import Bundle
     from edgekit.devices import open_device
-    from edgekit.devices.base import RunRequest, Runs
+    from edgekit.devices.base import RunRequest, Runs, TakesBuckets
     from edgekit.errors import EdgekitError, UsageError
     from edgekit.runtime.floats import Floats
     from edgekit.runtime.prepare import check_input, preprocessing_of, ready_inputs
@@ -75,7 +75,7 @@ def command(
         with Bundle.open(bundle) as opened:
             labels = opened.manifest.labels
             check_names(opened.manifest, variant, engine)  # refuses misspelled names before anything is sent
-            buckets = opened.manifest.buckets if opened_device.name == "local" and not dequantize else None
+            buckets = opened.manifest.buckets if isinstance(opened_device, TakesBuckets) and not dequantize else None
             floats = Floats(opened.manifest, opened.manifest.recommended["variant"]) if dequantize else None
             if source is None:
                 inputs = check_input(opened)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, runtime_checkable
 
 import numpy as np
 
@@ -26,7 +26,8 @@ class RunRequest:
     """One inference.
 
     Attributes:
-        inputs: Arrays by input name, with the signature's shapes and dtypes (`edgekit.runtime.prepare`).
+        inputs: Arrays by input name, with the signature's shapes and dtypes (`edgekit.runtime.prepare`); or with those
+            of its buckets, where the device takes them.
         variant, engine: Names; None for the best that the device can run.
         threads: None for the device's own default.
     """
@@ -125,6 +126,13 @@ class Runs(Device, Protocol):
     def verify(self, bundle: Path, request: VerifyRequest, log: Log) -> tuple[Verification, ...]:
         """Hash the bundle's files, and compare every variant's outputs with the float reference, on the device."""
         ...
+
+
+@runtime_checkable
+class TakesBuckets(Runs, Protocol):
+    """Runs what a bundle's buckets take, and not the signature's shapes alone."""
+
+    takes_buckets: Literal[True]
 
 
 @runtime_checkable

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Literal
 
 from edgekit.bundle import Bundle
 from edgekit.devices.base import Closing, RunRequest, RunResult, VerifyRequest
@@ -33,6 +34,7 @@ class LocalDevice(Closing):
 
     name = "local"
     emulated = False
+    takes_buckets: Literal[True] = True
 
     def run(self, bundle: Path, request: RunRequest, log: Log) -> RunResult:
         with load(
