@@ -158,11 +158,10 @@ class RemoteSession:
 
     def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         self._check()
-        pairs = list(zip(inputs, self._signature.inputs, strict=True))
+        fixed = [spec.shape for spec in self._signature.inputs]
         # A number may come with an axis of samples.
-        shapes = [array.shape if array.ndim == len(spec.shape) else spec.shape for array, spec in pairs]
-        resized = any(shape != spec.shape for shape, (_, spec) in zip(shapes, pairs, strict=True))
-        given = {"shapes": shapes} if resized else {}  # to a method whose sizes are open
+        shapes = [a.shape if a.ndim == len(shape) else shape for a, shape in zip(inputs, fixed, strict=True)]
+        given = {} if shapes == fixed else {"shapes": shapes}  # to a method whose sizes are open
         return self._server.call({"do": "run", **given}, frames.pack(inputs), self._signature.outputs)[1]
 
     def run_marked(self, inputs: Sequence[np.ndarray], times: int) -> None:

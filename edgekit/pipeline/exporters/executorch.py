@@ -93,7 +93,7 @@ def export(
             opened = [graph for graph in methods.values() if graph.sizes.any]
             if not opened:
                 raise
-            lowered(main.module)
+            lowered(main.module)  # raises where the open sizes are not to blame
             raise _not_lowered(opened[0], error) from error
     for plan in program["execution_plan"]:
         graph = methods[plan["name"]]
@@ -107,7 +107,7 @@ def _not_lowered(graph: _Graph, error: Exception) -> ConversionError:
     """What *error* means, of lowering *graph*."""
     try:
         program = exported(graph.module, graph.examples, graph.shapes)
-    except Exception:
+    except Exception:  # then *error* is of this, and says so
         program = None
     return graph.sizes.not_lowered(error, graph.inputs, program)
 

@@ -16,19 +16,20 @@ _ATEN = torch.ops.aten
 _SMALL = (torch.bool, torch.uint8, torch.int8, torch.int16)
 
 
-def _whole(value: Any) -> bool:
+def _integral(value: Any) -> bool:
+    """Whether *value* is a tensor of whole numbers or of truth values."""
     return isinstance(value, torch.Tensor) and not value.is_floating_point()
 
 
 def _of_float(operator: Callable[..., torch.Tensor]) -> Callable[..., Any]:
-    return lambda value, *more: operator(value.to(torch.float32), *more) if _whole(value) else NotImplemented
+    return lambda value, *more: operator(value.to(torch.float32), *more) if _integral(value) else NotImplemented
 
 
 def _with_number(operator: Callable[..., torch.Tensor]) -> Callable[..., Any]:
     """The rule for *operator* between a tensor and a number of Python's."""
 
     def rule(value: torch.Tensor, number: Any) -> Any:
-        if _whole(value) and isinstance(number, float):
+        if _integral(value) and isinstance(number, float):
             return operator(value.to(torch.float32), number)
         return operator(value.to(torch.int32), number) if value.dtype in _SMALL else NotImplemented
 
@@ -56,11 +57,11 @@ _COMPARISONS = ("eq", "ne", "lt", "le", "gt", "ge")
 LITERT: dict[Any, Callable[..., Any]] = {
     **{getattr(_ATEN, name).default: _of_float(getattr(torch, name)) for name in _FUNCTIONS.split()},
     **{
-        getattr(_ATEN, name).default: lambda value: value if _whole(value) else NotImplemented
+        getattr(_ATEN, name).default: lambda value: value if _integral(value) else NotImplemented
         for name in ("floor", "ceil", "round", "trunc")
     },
     **{getattr(_ATEN, name).Scalar: _with_number(getattr(torch, name)) for name in _COMPARISONS},
     **{getattr(_ATEN, name).Tensor: partial(_between, getattr(torch, name)) for name in _COMPARISONS},
-    _ATEN.square.default: lambda value: value * value if _whole(value) else NotImplemented,
+    _ATEN.square.default: lambda value: value * value if _integral(value) else NotImplemented,
     _ATEN.cat.default: _joined,
 }

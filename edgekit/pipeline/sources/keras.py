@@ -165,7 +165,9 @@ def open_source(spec: SourceSpec) -> KerasSource:
         if Path(spec.made).exists():
             try:
                 model.load_weights(spec.made)
-            except Exception as error:  # each layer raises what it likes
+            except (OSError, MemoryError):
+                raise
+            except Exception as error:  # each layer raises what it likes of weights that are not its own
                 raise other_parts("the factory") from error
         else:
             model.save_weights(spec.made)

@@ -12,10 +12,11 @@ from ai_edge_litert.tools import flatbuffer_utils
 
 from edgekit.names import distinct, tensor_name
 from edgekit.pipeline.sources.tflite_graph import keep_reached, read, write
+from edgekit.runtime.contents.tflite import ON_VARIABLES
 
 _Builtin = schema.BuiltinOperator
 _code = flatbuffer_utils.get_builtin_code_from_operator_code
-_ON_VARIABLES = (_Builtin.VAR_HANDLE, _Builtin.READ_VARIABLE, _Builtin.ASSIGN_VARIABLE)
+_ON_VARIABLES = {getattr(_Builtin, name) for name in ON_VARIABLES}
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class _Walk:
         self._same: dict[int, int] = {}
         self._graph.operators = list(self._left(self._graph.operators))
         self.is_plain &= all(
-            self._codes[operator.opcodeIndex] not in (*_ON_VARIABLES, _Builtin.CALL_ONCE)
+            self._codes[operator.opcodeIndex] not in _ON_VARIABLES | {_Builtin.CALL_ONCE}
             for number, graph in enumerate(model.subgraphs)
             if number not in self._initializers
             for operator in graph.operators or ()
